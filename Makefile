@@ -1,0 +1,48 @@
+# `make demo` and `make test` make .venv here if it isn't there; the second time they need no network.
+
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.10 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+OUT ?= demo_out
+
+BASE_STAMP := $(VENV)/.installed-base
+TEST_STAMP := $(VENV)/.installed-test
+PACKAGING := setup.py pyproject.toml
+
+# torch and NumPy start one thread a core in every process, and the graph is several processes.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: $(BASE_STAMP) ## video in, 3D people out: writes $(OUT)/
+	$(BIN)/dualpose demo --out $(OUT)
+
+test: $(TEST_STAMP) lint ## ruff, mypy and pytest, with the test extras
+	$(BIN)/python -m pytest
+
+lint: $(TEST_STAMP) ## ruff and mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+format: $(TEST_STAMP) ## let ruff order the imports and mend what it can
+	$(BIN)/python -m ruff check --fix .
+
+clean: ## remove .venv, caches and output
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(BASE_STAMP): $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(TEST_STAMP): $(PACKAGING) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,train]' '$(TORCH)'
+	touch $@ $(BASE_STAMP)

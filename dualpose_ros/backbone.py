@@ -1,0 +1,212 @@
+"""HRNet in any size: parallel branches at 1/4, 1/8, 1/16 and 1/32 that exchange at every stage.
+
+Sun, Xiao, Liu, Wang, "Deep High-Resolution Representation Learning for Human Pose
+Estimation", CVPR 2019. One difference from the published net: the last exchange, which
+keeps the high-resolution branch only, widens to `out_channels`, so that thin branches can
+carry many output maps. Imported for training and export only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class HRNetConfig:
+    """Size of an HRNet; the defaults are the CPU family (1.3 M parameters with 64 output channels).
+
+    `widths` are the channels of the branches, from high to low resolution: their number, 2 to 4
+    in the paper, is also the number of stages. `modules[s]` exchange modules make up stage s + 2,
+    each with `blocks` residual blocks a branch. The bottlenecks before stage 2 put out `expansion`
+    times `stem` channels: 4 in the paper, 2 on CPUs, where the wide maps at 1/4 resolution would
+    take half of the time. ValueError if the numbers don't fit each other.
+    """
+
+    stem: int = 64
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    blocks: int = 2
+    modules: tuple[int, ...] = (1, 1, 1)
+    bottlenecks: int = 1
+    expansion: int = 2
+    out_channels: int = 64
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < 2:
+            raise ValueError(f"HRNet needs two or more branches, not widths={self.widths}")
+        if len(self.modules) != len(self.widths) - 1:
+            raise ValueError(f"modules={self.modules} should have one entry a stage: {len(self.widths) - 1}")
+        sizes = (
+            self.stem,
+            *self.widths,
+            self.blocks,
+            *self.modules,
+            self.bottlenecks,
+            self.expansion,
+            self.out_channels,
+        )
+        if min(sizes) < 1:
+            raise ValueError(f"every size of an HRNet is at least 1: {self}")
+
+    @property
+    def stride(self) -> int:
+        """Image height and width must be multiples of this."""
+        return int(2 ** (len(self.widths) + 1))
+
+
+CPU = HRNetConfig()
+CPU_SMALL = HRNetConfig(stem=32, blocks=1)
+PAPER_W32 = HRNetConfig(
+    stem=64, widths=(32, 64, 128, 256), blocks=4, modules=(1, 4, 3), bottlenecks=4, expansion=4, out_channels=32
+)
+FAMILIES = {"cpu": CPU, "cpu_small": CPU_SMALL, "paper": PAPER_W32}
+
+
+def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:
+    """Convolution without bias, batch norm and, unless told otherwise, ReLU."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
+class Residual(nn.Module):
+    """ReLU(body(x) + shortcut(x))."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut if shortcut is not None else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+def basic_block(channels: int) -> Residual:
+    """Two 3x3 convolutions around an identity shortcut."""
+    return Residual(nn.Sequential(conv_bn(channels, channels), conv_bn(channels, channels, relu=False)))
+
+
+def bottleneck(inputs: int, planes: int, outputs: int) -> Residual:
+    """1x1 convolution to `planes` channels, 3x3, and 1x1 to `outputs`."""
+    body = nn.Sequential(
+        conv_bn(inputs, planes, kernel=1), conv_bn(planes, planes), conv_bn(planes, outputs, kernel=1, relu=False)
+    )
+    return Residual(body, None if inputs == outputs else conv_bn(inputs, outputs, kernel=1, relu=False))
+
+
+def _downsample(inputs: int, outputs: int, steps: int) -> nn.Sequential:
+    """`steps` strided 3x3 convolutions; only the last one widens, and it has no ReLU (it is added)."""
+    layers = [conv_bn(inputs, inputs, stride=2) for _ in range(steps - 1)]
+    return nn.Sequential(*layers, conv_bn(inputs, outputs, stride=2, relu=False))
+
+
+class Exchange(nn.Module):
+    """One module: residual blocks on every branch, then every branch summed into every other.
+
+    Takes and returns a list of branches, (N, widths[b], H / 2**b, W / 2**b).
+    """
+
+    def __init__(self, widths: tuple[int, ...], blocks: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*(basic_block(w) for _ in range(blocks))) for w in widths)
+        self.fuse = nn.ModuleList(
+            nn.ModuleList(self._path(source, target, widths) for source in range(len(widths)))
+            for target in range(len(widths))
+        )
+
+    @staticmethod
+    def _path(source: int, target: int, widths: tuple[int, ...]) -> nn.Module:
+        if source == target:
+            return nn.Identity()
+        if source < target:
+            return _downsample(widths[source], widths[target], target - source)
+        up = nn.Upsample(scale_factor=float(2 ** (source - target)), mode="nearest")
+        return nn.Sequential(conv_bn(widths[source], widths[target], kernel=1, relu=False), up)
+
+    def forward(self, branches: list[torch.Tensor]) -> list[torch.Tensor]:
+        features = [block(x) for block, x in zip(self.branches, branches, strict=True)]
+        fused = []
+        for paths in self.fuse:
+            assert isinstance(paths, nn.ModuleList)
+            terms = [path(x) for path, x in zip(paths, features, strict=True)]
+            fused.append(F.relu(sum(terms[1:], start=terms[0])))
+        return fused
+
+
+class LastExchange(nn.Module):
+    """The last module: residual blocks, then all branches into one high-resolution map.
+
+    Branches are summed from low to high resolution, doubling bilinearly on the way, so that
+    nothing larger than one map of `outputs` channels is ever upsampled.
+    """
+
+    def __init__(self, widths: tuple[int, ...], blocks: int, outputs: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*(basic_block(w) for _ in range(blocks))) for w in widths)
+        self.fuse = nn.ModuleList(conv_bn(w, outputs, kernel=1, relu=False) for w in widths)
+
+    def forward(self, branches: list[torch.Tensor]) -> torch.Tensor:
+        maps = [fuse(block(x)) for fuse, block, x in zip(self.fuse, self.branches, branches, strict=True)]
+        total = maps[-1]
+        for finer in reversed(maps[:-1]):
+            total = finer + F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.relu(total)
+
+
+class HRNet(nn.Module):
+    """Image (N, 3, H, W), float and normalised, to features (N, out_channels, H / 4, W / 4).
+
+    H and W are multiples of `config.stride`; ValueError otherwise (unless being exported).
+    """
+
+    def __init__(self, config: HRNetConfig = CPU) -> None:
+        super().__init__()
+        self.config = config
+        self.out_channels = config.out_channels
+        self.stem = nn.Sequential(conv_bn(3, config.stem, stride=2), conv_bn(config.stem, config.stem, stride=2))
+        width = config.expansion * config.stem
+        self.layer1 = nn.Sequential(
+            *(bottleneck(config.stem if i == 0 else width, config.stem, width) for i in range(config.bottlenecks))
+        )
+        self.first = nn.ModuleList([conv_bn(width, config.widths[0]), conv_bn(width, config.widths[1], stride=2)])
+        # Each later stage starts one branch more, from the lowest one so far.
+        self.starts = nn.ModuleList(
+            conv_bn(low, lower, stride=2) for low, lower in zip(config.widths[1:], config.widths[2:], strict=False)
+        )
+        self.stages = nn.ModuleList()
+        for stage, count in enumerate(config.modules):
+            widths = config.widths[: stage + 2]
+            is_last = stage == len(config.modules) - 1
+            modules = [Exchange(widths, config.blocks) for _ in range(count - is_last)]
+            self.stages.append(nn.Sequential(*modules))
+        self.last = LastExchange(config.widths, config.blocks, config.out_channels)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """He initialisation for the convolutions; residual bodies start at zero, so blocks start as identity."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, Residual) and isinstance(module.shortcut, nn.Identity):
+                assert isinstance(module.body, nn.Sequential)
+                tail = module.body[-1]
+                assert isinstance(tail, nn.Sequential) and isinstance(tail[-1], nn.BatchNorm2d)
+                nn.init.zeros_(tail[-1].weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        stride = self.config.stride
+        if not torch.compiler.is_compiling() and (x.shape[-2] % stride or x.shape[-1] % stride):
+            raise ValueError(f"image {x.shape[-1]}x{x.shape[-2]} is not a multiple of {stride} both ways")
+        x = self.layer1(self.stem(x))
+        branches = [branch(x) for branch in self.first]
+        for index, stage in enumerate(self.stages):
+            if index > 0:
+                branches.append(self.starts[index - 1](branches[-1]))
+            branches = stage(branches)
+        return self.last(branches)

@@ -1,0 +1,140 @@
+"""The pinhole camera: intrinsics as real inputs, pixels to rays and back.
+
+Camera optical frame (REP-103): x right, y down, z forward, metres. A pixel's centre
+lies at integer coordinates, as in CameraInfo and OpenCV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class CameraError(ValueError):
+    """Intrinsics that no image can have come from."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics of one image: size and focal lengths in pixels, plumb-bob distortion.
+
+    Raises CameraError on construction if a value is not finite, a focal length or the
+    size is not positive, the focal length is absurd for the size (field of view under
+    1 or over 175 degrees) or the principal point lies more than one image size outside.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
+        if not np.all(np.isfinite(values)):
+            raise CameraError(f"camera intrinsics are not finite: {values}")
+        if self.width <= 0 or self.height <= 0:
+            raise CameraError(f"image size {self.width}x{self.height} is not positive")
+        if self.fx <= 0 or self.fy <= 0:
+            raise CameraError(
+                f"focal length fx={self.fx}, fy={self.fy} is not positive: the camera is not "
+                "calibrated; give it a calibration file or a field of view"
+            )
+        for name, size, focal in (("horizontal", self.width, self.fx), ("vertical", self.height, self.fy)):
+            fov = np.degrees(2 * np.arctan2(size / 2, focal))
+            if not 1 <= fov <= 175:
+                raise CameraError(f"{name} field of view of {fov:.2f} degrees is absurd (focal {focal})")
+        if not (-self.width <= self.cx <= 2 * self.width and -self.height <= self.cy <= 2 * self.height):
+            raise CameraError(f"principal point ({self.cx}, {self.cy}) is far outside the image")
+        if len(self.distortion) not in (0, 4, 5, 8, 12, 14):
+            raise CameraError(f"{len(self.distortion)} distortion coefficients; OpenCV takes 0, 4, 5, 8, 12 or 14")
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float64]:
+        """K, 3 x 3."""
+        return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
+
+    @property
+    def is_distorted(self) -> bool:
+        """Whether any distortion coefficient is non-zero."""
+        return any(self.distortion)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The camera of the same image resampled to another size (pixel centres kept aligned)."""
+        sx, sy = width / self.width, height / self.height
+        return Camera(
+            width,
+            height,
+            self.fx * sx,
+            self.fy * sy,
+            (self.cx + 0.5) * sx - 0.5,
+            (self.cy + 0.5) * sy - 0.5,
+            self.distortion,
+        )
+
+
+def camera_from_matrix(
+    width: int, height: int, matrix: npt.ArrayLike, distortion: npt.ArrayLike = ()
+) -> Camera:
+    """Camera from K (9 values, row-major) and D as CameraInfo holds them; CameraError if unusable."""
+    k = np.asarray(matrix, dtype=np.float64).reshape(-1)
+    if k.size != 9:
+        raise CameraError(f"K has {k.size} values instead of 9")
+    if not np.any(k):
+        raise CameraError("K is all zero: the camera is not calibrated; give it a calibration file or a field of view")
+    d = tuple(float(v) for v in np.asarray(distortion, dtype=np.float64).reshape(-1))
+    return Camera(width, height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), d)
+
+
+def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
+    """Undistorted, centred camera with square pixels from a horizontal field of view in radians."""
+    if not 0 < hfov < np.pi:
+        raise CameraError(f"horizontal field of view {hfov} rad is not between 0 and pi")
+    focal = width / (2 * np.tan(hfov / 2))
+    return Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+
+def project(camera: Camera, points_cam: FloatArray) -> npt.NDArray[np.float64]:
+    """Pixels (..., 2) of points (..., 3) in metres; NaN for points not in front of the camera."""
+    points = np.asarray(points_cam, dtype=np.float64)
+    depth = np.where(points[..., 2:] > 1e-6, points[..., 2:], np.nan)
+    return rays_to_pixels(camera, points[..., :2] / depth)
+
+
+def rays_to_pixels(camera: Camera, rays: FloatArray) -> npt.NDArray[np.float64]:
+    """Pixels (..., 2) of undistorted normalised rays (..., 2) = (x / z, y / z)."""
+    rays = np.asarray(rays, dtype=np.float64)
+    if not camera.is_distorted:
+        return rays * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    points = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1).reshape(-1, 1, 3)
+    zero = np.zeros(3)
+    pixels, _ = cv2.projectPoints(points, zero, zero, camera.matrix, np.array(camera.distortion))
+    return np.asarray(pixels, dtype=np.float64).reshape(rays.shape)
+
+
+def pixels_to_rays(camera: Camera, pixels: FloatArray) -> npt.NDArray[np.float64]:
+    """Undistorted normalised rays (..., 2) = ((u - cx) / fx, (v - cy) / fy) of pixels (..., 2)."""
+    pixels = np.asarray(pixels, dtype=np.float64)
+    if not camera.is_distorted:
+        return (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    if pixels.size == 0:
+        return pixels.copy()
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
+    rays = cv2.undistortPointsIter(
+        pixels.reshape(-1, 1, 2), camera.matrix, np.array(camera.distortion), None, None, criteria
+    )
+    return np.asarray(rays, dtype=np.float64).reshape(pixels.shape)
+
+
+def back_project(camera: Camera, pixels: FloatArray, depth: FloatArray) -> npt.NDArray[np.float64]:
+    """Points (..., 3) in the camera frame of pixels (..., 2) at depths z (...,) in metres."""
+    rays = pixels_to_rays(camera, pixels)
+    z = np.asarray(depth, dtype=np.float64)[..., None]
+    return np.concatenate([rays * z, z], axis=-1)

@@ -1,0 +1,82 @@
+"""`dualpose`: the command line. Exit code 0 is success, 2 bad input, 1 anything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from dualpose_ros.commands import bench, demo, evaluate, export, run, synth, train, weights
+
+_HELP = """3D poses, in metres and in the camera's frame, of every person that one camera sees.
+
+`dualpose demo` shows it on a clip that ships with the package, `dualpose run` on your own video or camera.
+"""
+
+_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, FileExistsError)
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("train")(train.train)
+app.command("export")(export.export)
+app.add_typer(evaluate.app, name="eval")
+app.command("synth")(synth.synth)
+app.command("bench")(bench.bench)
+app.add_typer(weights.app, name="weights")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; bad input is one line on stderr, no traceback."""
+    try:
+        code = app(args=None if args is None else list(args), prog_name="dualpose", standalone_mode=False)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: Exception) -> int:
+    """Print an error and return its exit code."""
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has gone; the interpreter's own flush at exit would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return 2
+    message = _input_message(error)
+    if message is None:
+        traceback.print_exception(error)
+        return 1
+    print(f"dualpose: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _input_message(error: Exception) -> str | None:
+    """What to tell the user where an error is about their input, None where it is ours.
+
+    Input errors are wrong arguments, files that aren't there or can't be read, and every
+    exception class that this package defines: those carry a message meant for its users.
+    """
+    if hasattr(error, "format_message"):
+        return f"{error.format_message()} (see `dualpose --help`)"
+    if type(error).__module__.split(".")[0] == "dualpose_ros":
+        return str(error)
+    if isinstance(error, _FILE_ERRORS):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

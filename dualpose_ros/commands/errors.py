@@ -1,0 +1,24 @@
+"""Errors that the command line shows as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class InputError(ValueError):
+    """What the user gave can't be used; the message says what is wrong and what to do."""
+
+
+@contextmanager
+def needs_torch(command: str) -> Iterator[None]:
+    """Turn a failed import of torch into an InputError that names the extra to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("torch", "torchvision", "onnx", "onnxscript", "matplotlib"):
+            raise
+        raise InputError(
+            f"`dualpose {command}` needs {error.name}, which the base install leaves out: "
+            "pip install 'dualpose_ros[train]'"
+        ) from error

@@ -1,0 +1,103 @@
+"""Motion-capture clips from one .npz file: joints of `skeleton.H36M17` in metres.
+
+The file holds `joints_m` (T, 17, 3) of all clips end to end, `clip_lengths` (C,),
+`clip_names` (C,), `joint_names` (17,) and `fps`; world frame, y up, floor near y = 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.skeleton import H36M17
+
+SPLITS = ("train", "held_out", "all")
+HELD_OUT_ONE_IN = 5
+_KEYS = ("joints_m", "clip_lengths", "clip_names", "joint_names", "fps")
+
+
+class MocapError(ValueError):
+    """A motion-capture file that can't be used."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recorded motion: name, joints_m (T, K, 3) in a y-up world, frames per second."""
+
+    name: str
+    joints_m: npt.NDArray[np.float32]
+    fps: float
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the last."""
+        return (len(self.joints_m) - 1) / self.fps
+
+
+def is_held_out(clip_name: str) -> bool:
+    """Whether a clip belongs to the held-out fifth: SHA-256 of its name, modulo five, is zero.
+
+    The name alone decides, so that adding clips to a file moves none between the splits.
+    """
+    digest = hashlib.sha256(clip_name.encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") % HELD_OUT_ONE_IN == 0
+
+
+def load_clips(path: str | os.PathLike[str], split: str = "train") -> list[Clip]:
+    """Read the clips of one split ("train", "held_out" or "all") in the file's order.
+
+    Raises MocapError naming the file and what is wrong with it, ValueError for an unknown split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split '{split}' is unknown; it is one of {', '.join(SPLITS)}")
+    arrays = _read(Path(path))
+    _check(Path(path), arrays)
+    lengths = arrays["clip_lengths"].astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    joints = np.asarray(arrays["joints_m"], dtype=np.float32)
+    clips = [
+        Clip(str(name), joints[start : start + length], float(arrays["fps"]))
+        for name, start, length in zip(arrays["clip_names"], starts[:-1], lengths, strict=True)
+    ]
+    return [clip for clip in clips if split == "all" or is_held_out(clip.name) == (split == "held_out")]
+
+
+def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays of the file by key; MocapError if it is no such file."""
+    if not path.is_file():
+        raise MocapError(f"motion-capture file {path} does not exist")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in _KEYS if key not in archive.files]
+            if missing:
+                raise MocapError(f"{path} has no {', '.join(missing)}; it needs {', '.join(_KEYS)}")
+            return {key: archive[key] for key in _KEYS}
+    except MocapError:
+        raise
+    except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
+        raise MocapError(f"{path} is not a readable .npz file of clips: {error}") from error
+
+
+def _check(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Raise MocapError where the arrays don't fit together or the skeleton is another one."""
+    joints, lengths = arrays["joints_m"], arrays["clip_lengths"]
+    names = tuple(str(name) for name in arrays["joint_names"].reshape(-1))
+    if names != H36M17.joint_names:
+        raise MocapError(f"{path}: joints are {names}, not those of {H36M17.name}: {H36M17.joint_names}")
+    if joints.ndim != 3 or joints.shape[1:] != (H36M17.num_joints, 3):
+        raise MocapError(f"{path}: joints_m has shape {joints.shape}, not (frames, {H36M17.num_joints}, 3)")
+    if lengths.ndim != 1 or lengths.shape != arrays["clip_names"].shape or np.any(lengths.astype(np.int64) < 1):
+        raise MocapError(f"{path}: clip_lengths {lengths.shape} and clip_names don't match, or a clip is empty")
+    if int(lengths.astype(np.int64).sum()) != len(joints):
+        raise MocapError(f"{path}: clip_lengths add up to {int(lengths.astype(np.int64).sum())}, not {len(joints)}")
+    if not np.all(np.isfinite(joints.astype(np.float64))):
+        raise MocapError(f"{path}: joints_m holds values that are not finite")
+    fps = arrays["fps"]
+    if fps.size != 1 or not 1 <= float(fps.astype(np.float64)) <= 1000:
+        raise MocapError(f"{path}: fps {fps} is not one number between 1 and 1000")

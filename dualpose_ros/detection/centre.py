@@ -1,0 +1,61 @@
+"""Our own person detector: the exported network behind an inference engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.detection.decode import STRIDE, decode_boxes
+from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.letterbox import Letterbox, fit_long_side
+
+MULTIPLE = 32
+CHANNELS = {"centre": 1, "size": 2, "offset": 2}
+
+
+class CentreDetector:
+    """Finds people by the peaks of a centre heatmap.
+
+    engine: a network with input `image` and outputs `centre`, `size`, `offset` (see `network.py`).
+    input_long_side: pixels that the image's long side is scaled to. min_score: weakest box to return.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        input_long_side: int = 384,
+        min_score: float = 0.1,
+        nms_iou: float = 0.6,
+        max_people: int = 50,
+    ) -> None:
+        self._engine = engine
+        self._input_long_side = input_long_side
+        self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections:
+        """Detections in an RGB image; DetectionError if it, or the network's output, is unusable."""
+        check_image(image)
+        height, width = image.shape[:2]
+        box = fit_long_side(width, height, self._input_long_side, MULTIPLE)
+        outputs = self._engine.run({"image": box.apply(image)[None]})
+        centre, size, offset = _checked(outputs, box)
+        boxes, scores = decode_boxes(centre[0], size, offset, self._min_score)
+        return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
+
+
+def _checked(outputs: dict[str, npt.NDArray[np.generic]], box: Letterbox) -> list[npt.NDArray[np.float32]]:
+    """The three maps (C, h, w) of the first image; DetectionError names one that is missing, misshapen or NaN."""
+    maps = []
+    for name, channels in CHANNELS.items():
+        expected = (1, channels, box.height // STRIDE, box.width // STRIDE)
+        found = outputs.get(name)
+        if found is None or found.shape != expected:
+            what = "missing" if found is None else f"{found.shape}"
+            raise DetectionError(
+                f"this ONNX file is no centre detector: its output '{name}' is {what} instead of {expected}"
+            )
+        if not np.all(np.isfinite(found)):
+            raise DetectionError(f"output '{name}' of the detector is not finite: its weights are damaged")
+        maps.append(np.asarray(found[0], dtype=np.float32))
+    return maps

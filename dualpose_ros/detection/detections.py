@@ -1,0 +1,106 @@
+"""What every detector takes and returns, and non-maximum suppression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.pose import Detection, box_area, box_iou
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class DetectionError(ValueError):
+    """An image, a detector's file or its output that nothing can be detected with."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The people found in one image: boxes_px (N, 4) as (x0, y0, x1, y1), scores (N,) in 0..1.
+
+    DetectionError on construction for other shapes, values that are not finite, boxes
+    without area, or scores outside 0..1.
+    """
+
+    boxes_px: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.boxes_px.ndim != 2 or self.boxes_px.shape[1:] != (4,) or self.scores.shape != self.boxes_px.shape[:1]:
+            raise DetectionError(
+                f"detections need boxes (N, 4) and scores (N,), not {self.boxes_px.shape} and {self.scores.shape}"
+            )
+        if not (np.all(np.isfinite(self.boxes_px)) and np.all(np.isfinite(self.scores))):
+            raise DetectionError("a detection holds a value that is not finite")
+        if np.any(box_area(self.boxes_px) <= 0):
+            raise DetectionError("a detected box has no area: x1 > x0 and y1 > y0 are expected")
+        if np.any((self.scores < 0) | (self.scores > 1)):
+            raise DetectionError("a detection score lies outside 0..1")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Detections:
+        return Detections(self.boxes_px[index], self.scores[index])
+
+    def as_list(self) -> list[Detection]:
+        """One `pose.Detection` a person."""
+        return [Detection(box, float(score)) for box, score in zip(self.boxes_px, self.scores, strict=True)]
+
+
+class Detector(Protocol):
+    """Finds people in an RGB image (H, W, 3) uint8; DetectionError if it can't be one.
+
+    Scores go down to a low threshold on purpose: the tracker uses weak boxes too.
+    """
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections: ...
+
+
+def no_detections() -> Detections:
+    """Detections of an empty scene."""
+    return Detections(np.zeros((0, 4)), np.zeros(0))
+
+
+def check_image(image: npt.NDArray[np.uint8]) -> None:
+    """DetectionError unless the image is (H, W, 3) uint8 with at least one pixel."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise DetectionError(f"expected an RGB image, uint8 (H, W, 3), not {what}")
+    if image.size == 0:
+        raise DetectionError(f"image is empty: {image.shape[1]}x{image.shape[0]}")
+
+
+def nms(boxes_px: FloatArray, scores: FloatArray, max_iou: float) -> npt.NDArray[np.intp]:
+    """Indices of boxes (N, 4) to keep, best score first.
+
+    A box goes if it overlaps a kept one of higher score by more than `max_iou`.
+    """
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    boxes = np.asarray(boxes_px, dtype=np.float64)[order]
+    overlaps = box_iou(boxes, boxes) > max_iou
+    alive = np.ones(len(order), dtype=bool)
+    for i in range(len(order)):
+        if alive[i]:
+            alive[i + 1 :] &= ~overlaps[i, i + 1 :]
+    return order[alive]
+
+
+def clean(
+    boxes_px: FloatArray, scores: FloatArray, width: int, height: int, max_iou: float, max_people: int
+) -> Detections:
+    """A network's raw boxes (N, 4) made into detections: clipped to the image, non-maxima and slivers dropped.
+
+    DetectionError if a value is not finite, which only a broken network puts out.
+    """
+    boxes, scores = np.asarray(boxes_px, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if not (np.all(np.isfinite(boxes)) and np.all(np.isfinite(scores))):
+        raise DetectionError("the detector's network put out values that are not finite: its weights are damaged")
+    boxes = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float64))
+    is_real = np.all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
+    boxes, scores = boxes[is_real], np.clip(scores[is_real], 0, 1)
+    keep = nms(boxes, scores, max_iou)[:max_people]
+    return Detections(boxes[keep], scores[keep])

@@ -1,0 +1,293 @@
+"""Detections of each frame joined into people with lasting ids.
+
+Association goes by confidence: strong detections first, then weak ones only to continue
+tracks that already exist, as an occluded person's box gets weak before it disappears (the
+idea of Zhang et al., "ByteTrack", ECCV 2022). Time is the stamps', so frames may come at
+irregular intervals.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.detection.appearance import appearance_distances
+from dualpose_ros.detection.association import FORBIDDEN, assign, overlap_cost, size_ratios
+from dualpose_ros.detection.detections import Detections
+from dualpose_ros.detection.kalman import (
+    BoxStates,
+    MotionNoise,
+    join_states,
+    middle_distances,
+    no_states,
+    predict_states,
+    replace_states,
+    start_states,
+    update_states,
+)
+from dualpose_ros.pose import Track, TrackingState, box_area, box_iou
+
+FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.intp]
+_log = logging.getLogger(__name__)
+
+CLEAR_VIEW_IOU = 0.15
+"""Where boxes overlap more, colours are partly somebody else's and aren't learned from."""
+APPEARANCE_RATE = 0.1
+"""Share of a new histogram in a track's running mean."""
+WEAK_DOUBT = 2.0
+"""How many times further off the box of a weak detection is taken to be."""
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """How tracks start, continue and end. ValueError on construction names the field that is out of range.
+
+    score_low, score_high, score_new: weak detections reach from low to high; a track starts at new.
+    match_limit, weak_match_limit: highest cost of a match, as 1 - DIoU (0 same box, 1 just touching, < 2).
+    gate_sigmas: farthest middle, in standard deviations of the prediction, unless boxes overlap well.
+    max_size_ratio: largest change of a box's side from prediction to detection.
+    appearance_weight: what a difference in colours costs, 0 to go by motion alone.
+    confirm_hits: detections until a track is confirmed; tentative_s: how long one may lack a detection before.
+    max_coast_s: how long a confirmed track without detection is put out, at its predicted box;
+    remember_s: how long it can be found again with the same id.
+    duplicate_iou, duplicate_s: two tracks that overlap this much for this long are one person.
+    """
+
+    score_low: float = 0.15
+    score_high: float = 0.45
+    score_new: float = 0.55
+    match_limit: float = 1.2
+    weak_match_limit: float = 0.7
+    gate_sigmas: float = 4.0
+    max_size_ratio: float = 1.8
+    appearance_weight: float = 0.6
+    confirm_hits: int = 2
+    tentative_s: float = 0.3
+    max_coast_s: float = 0.6
+    remember_s: float = 3.0
+    duplicate_iou: float = 0.85
+    duplicate_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        self._need_numbers()
+        self._need_range(0, 1, "score_low", "score_high", "score_new", "duplicate_iou")
+        self._need_range(0, 2, "match_limit", "weak_match_limit")
+        self._need_range(0, math.inf, "gate_sigmas", "appearance_weight", "tentative_s", "max_coast_s", "duplicate_s")
+        self._need_range(1, math.inf, "confirm_hits", "max_size_ratio")
+        if self.score_low > self.score_high:
+            raise ValueError(f"score_low {self.score_low} is above score_high {self.score_high}")
+        if self.score_new < self.score_high:
+            raise ValueError(f"score_new {self.score_new} is below score_high {self.score_high}")
+        if self.remember_s < self.max_coast_s:
+            raise ValueError(f"remember_s {self.remember_s} is below max_coast_s {self.max_coast_s}")
+
+    def _need_numbers(self) -> None:
+        for name in (field.name for field in fields(TrackerConfig)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value!r}")
+
+    def _need_range(self, low: float, high: float, *names: str) -> None:
+        for name in names:
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie in {low} to {high}, not {getattr(self, name)}")
+
+
+@dataclass
+class _Life:
+    """What a track is besides its filter; times in seconds."""
+
+    track_id: int
+    score: float
+    last_seen: float
+    appearance: npt.NDArray[np.float32] | None
+    hits: int = 1
+    is_confirmed: bool = False
+    overlapped: float = 0.0
+
+    def see(self, now: float, score: float, confirm_hits: int) -> None:
+        self.last_seen, self.score, self.hits = now, score, self.hits + 1
+        self.is_confirmed = self.is_confirmed or self.hits >= confirm_hits
+
+
+class Tracker:
+    """Multi-person tracker; `update` once a frame. Ids start at 1 and are never given twice."""
+
+    def __init__(self, config: TrackerConfig | None = None, noise: MotionNoise | None = None) -> None:
+        self.config = config if config is not None else TrackerConfig()
+        self._noise = noise if noise is not None else MotionNoise()
+        self._next_id = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tracks; later ones get fresh ids."""
+        self._states: BoxStates = no_states()
+        self._lives: list[_Life] = []
+        self._stamp_ns: int | None = None
+
+    def update(
+        self,
+        detections: Detections,
+        stamp_ns: int,
+        appearance: FloatArray | None = None,
+        image_size: tuple[int, int] | None = None,
+    ) -> list[Track]:
+        """Tracks after a frame's detections (M), oldest first.
+
+        appearance (M, B): each detection's histogram, if known. image_size (width, height):
+        boxes put out are clipped to it, and a track that left it is not put out. A stamp before
+        the last one starts the tracker anew (a looped video). ValueError for mismatched shapes.
+        """
+        if appearance is not None and len(appearance) != len(detections):
+            raise ValueError(f"{len(appearance)} appearances for {len(detections)} detections")
+        now = self._advance(stamp_ns)
+        seen = self._associate(detections, appearance, now)
+        self._learn_appearance(detections, appearance, seen)
+        self._start(detections, appearance, seen, now)
+        self._drop_duplicates(now)
+        return self._put_out(now, image_size)
+
+    def _advance(self, stamp_ns: int) -> float:
+        """Predict to the stamp and forget who is gone too long; returns the stamp in seconds."""
+        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            back = (self._stamp_ns - stamp_ns) / 1e9
+            _log.warning("stamp went back by %.3f s (a looped video?): tracking starts anew", back)
+            self.reset()
+        self._dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        self._stamp_ns = stamp_ns
+        now = stamp_ns / 1e9
+        budget = (self.config.tentative_s, self.config.remember_s)
+        self._keep([now - life.last_seen <= budget[life.is_confirmed] + 1e-6 for life in self._lives])
+        self._states = predict_states(self._states, self._dt, self._noise)
+        return now
+
+    def _keep(self, is_kept: list[bool]) -> None:
+        self._states = self._states[np.array(is_kept, dtype=bool)]
+        self._lives = [life for life, kept in zip(self._lives, is_kept, strict=True) if kept]
+
+    def _associate(self, detections: Detections, appearance: FloatArray | None, now: float) -> IntArray:
+        """Match and update in three rounds; returns for each detection its track's row or -1."""
+        config = self.config
+        seen = np.full(len(detections), -1, dtype=np.intp)
+        strong = np.flatnonzero(detections.scores >= config.score_high)
+        weak = np.flatnonzero((detections.scores >= config.score_low) & (detections.scores < config.score_high))
+        confirmed = np.array([i for i, life in enumerate(self._lives) if life.is_confirmed], dtype=np.intp)
+        tentative = np.array([i for i, life in enumerate(self._lives) if not life.is_confirmed], dtype=np.intp)
+
+        left, strong = self._match(confirmed, strong, detections, appearance, config.match_limit, seen)
+        recent = [i for i in left if now - self._lives[i].last_seen <= config.max_coast_s]
+        self._match(np.array(recent, dtype=np.intp), weak, detections, None, config.weak_match_limit, seen)
+        self._match(tentative, strong, detections, appearance, config.match_limit, seen)
+
+        columns = np.flatnonzero(seen >= 0)
+        rows = seen[columns]
+        doubt = np.where(detections.scores[columns] < config.score_high, WEAK_DOUBT, 1.0)
+        updated = update_states(self._states[rows], detections.boxes_px[columns], self._noise, doubt)
+        self._states = replace_states(self._states, rows, updated)
+        for row, column in zip(rows, columns, strict=True):
+            self._lives[row].see(now, float(detections.scores[column]), config.confirm_hits)
+        # An extrapolated change of size would soon be absurd, unlike an extrapolated path.
+        coasting = np.setdiff1d(np.arange(len(self._lives)), rows)
+        self._states.mean[coasting, 2:, 1] = 0.0
+        return seen
+
+    def _match(
+        self,
+        rows: IntArray,
+        columns: IntArray,
+        detections: Detections,
+        appearance: FloatArray | None,
+        limit: float,
+        seen: IntArray,
+    ) -> tuple[IntArray, IntArray]:
+        """Assign tracks `rows` to detections `columns`, write `seen`; returns the rows and columns left over."""
+        states, boxes = self._states[rows], detections.boxes_px[columns]
+        cost = overlap_cost(states.boxes_px, boxes)
+        overlaps = box_iou(states.boxes_px, boxes)
+        is_near = (middle_distances(states, boxes, self._noise) <= self.config.gate_sigmas) | (overlaps >= 0.3)
+        is_alike = size_ratios(states.boxes_px, boxes) <= self.config.max_size_ratio
+        if appearance is not None and self.config.appearance_weight > 0:
+            unknown = np.full(appearance.shape[1], np.nan, np.float32)
+            known = [life.appearance if life.appearance is not None else unknown for life in self._looked_up(rows)]
+            table = np.array(known, dtype=np.float32).reshape(len(rows), appearance.shape[1])
+            # Centred, so that an unknown colour speaks neither for nor against.
+            cost = cost + self.config.appearance_weight * (appearance_distances(table, appearance[columns]) - 0.5)
+        matched, taken, left, free = assign(np.where(is_near & is_alike, cost, FORBIDDEN), limit)
+        seen[columns[taken]] = rows[matched]
+        return rows[left], columns[free]
+
+    def _looked_up(self, rows: IntArray) -> list[_Life]:
+        return [self._lives[i] for i in rows]
+
+    def _learn_appearance(self, detections: Detections, appearance: FloatArray | None, seen: IntArray) -> None:
+        """Move matched tracks' colours toward what is seen of them, where nobody overlaps them."""
+        if appearance is None or len(detections) == 0:
+            return
+        for column in np.flatnonzero((seen >= 0) & _in_clear_view(detections) & np.isfinite(appearance[:, 0])):
+            life, new = self._lives[seen[column]], appearance[column].astype(np.float32)
+            old = life.appearance
+            life.appearance = new if old is None else old + APPEARANCE_RATE * (new - old)
+
+    def _start(self, detections: Detections, appearance: FloatArray | None, seen: IntArray, now: float) -> None:
+        """Begin tracks from strong detections that nobody claims and that repeat no matched box."""
+        free = np.flatnonzero((seen < 0) & (detections.scores >= self.config.score_new))
+        taken = self._states[seen[seen >= 0]].boxes_px
+        repeats = np.max(box_iou(detections.boxes_px[free], taken), axis=1, initial=0)
+        free = free[repeats < self.config.duplicate_iou]
+        is_clear = _in_clear_view(detections)
+        self._states = join_states(self._states, start_states(detections.boxes_px[free], self._noise))
+        for column in free:
+            knows = appearance is not None and is_clear[column] and np.isfinite(appearance[column, 0])
+            colours = appearance[column].astype(np.float32) if knows and appearance is not None else None
+            life = _Life(self._next_id, float(detections.scores[column]), now, colours)
+            life.is_confirmed = self.config.confirm_hits <= 1
+            self._lives.append(life)
+            self._next_id += 1
+
+    def _drop_duplicates(self, now: float) -> None:
+        """Of two tracks seen at one place for `duplicate_s`, the younger goes.
+
+        A coasting track keeps its life there (the person may be behind the other) but is hidden.
+        """
+        overlaps = np.triu(box_iou(self._states.boxes_px, self._states.boxes_px), k=1) > self.config.duplicate_iou
+        is_seen = np.array([life.last_seen == now for life in self._lives], dtype=bool)
+        # Tracks are kept oldest first: column j overlaps an older seen track, or, coasting, any seen one.
+        under = (overlaps & is_seen[:, None]).any(axis=0)
+        under |= ~is_seen & (overlaps & is_seen[None, :]).any(axis=1)
+        for life, is_under in zip(self._lives, under, strict=True):
+            life.overlapped = life.overlapped + self._dt if is_under else 0.0
+        self._keep([not (seen and self._is_duplicate(life)) for life, seen in zip(self._lives, is_seen, strict=True)])
+
+    def _is_duplicate(self, life: _Life) -> bool:
+        return life.overlapped > self.config.duplicate_s
+
+    def _put_out(self, now: float, image_size: tuple[int, int] | None) -> list[Track]:
+        tracks = []
+        for life, box in zip(self._lives, self._states.boxes_px, strict=True):
+            is_seen = life.last_seen == now
+            if not is_seen and (now - life.last_seen > self.config.max_coast_s + 1e-6 or self._is_duplicate(life)):
+                continue
+            if not is_seen and not life.is_confirmed:
+                continue
+            if image_size is not None:
+                whole = box_area(box)
+                box = np.clip(box, 0, np.tile(np.array(image_size, dtype=np.float64), 2))
+                if box_area(box) < (0.2 * whole if not is_seen else 1.0):
+                    continue
+            state = TrackingState.TENTATIVE
+            if life.is_confirmed:
+                state = TrackingState.CONFIRMED if is_seen else TrackingState.COASTING
+            tracks.append(Track(life.track_id, state, box, life.score))
+        return tracks
+
+
+def _in_clear_view(detections: Detections) -> npt.NDArray[np.bool_]:
+    """Which detections (M,) no other one overlaps much."""
+    overlaps = box_iou(detections.boxes_px, detections.boxes_px)
+    np.fill_diagonal(overlaps, 0)
+    return np.max(overlaps, axis=1, initial=0) <= CLEAR_VIEW_IOU

@@ -1,0 +1,195 @@
+"""Pictures of poses: 2D skeletons over an image, and people seen from above.
+
+Images are RGB (H, W, 3) uint8. N people, K joints of `skeleton.H36M17`.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable, Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.skeleton import H36M17
+
+RgbImage = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+_GOLDEN = 0.618033988749895
+_BACKGROUND, _GRID, _TEXT = (250, 250, 250), (222, 222, 222), (90, 90, 90)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# cv2 draws at sixteenths of a pixel with this shift.
+_SHIFT = 4
+
+
+def track_colour(track_id: int) -> Colour:
+    """RGB colour of a track: the same id always has the same, neighbouring ids differ widely."""
+    hue = (track_id * _GOLDEN) % 1.0
+    lightness = 0.50 if track_id % 2 else 0.62
+    red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.85)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def draw_skeletons(image: RgbImage, poses: Iterable[Pose3D], min_score: float = 0.1) -> RgbImage:
+    """A copy of the image with each person's bones, id and depth in metres, the nearest on top.
+
+    Joints with a score under `min_score` or without finite pixels are left out. Predicted
+    (coasting) people are drawn thin, tentative ones without a label.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    scale = max(canvas.shape[0], 240) / 480
+    for pose in sorted(poses, key=lambda pose: -_depth(pose)):
+        _draw_person(canvas, pose, min_score, scale)
+    return canvas
+
+
+def _depth(pose: Pose3D) -> float:
+    """Depth of the root in metres, infinity where it has none."""
+    depth = float(pose.joints_cam[H36M17.root, 2])
+    return depth if np.isfinite(depth) else np.inf
+
+
+def _draw_person(canvas: RgbImage, pose: Pose3D, min_score: float, scale: float) -> None:
+    points = np.asarray(pose.keypoints_px, dtype=np.float64)
+    # Far outside, cv2's fixed-point coordinates would overflow.
+    usable = np.isfinite(points).all(axis=1) & (np.abs(points) < 1e5).all(axis=1)
+    usable &= np.asarray(pose.joint_scores) >= min_score
+    colour = track_colour(pose.track_id)
+    width = max(1, round((1 if pose.state is TrackingState.COASTING else 2.5) * scale))
+    for parent, child in H36M17.bones:
+        if usable[parent] and usable[child]:
+            shade = _shaded(colour, 0.6) if H36M17.joint_names[child].startswith("right_") else colour
+            cv2.line(canvas, _fixed(points[parent]), _fixed(points[child]), shade, width, cv2.LINE_AA, _SHIFT)
+    for point in points[usable]:
+        cv2.circle(canvas, _fixed(point), round(2.5 * scale * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
+    if pose.state is not TrackingState.TENTATIVE and usable.any():
+        _label(canvas, label_of(pose), points[usable], colour, scale)
+
+
+def label_of(pose: Pose3D) -> str:
+    """Short text for a person: id and depth in metres."""
+    depth = _depth(pose)
+    return f"#{pose.track_id} {depth:.1f} m" if np.isfinite(depth) else f"#{pose.track_id}"
+
+
+def _label(canvas: RgbImage, text: str, points: npt.NDArray[np.float64], colour: Colour, scale: float) -> None:
+    """Text on a filled box above the person, kept inside the image."""
+    size = 0.45 * scale
+    (width, height), base = cv2.getTextSize(text, _FONT, size, max(1, round(scale)))
+    x = int(np.clip(points[:, 0].mean() - width / 2, 0, max(canvas.shape[1] - width, 0)))
+    y = int(np.clip(points[:, 1].min() - 8 * scale, height + base, canvas.shape[0] - 1))
+    cv2.rectangle(canvas, (x - 2, y - height - 3), (x + width + 2, y + base), colour, -1)
+    ink = (0, 0, 0) if sum(colour) > 330 else (255, 255, 255)
+    cv2.putText(canvas, text, (x, y), _FONT, size, ink, max(1, round(scale)), cv2.LINE_AA)
+
+
+def _fixed(point: npt.NDArray[np.float64]) -> tuple[int, int]:
+    return round(float(point[0]) * 2**_SHIFT), round(float(point[1]) * 2**_SHIFT)
+
+
+def _shaded(colour: Colour, factor: float) -> Colour:
+    red, green, blue = (round(channel * factor) for channel in colour)
+    return red, green, blue
+
+
+def top_view(
+    poses: Iterable[Pose3D],
+    size_px: tuple[int, int] = (480, 480),
+    depth_m: float = 10.0,
+    hfov: float | None = None,
+    trails: Mapping[int, npt.ArrayLike] | None = None,
+) -> RgbImage:
+    """People seen from above, (height, width, 3) for `size_px` = (width, height).
+
+    The camera sits at the bottom middle and looks up the picture; `depth_m` is the depth at
+    the top, and both axes have one scale, with a line every metre. `hfov` in radians draws
+    the edges of the view, `trails` maps track ids to past root positions (T, 2) as (x, z) in
+    metres. People outside the picture are left out.
+    """
+    width, height = size_px
+    view = _TopView(width, height, depth_m)
+    canvas = np.full((height, width, 3), _BACKGROUND, dtype=np.uint8)
+    view.draw_grid(canvas)
+    if hfov is not None:
+        view.draw_field(canvas, hfov)
+    for track_id, trail in (trails or {}).items():
+        points = np.asarray(trail, dtype=np.float64).reshape(-1, 2)
+        points = points[np.isfinite(points).all(axis=1)]
+        if len(points) > 1:
+            line = np.round(view.to_px(points)).astype(np.int32).reshape(-1, 1, 2)
+            cv2.polylines(canvas, [line], False, track_colour(track_id), 1, cv2.LINE_AA)
+    for pose in poses:
+        view.draw_person(canvas, pose)
+    return canvas
+
+
+class _TopView:
+    """Metres of the camera's x-z plane to pixels of a top view."""
+
+    _MARGIN_PX = 24
+
+    def __init__(self, width: int, height: int, depth_m: float) -> None:
+        if not depth_m > 0:
+            raise ValueError(f"depth_m is {depth_m}; it must be positive")
+        self._width, self._height, self._depth_m = width, height, depth_m
+        self._px_per_m = (height - 2 * self._MARGIN_PX) / depth_m
+
+    def to_px(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Pixels (..., 2) of points (..., 2) = (x, z) in metres."""
+        right = self._width / 2 + points[..., 0] * self._px_per_m
+        down = self._height - self._MARGIN_PX - points[..., 1] * self._px_per_m
+        return np.clip(np.stack([right, down], axis=-1), -1e4, 1e4)
+
+    def draw_grid(self, canvas: RgbImage) -> None:
+        """A line every metre, depths named every second one, and the camera."""
+        half = self._width / 2 / self._px_per_m
+        for x in range(-int(half), int(half) + 1):
+            self._line(canvas, (x, 0), (x, self._depth_m), _GRID)
+        for z in range(int(self._depth_m) + 1):
+            self._line(canvas, (-half, z), (half, z), _GRID)
+            if z and z % 2 == 0:
+                x_px, y_px = self._pixel((-half, z))
+                cv2.putText(canvas, f"{z} m", (x_px + 3, y_px - 3), _FONT, 0.4, _TEXT, 1, cv2.LINE_AA)
+        cv2.drawMarker(canvas, self._pixel((0, 0)), _TEXT, cv2.MARKER_TRIANGLE_UP, 14, 2)
+
+    def draw_field(self, canvas: RgbImage, hfov: float) -> None:
+        """The edges of the camera's view."""
+        reach = self._depth_m * np.tan(min(hfov, 3.0) / 2)
+        for side in (-reach, reach):
+            self._line(canvas, (0, 0), (side, self._depth_m), (170, 170, 170))
+
+    def draw_person(self, canvas: RgbImage, pose: Pose3D) -> None:
+        """Root as a disc with its id, shoulders as a bar: where a person stands and faces."""
+        root = np.asarray(pose.joints_cam[H36M17.root, [0, 2]], dtype=np.float64)
+        if not np.isfinite(root).all():
+            return
+        colour = track_colour(pose.track_id)
+        x_px, y_px = self._pixel(root)
+        if not (0 <= x_px < self._width and 0 <= y_px < self._height):
+            return
+        shoulders = [H36M17.index("left_shoulder"), H36M17.index("right_shoulder")]
+        ends = np.asarray(pose.joints_cam[shoulders][:, [0, 2]], dtype=np.float64)
+        if np.isfinite(ends).all():
+            self._line(canvas, ends[0], ends[1], colour, 3)
+        filled = 2 if pose.state is TrackingState.COASTING else -1
+        cv2.circle(canvas, (x_px, y_px), 7, colour, filled, cv2.LINE_AA)
+        cv2.putText(canvas, label_of(pose), (x_px + 10, y_px + 4), _FONT, 0.42, (30, 30, 30), 1, cv2.LINE_AA)
+
+    def _pixel(self, point: npt.ArrayLike) -> tuple[int, int]:
+        x_px, y_px = np.round(self.to_px(np.asarray(point, dtype=np.float64))).astype(int)
+        return int(x_px), int(y_px)
+
+    def _line(
+        self, canvas: RgbImage, start: npt.ArrayLike, end: npt.ArrayLike, colour: Colour, width: int = 1
+    ) -> None:
+        cv2.line(canvas, self._pixel(start), self._pixel(end), colour, width, cv2.LINE_AA)
+
+
+def beside(left: RgbImage, right: RgbImage) -> RgbImage:
+    """Two images of one height beside each other; ValueError where their heights differ."""
+    if left.shape[0] != right.shape[0]:
+        raise ValueError(f"images of heights {left.shape[0]} and {right.shape[0]} don't go beside each other")
+    return np.concatenate([left, right], axis=1)

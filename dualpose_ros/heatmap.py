@@ -1,0 +1,197 @@
+"""Heatmaps as records, sub-pixel peaks out of them, and many patches' heatmaps into one of the image.
+
+C channels of h x w cells; cell (i, j) is row i, column j and its centre has coordinates (x, y) = (j, i).
+Everything is vectorised over cells and channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+UINT8_SCALE = 1 / 255
+"""Value of one step of an 8-bit heatmap that covers 0..1."""
+
+_FLOOR = 1e-4
+"""Values below this tell nothing about the shape of a peak; the logarithm stops here."""
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """8-bit heatmaps of a whole image: data uint8 (C, h, w), a cell's value is data * scale.
+
+    `to_image` (2, 3) maps cell centres (x, y, 1) to image pixels. ValueError if the shapes disagree.
+    """
+
+    channels: tuple[str, ...]
+    data: npt.NDArray[np.uint8]
+    to_image: FloatArray
+    scale: float
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 3 or self.data.dtype != np.uint8 or len(self.channels) != self.data.shape[0]:
+            raise ValueError(f"{len(self.channels)} channels, but data is {self.data.dtype} {self.data.shape}")
+        if np.shape(self.to_image) != (2, 3):
+            raise ValueError(f"to_image has shape {np.shape(self.to_image)} instead of (2, 3)")
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """M local maxima: channel (M,), cell (M, 2) as column and row, xy (M, 2) sub-cell, score (M,) the cell's value.
+
+    Sorted by channel, then by falling score.
+    """
+
+    channel: npt.NDArray[np.intp]
+    cell: npt.NDArray[np.intp]
+    xy: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+def find_peaks(heatmaps: FloatArray, threshold: float, max_peaks: int = 10, window: int = 3) -> Peaks:
+    """Local maxima of heatmaps (C, h, w) above `threshold`, at most `max_peaks` a channel, refined to sub-cell.
+
+    A peak is the largest of its window x window neighbourhood (window odd); of equal neighbours the
+    first in reading order counts.
+    """
+    maps = np.asarray(heatmaps, dtype=np.float32)
+    if maps.ndim != 3:
+        raise ValueError(f"heatmaps have shape {maps.shape} instead of (channels, height, width)")
+    if window < 3 or window % 2 == 0:
+        raise ValueError(f"window {window} is not an odd number of at least 3")
+    channel, row, column = np.nonzero((maps > threshold) & (maps >= _window_max(maps, window)))
+    first = _is_first_of_equals(maps, channel, row, column, window)
+    channel, row, column = channel[first], row[first], column[first]
+    score = maps[channel, row, column].astype(np.float64)
+    order = np.lexsort((-score, channel))
+    channel, row, column, score = channel[order], row[order], column[order], score[order]
+    starts = np.searchsorted(channel, channel, side="left")
+    kept = np.arange(len(channel)) - starts < max_peaks
+    channel, row, column, score = channel[kept], row[kept], column[kept], score[kept]
+    cell = np.stack([column, row], axis=1)
+    return Peaks(channel, cell, cell + peak_offsets(maps, channel, row, column), score)
+
+
+def _window_max(maps: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float32]:
+    """Largest value of each cell's window, separably, one axis after the other."""
+    result = maps
+    for axis in (1, 2):
+        source, result = result, result.copy()
+        for step in range(1, window // 2 + 1):
+            ahead = [slice(None)] * 3
+            behind = [slice(None)] * 3
+            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+            np.maximum(result[tuple(ahead)], source[tuple(behind)], out=result[tuple(ahead)])
+            np.maximum(result[tuple(behind)], source[tuple(ahead)], out=result[tuple(behind)])
+    return result
+
+
+def _is_first_of_equals(
+    maps: npt.NDArray[np.float32],
+    channel: npt.NDArray[np.intp],
+    row: npt.NDArray[np.intp],
+    column: npt.NDArray[np.intp],
+    window: int,
+) -> npt.NDArray[np.bool_]:
+    """Whether no cell before it in reading order, within its window, has the same value."""
+    reach = window // 2
+    steps = np.arange(-reach, reach + 1)
+    dy, dx = (a.ravel() for a in np.meshgrid(steps, steps, indexing="ij"))
+    before = (dy < 0) | ((dy == 0) & (dx < 0))
+    rows, columns = row[:, None] + dy[before], column[:, None] + dx[before]
+    inside = (rows >= 0) & (columns >= 0) & (columns < maps.shape[2])
+    values = maps[channel[:, None], np.where(inside, rows, 0), np.where(inside, columns, 0)]
+    return np.asarray(~(inside & (values == maps[channel, row, column][:, None])).any(axis=1))
+
+
+def peak_offsets(
+    maps: FloatArray, channel: npt.NDArray[np.intp], row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Sub-cell offsets (M, 2) as (x, y), within half a cell, of peaks from the logarithm's second-order expansion.
+
+    The logarithm of a Gaussian is a parabola, so a lone Gaussian peak of any width is found exactly;
+    a neighbour of the same kind 2 sigma away or nearer pulls it (DARK, Zhang et al., CVPR 2020, eq. 5-9,
+    here with the parabola fitted to all nine cells). A peak on the rim of the map stays where it is
+    along that axis.
+    """
+    height, width = maps.shape[1:]
+    rows = np.clip(row[:, None] + np.array([-1, 0, 1]), 0, height - 1)
+    columns = np.clip(column[:, None] + np.array([-1, 0, 1]), 0, width - 1)
+    patch = maps[channel[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float64)
+    log = np.log(np.maximum(patch, _FLOOR))
+    gradient = np.stack([(log[:, :, 2] - log[:, :, 0]).sum(axis=1), (log[:, 2] - log[:, 0]).sum(axis=1)], axis=1) / 6
+    bend_x = (log[:, :, 2] - 2 * log[:, :, 1] + log[:, :, 0]).sum(axis=1) / 3
+    bend_y = (log[:, 2] - 2 * log[:, 1] + log[:, 0]).sum(axis=1) / 3
+    bend_xy = (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0]) / 4
+    rim_x, rim_y = (column == 0) | (column == width - 1), (row == 0) | (row == height - 1)
+    bend_xy = np.where(rim_x | rim_y, 0.0, bend_xy)
+    determinant = bend_x * bend_y - bend_xy**2
+    is_peak = (bend_x < 0) & (bend_y < 0) & (determinant > 1e-12)
+    safe = np.where(is_peak, determinant, 1.0)
+    x = -(bend_y * gradient[:, 0] - bend_xy * gradient[:, 1]) / safe
+    y = -(bend_x * gradient[:, 1] - bend_xy * gradient[:, 0]) / safe
+    offsets = np.stack([np.where(is_peak & ~rim_x, x, 0.0), np.where(is_peak & ~rim_y, y, 0.0)], axis=1)
+    return np.clip(offsets, -0.5, 0.5)
+
+
+def combined_grid(image_size: tuple[int, int], longest: int = 160) -> tuple[tuple[int, int], npt.NDArray[np.float64]]:
+    """Size (h, w) and cell-to-image affine (2, 3) of image-level heatmaps.
+
+    The grid has 4 image pixels a cell, or as many as keep its longer side within `longest` cells;
+    image_size is (H, W).
+    """
+    height, width = image_size
+    step = max(4.0, max(height, width) / longest)
+    shape = (max(int(np.ceil(height / step)), 1), max(int(np.ceil(width / step)), 1))
+    return shape, np.array([[step, 0.0, (step - 1) / 2], [0.0, step, (step - 1) / 2]])
+
+
+def combine_heatmaps(
+    patches: FloatArray,
+    cell_to_image: FloatArray,
+    image_size: tuple[int, int],
+    channels: tuple[str, ...],
+    longest: int = 160,
+) -> Heatmaps:
+    """The maximum over patches (N, C, h, w), values 0..1, laid into the image: the paper's combined heatmap.
+
+    cell_to_image (N, 2, 3) maps patch cells to image pixels, image_size is (H, W). Where a cell of the
+    image grid spans several of a patch, it takes the largest, so that small people keep their peaks.
+    """
+    (rows, columns), to_image = combined_grid(image_size, longest)
+    combined = np.zeros((len(channels), rows, columns), dtype=np.uint8)
+    step = to_image[0, 0]
+    for maps, affine in zip(patches, np.asarray(cell_to_image, dtype=np.float64), strict=True):
+        matrix = affine.copy()
+        matrix[:, 2] -= to_image[:, 2]
+        matrix /= step
+        _lay_into(combined, maps, matrix)
+    return Heatmaps(channels, combined, to_image, UINT8_SCALE)
+
+
+def _lay_into(combined: npt.NDArray[np.uint8], maps: FloatArray, matrix: npt.NDArray[np.float64]) -> None:
+    """Combine one patch (C, h, w) into `combined` by maximum; `matrix` maps patch cells to cells of `combined`."""
+    height, width = maps.shape[1:]
+    corners = np.array([[-1, -1], [width, -1], [width, height], [-1, height]]) @ matrix[:, :2].T + matrix[:, 2]
+    low = np.clip(np.floor(corners.min(axis=0)), 0, combined.shape[:0:-1]).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, combined.shape[:0:-1]).astype(int)
+    if (high <= low).any():
+        return
+    local = matrix.copy()
+    local[:, 2] -= low
+    levels = np.clip(np.rint(np.asarray(maps, dtype=np.float32) * 255), 0, 255).astype(np.uint8)
+    shrink = int(np.ceil(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6))
+    kernel = np.ones((shrink | 1, shrink | 1), np.uint8) if shrink > 1 else None
+    region = combined[:, low[1] : high[1], low[0] : high[0]]
+    size = (int(high[0] - low[0]), int(high[1] - low[1]))
+    for target, channel in zip(region, levels, strict=True):
+        source = channel if kernel is None else cv2.dilate(channel, kernel)
+        np.maximum(target, cv2.warpAffine(source, local, size, flags=cv2.INTER_LINEAR), out=target)

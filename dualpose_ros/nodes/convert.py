@@ -1,0 +1,286 @@
+"""Messages to and from the records that stages exchange.
+
+N people, K joints of `skeleton.H36M17`; pixels of the image, metres in the camera frame.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from geometry_msgs.msg import Point
+from sensor_msgs.msg import CameraInfo
+from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+
+from dualpose_ros.camera import Camera, CameraError, camera_from_matrix
+from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.msg import Heatmaps as HeatmapsMessage
+from dualpose_ros.msg import MultiPersonPose3D, PersonPose3D
+from dualpose_ros.pose import Pose3D, Source, Track, TrackingState
+from dualpose_ros.skeleton import H36M17
+
+PERSON_CLASS = "person"
+STATE_PREFIX = "state:"
+_COEFFICIENTS = {"": (0, 4, 5), "plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8, 12, 14)}
+
+
+class MessageError(ValueError):
+    """A message that contradicts itself or this package's conventions."""
+
+
+def stamp_to_ns(stamp: Any) -> int:
+    """Nanoseconds of a builtin_interfaces/Time."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def camera_from_info(info: Any, rectified: bool = False) -> Camera:
+    """Camera of the image that a CameraInfo describes, its binning and region of interest applied.
+
+    `rectified` takes P without distortion, for images that image_proc has rectified; otherwise
+    K and D. CameraError if they are unusable or the distortion model is not the plumb-bob family.
+    """
+    width, height = int(info.width), int(info.height)
+    if rectified:
+        p = np.asarray(info.p, dtype=np.float64).reshape(3, 4)
+        if not np.any(p):
+            raise CameraError("P is all zero: the camera is not calibrated; give it a calibration file")
+        camera = camera_from_matrix(width, height, p[:, :3])
+    else:
+        coefficients = np.asarray(info.d, dtype=np.float64).reshape(-1)
+        counts = _COEFFICIENTS.get(info.distortion_model)
+        if counts is None:
+            raise CameraError(
+                f"distortion model '{info.distortion_model}' is not supported: "
+                "rectify the image first and set the parameter 'rectified'"
+            )
+        if coefficients.size not in counts:
+            raise CameraError(f"distortion model '{info.distortion_model}' with {coefficients.size} coefficients")
+        camera = camera_from_matrix(width, height, info.k, coefficients)
+    return _cropped_and_binned(camera, info)
+
+
+def _cropped_and_binned(camera: Camera, info: Any) -> Camera:
+    """Intrinsics after the sensor's region of interest, then its binning (sensor_msgs/CameraInfo)."""
+    roi = info.roi
+    if roi.width and roi.height:
+        camera = Camera(
+            int(roi.width),
+            int(roi.height),
+            camera.fx,
+            camera.fy,
+            camera.cx - int(roi.x_offset),
+            camera.cy - int(roi.y_offset),
+            camera.distortion,
+        )
+    bin_x, bin_y = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
+    return camera if bin_x == bin_y == 1 else camera.resized(camera.width // bin_x, camera.height // bin_y)
+
+
+def camera_for_image(info: Any, image: npt.NDArray[Any], rectified: bool = False) -> Camera:
+    """`camera_from_info`, checked against the size of the image (H, W, ...) that it came with."""
+    camera = camera_from_info(info, rectified)
+    height, width = image.shape[:2]
+    if (camera.width, camera.height) != (width, height):
+        raise CameraError(
+            f"CameraInfo is for {camera.width}x{camera.height} but the image is {width}x{height}: "
+            "they do not belong together; remap camera_info or resize both"
+        )
+    return camera
+
+
+def camera_to_info(camera: Camera, header: Any) -> Any:
+    """sensor_msgs/CameraInfo of a camera, unrectified (R the identity, P = [K | 0])."""
+    count = len(camera.distortion)
+    info = CameraInfo()
+    info.header = header
+    info.width, info.height = int(camera.width), int(camera.height)
+    info.distortion_model = "plumb_bob" if count <= 5 else "rational_polynomial"
+    info.d = array("d", camera.distortion or (0.0,) * 5)
+    info.k = [float(v) for v in camera.matrix.reshape(-1)]
+    info.r = [float(v) for v in np.eye(3).reshape(-1)]
+    info.p = [float(v) for v in np.hstack([camera.matrix, np.zeros((3, 1))]).reshape(-1)]
+    return info
+
+
+def tracks_to_message(tracks: Iterable[Track], header: Any) -> Any:
+    """vision_msgs/Detection2DArray of tracks.
+
+    `id` is the track id. The first hypothesis is class "person" with the score, the second
+    "state:tentative", "state:confirmed" or "state:coasting" with score 1.
+    """
+    message = Detection2DArray()
+    message.header = header
+    message.detections = [_track_to_detection(track, header) for track in tracks]
+    return message
+
+
+def _track_to_detection(track: Track, header: Any) -> Any:
+    x0, y0, x1, y1 = (float(v) for v in track.box_px)
+    detection = Detection2D()
+    detection.header = header
+    detection.id = str(track.track_id)
+    detection.bbox.center.position.x, detection.bbox.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
+    detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
+    detection.results = [
+        _hypothesis(PERSON_CLASS, float(track.score)),
+        _hypothesis(STATE_PREFIX + track.state.name.lower(), 1.0),
+    ]
+    return detection
+
+
+def _hypothesis(class_id: str, score: float) -> Any:
+    result = ObjectHypothesisWithPose()
+    result.hypothesis.class_id, result.hypothesis.score = class_id, score
+    return result
+
+
+def tracks_from_message(message: Any, person_classes: Collection[str] = (PERSON_CLASS,)) -> list[Track]:
+    """Tracks of the people in a Detection2DArray from any detector and tracker.
+
+    Detections whose best class is not one of `person_classes` are left out; without a
+    "state:" hypothesis a track counts as confirmed. Ids that are no number become a stable
+    31-bit hash. MessageError for a person without an id or with a box that is not finite.
+    """
+    found = (_track_from_detection(detection, person_classes) for detection in message.detections)
+    return [track for track in found if track is not None]
+
+
+def _track_from_detection(detection: Any, person_classes: Collection[str]) -> Track | None:
+    state, classes = TrackingState.CONFIRMED, []
+    for result in detection.results:
+        name = result.hypothesis.class_id
+        if not name.startswith(STATE_PREFIX):
+            classes.append((float(result.hypothesis.score), name))
+            continue
+        try:
+            state = TrackingState[name[len(STATE_PREFIX) :].upper()]
+        except KeyError:
+            raise MessageError(f"detection {detection.id} has the unknown tracking state '{name}'") from None
+    if not classes:
+        return None
+    score, best = max(classes)
+    if best not in person_classes:
+        return None
+    if not detection.id:
+        raise MessageError("a detected person has no id: put a tracker between the detector and this node")
+    return Track(_track_id(detection.id), state, _box_of(detection), score)
+
+
+def _track_id(text: str) -> int:
+    """A track id as int32: the number itself, or else a hash of the text."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    return number if 0 <= number < 2**31 else zlib.crc32(text.encode()) & 0x7FFFFFFF
+
+
+def _box_of(detection: Any) -> npt.NDArray[np.float64]:
+    """Upright box (4,) around a BoundingBox2D, which may be turned by theta."""
+    center, theta = detection.bbox.center.position, float(detection.bbox.center.theta)
+    size = np.array([detection.bbox.size_x, detection.bbox.size_y], dtype=np.float64)
+    cos, sin = abs(np.cos(theta)), abs(np.sin(theta))
+    half = np.array([cos * size[0] + sin * size[1], sin * size[0] + cos * size[1]]) / 2
+    box = np.concatenate([(center.x, center.y) - half, (center.x, center.y) + half])
+    if not np.all(np.isfinite(box)) or np.any(size <= 0):
+        raise MessageError(f"detection {detection.id} has an empty or non-finite box")
+    return box
+
+
+def poses_to_message(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, int]) -> Any:
+    """dualpose_ros/MultiPersonPose3D of poses; `image_size` is (width, height), to clip the boxes."""
+    message = MultiPersonPose3D()
+    message.header = header
+    message.skeleton = H36M17.name
+    message.joint_names = list(H36M17.joint_names)
+    message.persons = [_person_to_message(pose, image_size) for pose in poses]
+    return message
+
+
+def _person_to_message(pose: Pose3D, image_size: tuple[int, int]) -> Any:
+    person = PersonPose3D()
+    person.track_id = int(pose.track_id)
+    person.tracking_state, person.source = int(pose.state), int(pose.source)
+    person.score = float(pose.score)
+    x0, y0 = (int(np.clip(np.floor(v), 0, s)) for v, s in zip(pose.box_px[:2], image_size, strict=True))
+    x1, y1 = (int(np.clip(np.ceil(v), 0, s)) for v, s in zip(pose.box_px[2:], image_size, strict=True))
+    person.roi.x_offset, person.roi.y_offset = x0, y0
+    person.roi.width, person.roi.height = max(x1 - x0, 0), max(y1 - y0, 0)
+    person.joints = _points(pose.joints_cam)
+    person.keypoints_px = _points(pose.keypoints_px)
+    person.joint_scores = _floats(pose.joint_scores)
+    person.joint_stddev = _floats(pose.joint_stddev)
+    velocity = person.root_velocity
+    velocity.x, velocity.y, velocity.z = (float(v) for v in pose.root_velocity)
+    return person
+
+
+def _points(values: npt.ArrayLike) -> list[Any]:
+    """geometry_msgs/Point for each row of (K, 3), or of (K, 2) with z = 0."""
+    rows = np.asarray(values, dtype=np.float64).tolist()
+    return [Point(x=row[0], y=row[1], z=row[2] if len(row) > 2 else 0.0) for row in rows]
+
+
+def _floats(values: npt.ArrayLike) -> array[float]:
+    return array("f", np.asarray(values, dtype=np.float32).tobytes())
+
+
+def poses_from_message(message: Any) -> list[Pose3D]:
+    """Poses of a MultiPersonPose3D; MessageError if its skeleton or array lengths are not ours."""
+    if message.skeleton != H36M17.name or tuple(message.joint_names) != H36M17.joint_names:
+        raise MessageError(
+            f"MultiPersonPose3D has skeleton '{message.skeleton}' with {len(message.joint_names)} joints; "
+            f"{H36M17.name} with its {H36M17.num_joints} joints is needed"
+        )
+    return [_person_from_message(person) for person in message.persons]
+
+
+def _person_from_message(person: Any) -> Pose3D:
+    for name in ("joints", "joint_scores", "joint_stddev", "keypoints_px"):
+        count = len(getattr(person, name))
+        if count != H36M17.num_joints:
+            raise MessageError(f"person {person.track_id} has {count} {name} instead of {H36M17.num_joints}")
+    roi, velocity = person.roi, person.root_velocity
+    try:
+        state, source = TrackingState(int(person.tracking_state)), Source(int(person.source))
+    except ValueError as error:
+        raise MessageError(f"person {person.track_id}: {error}") from None
+    return Pose3D(
+        track_id=int(person.track_id),
+        state=state,
+        source=source,
+        score=float(person.score),
+        box_px=np.array([roi.x_offset, roi.y_offset, roi.x_offset + roi.width, roi.y_offset + roi.height], float),
+        joints_cam=np.array([(p.x, p.y, p.z) for p in person.joints], dtype=np.float64),
+        joint_scores=np.array(person.joint_scores, dtype=np.float64),
+        joint_stddev=np.array(person.joint_stddev, dtype=np.float64),
+        keypoints_px=np.array([(p.x, p.y) for p in person.keypoints_px], dtype=np.float64),
+        root_velocity=np.array([velocity.x, velocity.y, velocity.z], dtype=np.float64),
+    )
+
+
+def heatmaps_to_message(heatmaps: Heatmaps, header: Any) -> Any:
+    """dualpose_ros/Heatmaps of the combined heatmaps of an image."""
+    data = np.ascontiguousarray(heatmaps.data, dtype=np.uint8)
+    message = HeatmapsMessage()
+    message.header = header
+    message.channels = list(heatmaps.channels)
+    message.height, message.width = int(data.shape[1]), int(data.shape[2])
+    message.to_image = np.asarray(heatmaps.to_image, dtype=np.float32).reshape(6)
+    message.scale = float(heatmaps.scale)
+    message.data = array("B", data.tobytes())
+    return message
+
+
+def heatmaps_from_message(message: Any) -> Heatmaps:
+    """Heatmaps of a message, sharing its data; MessageError if the data's length contradicts the shape."""
+    shape: Sequence[int] = (len(message.channels), int(message.height), int(message.width))
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if data.size != int(np.prod(shape)):
+        raise MessageError(f"Heatmaps holds {data.size} cells; channels x height x width is {tuple(shape)}")
+    to_image = np.asarray(message.to_image, dtype=np.float64).reshape(2, 3)
+    return Heatmaps(tuple(message.channels), data.reshape(shape), to_image, float(message.scale))

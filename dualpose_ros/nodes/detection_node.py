@@ -1,0 +1,86 @@
+"""Finds and tracks people: image_raw -> dualpose/detections.
+
+Only the newest image is processed, never a backlog: the subscription keeps one frame, and
+what arrives while the detector runs replaces it. So this node decides which frames the
+whole graph works on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
+from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
+from dualpose_ros.nodes.image_codec import decode_image
+
+
+@dataclass(frozen=True)
+class DetectionNodeConfig(NodeConfig):
+    """Parameters of the node itself; those of the stage are the fields of DetectionConfig."""
+
+    max_rate: float = field(
+        default=0.0, metadata={"help": "most frames a second that the graph works on; 0 for as many as it can"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.max_rate >= 0:
+            raise ValueError(f"max_rate is {self.max_rate}; it must be 0 (no limit) or more")
+
+
+class RateLimit:
+    """Lets through at most `rate` frames a second by their stamps; all of them for rate 0."""
+
+    # A stream at exactly the limit must pass whole although its stamps jitter.
+    _SLACK = 0.1
+
+    def __init__(self, rate: float) -> None:
+        self._period_ns = 1e9 / rate if rate else 0.0
+        self._last_ns: int | None = None
+
+    def admits(self, stamp_ns: int) -> bool:
+        """Whether the frame stamped `stamp_ns` is to be processed; time set back starts anew."""
+        if self._last_ns is not None:
+            elapsed = stamp_ns - self._last_ns
+            if 0 <= elapsed < self._period_ns * (1 - self._SLACK):
+                return False
+        self._last_ns = stamp_ns
+        return True
+
+
+class DetectionNode(PipelineNode):
+    """Image in, Detection2DArray with track ids out."""
+
+    def __init__(self) -> None:
+        super().__init__("detection_node", DetectionNodeConfig, DetectionConfig)
+        self._stage = DetectionStage(self.stage_configs[0])
+        self._limit = RateLimit(self.config.max_rate)
+        self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
+        self.create_subscription(
+            Image, "image_raw", self.guarded("image", self._on_image), image_qos(self.config, depth=1)
+        )
+        self.get_logger().info("ready")
+
+    def _on_image(self, message: Any) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if not self._limit.admits(stamp_ns):
+            return
+        tracks = self._stage.process(decode_image(message), stamp_ns)
+        self._publisher.publish(tracks_to_message(tracks, message.header))
+        self.diagnostics.frame(stamp_ns)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; the exit code of its process."""
+    return run_node(DetectionNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""How a node is doing, on /diagnostics: frame rate, latency, last error."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+
+@dataclass(frozen=True)
+class Health:
+    """One reading: level "ok", "warn" or "error", a line of text, and named values."""
+
+    level: str
+    message: str
+    values: dict[str, str]
+
+
+class HealthLog:
+    """Frames, latencies and errors of the last seconds; times are nanoseconds of any one clock.
+
+    An error keeps the level at "error" for `hold_ns`, so that a fault that comes and goes is
+    seen by whoever looks once in a while. Without a frame for `hold_ns` the level is "warn".
+    """
+
+    def __init__(self, now_ns: int, window_ns: int = 5_000_000_000, hold_ns: int = 3_000_000_000) -> None:
+        self._window_ns, self._hold_ns = window_ns, hold_ns
+        self._started_ns = now_ns
+        self._frames: deque[tuple[int, int]] = deque()
+        self._error: tuple[int, str] | None = None
+        self.total_frames = 0
+        self.total_errors = 0
+
+    def frame(self, now_ns: int, stamp_ns: int) -> None:
+        """Record that the frame stamped `stamp_ns` was done at `now_ns`."""
+        self.total_frames += 1
+        self._frames.append((now_ns, now_ns - stamp_ns))
+
+    def error(self, now_ns: int, message: str) -> None:
+        """Record an error that the node has survived."""
+        self.total_errors += 1
+        self._error = (now_ns, message)
+
+    def read(self, now_ns: int) -> Health:
+        """The node's health at `now_ns`."""
+        while self._frames and (self._frames[0][0] < now_ns - self._window_ns or self._frames[0][0] > now_ns):
+            self._frames.popleft()
+        span_ns = min(self._window_ns, max(now_ns - self._started_ns, 1))
+        values = {
+            "frames": str(self.total_frames),
+            "frames_per_second": f"{len(self._frames) / (span_ns * 1e-9):.2f}",
+            "errors": str(self.total_errors),
+            "last_error": self._error[1] if self._error else "",
+        }
+        if self._frames:
+            latencies_ms = np.array([latency for _, latency in self._frames]) / 1e6
+            values["latency_ms_p50"] = f"{np.percentile(latencies_ms, 50):.1f}"
+            values["latency_ms_p95"] = f"{np.percentile(latencies_ms, 95):.1f}"
+        if self._error and 0 <= now_ns - self._error[0] <= self._hold_ns:
+            return Health("error", self._error[1], values)
+        last_ns = self._frames[-1][0] if self._frames else self._started_ns
+        if now_ns - last_ns > self._hold_ns:
+            return Health("warn", f"no frame for {(now_ns - last_ns) * 1e-9:.0f} s", values)
+        return Health("ok", "running" if self.total_frames else "waiting for input", values)
+
+
+class Diagnostics:
+    """Publishes a node's health once a period, and at once when asked to.
+
+    `state`, where set, replaces the text of a healthy node ("playing", "finished"); `extra`
+    adds named values.
+    """
+
+    def __init__(self, node: Any, period_s: float) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.log = HealthLog(self.now_ns())
+        self.state = ""
+        self.extra: dict[str, str] = {}
+        self._timer = node.create_timer(period_s, self.publish)
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def frame(self, stamp_ns: int) -> None:
+        """Record a frame that is done now."""
+        self.log.frame(self.now_ns(), stamp_ns)
+
+    def error(self, message: str) -> None:
+        """Record an error, and publish it unless one was published within the last period."""
+        previous = self.log.read(self.now_ns()).level
+        self.log.error(self.now_ns(), message)
+        if previous != "error":
+            self.publish()
+
+    def publish(self) -> None:
+        """Publish the health now."""
+        health = self.log.read(self.now_ns())
+        levels = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
+        status = DiagnosticStatus()
+        status.level = levels["ok" if self.state and health.level == "warn" else health.level]
+        status.name = f"{self._node.get_fully_qualified_name().lstrip('/')}: pipeline"
+        status.message = self.state if self.state and health.level != "error" else health.message
+        status.values = [KeyValue(key=k, value=v) for k, v in {**health.values, **self.extra}.items()]
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.status = [status]
+        self._publisher.publish(message)

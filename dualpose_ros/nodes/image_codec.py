@@ -1,0 +1,133 @@
+"""sensor_msgs/Image to and from RGB arrays, with NumPy views and without cv_bridge.
+
+Images are (H, W, 3) uint8 RGB. Where an encoding names no colour order (8UC3, 32FC3) it is
+OpenCV's, blue first. 16-bit values are scaled by 1/257; floats are intensities in 0..1.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import Image
+
+RgbImage = npt.NDArray[np.uint8]
+
+
+class ImageError(ValueError):
+    """An Image message that cannot be turned into a picture."""
+
+
+def _swap(code: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    """An OpenCV colour conversion as a function."""
+    return lambda pixels: cv2.cvtColor(pixels, code)
+
+
+def _keep(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return pixels
+
+
+_GRAY, _BGR = _swap(cv2.COLOR_GRAY2RGB), _swap(cv2.COLOR_BGR2RGB)
+_RGBA, _BGRA = _swap(cv2.COLOR_RGBA2RGB), _swap(cv2.COLOR_BGRA2RGB)
+
+# encoding -> (NumPy type, channels, conversion to RGB of the 8-bit pixels).
+# OpenCV names a Bayer pattern by its second row and column, ROS by its first.
+_ENCODINGS: dict[str, tuple[str, int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]] = {
+    "rgb8": ("u1", 3, _keep),
+    "bgr8": ("u1", 3, _BGR),
+    "rgba8": ("u1", 4, _RGBA),
+    "bgra8": ("u1", 4, _BGRA),
+    "mono8": ("u1", 1, _GRAY),
+    "8UC1": ("u1", 1, _GRAY),
+    "8UC3": ("u1", 3, _BGR),
+    "8UC4": ("u1", 4, _BGRA),
+    "rgb16": ("u2", 3, _keep),
+    "bgr16": ("u2", 3, _BGR),
+    "rgba16": ("u2", 4, _RGBA),
+    "bgra16": ("u2", 4, _BGRA),
+    "mono16": ("u2", 1, _GRAY),
+    "16UC1": ("u2", 1, _GRAY),
+    "32FC1": ("f4", 1, _GRAY),
+    "32FC3": ("f4", 3, _BGR),
+    "bayer_rggb8": ("u1", 1, _swap(cv2.COLOR_BayerBG2RGB)),
+    "bayer_bggr8": ("u1", 1, _swap(cv2.COLOR_BayerRG2RGB)),
+    "bayer_gbrg8": ("u1", 1, _swap(cv2.COLOR_BayerGR2RGB)),
+    "bayer_grbg8": ("u1", 1, _swap(cv2.COLOR_BayerGB2RGB)),
+    "yuv422": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_UYVY)),
+    "uyvy": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_UYVY)),
+    "yuv422_yuy2": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_YUY2)),
+    "yuyv": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_YUY2)),
+}
+
+ENCODINGS = tuple(_ENCODINGS)
+"""Encodings that `decode_image` understands."""
+
+
+def decode_image(message: Any) -> RgbImage:
+    """RGB image (H, W, 3) of a sensor_msgs/Image; shares memory with the message for unpadded rgb8.
+
+    Honours `step` (padded rows) and `is_bigendian`. ImageError for an unknown encoding, an empty
+    or truncated image, and floats that are not finite or not in 0..1.
+    """
+    if message.encoding not in _ENCODINGS:
+        known = ", ".join(ENCODINGS)
+        raise ImageError(f"image encoding '{message.encoding}' is not supported; convert it to one of {known}")
+    kind, channels, convert = _ENCODINGS[message.encoding]
+    pixels = _view(message, kind, channels)
+    if channels == 2 and message.width % 2:
+        raise ImageError(f"a {message.encoding} image needs an even width, not {message.width}")
+    return np.ascontiguousarray(convert(_to_8_bit(pixels, message.encoding)))
+
+
+def _view(message: Any, kind: str, channels: int) -> npt.NDArray[Any]:
+    """The message's pixels (H, W) or (H, W, C) in place, in the type they have."""
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    if height < 1 or width < 1:
+        raise ImageError(f"image is empty ({width}x{height})")
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    pixel = dtype.itemsize * channels
+    if step < width * pixel:
+        raise ImageError(f"image step of {step} bytes is less than a row of {width} {message.encoding} pixels")
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if data.size < step * (height - 1) + width * pixel:
+        raise ImageError(f"image data holds {data.size} bytes; {width}x{height} {message.encoding} needs {step * height}")
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    strides = (step, pixel) if channels == 1 else (step, pixel, dtype.itemsize)
+    return np.ndarray(shape, dtype, buffer=data.data, strides=strides)
+
+
+def _to_8_bit(pixels: npt.NDArray[Any], encoding: str) -> npt.NDArray[np.uint8]:
+    """Pixels of any supported type as uint8 of full range."""
+    if pixels.dtype.kind == "u":
+        if pixels.dtype.itemsize == 1:
+            return pixels
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = int(np.count_nonzero(~np.isfinite(pixels)))
+        raise ImageError(f"{encoding} image holds {bad} values that are NaN or infinite")
+    if low < 0 or high > 1:
+        raise ImageError(
+            f"{encoding} image holds values from {low:g} to {high:g}; "
+            "intensities must lie in 0..1 (is this a depth image?)"
+        )
+    return np.rint(pixels.astype(np.float32) * 255).astype(np.uint8)
+
+
+def encode_image(image: RgbImage, header: Any) -> Any:
+    """sensor_msgs/Image (rgb8) of an RGB image (H, W, 3)."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f"an RGB image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    message = Image()
+    message.header = header
+    message.height, message.width = int(image.shape[0]), int(image.shape[1])
+    message.encoding = "rgb8"
+    message.is_bigendian = 0
+    message.step = message.width * 3
+    # rclpy takes array.array as a block; bytes and ndarrays it would convert element by element.
+    message.data = array("B", image.tobytes())
+    return message

@@ -1,0 +1,113 @@
+"""Takes what the graph publishes into a recording: poses, markers, camera_info, images, diagnostics.
+
+Unlike the other nodes it runs inside the process that asked for the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from visualization_msgs.msg import MarkerArray
+
+from dualpose_ros.camera import Camera, CameraError
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.convert import MessageError, camera_from_info, poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.image_codec import ImageError, decode_image
+from dualpose_ros.recording.pose_lines import PoseFrame
+from dualpose_ros.recording.recording import Recording
+from dualpose_ros.standalone import messages
+
+# Deep enough that nothing is lost while a frame is compressed; shallow enough for images not to pile up.
+_POSES_DEPTH, _IMAGE_DEPTH = 50, 5
+
+
+def to_cdr(message: Any) -> bytes:
+    """A message's CDR bytes, with their 4-byte encapsulation header."""
+    if isinstance(message, messages.Message):
+        return messages.serialize(message)
+    from rclpy.serialization import serialize_message
+
+    return bytes(serialize_message(message))
+
+
+class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
+    """Writes every message of interest into a `Recording`, and keeps what the run has to know.
+
+    `camera` is the camera of the newest CameraInfo, `info_stamps_ns` the stamps of all of them in
+    order, `statuses` the newest diagnostic values of each node by its name.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__("recorder")
+        self._recording = recording
+        self.camera: Camera | None = None
+        self.info_stamps_ns: list[int] = []
+        self.statuses: dict[str, dict[str, str]] = {}
+        self.errors: dict[str, str] = {}
+        images = _qos(_IMAGE_DEPTH, ReliabilityPolicy.BEST_EFFORT)
+        infos = _qos(_POSES_DEPTH, ReliabilityPolicy.BEST_EFFORT)
+        reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, infos)
+        self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
+        self.create_subscription(MultiPersonPose3D, "/humans/poses3d", self._survive(self._on_poses), reliable)
+        self.create_subscription(MarkerArray, "/humans/markers", self._on_markers, reliable)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
+
+    def status(self, node: str, key: str) -> str:
+        """Newest diagnostic value of a node; an empty string where it has said nothing of it."""
+        return self.statuses.get(node, {}).get(key, "")
+
+    def _survive(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The callback, with a message that makes no sense logged instead of ending the recording."""
+
+        def run(message: Any) -> None:
+            try:
+                callback(message)
+            except (MessageError, ImageError) as error:
+                self.get_logger().error(str(error), throttle_duration_sec=5.0)
+
+        return run
+
+    def _on_camera_info(self, message: Any) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self._record("/camera_info", "sensor_msgs/msg/CameraInfo", message, stamp_ns)
+        self.info_stamps_ns.append(stamp_ns)
+        try:
+            self.camera = camera_from_info(message)
+        except CameraError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+
+    def _on_image(self, message: Any) -> None:
+        self._recording.add_image(stamp_to_ns(message.header.stamp), decode_image(message))
+
+    def _on_poses(self, message: Any) -> None:
+        received_ns = time.time_ns()
+        persons = tuple(poses_from_message(message))
+        frame = PoseFrame(stamp_to_ns(message.header.stamp), received_ns, message.header.frame_id, persons)
+        self._recording.add_poses("/humans/poses3d", frame, to_cdr(message))
+
+    def _on_markers(self, message: Any) -> None:
+        now_ns = time.time_ns()
+        stamp_ns = stamp_to_ns(message.markers[0].header.stamp) if message.markers else now_ns
+        self._record("/humans/markers", "visualization_msgs/msg/MarkerArray", message, stamp_ns or now_ns)
+
+    def _on_diagnostics(self, message: Any) -> None:
+        for status in message.status:
+            name = status.name.split(":")[0].split("/")[-1]
+            self.statuses[name] = {entry.key: entry.value for entry in status.values}
+            if self.statuses[name].get("last_error"):
+                self.errors[name] = self.statuses[name]["last_error"]
+
+    def _record(self, topic: str, type_name: str, message: Any, stamp_ns: int) -> None:
+        received_ns = time.time_ns()
+        self._recording.add_message(topic, type_name, to_cdr(message), stamp_ns=stamp_ns, received_ns=received_ns)
+
+
+def _qos(depth: int, reliability: Any) -> QoSProfile:
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)

@@ -1,0 +1,105 @@
+"""Poses to look at: /humans/poses3d -> /humans/markers, and with the image /humans/overlay."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensor_msgs.msg import Image
+from visualization_msgs.msg import MarkerArray
+
+from dualpose_ros.drawing import draw_skeletons
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.convert import poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.image_codec import decode_image, encode_image
+from dualpose_ros.nodes.join import StampJoin
+from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
+from dualpose_ros.pose import TrackingState
+
+_OVERLAY = ("auto", "always", "never")
+
+
+@dataclass(frozen=True)
+class VisualizationNodeConfig(NodeConfig):
+    """Parameters of the visualization node."""
+
+    overlay: str = field(
+        default="auto", metadata={"help": "overlay image: auto (while somebody subscribes), always or never"}
+    )
+    ring_frames: int = field(default=30, metadata={"help": "recent images kept until their poses arrive"})
+    min_joint_score: float = field(default=0.1, metadata={"help": "joints under this score are not in the overlay"})
+    show_tentative: bool = field(default=True, metadata={"help": "show people who are not confirmed yet, faintly"})
+    markers: MarkerStyle = field(default_factory=MarkerStyle)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.overlay not in _OVERLAY:
+            raise ValueError(f"overlay is '{self.overlay}'; {', '.join(_OVERLAY)} are known")
+        if self.ring_frames < 1:
+            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+
+
+class VisualizationNode(PipelineNode):
+    """MultiPersonPose3D in; MarkerArray and, joined with its image by stamp, an overlay out."""
+
+    def __init__(self) -> None:
+        super().__init__("visualization_node", VisualizationNodeConfig)
+        self._skeletons = SkeletonMarkers(self.config.markers)
+        self._join = StampJoin(("image", "poses"), self.config.ring_frames)
+        self._markers = self.create_publisher(MarkerArray, "/humans/markers", RELIABLE)
+        self._overlay = self.create_publisher(Image, "/humans/overlay", RELIABLE)
+        self.create_subscription(
+            MultiPersonPose3D, "/humans/poses3d", self.guarded("/humans/poses3d", self._on_poses), RELIABLE
+        )
+        self._images: Any = None
+        if self.config.overlay == "always":
+            self._subscribe_to_images()
+        elif self.config.overlay == "auto":
+            self.create_timer(0.5, self._follow_demand)
+        self.get_logger().info("ready")
+
+    def _follow_demand(self) -> None:
+        """Take images only while somebody wants the overlay: they are by far the largest messages."""
+        wanted = self._overlay.get_subscription_count() > 0
+        if wanted and self._images is None:
+            self._subscribe_to_images()
+        elif not wanted and self._images is not None:
+            self.destroy_subscription(self._images)
+            self._images = None
+            self._join.clear()
+
+    def _subscribe_to_images(self) -> None:
+        qos = image_qos(self.config, depth=min(self.config.ring_frames, 10))
+        self._images = self.create_subscription(Image, "image_raw", self.guarded("image_raw", self._on_image), qos)
+
+    def _on_poses(self, message: Any) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        poses = poses_from_message(message)
+        if not self.config.show_tentative:
+            poses = [pose for pose in poses if pose.state is not TrackingState.TENTATIVE]
+        self._markers.publish(self._skeletons.update(poses, message.header))
+        self.diagnostics.frame(stamp_ns)
+        if self._images is not None:
+            self._draw(self._join.add("poses", stamp_ns, poses))
+
+    def _on_image(self, message: Any) -> None:
+        self._draw(self._join.add("image", stamp_to_ns(message.header.stamp), message))
+
+    def _draw(self, joined: dict[str, Any] | None) -> None:
+        if joined is None:
+            return
+        image = decode_image(joined["image"])
+        overlay = draw_skeletons(image, joined["poses"], self.config.min_joint_score)
+        self._overlay.publish(encode_image(overlay, joined["image"].header))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; the exit code of its process."""
+    return run_node(VisualizationNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

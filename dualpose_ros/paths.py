@@ -1,0 +1,49 @@
+"""Where the package's own data files are: messages, configuration, launch files, weights."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from pathlib import Path
+
+PACKAGE = "dualpose_ros"
+_MARK = Path("msg") / "MultiPersonPose3D.msg"
+
+
+def share_dir() -> Path:
+    """Folder that holds `msg`, `config`, `launch` and `weights` of the running installation.
+
+    A checkout (or editable install) serves itself; otherwise the ament index of a sourced
+    ROS 2 workspace, then the files that pip installed. FileNotFoundError lists what was tried.
+    """
+    candidates = [Path(__file__).resolve().parents[1], *_ament_share(), *_pip_share()]
+    for candidate in candidates:
+        if (candidate / _MARK).is_file():
+            return candidate
+    tried = ", ".join(str(candidate) for candidate in candidates)
+    raise FileNotFoundError(f"the data files of {PACKAGE} are missing (looked in {tried}); install the package again")
+
+
+def _ament_share() -> list[Path]:
+    """Share folder by the ament index; empty where no ROS 2 is sourced or it lacks the package."""
+    try:
+        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    except ImportError:
+        return []
+    try:
+        return [Path(get_package_share_directory(PACKAGE))]
+    except PackageNotFoundError:
+        return []
+
+
+def _pip_share() -> list[Path]:
+    """Share folder by pip's record of installed files (right for --user and --target), then by prefix."""
+    found = []
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.parts[-2:] == _MARK.parts:
+            found.append(Path(str(file.locate())).resolve().parents[1])
+    return [*found, Path(sys.prefix) / "share" / PACKAGE]

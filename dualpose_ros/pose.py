@@ -1,0 +1,112 @@
+"""The frozen records that stages exchange.
+
+K joints of `skeleton.H36M17`, pixels of the processed image, metres in the camera's
+optical frame. A box is (x0, y0, x1, y1) in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class TrackingState(IntEnum):
+    """Life of a track; the values are those of PersonPose3D.msg."""
+
+    TENTATIVE = 0
+    CONFIRMED = 1
+    COASTING = 2
+
+
+class Source(IntEnum):
+    """Which branch a pose came from; the values are those of PersonPose3D.msg."""
+
+    TOP_DOWN = 0
+    BOTTOM_UP = 1
+    FUSED = 2
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detected person: box_px (4,) and a confidence in 0..1."""
+
+    box_px: FloatArray
+    score: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """One tracked person in one frame: box_px (4,), predicted where the state is COASTING."""
+
+    track_id: int
+    state: TrackingState
+    box_px: FloatArray
+    score: float
+
+
+@dataclass(frozen=True)
+class Pose2D:
+    """2D joints of one person: joints_px (K, 2) in image pixels, scores (K,) in 0..1 (0 = not found)."""
+
+    joints_px: FloatArray
+    scores: FloatArray
+
+
+@dataclass(frozen=True)
+class Pose3D:
+    """One person's 3D pose in one frame.
+
+    joints_cam (K, 3) and joint_stddev (K,) in metres, joint_scores (K,) in 0..1,
+    keypoints_px (K, 2), root_velocity (3,) in m/s.
+    """
+
+    track_id: int
+    state: TrackingState
+    source: Source
+    score: float
+    box_px: FloatArray
+    joints_cam: FloatArray
+    joint_scores: FloatArray
+    joint_stddev: FloatArray
+    keypoints_px: FloatArray
+    root_velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
+
+
+def box_area(boxes_px: FloatArray) -> npt.NDArray[np.float64]:
+    """Area (...,) of boxes (..., 4); zero for empty ones."""
+    boxes = np.asarray(boxes_px, dtype=np.float64)
+    size = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
+    return size[..., 0] * size[..., 1]
+
+
+def box_iou(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
+    """Intersection over union of every box of a (N, 4) with every box of b (M, 4): (N, M)."""
+    a = np.asarray(a_px, dtype=np.float64).reshape(-1, 1, 4)
+    b = np.asarray(b_px, dtype=np.float64).reshape(1, -1, 4)
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    overlap = box_area(np.concatenate([low, high], axis=-1))
+    union = box_area(a) + box_area(b) - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def oks(
+    a_px: FloatArray, b_px: FloatArray, area_px: float | FloatArray, sigmas: npt.ArrayLike, weights: FloatArray
+) -> npt.NDArray[np.float64]:
+    """Object keypoint similarity (...,) of joints a and b (..., K, 2), weighted mean over joints.
+
+    area_px (...,) is the person's area in square pixels, weights (..., K) the visibility or
+    confidence. COCO's form: exp(-d^2 / (2 area (2 sigma)^2)). Zero where all weights are zero.
+    """
+    sigma = np.asarray(sigmas, dtype=np.float64)
+    difference = np.asarray(a_px, dtype=np.float64) - np.asarray(b_px, dtype=np.float64)
+    scale = 2 * np.maximum(np.asarray(area_px, dtype=np.float64)[..., None], 1e-9) * (2 * sigma) ** 2
+    similarity = np.exp(-np.sum(difference**2, axis=-1) / scale)
+    weights = np.asarray(weights, dtype=np.float64)
+    total = np.sum(weights, axis=-1)
+    weighted = np.sum(weights * similarity, axis=-1)
+    return np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)

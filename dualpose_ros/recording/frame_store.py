@@ -1,0 +1,96 @@
+"""Frames of a run on disk as JPEG, read back by stamp: memory stays bounded however long a run is."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+_MOST_AWAITED = 64
+
+Image = npt.NDArray[np.uint8]
+
+
+class FrameStore:
+    """Holds the newest frames in a ring and keeps, on disk, those that a pose arrived for.
+
+    A frame waits in the ring, uncompressed, until `keep` asks for its stamp; the ring takes
+    at most `ring_bytes`.
+    """
+
+    def __init__(self, path: Path, *, ring_bytes: int = 96 << 20, quality: int = 90) -> None:
+        self._path = path
+        self._stream = path.open("w+b")
+        self._ring: OrderedDict[int, Image] = OrderedDict()
+        self._ring_bytes = ring_bytes
+        self._held_bytes = 0
+        self._awaited: OrderedDict[int, None] = OrderedDict()
+        self._quality = quality
+        self._spans: dict[int, tuple[int, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the frames that wait in memory."""
+        return self._held_bytes
+
+    @property
+    def stamps_ns(self) -> list[int]:
+        """Stamps of the kept frames, oldest first."""
+        return sorted(self._spans)
+
+    def add(self, stamp_ns: int, image: Image) -> None:
+        """Put an RGB frame (H, W, 3) into the ring; the oldest fall out where it is full."""
+        if stamp_ns in self._awaited:
+            del self._awaited[stamp_ns]
+            self._store(stamp_ns, image)
+            return
+        self._ring[stamp_ns] = image
+        self._held_bytes += image.nbytes
+        while self._held_bytes > self._ring_bytes and len(self._ring) > 1:
+            self._drop_oldest()
+
+    def keep(self, stamp_ns: int) -> None:
+        """Keep the frame of a stamp on disk: now, or when it arrives if its poses overtook it."""
+        if stamp_ns not in self._ring:
+            self._awaited[stamp_ns] = None
+            while len(self._awaited) > _MOST_AWAITED:
+                self._awaited.popitem(last=False)
+            return
+        self._store(stamp_ns, self._ring[stamp_ns])
+        while self._ring and next(iter(self._ring)) <= stamp_ns:
+            self._drop_oldest()
+
+    def read(self, stamp_ns: int) -> Image:
+        """The kept RGB frame (H, W, 3) of a stamp; KeyError if there is none."""
+        start, length = self._spans[stamp_ns]
+        self._stream.seek(start)
+        data = np.frombuffer(self._stream.read(length), dtype=np.uint8)
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise OSError(f"{self._path} was damaged: the frame at byte {start} can't be decoded")
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def discard(self) -> None:
+        """Close and delete the file."""
+        self._ring.clear()
+        self._stream.close()
+        self._path.unlink(missing_ok=True)
+
+    def _store(self, stamp_ns: int, image: Image) -> None:
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        if not ok:
+            raise ValueError(f"OpenCV could not encode a frame of shape {image.shape}")
+        start = self._stream.seek(0, 2)
+        self._stream.write(data.tobytes())
+        self._spans[stamp_ns] = (start, len(data))
+
+    def _drop_oldest(self) -> None:
+        _, image = self._ring.popitem(last=False)
+        self._held_bytes -= image.nbytes

@@ -1,0 +1,87 @@
+"""The output folder of a run while it is being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from dualpose_ros.recording.frame_store import FrameStore, Image
+from dualpose_ros.recording.mcap_file import McapFile
+from dualpose_ros.recording.pose_lines import PoseFrame, to_line
+from dualpose_ros.recording.summary import PoseTimes
+
+POSES_TYPE = "dualpose_ros/msg/MultiPersonPose3D"
+
+
+class Recording:
+    """Writes `poses.mcap` and `poses.jsonl`, and keeps on disk the frames that poses arrived for.
+
+    Everything is on disk as it arrives, but for the MCAP's last chunk and index: `close` writes
+    those, and must be called however a run ends. The frames outlive `close`: the overlay is drawn
+    from them, then `frames.discard()` deletes them.
+    """
+
+    def __init__(self, directory: Path, *, keep_frames: bool = True) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.frames = FrameStore(directory / ".frames.partial")
+        self._keep_frames = keep_frames
+        self._mcap = McapFile(directory / "poses.mcap")
+        self._lines = (directory / "poses.jsonl").open("w", encoding="utf-8", buffering=1)
+        self._stamps_ns: list[int] = []
+        self._received_ns: list[int] = []
+        self._images = 0
+        self.latest: PoseFrame | None = None
+
+    @property
+    def times(self) -> PoseTimes:
+        """Stamps and receptions of the poses so far."""
+        return PoseTimes(self._stamps_ns, self._received_ns)
+
+    @property
+    def num_images(self) -> int:
+        """Images received so far."""
+        return self._images
+
+    @property
+    def num_poses(self) -> int:
+        """Pose messages received so far."""
+        return len(self._stamps_ns)
+
+    @property
+    def pose_lines(self) -> Path:
+        """The JSON lines file."""
+        return self.directory / "poses.jsonl"
+
+    def add_image(self, stamp_ns: int, image: Image) -> None:
+        """Take in an RGB frame (H, W, 3); it reaches the disk only if poses arrive for its stamp."""
+        self._images += 1
+        if self._keep_frames:
+            self.frames.add(stamp_ns, image)
+
+    def add_poses(self, topic: str, frame: PoseFrame, cdr: bytes) -> None:
+        """Record the people of one image, as record and as serialised message."""
+        self.add_message(topic, POSES_TYPE, cdr, stamp_ns=frame.stamp_ns, received_ns=frame.received_ns)
+        self._lines.write(to_line(frame) + "\n")
+        self._stamps_ns.append(frame.stamp_ns)
+        self._received_ns.append(frame.received_ns)
+        self.latest = frame
+        if self._keep_frames:
+            self.frames.keep(frame.stamp_ns)
+
+    def add_message(self, topic: str, type_name: str, cdr: bytes, *, stamp_ns: int, received_ns: int) -> None:
+        """Record any other message: CDR bytes of type `pkg/msg/Type`."""
+        self._mcap.write(topic, type_name, cdr, log_ns=received_ns, publish_ns=stamp_ns)
+
+    def close(self) -> None:
+        """Finish the MCAP and the lines; harmless when already closed."""
+        self._lines.close()
+        self._mcap.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

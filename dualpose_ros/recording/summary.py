@@ -1,0 +1,98 @@
+"""What a run came to: rates, latency, what each node took, and how that compares with the goals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure and the bound it should keep: `at_least` a floor, otherwise a ceiling."""
+
+    name: str
+    value: float | None
+    bound: float
+    at_least: bool
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure is known and keeps its bound."""
+        if self.value is None or not np.isfinite(self.value):
+            return False
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+    def record(self) -> dict[str, Any]:
+        """The goal as `summary.json` holds it."""
+        goal = f"{'>=' if self.at_least else '<='} {self.bound:g}"
+        return {"name": self.name, "value": self.value, "goal": goal, "met": self.met}
+
+
+LIVE_GOALS = (("fps", 10.0, True), ("latency_ms.p95", 400.0, False))
+ACCURACY_GOALS = (
+    ("recall", 0.9, True),
+    ("pck150_rel", 0.80, True),
+    ("root_depth_rel_err", 0.08, False),
+    ("id_switches", 4.0, False),
+)
+
+
+@dataclass(frozen=True)
+class PoseTimes:
+    """Stamps and receptions of the published poses, in nanoseconds, in order of reception."""
+
+    stamps_ns: Sequence[int]
+    received_ns: Sequence[int]
+
+    def fps(self) -> float:
+        """Poses a second, from the first reception to the last; 0 with fewer than two."""
+        if len(self.received_ns) < 2:
+            return 0.0
+        seconds = (self.received_ns[-1] - self.received_ns[0]) / 1e9
+        return (len(self.received_ns) - 1) / seconds if seconds > 0 else 0.0
+
+    def latency_ms(self) -> dict[str, float | None]:
+        """Median and 95th percentile from an image's stamp to the arrival of its poses."""
+        if not self.stamps_ns:
+            return {"p50": None, "p95": None}
+        latency = (np.asarray(self.received_ns) - np.asarray(self.stamps_ns)) / 1e6
+        p50, p95 = np.percentile(latency, [50, 95])
+        return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+def goals_of(figures: Mapping[str, Any], bounds: Sequence[tuple[str, float, bool]]) -> list[Goal]:
+    """Goals whose figures are looked up by dotted name; a figure that is not there counts as not met."""
+    return [Goal(name, _look_up(figures, name), bound, at_least) for name, bound, at_least in bounds]
+
+
+def _look_up(figures: Mapping[str, Any], name: str) -> float | None:
+    value: Any = figures
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return None if value is None else float(value)
+
+
+def write_summary(path: Path, figures: Mapping[str, Any], goals: Sequence[Goal]) -> None:
+    """Write the figures with their goals as JSON, in one step so that no reader sees half of it."""
+    record = {**figures, "goals": [goal.record() for goal in goals]}
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(_plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types: NumPy scalars unwrapped, numbers that are not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,222 @@
+"""The ROS command line and parameter files: `--ros-args -r a:=b -p x:=y --params-file f.yaml --log-level info`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dualpose_ros.standalone.errors import StandaloneError, require
+
+LOG_LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50}
+
+
+@dataclass(frozen=True)
+class Remap:
+    """One `[node:]from:=to` rule; node is None where the rule holds for all nodes."""
+
+    node: str | None
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Override:
+    """One parameter value given from outside: for the nodes that match, and where it was written."""
+
+    node_pattern: str
+    name: str
+    value: Any
+    origin: str
+
+    def matches(self, qualified_name: str) -> bool:
+        """Whether it is meant for the node of this fully qualified name."""
+        return _pattern(self.node_pattern).fullmatch(qualified_name) is not None
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether it stands under `/**`, so that a node which lacks the parameter may pass it over."""
+        return self.node_pattern == "/**"
+
+
+@dataclass(frozen=True)
+class RosArguments:
+    """What stood after `--ros-args`; `others` is the rest of the command line."""
+
+    remaps: tuple[Remap, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    log_levels: tuple[tuple[str | None, int], ...] = ()
+    others: tuple[str, ...] = ()
+
+    def named(self, special: str, node: str) -> str | None:
+        """The target of a `__node` or `__ns` rule for a node of this name, or None."""
+        for rule in self.remaps:
+            if rule.source == special and rule.node in (None, node):
+                return rule.target
+        return None
+
+
+def parse(arguments: Sequence[str]) -> RosArguments:
+    """Split a command line into ROS arguments and the rest.
+
+    Errors: StandaloneError names the argument that is wrong.
+    """
+    remaps: list[Remap] = []
+    overrides: list[Override] = []
+    levels: list[tuple[str | None, int]] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    inside = False
+    for argument in rest:
+        if argument == "--ros-args":
+            inside = True
+        elif not inside:
+            others.append(argument)
+        elif argument == "--":
+            inside = False
+        elif argument in ("-r", "--remap"):
+            remaps.append(_remap(_value(rest, argument)))
+        elif argument in ("-p", "--param"):
+            overrides.append(_parameter(_value(rest, argument)))
+        elif argument == "--params-file":
+            overrides += read_parameter_file(Path(_value(rest, argument)))
+        elif argument == "--log-level":
+            levels.append(_log_level(_value(rest, argument)))
+        elif not re.fullmatch(r"--(enable|disable)-(rosout|stdout|external-lib)-logs", argument):
+            raise StandaloneError(f"unknown ROS argument {argument!r} (known: -r, -p, --params-file, --log-level)")
+    return RosArguments(tuple(remaps), tuple(overrides), tuple(levels), tuple(others))
+
+
+def _value(rest: Iterator[str], argument: str) -> str:
+    value = next(rest, None)
+    if value is None:
+        raise StandaloneError(f"ROS argument {argument!r} lacks its value")
+    return value
+
+
+def _assignment(text: str, what: str) -> tuple[str | None, str, str]:
+    """(node, left, right) of `[node:]left:=right`."""
+    left, separator, right = text.partition(":=")
+    node, colon, name = left.rpartition(":")
+    if not separator or not name or (not right and what == "remap rule"):
+        raise StandaloneError(f"{what} {text!r} is not of the form [node:]name:=value")
+    return (node if colon else None), name, right
+
+
+def _remap(text: str) -> Remap:
+    node, source, target = _assignment(text, "remap rule")
+    return Remap(node, {"__name": "__node"}.get(source, source), target)
+
+
+def _parameter(text: str) -> Override:
+    node, name, value = _assignment(text, "parameter")
+    return Override(f"/**/{node}" if node else "**", name, parse_value(value, text), "the command line")
+
+
+def _log_level(text: str) -> tuple[str | None, int]:
+    name, _, level = text.rpartition(":=")
+    if level.lower() not in LOG_LEVELS:
+        raise StandaloneError(f"log level {text!r} is not one of {', '.join(LOG_LEVELS)}")
+    return name or None, LOG_LEVELS[level.lower()]
+
+
+def _loader() -> Any:
+    """A safe YAML loader that, like ROS 2's, takes `1e-3` (no point) for a number."""
+    yaml = require("yaml")
+
+    class RosLoader(yaml.SafeLoader):  # type: ignore[misc, name-defined]
+        pass
+
+    RosLoader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+    )
+    return RosLoader
+
+
+def parse_value(text: str, where: str) -> Any:
+    """A parameter value from YAML text. StandaloneError where it is not valid YAML or is a mapping."""
+    yaml = require("yaml")
+    try:
+        value = yaml.load(text, Loader=_loader())
+    except yaml.YAMLError as error:
+        raise StandaloneError(f"parameter {where!r}: the value is not valid YAML") from error
+    if isinstance(value, dict):
+        raise StandaloneError(f"parameter {where!r}: a mapping is not a parameter value")
+    return value
+
+
+def read_parameter_file(path: Path) -> list[Override]:
+    """The values in a ROS parameter file: `/**` or node names, `ros__parameters`, nested names joined by points.
+
+    Errors: StandaloneError names the file and what in it is wrong.
+    """
+    yaml = require("yaml")
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+    except OSError as error:
+        raise StandaloneError(f"parameter file {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StandaloneError(f"parameter file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise StandaloneError(f"parameter file {path} must map node names to `ros__parameters`")
+    return [item for name, section in tree.items() for item in _section("", str(name), section, path)]
+
+
+def _section(prefix: str, name: str, section: Any, path: Path) -> Iterator[Override]:
+    """A node's values, or those of the nodes inside a namespace."""
+    pattern = f"{prefix}/{name.lstrip('/')}"
+    if not isinstance(section, dict):
+        raise StandaloneError(f"parameter file {path}: section {name!r} must hold `ros__parameters`")
+    for key, value in section.items():
+        if key != "ros__parameters":
+            yield from _section(pattern, str(key), value, path)
+        elif value is not None and not isinstance(value, dict):
+            raise StandaloneError(f"parameter file {path}: `ros__parameters` of {name!r} must map names to values")
+        else:
+            for parameter, item in _flatten("", value or {}):
+                if item is None:
+                    raise StandaloneError(f"parameter file {path}: {name!r} gives no value for {parameter!r}")
+                yield Override(pattern, parameter, item, str(path))
+
+
+def _flatten(prefix: str, tree: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _pattern(node_pattern: str) -> re.Pattern[str]:
+    """`*` stands for one part of a name, `**` for any number of them."""
+    parts = node_pattern.strip("/").split("/")
+    text = "".join("(/[^/]+)*" if part == "**" else "/[^/]+" if part == "*" else re.escape(f"/{part}") for part in parts)
+    return re.compile(text)
+
+
+def expand_topic(name: str, namespace: str, node: str) -> str:
+    """The absolute name of a topic: `x` is under the namespace, `~/x` under the node.
+
+    Errors: StandaloneError for a name that ROS 2 would refuse.
+    """
+    root = namespace.rstrip("/")
+    if name.startswith("~"):
+        full = f"{root}/{node}/{name[1:].lstrip('/')}".rstrip("/")
+    else:
+        full = name if name.startswith("/") else f"{root}/{name}"
+    if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", full) or "__" in full:
+        raise StandaloneError(f"topic name {name!r} is not valid in ROS 2")
+    return full
+
+
+def remap_topic(name: str, namespace: str, node: str, remaps: Sequence[Remap]) -> str:
+    """The absolute name of a topic after the remap rules; the first rule that matches holds."""
+    full = expand_topic(name, namespace, node)
+    for rule in remaps:
+        if rule.source.startswith("__") or rule.node not in (None, node):
+            continue
+        if expand_topic(rule.source.removeprefix("rostopic://"), namespace, node) == full:
+            return expand_topic(rule.target, namespace, node)
+    return full

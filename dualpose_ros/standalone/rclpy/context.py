@@ -1,0 +1,84 @@
+"""rclpy.context: the process's share in the ROS graph, from init to shutdown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from dualpose_ros.standalone import arguments
+from dualpose_ros.standalone.arguments import RosArguments
+from dualpose_ros.standalone.dds import Participant, domain_id
+from dualpose_ros.standalone.errors import require
+from dualpose_ros.standalone.rclpy import logging
+from dualpose_ros.standalone.rclpy.exceptions import NotInitializedException
+
+
+class Context:
+    """Command line, domain and participant of a process."""
+
+    def __init__(self) -> None:
+        self.arguments = RosArguments()
+        self._domain = 0
+        self._ok = False
+        self._participant: Participant | None = None
+        self._on_shutdown: list[Callable[[], None]] = []
+
+    def init(self, args: Sequence[str] | None = None, *, domain_id: int | None = None) -> None:
+        """Read the command line (sys.argv where `args` is None) and start.
+
+        Errors: RuntimeError where it runs already; StandaloneError for wrong arguments, environment, or a package
+        that is missing.
+        """
+        if self._ok:
+            raise RuntimeError("Context.init() must only be called once")
+        require("cyclonedds.domain")
+        self.arguments = arguments.parse(sys.argv if args is None else args)
+        self._domain = _domain() if domain_id is None else domain_id
+        for name, level in self.arguments.log_levels:
+            logging.set_logger_level(name or "", logging.LoggingSeverity(level))
+        self._ok = True
+
+    @property
+    def participant(self) -> Participant:
+        """The DDS participant, made with the first node. NotInitializedException before init."""
+        if not self._ok and self._participant is None:
+            raise NotInitializedException("rclpy.init() has not been called")
+        if self._participant is None:
+            self._participant = Participant(self._domain)
+        return self._participant
+
+    def ok(self) -> bool:
+        """Whether it runs."""
+        return self._ok
+
+    def get_domain_id(self) -> int:
+        """The DDS domain id."""
+        return self._domain
+
+    def on_shutdown(self, callback: Callable[[], None]) -> None:
+        """Call `callback` at shutdown."""
+        self._on_shutdown.append(callback)
+
+    def shutdown(self) -> None:
+        """Stop. RuntimeError where it does not run."""
+        if not self._ok:
+            raise RuntimeError("failed to shutdown: rcl_shutdown already called on the given context")
+        self.stop()
+        if self._participant is not None:
+            self._participant.close()
+            self._participant = None
+
+    def try_shutdown(self) -> None:
+        """Stop, if it runs."""
+        if self._ok:
+            self.shutdown()
+
+    def stop(self) -> None:
+        """Make ok() false and leave the participant to the nodes that still use it; safe in a signal handler."""
+        self._ok = False
+        callbacks, self._on_shutdown = self._on_shutdown, []
+        for callback in callbacks:
+            callback()
+
+
+_domain = domain_id

@@ -1,0 +1,77 @@
+"""The exceptions of rclpy that nodes may meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dualpose_ros.standalone.errors import StandaloneError
+
+
+class NotInitializedException(Exception):  # noqa: N818
+    """rclpy.init() has not been called."""
+
+
+class InvalidTopicNameException(ValueError):  # noqa: N818
+    """A topic name that ROS 2 refuses."""
+
+
+class ParameterException(Exception):  # noqa: N818
+    """Base of the parameter errors; `parameters` are the names."""
+
+    def __init__(self, error_msg: str, parameters: Any, *args: Any) -> None:
+        super().__init__(error_msg, parameters, *args)
+        self._error_msg = error_msg
+        self._parameters = parameters
+
+    def __str__(self) -> str:
+        return f"{self._error_msg}: {self._parameters}"
+
+
+class ParameterNotDeclaredException(ParameterException):
+    """A parameter was asked for or set before it was declared."""
+
+    def __init__(self, parameters: Any, *args: Any) -> None:
+        super().__init__("Invalid access to undeclared parameter(s)", parameters, *args)
+
+
+class ParameterAlreadyDeclaredException(ParameterException):
+    """A parameter was declared twice."""
+
+    def __init__(self, parameters: Any, *args: Any) -> None:
+        super().__init__("Parameter(s) already declared", parameters, *args)
+
+
+class ParameterUninitializedException(ParameterException):
+    """A parameter declared by type alone was read before it was given a value."""
+
+    def __init__(self, parameter_name: str, *args: Any) -> None:
+        super().__init__("Parameter is not initialized", parameter_name, *args)
+
+
+class InvalidParameterTypeException(ParameterException):
+    """A value of another type than the parameter was declared with."""
+
+    def __init__(self, parameter: Any, expected_type: Any) -> None:
+        super().__init__(
+            f"Trying to set parameter '{parameter.name}' to '{parameter.value}' of type '{parameter.type_.name}', "
+            f"expecting type '{expected_type}'",
+            parameter.name,
+        )
+
+
+class InvalidParameterValueException(ParameterException):
+    """A value outside of the declared range, or one that the node refused."""
+
+    def __init__(self, parameter: str, value: Any, reason: str = "") -> None:
+        super().__init__(f"Invalid parameter value ({value}) for parameter. Reason: '{reason}'", parameter)
+
+
+class ParameterImmutableException(ParameterException):
+    """A read-only parameter was set."""
+
+    def __init__(self, parameter: str, *args: Any) -> None:
+        super().__init__("Attempted to modify read-only parameter", parameter, *args)
+
+
+class UnknownParameterError(StandaloneError):
+    """Values were given for parameters that the node does not declare."""

@@ -1,0 +1,144 @@
+"""rclpy.executors: wait for messages and timers, and call what is due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dualpose_ros.standalone.errors import require
+from dualpose_ros.standalone.rclpy.context import Context
+from dualpose_ros.standalone.rclpy.exceptions import UnknownParameterError
+from dualpose_ros.standalone.rclpy.utilities import get_default_context
+
+# Python runs signal handlers between calls only, so no wait is longer than this.
+_LONGEST_WAIT_NS = 100_000_000
+
+
+class ExternalShutdownException(Exception):  # noqa: N818
+    """The context was shut down, by SIGTERM or another thread."""
+
+
+class SingleThreadedExecutor:
+    """Calls one callback at a time, timers and subscriptions in turn."""
+
+    def __init__(self, *, context: Context | None = None) -> None:
+        self._context = context or get_default_context()
+        self._nodes: list[Any] = []
+        self._turn = 0
+        self._is_shutdown = False
+        self._watched: tuple[Any, ...] = ()
+        self._wait_set: Any = None
+        self._conditions: list[Any] = []
+
+    @property
+    def context(self) -> Context:
+        """The context it runs in."""
+        return self._context
+
+    def add_node(self, node: Any) -> bool:
+        """Serve a node; False where it is served already.
+
+        A value given for a parameter that the node does not declare ends the process with exit code 2.
+        """
+        if node in self._nodes:
+            return False
+        try:
+            node.parameter_store.check_unknown()
+        except UnknownParameterError as error:
+            node.get_logger().fatal(str(error))
+            raise SystemExit(2) from error
+        self._nodes.append(node)
+        return True
+
+    def remove_node(self, node: Any) -> None:
+        """Serve a node no more."""
+        if node in self._nodes:
+            self._nodes.remove(node)
+
+    def get_nodes(self) -> list[Any]:
+        """The nodes that it serves."""
+        return list(self._nodes)
+
+    def shutdown(self, timeout_sec: float | None = None) -> bool:
+        """Stop serving."""
+        self._is_shutdown = True
+        self._nodes.clear()
+        self._release()
+        return True
+
+    def spin(self) -> None:
+        """Serve until the context is shut down (ExternalShutdownException) or this executor is."""
+        while self._context.ok() and not self._is_shutdown:
+            self.spin_once()
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Wait for one callback and run it; without a time limit (seconds) wait for ever, with 0 not at all.
+
+        Errors: ExternalShutdownException where the context is shut down.
+        """
+        wait_for_ever = timeout_sec is None or timeout_sec < 0
+        deadline = time.monotonic_ns() + int((timeout_sec or 0) * 1e9)
+        while not self._is_shutdown:
+            if not self._context.ok():
+                raise ExternalShutdownException
+            work = self._next_work()
+            if work:
+                work()
+                return
+            left = _LONGEST_WAIT_NS if wait_for_ever else deadline - time.monotonic_ns()
+            if left <= 0:
+                return
+            self._wait(left)
+
+    def _next_work(self) -> Callable[[], None] | None:
+        """The next callback that is due, taking turns so that none starves another."""
+        entities = [entity for node in self._nodes for entity in (*node.timers_, *node.subscriptions_)]
+        for offset in range(len(entities)):
+            index = (self._turn + offset) % len(entities)
+            entity = entities[index]
+            work = _timer_work(entity) if hasattr(entity, "timer_period_ns") else _subscription_work(entity)
+            if work:
+                self._turn = index + 1
+                return work
+        return None
+
+    def _wait(self, longest_ns: int) -> None:
+        """Sleep until a message arrives or a timer is due."""
+        nexts = [timer.time_until_next_call() for node in self._nodes for timer in node.timers_]
+        wait = min([longest_ns, _LONGEST_WAIT_NS, *(left for left in nexts if left is not None)])
+        if wait <= 0:
+            return
+        readers = tuple(item.reader for node in self._nodes for item in node.subscriptions_ if item.reader is not None)
+        if not readers:
+            time.sleep(wait / 1e9)
+            return
+        if readers != self._watched:
+            self._watch(readers)
+        self._wait_set.wait(wait)
+
+    def _watch(self, readers: tuple[Any, ...]) -> None:
+        core = require("cyclonedds.core")
+        self._release()
+        self._wait_set = core.WaitSet(self._context.participant.entity)
+        mask = core.ViewState.Any | core.InstanceState.Any | core.SampleState.NotRead
+        self._conditions = [core.ReadCondition(reader, mask) for reader in readers]
+        for condition in self._conditions:
+            self._wait_set.attach(condition)
+        self._watched = readers
+
+    def _release(self) -> None:
+        """Let go of the readers: DDS deletes an entity with its last Python reference."""
+        self._wait_set = None
+        self._conditions = []
+        self._watched = ()
+
+
+def _timer_work(timer: Any) -> Callable[[], None] | None:
+    call: Callable[[], None] | None = timer.call if timer.is_ready() else None
+    return call
+
+
+def _subscription_work(subscription: Any) -> Callable[[], None] | None:
+    message = subscription.take()
+    return None if message is None else lambda: subscription.callback(message)

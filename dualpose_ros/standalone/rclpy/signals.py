@@ -1,0 +1,50 @@
+"""rclpy.signals: SIGINT and SIGTERM end the default context."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from enum import IntEnum
+from types import FrameType
+from typing import Any
+
+from dualpose_ros.standalone.rclpy.utilities import get_default_context
+
+
+class SignalHandlerOptions(IntEnum):
+    """Which signals rclpy.init takes over."""
+
+    NO = 0
+    SIGINT = 1
+    SIGTERM = 2
+    ALL = 3
+
+
+_previous: dict[int, Any] = {}
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    context = get_default_context()
+    if context.ok():
+        context.stop()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions.ALL) -> None:
+    """Take over the signals: SIGINT raises KeyboardInterrupt, SIGTERM ends spin with ExternalShutdownException."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    wanted = {signal.SIGINT: options & SignalHandlerOptions.SIGINT, signal.SIGTERM: options & SignalHandlerOptions.SIGTERM}
+    for number, chosen in wanted.items():
+        if chosen and number not in _previous:
+            _previous[number] = signal.signal(number, _handle)
+
+
+def uninstall_signal_handlers() -> None:
+    """Give the signals back to what handled them before."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    while _previous:
+        number, handler = _previous.popitem()
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)

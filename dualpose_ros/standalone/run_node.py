@@ -1,0 +1,54 @@
+"""Run one node's `main` with no ROS 2: `python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from dualpose_ros import standalone
+
+# Set by the launcher: the node ends when its standard input does, so that none outlives a launcher that was killed.
+EXIT_WITH_STDIN = "DUALPOSE_EXIT_WITH_STDIN"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the node; 0 after a clean end, 2 with one line on stderr for bad input, 1 by traceback otherwise."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    if not args:
+        print("usage: python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]", file=sys.stderr)
+        return 2
+    if os.environ.pop(EXIT_WITH_STDIN, ""):
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    sys.argv = args
+    try:
+        standalone.install()
+        bad_input = (standalone.StandaloneError, importlib.import_module("rclpy.exceptions").ParameterException)
+        module = importlib.import_module(args[0])
+    except standalone.StandaloneError as error:
+        return _refuse(args[0], error)
+    try:
+        result = module.main()
+    except bad_input as error:
+        return _refuse(args[0], error)
+    except KeyboardInterrupt:
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(module: str, error: Exception) -> int:
+    print(f"[FATAL] [{module.rpartition('.')[2]}]: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

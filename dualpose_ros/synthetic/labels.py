@@ -1,0 +1,52 @@
+"""What a rendered image knows about itself: the exact ground truth of the synthetic world.
+
+N people, K joints of `skeleton.H36M17`, pixels of the image, metres in the camera frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.camera import Camera
+
+OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
+"""Visibility of a joint: outside the image, behind something (by depth), or in view."""
+
+OCCLUDER = 255
+"""Value of the mask where something that is no person lies in front."""
+
+
+@dataclass(frozen=True)
+class People:
+    """Ground truth of all people in one image.
+
+    ids (N,) int; boxes_px (N, 4), of the whole body clipped to the image;
+    joints_px (N, K, 2); visibility (N, K) uint8; joints_cam (N, K, 3);
+    visible_fraction (N,): pixels of the person in view over those without occlusion.
+    """
+
+    ids: npt.NDArray[np.int32]
+    boxes_px: npt.NDArray[np.float32]
+    joints_px: npt.NDArray[np.float32]
+    visibility: npt.NDArray[np.uint8]
+    joints_cam: npt.NDArray[np.float32]
+    visible_fraction: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An RGB image (H, W, 3) uint8, its mask (H, W) uint8, its people and its camera.
+
+    The mask holds 0 for background, n + 1 for person n, OCCLUDER for anything else in front.
+    """
+
+    image: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+    people: People
+    camera: Camera

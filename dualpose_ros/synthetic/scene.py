@@ -1,0 +1,154 @@
+"""Placing people, furniture and cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.synthetic.props import FURNITURE, HANDHELD, STREET, WORN, Mesh, transform
+from dualpose_ros.synthetic.render import Actor
+from dualpose_ros.synthetic.rig import PART
+from dualpose_ros.synthetic.world import World, as_actor, pose_person
+
+Array = npt.NDArray[np.float64]
+
+_MIN_GAP_M = 0.32
+
+
+@dataclass(frozen=True)
+class Scene:
+    """People and props in the world frame; actor 0 is the one that the camera looks at."""
+
+    actors: list[Actor]
+    props: list[Mesh]
+
+
+def place_group(world: World, rng: np.random.Generator, count: int, seated: float, spread_m: float) -> list[Actor]:
+    """`count` people around the origin, close enough to overlap from most sides; `seated` of them sit."""
+    places = [np.zeros(2)]
+    for _ in range(60):
+        if len(places) == count:
+            break
+        candidate = places[rng.integers(len(places))] + rng.normal(0, spread_m, 2)
+        if min(np.linalg.norm(candidate - place) for place in places) > _MIN_GAP_M:
+            places.append(candidate)
+    shared = rng.uniform(0, 2 * np.pi)
+    together = rng.random() < 0.5
+    actors = []
+    for number, place in enumerate(places):
+        pool = world.seated if rng.random() < seated else world.poses
+        pose = pool[rng.integers(len(pool))]
+        yaw = shared + rng.normal(0, 0.5) if together else rng.uniform(0, 2 * np.pi)
+        dressed = world.cast[rng.integers(len(world.cast))]
+        actors.append(as_actor(number, dressed, pose_person(dressed, rng, pose, yaw, place)))
+    return actors
+
+
+def furnish(rng: np.random.Generator, actors: list[Actor], camera_at: Array, hide: float) -> list[Mesh]:
+    """Chairs for those who sit, things carried and worn, clutter, and with chance `hide` something in front."""
+    props = []
+    for actor in actors:
+        pelvis = actor.joints_m[0]
+        if _sits(actor) and rng.random() < 0.8:
+            props.append(_seat(rng, actor))
+        if rng.random() < 0.3:
+            props.append(_carried(rng, actor))
+        if rng.random() < 0.2:
+            props.append(_worn(rng, actor))
+        if rng.random() < hide:
+            props.append(_in_front(rng, pelvis, camera_at))
+    for _ in range(rng.poisson(0.5)):
+        kind = str(rng.choice(list(STREET))) if rng.random() < 0.5 else str(rng.choice(list(FURNITURE)))
+        place = np.array([rng.normal(0, 2.0), 0.0, rng.normal(0, 2.0)])
+        if np.linalg.norm((place - camera_at)[[0, 2]]) > 1.2 and min(_distances(place, actors)) > 0.7:
+            props.append(transform(_make(rng, kind), rng.uniform(0, 6.28), place, 1.0))
+    return props
+
+
+def _make(rng: np.random.Generator, kind: str) -> Mesh:
+    for registry in (FURNITURE, STREET, HANDHELD, WORN):
+        if kind in registry:
+            return registry[kind](rng)
+    raise KeyError(kind)
+
+
+def _distances(place: Array, actors: list[Actor]) -> list[float]:
+    return [float(np.linalg.norm((actor.joints_m[0] - place)[[0, 2]])) for actor in actors]
+
+
+def _sits(actor: Actor) -> bool:
+    """Whether the thighs lie level and the pelvis is lower than when standing."""
+    hips, knees = actor.joints_m[[1, 4], 1].mean(), actor.joints_m[[2, 5], 1].mean()
+    legs = np.linalg.norm(actor.joints_m[2] - actor.joints_m[1])
+    return bool(abs(hips - knees) < 0.45 * legs and 0.25 < hips < 0.9)
+
+
+def _heading(actor: Actor) -> float:
+    forward = actor.rotations[PART["pelvis"]][:, 2]
+    return float(np.arctan2(forward[0], forward[2]))
+
+
+def _seat(rng: np.random.Generator, actor: Actor) -> Mesh:
+    """A chair under a seated person, scaled so that the seat meets the thighs."""
+    mesh = _make(rng, str(rng.choice(["chair", "office_chair", "armchair", "sofa", "bench"])))
+    seat = (mesh.seat_height_m or 0.45) if hasattr(mesh, "seat_height_m") else 0.45
+    wanted = max(float(actor.joints_m[0, 1]) - 0.1, 0.15)
+    yaw = _heading(actor)
+    back = np.array([np.sin(yaw), 0.0, np.cos(yaw)]) * -rng.uniform(0.0, 0.08)
+    return transform(mesh, yaw, actor.joints_m[0] * [1, 0, 1] + back, wanted / seat)
+
+
+def _carried(rng: np.random.Generator, actor: Actor) -> Mesh:
+    """Something small in one hand."""
+    hand = actor.joints_m[13 if rng.random() < 0.5 else 16]
+    mesh = _make(rng, str(rng.choice(list(HANDHELD))))
+    centre = (mesh.vertices.max(0) + mesh.vertices.min(0)) / 2
+    scale = float(rng.uniform(0.8, 1.1))
+    return transform(mesh, rng.uniform(0, 6.28), hand - centre * scale * [0, 1, 0] + rng.normal(0, 0.03, 3), scale)
+
+
+def _worn(rng: np.random.Generator, actor: Actor) -> Mesh:
+    """A hat, glasses or a bag that turns with its part of the body."""
+    kind = str(rng.choice(list(WORN)))
+    mesh = _make(rng, kind)
+    rotation = actor.rotations[PART["head" if kind in _ON_HEAD else "chest"]]
+    size = float(np.linalg.norm(actor.joints_m[10] - actor.joints_m[9]))
+    if kind in _ON_HEAD:
+        anchor = actor.joints_m[10] - rotation @ np.array([0, 0.35 * size, -0.02]) if kind != "sunglasses" else (
+            actor.joints_m[9] + rotation @ np.array([0, 0.3 * size, 0.11]))  # fmt: skip
+    elif kind == "backpack":
+        anchor = actor.joints_m[8] + rotation @ np.array([0, -0.45, -0.14])
+    else:
+        anchor = actor.joints_m[0] + rotation @ np.array([0.2, -0.1, 0.02])
+    return Mesh(
+        (mesh.vertices @ rotation.T + anchor).astype(np.float32), mesh.faces, mesh.colours, mesh.texture_id
+    )
+
+
+_ON_HEAD = frozenset({"hat", "cap", "helmet", "sunglasses", "beanie"})
+
+
+def _in_front(rng: np.random.Generator, person: Array, camera_at: Array) -> Mesh:
+    """A table, counter, chair back or the like between a person and the camera."""
+    toward = (camera_at - person) * [1, 0, 1]
+    distance = float(np.linalg.norm(toward))
+    reach = min(rng.uniform(0.35, 1.1), 0.6 * distance)
+    side = np.array([toward[2], 0, -toward[0]]) / max(distance, 1e-3)
+    place = person * [1, 0, 1] + toward / max(distance, 1e-3) * reach + side * rng.normal(0, 0.25)
+    kind = str(rng.choice(list(FURNITURE) + ["table", "desk", "counter", "table", "desk"]))
+    facing = np.arctan2(toward[0], toward[2]) + rng.choice([0, np.pi, rng.normal(0, 0.6)])
+    return transform(_make(rng, kind), facing, place, float(rng.uniform(0.85, 1.15)))
+
+
+def look_at(camera_at: Array, target: Array, roll: float) -> tuple[Array, Array]:
+    """World-to-camera rotation and translation of a camera that looks at a point, rolled about its axis."""
+    forward = target - camera_at
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 1.0, 0.0])
+    right = right / np.linalg.norm(right)
+    down = np.cross(forward, right)
+    c, s = np.cos(roll), np.sin(roll)
+    rotation = np.stack([c * right + s * down, c * down - s * right, forward])
+    return rotation, -rotation @ camera_at

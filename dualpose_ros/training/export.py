@@ -1,0 +1,206 @@
+"""From a trained torch module to an ONNX file that computes the same, checked on the spot."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+MIN_FP16_WEIGHTS = 256
+"""Smaller initialisers (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
+
+
+class ExportError(RuntimeError):
+    """A network that can't be exported, or whose ONNX file computes something else."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A dynamic axis: its name in the graph, and what its size is a multiple of."""
+
+    name: str
+    multiple: int = 1
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """What ONNX has to know of a network.
+
+    inputs: example tensors by name, in the order of `forward`; every dynamic axis needs an example
+    size of at least twice its multiple. outputs: names. dynamic: for an input, its dynamic axes.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    outputs: tuple[str, ...]
+    dynamic: dict[str, dict[int, Axis]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """An exported file and how far it is from the module: max |difference| / max(1, max |value|) by output."""
+
+    path: Path
+    fp16_weights: bool
+    difference: dict[str, float]
+
+
+def export_onnx(
+    model: nn.Module, spec: ExportSpec, path: Path | str, fp16_weights: bool = False, tolerance: float | None = None
+) -> ExportResult:
+    """Export to ONNX, with batch norm folded into convolutions, and compare with torch on random input.
+
+    With `fp16_weights` the file holds large weights as fp16 (half the size) and casts them to fp32 when
+    it is loaded: the computing stays fp32. The comparison runs at the example's size and at another one
+    for dynamic axes. Tolerance of the relative difference: 1e-3, or 2e-2 for fp16 weights, unless given.
+    The file appears only if all of that went well; ExportError otherwise.
+    """
+    path = Path(path)
+    model = model.to("cpu").eval()
+    graph = _trace(model, spec)
+    if unfolded := _unfolded_norms(graph):
+        raise ExportError(f"batch norm {unfolded[0]} was not folded into its convolution: the network would be slow")
+    if fp16_weights:
+        store_weights_as_fp16(graph)
+    onnx.checker.check_model(graph, full_check=True)
+    data = graph.SerializeToString()
+    limit = tolerance if tolerance is not None else (2e-2 if fp16_weights else 1e-3)
+    difference = compare(model, spec, data)
+    worst = max(difference, key=difference.__getitem__)
+    if not difference[worst] <= limit:
+        raise ExportError(f"output '{worst}' differs from torch by {difference[worst]:.2e} (allowed: {limit:.0e})")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+    return ExportResult(path, fp16_weights, difference)
+
+
+def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
+    """The graph that torch's exporter makes, without its notes on where each node came from."""
+    dims: dict[Axis, torch.export.Dim] = {}
+
+    def dim(axis: Axis) -> object:
+        base = dims.setdefault(axis, torch.export.Dim(axis.name if axis.multiple == 1 else f"{axis.name}_cells"))
+        return base if axis.multiple == 1 else axis.multiple * base
+
+    shapes = tuple(
+        {index: dim(axis) for index, axis in spec.dynamic.get(name, {}).items()} or None for name in spec.inputs
+    )
+    with warnings.catch_warnings(), _quiet_exporter():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            model,
+            tuple(spec.inputs.values()),
+            input_names=list(spec.inputs),
+            output_names=list(spec.outputs),
+            dynamic_shapes=shapes,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    # Intermediate shapes are a third of a small file, and every runtime infers them anyway.
+    del graph.graph.value_info[:]
+    return graph
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence the exporter's warnings about torchvision operators, which no network of ours has."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _unfolded_norms(graph: onnx.ModelProto) -> list[str]:
+    """Batch norms that follow a convolution, which should have taken them in."""
+    convolutions = {output for node in graph.graph.node if node.op_type == "Conv" for output in node.output}
+    return [n.name for n in graph.graph.node if n.op_type == "BatchNormalization" and n.input[0] in convolutions]
+
+
+def store_weights_as_fp16(graph: onnx.ModelProto) -> None:
+    """Replace large fp32 initialisers by fp16 ones followed by a cast to fp32, in place.
+
+    Runtimes fold the cast when they load the file. ExportError if a weight is beyond fp16's range.
+    """
+    casts = []
+    for tensor in graph.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != onnx.TensorProto.FLOAT or values.size < MIN_FP16_WEIGHTS:
+            continue
+        if not np.max(np.abs(values)) <= float(np.finfo(np.float16).max):
+            raise ExportError(f"weight '{tensor.name}' is not finite or too large for fp16")
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_fp16"], [name], to=onnx.TensorProto.FLOAT))
+    # Nodes must follow what they read, and initialisers precede all nodes.
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+
+
+def compare(model: nn.Module, spec: ExportSpec, onnx_bytes: bytes, seed: int = 0) -> dict[str, float]:
+    """Largest difference of each output between torch and ONNX Runtime, relative to max(1, max |value|).
+
+    The worst of two runs on random input: at the example's size, and with the dynamic axes changed.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(seed)
+    worst = dict.fromkeys(spec.outputs, 0.0)
+    for change in (False, True):
+        inputs = _random_inputs(spec, rng, change)
+        with torch.no_grad():
+            result = model(*(torch.from_numpy(value) for value in inputs.values()))
+        expected = result if isinstance(result, (tuple, list)) else (result,)
+        found = session.run(list(spec.outputs), inputs)
+        if len(expected) != len(found):
+            raise ExportError(f"the module has {len(expected)} outputs, but {len(found)} names: {spec.outputs}")
+        for name, a, b in zip(spec.outputs, expected, found, strict=True):
+            reference = a.numpy()
+            if reference.shape != np.shape(b):
+                raise ExportError(f"output '{name}' has shape {np.shape(b)} instead of {reference.shape}")
+            scale = max(1.0, float(np.max(np.abs(reference), initial=0.0)))
+            error = float(np.max(np.abs(reference - b), initial=0.0)) / scale
+            worst[name] = float(np.fmax(worst[name], error)) if np.isfinite(error) else float("inf")
+    return worst
+
+
+def _random_inputs(spec: ExportSpec, rng: np.random.Generator, change: bool) -> dict[str, npt.NDArray[np.generic]]:
+    """Noise like the examples: any byte for integers, their spread for floats; dynamic axes one step longer."""
+    inputs: dict[str, npt.NDArray[np.generic]] = {}
+    for name, example in spec.inputs.items():
+        array = example.detach().cpu().numpy()
+        shape = list(array.shape)
+        for axis, kind in spec.dynamic.get(name, {}).items():
+            shape[axis] += kind.multiple if change else 0
+        if array.dtype == np.bool_:
+            inputs[name] = rng.random(shape) < 0.5
+        elif np.issubdtype(array.dtype, np.integer):
+            high = 256 if array.dtype == np.uint8 else int(array.max(initial=0)) + 1
+            inputs[name] = rng.integers(0, high, shape).astype(array.dtype)
+        else:
+            noise = rng.standard_normal(shape) * max(float(array.std()), 1e-3) + float(array.mean())
+            inputs[name] = noise.astype(array.dtype)
+    return inputs

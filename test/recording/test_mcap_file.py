@@ -1,0 +1,97 @@
+"""The recording, read back by the mcap package and by rosbags with nothing but what the file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mcap.reader import make_reader
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
+from dualpose_ros.nodes.recorder import to_cdr
+from dualpose_ros.recording.mcap_file import McapFile, message_definition
+
+POSES = "dualpose_ros/msg/MultiPersonPose3D"
+NS = 1_700_000_000_123_456_789
+
+
+def poses_message(seed: int) -> Any:
+    from std_msgs.msg import Header
+
+    from dualpose_ros.pose import Pose3D, Source, TrackingState
+
+    rng = np.random.default_rng(seed)
+    pose = Pose3D(
+        track_id=seed,
+        state=TrackingState.CONFIRMED,
+        source=Source.TOP_DOWN,
+        score=0.5,
+        box_px=np.array([1.0, 2.0, 30.0, 40.0]),
+        joints_cam=rng.normal(0, 3, (17, 3)),
+        joint_scores=rng.random(17),
+        joint_stddev=rng.random(17),
+        keypoints_px=rng.uniform(0, 640, (17, 2)),
+    )
+    header = Header()
+    header.frame_id = "camera_optical_frame"
+    header.stamp.sec, header.stamp.nanosec = divmod(NS + seed, 10**9)
+    return convert.poses_to_message([pose], header, (640, 480))
+
+
+def write_poses(path: Path, count: int) -> list[Any]:
+    messages = [poses_message(seed) for seed in range(count)]
+    with McapFile(path) as recording:
+        for seed, message in enumerate(messages):
+            recording.write("/humans/poses3d", POSES, to_cdr(message), log_ns=NS + seed + 5, publish_ns=NS + seed)
+        assert recording.counts == {"/humans/poses3d": count}
+    return messages
+
+
+def test_a_reader_that_knows_only_the_file_decodes_it(tmp_path: Path) -> None:
+    messages = write_poses(tmp_path / "poses.mcap", 4)
+    # A store without this package's types: they come from the schema text in the file.
+    store = get_typestore(Stores.EMPTY)
+    decoded = []
+    with (tmp_path / "poses.mcap").open("rb") as stream:
+        reader = make_reader(stream)
+        assert reader.get_header().profile == "ros2"
+        for schema, channel, message in reader.iter_messages():
+            assert schema is not None
+            assert (schema.name, schema.encoding, channel.message_encoding) == (POSES, "ros2msg", "cdr")
+            if not decoded:
+                store.register(get_types_from_msg(schema.data.decode(), schema.name))
+            decoded.append((message.log_time, message.publish_time, store.deserialize_cdr(message.data, schema.name)))
+    assert [times[:2] for times in decoded] == [(NS + i + 5, NS + i) for i in range(4)]
+    for (_, _, got), want in zip(decoded, messages, strict=True):
+        assert got.header.frame_id == "camera_optical_frame"
+        assert (got.header.stamp.sec, got.header.stamp.nanosec) == (want.header.stamp.sec, want.header.stamp.nanosec)
+        assert got.joint_names == list(want.joint_names)
+        person, expected = got.persons[0], want.persons[0]
+        assert person.track_id == expected.track_id
+        assert [(p.x, p.y, p.z) for p in person.joints] == [(p.x, p.y, p.z) for p in expected.joints]
+        np.testing.assert_array_equal(person.joint_scores, expected.joint_scores)
+
+
+def test_an_independent_ros2_decoder_reads_it(tmp_path: Path) -> None:
+    decoder = pytest.importorskip("mcap_ros2.reader", reason="mcap-ros2-support is not installed")
+    messages = write_poses(tmp_path / "poses.mcap", 3)
+    with (tmp_path / "poses.mcap").open("rb") as stream:
+        decoded = [message.ros_msg for message in decoder.read_ros2_messages(stream)]
+    assert [d.persons[0].joints[5].z for d in decoded] == [m.persons[0].joints[5].z for m in messages]
+
+
+def test_definitions_hold_every_nested_type_once() -> None:
+    text = message_definition("visualization_msgs/msg/MarkerArray")
+    nested = [line.split()[1] for line in text.splitlines() if line.startswith("MSG: ")]
+    assert len(nested) == len(set(nested))
+    assert {"visualization_msgs/Marker", "std_msgs/Header", "geometry_msgs/Pose", "std_msgs/ColorRGBA"} <= set(nested)
+
+
+def test_a_topic_has_one_type(tmp_path: Path) -> None:
+    with McapFile(tmp_path / "x.mcap") as recording:
+        recording.write("/a", "std_msgs/msg/Header", b"", log_ns=0, publish_ns=0)
+        with pytest.raises(ValueError, match=r"/a carries std_msgs/msg/Header, not sensor_msgs/msg/CameraInfo"):
+            recording.write("/a", "sensor_msgs/msg/CameraInfo", b"", log_ns=0, publish_ns=0)

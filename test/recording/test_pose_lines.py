@@ -1,0 +1,59 @@
+"""Poses as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.recording.pose_lines import PoseFrame, from_line, read_pose_lines, to_line
+
+
+def random_frame(seed: int, persons: int = 2) -> PoseFrame:
+    rng = np.random.default_rng(seed)
+    poses = tuple(
+        Pose3D(
+            track_id=int(rng.integers(1, 99)),
+            state=TrackingState(int(rng.integers(0, 3))),
+            source=Source.TOP_DOWN,
+            score=float(rng.random()),
+            box_px=rng.uniform(0, 640, 4),
+            joints_cam=rng.normal(0, 3, (17, 3)),
+            joint_scores=rng.random(17),
+            joint_stddev=rng.random(17),
+            keypoints_px=rng.uniform(0, 640, (17, 2)),
+            root_velocity=rng.normal(0, 1, 3),
+        )
+        for _ in range(persons)
+    )
+    return PoseFrame(1_700_000_000_123_456_789 + seed, 1_700_000_000_200_000_000, "camera_optical_frame", poses)
+
+
+def test_round_trip() -> None:
+    frame = random_frame(3)
+    back = from_line(to_line(frame))
+    assert (back.stamp_ns, back.received_ns, back.frame_id) == (frame.stamp_ns, frame.received_ns, frame.frame_id)
+    for got, want in zip(back.persons, frame.persons, strict=True):
+        assert (got.track_id, got.state, got.source) == (want.track_id, want.state, want.source)
+        np.testing.assert_allclose(got.joints_cam, want.joints_cam, atol=5.1e-5)
+        np.testing.assert_allclose(got.keypoints_px, want.keypoints_px, atol=5.1e-3)
+        np.testing.assert_allclose(got.root_velocity, want.root_velocity, atol=5.1e-5)
+
+
+def test_unknown_values_are_null_and_come_back_as_nan() -> None:
+    frame = random_frame(1, persons=1)
+    frame.persons[0].joints_cam[4] = np.nan
+    line = to_line(frame)
+    assert json.loads(line)["persons"][0]["joints_cam"][4] == [None, None, None]
+    joints = from_line(line).persons[0].joints_cam
+    assert np.isnan(joints[4]).all()
+    assert np.isfinite(np.delete(joints, 4, axis=0)).all()
+
+
+def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "poses.jsonl"
+    lines = [to_line(random_frame(seed)) for seed in range(3)]
+    path.write_text("\n".join(lines)[:-20])
+    assert [frame.stamp_ns for frame in read_pose_lines(path)] == [random_frame(s).stamp_ns for s in range(2)]

@@ -1,0 +1,44 @@
+"""The MP4 writer, read back by an independent demuxer call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dualpose_ros.recording.video import VideoWriter
+
+
+def test_frames_keep_their_times_and_colours(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    times_ms = [0, 100, 250, 300, 500]
+    colours = [(220, 30, 30), (30, 220, 30), (30, 30, 220), (128, 128, 128), (240, 240, 240)]
+    with VideoWriter(path) as writer:
+        for time_ms, colour in zip(times_ms, colours, strict=True):
+            image = np.full((101, 140, 3), colour, np.uint8)
+            writer.write(image, int(7e18) + time_ms * 1_000_000)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+    assert [time for time, _ in frames] == pytest.approx([t / 1000 for t in times_ms], abs=1e-4)
+    for (_, image), colour in zip(frames, colours, strict=True):
+        assert image.shape == (100, 140, 3)
+        assert np.abs(image.reshape(-1, 3).mean(0) - colour).max() < 12
+
+
+def test_repeated_stamp_is_not_fatal(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "clip.mp4") as writer:
+        for stamp in (0, 0, 10_000_000):
+            writer.write(np.zeros((64, 64, 3), np.uint8), stamp)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert len(list(container.decode(video=0))) == 3
+
+
+def test_change_of_size_is_refused(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "clip.mp4") as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8), 0)
+        with pytest.raises(ValueError, match="32x64 in a video of 64x64"):
+            writer.write(np.zeros((64, 32, 3), np.uint8), 1)
