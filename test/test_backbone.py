@@ -81,12 +81,15 @@ def test_low_resolution_branch_sees_far():
     """A change in one corner reaches the opposite one, which high resolution alone could not carry."""
     torch.manual_seed(0)
     model = HRNet(CPU_SMALL).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
     image = torch.randn(1, 3, 256, 256)
     changed = image.clone()
     changed[..., :16, :16] += 3
     with torch.no_grad():
         difference = (model(changed) - model(image)).abs().sum(dim=1)[0]
-    # Through the branch at 1/4 alone a change could reach about 20 cells from the corner.
+    # Through the branch at 1/4 alone a change could reach 14 cells from the corner.
     assert difference[30, 30] > 0
 
 

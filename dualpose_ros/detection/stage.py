@@ -26,7 +26,7 @@ class DetectionConfig(TrackerConfig):
     """Everything that can be set on the stage; the tracker's fields are described in `TrackerConfig`.
 
     detector: 'centre' (shipped weights), 'centre:FILE.onnx', 'yolox:FILE.onnx' or 'fasterrcnn'.
-    backend, threads: of the inference engine. input_long_side: pixels, of 'centre' only, a multiple
+    backend, threads: of the inference engine. input_long_side: pixels, of networks whose input size is free, a multiple
     of 32. nms_iou: boxes that overlap more are one person. max_people: strongest boxes kept.
     ValueError on construction names the field that is out of range.
     """
@@ -74,7 +74,7 @@ def create_detector(
         return CentreDetector(engine, input_long_side, min_score, nms_iou, max_people)
     if kind == "yolox" and name:
         engine = load_engine(existing_file(name), backend=backend, threads=threads)
-        return YoloxDetector(engine, min_score, nms_iou, max_people)
+        return YoloxDetector(engine, min_score, nms_iou, max_people, input_long_side)
     if kind == "fasterrcnn":
         return FasterRCNNDetector(min_score, nms_iou, max_people, threads)
     raise DetectionError(f"unknown detector {spec!r}: it must be {SPECS}")

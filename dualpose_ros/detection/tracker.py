@@ -61,11 +61,11 @@ class TrackerConfig:
     score_low: float = 0.15
     score_high: float = 0.45
     score_new: float = 0.55
-    match_limit: float = 1.2
+    match_limit: float = 1.35
     weak_match_limit: float = 0.7
     gate_sigmas: float = 4.0
     max_size_ratio: float = 1.8
-    appearance_weight: float = 0.6
+    appearance_weight: float = 1.0
     confirm_hits: int = 2
     tentative_s: float = 0.3
     max_coast_s: float = 0.6

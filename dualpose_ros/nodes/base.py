@@ -74,29 +74,20 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         `self.config` and `self.stage_configs`. ParameterError for an unknown parameter, a
         value of the wrong type, or one that a dataclass refuses.
         """
-        super().__init__(name, automatically_declare_parameters_from_overrides=True)
-        given = {
-            name: parameter.value
-            for name, parameter in self.get_parameters_by_prefix("").items()
-            if name not in _ROS_PARAMETERS and not name.startswith("qos_overrides.")
-        }
+        super().__init__(name)
         types = (node_config, *stage_configs)
         fields = [field for config_type in types for field in parameter_fields(config_type)]
-        check_known(given, [field.name for field in fields])
-        values = {field.name: self._declare(field, given) for field in fields}
+        check_known(_given_names(self), [field.name for field in fields])
+        values = {field.name: self._declare(field) for field in fields}
         self.config, *self.stage_configs = [build_config(config_type, values) for config_type in types]
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
 
-    def _declare(self, field: ParameterField, given: dict[str, Any]) -> Any:
-        """Declare one parameter with its description, and return the value it has."""
-        value = field.default
-        if field.name in given:
-            value = coerce(field.name, given[field.name], field.hint)
-            # Declared so far by the override alone, with a type that YAML chose and no description.
-            self.undeclare_parameter(field.name)
-        descriptor = ParameterDescriptor(description=field.help, read_only=True)
-        self.declare_parameter(field.name, to_parameter(value), descriptor, ignore_override=True)
-        return value
+    def _declare(self, field: ParameterField) -> Any:
+        """Declare one parameter, and return the value it has."""
+        # Typed by `coerce` instead of rclpy, which refuses `rate: 1` where 1.0 is meant.
+        descriptor = ParameterDescriptor(description=field.help, read_only=True, dynamic_typing=True)
+        parameter = self.declare_parameter(field.name, to_parameter(field.default), descriptor)
+        return coerce(field.name, parameter.value, field.hint)
 
     def guarded(self, what: str, callback: Callable[..., None]) -> Callable[..., None]:
         """The callback, with any error turned into a throttled log line and a diagnostic."""
@@ -113,6 +104,16 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         """Log an error that the node survives, throttled, and show it in the diagnostics."""
         self.get_logger().error(message, throttle_duration_sec=5.0)
         self.diagnostics.error(message)
+
+
+def _given_names(node: Any) -> list[str]:
+    """Parameters that files and command line give to the node.
+
+    rclpy passes silently over a value for a parameter that nobody declares, and only its
+    private table knows of it; where there is no such table, the executor checks.
+    """
+    names = getattr(node, "_parameter_overrides", {})
+    return [name for name in names if name not in _ROS_PARAMETERS and not name.startswith("qos_overrides.")]
 
 
 def _describe(error: Exception) -> str:

@@ -185,7 +185,8 @@ def _box_of(detection: Any) -> npt.NDArray[np.float64]:
     size = np.array([detection.bbox.size_x, detection.bbox.size_y], dtype=np.float64)
     cos, sin = abs(np.cos(theta)), abs(np.sin(theta))
     half = np.array([cos * size[0] + sin * size[1], sin * size[0] + cos * size[1]]) / 2
-    box = np.concatenate([(center.x, center.y) - half, (center.x, center.y) + half])
+    middle = np.array([center.x, center.y], dtype=np.float64)
+    box = np.concatenate([middle - half, middle + half])
     if not np.all(np.isfinite(box)) or np.any(size <= 0):
         raise MessageError(f"detection {detection.id} has an empty or non-finite box")
     return box

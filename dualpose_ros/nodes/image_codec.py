@@ -93,8 +93,9 @@ def _view(message: Any, kind: str, channels: int) -> npt.NDArray[Any]:
     if step < width * pixel:
         raise ImageError(f"image step of {step} bytes is less than a row of {width} {message.encoding} pixels")
     data = np.frombuffer(message.data, dtype=np.uint8)
-    if data.size < step * (height - 1) + width * pixel:
-        raise ImageError(f"image data holds {data.size} bytes; {width}x{height} {message.encoding} needs {step * height}")
+    needed = step * (height - 1) + width * pixel
+    if data.size < needed:
+        raise ImageError(f"image data holds {data.size} bytes; {width}x{height} {message.encoding} needs {needed}")
     shape = (height, width) if channels == 1 else (height, width, channels)
     strides = (step, pixel) if channels == 1 else (step, pixel, dtype.itemsize)
     return np.ndarray(shape, dtype, buffer=data.data, strides=strides)

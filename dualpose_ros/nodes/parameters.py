@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 Config = TypeVar("Config")
@@ -88,8 +88,8 @@ def to_parameter(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def check_known(given: Mapping[str, Any], known: typing.Iterable[str]) -> None:
-    """ParameterError if a name that was given is none of the known ones, with the nearest of those."""
+def check_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """ParameterError if a name that was given is none of the known ones."""
     known = sorted(known)
     unknown = sorted(set(given) - set(known))
     if unknown:

@@ -6,12 +6,16 @@ Unlike the other nodes it runs inside the process that asked for the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
 
@@ -111,3 +115,29 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
 def _qos(depth: int, reliability: Any) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
+
+
+@contextmanager
+def spinning(make: Callable[[], RecorderNode]) -> Iterator[tuple[RecorderNode, Callable[[float], None]]]:
+    """A node in a context of its own process: gives it, and a function that serves it for some seconds.
+
+    The process keeps its own signal handlers. The domain is that of ROS_DOMAIN_ID.
+    """
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+    node = None
+    try:
+        node = make()
+        executor.add_node(node)
+
+        def serve(seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while (left := deadline - time.monotonic()) > 0:
+                executor.spin_once(timeout_sec=left)
+
+        yield node, serve
+    finally:
+        executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()

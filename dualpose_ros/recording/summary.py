@@ -56,6 +56,10 @@ class PoseTimes:
         seconds = (self.received_ns[-1] - self.received_ns[0]) / 1e9
         return (len(self.received_ns) - 1) / seconds if seconds > 0 else 0.0
 
+    def recent_fps(self, count: int = 20) -> float:
+        """Poses a second over the last `count` receptions."""
+        return PoseTimes((), self.received_ns[-count:]).fps()
+
     def latency_ms(self) -> dict[str, float | None]:
         """Median and 95th percentile from an image's stamp to the arrival of its poses."""
         if not self.stamps_ns:

@@ -11,7 +11,8 @@ from dualpose_ros.standalone.errors import MissingPackageError, StandaloneError
 __all__ = ["MissingPackageError", "StandaloneError", "install", "is_installed"]
 
 _RCLPY = ("", ".clock", ".clock_type", ".context", ".duration", ".exceptions", ".executors", ".logging", ".node",
-          ".parameter", ".publisher", ".qos", ".signals", ".subscription", ".time", ".timer", ".utilities")
+          ".parameter", ".publisher", ".qos", ".serialization", ".signals", ".subscription", ".time", ".timer",
+          ".utilities")
 
 
 def is_installed() -> bool:

@@ -126,7 +126,7 @@ def _loader() -> Any:
     """A safe YAML loader that, like ROS 2's, takes `1e-3` (no point) for a number."""
     yaml = require("yaml")
 
-    class RosLoader(yaml.SafeLoader):  # type: ignore[misc, name-defined]
+    class RosLoader(yaml.SafeLoader):  # type: ignore[name-defined]
         pass
 
     RosLoader.add_implicit_resolver(
@@ -192,8 +192,8 @@ def _flatten(prefix: str, tree: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
 def _pattern(node_pattern: str) -> re.Pattern[str]:
     """`*` stands for one part of a name, `**` for any number of them."""
     parts = node_pattern.strip("/").split("/")
-    text = "".join("(/[^/]+)*" if part == "**" else "/[^/]+" if part == "*" else re.escape(f"/{part}") for part in parts)
-    return re.compile(text)
+    wild = {"**": "(/[^/]+)*", "*": "/[^/]+"}
+    return re.compile("".join(wild.get(part) or re.escape(f"/{part}") for part in parts))
 
 
 def expand_topic(name: str, namespace: str, node: str) -> str:

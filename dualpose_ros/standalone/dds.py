@@ -107,6 +107,7 @@ class Participant:
             _warned.add(warning)
             print(f"[WARN] [dualpose_ros.standalone]: {warning}", file=sys.stderr)
         self.domain = domain
+        self.closed = False
         self.entity = cyclone.DomainParticipant(domain)
         self._topics: dict[tuple[str, str], Any] = {}
         self._nodes: list[_NodeEntities] = []
@@ -123,10 +124,10 @@ class Participant:
 
     def remove_node(self, node: _NodeEntities) -> None:
         """Withdraw a node with all of its readers and writers."""
-        if node in self._nodes:
-            self._nodes.remove(node)
-            node.readers.clear()
-            node.writers.clear()
+        node.readers.clear()
+        node.writers.clear()
+        if not self.closed:
+            self._nodes = [kept for kept in self._nodes if kept is not node]
             self._announce()
 
     def make_writer(self, node: _NodeEntities, typename: str, topic: str, **qos: Any) -> Any:
@@ -148,7 +149,8 @@ class Participant:
         """Withdraw one reader or writer; it is deleted with its last reference."""
         for group in (node.readers, node.writers):
             group[:] = [kept for kept in group if kept is not entity]
-        self._announce()
+        if not self.closed:
+            self._announce()
 
     def count(self, topic: str, readers: bool) -> int:
         """How many readers (or writers) of a ROS topic there are in the domain, this process included."""
@@ -161,7 +163,8 @@ class Participant:
         return sum(endpoint.topic_name == f"rt{topic}" for endpoint in reader.read(N=10_000, condition=alive))
 
     def close(self) -> None:
-        """Leave the domain."""
+        """Leave the domain, once the last reader and writer are let go."""
+        self.closed = True
         self._nodes.clear()
         self._graph.clear()
         del self._discovery
@@ -198,7 +201,7 @@ class Participant:
     def _announce(self) -> None:
         gid = message_class("rmw_dds_common/msg/Gid")
         entities = message_class("rmw_dds_common/msg/NodeEntitiesInfo")
-        length = gid().data.size
+        length = len(gid.CODECS["data"].default())
 
         def gids(of: Iterable[Any]) -> list[Message]:
             return [gid(data=list(entity.guid.bytes.ljust(length, b"\0"))) for entity in of]

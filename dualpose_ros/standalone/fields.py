@@ -1,6 +1,6 @@
 """What one message field accepts, holds and puts on the wire, by the rules of ROS 2's generated Python classes.
 
-A wrong value fails at the assignment, with AssertionError, as it does with ROS 2: so a node that works here works there.
+A wrong value fails at the assignment, with AssertionError, as with ROS 2: a node that works here works there.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def number_sequence(base: str, bound: int) -> Codec:
 
     def from_wire(value: np.ndarray) -> array.array[Any]:
         held = array.array(typecode)
-        held.frombytes(memoryview(np.ascontiguousarray(value)).cast("B"))
+        held.frombytes(np.ascontiguousarray(value).data.cast("B"))
         return held
 
     return Codec(f"sequence<{base}>", lambda: array.array(typecode), accept,
@@ -142,7 +142,7 @@ def number_array(base: str, length: int) -> Codec:
         return np.array(list(value), dtype)
 
     return Codec(f"{base}[{length}]", lambda: np.zeros(length, dtype), accept,
-                 lambda value: np.ascontiguousarray(value).reshape(length), lambda value: value.astype(dtype, copy=True))
+                 lambda value: np.ascontiguousarray(value).reshape(length), lambda value: value.astype(dtype))
 
 
 def list_of(item: Codec, length: int, fixed: bool) -> Codec:

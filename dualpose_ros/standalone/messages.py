@@ -14,7 +14,6 @@ from dualpose_ros.standalone import fields
 from dualpose_ros.standalone.errors import StandaloneError, require
 from dualpose_ros.standalone.typestore import FIELD_DEFAULTS, message_names, typestore
 
-
 # The byte that ROS 2 puts on the wire for a message without fields; ROS classes don't show it.
 _FILLER = "structure_needs_at_least_one_member"
 

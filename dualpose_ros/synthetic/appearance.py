@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dualpose_ros.synthetic.body import EYE, HAIR, SKIN, SKIRT, SUIT, Body
 from dualpose_ros.synthetic.raster import vertex_normals
-from dualpose_ros.synthetic.rig import PART
+from dualpose_ros.synthetic.rig import PART, Rig
 from dualpose_ros.synthetic.textures import cloth_colour, hair_colours, skin_tones
 
 F32 = npt.NDArray[np.float32]
@@ -30,10 +30,17 @@ class Materials:
 
 @dataclass(frozen=True)
 class Dressed:
-    """A person ready to be posed: rest vertices with clothes on, the faces to draw and their materials."""
+    """A person ready to be posed: what is drawn of the body, with clothes on, and its materials.
 
-    body: Body
+    vertices (V, 3) at rest; skin_index, skin_weight (V, 4) over `rig.PARTS`; detail (V,) as in `BodyModel`;
+    faces (F, 3); face_material (F,); face_uv (F, 3, 2) metres.
+    """
+
+    rig: Rig
     vertices: F32
+    skin_index: npt.NDArray[np.int32]
+    skin_weight: F32
+    detail: F32
     faces: npt.NDArray[np.int32]
     face_material: npt.NDArray[np.int32]
     face_uv: F32
@@ -199,8 +206,11 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
     drawn = material >= 0
     vertices = _inflate(body, outfit, material, drawn, rng)
     uv = _face_uv(body, region)[drawn]
-    return Dressed(body, vertices, np.ascontiguousarray(model.faces[drawn]), material[drawn], uv,
-                   _materials(rng, num_textures, outfit))  # fmt: skip
+    used, faces = np.unique(model.faces[drawn], return_inverse=True)
+    return Dressed(
+        body.rig, vertices[used], model.skin_index[used], model.skin_weight[used], model.detail[used],
+        faces.reshape(-1, 3).astype(np.int32), material[drawn], uv, _materials(rng, num_textures, outfit),
+    )  # fmt: skip
 
 
 def _inflate(

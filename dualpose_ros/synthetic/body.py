@@ -213,13 +213,13 @@ def _apply_targets(model: BodyModel, vertices: Array, rng: np.random.Generator) 
     """Blend MakeHuman's morph targets (those present) into vertices, in place."""
     male = float(np.clip(rng.choice([0.0, 1.0]) + rng.normal(0, 0.12), 0, 1))
     ancestry = rng.dirichlet([0.6, 0.6, 0.6])
-    muscle, weight, stature = rng.uniform(-1, 1), rng.normal(0, 0.6), rng.normal(0, 0.35)
+    muscle, weight, stature = rng.uniform(-1, 1), rng.normal(0, 0.45), rng.normal(0, 0.35)
     for sex, share in (("male", male), ("female", 1 - male)):
         names = (f"{name}-{sex}-young" for name in ("african", "asian", "caucasian"))
         factors = dict(zip(names, ancestry, strict=True))
         muscled = "maxmuscle" if muscle > 0.4 else "minmuscle" if muscle < -0.4 else "averagemuscle"
         heavy = "maxweight" if weight > 0 else "minweight"
-        factors[f"universal-{sex}-young-{muscled}-{heavy}"] = min(abs(weight), 1.2)
+        factors[f"universal-{sex}-young-{muscled}-{heavy}"] = min(abs(weight), 0.9)
         tall = "max" if stature > 0 else "min"
         factors[f"height/{sex}-young-averagemuscle-averageweight-{tall}height"] = min(abs(stature), 1.0)
         for name, factor in factors.items():

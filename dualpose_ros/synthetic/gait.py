@@ -130,7 +130,7 @@ class Footsteps:
         stride = length / count
         step_s = float(np.clip(stride / speed, 0.28, 1.0))
         run = speed > RUN_FROM_M_S
-        swing_s = step_s * (1.28 if run else 0.76)
+        swing_s = step_s * (1.4 if run else 0.76)
         height = 0.12 if not run else 0.3
         width = 0.5 * self.width_m
         self._key(self.time_s)
@@ -145,7 +145,7 @@ class Footsteps:
             place = self._beside(xz, self.yaw, side, self.width_m if last else width)
             self._step(side, land, swing_s, place, self.yaw, height if not last else 0.06)
             self.xz = xz
-            self._key(land + 0.5 * step_s)
+            self._key(land + step_s - 0.5 * swing_s)
             land += step_s
         self.time_s = land + 0.2
         self._key(self.time_s)

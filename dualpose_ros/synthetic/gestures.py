@@ -144,7 +144,8 @@ def lap(rng: np.random.Generator, pose: Pose) -> Arms:
     """Hands resting on the thighs."""
     along = rng.uniform(0.3, 0.9, 2)[None, :, None]
     thigh = pose.trunk.hips_m * (1 - along) + pose.knees_m * along
-    return thigh + np.array([0.0, 0.075, 0.0]) + drift(rng, pose.times, (2, 3), 0.004, 3.0), _swivel(pose, rng.uniform(0, 0.4))
+    above = np.array([0.0, 0.075, 0.0]) + drift(rng, pose.times, (2, 3), 0.004, 3.0)
+    return thigh + above, _swivel(pose, rng.uniform(0, 0.4))
 
 
 def eat(rng: np.random.Generator, pose: Pose) -> Arms:
@@ -179,8 +180,11 @@ def random_arms(rng: np.random.Generator, pose: Pose) -> Arms:
     vector /= np.linalg.norm(vector, axis=-1, keepdims=True)
     vector[..., 0] = np.where(vector[..., 0] * SIDE_SIGN < -0.4, -vector[..., 0], vector[..., 0])
     vector[..., 2] = np.where(vector[..., 2] < -0.45, -vector[..., 2], vector[..., 2])
-    points = SHOULDER_CHEST + vector * rng.uniform(0.35, 1.0, (count, 2, 1)) * ARM_M
-    return pose.trunk.from_chest(keyframes(pose.times, keys, points)), _swivel(pose, rng.uniform(-0.3, 0.5))
+    radius = rng.uniform(0.35, 1.0, (count, 2, 1)) * ARM_M
+    path = keyframes(pose.times, keys, vector * radius)
+    short = keyframes(pose.times, keys, radius)[..., 0] - np.linalg.norm(path, axis=-1)
+    path[..., 2] += 0.6 * short  # around the shoulder, not through it
+    return pose.trunk.from_chest(SHOULDER_CHEST + path), _swivel(pose, rng.uniform(-0.3, 0.5))
 
 
 def _held(
@@ -258,5 +262,5 @@ def blend(pose: Pose, before: Arms, after: Arms, weight: FloatArray) -> Arms:
     w = weight if weight.ndim == 2 else np.repeat(weight[:, None], 2, axis=1)
     a, b = pose.trunk.to_chest(before[0]), pose.trunk.to_chest(after[0])
     middle = a * (1 - w[..., None]) + b * w[..., None]
-    middle[..., 2] += 4 * w * (1 - w) * 0.06
+    middle[..., 2] += 4 * w * (1 - w) * 0.28 * np.linalg.norm(b - a, axis=-1)
     return pose.trunk.from_chest(middle), before[1] * (1 - w) + after[1] * w

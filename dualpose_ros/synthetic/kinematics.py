@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.synthetic.curves import smooth
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -185,12 +186,17 @@ def _swing_from_down(direction: FloatArray, vector: FloatArray) -> FloatArray:
     return vector * cosine + np.cross(axis, vector) + axis * along / np.maximum(1 + cosine, 0.05)
 
 
-def solve_arms(trunk: Trunk, wrists_m: FloatArray, swivel: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def solve_arms(
+    trunk: Trunk, wrists_m: FloatArray, swivel: FloatArray, fps: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Shoulders, elbows and wrists (T, 2, 3) for wrist targets (T, 2, 3) in the world.
 
     The shoulder girdle follows the arm; elbows hang back and down, or out when the arm is up;
     swivel (T, 2) in radians turns the elbow outward about the line from shoulder to wrist.
+    Elbows and wrists stay above the floor where the arm allows it.
     """
+    wrists_m = np.array(wrists_m)
+    wrists_m[..., 1] = np.maximum(wrists_m[..., 1], 0.05)
     rest = REST_JOINTS_M[list(SHOULDERS)] - REST_JOINTS_M[THORAX]
     target = _outside_torso(trunk.to_chest(wrists_m))
     toward = (target - rest) / ARM_M
@@ -203,8 +209,14 @@ def solve_arms(trunk: Trunk, wrists_m: FloatArray, swivel: FloatArray) -> tuple[
     offset *= np.linalg.norm(rest, axis=-1)[None, :, None] / np.linalg.norm(offset, axis=-1, keepdims=True)
     line = target - offset
     direction = line / np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)
-    pole = _elbow_pole(direction, swivel)
+    # The elbow's side is undefined for a hand in line with its pole: smoothing in time bridges that.
+    pole = smooth(_elbow_pole(direction, swivel), fps, 0.1)
     elbow, wrist = two_bone(offset, target, pole, UPPER_ARM_M, FOREARM_M)
+    depth = np.clip((0.12 - trunk.from_chest(elbow)[..., 1:2]) / 0.12, 0, 1)
+    if np.any(depth > 0):
+        up = np.broadcast_to(trunk.chest_rotation[:, None, 1], pole.shape)
+        pole = smooth(pole * (1 - depth) + up * depth, fps, 0.1)
+        elbow, wrist = two_bone(offset, target, pole, UPPER_ARM_M, FOREARM_M)
     return trunk.from_chest(offset), trunk.from_chest(elbow), trunk.from_chest(wrist)
 
 

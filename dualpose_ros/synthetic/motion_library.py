@@ -258,13 +258,13 @@ def striking(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[B
         "throw": [(0.12, -0.1, 0.28), (0.5, 0.12, -0.28), (0.22, 0.35, 0.5), (-0.12, -0.35, 0.4)],
         "racket": [(0.2, -0.2, 0.35), (0.6, -0.1, -0.22), (0.35, -0.1, 0.5), (-0.3, 0.1, 0.3)],
         "serve": [(0.2, -0.1, 0.35), (0.3, 0.2, -0.18), (0.2, 0.62, 0.2), (-0.15, -0.4, 0.4)],
-        "bat": [(0.2, 0.02, 0.16), (0.28, 0.08, 0.05), (-0.02, -0.25, 0.5), (-0.32, 0.05, 0.2)],
-        "club": [(0.02, -0.5, 0.3), (0.35, 0.22, 0.15), (0.0, -0.5, 0.32), (-0.35, 0.25, 0.12)],
+        "bat": [(0.2, 0.0, 0.24), (0.34, 0.08, 0.14), (-0.02, -0.25, 0.5), (-0.3, 0.02, 0.3)],
+        "club": [(0.02, -0.5, 0.3), (0.35, 0.22, 0.15), (0.0, -0.5, 0.32), (-0.3, 0.2, 0.25)],
     }
     name = str(rng.choice(list(paths)))
     marks = np.array([*paths[name], paths[name][0]]) + rng.normal(0, 0.04, (5, 3))
     hand = int(rng.integers(2))
-    period = rng.uniform(2.4, 3.4)
+    period = rng.uniform(2.8, 3.8)
     at = np.mod(times + rng.uniform(0, period), period)
     key_times = np.array([0.0, 0.38, 0.52, 0.64, 1.0]) * period
     mark = keyframes(at, key_times, marks * [SIDE_SIGN[hand], 1, 1])

@@ -25,7 +25,7 @@ CONTEXT = 1.5
 _MAX_TRIES = 40
 
 
-def make_patch(world: World, rng: np.random.Generator, size: int = 320) -> LabelledImage:
+def make_patch(world: World, rng: np.random.Generator, size: int = 288) -> LabelledImage:
     """Draw one labelled patch (size x size); person 0 is the target that it is centred on."""
     for _ in range(_MAX_TRIES):
         sample = _try_patch(world, rng, size)

@@ -13,7 +13,7 @@ from dualpose_ros.synthetic import raster
 from dualpose_ros.synthetic.appearance import Dressed
 from dualpose_ros.synthetic.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.synthetic.noise import noise_atlas
-from dualpose_ros.synthetic.props import Mesh
+from dualpose_ros.synthetic.mesh import Mesh
 
 Array = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
@@ -47,12 +47,16 @@ class View:
 
 @dataclass(frozen=True)
 class Lighting:
-    """Key light by its world direction (toward the light), and linear colours of key, sky and ground."""
+    """Key light by its world direction (toward the light), and linear colours of key, sky and ground.
+
+    exposure is the mean linear luminance that the camera's metering pulls what it draws toward; 0 leaves it.
+    """
 
     direction: Array
     key: Array
     sky: Array
     ground: Array
+    exposure: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,22 +84,23 @@ def random_lighting(rng: np.random.Generator) -> Lighting:
     key = rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.5, 1.4), rng.uniform(1.0, 2.0)], p=[0.35, 0.45, 0.2])
     sky = rng.uniform(0.35, 1.0)
     return Lighting(
-        direction, key * tint, sky * (2 - tint) * rng.uniform(0.9, 1.1, 3), sky * rng.uniform(0.2, 0.8) * tint
-    )
+        direction, key * tint, sky * (2 - tint) * rng.uniform(0.9, 1.1, 3), sky * rng.uniform(0.2, 0.8) * tint,
+        rng.uniform(0.1, 0.34),
+    )  # fmt: skip
 
 
 def _pose_actor(actor: Actor, view: View) -> tuple[F32, F32]:
     """Skinned vertices and normals of a person in the camera frame."""
-    body = actor.dressed.body
+    dressed = actor.dressed
     rotation = view.rotation @ actor.rotations
-    rest = body.rig.origins
+    rest = dressed.rig.origins
     origin = actor.origins @ view.rotation.T + view.translation
     translation = origin - np.einsum("pab,pb->pa", rotation, rest)
     vertices = raster.skin(
-        actor.dressed.vertices, body.model.skin_index, body.model.skin_weight,
+        dressed.vertices, dressed.skin_index, dressed.skin_weight,
         rotation.astype(np.float32), translation.astype(np.float32),
     )  # fmt: skip
-    return vertices, raster.vertex_normals(vertices, actor.dressed.faces)
+    return vertices, raster.vertex_normals(vertices, dressed.faces)
 
 
 def _assemble(actors: list[Actor], props: list[Mesh], view: View) -> _Draw:
@@ -106,7 +111,7 @@ def _assemble(actors: list[Actor], props: list[Mesh], view: View) -> _Draw:
         dressed = actor.dressed
         vertices, normals = _pose_actor(actor, view)
         materials = dressed.materials
-        parts.append((vertices, normals, dressed.body.model.detail, dressed.faces + vertex_base, dressed.face_uv,
+        parts.append((vertices, normals, dressed.detail, dressed.faces + vertex_base, dressed.face_uv,
                       dressed.face_material + material_base, np.full(len(dressed.faces), number, np.uint8),
                       materials.colour, materials.params, materials.texture_id))  # fmt: skip
         vertex_base += len(vertices)
@@ -178,11 +183,12 @@ def render(
     light_cam = view.rotation @ lighting.direction
     shadow_depth, to_light = _shadow_map(draw, light_cam)
     light = np.stack([light_cam, lighting.key, lighting.sky, lighting.ground, view.rotation[:, 1]]).astype(np.float32)
-    colour = np.empty((*shape, 3), np.float32)
+    colour = np.zeros((*shape, 3), np.float32)
     inverse = np.array([1 / fine.fx, 1 / fine.fy, fine.cx, fine.cy], np.float32)
     raster.shade(depth, face_id, bary, inverse, draw.faces, draw.normals, draw.detail, draw.face_uv,
                  draw.face_material, draw.colour, draw.params, draw.texture_id, textures, noise_atlas()[-1],
                  TO_LINEAR, light, to_light, shadow_depth, colour)  # fmt: skip
+    _expose(colour, face_id, lighting.exposure)
     shadow = _floor_light(view, lighting, to_light, shadow_depth)
     image = np.empty((camera.height, camera.width, 3), np.float32)
     mask = np.empty((camera.height, camera.width), np.uint8)
@@ -191,6 +197,14 @@ def render(
     srgb = np.clip(image, 0, 1) ** np.float32(1 / 2.2) * 255
     people = _label(actors, view, draw, points, depth, mask, face_id, pixels, supersample)
     return LabelledImage(srgb.astype(np.uint8), mask, people, camera)
+
+
+def _expose(colour: F32, face_id: npt.NDArray[np.int32], wanted: float) -> None:
+    """Scale linear colours part of the way to a wanted mean luminance, as a camera's metering does, in place."""
+    if wanted > 0:
+        covered = face_id[::4, ::4] >= 0
+        mean = float(colour[::4, ::4][covered].mean()) if covered.any() else wanted
+        colour *= np.float32(np.clip((wanted / max(mean, 1e-4)) ** 0.7, 0.5, 5.0))
 
 
 def _floor_light(view: View, lighting: Lighting, to_light: F32, shadow_depth: F32) -> F32:
@@ -213,8 +227,7 @@ def _label(
     for number, actor in enumerate(actors, start=1):
         own = points[vertex : vertex + len(actor.dressed.vertices)]
         vertex += len(own)
-        used = own[np.unique(actor.dressed.faces)]
-        used = used[used[:, 2] > raster.NEAR]
+        used = own[own[:, 2] > raster.NEAR]
         joints_cam = actor.joints_m @ view.rotation.T + view.translation
         joints_px = project(camera, joints_cam)
         if not len(used) or not np.isfinite(joints_px).all():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.synthetic.props import FURNITURE, HANDHELD, STREET, WORN, Mesh, transform
 from dualpose_ros.synthetic.render import Actor
-from dualpose_ros.synthetic.rig import PART
+from dualpose_ros.synthetic.rig import PART, axis_rotation, normalised
 from dualpose_ros.synthetic.world import World, as_actor, pose_person
 
 Array = npt.NDArray[np.float64]
@@ -102,11 +102,19 @@ def _seat(rng: np.random.Generator, actor: Actor) -> Mesh:
 
 def _carried(rng: np.random.Generator, actor: Actor) -> Mesh:
     """Something small in one hand."""
-    hand = actor.joints_m[13 if rng.random() < 0.5 else 16]
+    joint, part = (13, "left_hand") if rng.random() < 0.5 else (16, "right_hand")
     mesh = _make(rng, str(rng.choice(list(HANDHELD))))
-    centre = (mesh.vertices.max(0) + mesh.vertices.min(0)) / 2
-    scale = float(rng.uniform(0.8, 1.1))
-    return transform(mesh, rng.uniform(0, 6.28), hand - centre * scale * [0, 1, 0] + rng.normal(0, 0.03, 3), scale)
+    grip = actor.joints_m[joint] + actor.rotations[PART[part]] @ (0.07 * _hand_direction(actor, joint))
+    if rng.random() < 0.5:
+        return transform(mesh, rng.uniform(0, 6.28), grip, 1.0)
+    tilt = axis_rotation(normalised(rng.normal(0, 1, (1, 3))), rng.normal(0, 0.9, 1))[0]
+    return replace(mesh, vertices=(mesh.vertices @ tilt.T + grip).astype(np.float32))
+
+
+def _hand_direction(actor: Actor, joint: int) -> Array:
+    """Where the fingers point at rest: along the forearm, in the body's rest frame."""
+    rest = actor.dressed.rig.joints
+    return np.asarray(normalised(rest[joint] - rest[joint - 1]))
 
 
 def _worn(rng: np.random.Generator, actor: Actor) -> Mesh:

@@ -88,7 +88,8 @@ def solve(rng: np.random.Generator, body: Body, arms: Gesture, fps: float) -> Mo
     trunk = solve_trunk(body.root_m, body.pelvis, body.spine, body.head)
     knees, ankles = solve_legs(trunk, body.ankles_m, body.knee_out)
     wrists, swivel = arms(rng, Pose(body, trunk, knees))
-    joints = assemble(trunk, (knees, ankles), solve_arms(trunk, wrists, swivel))
+    joints = assemble(trunk, (knees, ankles), solve_arms(trunk, wrists, swivel, fps))
+    joints[..., 1] += max(0.0, 0.03 - float(joints[..., 1].min()))
     return Motion(joints, fps, trunk.head_rotation[..., 2].copy())
 
 

@@ -45,7 +45,7 @@ def supported_height(root_xz: FloatArray, yaw: FloatArray, ankles_m: FloatArray,
     """Highest pelvis (T,) from which both legs still reach their planted ankles."""
     hips = root_xz[:, None] + 0.09 * SIDE_SIGN[None, :, None] * leftward(yaw)[:, None]
     aside = np.linalg.norm(ankles_m[..., [0, 2]] - hips, axis=-1)
-    limit = ankles_m[..., 1] + np.sqrt(np.maximum((0.98 * LEG_M) ** 2 - aside**2, 0.01)) + 0.3 * swing
+    limit = ankles_m[..., 1] + np.sqrt(np.maximum((0.975 * LEG_M) ** 2 - aside**2, 0.01)) + 0.3 * swing
     softness = 0.008
     return -softness * np.log(np.sum(np.exp(-limit / softness), axis=1))
 
@@ -66,7 +66,8 @@ def upright(rng: np.random.Generator, times: FloatArray, fps: float, support: Su
     relaxed = HIP_HEIGHT_M - rng.uniform(0.005, 0.03) - 0.015 * moving
     height = -0.01 * np.log(np.exp(-limit / 0.01) + np.exp(-relaxed / 0.01))
     flight = 0.035 * np.max(support.swing, axis=1) - 0.05
-    height = smooth(height * (1 - running) + (relaxed + flight) * running, fps, 0.05)
+    springy = -0.01 * np.log(np.exp(-limit / 0.01) + np.exp(-(relaxed + flight) / 0.01))
+    height = smooth(height * (1 - running) + springy * running, fps, 0.05)
     lean = 0.03 * moving + rng.normal(0, 0.02) + rng.uniform(0.08, 0.2) * running
     difference = support.swing[:, RIGHT] - support.swing[:, LEFT]
     pelvis = np.stack([support.yaw - 0.16 * stride, np.broadcast_to(lean, count), 0.05 * difference], axis=1)
@@ -214,7 +215,8 @@ def lying(rng: np.random.Generator, times: FloatArray) -> Body:
     local = np.zeros((len(times), 2, 3))
     for index, sign in enumerate(SIDE_SIGN):
         bent = rng.uniform(0, 1) if side != "front" else rng.uniform(0, 0.15)
-        local[:, index] = [sign * rng.uniform(0.06, 0.2), -0.83 + 0.4 * bent, 0.35 * bent]
+        ahead = -0.3 * bent if side == "front" else 0.35 * bent
+        local[:, index] = [sign * rng.uniform(0.06, 0.2), -0.83 + 0.4 * bent, ahead]
     local += drift(rng, times, (2, 3), 0.01, 4.0)
     body.ankles_m = body.root_m[:, None] + np.einsum("tij,tsj->tsi", rotation(body.pelvis), local)
     body.ankles_m[..., 1] = np.maximum(body.ankles_m[..., 1], 0.06)

@@ -108,7 +108,7 @@ def pose_person(
     turn = _about_y(yaw)
     turned = pose.joints_m @ turn.T + [place_xz[0], 0.0, place_xz[1]]
     facing = None if pose.head_forward is None else (pose.head_forward @ turn.T)[None]
-    return pose_rig(dressed.body.rig, turned[None], facing, tuple(rng.normal(0, 0.6, 2)))
+    return pose_rig(dressed.rig, turned[None], facing, tuple(rng.normal(0, 0.6, 2)))
 
 
 def as_actor(person_id: int, dressed: Dressed, posed: PosedRig, time: int = 0) -> Actor:

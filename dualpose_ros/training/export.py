@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import nn
+
+from dualpose_ros.inference.torch_engine import NAMES_FILE
 
 MIN_FP16_WEIGHTS = 256
 """Smaller initialisers (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
@@ -89,15 +93,6 @@ def export_onnx(
 
 def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
     """The graph that torch's exporter makes, without its notes on where each node came from."""
-    dims: dict[Axis, torch.export.Dim] = {}
-
-    def dim(axis: Axis) -> object:
-        base = dims.setdefault(axis, torch.export.Dim(axis.name if axis.multiple == 1 else f"{axis.name}_cells"))
-        return base if axis.multiple == 1 else axis.multiple * base
-
-    shapes = tuple(
-        {index: dim(axis) for index, axis in spec.dynamic.get(name, {}).items()} or None for name in spec.inputs
-    )
     with warnings.catch_warnings(), _quiet_exporter():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -105,7 +100,7 @@ def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
             tuple(spec.inputs.values()),
             input_names=list(spec.inputs),
             output_names=list(spec.outputs),
-            dynamic_shapes=shapes,
+            dynamic_shapes=_dynamic_shapes(spec),
             dynamo=True,
             optimize=True,
             verbose=False,
@@ -118,6 +113,20 @@ def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
     # Intermediate shapes are a third of a small file, and every runtime infers them anyway.
     del graph.graph.value_info[:]
     return graph
+
+
+def _dynamic_shapes(spec: ExportSpec) -> tuple[dict[int, Any] | None, ...]:
+    """The spec's dynamic axes as torch.export wants them; equal axes share one dimension."""
+    dims: dict[Axis, Any] = {}
+
+    def dim(axis: Axis) -> Any:
+        if axis.multiple == 1:
+            return dims.setdefault(axis, torch.export.Dim(axis.name))
+        return axis.multiple * dims.setdefault(axis, torch.export.Dim(axis.name))
+
+    return tuple(
+        {index: dim(axis) for index, axis in spec.dynamic.get(name, {}).items()} or None for name in spec.inputs
+    )
 
 
 @contextlib.contextmanager
@@ -204,3 +213,23 @@ def _random_inputs(spec: ExportSpec, rng: np.random.Generator, change: bool) -> 
             noise = rng.standard_normal(shape) * max(float(array.std()), 1e-3) + float(array.mean())
             inputs[name] = noise.astype(array.dtype)
     return inputs
+
+
+def export_program(model: nn.Module, spec: ExportSpec, path: Path | str) -> Path:
+    """Save the network as a .pt2 program that the torch backend runs without its source code."""
+    path = Path(path).with_suffix(".pt2")
+    model = model.to("cpu").eval()
+    program = torch.export.export(model, tuple(spec.inputs.values()), dynamic_shapes=_dynamic_shapes(spec))
+    inputs = {}
+    for name, example in spec.inputs.items():
+        shape: list[int | str] = list(example.shape)
+        for axis, kind in spec.dynamic.get(name, {}).items():
+            shape[axis] = kind.name if kind.multiple == 1 else f"{kind.multiple}*{kind.name}"
+        inputs[name] = {"dtype": str(example.numpy().dtype), "shape": shape}
+    names = json.dumps({"inputs": inputs, "outputs": list(spec.outputs)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # torch insists on the suffix.
+    temporary = path.with_name(f".{path.stem}.tmp.pt2")
+    torch.export.save(program, temporary, extra_files={NAMES_FILE: names})
+    os.replace(temporary, path)
+    return path

@@ -186,8 +186,11 @@ class TopDownTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Heatmap loss (Eq. 1), in units of one peak's energy, plus weighted tag losses."""
+        heatmaps, tags = model(batch.patches)
+        return self._loss_of(heatmaps.float(), tags.float(), batch)
+
+    def _loss_of(self, heatmaps: Tensor, tags: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.training.loss
-        heatmaps, tags = (output.float() for output in model(batch.patches))
         with torch.autocast(heatmaps.device.type, enabled=False):
             size = (heatmaps.shape[2], heatmaps.shape[3])
             target, cells = heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
@@ -205,12 +208,12 @@ class TopDownTask:
         for batch in batches:
             heatmaps, tags = model(batch.patches)
             boxes = batch.boxes_px.cpu().numpy()
-            people = decode_patches(heatmaps.float().cpu().numpy(), tags.float().cpu().numpy(), boxes, DecodeConfig())
+            people = decode_patches(heatmaps.cpu().numpy(), tags.cpu().numpy(), boxes, DecodeConfig())
             joints, weights = batch.joints_px[:, 0].cpu().numpy(), batch.weights[:, 0].cpu().numpy()
             for found, truth, weight, box in zip(people, joints, weights, boxes, strict=True):
                 if (weight > 0).any():
                     scores.append(target_scores(found.joints_px, found.scores, found.target, truth, weight, box))
-            losses.append(self.loss(model, batch)[0])
+            losses.append(self._loss_of(heatmaps, tags, batch)[0])
         mean = np.mean(scores, axis=0) if scores else np.zeros(3)
         loss = float(torch.stack(losses).mean()) if losses else float("nan")
         return {"oks": float(mean[0]), "oks_visible": float(mean[1]), "pck": float(mean[2]), "loss": loss}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.synthetic.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.synthetic.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.training.photometric import photometric
 
 Image = npt.NDArray[np.uint8]
@@ -23,8 +23,8 @@ BackgroundSource = Callable[[np.random.Generator], Image]
 """Draws one RGB image (H, W, 3) of any size to put behind people."""
 
 ABSENT = -1.0
-_NOWHERE = 254
-"""Mask value of patch pixels that lie outside the source image."""
+_NOWHERE, _FRAME = 254, 253
+"""Mask values of patch pixels that lie outside the source image, and in its black margin."""
 _UPPER = tuple(H36M17.index(n) for n in ("spine", "thorax", "neck", "head_top", "left_shoulder", "right_shoulder"))
 _ARMS = tuple(H36M17.index(n) for n in ("left_elbow", "right_elbow", "left_wrist", "right_wrist"))
 _HIPS = tuple(H36M17.index(n) for n in ("pelvis", "left_hip", "right_hip"))
@@ -86,14 +86,15 @@ def augment(
         raise ValueError("a training patch needs at least one person; this sample has none")
     view = draw_view(people, rng, config, size, enlarge)
     image, mask = _cut(sample, view, size)
-    nowhere = mask == _NOWHERE
+    nowhere, margin = mask == _NOWHERE, mask == _FRAME
     joints, visibility = _move_people(people, view)
     if background is not None:
         swapped = rng.random() < config.background_swap
         kept = ~nowhere & (mask != 0) if swapped else ~nowhere
         if swapped or nowhere.any():
             alpha = np.asarray(cv2.blur(kept.astype(np.float32), (3, 3)), np.float32)
-            image = np.asarray(cv2.blendLinear(image, _draw_backdrop(background, rng, size), alpha, 1 - alpha), np.uint8)
+            backdrop = _draw_backdrop(background, rng, size)
+            image = np.asarray(cv2.blendLinear(image, backdrop, alpha, 1 - alpha), np.uint8)
         # Seldom black: the live stage's patches are black beyond the image, but never with slanted edges.
         nowhere &= rng.random() < 0.2
     if config.occluders > 0 and rng.random() < config.occluders:
@@ -101,7 +102,7 @@ def augment(
         visibility = _hide_covered(joints, visibility, covered)
     if config.photometric > 0 and rng.random() < config.photometric:
         image = photometric(image, rng)
-    black = nowhere | _beyond(view.keep_px, size)
+    black = nowhere | margin | _beyond(view.keep_px, size)
     image[black] = 0
     weights = joint_weights(people, joints, visibility, black, config)
     chosen = _choose_people(weights, max_people)
@@ -184,7 +185,7 @@ def _cut_one_side(rng: np.random.Generator, size: int) -> tuple[float, float, fl
 
 
 def _cut(sample: LabelledImage, view: View, size: int) -> tuple[Image, Image]:
-    image, mask, matrix = sample.image, sample.mask, view.matrix
+    image, mask, matrix = sample.image, _mark_margin(sample), view.matrix
     if abs(np.linalg.det(matrix[:, :2])) < 0.4:
         # Area-averaging first keeps strongly shrunk patches from aliasing, as the live stage does.
         half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]])
@@ -198,6 +199,15 @@ def _cut(sample: LabelledImage, view: View, size: int) -> tuple[Image, Image]:
         mask, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(_NOWHERE,)
     )
     return np.asarray(patch, np.uint8), np.asarray(labels, np.uint8)
+
+
+def _mark_margin(sample: LabelledImage) -> Image:
+    """The mask with the black margin of patches cut at an image's border told apart from occluders."""
+    dark = cv2.inRange(sample.image, np.zeros(3), np.full(3, 8.0)) & (sample.mask == OCCLUDER).astype(np.uint8)
+    if not dark.any():
+        return sample.mask
+    margin = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    return np.where(margin > 0, _FRAME, sample.mask).astype(np.uint8)
 
 
 def _move_people(people: People, view: View) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:

@@ -125,7 +125,7 @@ def test_refusals(tmp_path):
     with pytest.raises(TrainingError, match="another network"):
         train(TinyTask(width=8), config(tmp_path, epochs=2), resume=True)
     (tmp_path / "last.pt").write_bytes(b"PK rubbish")
-    with pytest.raises(TrainingError, match="last.pt can't be read"):
+    with pytest.raises(TrainingError, match=r"last\.pt can't be read"):
         train(TinyTask(), config(tmp_path, epochs=2), resume=True)
 
 

@@ -73,7 +73,7 @@ def spin_once(
 
 def _executor_of(node: Node) -> SingleThreadedExecutor:
     """The node's own executor, so that repeated spin_once calls keep its wait set and turns."""
-    if not hasattr(node, "_executor"):
-        node._executor = SingleThreadedExecutor(context=node.context)  # type: ignore[attr-defined]
-    executor: SingleThreadedExecutor = node._executor  # type: ignore[attr-defined]
+    if node.own_executor is None:
+        node.own_executor = SingleThreadedExecutor(context=node.context)
+    executor: SingleThreadedExecutor = node.own_executor
     return executor

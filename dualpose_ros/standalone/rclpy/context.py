@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from dualpose_ros.standalone import arguments
+from dualpose_ros.standalone import arguments, dds
 from dualpose_ros.standalone.arguments import RosArguments
-from dualpose_ros.standalone.dds import Participant, domain_id
 from dualpose_ros.standalone.errors import require
 from dualpose_ros.standalone.rclpy import logging
 from dualpose_ros.standalone.rclpy.exceptions import NotInitializedException
@@ -20,7 +19,7 @@ class Context:
         self.arguments = RosArguments()
         self._domain = 0
         self._ok = False
-        self._participant: Participant | None = None
+        self._participant: dds.Participant | None = None
         self._on_shutdown: list[Callable[[], None]] = []
 
     def init(self, args: Sequence[str] | None = None, *, domain_id: int | None = None) -> None:
@@ -33,18 +32,18 @@ class Context:
             raise RuntimeError("Context.init() must only be called once")
         require("cyclonedds.domain")
         self.arguments = arguments.parse(sys.argv if args is None else args)
-        self._domain = _domain() if domain_id is None else domain_id
+        self._domain = dds.domain_id() if domain_id is None else domain_id
         for name, level in self.arguments.log_levels:
             logging.set_logger_level(name or "", logging.LoggingSeverity(level))
         self._ok = True
 
     @property
-    def participant(self) -> Participant:
+    def participant(self) -> dds.Participant:
         """The DDS participant, made with the first node. NotInitializedException before init."""
         if not self._ok and self._participant is None:
             raise NotInitializedException("rclpy.init() has not been called")
         if self._participant is None:
-            self._participant = Participant(self._domain)
+            self._participant = dds.Participant(self._domain)
         return self._participant
 
     def ok(self) -> bool:
@@ -60,18 +59,17 @@ class Context:
         self._on_shutdown.append(callback)
 
     def shutdown(self) -> None:
-        """Stop. RuntimeError where it does not run."""
+        """Stop and leave the graph. RuntimeError where it does not run."""
         if not self._ok:
             raise RuntimeError("failed to shutdown: rcl_shutdown already called on the given context")
+        self.try_shutdown()
+
+    def try_shutdown(self) -> None:
+        """Stop, if it runs, and leave the graph."""
         self.stop()
         if self._participant is not None:
             self._participant.close()
             self._participant = None
-
-    def try_shutdown(self) -> None:
-        """Stop, if it runs."""
-        if self._ok:
-            self.shutdown()
 
     def stop(self) -> None:
         """Make ok() false and leave the participant to the nodes that still use it; safe in a signal handler."""
@@ -80,5 +78,3 @@ class Context:
         for callback in callbacks:
             callback()
 
-
-_domain = domain_id

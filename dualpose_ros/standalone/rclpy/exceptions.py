@@ -7,15 +7,15 @@ from typing import Any
 from dualpose_ros.standalone.errors import StandaloneError
 
 
-class NotInitializedException(Exception):  # noqa: N818
+class NotInitializedException(Exception):
     """rclpy.init() has not been called."""
 
 
-class InvalidTopicNameException(ValueError):  # noqa: N818
+class InvalidTopicNameException(ValueError):
     """A topic name that ROS 2 refuses."""
 
 
-class ParameterException(Exception):  # noqa: N818
+class ParameterException(Exception):
     """Base of the parameter errors; `parameters` are the names."""
 
     def __init__(self, error_msg: str, parameters: Any, *args: Any) -> None:

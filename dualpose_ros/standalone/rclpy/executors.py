@@ -15,7 +15,7 @@ from dualpose_ros.standalone.rclpy.utilities import get_default_context
 _LONGEST_WAIT_NS = 100_000_000
 
 
-class ExternalShutdownException(Exception):  # noqa: N818
+class ExternalShutdownException(Exception):
     """The context was shut down, by SIGTERM or another thread."""
 
 

@@ -36,6 +36,7 @@ class Node:
         use_global_arguments: bool = True,
         enable_rosout: bool = True,
         parameter_overrides: Sequence[Parameter] | None = None,
+        automatically_declare_parameters_from_overrides: bool = False,
     ) -> None:
         """Join the graph. The command line may change name, namespace, topics and parameters.
 
@@ -52,6 +53,7 @@ class Node:
         self._namespace = _checked_namespace(space or namespace or "/")
         self._logger = logging.get_logger(self.get_fully_qualified_name().strip("/").replace("/", "."))
         self._clock = ROSClock()
+        self.own_executor: Any = None
         self.timers_: list[Timer] = []
         self.subscriptions_: list[Subscription] = []
         self.publishers_: list[Publisher] = []
@@ -62,13 +64,17 @@ class Node:
         self._entities = self._participant.add_node(self._namespace, self._name)
         if enable_rosout:
             self._connect_rosout()
-        if self.declare_parameter("use_sim_time", False).value:
+        if automatically_declare_parameters_from_overrides:
+            self.parameter_store.declare_overrides()
+        if not self.has_parameter("use_sim_time"):
+            self.declare_parameter("use_sim_time", False)
+        if self.get_parameter("use_sim_time").value:
             raise StandaloneError("use_sim_time is not available without ROS 2: leave it false")
 
     def _connect_rosout(self) -> None:
         log = message_class("rcl_interfaces/msg/Log")
-        self._rosout = self._participant.make_writer(self._entities, log.TYPE, "/rosout", **dds_policies(_ROSOUT_QOS))
-        publisher = Publisher(self._rosout, log, "/rosout", _ROSOUT_QOS)
+        writer = self._participant.make_writer(self._entities, log.TYPE, "/rosout", **dds_policies(_ROSOUT_QOS))
+        publisher = Publisher(writer, log, "/rosout", _ROSOUT_QOS)
         self.publishers_.append(publisher)
 
         def send(severity: logging.LoggingSeverity, name: str, text: str, caller: Any) -> None:
@@ -180,13 +186,14 @@ class Node:
     def destroy_node(self) -> None:
         """Leave the graph with all that the node made."""
         logging.connect(self._logger.name, None)
-        for item in (*self.timers_, *self.subscriptions_, *self.publishers_):
-            item.destroy()
-        for group in (self.timers_, self.subscriptions_, self.publishers_):
-            group.clear()
-        self._rosout = None
-        if self._context.ok():
-            self._participant.remove_node(self._entities)
+        if self.own_executor is not None:
+            self.own_executor.shutdown()
+            self.own_executor = None
+        groups: tuple[list[Any], ...] = (self.timers_, self.subscriptions_, self.publishers_)
+        for group in groups:
+            while group:
+                group.pop().destroy()
+        self._participant.remove_node(self._entities)
 
     def count_subscribers(self, topic_name: str) -> int:
         """How many subscriptions of a topic there are in the graph."""
@@ -208,8 +215,9 @@ class Node:
         """Declare several parameters, each (name[, value[, descriptor]]), under a common prefix. Errors: rclpy's."""
         prefix = f"{namespace}." if namespace else ""
         return [
-            self.declare_parameter(prefix + name, *details[:2], ignore_override=ignore_override)
-            for name, *details in parameters
+            self.declare_parameter(prefix + item[0], item[1] if len(item) > 1 else None,
+                                   item[2] if len(item) > 2 else None, ignore_override)
+            for item in parameters
         ]
 
     def has_parameter(self, name: str) -> bool:
@@ -223,6 +231,15 @@ class Node:
     def get_parameters(self, names: Sequence[str]) -> list[Parameter]:
         """Several declared parameters. Errors: as get_parameter."""
         return [self.parameter_store.get(name) for name in names]
+
+    def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
+        """The declared parameters under a prefix ("" for all), by the rest of their names."""
+        start = f"{prefix}." if prefix else ""
+        return {name[len(start):]: self.parameter_store.get(name) for name in self.parameter_store.names(start)}
+
+    def undeclare_parameter(self, name: str) -> None:
+        """Forget a parameter. Errors: ParameterNotDeclaredException, ParameterImmutableException."""
+        self.parameter_store.undeclare(name)
 
     def set_parameters(self, parameter_list: Sequence[Parameter]) -> list[Message]:
         """Change declared parameters; each SetParametersResult says whether and why not."""

@@ -12,6 +12,7 @@ from dualpose_ros.standalone.rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterAlreadyDeclaredException,
+    ParameterImmutableException,
     ParameterNotDeclaredException,
     ParameterUninitializedException,
     UnknownParameterError,
@@ -58,6 +59,25 @@ class ParameterStore:
             raise InvalidParameterValueException(name, parameter.value, reason)
         self._descriptors[name], self._types[name], self._parameters[name] = descriptor, kind, parameter
         return parameter
+
+    def declare_overrides(self) -> None:
+        """Declare every parameter that a value was given for."""
+        for name, item in self._overrides.items():
+            self.declare(name, item.value, None, ignore_override=True)
+
+    def undeclare(self, name: str) -> None:
+        """Forget a parameter. Errors: not declared; read-only."""
+        if name not in self._descriptors:
+            raise ParameterNotDeclaredException(name)
+        if self._descriptors[name].read_only:
+            raise ParameterImmutableException(name)
+        tables: tuple[dict[str, Any], ...] = (self._descriptors, self._types, self._parameters)
+        for table in tables:
+            table.pop(name)
+
+    def names(self, prefix: str) -> list[str]:
+        """The declared names that start with `prefix`."""
+        return [name for name in self._parameters if name.startswith(prefix)]
 
     def has(self, name: str) -> bool:
         """Whether the parameter is declared."""

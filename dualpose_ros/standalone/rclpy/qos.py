@@ -6,7 +6,7 @@ from enum import Enum, IntEnum
 from typing import Any
 
 
-class InvalidQoSProfileException(Exception):  # noqa: N818
+class InvalidQoSProfileException(Exception):
     """A profile without history and depth, or with unknown policies."""
 
 

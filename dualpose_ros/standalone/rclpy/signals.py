@@ -35,9 +35,9 @@ def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions
     """Take over the signals: SIGINT raises KeyboardInterrupt, SIGTERM ends spin with ExternalShutdownException."""
     if threading.current_thread() is not threading.main_thread():
         return
-    wanted = {signal.SIGINT: options & SignalHandlerOptions.SIGINT, signal.SIGTERM: options & SignalHandlerOptions.SIGTERM}
-    for number, chosen in wanted.items():
-        if chosen and number not in _previous:
+    for name in ("SIGINT", "SIGTERM"):
+        number = getattr(signal, name)
+        if options & SignalHandlerOptions[name] and number not in _previous:
             _previous[number] = signal.signal(number, _handle)
 
 

@@ -43,7 +43,8 @@ class Subscription:
                 return None
             if sample.message is not None:
                 return sample.message
-            self._logger.error(f"dropped a malformed message on {self.topic}: {sample.error}", throttle_duration_sec=5.0)
+            text = f"dropped a malformed message on {self.topic}: {sample.error}"
+            self._logger.error(text, throttle_duration_sec=5.0)
         return None
 
     def destroy(self) -> None:

@@ -1,0 +1,111 @@
+"""YOLOX networks (Ge et al., "YOLOX: Exceeding YOLO Series in 2021") as person detectors, from their ONNX export.
+
+The published exports take BGR 0..255 in float, N x 3 x H x W, and put out one row per anchor:
+middle and log size relative to the anchor's cell, objectness, and one score a class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.letterbox import fit_inside, fit_long_side
+
+STRIDES = (8, 16, 32)
+PERSON = 0
+"""Column of people among the class scores."""
+CLASS_COLUMN = 5
+MAX_LOG_SIZE = 8.0
+"""Keeps exp() finite where an anchor that saw nothing puts out nonsense."""
+
+
+def anchor_grid(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Cells (A, 2) as (column, row), and strides (A, 1), of all anchors in the order of the network's rows."""
+    cells, strides = [], []
+    for stride in STRIDES:
+        x, y = np.meshgrid(np.arange(width // stride), np.arange(height // stride))
+        cells.append(np.stack([x.reshape(-1), y.reshape(-1)], axis=1))
+        strides.append(np.full((x.size, 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def decode_people(
+    rows: npt.NDArray[np.floating], height: int, width: int, min_score: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Boxes (P, 4) in network pixels and scores (P,) of the network's rows (A, 5 + classes), for people."""
+    cells, strides = anchor_grid(height, width)
+    scores = rows[:, 4] * rows[:, CLASS_COLUMN + PERSON]
+    kept = scores >= min_score
+    middle = (rows[kept, :2] + cells[kept]) * strides[kept]
+    half = np.exp(np.minimum(rows[kept, 2:4], MAX_LOG_SIZE)) * strides[kept] / 2
+    return np.concatenate([middle - half, middle + half], axis=1).astype(np.float64), scores[kept].astype(np.float64)
+
+
+class YoloxDetector:
+    """Finds people with a YOLOX network behind an inference engine.
+
+    The input's size is the network's own; one with dynamic height and width gets the image with its
+    long side scaled to `input_long_side` pixels. DetectionError on construction if the network's
+    inputs are not those of YOLOX.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        min_score: float = 0.1,
+        nms_iou: float = 0.6,
+        max_people: int = 50,
+        input_long_side: int = 416,
+    ) -> None:
+        self._engine = engine
+        self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
+        self._input_long_side = input_long_side
+        self._input, self._size = _input_of(engine)
+
+    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections:
+        """Detections in an RGB image; DetectionError if it, or the network's output, is unusable."""
+        check_image(image)
+        height, width = image.shape[:2]
+        if self._size is None:
+            box = fit_long_side(width, height, self._input_long_side, STRIDES[-1])
+        else:
+            box = fit_inside(width, height, *self._size)
+        picture = np.ascontiguousarray(box.apply(image)[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
+        outputs = self._engine.run({self._input: picture[None]})
+        rows = _checked_rows(outputs, box.height, box.width)
+        boxes, scores = decode_people(rows, box.height, box.width, self._min_score)
+        return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
+
+
+def _input_of(engine: Engine) -> tuple[str, tuple[int, int] | None]:
+    """Name of the image input and its (width, height), None where they are dynamic; DetectionError if unlike YOLOX."""
+    specs = list(engine.inputs.values())
+    wanted = "one float32 input (N, 3, H, W), H and W multiples of 32"
+    if len(specs) != 1 or len(specs[0].shape) != 4 or specs[0].dtype != np.float32 or specs[0].shape[1] != 3:
+        found = ", ".join(f"{spec.name} {spec}" for spec in specs)
+        raise DetectionError(f"this ONNX file is no YOLOX network: it takes {found} instead of {wanted}")
+    height, width = specs[0].shape[2:]
+    if isinstance(height, str) or isinstance(width, str):
+        return specs[0].name, None
+    if height % STRIDES[-1] or width % STRIDES[-1]:
+        raise DetectionError(f"this ONNX file is no YOLOX network: it takes {specs[0]} instead of {wanted}")
+    return specs[0].name, (width, height)
+
+
+def _checked_rows(
+    outputs: dict[str, npt.NDArray[np.generic]], height: int, width: int
+) -> npt.NDArray[np.floating]:
+    """The rows (A, 5 + classes) of the only image; DetectionError if the output has another shape or isn't finite."""
+    anchors = sum((height // stride) * (width // stride) for stride in STRIDES)
+    found = next(iter(outputs.values()))
+    if len(outputs) != 1 or found.ndim != 3 or found.shape[:2] != (1, anchors) or found.shape[2] <= CLASS_COLUMN:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in outputs.items())
+        raise DetectionError(
+            f"this ONNX file is no YOLOX network: it puts out {shapes} instead of (1, {anchors}, 5 + classes)"
+        )
+    rows = np.asarray(found[0], dtype=np.float32)
+    if not np.all(np.isfinite(rows)):
+        raise DetectionError("the YOLOX network's output is not finite: its weights are damaged")
+    return rows

@@ -1,0 +1,150 @@
+"""Running a network without knowing what runs it: one protocol, one file a backend.
+
+No backend is imported before it is asked for, so only onnxruntime has to be installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+BACKENDS = ("onnxruntime", "openvino", "torch", "tensorrt")
+_EXTRAS = {
+    "onnxruntime": "onnxruntime",
+    "openvino": "'dualpose_ros[openvino]'",
+    "torch": "'dualpose_ros[train]'",
+    "tensorrt": "'dualpose_ros[tensorrt]'",
+}
+_MULTIPLE = re.compile(r"(\d+)\s*\*\s*\w+")
+
+
+class EngineError(RuntimeError):
+    """A network that can't be loaded or run; the message names the file, input or library."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What an input has to be: dtype and, for each axis, a size or the name of a dynamic one.
+
+    A name `32*H` stands for any multiple of 32; axes of the same name have the same size.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} [{', '.join(str(size) for size in self.shape)}]"
+
+
+class Engine(Protocol):
+    """A loaded network. Not thread-safe: each thread loads its own."""
+
+    @property
+    def inputs(self) -> dict[str, TensorSpec]:
+        """The inputs by name."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        ...
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        """All outputs by name; EngineError names an input that is missing, unknown or of wrong type or shape."""
+        ...
+
+
+def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1) -> Engine:
+    """Load a network file with one of `BACKENDS`; `threads` is the number of CPU threads a run may use.
+
+    EngineError says what to do where the backend is unknown or not installed, or the file can't be read.
+    """
+    path = Path(path)
+    if backend not in BACKENDS:
+        raise EngineError(f"unknown backend '{backend}'; there are {', '.join(BACKENDS)}")
+    if threads < 1:
+        raise EngineError(f"an engine needs at least one thread, not {threads}")
+    try:
+        return _load(path, backend, threads)
+    except ImportError as error:
+        raise EngineError(
+            f"backend '{backend}' can't be imported ({error}); install it: pip install {_EXTRAS[backend]}"
+        ) from error
+
+
+def _load(path: Path, backend: str, threads: int) -> Engine:
+    if backend == "onnxruntime":
+        from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(path, threads)
+    if backend == "openvino":
+        from dualpose_ros.inference.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads)
+    if backend == "torch":
+        from dualpose_ros.inference.torch_engine import TorchEngine
+
+        return TorchEngine(path, threads)
+    from dualpose_ros.inference.tensorrt_engine import TensorRtEngine
+
+    return TensorRtEngine(path)
+
+
+def require_file(path: Path) -> None:
+    """EngineError unless a file that is not empty is there."""
+    if not path.is_file():
+        raise EngineError(f"network file {path} is not there")
+    if path.stat().st_size == 0:
+        raise EngineError(f"network file {path} is empty")
+
+
+def check_inputs(specs: Mapping[str, TensorSpec], inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    """The inputs, contiguous, in the order of the specs; EngineError names the first that does not fit.
+
+    Nothing is cast: a float image for a byte input is a mistake further up, not a matter of types.
+    """
+    if unknown := [name for name in inputs if name not in specs]:
+        raise EngineError(f"unknown input '{unknown[0]}'; the network takes {', '.join(specs)}")
+    sizes: dict[str, int] = {}
+    checked: Arrays = {}
+    for name, spec in specs.items():
+        if name not in inputs:
+            raise EngineError(f"input '{name}' is missing; it is {spec}")
+        value = inputs[name]
+        if not isinstance(value, np.ndarray):
+            raise EngineError(f"input '{name}' is a {type(value).__name__}, not an array {spec}")
+        if value.dtype != spec.dtype:
+            raise EngineError(f"input '{name}' is {value.dtype}, not {spec}")
+        problem = _shape_problem(spec, value.shape, sizes)
+        if problem:
+            raise EngineError(f"input '{name}' has shape {list(value.shape)}, not {spec}: {problem}")
+        checked[name] = np.ascontiguousarray(value)
+    return checked
+
+
+def _shape_problem(spec: TensorSpec, shape: tuple[int, ...], sizes: dict[str, int]) -> str:
+    """Why a shape does not fit, or an empty string; fills `sizes` with the dynamic axes seen so far."""
+    if len(shape) != len(spec.shape):
+        return f"{len(shape)} axes instead of {len(spec.shape)}"
+    for axis, (wanted, size) in enumerate(zip(spec.shape, shape, strict=True)):
+        if isinstance(wanted, int):
+            if size != wanted:
+                return f"axis {axis} is {size} instead of {wanted}"
+            continue
+        if size < 1:
+            return f"axis {axis} is empty"
+        match = _MULTIPLE.fullmatch(wanted)
+        if match and size % int(match.group(1)):
+            return f"axis {axis} is {size}, not a multiple of {match.group(1)}"
+        if wanted and sizes.setdefault(wanted, size) != size:
+            return f"axis {axis} is {size}, but '{wanted}' is {sizes[wanted]} elsewhere"
+    return ""

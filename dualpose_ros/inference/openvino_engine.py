@@ -1,0 +1,64 @@
+"""Networks on the CPU by OpenVINO (extra `openvino`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+
+from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
+
+
+class OpenVinoEngine:
+    """An ONNX file compiled by OpenVINO for the CPU, for low latency, computing in fp32.
+
+    OpenVINO knows that an axis is dynamic, but not that it has to be a multiple: such a size is refused
+    here only if the network itself fails on it.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        require_file(path)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            # On CPUs with AMX the default is bf16, which is another network than the one that was measured.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        try:
+            model = openvino.Core().read_model(path)
+            self._inputs = {p.get_any_name(): _spec(p) for p in model.inputs}
+            self._outputs = tuple(p.get_any_name() for p in model.outputs)
+            self._request = openvino.compile_model(model, "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error
+
+    @property
+    def inputs(self) -> dict[str, TensorSpec]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        checked = check_inputs(self._inputs, inputs)
+        try:
+            # share_outputs=False: the next run must not overwrite what this one returned.
+            results = self._request.infer(checked, share_inputs=True, share_outputs=False)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_last_line(error)}") from error
+        return {name: np.asarray(value) for name, value in zip(self._outputs, results.values(), strict=True)}
+
+
+def _spec(port: Any) -> TensorSpec:
+    shape = tuple("" if size.is_dynamic else int(size.get_length()) for size in port.get_partial_shape())
+    return TensorSpec(port.get_any_name(), np.dtype(port.get_element_type().to_dtype()), shape)
+
+
+def _last_line(error: Exception) -> str:
+    # OpenVINO puts the source file and line of each C++ frame before its message.
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -1,0 +1,209 @@
+"""One run of the graph: its nodes as processes, their output into a folder, until the source ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, cast
+
+from rich.console import Console
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.recording.node_log import NodeLog
+from dualpose_ros.recording.progress import RunProgress
+from dualpose_ros.recording.recording import Recording
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec
+from dualpose_ros.standalone.process import NodeUsage
+
+CAMERA, DETECTION, TOP_DOWN, VISUALIZATION = "camera_node", "detection_node", "top_down_node", "visualization_node"
+# Who takes images: the detection and top-down nodes and our own recorder. The source waits for all three.
+_IMAGE_SUBSCRIBERS = 3
+_START_LIMIT_S = 90.0
+_DRAIN_LIMIT_S = 5.0
+_QUIET_S = 1.0
+# Higher ids put DDS's ports among those that Linux hands out to anybody.
+_LARGEST_DOMAIN = 101
+
+
+class GraphError(RuntimeError):
+    """A node that could not be started, or died too often; the message has its last words."""
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """What to run: `camera` are parameters of the camera node, `overrides` of other nodes by name.
+
+    `domain_id` None picks one at random, so that the run meets no other graph on this machine.
+    `max_frames` ends the run after so many images.
+    """
+
+    out: Path
+    camera: dict[str, Any]
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    params_file: Path | None = None
+    domain_id: int | None = None
+    max_frames: int | None = None
+    total_frames: int | None = None
+    keep_frames: bool = True
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class GraphResult:
+    """What a run left: the (closed) recording, the stamps of all frames sent, and what each node took."""
+
+    recording: Recording
+    camera: Camera | None
+    frames_sent: int
+    info_stamps_ns: tuple[int, ...]
+    seconds: float
+    interrupted: bool
+    domain_id: int
+    usage: tuple[NodeUsage, ...]
+    errors: dict[str, str]
+
+
+def node_specs(options: GraphOptions) -> list[NodeSpec]:
+    """The nodes of the graph; until there is a later branch, the top-down poses are its output."""
+    camera = {"start_when_subscribed": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
+    remappings = {TOP_DOWN: {"dualpose/top_down/poses3d": "/humans/poses3d"}}
+    parameters = {CAMERA: camera, **options.overrides}
+    return [
+        NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}), remappings.get(name, {}))
+        for name in (CAMERA, DETECTION, TOP_DOWN, VISUALIZATION)
+    ]
+
+
+def run_graph(options: GraphOptions, console: Console) -> GraphResult:
+    """Run the graph until its source ends, `max_frames` have passed or the user stops it.
+
+    GraphError if a node fails for good, with everything recorded until then finished and in place.
+    """
+    domain_id = random.SystemRandom().randint(1, _LARGEST_DOMAIN) if options.domain_id is None else options.domain_id
+    os.environ["ROS_DOMAIN_ID"] = str(domain_id)
+    options.out.mkdir(parents=True, exist_ok=True)
+    log = NodeLog(options.out / "nodes.log", echo=options.verbose)
+    launcher = Launcher(node_specs(options), params_file=options.params_file, output=cast("IO[str]", log))
+    recording = Recording(options.out, keep_frames=options.keep_frames)
+    try:
+        with _stop_on_signal() as stop:
+            run = _Run(options, launcher, log, recording, console, stop)
+            return run.go(domain_id)
+    except BaseException:
+        recording.frames.discard()
+        raise
+    finally:
+        launcher.stop()
+        recording.close()
+        log.close()
+
+
+class _StopFlag:
+    """Set by Ctrl-C or SIGTERM; a second Ctrl-C is not waited for politely."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.told and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.told = True
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[_StopFlag]:
+    flag = _StopFlag()
+    previous = {number: signal.signal(number, flag) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Run:
+    """The state of a run while it goes on."""
+
+    def __init__(
+        self,
+        options: GraphOptions,
+        launcher: Launcher,
+        log: NodeLog,
+        recording: Recording,
+        console: Console,
+        stop: _StopFlag,
+    ) -> None:
+        self._options, self._launcher, self._log = options, launcher, log
+        self._recording, self._console, self._stop = recording, console, stop
+        self._started = time.monotonic()
+        self._ended: float | None = None
+        self._last_poses = (0, 0.0)
+
+    def go(self, domain_id: int) -> GraphResult:
+        """Start everything, spin until the end, and collect what there is."""
+        # Here, not at the top: importing the node puts rclpy, or what stands for it, in place.
+        from dualpose_ros.nodes.recorder import RecorderNode, spinning
+
+        with spinning(lambda: RecorderNode(self._recording)) as (recorder, spin_once):
+            self._launcher.start()
+            with RunProgress(self._console, self._options.max_frames or self._options.total_frames) as progress:
+                while not self._is_over(recorder):
+                    spin_once(0.05)
+                    self._check_nodes()
+                    self._show(progress, recorder)
+            usage = self._launcher.usage()
+            self._launcher.stop()
+            return GraphResult(
+                recording=self._recording,
+                camera=recorder.camera,
+                frames_sent=max(int(recorder.status(CAMERA, "frames_sent") or 0), len(recorder.info_stamps_ns)),
+                info_stamps_ns=tuple(recorder.info_stamps_ns),
+                seconds=time.monotonic() - self._started,
+                interrupted=self._stop.told,
+                domain_id=domain_id,
+                usage=usage,
+                errors=dict(recorder.errors),
+            )
+
+    def _is_over(self, recorder: Any) -> bool:
+        """Whether the source has ended (or the user ended it) and the last poses have come through."""
+        if self._stop.told:
+            return True
+        now = time.monotonic()
+        enough = self._options.max_frames is not None and len(recorder.info_stamps_ns) >= self._options.max_frames
+        if self._ended is None and (enough or recorder.status(CAMERA, "state") == "finished"):
+            self._ended = now
+        if self._recording.num_poses != self._last_poses[0]:
+            self._last_poses = (self._recording.num_poses, now)
+        if self._ended is None:
+            if not recorder.info_stamps_ns and now - self._started > _START_LIMIT_S:
+                raise GraphError(f"no frame came within {_START_LIMIT_S:.0f} s; see {self._options.out / 'nodes.log'}")
+            return False
+        if enough or now - self._ended > _DRAIN_LIMIT_S:
+            return True
+        return now - max(self._ended, self._last_poses[1]) > _QUIET_S
+
+    def _check_nodes(self) -> None:
+        for state in self._launcher.poll():
+            if state.status == "failed" or (state.status == "finished" and state.name != CAMERA):
+                words = self._log.last_words(state.name) or f"exit code {state.returncode}"
+                raise GraphError(f"{state.name} stopped for good: {words} (see {self._options.out / 'nodes.log'})")
+
+    def _show(self, progress: RunProgress, recorder: Any) -> None:
+        state = "stopping" if self._ended else recorder.status(CAMERA, "state") or "starting"
+        latest = self._recording.latest
+        progress.show(
+            state,
+            len(recorder.info_stamps_ns),
+            self._recording.num_poses,
+            0 if latest is None else len(latest.persons),
+            self._recording.times.recent_fps(),
+            None if latest is None else latest.latency_ms,
+        )

@@ -1,0 +1,301 @@
+"""Start the nodes as processes of their own, restart those that die, stop them all; with no ROS 2 installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from dualpose_ros.standalone.arguments import read_parameter_file
+from dualpose_ros.standalone.errors import StandaloneError
+from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage
+from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+                     "NUMBA_NUM_THREADS")
+_COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node: its name, the module whose `main` runs it, and what its command line says beside the file."""
+
+    name: str
+    module: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: Mapping[str, str] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class RestartPolicy:
+    """When a node that died is started again: after a pause that doubles, at most `limit` times.
+
+    A node that ran for `forgive_s` seconds has its earlier deaths forgiven.
+    """
+
+    limit: int = 5
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 8.0
+    forgive_s: float = 30.0
+
+    def pause(self, deaths: int) -> float:
+        """Seconds to wait after the given number of deaths in a row, from 1."""
+        return float(min(self.first_pause_s * 2 ** (deaths - 1), self.longest_pause_s))
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """How a node is now: `status` is running, waiting (to be restarted), finished (exit code 0) or failed."""
+
+    name: str
+    status: str
+    pid: int | None
+    restarts: int
+    returncode: int | None
+
+
+@dataclass
+class _Entry:
+    """What the launcher remembers of one node."""
+
+    spec: NodeSpec
+    prefix: str
+    process: NodeProcess | None = None
+    status: str = "waiting"
+    pids: list[int] = field(default_factory=list)
+    deaths: int = 0
+    restarts: int = 0
+    returncode: int | None = None
+    not_before: float = 0.0
+    cpu_s: float = 0.0
+    max_rss_mb: float = 0.0
+
+
+def load_pipeline(params_file: Path, package: str = "dualpose_ros.nodes") -> tuple[NodeSpec, ...]:
+    """One NodeSpec for each node that a parameter file names; a node's module is `package`.<node's name>.
+
+    Errors: StandaloneError where the file is wrong or names a node that does not exist.
+    """
+    names = dict.fromkeys(item.node_pattern.rpartition("/")[2] for item in read_parameter_file(params_file))
+    specs = tuple(NodeSpec(name, f"{package}.{name}") for name in names if name not in ("*", "**"))
+    for spec in specs:
+        try:
+            found = importlib.util.find_spec(spec.module)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise StandaloneError(f"parameter file {params_file} names the node {spec.name!r}, which does not exist")
+    if not specs:
+        raise StandaloneError(f"parameter file {params_file} names no node")
+    return specs
+
+
+class Launcher:
+    """Runs nodes side by side. `poll` must be called now and then: it restarts the dead and measures the living."""
+
+    def __init__(
+        self,
+        specs: Sequence[NodeSpec],
+        *,
+        params_file: Path | None = None,
+        namespace: str = "",
+        log_level: str = "info",
+        threads: int = 1,
+        environment: Mapping[str, str] | None = None,
+        restart: RestartPolicy | None = None,
+        output: IO[str] | None = None,
+        stop_deadlines_s: tuple[float, float] = (4.0, 2.0),
+    ) -> None:
+        """Prepare; nothing runs before start().
+
+        threads is the number that each node's numerical libraries may use; stop_deadlines_s are the seconds from
+        SIGINT to SIGTERM and from there to SIGKILL. Errors: StandaloneError for two nodes of one name.
+        """
+        names = [spec.name for spec in specs]
+        if len(set(names)) != len(names):
+            raise StandaloneError(f"two nodes have the same name: {', '.join(sorted(names))}")
+        self._params_file = params_file
+        self._namespace = namespace
+        self._log_level = log_level
+        self._restart = restart or RestartPolicy()
+        self._output = output or sys.stderr
+        self._deadlines = stop_deadlines_s
+        self._lock = threading.Lock()
+        self._environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
+        # Python buffers what a node prints to a pipe; its lines should come out as they are written.
+        self._environment |= {EXIT_WITH_STDIN: "1", "PYTHONUNBUFFERED": "1"}
+        self._entries = [_Entry(spec, self._prefix(spec.name, names, index)) for index, spec in enumerate(specs)]
+
+    def __enter__(self) -> Launcher:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start every node that does not run."""
+        for entry in self._entries:
+            if entry.process is None:
+                self._spawn(entry)
+
+    def poll(self) -> tuple[NodeState, ...]:
+        """Restart what died and is due, measure what runs, and tell how each node is."""
+        now = time.monotonic()
+        for entry in self._entries:
+            if entry.process is not None:
+                entry.process.sample()
+                code = entry.process.poll()
+                if code is not None:
+                    self._on_exit(entry, code, now)
+            elif entry.status == "waiting" and entry.pids and now >= entry.not_before:
+                entry.restarts += 1
+                self._spawn(entry)
+        return self.states()
+
+    def states(self) -> tuple[NodeState, ...]:
+        """How each node was at the last poll."""
+        return tuple(
+            NodeState(entry.spec.name, entry.status, entry.process.pid if entry.process else None, entry.restarts,
+                      entry.returncode)
+            for entry in self._entries
+        )
+
+    def usage(self) -> tuple[NodeUsage, ...]:
+        """What each node has cost so far, over all of its processes."""
+        rows = []
+        for entry in self._entries:
+            cpu_s, rss_mb = entry.cpu_s, entry.max_rss_mb
+            if entry.process is not None:
+                entry.process.sample()
+                cpu_s, rss_mb = cpu_s + entry.process.cpu_s, max(rss_mb, entry.process.max_rss_mb)
+            rows.append(NodeUsage(entry.spec.name, tuple(entry.pids), entry.restarts, cpu_s, rss_mb))
+        return tuple(rows)
+
+    def run(self, until: Callable[[], bool] = lambda: False, interval_s: float = 0.1) -> int:
+        """Start, poll until `until()`, SIGINT or SIGTERM, or until no node is left, then stop.
+
+        The exit code: 0, or that of the first node that failed for good.
+        """
+        told = threading.Event()
+        handlers = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        failed = 0
+        try:
+            self.start()
+            while not told.is_set() and not failed and not until():
+                states = self.poll()
+                failed = next((state.returncode or 1 for state in states if state.status == "failed"), 0)
+                if all(state.status == "finished" for state in states):
+                    break
+                told.wait(interval_s)
+        finally:
+            self.stop()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return failed if failed in (0, BAD_INPUT) else 1
+
+    def stop(self) -> None:
+        """Stop all: SIGINT first, SIGTERM and SIGKILL for those that miss the deadlines."""
+        running = [entry for entry in self._entries if entry.process is not None]
+        for number, patience_s in zip((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), (*self._deadlines, 5.0),
+                                      strict=True):
+            for entry in running:
+                if entry.process is not None:
+                    entry.process.signal(number)
+            deadline = time.monotonic() + patience_s
+            while any(entry.process for entry in running) and time.monotonic() < deadline:
+                self._reap(running)
+                time.sleep(0.02)
+        for entry in self._entries:
+            if entry.status in ("running", "waiting"):
+                entry.status = "finished"
+
+    def _reap(self, entries: Sequence[_Entry]) -> None:
+        for entry in entries:
+            if entry.process is not None:
+                entry.process.sample()
+                code = entry.process.poll()
+                if code is not None:
+                    self._account(entry, code)
+
+    def _on_exit(self, entry: _Entry, code: int, now: float) -> None:
+        """Decide what becomes of a node whose process ended by itself."""
+        ran_s = entry.process.age_s() if entry.process else 0.0
+        self._account(entry, code)
+        if code == 0:
+            entry.status = "finished"
+            return
+        entry.deaths = 1 if ran_s >= self._restart.forgive_s else entry.deaths + 1
+        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code == BAD_INPUT or entry.deaths > self._restart.limit:
+            entry.status = "failed"
+            reason = "" if code == BAD_INPUT else f" after {self._restart.limit} restarts"
+            self._say(entry, f"{how}{reason}; not restarted")
+            return
+        pause_s = self._restart.pause(entry.deaths)
+        entry.status, entry.not_before = "waiting", now + pause_s
+        self._say(entry, f"{how}; restarted in {pause_s:g} s")
+
+    def _account(self, entry: _Entry, code: int) -> None:
+        """Add the ended process to the node's costs."""
+        if entry.process is not None:
+            entry.cpu_s += entry.process.cpu_s
+            entry.max_rss_mb = max(entry.max_rss_mb, entry.process.max_rss_mb)
+        entry.process, entry.returncode = None, code
+
+    def _spawn(self, entry: _Entry) -> None:
+        process = subprocess.Popen(
+            self.command(entry.spec), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=self._environment, start_new_session=True,
+        )
+        entry.process = NodeProcess(process)
+        entry.pids.append(process.pid)
+        entry.status = "running"
+        threading.Thread(target=self._forward, args=(entry.prefix, process.stdout), daemon=True).start()
+
+    def command(self, spec: NodeSpec) -> list[str]:
+        """The command line of a node."""
+        ros = ["-r", f"__node:={spec.name}", "--log-level", self._log_level]
+        if self._namespace:
+            ros += ["-r", f"__ns:={self._namespace}"]
+        if self._params_file is not None:
+            ros += ["--params-file", str(self._params_file)]
+        for source, target in spec.remappings.items():
+            ros += ["-r", f"{source}:={target}"]
+        for name, value in spec.parameters.items():
+            # JSON is YAML, and keeps the difference between the text "1" and the number 1.
+            ros += ["-p", f"{name}:={json.dumps(value)}"]
+        runner = [sys.executable, "-m", "dualpose_ros.standalone.run_node", spec.module]
+        return [*runner, *spec.arguments, "--ros-args", *ros]
+
+    def _prefix(self, name: str, names: Sequence[str], index: int) -> str:
+        text = f"[{name}]".ljust(max(map(len, names)) + 2)
+        return f"\033[{_COLOURS[index % len(_COLOURS)]}m{text}\033[0m" if self._output.isatty() else text
+
+    def _say(self, entry: _Entry, text: str) -> None:
+        self._write(f"{entry.prefix} {text}\n")
+
+    def _forward(self, prefix: str, stream: IO[bytes] | None) -> None:
+        """Copy a node's lines to the output, each with the node's name."""
+        if stream is not None:
+            with stream:
+                for line in stream:
+                    self._write(f"{prefix} {line.decode(errors='replace').rstrip()}\n")
+
+    def _write(self, text: str) -> None:
+        with self._lock:
+            self._output.write(text)
+            self._output.flush()

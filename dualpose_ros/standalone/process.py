@@ -1,0 +1,87 @@
+"""One process of a node: its end, its processor time and its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualpose_ros.standalone.errors import require
+
+BAD_INPUT = 2
+"""Exit code of a node that could not start for bad input: it would be as bad a second time."""
+
+
+@dataclass(frozen=True)
+class NodeUsage:
+    """What a node has cost: its processes in order, restarts, processor seconds, largest memory in MB (2^20 bytes)."""
+
+    name: str
+    pids: tuple[int, ...]
+    restarts: int
+    cpu_s: float
+    max_rss_mb: float
+
+    @property
+    def pid(self) -> int | None:
+        """The node's latest process."""
+        return self.pids[-1] if self.pids else None
+
+
+class NodeProcess:
+    """A child process: its memory is sampled while it runs; its processor time is exact once it has ended."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self.cpu_s = 0.0
+        self.max_rss_mb = 0.0
+        self._process = process
+        self._started = time.monotonic()
+        self._sampler = require("psutil").Process(process.pid)
+
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
+
+    def sample(self) -> None:
+        """Measure it now, if it still runs."""
+        psutil = require("psutil")
+        with contextlib.suppress(psutil.Error):
+            times = self._sampler.cpu_times()
+            self.cpu_s = max(self.cpu_s, times.user + times.system)
+            self.max_rss_mb = max(self.max_rss_mb, self._sampler.memory_info().rss / 2**20, _peak_mb(self.pid))
+
+    def poll(self) -> int | None:
+        """Its exit code (minus the signal's number where one ended it), or None while it runs."""
+        if self._process.returncode is not None:
+            return self._process.returncode
+        try:
+            pid, status, used = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return self._process.poll()
+        if pid == 0:
+            return None
+        self.cpu_s = used.ru_utime + used.ru_stime
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        return self._process.returncode
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process has held, where the kernel tells (wait4's figure may be its parent's), else 0."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM:")), 0.0)

@@ -1,0 +1,92 @@
+"""2D poses of people whose boxes are known: patches, network, decoding and merging in one call.
+
+N boxes, K joints. Shared by the live stage and by evaluation on photographs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.heatmap import Heatmaps, combine_heatmaps
+from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.pose import Pose2D
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.decode import DecodeConfig, decode_patches
+from dualpose_ros.top_down.merge import MergeConfig, merge_patches
+from dualpose_ros.top_down.patch import (
+    ENLARGE,
+    PATCH_SIZE,
+    Affine,
+    apply_affines,
+    cell_to_patch,
+    compose_affines,
+    extract_patches,
+    invert_affines,
+    patch_affines,
+)
+
+FloatArray = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class PatchPoses:
+    """poses: one a box, None where its patch shows nobody; heatmaps (N, K, h, w) and their
+    cell-to-image affines (N, 2, 3)."""
+
+    poses: list[Pose2D | None]
+    heatmaps: npt.NDArray[np.float32]
+    cell_to_image: Affine
+
+    def combined(self, image_size: tuple[int, int], longest: int) -> Heatmaps:
+        """All patches' heatmaps in one of the image, whose size is (H, W)."""
+        return combine_heatmaps(self.heatmaps, self.cell_to_image, image_size, H36M17.joint_names, longest)
+
+
+class PoseEstimator:
+    """The top-down network with what comes before and after it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        enlarge: float = ENLARGE,
+        decode: DecodeConfig | None = None,
+        merge: MergeConfig | None = None,
+        batch: int = 8,
+    ) -> None:
+        """`batch`: patches that go through the network at a time; it bounds memory, not the result."""
+        self.engine, self.enlarge, self.batch = engine, enlarge, batch
+        self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
+
+    def __call__(self, image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> PatchPoses:
+        """2D poses in pixels of an RGB image (H, W, 3) for boxes (N, 4).
+
+        EngineError if the network's outputs are not those of a top-down network; ValueError if a box
+        is unusable or the network answers NaN.
+        """
+        boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
+        to_patch = patch_affines(boxes, self.enlarge)
+        to_image = invert_affines(to_patch)
+        cell_to_image = compose_affines(to_image, cell_to_patch())
+        joints = H36M17.num_joints
+        if len(boxes) == 0:
+            return PatchPoses([], np.zeros((0, joints, 1, 1), np.float32), cell_to_image)
+        heatmaps, tags = self._run(extract_patches(image, to_patch, PATCH_SIZE))
+        corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        people = decode_patches(heatmaps, tags, corners, self.decode)
+        return PatchPoses(merge_patches(people, to_image, self.merge), heatmaps, cell_to_image)
+
+    def _run(self, patches: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        parts = []
+        for start in range(0, len(patches), self.batch):
+            outputs = self.engine.run({"patches": patches[start : start + self.batch]})
+            try:
+                parts.append((outputs["heatmaps"], outputs["tags"]))
+            except KeyError as error:
+                raise EngineError(f"this is no top-down network: it has no output {error}") from None
+        heatmaps, tags = (np.concatenate(maps) for maps in zip(*parts, strict=True))
+        if heatmaps.shape[1] != H36M17.num_joints or heatmaps.shape != tags.shape:
+            raise EngineError(f"this is no top-down network: heatmaps {heatmaps.shape}, tags {tags.shape}")
+        return heatmaps, tags

@@ -1,0 +1,194 @@
+"""The top-down branch as one object: an image with tracked people in, their 3D poses and heatmaps out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.pose import Pose2D, Pose3D, Source, Track, TrackingState
+from dualpose_ros.top_down.decode import DecodeConfig
+from dualpose_ros.top_down.estimator import PoseEstimator
+from dualpose_ros.top_down.geometry import absolute_stddev, root_position
+from dualpose_ros.top_down.grouping import GroupingConfig
+from dualpose_ros.top_down.lifting import LiftedPose, Lifter
+from dualpose_ros.top_down.merge import MergeConfig
+from dualpose_ros.weights import network_path
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TopDownConfig:
+    """Settings of the top-down branch.
+
+    weights, lifting_weights, root_depth_weights: shipped names or ONNX files; backend, threads: of the engines;
+    max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; peak_score,
+    seed_score, tag_limit, min_joints: see `DecodeConfig` and `GroupingConfig`; same_oks: see `MergeConfig`;
+    min_score: people with a lower mean joint score are not published; min_root_score: of a pelvis that is
+    trusted to place the person; heatmap_cells: longer side of the combined heatmaps; velocity_seconds:
+    time constant of the root's velocity. ValueError names a value out of range.
+    """
+
+    weights: str = "top_down"
+    lifting_weights: str = "lifting"
+    root_depth_weights: str = "root_depth"
+    backend: str = "onnxruntime"
+    threads: int = 1
+    max_people: int = 12
+    enlarge: float = 1.25
+    peak_score: float = 0.1
+    seed_score: float = 0.25
+    tag_limit: float = 1.0
+    min_joints: int = 3
+    same_oks: float = 0.6
+    min_score: float = 0.1
+    min_root_score: float = 0.2
+    heatmap_cells: int = 160
+    velocity_seconds: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("max_people", "threads", "heatmap_cells", "min_joints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("peak_score", "seed_score", "same_oks", "min_score", "min_root_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
+        for name in ("tag_limit", "velocity_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 1 <= self.enlarge <= 4:
+            raise ValueError(f"enlarge is {self.enlarge}; it must lie in 1..4")
+
+
+@dataclass(frozen=True)
+class TopDownResult:
+    """persons: those found in this frame; heatmaps: the maximum over all patches, in image coordinates."""
+
+    persons: tuple[Pose3D, ...]
+    heatmaps: Heatmaps
+
+
+class PoseLifter(Protocol):
+    """What turns tracks' 2D poses into root-relative 3D and root depth; keeps their history."""
+
+    def update(
+        self, stamp_ns: int, camera: Camera, tracks: Sequence[tuple[int, Pose2D]]
+    ) -> Mapping[int, LiftedPose]: ...
+
+
+class RootVelocities:
+    """Smoothed velocity of each track's root: differences in a first-order low pass."""
+
+    def __init__(self, seconds: float, forget_seconds: float = 1.0) -> None:
+        self.seconds, self.forget_ns = seconds, int(forget_seconds * 1e9)
+        self._last: dict[int, tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+
+    def update(self, track_id: int, stamp_ns: int, root: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Velocity (3,) in m/s after the root was seen at `root` (3,); zero at first sight or after a gap."""
+        last = self._last.get(track_id)
+        velocity = np.zeros(3)
+        if last is not None and 0 < stamp_ns - last[0] <= self.forget_ns:
+            elapsed = (stamp_ns - last[0]) * 1e-9
+            share = 1 - np.exp(-elapsed / self.seconds)
+            velocity = last[2] + share * ((root - last[1]) / elapsed - last[2])
+        self._last[track_id] = (stamp_ns, root, velocity)
+        return velocity
+
+    def forget(self, stamp_ns: int) -> None:
+        """Drop tracks not seen for a while, and all if time went backwards."""
+        self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v[0] <= self.forget_ns}
+
+
+class TopDownStage:
+    """Configured once; `process` is called once a frame, in the order of their stamps."""
+
+    def __init__(
+        self, config: TopDownConfig | None = None, engine: Engine | None = None, lifter: PoseLifter | None = None
+    ) -> None:
+        """Load the networks that `config` names, unless they are given.
+
+        WeightsError or EngineError says which can't be loaded and what to do.
+        """
+        self.config = c = config if config is not None else TopDownConfig()
+        engine = engine if engine is not None else load_engine(network_path(c.weights), c.backend, c.threads)
+        self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
+        grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
+        decode = DecodeConfig(peak_score=c.peak_score, grouping=grouping)
+        self._estimator = PoseEstimator(engine, c.enlarge, decode, MergeConfig(same_oks=c.same_oks))
+        self._velocities = RootVelocities(c.velocity_seconds)
+
+    def process(self, image: Image, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
+        """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
+
+        A track whose patch shows nobody of its own is left out. ValueError if the image is not uint8
+        RGB or not of the camera's size.
+        """
+        _check_image(image, camera)
+        tracks = _most_important(tracks, self.config.max_people)
+        found = self._estimator(image, np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4))
+        seen = [
+            (track, pose)
+            for track, pose in zip(tracks, found.poses, strict=True)
+            if pose is not None and float(pose.scores.mean()) >= self.config.min_score
+        ]
+        lifted = self._lifter.update(stamp_ns, camera, [(track.track_id, pose) for track, pose in seen])
+        self._velocities.forget(stamp_ns)
+        persons = []
+        for track, pose in seen:
+            if track.track_id in lifted:
+                person = self._place(stamp_ns, camera, track, pose, lifted[track.track_id])
+                if person is not None:
+                    persons.append(person)
+        size = (image.shape[0], image.shape[1])
+        return TopDownResult(tuple(persons), found.combined(size, self.config.heatmap_cells))
+
+    def _place(self, stamp_ns: int, camera: Camera, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
+        depth, depth_stddev = float(lifted.root_depth), float(lifted.root_depth_stddev)
+        if not (np.isfinite(lifted.joints_rel).all() and np.isfinite(depth) and depth > 0):
+            return None
+        root = root_position(camera, pose, lifted.joints_rel, depth, depth_stddev, self.config.min_root_score)
+        if root is None or root[2] <= 0:
+            return None
+        return Pose3D(
+            track_id=track.track_id,
+            state=TrackingState(track.state),
+            source=Source.TOP_DOWN,
+            score=float(np.clip(pose.scores.mean(), 0, 1)),
+            box_px=track.box_px,
+            joints_cam=np.asarray(lifted.joints_rel, dtype=np.float64) + root,
+            joint_scores=np.clip(pose.scores, 0, 1),
+            joint_stddev=absolute_stddev(lifted.joint_stddev, root, depth_stddev),
+            keypoints_px=pose.joints_px,
+            root_velocity=self._velocities.update(track.track_id, stamp_ns, root),
+        )
+
+
+def _load_lifter(config: TopDownConfig) -> PoseLifter:
+    names = (config.lifting_weights, config.root_depth_weights)
+    lifting, root_depth = (load_engine(network_path(n), config.backend, config.threads) for n in names)
+    return Lifter(lifting, root_depth)
+
+
+def _check_image(image: Image, camera: Camera) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
+    if image.shape[:2] != (camera.height, camera.width):
+        raise ValueError(
+            f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}"
+        )
+
+
+def _most_important(tracks: Sequence[Track], limit: int) -> list[Track]:
+    """At most `limit` tracks: confirmed ones first, then by score; in the order given."""
+    if len(tracks) <= limit:
+        return list(tracks)
+    rank = {TrackingState.CONFIRMED: 0, TrackingState.COASTING: 1, TrackingState.TENTATIVE: 2}
+    best = sorted(range(len(tracks)), key=lambda i: (rank[TrackingState(tracks[i].state)], -tracks[i].score))[:limit]
+    return [tracks[i] for i in sorted(best)]

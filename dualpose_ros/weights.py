@@ -1,0 +1,230 @@
+"""The trained networks that ship with the package: where they are, what they are, whether they are whole.
+
+`weights/manifest.json` says for each network which file it is, its sha256, what it was trained on, by
+which command, with which figures, and its domain. A file that is not the manifest's is never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dualpose_ros.paths import share_dir
+
+MANIFEST = "manifest.json"
+MANIFEST_FORMAT = 1
+
+
+class WeightsError(RuntimeError):
+    """Weights that are missing, damaged or not those of the manifest; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class WeightsEntry:
+    """What the manifest says of one network.
+
+    domain: what kind of images or motion it was trained on ("synthetic", "mocap"); figures: validation
+    figures by name; seconds: of training.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    domain: str
+    trained_on: str
+    command: str
+    figures: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    seed: int = 0
+    parameters: int = 0
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def weights_dir() -> Path:
+    """The folder of the shipped weights; WeightsError if the installation has none."""
+    try:
+        return share_dir() / "weights"
+    except FileNotFoundError as error:
+        raise WeightsError(str(error)) from error
+
+
+def list_weights(directory: Path | str | None = None) -> list[WeightsEntry]:
+    """The networks of the manifest, by name; WeightsError if it is missing or can't be understood."""
+    return sorted(_read_manifest(_folder(directory)).values(), key=lambda entry: entry.name)
+
+
+def weights_path(name: str, directory: Path | str | None = None) -> Path:
+    """The verified file of network `name` ("detector", "top_down", "lifting", "root_depth").
+
+    directory: where manifest.json lies, the shipped weights by default. The sha256 is computed once a
+    process and file. WeightsError if the network is unknown, or its file missing or another one.
+    """
+    folder = _folder(directory)
+    entries = _read_manifest(folder)
+    if name not in entries:
+        raise WeightsError(
+            f"{folder / MANIFEST} has no network '{name}'; it has {', '.join(sorted(entries)) or 'none'}"
+        )
+    problem = _problem(folder, entries[name])
+    if problem:
+        raise WeightsError(problem)
+    return folder / entries[name].file
+
+
+def verify_weights(directory: Path | str | None = None) -> dict[str, str | None]:
+    """For every network of the manifest, what is wrong with its file, or None."""
+    folder = _folder(directory)
+    return {name: _problem(folder, entry) for name, entry in sorted(_read_manifest(folder).items())}
+
+
+def install_weights(
+    onnx_file: Path | str,
+    report: Path | str | Mapping[str, Any],
+    name: str,
+    directory: Path | str | None = None,
+    domain: str | None = None,
+) -> WeightsEntry:
+    """Put a trained network in place as `<name>.onnx` and record it in the manifest.
+
+    report: the report.json that training wrote, or its content; `domain` there is used unless given here.
+    WeightsError if the file doesn't load as ONNX, or the report lacks what the manifest records.
+    """
+    source, folder = Path(onnx_file), _folder(directory)
+    if not name.isidentifier():
+        raise WeightsError(f"'{name}' is no name for a network: use letters, digits and underscores")
+    content = _read_report(report)
+    _require_onnx(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = WeightsEntry(
+        name=name,
+        file=f"{name}.onnx",
+        sha256=sha256_of(source),
+        bytes=source.stat().st_size,
+        domain=domain or content.get("domain") or "synthetic",
+        trained_on=content["trained_on"],
+        command=content["command"],
+        figures={k: float(v) for k, v in content["figures"].items()},
+        seconds=float(content.get("seconds", 0.0)),
+        seed=int(content.get("seed", 0)),
+        parameters=int(content.get("parameters", 0)),
+        data=dict(content.get("data", {})),
+    )
+    entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+    target = folder / entry.file
+    if source.resolve() != target.resolve():
+        temporary = folder / f".{entry.file}.tmp"
+        shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
+    _write_manifest(folder, {**entries, name: entry})
+    return entry
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _known_sha256(path: Path, size: int, modified_ns: int) -> str:
+    """sha256 of a file that is taken as unchanged as long as its size and time are."""
+    return sha256_of(path)
+
+
+def _folder(directory: Path | str | None) -> Path:
+    return weights_dir() if directory is None else Path(directory)
+
+
+def _remedy(folder: Path, name: str) -> str:
+    return f"install the package again, or train it: `dualpose train {name.replace('_', '-')}` ({folder})"
+
+
+def _problem(folder: Path, entry: WeightsEntry) -> str | None:
+    """What is wrong with an entry's file, with what to do, or None."""
+    path = folder / entry.file
+    try:
+        status = path.stat()
+        if not path.is_file():
+            return f"{path} is no file; {_remedy(folder, entry.name)}"
+        if status.st_size != entry.bytes:
+            return f"{path} is damaged: {status.st_size} bytes instead of {entry.bytes}; {_remedy(folder, entry.name)}"
+        found = _known_sha256(path, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError:
+        return f"{path} is missing; {_remedy(folder, entry.name)}"
+    except OSError as error:
+        return f"{path} can't be read ({error.strerror}); {_remedy(folder, entry.name)}"
+    if found != entry.sha256:
+        return (
+            f"{path} is not the network of the manifest (sha256 {found[:12]}... instead of {entry.sha256[:12]}...); "
+            f"if you put it there yourself, use `dualpose weights install`, otherwise {_remedy(folder, entry.name)}"
+        )
+    return None
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{what} {path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{what} {path} can't be read: {error}") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{what} {path} holds a {type(content).__name__} instead of an object")
+    return content
+
+
+def _read_manifest(folder: Path) -> dict[str, WeightsEntry]:
+    path = folder / MANIFEST
+    content = _read_json(path, "the manifest")
+    if content.get("format") != MANIFEST_FORMAT or not isinstance(content.get("networks"), dict):
+        raise WeightsError(f"the manifest {path} is not of format {MANIFEST_FORMAT}; install the package again")
+    known = {f.name for f in fields(WeightsEntry)}
+    entries = {}
+    for name, values in content["networks"].items():
+        try:
+            entry = WeightsEntry(name=name, **{k: v for k, v in values.items() if k in known and k != "name"})
+        except (TypeError, AttributeError) as error:
+            raise WeightsError(f"the manifest {path} is incomplete for '{name}': {error}") from error
+        if Path(entry.file).name != entry.file:
+            raise WeightsError(f"the manifest {path} points outside of its folder for '{name}': {entry.file}")
+        entries[name] = entry
+    return entries
+
+
+def _write_manifest(folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
+    networks = {
+        name: {k: v for k, v in asdict(entry).items() if k != "name"} for name, entry in sorted(entries.items())
+    }
+    text = json.dumps({"format": MANIFEST_FORMAT, "networks": networks}, indent=2) + "\n"
+    temporary = folder / f".{MANIFEST}.tmp"
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, folder / MANIFEST)
+
+
+def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
+    content = report if isinstance(report, Mapping) else _read_json(Path(report), "the report")
+    missing = [key for key in ("command", "trained_on", "figures") if not content.get(key)]
+    if missing:
+        raise WeightsError(f"the training report lacks {', '.join(missing)}: the manifest has to say that")
+    return content
+
+
+def _require_onnx(path: Path) -> None:
+    """WeightsError unless ONNX Runtime loads the file."""
+    from dualpose_ros.inference.engine import EngineError, load_engine
+
+    try:
+        load_engine(path)
+    except EngineError as error:
+        raise WeightsError(str(error)) from error

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dualpose_ros.inference.engine import BACKENDS, EngineError, TensorSpec, check_inputs, load_engine
+
+onnx = pytest.importorskip("onnx")
+
+
+def write_network(path):
+    """y = sum over channels of x as float, z = 2 k; x in bytes, height and width multiples of 4."""
+    tensor, helper = onnx.TensorProto, onnx.helper
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["xf"], to=tensor.FLOAT),
+            helper.make_node("ReduceSum", ["xf", "axes"], ["y"], keepdims=0),
+            helper.make_node("Mul", ["k", "two"], ["z"]),
+        ],
+        "g",
+        [
+            helper.make_tensor_value_info("x", tensor.UINT8, ["N", "4*H", "4*W", 3]),
+            helper.make_tensor_value_info("k", tensor.FLOAT, ["N"]),
+        ],
+        [
+            helper.make_tensor_value_info("y", tensor.FLOAT, ["N", "4*H", "4*W"]),
+            helper.make_tensor_value_info("z", tensor.FLOAT, ["N"]),
+        ],
+        [helper.make_tensor("axes", tensor.INT64, [1], [3]), helper.make_tensor("two", tensor.FLOAT, [1], [2.0])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def write_program(path):
+    """The same network for torch."""
+    torch = pytest.importorskip("torch")
+    from dualpose_ros.training.export import Axis, ExportSpec, export_program
+
+    class Network(torch.nn.Module):
+        def forward(self, x, k):
+            return x.float().sum(dim=3), 2 * k
+
+    batch = Axis("N")
+    dynamic = {"x": {0: batch, 1: Axis("H", 4), 2: Axis("W", 4)}, "k": {0: batch}}
+    inputs = {"x": torch.zeros(2, 8, 12, 3, dtype=torch.uint8), "k": torch.zeros(2)}
+    export_program(Network(), ExportSpec(inputs, ("y", "z"), dynamic), path)
+
+
+@pytest.fixture(scope="module")
+def network_file(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("net") / "net.onnx")
+
+
+@pytest.fixture(params=["onnxruntime", "openvino", "torch"])
+def engine(request, network_file):
+    if request.param == "openvino":
+        pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+    if request.param == "torch":
+        write_program(network_file)
+    return load_engine(network_file, request.param)
+
+
+def good_inputs(n=2, h=8, w=4):
+    rng = np.random.default_rng(0)
+    return {"x": rng.integers(0, 256, (n, h, w, 3), dtype=np.uint8), "k": rng.random(n, dtype=np.float32)}
+
+
+@pytest.mark.parametrize("size", [(1, 4, 4), (3, 8, 12), (2, 16, 4)])
+def test_every_backend_computes_the_network(engine, size):
+    inputs = good_inputs(*size)
+    outputs = engine.run(inputs)
+    assert list(outputs) == ["y", "z"] == list(engine.outputs)
+    np.testing.assert_allclose(outputs["y"], inputs["x"].astype(np.float32).sum(axis=3))
+    np.testing.assert_allclose(outputs["z"], 2 * inputs["k"], rtol=1e-6)
+    assert outputs["y"].dtype == np.float32
+
+
+def test_outputs_of_a_run_survive_the_next(engine):
+    first = engine.run(good_inputs())
+    kept = {name: value.copy() for name, value in first.items()}
+    engine.run({"x": np.zeros((2, 8, 4, 3), np.uint8), "k": np.zeros(2, np.float32)})
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, kept[name])
+
+
+def test_views_that_are_not_contiguous(engine):
+    inputs = good_inputs(2, 8, 8)
+    mirrored = engine.run({**inputs, "x": inputs["x"][:, :, ::-1]})
+    np.testing.assert_array_equal(mirrored["y"], engine.run(inputs)["y"][:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros(1)}, "unknown input 'image'; the network takes x, k"),
+        ({"k": None}, "input 'k' is missing"),
+        ({"x": np.zeros((2, 8, 4, 3), np.float32)}, "input 'x' is float32, not uint8"),
+        ({"k": [1.0, 2.0]}, "input 'k' is a list"),
+        ({"x": np.zeros((2, 8, 4), np.uint8)}, "3 axes instead of 4"),
+        ({"x": np.zeros((2, 8, 4, 4), np.uint8)}, "axis 3 is 4 instead of 3"),
+        ({"x": np.zeros((0, 8, 4, 3), np.uint8)}, "axis 0 is empty"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(engine, change, message):
+    inputs = {name: value for name, value in {**good_inputs(), **change}.items() if value is not None}
+    with pytest.raises(EngineError, match=message):
+        engine.run(inputs)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_named_axes_are_checked(network_file, backend):
+    if backend == "torch":
+        write_program(network_file)
+    engine = load_engine(network_file, backend)
+    with pytest.raises(EngineError, match=r"axis 1 is 6, not a multiple of 4"):
+        engine.run(good_inputs(2, 6, 4))
+    with pytest.raises(EngineError, match=r"axis 0 is 3, but 'N' is 2 elsewhere"):
+        engine.run({**good_inputs(), "k": np.zeros(3, np.float32)})
+
+
+def test_check_inputs_orders_and_does_not_copy():
+    specs = {"a": TensorSpec("a", np.dtype(np.float32), ("N", 2)), "b": TensorSpec("b", np.dtype(np.float32), ("N",))}
+    a, b = np.zeros((3, 2), np.float32), np.zeros(3, np.float32)
+    checked = check_inputs(specs, {"b": b, "a": a})
+    assert list(checked) == ["a", "b"] and checked["a"] is a
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
+def test_files_that_are_no_networks(tmp_path, backend):
+    pytest.importorskip(backend)
+    with pytest.raises(EngineError, match="is not there"):
+        load_engine(tmp_path / "none.onnx", backend)
+    path = tmp_path / ("bad.pt2" if backend == "torch" else "bad.onnx")
+    path.write_bytes(b"")
+    with pytest.raises(EngineError, match="is empty"):
+        load_engine(path, backend)
+    path.write_bytes(b"\x08rubbish")
+    with pytest.raises(EngineError, match=r"can't load .*bad"):
+        load_engine(path, backend)
+
+
+def test_wrong_requests(network_file):
+    with pytest.raises(EngineError, match=r"unknown backend 'onnx'; there are onnxruntime"):
+        load_engine(network_file, "onnx")
+    with pytest.raises(EngineError, match="at least one thread"):
+        load_engine(network_file, threads=0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_library_that_is_not_installed_is_named(network_file, backend, monkeypatch):
+    import dualpose_ros.inference.gpu_probe as probe
+
+    monkeypatch.setattr(probe, "gpu_name", lambda: "a GPU")
+    for module in [m for m in sys.modules if m.startswith(f"dualpose_ros.inference.{backend}")]:
+        monkeypatch.delitem(sys.modules, module)
+    blocked = "pycuda" if backend == "tensorrt" else backend
+    monkeypatch.setitem(sys.modules, blocked, None)
+    if backend == "tensorrt":
+        monkeypatch.setitem(sys.modules, "pycuda.driver", None)
+    monkeypatch.delitem(sys.modules, "dualpose_ros.inference.tensorrt_engine", raising=False)
+    with pytest.raises(EngineError, match=rf"backend '{backend}' can't be imported .*pip install"):
+        load_engine(network_file, backend)
+
+
+def test_tensorrt_is_not_touched_without_a_gpu(network_file, monkeypatch):
+    import dualpose_ros.inference.tensorrt_engine as module
+
+    monkeypatch.setattr(module, "gpu_name", lambda: None)
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace())
+    with pytest.raises(EngineError, match="needs an NVIDIA GPU"):
+        load_engine(network_file, "tensorrt")
+
+
+def test_tensorrt_cache_serves_only_what_it_was_built_from(tmp_path):
+    from dualpose_ros.inference.tensorrt_engine import axis_range, cache_file, onnx_axis_names
+
+    base = cache_file(b"net", "10.0", "GPU A", tmp_path)
+    assert base == cache_file(b"net", "10.0", "GPU A", tmp_path)
+    others = {
+        cache_file(b"net2", "10.0", "GPU A", tmp_path),
+        cache_file(b"net", "10.1", "GPU A", tmp_path),
+        cache_file(b"net", "10.0", "GPU B", tmp_path),
+    }
+    assert len(others | {base}) == 4
+    for name in ("N", "32*H"):
+        low, usual, high = axis_range(name)
+        assert 0 < low <= usual <= high
+    assert all(size % 32 == 0 for size in axis_range("32*H"))
+    network = write_network(tmp_path / "net.onnx").read_bytes()
+    assert onnx_axis_names(network) == {"x": {0: "N", 1: "4*H", 2: "4*W"}, "k": {0: "N"}}
+
+
+def test_gpu_probe_survives_a_machine_without_driver():
+    from dualpose_ros.inference.gpu_probe import gpu_name
+
+    assert gpu_name("libno-such-driver.so") is None
+
+
+def test_the_live_path_imports_neither_torch_nor_onnx(network_file):
+    code = (
+        "import sys; from dualpose_ros.inference.engine import load_engine; "
+        f"load_engine({str(network_file)!r}); import dualpose_ros.weights; "
+        "print([m for m in ('torch', 'onnx', 'openvino', 'tensorrt') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr

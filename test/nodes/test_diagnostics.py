@@ -1,0 +1,53 @@
+"""Health of a node over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dualpose_ros.nodes.diagnostics import HealthLog
+
+SECOND = 1_000_000_000
+
+
+def test_rate_and_latency_of_a_steady_stream() -> None:
+    log = HealthLog(0)
+    latencies = np.random.default_rng(0).integers(10_000_000, 90_000_000, 300)
+    for index, latency in enumerate(latencies):
+        now = int((index + 1) * SECOND / 30)
+        log.frame(now, now - int(latency))
+    health = log.read(10 * SECOND)
+    assert health.level == "ok"
+    assert float(health.values["frames_per_second"]) == pytest.approx(30, abs=0.3)
+    recent = latencies[-150:] / 1e6
+    assert float(health.values["latency_ms_p50"]) == pytest.approx(np.percentile(recent, 50), abs=2)
+    assert float(health.values["latency_ms_p95"]) == pytest.approx(np.percentile(recent, 95), abs=2)
+    assert health.values["frames"] == "300"
+
+
+def test_error_holds_and_then_passes() -> None:
+    log = HealthLog(0)
+    log.frame(SECOND, SECOND)
+    log.error(SECOND, "K is all zero")
+    log.frame(2 * SECOND, 2 * SECOND)
+    assert (log.read(2 * SECOND).level, log.read(2 * SECOND).message) == ("error", "K is all zero")
+    log.frame(5 * SECOND, 5 * SECOND)
+    health = log.read(5 * SECOND)
+    assert health.level == "ok" and health.values["last_error"] == "K is all zero" and health.values["errors"] == "1"
+
+
+def test_silence_is_a_warning() -> None:
+    log = HealthLog(0)
+    assert log.read(SECOND).message == "waiting for input"
+    assert log.read(10 * SECOND).level == "warn"
+    log.frame(11 * SECOND, 11 * SECOND)
+    assert log.read(12 * SECOND).level == "ok"
+    assert log.read(20 * SECOND).message == "no frame for 9 s"
+
+
+def test_clock_set_back_does_not_stay_wrong() -> None:
+    log = HealthLog(100 * SECOND)
+    log.frame(100 * SECOND, 100 * SECOND)
+    log.frame(2 * SECOND, 2 * SECOND)
+    health = log.read(2 * SECOND)
+    assert float(health.values["latency_ms_p50"]) == 0.0

@@ -1,0 +1,173 @@
+"""Decoding of sensor_msgs/Image against a slow, pixel-by-pixel reading of the same bytes."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualpose_ros.nodes.image_codec import ENCODINGS, ImageError, decode_image, encode_image
+
+from sensor_msgs.msg import Image  # isort: skip - nodes puts it in place where there is no ROS 2
+from std_msgs.msg import Header  # isort: skip
+
+# encoding -> (struct code, order of the channels in memory)
+CHANNELS = {
+    "rgb8": ("B", "rgb"), "bgr8": ("B", "bgr"), "rgba8": ("B", "rgba"), "bgra8": ("B", "bgra"),
+    "mono8": ("B", "g"), "8UC1": ("B", "g"), "8UC3": ("B", "bgr"), "8UC4": ("B", "bgra"),
+    "rgb16": ("H", "rgb"), "bgr16": ("H", "bgr"), "rgba16": ("H", "rgba"), "bgra16": ("H", "bgra"),
+    "mono16": ("H", "g"), "16UC1": ("H", "g"), "32FC1": ("f", "g"), "32FC3": ("f", "bgr"),
+}  # fmt: skip
+
+
+def message(encoding: str, width: int, height: int, step: int, data: bytes, bigendian: bool = False) -> Image:
+    image = Image()
+    image.encoding, image.width, image.height, image.step = encoding, width, height, step
+    image.is_bigendian = int(bigendian)
+    image.data = array("B", data)
+    return image
+
+
+def random_message(encoding: str, width: int, height: int, padding: int, bigendian: bool, seed: int) -> Image:
+    code, order = CHANNELS[encoding]
+    rng = np.random.default_rng(seed)
+    row_values = width * len(order)
+    rows = []
+    for _ in range(height):
+        high = {"B": 256, "H": 65536, "f": 1}[code]
+        values = rng.random(row_values) if code == "f" else rng.integers(0, high, row_values)
+        rows.append(struct.pack((">" if bigendian else "<") + code * row_values, *values.tolist()) + b"\xab" * padding)
+    return message(encoding, width, height, len(rows[0]), b"".join(rows), bigendian)
+
+
+def slow_decode(image: Image) -> np.ndarray:
+    """One pixel at a time, one channel at a time."""
+    code, order = CHANNELS[image.encoding]
+    size = struct.calcsize(code)
+    raw = bytes(image.data)
+    result = np.zeros((image.height, image.width, 3), np.uint8)
+    for row in range(image.height):
+        for column in range(image.width):
+            found = {}
+            for index, name in enumerate(order):
+                at = row * image.step + (column * len(order) + index) * size
+                (value,) = struct.unpack((">" if image.is_bigendian else "<") + code, raw[at : at + size])
+                scale = {"B": 1.0, "H": 255 / 65535, "f": 255.0}[code]
+                found[name] = round(value * scale)
+            result[row, column] = [found.get(name, found.get("g")) for name in "rgb"]
+    return result
+
+
+@pytest.mark.parametrize("encoding", CHANNELS)
+@pytest.mark.parametrize("bigendian", [False, True])
+@settings(max_examples=8, deadline=None)
+@given(width=st.integers(1, 7), height=st.integers(1, 5), padding=st.integers(0, 9), seed=st.integers(0, 999))
+def test_matches_slow_reference(
+    encoding: str, bigendian: bool, width: int, height: int, padding: int, seed: int
+) -> None:
+    image = random_message(encoding, width, height, padding, bigendian, seed)
+    decoded = decode_image(image)
+    assert decoded.dtype == np.uint8 and decoded.flags.c_contiguous
+    # A float half-way between two integers may round to either.
+    assert np.abs(decoded.astype(int) - slow_decode(image)).max() <= (1 if encoding.startswith("32") else 0)
+
+
+def test_every_known_encoding_is_tested() -> None:
+    others = {e for e in ENCODINGS if e.startswith(("bayer_", "yuv", "uyvy"))}
+    assert set(CHANNELS) | others == set(ENCODINGS)
+
+
+@pytest.mark.parametrize("encoding", [e for e in ENCODINGS if e.startswith("bayer_")])
+def test_bayer_mosaic_of_a_flat_colour(encoding: str) -> None:
+    colour = {"r": 200, "g": 120, "b": 40}
+    pattern = encoding.removeprefix("bayer_").removesuffix("8")
+    cell = np.array([[colour[pattern[0]], colour[pattern[1]]], [colour[pattern[2]], colour[pattern[3]]]], np.uint8)
+    mosaic = np.tile(cell, (4, 5))
+    decoded = decode_image(message(encoding, 10, 8, 10, mosaic.tobytes()))
+    assert np.array_equal(decoded, np.broadcast_to([200, 120, 40], (8, 10, 3)))
+
+
+@pytest.mark.parametrize(("encoding", "order"), [("yuv422", "UYVY"), ("uyvy", "UYVY"), ("yuyv", "YUYV"),
+                                                 ("yuv422_yuy2", "YUYV")])  # fmt: skip
+def test_yuv_against_the_bt601_formula(encoding: str, order: str) -> None:
+    y, u, v = 130, 100, 160
+    values = {"Y": y, "U": u, "V": v}
+    data = bytes(values[c] for c in order) * 3 * 2
+    decoded = decode_image(message(encoding, 6, 2, 12, data))
+    luma = 1.164 * (y - 16)
+    expected = [luma + 1.596 * (v - 128), luma - 0.813 * (v - 128) - 0.391 * (u - 128), luma + 2.018 * (u - 128)]
+    assert np.abs(decoded - np.array(expected)).max() <= 1.5
+
+
+def test_yuv_of_odd_width_is_refused() -> None:
+    with pytest.raises(ImageError, match="even width"):
+        decode_image(message("uyvy", 3, 1, 6, bytes(6)))
+
+
+def test_round_trip_and_no_copy_of_plain_rgb() -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (12, 17, 3), np.uint8)
+    header = Header(frame_id="camera")
+    header.stamp.sec = 7
+    encoded = encode_image(picture, header)
+    assert isinstance(encoded.data, array) and encoded.data.typecode == "B"
+    assert (encoded.header.frame_id, encoded.header.stamp.sec, encoded.step) == ("camera", 7, 51)
+    decoded = decode_image(encoded)
+    assert np.array_equal(decoded, picture)
+    assert np.shares_memory(decoded, np.frombuffer(encoded.data, np.uint8))
+
+
+def test_last_row_needs_no_padding() -> None:
+    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    data = picture[0].tobytes() + b"\0" * 5 + picture[1].tobytes()
+    assert np.array_equal(decode_image(message("rgb8", 3, 2, 14, data)), picture)
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (message("jpeg2000", 4, 4, 12, bytes(48)), "'jpeg2000' is not supported.*rgb8"),
+        (message("", 4, 4, 12, bytes(48)), "'' is not supported"),
+        (message("rgb8", 0, 4, 12, bytes(48)), "empty"),
+        (message("rgb8", 4, 4, 11, bytes(48)), "step of 11"),
+        (message("rgb8", 4, 4, 12, bytes(47)), "47 bytes.*needs 48"),
+        (message("rgb8", 4, 4, 12, b""), "0 bytes"),
+    ],
+)
+def test_bad_images(image: Image, says: str) -> None:
+    with pytest.raises(ImageError, match=says):
+        decode_image(image)
+
+
+@pytest.mark.parametrize(("value", "says"), [(np.nan, "1 values that are NaN"), (np.inf, "NaN or infinite"),
+                                             (1200.0, "0..1.*depth"), (-0.5, "-0.5")])  # fmt: skip
+def test_bad_floats(value: float, says: str) -> None:
+    pixels = np.full((3, 4), 0.5, np.float32)
+    pixels[1, 2] = value
+    with pytest.raises(ImageError, match=says):
+        decode_image(message("32FC1", 4, 3, 16, pixels.tobytes()))
+
+
+def test_encode_refuses_other_arrays() -> None:
+    with pytest.raises(ImageError, match=r"\(4, 4\)"):
+        encode_image(np.zeros((4, 4), np.uint8), Header())
+    with pytest.raises(ImageError, match="float32"):
+        encode_image(np.zeros((4, 4, 3), np.float32), Header())  # type: ignore[arg-type]
+
+
+def test_bayer_picture_keeps_its_edges() -> None:
+    """A real edge survives demosaicing in place: red stays left, blue stays right."""
+    picture = np.zeros((16, 16, 3), np.uint8)
+    picture[:, :8, 0] = 255
+    picture[:, 8:, 2] = 255
+    mosaic = picture[..., 1].copy()
+    mosaic[0::2, 0::2] = picture[0::2, 0::2, 0]
+    mosaic[1::2, 1::2] = picture[1::2, 1::2, 2]
+    decoded = decode_image(message("bayer_rggb8", 16, 16, 16, mosaic.tobytes()))
+    assert np.array_equal(decoded[4:12, 2:6], picture[4:12, 2:6])
+    assert np.array_equal(decoded[4:12, 10:14], picture[4:12, 10:14])
+    assert cv2.absdiff(decoded, picture)[:, 7:9].max() > 0

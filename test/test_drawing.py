@@ -1,0 +1,111 @@
+"""Overlays and top views."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dualpose_ros.drawing import beside, draw_skeletons, label_of, top_view, track_colour
+from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.skeleton import H36M17
+
+K = H36M17.num_joints
+
+
+def pose(track_id: int = 1, root: tuple[float, float] = (0.0, 4.0), centre: tuple[float, float] = (160, 120)) -> Pose3D:
+    """Joints on a ring of 60 px around `centre`; root at x, z."""
+    angle = np.linspace(0, 2 * np.pi, K, endpoint=False)
+    keypoints = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 60 + centre
+    joints = np.zeros((K, 3)) + (root[0], 0, root[1])
+    return Pose3D(track_id, TrackingState.CONFIRMED, Source.TOP_DOWN, 1.0, np.zeros(4), joints, np.ones(K),
+                  np.zeros(K), keypoints)  # fmt: skip
+
+
+def nearest_colour_at(image: np.ndarray, x: float, y: float, colour: tuple[int, int, int]) -> int:
+    """Smallest difference to a colour within a pixel of a place."""
+    patch = image[round(y) - 1 : round(y) + 2, round(x) - 1 : round(x) + 2].astype(int)
+    return int(np.abs(patch - colour).sum(axis=-1).min())
+
+
+def test_joints_are_drawn_where_they_are_and_the_input_stays() -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    person = dataclasses.replace(pose(), state=TrackingState.TENTATIVE)
+    drawn = draw_skeletons(image, [person])
+    assert not image.any()
+    for x, y in person.keypoints_px:
+        assert nearest_colour_at(drawn, x, y, track_colour(1)) < 40
+    far = np.hypot(*np.meshgrid(np.arange(320) - 160, np.arange(240) - 120)) > 70
+    assert not drawn[far].any()
+
+
+def test_unseen_and_unknown_joints_are_left_out() -> None:
+    person = dataclasses.replace(pose(), state=TrackingState.TENTATIVE, joint_scores=np.zeros(K))
+    assert not draw_skeletons(np.zeros((240, 320, 3), np.uint8), [person]).any()
+    wild = np.full((K, 2), np.nan)
+    wild[3] = 1e12
+    assert not draw_skeletons(np.zeros((240, 320, 3), np.uint8), [dataclasses.replace(pose(), keypoints_px=wild)]).any()
+
+
+def test_label_stays_inside_the_image() -> None:
+    for centre in ((-20.0, -30.0), (330.0, 250.0), (160.0, 5.0)):
+        drawn = draw_skeletons(np.zeros((240, 320, 3), np.uint8), [pose(centre=centre)])
+        filled = np.all(drawn == track_colour(1), axis=-1)
+        assert filled.sum() > 200
+
+
+def test_the_nearest_is_drawn_last() -> None:
+    near, far = pose(1, (0, 2)), pose(2, (0, 6))
+    one = draw_skeletons(np.zeros((240, 320, 3), np.uint8), [near, far])
+    other = draw_skeletons(np.zeros((240, 320, 3), np.uint8), [far, near])
+    assert np.array_equal(one, other)
+    x, y = near.keypoints_px[0]
+    assert nearest_colour_at(one, x, y, track_colour(1)) < 40
+
+
+def test_top_view_has_one_scale() -> None:
+    size, depth = (400, 448), 10.0
+    empty = top_view([], size, depth)
+    assert empty.shape == (448, 400, 3)
+    places = {}
+    for root in ((0.0, 2.0), (0.0, 6.0), (2.0, 6.0)):
+        changed = np.any(top_view([pose(1, root)], size, depth) == np.array(track_colour(1)), axis=-1)
+        same = np.all(top_view([pose(1, root)], size, depth) == np.array(track_colour(1)), axis=-1)
+        assert changed.any()
+        rows, columns = np.nonzero(same)
+        places[root] = (columns.mean(), rows.mean())
+    per_metre = (448 - 48) / depth
+    assert places[0.0, 2.0][0] == pytest.approx(200, abs=1.5)
+    assert places[0.0, 2.0][1] - places[0.0, 6.0][1] == pytest.approx(4 * per_metre, abs=1.5)
+    assert places[2.0, 6.0][0] - places[0.0, 6.0][0] == pytest.approx(2 * per_metre, abs=1.5)
+
+
+def test_top_view_leaves_out_who_is_nowhere() -> None:
+    empty = top_view([], (300, 300))
+    for root in ((np.nan, 2.0), (0.0, 1e9), (0.0, np.inf), (50.0, 3.0)):
+        assert np.array_equal(top_view([pose(1, root)], (300, 300)), empty)
+    assert not np.array_equal(top_view([], (300, 300), hfov=1.0), empty)
+    trail = {1: [(0.0, 1.0), (np.nan, 2.0), (1.0, 5.0)], 2: []}
+    assert not np.array_equal(top_view([], (300, 300), trails=trail), empty)
+    with pytest.raises(ValueError, match="depth_m"):
+        top_view([], (300, 300), depth_m=0)
+
+
+def test_colours_are_stable_and_neighbours_differ() -> None:
+    colours = [track_colour(i) for i in range(40)]
+    assert colours == [track_colour(i) for i in range(40)]
+    for first, second in zip(colours, colours[1:], strict=False):
+        assert np.abs(np.subtract(first, second)).sum() > 100
+
+
+def test_labels() -> None:
+    assert label_of(pose(12, (0, 3.44))) == "#12 3.4 m"
+    assert label_of(pose(12, (0, np.nan))) == "#12"
+
+
+def test_beside() -> None:
+    joined = beside(np.zeros((4, 3, 3), np.uint8), np.ones((4, 2, 3), np.uint8))
+    assert joined.shape == (4, 5, 3) and joined[:, 3:].all()
+    with pytest.raises(ValueError, match="4 and 5"):
+        beside(np.zeros((4, 3, 3), np.uint8), np.ones((5, 2, 3), np.uint8))

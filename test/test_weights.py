@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+import pytest
+
+import dualpose_ros.weights as weights_module
+from dualpose_ros.weights import WeightsError, install_weights, list_weights, verify_weights, weights_path
+
+onnx = pytest.importorskip("onnx")
+
+REPORT = {
+    "command": "dualpose train detector --out runs/a",
+    "trained_on": "4000 rendered images",
+    "figures": {"ap50": 0.9, "recall": 0.95},
+    "seconds": 12.5,
+    "seed": 3,
+    "parameters": 4,
+    "data": {"training_samples": 10},
+}
+
+
+def network(path, factor: float = 2.0):
+    tensor, helper = onnx.TensorProto, onnx.helper
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "factor"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", tensor.FLOAT, ["N"])],
+        [helper.make_tensor_value_info("y", tensor.FLOAT, ["N"])],
+        [helper.make_tensor("factor", tensor.FLOAT, [1], [factor])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    source = network(tmp_path / "trained.onnx")
+    install_weights(source, REPORT, "detector", tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def test_install_then_find(folder, tmp_path):
+    path = weights_path("detector", folder)
+    assert path == folder / "detector.onnx"
+    assert path.read_bytes() == (tmp_path / "trained.onnx").read_bytes()
+    (entry,) = list_weights(folder)
+    assert entry.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert entry.bytes == path.stat().st_size and entry.domain == "synthetic"
+    for key, value in REPORT.items():
+        assert getattr(entry, key) == value
+    assert verify_weights(folder) == {"detector": None}
+
+
+def test_install_keeps_the_others_and_replaces_its_own(folder, tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({**REPORT, "domain": "mocap"}))
+    install_weights(network(tmp_path / "b.onnx", 3.0), report, "lifting", folder)
+    before = list_weights(folder)[0].sha256
+    weights_path("detector", folder)
+    install_weights(network(tmp_path / "c.onnx", 4.0), REPORT, "detector", folder, domain="office")
+    names = {entry.name: entry for entry in list_weights(folder)}
+    assert set(names) == {"detector", "lifting"} and names["lifting"].domain == "mocap"
+    assert names["detector"].domain == "office" and names["detector"].sha256 != before
+    assert weights_path("detector", folder).is_file() and weights_path("lifting", folder).is_file()
+
+
+def test_a_missing_file_says_what_to_do(folder):
+    (folder / "detector.onnx").unlink()
+    with pytest.raises(WeightsError, match=r"detector\.onnx is missing; .*dualpose train detector"):
+        weights_path("detector", folder)
+    assert "is missing" in verify_weights(folder)["detector"]
+
+
+def test_a_truncated_file_is_refused(folder):
+    path = folder / "detector.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="is damaged"):
+        weights_path("detector", folder)
+
+
+def test_another_file_of_the_same_size_is_refused_even_after_a_good_one_was_seen(folder):
+    path = weights_path("detector", folder)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(WeightsError, match=r"not the network of the manifest.*dualpose weights install"):
+        weights_path("detector", folder)
+
+
+def test_the_hash_is_computed_once(folder, monkeypatch):
+    weights_path("detector", folder)
+    monkeypatch.setattr(weights_module, "sha256_of", lambda path: pytest.fail("hashed again"))
+    weights_path("detector", folder)
+
+
+def test_unknown_names_and_broken_manifests(folder):
+    with pytest.raises(WeightsError, match="no network 'detecter'; it has detector"):
+        weights_path("detecter", folder)
+    manifest = folder / "manifest.json"
+    good = json.loads(manifest.read_text())
+    for broken, message in [
+        ("{", "can't be read"),
+        ("[]", "holds a list"),
+        ('{"format": 7, "networks": {}}', "not of format 1"),
+        ('{"format": 1, "networks": {"detector": {"file": "a.onnx"}}}', "incomplete for 'detector'"),
+    ]:
+        manifest.write_text(broken)
+        with pytest.raises(WeightsError, match=message):
+            weights_path("detector", folder)
+    good["networks"]["detector"]["file"] = "../elsewhere.onnx"
+    manifest.write_text(json.dumps(good))
+    with pytest.raises(WeightsError, match="outside of its folder"):
+        weights_path("detector", folder)
+    manifest.unlink()
+    with pytest.raises(WeightsError, match=r"manifest\.json is missing"):
+        weights_path("detector", folder)
+
+
+def test_what_can_not_be_installed(folder, tmp_path):
+    rubbish = tmp_path / "rubbish.onnx"
+    rubbish.write_bytes(b"not a network")
+    with pytest.raises(WeightsError, match=r"can't load .*rubbish\.onnx"):
+        install_weights(rubbish, REPORT, "lifting", folder)
+    with pytest.raises(WeightsError, match="lacks trained_on"):
+        install_weights(tmp_path / "trained.onnx", {**REPORT, "trained_on": ""}, "lifting", folder)
+    with pytest.raises(WeightsError, match="is no name"):
+        install_weights(tmp_path / "trained.onnx", REPORT, "../lifting", folder)
+    with pytest.raises(WeightsError, match=r"report .* is missing"):
+        install_weights(tmp_path / "trained.onnx", tmp_path / "none.json", "lifting", folder)
+    assert set(verify_weights(folder)) == {"detector"}
