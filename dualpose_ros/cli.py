@@ -55,6 +55,9 @@ def _report(error: Exception) -> int:
         return 1
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2
+    if isinstance(error, GraphError):
+        print(f"dualpose: {error}", file=sys.stderr)
+        return error.exit_code
     message = _input_message(error)
     if message is None:
         traceback.print_exception(error)

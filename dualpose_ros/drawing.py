@@ -77,7 +77,7 @@ def label_of(pose: Pose3D) -> str:
 
 def _label(canvas: RgbImage, text: str, points: npt.NDArray[np.float64], colour: Colour, scale: float) -> None:
     """Text on a filled box above the person, kept inside the image."""
-    size = 0.45 * scale
+    size = max(0.45 * scale, 0.33)
     (width, height), base = cv2.getTextSize(text, _FONT, size, max(1, round(scale)))
     x = int(np.clip(points[:, 0].mean() - width / 2, 0, max(canvas.shape[1] - width, 0)))
     y = int(np.clip(points[:, 1].min() - 8 * scale, height + base, canvas.shape[0] - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def pose(track_id: int = 1, root: tuple[float, float] = (0.0, 4.0), centre: tupl
     """Joints on a ring of 60 px around `centre`; root at x, z."""
     angle = np.linspace(0, 2 * np.pi, K, endpoint=False)
     keypoints = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 60 + centre
-    joints = np.zeros((K, 3)) + (root[0], 0, root[1])
+    joints = np.tile([root[0], 0.0, root[1]], (K, 1))
     return Pose3D(track_id, TrackingState.CONFIRMED, Source.TOP_DOWN, 1.0, np.zeros(4), joints, np.ones(K),
                   np.zeros(K), keypoints)  # fmt: skip
 
@@ -95,7 +96,7 @@ def test_top_view_leaves_out_who_is_nowhere() -> None:
 def test_colours_are_stable_and_neighbours_differ() -> None:
     colours = [track_colour(i) for i in range(40)]
     assert colours == [track_colour(i) for i in range(40)]
-    for first, second in zip(colours, colours[1:], strict=False):
+    for first, second in itertools.pairwise(colours):
         assert np.abs(np.subtract(first, second)).sum() > 100
 
 

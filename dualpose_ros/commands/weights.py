@@ -1,3 +1,57 @@
 """`dualpose weights`: what networks there are, whether they are whole, and putting new ones in place."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dualpose_ros.weights import WeightsError, install_weights, list_weights, verify_weights, weights_dir
+
+app = typer.Typer(help="The trained networks: list, verify, install.", no_args_is_help=True)
+
+DirOption = Annotated[
+    Path | None, typer.Option("--dir", help="Folder with manifest.json; the package's own without this.")
+]
+
+
+@app.command("list")
+def list_command(directory: DirOption = None) -> None:
+    """List the networks: size, domain, what they were trained on, and their figures."""
+    table = Table("network", "file", "MB", "domain", "trained on", "figures", title=str(directory or weights_dir()))
+    total = 0
+    for entry in list_weights(directory):
+        figures = ", ".join(f"{name} {value:.3g}" for name, value in entry.figures.items())
+        table.add_row(entry.name, entry.file, f"{entry.bytes / 1e6:.2f}", entry.domain, entry.trained_on, figures)
+        total += entry.bytes
+    table.caption = f"{total / 1e6:.2f} MB together"
+    Console().print(table)
+
+
+@app.command("verify")
+def verify_command(directory: DirOption = None) -> None:
+    """Check every file against the manifest's sha256; exit code 2 if one is missing or another one."""
+    problems = verify_weights(directory)
+    for name, problem in problems.items():
+        typer.echo(f"{name}: {problem or 'ok'}")
+    wrong = [name for name, problem in problems.items() if problem]
+    if wrong:
+        raise WeightsError(f"{len(wrong)} of {len(problems)} networks are not as the manifest says: {', '.join(wrong)}")
+
+
+@app.command("install")
+def install_command(
+    onnx: Annotated[Path, typer.Argument(help="The network, as `dualpose export` or `dualpose train` wrote it.")],
+    report: Annotated[Path, typer.Option("--report", help="report.json of its training.")],
+    name: Annotated[str, typer.Option("--name", help="detector, top_down, lifting or root_depth.")],
+    directory: DirOption = None,
+    domain: Annotated[
+        str | None, typer.Option("--domain", help="What it was trained on in a word, if the report doesn't say.")
+    ] = None,
+) -> None:
+    """Copy a trained network into the weights folder and record it in manifest.json."""
+    entry = install_weights(onnx, report, name, directory, domain)
+    typer.echo(f"{entry.name}: {entry.file}, {entry.bytes / 1e6:.2f} MB, sha256 {entry.sha256[:12]}")

@@ -42,6 +42,9 @@ APPEARANCE_RATE = 0.1
 WEAK_DOUBT = 2.0
 """How many times further off the box of a weak detection is taken to be."""
 
+STILL_INSIDE = 0.5
+"""Share of a coasting box that has to lie in the image: less, and the person has most likely left."""
+
 
 @dataclass(frozen=True)
 class TrackerConfig:
@@ -277,7 +280,7 @@ class Tracker:
             if image_size is not None:
                 whole = box_area(box)
                 box = np.clip(box, 0, np.tile(np.array(image_size, dtype=np.float64), 2))
-                if box_area(box) < (0.2 * whole if not is_seen else 1.0):
+                if box_area(box) < (STILL_INSIDE * whole if not is_seen else 1.0):
                     continue
             state = TrackingState.TENTATIVE
             if life.is_confirmed:

@@ -77,8 +77,8 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         super().__init__(name)
         types = (node_config, *stage_configs)
         fields = [field for config_type in types for field in parameter_fields(config_type)]
-        check_known(_given_names(self), [field.name for field in fields])
         values = {field.name: self._declare(field) for field in fields}
+        _check_given(self, [field.name for field in fields])
         self.config, *self.stage_configs = [build_config(config_type, values) for config_type in types]
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
 
@@ -106,20 +106,21 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         self.diagnostics.error(message)
 
 
-def _given_names(node: Any) -> list[str]:
-    """Parameters that files and command line give to the node.
+def _check_given(node: Any, known: Sequence[str]) -> None:
+    """ParameterError if files or command line give the node a parameter that it does not have.
 
-    rclpy passes silently over a value for a parameter that nobody declares, and only its
-    private table knows of it; where there is no such table, the executor checks.
+    rclpy passes over such a value in silence, and only its private table knows of it.
     """
+    if hasattr(node, "parameter_store"):
+        node.parameter_store.check_unknown()
     names = getattr(node, "_parameter_overrides", {})
-    return [name for name in names if name not in _ROS_PARAMETERS and not name.startswith("qos_overrides.")]
+    check_known([n for n in names if n not in _ROS_PARAMETERS and not n.startswith("qos_overrides.")], known)
 
 
 def _describe(error: Exception) -> str:
     """One line for an error; where it came from too, if it is none of the expected kinds."""
     text = " ".join(str(error).split()) or "no details"
-    if isinstance(error, (ValueError, OSError)):
+    if isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("dualpose_ros."):
         return text
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

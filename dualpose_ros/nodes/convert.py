@@ -59,7 +59,7 @@ def camera_from_info(info: Any, rectified: bool = False) -> Camera:
             )
         if coefficients.size not in counts:
             raise CameraError(f"distortion model '{info.distortion_model}' with {coefficients.size} coefficients")
-        camera = camera_from_matrix(width, height, info.k, coefficients)
+        camera = camera_from_matrix(width, height, info.k, coefficients if np.any(coefficients) else ())
     return _cropped_and_binned(camera, info)
 
 

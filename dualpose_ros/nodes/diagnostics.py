@@ -28,7 +28,7 @@ class HealthLog:
 
     def __init__(self, now_ns: int, window_ns: int = 5_000_000_000, hold_ns: int = 3_000_000_000) -> None:
         self._window_ns, self._hold_ns = window_ns, hold_ns
-        self._started_ns = now_ns
+        self._started_ns = self._last_frame_ns = now_ns
         self._frames: deque[tuple[int, int]] = deque()
         self._error: tuple[int, str] | None = None
         self.total_frames = 0
@@ -38,6 +38,7 @@ class HealthLog:
         """Record that the frame stamped `stamp_ns` was done at `now_ns`."""
         self.total_frames += 1
         self._frames.append((now_ns, now_ns - stamp_ns))
+        self._last_frame_ns = now_ns
 
     def error(self, now_ns: int, message: str) -> None:
         """Record an error that the node has survived."""
@@ -61,9 +62,9 @@ class HealthLog:
             values["latency_ms_p95"] = f"{np.percentile(latencies_ms, 95):.1f}"
         if self._error and 0 <= now_ns - self._error[0] <= self._hold_ns:
             return Health("error", self._error[1], values)
-        last_ns = self._frames[-1][0] if self._frames else self._started_ns
-        if now_ns - last_ns > self._hold_ns:
-            return Health("warn", f"no frame for {(now_ns - last_ns) * 1e-9:.0f} s", values)
+        silent_ns = now_ns - self._last_frame_ns
+        if silent_ns > self._hold_ns:
+            return Health("warn", f"no frame for {silent_ns * 1e-9:.0f} s", values)
         return Health("ok", "running" if self.total_frames else "waiting for input", values)
 
 

@@ -10,7 +10,7 @@ from dualpose_ros.standalone.errors import MissingPackageError, StandaloneError
 
 __all__ = ["MissingPackageError", "StandaloneError", "install", "is_installed"]
 
-_RCLPY = ("", ".clock", ".clock_type", ".context", ".duration", ".exceptions", ".executors", ".logging", ".node",
+_RCLPY = ("", ".clock", ".context", ".duration", ".exceptions", ".executors", ".logging", ".node",
           ".parameter", ".publisher", ".qos", ".serialization", ".signals", ".subscription", ".time", ".timer",
           ".utilities")
 

@@ -21,6 +21,7 @@ FRAME_SIZES = ((384, 288), (384, 288), (384, 216), (384, 256), (320, 320), (288,
 """Widths and heights that frames are drawn in, before any training-time zoom."""
 
 _MIN_GAP_M = 0.4
+_DEGRADATION = 0.7
 
 
 def make_frame(world: World, rng: np.random.Generator, size: tuple[int, int] | None = None) -> LabelledImage:
@@ -36,7 +37,7 @@ def make_frame(world: World, rng: np.random.Generator, size: tuple[int, int] | N
         return _empty(rng, camera)
     backdrop = background(rng, height, width)
     sample = render(actors, props, view, backdrop, world.textures, random_lighting(rng))
-    return replace(sample, image=degrade(rng, sample.image))
+    return replace(sample, image=degrade(rng, sample.image, _DEGRADATION))
 
 
 def _empty(rng: np.random.Generator, camera: Camera) -> LabelledImage:
@@ -45,7 +46,7 @@ def _empty(rng: np.random.Generator, camera: Camera) -> LabelledImage:
         np.zeros(0, np.int32), np.zeros((0, 4), np.float32), np.zeros((0, 17, 2), np.float32),
         np.zeros((0, 17), np.uint8), np.zeros((0, 17, 3), np.float32), np.zeros(0, np.float32),
     )  # fmt: skip
-    image = degrade(rng, background(rng, camera.height, camera.width))
+    image = degrade(rng, background(rng, camera.height, camera.width), _DEGRADATION)
     return LabelledImage(image, np.zeros(image.shape[:2], np.uint8), people, camera)
 
 

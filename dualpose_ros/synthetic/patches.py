@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.camera import Camera
-from dualpose_ros.synthetic.backgrounds import background, foreground_occluder
+from dualpose_ros.synthetic.backgrounds import background
 from dualpose_ros.synthetic.degrade import degrade
 from dualpose_ros.synthetic.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.synthetic.occluders import foreground_occluder
 from dualpose_ros.synthetic.render import View, random_lighting, render
 from dualpose_ros.synthetic.scene import furnish, look_at, place_group
 from dualpose_ros.synthetic.world import World
@@ -23,6 +24,7 @@ CONTEXT = 1.5
 """Side of a stored patch over the longer side of the target's box: room for shifts and zooms in training."""
 
 _MAX_TRIES = 40
+_DEGRADATION = 0.7
 
 
 def make_patch(world: World, rng: np.random.Generator, size: int = 288) -> LabelledImage:
@@ -66,7 +68,7 @@ def _try_patch(world: World, rng: np.random.Generator, size: int) -> LabelledIma
     sample = render(actors, props, view, background(rng, size, size), world.textures, random_lighting(rng))
     if rng.random() < 0.2:
         sample = _paste_occluder(rng, sample)
-    sample = replace(sample, image=degrade(rng, sample.image))
+    sample = replace(sample, image=degrade(rng, sample.image, _DEGRADATION))
     sample = _cut_to_frame(sample, (frame - np.tile(crop[:2], 2)) * focal - 0.5)
     return sample if np.sum(sample.people.visibility[0] == VISIBLE) >= 4 else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +16,10 @@ from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.pose import Pose2D, Pose3D, Source, Track, TrackingState
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.geometry import absolute_stddev, root_position
 from dualpose_ros.top_down.grouping import GroupingConfig
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig
-from dualpose_ros.weights import network_path
+from dualpose_ros.weights import weights_path
 
 Image = npt.NDArray[np.uint8]
 
@@ -31,9 +31,8 @@ class TopDownConfig:
     weights, lifting_weights, root_depth_weights: shipped names or ONNX files; backend, threads: of the engines;
     max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; peak_score,
     seed_score, tag_limit, min_joints: see `DecodeConfig` and `GroupingConfig`; same_oks: see `MergeConfig`;
-    min_score: people with a lower mean joint score are not published; min_root_score: of a pelvis that is
-    trusted to place the person; heatmap_cells: longer side of the combined heatmaps; velocity_seconds:
-    time constant of the root's velocity. ValueError names a value out of range.
+    min_score: people with a lower mean joint score are not published; heatmap_cells: longer side of the combined
+    heatmaps; velocity_seconds: time constant of the root's velocity. ValueError names a value out of range.
     """
 
     weights: str = "top_down"
@@ -49,7 +48,6 @@ class TopDownConfig:
     min_joints: int = 3
     same_oks: float = 0.6
     min_score: float = 0.1
-    min_root_score: float = 0.2
     heatmap_cells: int = 160
     velocity_seconds: float = 0.3
 
@@ -57,7 +55,7 @@ class TopDownConfig:
         for name in ("max_people", "threads", "heatmap_cells", "min_joints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("peak_score", "seed_score", "same_oks", "min_score", "min_root_score"):
+        for name in ("peak_score", "seed_score", "same_oks", "min_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
         for name in ("tag_limit", "velocity_seconds"):
@@ -79,7 +77,7 @@ class PoseLifter(Protocol):
     """What turns tracks' 2D poses into root-relative 3D and root depth; keeps their history."""
 
     def update(
-        self, stamp_ns: int, camera: Camera, tracks: Sequence[tuple[int, Pose2D]]
+        self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]], /
     ) -> Mapping[int, LiftedPose]: ...
 
 
@@ -117,7 +115,7 @@ class TopDownStage:
         WeightsError or EngineError says which can't be loaded and what to do.
         """
         self.config = c = config if config is not None else TopDownConfig()
-        engine = engine if engine is not None else load_engine(network_path(c.weights), c.backend, c.threads)
+        engine = engine if engine is not None else load_engine(_network_file(c.weights), c.backend, c.threads)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
         grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
         decode = DecodeConfig(peak_score=c.peak_score, grouping=grouping)
@@ -143,36 +141,46 @@ class TopDownStage:
         persons = []
         for track, pose in seen:
             if track.track_id in lifted:
-                person = self._place(stamp_ns, camera, track, pose, lifted[track.track_id])
+                person = self._person(stamp_ns, track, pose, lifted[track.track_id])
                 if person is not None:
                     persons.append(person)
         size = (image.shape[0], image.shape[1])
         return TopDownResult(tuple(persons), found.combined(size, self.config.heatmap_cells))
 
-    def _place(self, stamp_ns: int, camera: Camera, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
-        depth, depth_stddev = float(lifted.root_depth), float(lifted.root_depth_stddev)
-        if not (np.isfinite(lifted.joints_rel).all() and np.isfinite(depth) and depth > 0):
+    def _person(self, stamp_ns: int, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
+        """The track's message-ready pose; None where the lifting networks gave nothing usable."""
+        joints_cam = np.asarray(lifted.joints_cam, dtype=np.float64)
+        if not np.isfinite(joints_cam).all() or lifted.root_depth <= 0:
             return None
-        root = root_position(camera, pose, lifted.joints_rel, depth, depth_stddev, self.config.min_root_score)
-        if root is None or root[2] <= 0:
-            return None
+        root = np.asarray(lifted.root_cam, dtype=np.float64)
         return Pose3D(
             track_id=track.track_id,
             state=TrackingState(track.state),
             source=Source.TOP_DOWN,
             score=float(np.clip(pose.scores.mean(), 0, 1)),
             box_px=track.box_px,
-            joints_cam=np.asarray(lifted.joints_rel, dtype=np.float64) + root,
+            joints_cam=joints_cam,
             joint_scores=np.clip(pose.scores, 0, 1),
-            joint_stddev=absolute_stddev(lifted.joint_stddev, root, depth_stddev),
+            joint_stddev=absolute_stddev(lifted),
             keypoints_px=pose.joints_px,
             root_velocity=self._velocities.update(track.track_id, stamp_ns, root),
         )
 
 
+def absolute_stddev(lifted: LiftedPose) -> npt.NDArray[np.float64]:
+    """Deviation (K,) in metres of joints in the camera frame: the relative one and the root's along its ray."""
+    along_ray = lifted.root_depth_stddev * float(np.hypot(1.0, np.linalg.norm(lifted.root_ray)))
+    return np.hypot(np.asarray(lifted.joint_stddev, dtype=np.float64), along_ray)
+
+
+def _network_file(name: str) -> Path:
+    """The file of a network: `name` itself where it ends in .onnx, the shipped network of that name otherwise."""
+    return Path(name).expanduser() if name.endswith(".onnx") else weights_path(name)
+
+
 def _load_lifter(config: TopDownConfig) -> PoseLifter:
     names = (config.lifting_weights, config.root_depth_weights)
-    lifting, root_depth = (load_engine(network_path(n), config.backend, config.threads) for n in names)
+    lifting, root_depth = (load_engine(_network_file(n), config.backend, config.threads) for n in names)
     return Lifter(lifting, root_depth)
 
 
@@ -180,9 +188,7 @@ def _check_image(image: Image, camera: Camera) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
     if image.shape[:2] != (camera.height, camera.width):
-        raise ValueError(
-            f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}"
-        )
+        raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
 
 
 def _most_important(tracks: Sequence[Track], limit: int) -> list[Track]:

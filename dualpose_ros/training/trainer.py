@@ -175,6 +175,8 @@ class _Run:
         self.step += 1
         self.seconds = time.monotonic() - self.started
         self.summed += 1
+        if not math.isfinite(self.shown_loss):
+            self.shown_loss = loss.item()
         for name, value in {"loss": loss, **parts}.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
 

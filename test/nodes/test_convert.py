@@ -47,7 +47,7 @@ def pose(track_id: int = 3, seed: int = 0) -> Pose3D:
         source=Source.FUSED,
         score=0.75,
         box_px=np.array([10.0, 20.0, 110.0, 220.0]),
-        joints_cam=rng.normal(0, 1, (k, 3)) + (0, 0, 4),
+        joints_cam=rng.normal((0, 0, 4), 1, (k, 3)),
         joint_scores=rng.random(k),
         joint_stddev=rng.random(k),
         keypoints_px=rng.random((k, 2)) * 400,

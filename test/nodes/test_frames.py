@@ -73,7 +73,7 @@ def test_directory_goes_on_after_a_bad_image(tmp_path: Path) -> None:
     assert source.read() is not None
     with pytest.raises(SourceError, match=r"2\.png cannot be decoded"):
         source.read()
-    with pytest.raises(SourceError, match="32x32.*64x48"):
+    with pytest.raises(SourceError, match=r"32x32.*64x48"):
         source.read()
     assert source.read() is not None
     assert source.read() is None
@@ -82,7 +82,7 @@ def test_directory_goes_on_after_a_bad_image(tmp_path: Path) -> None:
 def test_bad_sources(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no source given"):
         open_source("")
-    with pytest.raises(SourceError, match="nowhere.mp4 does not exist"):
+    with pytest.raises(SourceError, match=r"nowhere\.mp4 does not exist"):
         open_source(str(tmp_path / "nowhere.mp4"))
     with pytest.raises(SourceError, match="holds no images"):
         open_source(str(tmp_path))
@@ -108,7 +108,8 @@ def test_calibration(tmp_path: Path) -> None:
     path = tmp_path / "camera.yaml"
     path.write_text(yaml.safe_dump(CALIBRATION))
     camera = load_calibration(path)
-    assert (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy) == (640, 480, 500, 505, 320.5, 239.5)
+    assert (camera.width, camera.height) == (640, 480)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (500, 505, 320.5, 239.5)
     assert camera.distortion == (-0.1, 0.02, 0.0, 0.0, 0.0)
 
 

@@ -16,7 +16,7 @@ from visualization_msgs.msg import Marker  # isort: skip
 
 def pose(track_id: int, z: float = 3.0) -> Pose3D:
     k = H36M17.num_joints
-    joints = np.random.default_rng(track_id).normal(0, 0.4, (k, 3)) + (0, 0, z)
+    joints = np.random.default_rng(track_id).normal((0, 0, z), 0.4, (k, 3))
     joints[H36M17.root, 2] = z
     return Pose3D(track_id, TrackingState.CONFIRMED, Source.TOP_DOWN, 0.9, np.zeros(4), joints, np.ones(k),
                   np.zeros(k), np.zeros((k, 2)))  # fmt: skip

@@ -3,6 +3,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +188,40 @@ def test_to_device_reaches_into_records():
     moved = to_device({"a": [torch.ones(2), (torch.ones(1), 3)], "b": Record(torch.ones(4))}, meta)
     assert moved["a"][0].device == meta and moved["a"][1][0].device == meta and moved["a"][1][1] == 3
     assert moved["b"].value.device == meta and moved["b"].name == "kept"
+
+
+_CTRL_C_SCRIPT = """
+import importlib.util, sys, time
+from pathlib import Path
+from dualpose_ros.training.task import TrainConfig
+from dualpose_ros.training.trainer import train
+spec = importlib.util.spec_from_file_location("tiny_task", sys.argv[1])
+tiny = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tiny)
+out = Path(sys.argv[2])
+train(tiny.TinyTask(), TrainConfig(out, out, batch_size=8, max_minutes=2, workers=1, log_steps=5))
+"""
+
+
+def test_ctrl_c_of_a_terminal_ends_it_with_a_checkpoint(tmp_path):
+    """The terminal signals the whole process group: the worker must not die of it, nor the step be torn."""
+    tiny = str(Path(__file__).with_name("tiny_task.py"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CTRL_C_SCRIPT, tiny, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not read_lines(tmp_path / "metrics.jsonl") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "go on with --resume" in output and "DataLoader worker" not in output, output
+    assert state(tmp_path / "last.pt")["step"] >= 5
+    assert not (tmp_path / "report.json").exists()

@@ -1,0 +1,52 @@
+"""`dualpose eval`: how good the shipped weights are, through the same stages as the live nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualpose_ros.commands.report import report
+
+app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSON on demand.", no_args_is_help=True)
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write tables and goals to this file too.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Recorded with the result; chooses samples.")]
+
+
+@app.command("photographs")
+def photographs(
+    root: Annotated[
+        Path, typer.Option("--root", help="Folder with images/ and COCO annotations, person_keypoints.json.")
+    ],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of everyone, best first.")] = None,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """2D joints on real photographs, given the people's boxes: object keypoint similarity (OKS).
+
+    Scored are people with eight labelled keypoints or more, over the joints that COCO and this package share.
+    """
+    from dualpose_ros.evaluation.photographs import evaluate_photographs
+
+    report(evaluate_photographs(root, weights, out), json_file, seed)
+
+
+@app.command("detector")
+def detector(
+    data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],
+    spec: Annotated[
+        str, typer.Option("--detector", help="`centre`, `centre:FILE.onnx`, `yolox:FILE.onnx` or `fasterrcnn`.")
+    ] = "centre",
+    count: Annotated[int, typer.Option("--count", min=1, help="Most images to use.")] = 400,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Person detection on labelled frames: average precision at IoU 0.5, recall, precision."""
+    from dualpose_ros.commands.eval_detector import evaluate_detector
+
+    report(evaluate_detector(data, spec, count, seed), json_file, seed)

@@ -1,0 +1,91 @@
+"""`dualpose synth`: labelled images and clips of the synthetic world."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dualpose_ros.commands.errors import InputError
+
+
+class SynthKind(str, Enum):
+    """What can be made."""
+
+    patches = "patches"
+    frames = "frames"
+    clip = "clip"
+
+
+def synth(
+    kind: Annotated[
+        SynthKind,
+        typer.Argument(
+            help="`patches`: 256 x 256 around one person each. `frames`: whole images of a few people. "
+            "`clip`: a video of four people who cross each other, as the demo's."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into; what it holds already is kept.")],
+    count: Annotated[int, typer.Option("--count", min=1, help="How many patches or frames.")] = 2000,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=120, help="Length of a clip.")] = 22.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed makes the same images.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = os.cpu_count() or 1,
+    body: Annotated[
+        Path | None, typer.Option("--body", help="Skinned body (.npz); a simple built-in one without.")
+    ] = None,
+    mocap: Annotated[
+        Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) to move by; procedural motion without.")
+    ] = None,
+) -> None:
+    """Render labelled images of the synthetic world: exact boxes, joints in 2D and 3D, visibility, masks.
+
+    Deterministic by seed, and resumable: run it again and it goes on with the shards that are missing.
+    """
+    if importlib.util.find_spec("numba") is None:
+        raise InputError("`dualpose synth` needs numba, which the base install leaves out: pip install "
+                         "'dualpose_ros[synth]'")  # fmt: skip
+    total, work = _work(kind, out, count, seconds, seed, workers, body, mocap)
+    columns = (TextColumn(kind.value), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    made = 0
+    with Progress(*columns) as progress:
+        task = progress.add_task(kind.value, total=total)
+        for done in work:
+            made += done
+            progress.update(task, completed=made)
+    typer.echo(f"{out}: {made} {'frames of the clip' if kind is SynthKind.clip else kind.value} made")
+
+
+def _work(
+    kind: SynthKind,
+    out: Path,
+    count: int,
+    seconds: float,
+    seed: int,
+    workers: int,
+    body: Path | None,
+    mocap: Path | None,
+) -> tuple[int | None, Iterator[int]]:
+    """How many images there are to make, and their making step by step."""
+    from dualpose_ros.synthetic.world import WorldConfig
+
+    for name, path in (("--body", body), ("--mocap", mocap)):
+        if path is not None and not path.is_file():
+            raise InputError(f"{name} {path} is no file")
+    world = WorldConfig(body=body, mocap=mocap)
+    if kind is SynthKind.clip:
+        from dualpose_ros.synthetic.clip import ClipConfig, write_clip
+
+        config = ClipConfig(duration_s=seconds)
+        return round(config.duration_s * config.fps), write_clip(out, seed, world, config)
+    from dualpose_ros.synthetic.cache import missing_shards
+    from dualpose_ros.synthetic.generate import SHARD_SIZE, write_samples
+
+    shards = -(-count // SHARD_SIZE)
+    total = sum(min(SHARD_SIZE, count - index * SHARD_SIZE) for index in missing_shards(out, shards))
+    return total, write_samples(kind.value, out, count, seed, world, workers)

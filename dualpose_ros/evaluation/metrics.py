@@ -1,0 +1,76 @@
+"""Errors of 3D poses, as pure functions of arrays: no sampling, matching or averaging over data sets.
+
+Shapes (..., K, 3) in metres unless said otherwise; results keep the leading axes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+
+def joint_errors(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+    """Distance of each joint to its true place: (..., K)."""
+    estimate, truth = _pair(estimate, truth)
+    return np.asarray(np.linalg.norm(estimate - truth, axis=-1))
+
+
+def mpjpe(estimate: FloatArray, truth: FloatArray, root: int | None = None) -> npt.NDArray[np.float64]:
+    """Mean per-joint position error (...,); root-relative where a root joint is named."""
+    estimate, truth = _pair(estimate, truth)
+    if root is not None:
+        estimate = estimate - estimate[..., root : root + 1, :]
+        truth = truth - truth[..., root : root + 1, :]
+    return np.asarray(joint_errors(estimate, truth).mean(axis=-1))
+
+
+def procrustes(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+    """The estimate (..., K, 3) moved, turned and scaled (never mirrored) to fit the truth best in least squares.
+
+    Umeyama (1991). An estimate whose joints all coincide is moved to the truth's middle.
+    """
+    estimate, truth = _pair(estimate, truth)
+    mean_a, mean_b = estimate.mean(axis=-2, keepdims=True), truth.mean(axis=-2, keepdims=True)
+    a, b = estimate - mean_a, truth - mean_b
+    u, singular, vt = np.linalg.svd(np.swapaxes(a, -1, -2) @ b)
+    sign = np.ones_like(singular)
+    sign[..., -1] = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
+    rotation = (u * sign[..., None, :]) @ vt
+    spread = np.sum(a * a, axis=(-1, -2))
+    scale = np.divide(np.sum(singular * sign, axis=-1), spread, out=np.zeros_like(spread), where=spread > 1e-18)
+    return np.asarray(scale[..., None, None] * (a @ rotation) + mean_b)
+
+
+def pa_mpjpe(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+    """Mean per-joint position error (...,) after the best similarity transform."""
+    return mpjpe(procrustes(estimate, truth), truth)
+
+
+def pck(
+    estimate: FloatArray, truth: FloatArray, threshold_m: float = 0.15, root: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Share of joints (...,) within a distance of their true places; root-relative where a root joint is named."""
+    if not threshold_m > 0:
+        raise ValueError(f"threshold {threshold_m} m is not positive")
+    estimate, truth = _pair(estimate, truth)
+    if root is not None:
+        estimate = estimate - estimate[..., root : root + 1, :]
+        truth = truth - truth[..., root : root + 1, :]
+    return np.asarray((joint_errors(estimate, truth) <= threshold_m).mean(axis=-1))
+
+
+def root_depth_error(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+    """Relative error |z - z*| / z* (...) of root depths (...); ValueError unless all true depths are positive."""
+    z, true_z = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if np.any(~(true_z > 0)):
+        raise ValueError("a true root depth is not positive")
+    return np.asarray(np.abs(z - true_z) / true_z)
+
+
+def _pair(estimate: FloatArray, truth: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    a, b = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if a.shape != b.shape or a.ndim < 2 or a.shape[-1] != 3:
+        raise ValueError(f"joints have shapes {a.shape} and {b.shape}; needed are two alike (..., K, 3)")
+    return a, b

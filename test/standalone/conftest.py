@@ -1,0 +1,55 @@
+"""Helpers of these tests: processes of their own, in a DDS domain of their own, on loopback."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+_counter = itertools.count()
+
+
+@pytest.fixture
+def domain_environment():
+    """Environment of child processes: a domain that no other test of this machine should use, loopback only."""
+    return make_environment()
+
+
+@pytest.fixture(scope="module")
+def module_environment():
+    """As domain_environment, for all tests of a module."""
+    return make_environment()
+
+
+def make_environment():
+    domain = 1 + (os.getpid() * 13 + next(_counter)) % 100
+    path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
+    return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def children():
+    """Start child processes; all are dead after the test."""
+    started = []
+
+    def start(arguments, environment, **options):
+        process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)], env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -1,0 +1,146 @@
+"""The ROS command line and parameter files."""
+
+from __future__ import annotations
+
+import pytest
+
+from dualpose_ros.standalone.arguments import (
+    Override,
+    Remap,
+    expand_topic,
+    parse,
+    parse_value,
+    read_parameter_file,
+    remap_topic,
+)
+from dualpose_ros.standalone.errors import StandaloneError
+
+FILE = """
+/**:
+  ros__parameters:
+    threads: 2
+camera_node:
+  ros__parameters:
+    rate: 1e-3
+    tracker:
+      max_age: 5
+      names: [a, b]
+/robot:
+  top_down_node:
+    ros__parameters: {scale: 1.5}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_ros_arguments_are_split_from_the_rest():
+    parsed = parse(["prog", "--own", "1", "--ros-args", "-r", "a:=/b", "--remap", "n:__node:=m", "-p", "x:=[1, 2]",
+                    "--log-level", "warn", "--log-level", "n:=debug", "--", "rest"])
+    assert parsed.others == ("prog", "--own", "1", "rest")
+    assert parsed.remaps == (Remap(None, "a", "/b"), Remap("n", "__node", "m"))
+    assert [(item.name, item.value) for item in parsed.overrides] == [("x", [1, 2])]
+    assert parsed.log_levels == ((None, 30), ("n", 10))
+    assert parsed.named("__node", "n") == "m"
+    assert parsed.named("__node", "other") is None
+    assert parsed.named("__ns", "n") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-r"], "'-r' lacks its value"),
+        (["-r", "a=b"], "remap rule 'a=b'"),
+        (["-p", ":=b"], "parameter ':=b'"),
+        (["-p", "a:=[1"], "not valid YAML"),
+        (["-p", "a:={b: 1}"], "mapping"),
+        (["--log-level", "loud"], "'loud'"),
+        (["--params", "x"], "unknown ROS argument '--params'"),
+        (["--params-file", "/nowhere/x.yaml"], "/nowhere/x.yaml"),
+    ],
+)
+def test_wrong_argument_is_named(arguments, message):
+    with pytest.raises(StandaloneError) as caught:
+        parse(["--ros-args", *arguments])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("1.0", 1.0), ("1e-3", 0.001), ("-2E+2", -200.0), ("true", True), ("a", "a"), ("'1'", "1"),
+     ("[1.0, 2e3]", [1.0, 2000.0]), ("1e", "1e"), ("''", "")],
+)
+def test_values_have_the_types_that_ros_gives_them(text, value):
+    found = parse_value(text, "x")
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_parameter_file(tmp_path):
+    path = write(tmp_path, FILE)
+    rows = {(item.node_pattern, item.name): item.value for item in read_parameter_file(path)}
+    assert rows == {
+        ("/**", "threads"): 2,
+        ("/camera_node", "rate"): 0.001,
+        ("/camera_node", "tracker.max_age"): 5,
+        ("/camera_node", "tracker.names"): ["a", "b"],
+        ("/robot/top_down_node", "scale"): 1.5,
+    }
+    assert all(item.origin == str(path) for item in read_parameter_file(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1", "must map"),
+        ("camera_node: 5", "'camera_node'"),
+        ("camera_node:\n  ros__parameters: 5", "'camera_node'"),
+        ("camera_node:\n  rate: 5", "'rate'"),
+        ("camera_node:\n  ros__parameters:\n    rate:", "'rate'"),
+    ],
+)
+def test_wrong_parameter_file_is_refused_in_one_line(tmp_path, text, message):
+    path = write(tmp_path, text)
+    with pytest.raises(StandaloneError) as caught:
+        read_parameter_file(path)
+    assert message in str(caught.value) and str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "node", "matches"),
+    [("/**", "/a", True), ("/**", "/x/y/a", True), ("/a", "/a", True), ("/a", "/x/a", False), ("/**/a", "/a", True),
+     ("/**/a", "/x/y/a", True), ("/**/a", "/x/ab", False), ("/*/a", "/x/a", True), ("/*/a", "/a", False),
+     ("/*/a", "/x/y/a", False), ("/x/a", "/x/a", True), ("**", "/x/a", True)],
+)
+def test_node_patterns(pattern, node, matches):
+    assert Override(pattern, "p", 1, "f").matches(node) is matches
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [("a", "/robot/a"), ("a/b", "/robot/a/b"), ("/a", "/a"), ("~/a", "/robot/cam/a"), ("~", "/robot/cam")],
+)
+def test_expansion(name, full):
+    assert expand_topic(name, "/robot", "cam") == full
+
+
+@pytest.mark.parametrize("name", ["", "a b", "/1a", "a//b", "a/", "a__b", "é"])
+def test_bad_topic_names(name):
+    with pytest.raises(StandaloneError, match="not valid"):
+        expand_topic(name, "/", "n")
+
+
+def test_remapping():
+    rules = [Remap("other", "image", "/no"), Remap(None, "image", "/camera/image"), Remap(None, "image", "/late"),
+             Remap(None, "~/debug", "debug"), Remap(None, "__ns", "/x")]
+    assert remap_topic("image", "/robot", "cam", rules) == "/camera/image"
+    assert remap_topic("/robot/image", "/robot", "cam", rules) == "/camera/image"
+    assert remap_topic("/image", "/robot", "cam", rules) == "/image"
+    assert remap_topic("~/debug", "/robot", "cam", rules) == "/robot/debug"
+    assert remap_topic("image", "/", "other", rules) == "/no"

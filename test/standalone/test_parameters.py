@@ -1,0 +1,156 @@
+"""Declared parameters: values from outside, types, ranges, read-only ones, unknown ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from dualpose_ros.standalone.arguments import parse
+from dualpose_ros.standalone.messages import message_class
+from dualpose_ros.standalone.rclpy import exceptions
+from dualpose_ros.standalone.rclpy.parameter import Parameter
+from dualpose_ros.standalone.rclpy.parameter_store import ParameterStore
+
+Descriptor = message_class("rcl_interfaces/msg/ParameterDescriptor")
+Result = message_class("rcl_interfaces/msg/SetParametersResult")
+
+
+def store(*values, node="/camera_node", file=None):
+    arguments = ["--ros-args", *(["--params-file", str(file)] if file else [])]
+    for value in values:
+        arguments += ["-p", value]
+    return ParameterStore(node, parse(arguments).overrides)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(
+        "/**:\n  ros__parameters: {shared: 1, foreign: 3}\n"
+        "camera_node:\n  ros__parameters: {shared: 2, rate: 5.0, raet: 1.0}\n"
+        "detection_node:\n  ros__parameters: {threshold: 0.5}\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_default_then_file_then_command_line(file):
+    assert store().declare("rate", 1.0, None, False).value == 1.0
+    assert store(file=file).declare("rate", 1.0, None, False).value == 5.0
+    assert store("rate:=7.0", file=file).declare("rate", 1.0, None, False).value == 7.0
+    assert store("rate:=7.0").declare("rate", 1.0, None, True).value == 1.0
+    assert store(file=file).declare("shared", 0, None, False).value == 2
+    assert store(file=file, node="/other").declare("shared", 0, None, False).value == 1
+
+
+def test_values_for_one_node_by_prefix():
+    assert store("camera_node:rate:=2.0").declare("rate", 1.0, None, False).value == 2.0
+    assert store("detection_node:rate:=2.0").declare("rate", 1.0, None, False).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("default", "given"),
+    [(1.0, "1"), (1, "1.0"), ("a", "1"), (True, "1"), (["a"], "[1]"), (1, "a"), ([1.0], "[1, 2]")],
+)
+def test_wrong_type_is_refused(default, given):
+    parameters = store(f"x:={given}")
+    with pytest.raises(exceptions.InvalidParameterTypeException, match=r"'x'.*command line"):
+        parameters.declare("x", default, None, False)
+
+
+def test_mixed_list_is_refused():
+    with pytest.raises(TypeError, match="list"):
+        store("x:=[1, a]").declare("x", [1], None, False)
+
+
+def test_undeclared_twice_and_without_value():
+    parameters = store()
+    with pytest.raises(exceptions.ParameterNotDeclaredException, match="rate"):
+        parameters.get("rate")
+    parameters.declare("rate", Parameter.Type.DOUBLE, None, False)
+    with pytest.raises(exceptions.ParameterUninitializedException, match="rate"):
+        parameters.get("rate")
+    with pytest.raises(exceptions.ParameterAlreadyDeclaredException, match="rate"):
+        parameters.declare("rate", 1.0, None, False)
+    parameters.declare("anything", None, None, False)
+    assert parameters.get("anything").value is None
+
+
+def test_ranges():
+    number = Descriptor(floating_point_range=[
+        message_class("rcl_interfaces/msg/FloatingPointRange")(from_value=0.0, to_value=1.0, step=0.25)])
+    whole = Descriptor(integer_range=[
+        message_class("rcl_interfaces/msg/IntegerRange")(from_value=1, to_value=9, step=2)])
+    parameters = store("bad:=1.5", "steps:=0.3")
+    assert parameters.declare("x", 0.5, number, False).value == 0.5
+    for name in ("bad", "steps"):
+        with pytest.raises(exceptions.InvalidParameterValueException, match=name):
+            parameters.declare(name, 0.5, number, False)
+    assert parameters.declare("n", 3, whole, False).value == 3
+    assert not parameters.set(Parameter("n", value=4)).successful
+    assert not parameters.set(Parameter("n", value=11)).successful
+    assert parameters.set(Parameter("n", value=9)).successful
+    assert parameters.get("n").value == 9
+
+
+def test_setting():
+    parameters = store()
+    parameters.declare("fixed", 1, Descriptor(read_only=True), False)
+    parameters.declare("free", 1, Descriptor(dynamic_typing=True), False)
+    parameters.declare("n", 1, None, False)
+    assert "read-only" in parameters.set(Parameter("fixed", value=2)).reason
+    assert "type" in parameters.set(Parameter("n", value="a")).reason
+    assert parameters.set(Parameter("free", value="a")).successful
+    asked = []
+    parameters.callbacks.append(lambda changed: (asked.append(changed), Result(successful=False, reason="no"))[1])
+    assert parameters.set(Parameter("n", value=5)).reason == "no"
+    assert (asked[0][0].value, parameters.get("n").value) == (5, 1)
+    with pytest.raises(exceptions.ParameterNotDeclaredException):
+        parameters.set(Parameter("nothing", value=1))
+
+
+def test_unknown_parameter_is_named_with_node_and_file(file):
+    parameters = store("camera_node:typo:=1", file=file)
+    for name, value in (("rate", 1.0), ("shared", 1)):
+        parameters.declare(name, value, None, False)
+    with pytest.raises(exceptions.UnknownParameterError) as caught:
+        parameters.check_unknown()
+    text = str(caught.value)
+    assert all(part in text for part in ("/camera_node", "'raet'", str(file), "did you mean 'rate'", "'typo'"))
+    # Values under /** are for all nodes; one that lacks such a parameter passes it over, as in ROS 2.
+    assert "foreign" not in text and "threshold" not in text and "\n" not in text
+
+
+def test_all_known_passes(file):
+    parameters = store(file=file)
+    for name, value in (("rate", 1.0), ("shared", 1), ("raet", 1.0)):
+        parameters.declare(name, value, None, False)
+    parameters.check_unknown()
+
+
+def test_declared_from_overrides_then_replaced():
+    parameters = store("a.b:=1", "c:=x")
+    parameters.declare_overrides()
+    assert (parameters.get("a.b").value, parameters.names("a.")) == (1, ["a.b"])
+    parameters.undeclare("c")
+    assert not parameters.has("c")
+    parameters.declare("c", "y", Descriptor(read_only=True), True)
+    with pytest.raises(exceptions.ParameterImmutableException):
+        parameters.undeclare("c")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(True, "BOOL"), (1, "INTEGER"), (1.0, "DOUBLE"), ("a", "STRING"), ([True], "BOOL_ARRAY"),
+     ([1, 2], "INTEGER_ARRAY"), ((1.0,), "DOUBLE_ARRAY"), (["a"], "STRING_ARRAY"), (None, "NOT_SET")],
+)
+def test_types_of_values(value, kind):
+    parameter = Parameter("p", value=value)
+    assert parameter.type_.name == kind
+    assert parameter.get_parameter_value().type == int(parameter.type_)
+
+
+def test_type_and_value_must_agree():
+    with pytest.raises(ValueError, match="do not agree"):
+        Parameter("p", Parameter.Type.INTEGER, 1.0)
+    with pytest.raises(TypeError, match="allowed types"):
+        Parameter("p", value={"a": 1})

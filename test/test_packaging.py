@@ -1,0 +1,249 @@
+"""The package's own files agree with each other: versions, parameters, executables, launch arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import re
+import runpy
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from dualpose_ros import paths
+from dualpose_ros.detection.stage import DetectionConfig
+from dualpose_ros.nodes.camera_node import CameraNodeConfig
+from dualpose_ros.nodes.detection_node import DetectionNodeConfig
+from dualpose_ros.nodes.parameters import build_config, coerce, parameter_fields
+from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
+from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
+from dualpose_ros.top_down.stage import TopDownConfig
+
+tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS: dict[str, tuple[type[Any], ...]] = {
+    "camera_node": (CameraNodeConfig,),
+    "detection_node": (DetectionNodeConfig, DetectionConfig),
+    "top_down_node": (TopDownNodeConfig, TopDownConfig),
+    "visualization_node": (VisualizationNodeConfig,),
+}
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def pipeline() -> dict[str, dict[str, Any]]:
+    content = yaml.safe_load((ROOT / "config" / "pipeline.yaml").read_text(encoding="utf-8"))
+    return {name: flat(section["ros__parameters"]) for name, section in content.items()}
+
+
+def test_pipeline_yaml_names_the_nodes_that_exist() -> None:
+    assert set(pipeline()) == set(CONFIGS)
+
+
+@pytest.mark.parametrize("node", CONFIGS)
+def test_pipeline_yaml_holds_every_parameter_at_its_default(node: str) -> None:
+    given = pipeline()[node]
+    fields = [field for config in CONFIGS[node] for field in parameter_fields(config)]
+    names = [field.name for field in fields]
+    assert len(set(names)) == len(names), "a node's and its stage's parameters share a name"
+    assert set(given) == set(names)
+    values = {field.name: coerce(field.name, given[field.name], field.hint) for field in fields}
+    for config in CONFIGS[node]:
+        assert build_config(config, values) == config()
+
+
+@pytest.mark.parametrize("node", CONFIGS)
+def test_every_parameter_is_explained(node: str) -> None:
+    assert all(field.help for config in CONFIGS[node] for field in parameter_fields(config))
+    text = (ROOT / "config" / "pipeline.yaml").read_text(encoding="utf-8")
+    explained = {m[1] for m in re.finditer(r"^ +(\w+): [^#\n]*\S +# \S", text, re.MULTILINE)}
+    assert {name.rpartition(".")[2] for name in pipeline()[node]} <= explained
+
+
+def test_versions_and_license_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    package = ET.parse(ROOT / "package.xml").getroot()
+    assert package.findtext("name") == project["name"] == paths.PACKAGE
+    assert package.findtext("version") == project["version"]
+    assert package.findtext("license") == project["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text and "END OF TERMS AND CONDITIONS" in text
+
+
+def test_base_install_is_light_and_works_on_arm() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split(r"[<>=; ]", line)[0] for line in project["dependencies"]}
+    assert not names & {"torch", "torchvision", "openvino", "tensorrt", "numba"}
+    requirements = importlib.import_module("packaging.requirements")
+    (dds,) = (line for line in project["dependencies"] if line.startswith("cyclonedds"))
+    marker = requirements.Requirement(dds).marker
+    assert marker.evaluate({"sys_platform": "linux", "platform_machine": "x86_64"})
+    assert not marker.evaluate({"sys_platform": "linux", "platform_machine": "aarch64"})
+    assert not any("torchvision" in line for line in project["optional-dependencies"]["test"])
+    assert not any("torchvision" in line for line in project["optional-dependencies"]["train"])
+
+
+def test_cmake_installs_every_message_and_executable() -> None:
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert set(re.findall(r'"(msg/\w+\.msg)"', cmake)) == {f"msg/{p.name}" for p in (ROOT / "msg").glob("*.msg")}
+    scripts = {path.name for path in (ROOT / "scripts").iterdir()}
+    assert set(re.findall(r"scripts/(\w+)", cmake)) == scripts == {*CONFIGS, "dualpose"}
+    for path in (ROOT / "scripts").iterdir():
+        assert os.access(path, os.X_OK), f"{path} is not executable"
+        (module,) = re.findall(r"^from (dualpose_ros[\w.]*) import main$", path.read_text(), re.MULTILINE)
+        assert (ROOT / Path(*module.split("."))).with_suffix(".py").is_file()
+
+
+def test_message_packages_are_declared() -> None:
+    declared = {element.text for element in ET.parse(ROOT / "package.xml").getroot()}
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    for path in (ROOT / "msg").glob("*.msg"):
+        used = set(re.findall(r"^(\w+)/\w+", path.read_text(), re.MULTILINE))
+        assert used <= declared
+        assert all(f"find_package({package} REQUIRED)" in cmake for package in used)
+    sources = "\n".join(path.read_text() for path in (ROOT / "dualpose_ros" / "nodes").glob("*.py"))
+    assert set(re.findall(r"^from (\w+_(?:msgs|interfaces))\.msg import", sources, re.MULTILINE)) <= declared
+
+
+def test_rviz_config_shows_our_topics() -> None:
+    content = yaml.safe_load((ROOT / "config" / "rviz" / "pipeline.rviz").read_text(encoding="utf-8"))
+    displays = content["Visualization Manager"]["Displays"]
+    topics = {display["Topic"]["Value"] for display in displays if "Topic" in display}
+    assert topics == {"/humans/markers", "/humans/overlay"}
+
+
+@dataclasses.dataclass
+class Recorded:
+    """Stands for any class of the launch packages: remembers how it was made."""
+
+    kind: str
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+    def perform(self, context: dict[str, str]) -> str:
+        return context[self.args[0]]
+
+
+@pytest.fixture
+def launch_stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names that our launch files import, where ROS 2's launch is not installed."""
+
+    def recorder(kind: str) -> Any:
+        return lambda *args, **options: Recorded(kind, args, options)
+
+    names = {
+        "launch": ("LaunchContext", "LaunchDescription"),
+        "launch.actions": ("DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction"),
+        "launch.conditions": ("IfCondition",),
+        "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
+        "launch.substitutions": ("LaunchConfiguration",),
+        "launch_ros": (),
+        "launch_ros.actions": ("Node",),
+        "ament_index_python": (),
+        "ament_index_python.packages": (),
+    }
+    for module_name, attributes in names.items():
+        module = ModuleType(module_name)
+        for attribute in attributes:
+            setattr(module, attribute, recorder(attribute))
+        monkeypatch.setitem(sys.modules, module_name, module)
+    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda _: str(ROOT)  # type: ignore
+
+
+def arguments_of(description: Recorded) -> dict[str, str]:
+    declared = [item for item in description.args[0] if item.kind == "DeclareLaunchArgument"]
+    assert all(item.options["description"] for item in declared)
+    return {item.args[0]: item.options["default_value"] for item in declared}
+
+
+def nodes_of(description: Recorded, context: dict[str, str]) -> dict[str, dict[str, Any]]:
+    (opaque,) = (item for item in description.args[0] if item.kind == "OpaqueFunction")
+    return {node.options["executable"]: node.options for node in opaque.options["function"](context)}
+
+
+def test_pipeline_launch(launch_stub: None) -> None:
+    description = runpy.run_path(str(ROOT / "launch" / "pipeline.launch.py"))["generate_launch_description"]()
+    context = arguments_of(description)
+    assert set(context) == {
+        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "rviz", "log_level",
+    }  # fmt: skip
+    assert Path(context["params_file"]).is_file()
+    context |= {"namespace": "/robot1/", "image_topic": "/cam/rgb", "camera_info_topic": "/cam/info",
+                "use_sim_time": "true", "log_level": "debug"}  # fmt: skip
+    nodes = nodes_of(description, context)
+    assert set(nodes) == {*CONFIGS, "rviz2"} - {"camera_node"}
+    for name in set(nodes) - {"rviz2"}:
+        node = nodes[name]
+        remapped = dict(node["remappings"])
+        assert (remapped["image_raw"], remapped["camera_info"]) == ("/cam/rgb", "/cam/info")
+        assert node["arguments"] == ["--ros-args", "--log-level", "debug"]
+        assert node["name"] == name and node["namespace"] == "/robot1/" and node["respawn"]
+        path, extra = node["parameters"]
+        assert extra == {"use_sim_time": True}
+        written = yaml.safe_load(Path(path).read_text())
+        assert flat(written[f"/robot1/{name}"]["ros__parameters"]) == pipeline()[name]
+    assert dict(nodes["top_down_node"]["remappings"])["dualpose/top_down/poses3d"] == "/humans/poses3d"
+    assert Path(nodes["rviz2"]["arguments"][1]).is_file()
+    assert nodes["rviz2"]["condition"].args[0].args == ("rviz",)
+
+
+def test_pipeline_launch_names_a_bad_parameter_file(launch_stub: None, tmp_path: Path) -> None:
+    module = runpy.run_path(str(ROOT / "launch" / "pipeline.launch.py"))
+    with pytest.raises(RuntimeError, match="nothing"):
+        module["parameter_file"](str(tmp_path / "nothing.yaml"), "")
+    (tmp_path / "list.yaml").write_text("[1]")
+    with pytest.raises(RuntimeError, match="no node names"):
+        module["parameter_file"](str(tmp_path / "list.yaml"), "")
+    assert module["in_namespace"]({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
+
+
+def test_demo_launch(launch_stub: None) -> None:
+    description = runpy.run_path(str(ROOT / "launch" / "demo.launch.py"))["generate_launch_description"]()
+    context = arguments_of(description) | {"source": "0"}
+    camera = nodes_of(description, context)["camera_node"]
+    words = camera["arguments"]
+    overrides = dict(word.split(":=", 1) for word in words if ":=" in word)
+    assert set(overrides) <= {field.name for field in parameter_fields(CameraNodeConfig)}
+    values = {name: yaml.safe_load(text) for name, text in overrides.items()}
+    hints = {field.name: field.hint for field in parameter_fields(CameraNodeConfig)}
+    assert all(coerce(name, value, hints[name]) == value for name, value in values.items())
+    assert values["source"] == "0"
+    (include,) = (item for item in description.args[0] if item.kind == "IncludeLaunchDescription")
+    assert Path(include.args[0].args[0]).is_file()
+
+
+def test_share_dir_of_a_checkout() -> None:
+    assert paths.share_dir() == ROOT
+
+
+def test_share_dir_of_a_pip_install(tmp_path: Path) -> None:
+    """Files laid out as pip does with --target are found by the package that lies beside them."""
+    package = tmp_path / "dualpose_ros"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "paths.py").write_text((ROOT / "dualpose_ros" / "paths.py").read_text())
+    command = [sys.executable, "-c", "from dualpose_ros.paths import share_dir; print(share_dir())"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    info = tmp_path / "dualpose_ros-9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dualpose_ros\nVersion: 9\n")
+    (info / "RECORD").write_text("share/dualpose_ros/msg/MultiPersonPose3D.msg,,\n")
+    missing = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert missing.returncode != 0 and "install the package again" in missing.stderr
+    (tmp_path / "share" / "dualpose_ros" / "msg").mkdir(parents=True)
+    (tmp_path / "share" / "dualpose_ros" / "msg" / "MultiPersonPose3D.msg").touch()
+    found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert found.stdout.strip() == str(tmp_path / "share" / "dualpose_ros"), found.stderr
