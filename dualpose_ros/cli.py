@@ -55,15 +55,12 @@ def _report(error: Exception) -> int:
         return 1
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2
-    if isinstance(error, GraphError):
-        print(f"dualpose: {error}", file=sys.stderr)
-        return error.exit_code
     message = _input_message(error)
     if message is None:
         traceback.print_exception(error)
         return 1
     print(f"dualpose: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return int(getattr(error, "exit_code", 2))
 
 
 def _input_message(error: Exception) -> str | None:

@@ -30,11 +30,12 @@ def overlap_cost(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def size_ratios(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
-    """How many times larger one box of a pair is than the other, by the square root of area: (N, M), 1 or more."""
-    log_a, log_b = (
-        np.log(np.maximum(np.prod(np.asarray(x)[:, 2:] - np.asarray(x)[:, :2], axis=1), 1e-9)) / 2 for x in (a_px, b_px)
-    )
-    return np.exp(np.abs(log_a[:, None] - log_b[None, :]))
+    """How many times longer a side is in one box of a pair than in the other, for the side that agrees better.
+
+    One side only, (N, M), 1 or more: the image's border or a table cuts a person's width or height, rarely both.
+    """
+    log_a, log_b = (np.log(np.maximum(np.asarray(x)[:, 2:] - np.asarray(x)[:, :2], 1e-9)) for x in (a_px, b_px))
+    return np.exp(np.abs(log_a[:, None] - log_b[None]).min(axis=-1))
 
 
 def assign(cost: FloatArray, limit: float) -> tuple[IntArray, IntArray, IntArray, IntArray]:

@@ -53,7 +53,7 @@ class TrackerConfig:
     score_low, score_high, score_new: weak detections reach from low to high; a track starts at new.
     match_limit, weak_match_limit: highest cost of a match, as 1 - DIoU (0 same box, 1 just touching, < 2).
     gate_sigmas: farthest middle, in standard deviations of the prediction, unless boxes overlap well.
-    max_size_ratio: largest change of a box's side from prediction to detection.
+    max_size_ratio: largest change from prediction to detection of the box's side that changes less.
     appearance_weight: what a difference in colours costs, 0 to go by motion alone.
     confirm_hits: detections until a track is confirmed; tentative_s: how long one may lack a detection before.
     max_coast_s: how long a confirmed track without detection is put out, at its predicted box;

@@ -20,7 +20,7 @@ from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
 from dualpose_ros.standalone.launcher import Launcher, NodeSpec
-from dualpose_ros.standalone.process import NodeUsage
+from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
 CAMERA, DETECTION, TOP_DOWN, VISUALIZATION = "camera_node", "detection_node", "top_down_node", "visualization_node"
 # Who takes images: the detection and top-down nodes and our own recorder. The source waits for all three.
@@ -33,7 +33,14 @@ _LARGEST_DOMAIN = 101
 
 
 class GraphError(RuntimeError):
-    """A node that could not be started, or died too often; the message has its last words."""
+    """A node that could not be started, or died too often; the message has its last words.
+
+    `exit_code` is what the command should end with: 2 where a node refused its input, else 1.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,10 @@ class _Run:
         for state in self._launcher.poll():
             if state.status == "failed" or (state.status == "finished" and state.name != CAMERA):
                 words = self._log.last_words(state.name) or f"exit code {state.returncode}"
-                raise GraphError(f"{state.name} stopped for good: {words} (see {self._options.out / 'nodes.log'})")
+                raise GraphError(
+                    f"{state.name} stopped for good: {words} (see {self._options.out / 'nodes.log'})",
+                    exit_code=BAD_INPUT if state.returncode == BAD_INPUT else 1,
+                )
 
     def _show(self, progress: RunProgress, recorder: Any) -> None:
         state = "stopping" if self._ended else recorder.status(CAMERA, "state") or "starting"

@@ -91,7 +91,9 @@ def scalar(base: str, default: Any = None) -> Codec:
         return value
 
     if base == "byte":
-        return Codec(base, lambda: start, accept, lambda value: value[0], lambda value: bytes((value,)))
+        # rosbags reads and writes this type as signed.
+        return Codec(base, lambda: start, accept, lambda value: (value[0] ^ 128) - 128,
+                     lambda value: bytes((value & 255,)))
     return Codec(base, lambda: start, accept)
 
 
@@ -162,6 +164,6 @@ def list_of(item: Codec, length: int, fixed: bool) -> Codec:
     if item.ros_type == "bool":
         return Codec(suffix, default, accept, lambda value: np.array(list(value), np.bool_), np.ndarray.tolist)
     if item.ros_type == "byte":
-        return Codec(suffix, default, accept, lambda value: np.frombuffer(b"".join(value), np.uint8),
-                     lambda value: [bytes((int(element),)) for element in value])
+        return Codec(suffix, default, accept, lambda value: np.frombuffer(b"".join(value), np.int8),
+                     lambda value: [bytes((int(element) & 255,)) for element in value])
     return Codec(suffix, default, accept)

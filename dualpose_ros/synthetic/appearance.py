@@ -33,7 +33,8 @@ class Dressed:
     """A person ready to be posed: what is drawn of the body, with clothes on, and its materials.
 
     vertices (V, 3) at rest; skin_index, skin_weight (V, 4) over `rig.PARTS`; detail (V,) as in `BodyModel`;
-    faces (F, 3); face_material (F,); face_uv (F, 3, 2) metres.
+    faces (F, 3); face_closed (F,), whether a face belongs to a closed surface; face_material (F,);
+    face_uv (F, 3, 2) metres.
     """
 
     rig: Rig
@@ -42,6 +43,7 @@ class Dressed:
     skin_weight: F32
     detail: F32
     faces: npt.NDArray[np.int32]
+    face_closed: Bool
     face_material: npt.NDArray[np.int32]
     face_uv: F32
     materials: Materials
@@ -209,7 +211,7 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
     used, faces = np.unique(model.faces[drawn], return_inverse=True)
     return Dressed(
         body.rig, vertices[used], model.skin_index[used], model.skin_weight[used], model.detail[used],
-        faces.reshape(-1, 3).astype(np.int32), material[drawn], uv, _materials(rng, num_textures, outfit),
+        faces.reshape(-1, 3).astype(np.int32), np.isin(model.layer[drawn], (SKIN, EYE)), material[drawn], uv, _materials(rng, num_textures, outfit),
     )  # fmt: skip
 
 

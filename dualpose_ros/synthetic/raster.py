@@ -61,8 +61,10 @@ def vertex_normals(vertices: F32, faces: I32) -> F32:
 
 
 @numba.njit(cache=True, fastmath=True)
-def rasterise(points: F32, faces: I32, near: float, depth: F32, face_id: I32, bary: F32) -> None:
-    """Draw triangles into a depth buffer in place.
+def rasterise(
+    points: F32, faces: I32, closed: npt.NDArray[np.bool_], near: float, depth: F32, face_id: I32, bary: F32
+) -> None:
+    """Draw triangles into a depth buffer in place; those of closed surfaces (F,) only if they face the camera.
 
     points (V, 3): pixel x, pixel y, depth z; depth (H, W) starts at infinity; face_id (H, W)
     keeps the nearest triangle (-1 none), bary (H, W, 2) its perspective-correct barycentric
@@ -84,7 +86,7 @@ def rasterise(points: F32, faces: I32, near: float, depth: F32, face_id: I32, ba
         if left > right or top > bottom:
             continue
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-9:
+        if abs(area) < 1e-9 or (area > 0 and closed[f]):
             continue
         inverse = 1.0 / area
         w0, w1, w2 = 1.0 / z0, 1.0 / z1, 1.0 / z2

@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 
 TO_LINEAR: F32 = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
-_SHADOW_SIZE = 384
+_SHADOW_SIZE = 256
 
 # How deep inside the body each joint of H36M17 lies, metres: a surface this much nearer hides it.
 _JOINT_DEPTH = np.array([0.22, 0.2, 0.13, 0.12, 0.2, 0.13, 0.12, 0.22, 0.2, 0.17, 0.14, 0.14, 0.1, 0.1, 0.14, 0.1, 0.1])
@@ -67,6 +67,7 @@ class _Draw:
     normals: F32
     detail: F32
     faces: npt.NDArray[np.int32]
+    face_closed: npt.NDArray[np.bool_]
     face_uv: F32
     face_material: npt.NDArray[np.int32]
     face_object: npt.NDArray[np.uint8]
@@ -111,7 +112,8 @@ def _assemble(actors: list[Actor], props: list[Mesh], view: View) -> _Draw:
         dressed = actor.dressed
         vertices, normals = _pose_actor(actor, view)
         materials = dressed.materials
-        parts.append((vertices, normals, dressed.detail, dressed.faces + vertex_base, dressed.face_uv,
+        parts.append((vertices, normals, dressed.detail, dressed.faces + vertex_base,
+                      dressed.face_closed, dressed.face_uv,
                       dressed.face_material + material_base, np.full(len(dressed.faces), number, np.uint8),
                       materials.colour, materials.params, materials.texture_id))  # fmt: skip
         vertex_base += len(vertices)
@@ -123,7 +125,7 @@ def _assemble(actors: list[Actor], props: list[Mesh], view: View) -> _Draw:
         uv = (corners[..., [0, 1]] + 0.7 * corners[..., [2, 2]] + 8).astype(np.float32)
         params = np.tile(np.array([[0.5, 1.5, 0.05, 0.15, 12]], np.float32), (len(faces), 1))
         parts.append((vertices, raster.vertex_normals(vertices, faces), np.zeros(len(vertices), np.float32),
-                      faces + vertex_base, uv, np.arange(len(faces), dtype=np.int32) + material_base,
+                      faces + vertex_base, np.zeros(len(faces), np.bool_), uv, np.arange(len(faces), dtype=np.int32) + material_base,
                       np.full(len(faces), OCCLUDER, np.uint8), mesh.colours.astype(np.float32), params,
                       mesh.texture_id.astype(np.int32)))  # fmt: skip
         vertex_base += len(vertices)
@@ -145,7 +147,7 @@ def _shadow_map(draw: _Draw, light_cam: Array) -> tuple[F32, F32]:
     points[:, 2] = local[:, 2] - low[2] + 1
     depth = np.full((_SHADOW_SIZE, _SHADOW_SIZE), np.inf, np.float32)
     ignored = np.empty((_SHADOW_SIZE, _SHADOW_SIZE), np.int32)
-    raster.rasterise(points, draw.faces, 0.0, depth, ignored, np.empty((*depth.shape, 2), np.float32))
+    raster.rasterise(points, draw.faces, np.zeros(len(draw.faces), np.bool_), 0.0, depth, ignored, np.empty((*depth.shape, 2), np.float32))
     to_light = np.empty((3, 4))
     to_light[:2, :3], to_light[:2, 3] = basis[:2] * scale, 1 - low[:2] * scale
     to_light[2, :3], to_light[2, 3] = basis[2], 1 - low[2]
@@ -179,7 +181,7 @@ def render(
     depth = np.full(shape, np.inf, np.float32)
     face_id = np.full(shape, -1, np.int32)
     bary = np.empty((*shape, 2), np.float32)
-    raster.rasterise(points, draw.faces, raster.NEAR, depth, face_id, bary)
+    raster.rasterise(points, draw.faces, draw.face_closed, raster.NEAR, depth, face_id, bary)
     light_cam = view.rotation @ lighting.direction
     shadow_depth, to_light = _shadow_map(draw, light_cam)
     light = np.stack([light_cam, lighting.key, lighting.sky, lighting.ground, view.rotation[:, 1]]).astype(np.float32)
@@ -255,7 +257,9 @@ def _silhouette_size(actor: Actor, draw: _Draw, points: F32, shape: tuple[int, .
     scaled = points.copy()
     scaled[:, :2] = (scaled[:, :2] + 0.5) / 4 - 0.5
     bary = np.empty((*small, 2), np.float32)
-    raster.rasterise(scaled, actor.dressed.faces, raster.NEAR, depth, np.empty(small, np.int32), bary)
+    raster.rasterise(
+        scaled, actor.dressed.faces, actor.dressed.face_closed, raster.NEAR, depth, np.empty(small, np.int32), bary
+    )
     return int(np.isfinite(depth).sum()) * 16
 
 

@@ -66,29 +66,36 @@ class PosedRig:
 
 def normalised(vectors: Array) -> Array:
     """Unit vectors (..., 3); zero vectors stay zero."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-9)
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Cross products (..., 3); several times faster than NumPy's on small arrays."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
 
 
 def frame(primary: Array, hint: Array) -> Array:
     """Rotations (..., 3, 3) with columns (a, b, a x b): a along `primary`, b the part of `hint` across it."""
     a = normalised(primary)
     b = normalised(hint - np.sum(hint * a, axis=-1, keepdims=True) * a)
-    return np.stack([a, b, np.cross(a, b)], axis=-1)
+    return np.stack([a, b, cross(a, b)], axis=-1)
 
 
 def axis_rotation(axis: Array, angle: Array) -> Array:
     """Rotations (..., 3, 3) about unit axes (..., 3) by angles (...,) (Rodrigues)."""
-    x, y, z = np.moveaxis(axis, -1, 0)
+    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
     zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
     s, c = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
-    return np.asarray(np.eye(3) + s * cross + (1 - c) * (cross @ cross))
+    return np.asarray(np.eye(3) + s * skew + (1 - c) * (skew @ skew))
 
 
 def _shortest_rotation(source: Array, target: Array) -> Array:
     """Rotations that turn unit vectors `source` onto `target` along the shortest arc."""
-    axis = np.cross(source, target)
+    axis = cross(source, target)
     sine = np.linalg.norm(axis, axis=-1)
     cosine = np.sum(source * target, axis=-1)
     fallback = np.broadcast_to(np.array([0.0, 0.0, 1.0]), axis.shape)
@@ -135,7 +142,7 @@ def _torso(joints: Array, head_forward: Array | None) -> dict[str, Array]:
 
 def _hinge(upper: Array, lower: Array, fallback: Array) -> Array:
     """Axis (T, 3) that a limb bends about; a straight limb does not show it, so `fallback` takes over."""
-    axis = np.cross(upper, lower)
+    axis = cross(upper, lower)
     weight = np.clip((np.linalg.norm(axis, axis=-1, keepdims=True) - 0.15) / 0.35, 0, 1)
     return np.asarray(weight * normalised(axis) + (1 - weight) * fallback)
 
@@ -146,7 +153,7 @@ def _arm(rig: Rig, joints: Array, chest: Array, side: str, pronation: float) -> 
     upper = normalised(joints[:, first + 1] - joints[:, first])
     lower = normalised(joints[:, first + 2] - joints[:, first + 1])
     rest_upper = rig.joints[first + 1] - rig.joints[first]
-    rest_hinge = np.cross(rest_upper, rig.joints[first + 2] - rig.joints[first + 1])
+    rest_hinge = cross(rest_upper, rig.joints[first + 2] - rig.joints[first + 1])
     swing = _shortest_rotation(chest @ normalised(rest_upper), upper) @ chest
     hinge = _hinge(upper, lower, swing @ normalised(rest_hinge))
     rest = _limb_rest(rig, first, rest_hinge)

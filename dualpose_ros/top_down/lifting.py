@@ -103,7 +103,8 @@ class Lifter:
         joints = np.asarray(pose.joints_px, dtype=np.float64)
         scores = np.array(pose.scores, dtype=np.float64)
         if joints.shape != (H36M17.num_joints, 2) or scores.shape != (H36M17.num_joints,):
-            raise ValueError(f"track {track_id}: joints {joints.shape}, scores {scores.shape}; K is {H36M17.num_joints}")
+            shapes = f"joints {joints.shape}, scores {scores.shape}"
+            raise ValueError(f"track {track_id}: {shapes}; needed are {H36M17.num_joints} joints")
         found = np.all(np.isfinite(joints), axis=-1) & np.isfinite(scores) & (scores > 0)
         centre = (camera.cx, camera.cy)
         rays = pixels_to_rays(camera, np.where(found[:, None], joints, centre))

@@ -92,7 +92,10 @@ class RootDepthLifter(nn.Module):
 
 def _convolution(inputs: int, outputs: int, stride: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(inputs, outputs, 3, stride=stride, bias=False), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(dropout)
+        nn.Conv1d(inputs, outputs, 3, stride=stride, bias=False),
+        nn.BatchNorm1d(outputs),
+        nn.ReLU(),
+        nn.Dropout(dropout),
     )
 
 

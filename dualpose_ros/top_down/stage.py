@@ -125,11 +125,11 @@ class TopDownStage:
     def process(self, image: Image, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
 
-        A track whose patch shows nobody of its own is left out. ValueError if the image is not uint8
+        A track whose patch shows nobody of its own, or whose box is not a box, is left out. ValueError if the image is not uint8
         RGB or not of the camera's size.
         """
         _check_image(image, camera)
-        tracks = _most_important(tracks, self.config.max_people)
+        tracks = _most_important([t for t in tracks if _is_usable(t)], self.config.max_people)
         found = self._estimator(image, np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4))
         seen = [
             (track, pose)
@@ -189,6 +189,11 @@ def _check_image(image: Image, camera: Camera) -> None:
         raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
     if image.shape[:2] != (camera.height, camera.width):
         raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
+
+
+def _is_usable(track: Track) -> bool:
+    box = np.asarray(track.box_px, dtype=np.float64)
+    return bool(box.shape == (4,) and np.isfinite(box).all() and (box[2:] > box[:2]).all())
 
 
 def _most_important(tracks: Sequence[Track], limit: int) -> list[Track]:

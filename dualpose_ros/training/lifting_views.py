@@ -7,6 +7,7 @@ x right, y down, z forward; metres and seconds; rays are normalised image coordi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting_window import WINDOW_FRAMES, Window, normalise, resample
 from dualpose_ros.training.lifting_bank import BANK_HZ, Bank, with_bone_lengths
 
-FloatArray = npt.NDArray[np.floating]
+FloatArray = npt.NDArray[Any]
 K = H36M17.num_joints
 OBSERVATIONS = WINDOW_FRAMES + 1
 _MIRROR = np.array(H36M17.mirror)
@@ -152,7 +153,7 @@ def imperfect(
     rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, config: ViewConfig,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """2D joints as a network finds them: errors that last, jitter, hidden limbs, swapped sides, and honest-ish scores."""
+    """2D joints as a network finds them: lasting errors, jitter, hidden limbs, swapped sides, scores that hint at it."""
     n, m, _, _ = rays.shape
     level = config.noise * np.exp(rng.normal(0, 0.6, n)) * (rng.random(n) > 0.1)
     joint_level = level[:, None] * np.exp(rng.normal(0, 0.35, (n, K)))

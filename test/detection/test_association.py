@@ -51,5 +51,5 @@ def test_overlap_cost_by_hand() -> None:
 
 
 def test_size_ratios_by_hand() -> None:
-    ratios = size_ratios(np.array([[0.0, 0, 2, 2], [0, 0, 4, 4]]), np.array([[5.0, 5, 7, 7]]))
-    np.testing.assert_allclose(ratios, [[1], [2]])
+    ratios = size_ratios(np.array([[0.0, 0, 2, 2], [0, 0, 4, 6]]), np.array([[5.0, 5, 7, 7], [0, 0, 1, 12]]))
+    np.testing.assert_allclose(ratios, [[1, 2], [2, 2]])

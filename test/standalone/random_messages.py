@@ -15,7 +15,11 @@ _TEXTS = ("", "a", "Grüße, 世界", "x" * 37)
 
 def random_values(typename: str, rng: np.random.Generator, depth: int = 0) -> dict[str, Any]:
     """One random value for each field, as plain Python: numbers, text, lists, and dicts for nested messages."""
-    return {name: _value(description, rng, depth) for name, description in typestore().fielddefs[typename][1]}
+    return {
+        # The byte that stands for an empty message is always 0.
+        name: 0 if name.startswith("structure_needs") else _value(description, rng, depth)
+        for name, description in typestore().fielddefs[typename][1]
+    }
 
 
 def _value(description: Any, rng: np.random.Generator, depth: int) -> Any:
@@ -38,7 +42,7 @@ def _scalar(base: str, rng: np.random.Generator) -> Any:
         return float(rng.normal() * 1e3)
     if base == "float32":
         return float(np.float32(rng.normal()))
-    info = np.iinfo({"byte": np.uint8, "char": np.uint8}.get(base, base))
+    info = np.iinfo({"byte": np.int8, "char": np.uint8}.get(base, base))
     return int(rng.integers(info.min, info.max, endpoint=True, dtype=info.dtype))
 
 
@@ -53,7 +57,7 @@ def our_message(typename: str, values: dict[str, Any]) -> Message:
 
 def _ours(kind: int, details: Any, value: Any) -> Any:
     if kind == 1:
-        return bytes((value,)) if details[0] == "byte" else value
+        return bytes((value & 255,)) if details[0] == "byte" else value
     if kind == 2:
         return our_message(details, value)
     return [_ours(int(details[0][0]), details[0][1], item) for item in value]
@@ -73,7 +77,7 @@ def _theirs(kind: int, details: Any, value: Any) -> Any:
         return rosbags_message(details, value)
     item_kind, item = int(details[0][0]), details[0][1]
     if item_kind == 1 and item[0] != "string":
-        return np.array(value, {"byte": np.uint8, "char": np.uint8, "bool": np.bool_}.get(item[0], item[0]))
+        return np.array(value, {"byte": np.int8, "char": np.uint8, "bool": np.bool_}.get(item[0], item[0]))
     return [_theirs(item_kind, item, element) for element in value]
 
 

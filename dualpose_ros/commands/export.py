@@ -1,0 +1,44 @@
+"""`dualpose export`: the best checkpoint of a training run as ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualpose_ros.commands.errors import needs_torch
+from dualpose_ros.commands.train import (
+    ConfigOption,
+    NetworkArgument,
+    PrecisionOption,
+    default_config,
+    make_task,
+    read_config,
+)
+
+
+def export(
+    network: NetworkArgument,
+    run: Annotated[Path, typer.Option("--run", help="Folder that `dualpose train --out` wrote.")],
+    config: ConfigOption = None,
+    fp16_weights: PrecisionOption = True,
+) -> None:
+    """Export the best checkpoint of a run to ONNX, beside it, and check that it computes the same as torch.
+
+    `dualpose train` does this when it ends; here it is for runs that were stopped.
+    """
+    path = config or default_config(network)
+    content = read_config(path)
+    with needs_torch(f"export {network.value}"):
+        from dualpose_ros.training.export import export_onnx
+        from dualpose_ros.training.trainer import load_best
+
+        for file in network.files:
+            folder = network.folder(run, file)
+            task = make_task(network, file, path, content["task"])
+            target = folder / f"{file}.onnx"
+            result = export_onnx(load_best(task, folder), task.export_spec(), target, fp16_weights=fp16_weights)
+            size = result.path.stat().st_size / 1e6
+            worst = max(result.difference.values())
+            typer.echo(f"{result.path}: {size:.2f} MB, differs from torch by at most {worst:.1e}")

@@ -1,0 +1,186 @@
+"""`dualpose train`: train one of the networks, from labelled images or motion capture to an ONNX file."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+
+from dualpose_ros.commands.errors import InputError, needs_torch
+from dualpose_ros.paths import share_dir
+
+if TYPE_CHECKING:
+    from dualpose_ros.training.task import Task, TrainConfig
+
+
+class Network(str, Enum):
+    """What can be trained."""
+
+    detector = "detector"
+    top_down = "top-down"
+    lifting = "lifting"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names, in the weights folder, of the networks that this trains."""
+        return ("lifting", "root_depth") if self is Network.lifting else (self.value.replace("-", "_"),)
+
+    def folder(self, run: Path, file: str) -> Path:
+        """Where the run of one of its networks lies: the folder itself, or one inside where there are two."""
+        return run if len(self.files) == 1 else run / file
+
+
+NetworkArgument = Annotated[
+    Network,
+    typer.Argument(
+        help="`detector` learns from frames and `top-down` from patches that `dualpose synth` makes; `lifting`, which is "
+        "two networks (pose and root depth), from motion."
+    ),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings (YAML), instead of config/training/NETWORK.yaml.")
+]
+PrecisionOption = Annotated[
+    bool,
+    typer.Option("--fp16-weights/--fp32-weights", help="How the ONNX file stores large weights; it computes in fp32."),
+]
+
+
+def train(
+    network: NetworkArgument,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, curves.png, report.json, ONNX.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Folder of labelled images; for lifting a file of motion-capture clips, procedural without."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", min=0.01, help="Length of the run, of each network.")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", min=0.001, help="Length in passes over the data.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Samples a step.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes that prepare batches.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of initial weights, order and variation.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="torch device, such as cpu or cuda.")] = None,
+    body: Annotated[Path | None, typer.Option("--body", help="Skinned body (.npz) that lifting learns with.")] = None,
+    config: ConfigOption = None,
+    fp16_weights: PrecisionOption = True,
+) -> None:
+    """Train a network. Ctrl-C stops with a checkpoint; --resume goes on from there.
+
+    When it ends it has written curves.png, report.json and the ONNX file, which
+    `dualpose weights install` puts in place.
+    """
+    path = config or default_config(network)
+    content = read_config(path)
+    check_data(network, data, body)
+    run = {
+        "max_minutes": max_minutes,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "workers": workers,
+        "seed": seed,
+        "device": device,
+    }
+    given = {name: value for name, value in run.items() if value is not None}
+    if network is Network.lifting:
+        bank = {"mocap": data and str(data), "body": body and str(body)}
+        task_bank = {**content["task"].get("bank", {}), **{name: value for name, value in bank.items() if value}}
+        content["task"] = {**content["task"], "bank": task_bank}
+    with needs_torch(f"train {network.value}"):
+        for file in network.files:
+            folder = network.folder(out, file)
+            settings = run_settings(path, content["run"], {**given, "out": folder, "cache": data or out})
+            _train_one(make_task(network, file, path, content["task"]), settings, file, resume, fp16_weights)
+
+
+def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, fp16_weights: bool) -> None:
+    """Train and export one network, and say what it came to."""
+    from dualpose_ros.training.export import export_onnx
+    from dualpose_ros.training.trainer import train as run_training
+
+    result = run_training(task, settings, resume=resume)
+    exported = export_onnx(result.model, task.export_spec(), settings.out / f"{file}.onnx", fp16_weights=fp16_weights)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
+    typer.echo(f"{file}: {result.steps} steps in {result.seconds / 60:.1f} min; {figures}")
+    typer.echo(
+        f"put it in place with\n  dualpose weights install {exported.path} "
+        f"--report {settings.out / 'report.json'} --name {file}"
+    )
+
+
+def check_data(network: Network, data: Path | None, body: Path | None) -> None:
+    """Refuse data that a network can't learn from, before anything heavy is imported."""
+    if network is Network.lifting:
+        for option, file in (("--data", data), ("--body", body)):
+            if file is not None and not file.is_file():
+                raise InputError(f"{option} {file} is no file")
+        return
+    kind = "frames" if network is Network.detector else "patches"
+    if data is None:
+        raise InputError(f"--data is missing: a folder that `dualpose synth {kind} --out DIR` made")
+    if not data.is_dir():
+        raise InputError(f"--data {data} is no folder; make one with `dualpose synth {kind} --out {data}`")
+
+
+def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
+    """Settings of a run: those of the file, what the command line gives in front; InputError names a bad one."""
+    import dacite
+
+    from dualpose_ros.training.task import TrainConfig
+
+    kept = {**run}
+    if {"max_minutes", "epochs"} & given.keys():
+        kept = {name: value for name, value in run.items() if name not in ("max_minutes", "epochs")}
+    kept.setdefault("trained_on", given["cache"].name)
+    try:
+        return dacite.from_dict(TrainConfig, {**kept, **given}, dacite.Config(strict=True, cast=[float]))
+    except (dacite.DaciteError, TypeError) as error:
+        raise InputError(f"{path}, key `run`: {error}") from error
+
+
+def default_config(network: Network) -> Path:
+    """The settings that come with the package."""
+    return share_dir() / "config" / "training" / f"{network.files[0]}.yaml"
+
+
+def read_config(path: Path) -> dict[str, dict[str, Any]]:
+    """The mappings `run` and `task` of a settings file; InputError if it can't be read or holds anything else."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"settings {path} can't be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(k) or {}, dict) for k in ("run", "task")):
+        raise InputError(f"settings {path} must hold the mappings `run` and `task`")
+    unknown = sorted(content.keys() - {"run", "task"})
+    if unknown:
+        raise InputError(f"settings {path} have the unknown key '{unknown[0]}'; `run` and `task` are known")
+    return {name: dict(content.get(name) or {}) for name in ("run", "task")}
+
+
+def make_task(network: Network, file: str, path: Path, settings: dict[str, Any]) -> Task:
+    """The task of a network from its settings; InputError names the file they are from and what is wrong."""
+    import dacite
+
+    strict = dacite.Config(strict=True, cast=[tuple, float])
+    try:
+        if network is Network.detector:
+            from dualpose_ros.training.detector import DetectorTask, DetectorTaskConfig
+
+            return DetectorTask(dacite.from_dict(DetectorTaskConfig, settings, strict))
+        if network is Network.top_down:
+            from dualpose_ros.training.top_down import TopDownTask, TopDownTraining, load_network
+
+            training = dacite.from_dict(TopDownTraining, settings, strict)
+            networks = share_dir() / "config" / "networks" / "top_down.yaml"
+            return TopDownTask(training, load_network(training.network, networks))
+        from dualpose_ros.training.lifting import LiftingTask, LiftingTraining
+
+        return LiftingTask(file, dacite.from_dict(LiftingTraining, settings, strict))
+    except (dacite.DaciteError, ValueError, TypeError) as error:
+        raise InputError(f"{path}, key `task`: {error}") from error

@@ -1,0 +1,107 @@
+"""The nodes over DDS: bad input while they run, bad input at start, the newest frame only, a file from start to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("cyclonedds")
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def environment(domain: int) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def scenario(name: str, domain: int) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, str(HERE / "live_nodes.py"), name], env=environment(domain),
+                          capture_output=True, text=True, timeout=90)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_top_down_node_survives_bad_input() -> None:
+    result = scenario("top_down", 141)
+    assert result["errors"] == 6 and result["published_from_bad"] == 0
+    assert "not calibrated" in result["diagnostics"][0]
+    assert "the network has fallen over" in result["last_error"]
+    assert (result["stamp"], result["frame_id"], result["ids"]) == (100_200_000_000, "eye", [4])
+    assert result["heatmap"] == [[[7, 7, 7], [7, 7, 7]]]
+
+
+def test_detection_node_takes_the_newest_and_survives_errors() -> None:
+    result = scenario("detection", 142)
+    assert len(result["burst"]) <= 3, "a backlog was worked off"
+    assert result["burst"][-1] == result["newest"]
+    assert any("no picture of people" in text for text in result["errors"])
+    assert result["after_error"] == 0
+    assert result["tracks"] == [[2, "TENTATIVE"]]
+
+
+def test_visualization_node() -> None:
+    result = scenario("visualization", 143)
+    add, delete = 0, 2
+    assert result["markers"] == [[[3, add], [4, add]], [[3, delete], [4, add]]]
+    assert result["lifetime"] == 2
+    assert result["overlay_stamps"] == [100_010_000_000, 100_020_000_000]
+    assert result["drawn"][0] > result["drawn"][1] > 50
+    assert any("smpl24" in text for text in result["errors"])
+
+
+def start_camera(domain: int, *parameters: str) -> subprocess.Popen[str]:
+    words = [word for parameter in parameters for word in ("-p", parameter)]
+    return subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", "--ros-args", *words],
+                            env=environment(domain), stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+
+def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
+    for index in range(8):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 64, 3), 20 * index, np.uint8))
+    (tmp_path / "3.png").write_bytes(b"broken")
+    camera = start_camera(144, f"source:={tmp_path}", "hfov_deg:=90", "start_when_subscribed:=1", "fps:=20", "rate:=2",
+                          "frame_id:=eye", "start_delay_s:=0.3")  # fmt: skip
+    try:
+        result = scenario("camera_listener", 144)
+        assert camera.poll() is None, "the node must stay after the end of the file"
+    finally:
+        camera.terminate()
+        _, stderr = camera.communicate(timeout=10)
+    assert camera.returncode == 0
+    assert result["grey"] == [0, 20, 40, 80, 100, 120, 140]
+    assert result["sent"] == "7" and result["same_stamps"] and result["frame_id"] == "eye"
+    assert 0 <= result["age_s"] < 10
+    assert np.median(result["intervals_s"]) == pytest.approx(1 / 40, abs=0.012)
+    assert result["size"] == [64, 48]
+    np.testing.assert_allclose(result["k"], [32, 0, 31.5, 0, 32, 23.5, 0, 0, 1], atol=1e-9)
+    assert "3.png cannot be decoded" in stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        (["source:=/nowhere/clip.mp4", "hfov_deg:=60"], "/nowhere/clip.mp4 does not exist"),
+        (["source:={images}"], "give a calibration file or hfov_deg"),
+        (["source:={images}", "calibration:=/nowhere/camera.yaml"], "/nowhere/camera.yaml does not exist"),
+        (["source:={images}", "hfov_deg:=60", "hfov:=60"], "'hfov'"),
+        (["source:={images}", "hfov_deg:=wide"], "hfov_deg is 'wide'; a number is needed"),
+        (["source:={images}", "hfov_deg:=60", "rate:=-1"], "rate is -1.0"),
+    ],
+)
+def test_camera_node_refuses_to_start(tmp_path: Path, parameters: list[str], says: str) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
+    camera = start_camera(145, *(text.format(images=tmp_path) for text in parameters))
+    _, stderr = camera.communicate(timeout=30)
+    assert camera.returncode == 2
+    (line,) = [line for line in stderr.splitlines() if line.strip()]
+    assert says in line

@@ -1,0 +1,123 @@
+"""Nodes in different processes: every message type in use, images, timers, names, signals, the graph, a foreign peer."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
+
+from conftest import make_environment  # noqa: E402
+from dds_children import TYPES  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+CHILD = HERE / "dds_children.py"
+FRAMES = 60
+
+
+def result(process, timeout_s=60):
+    """The first line of JSON that a child printed. Its stderr is shown where it failed."""
+    out, err = process.communicate(timeout=timeout_s)
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[0])
+
+
+def first_line(process):
+    return json.loads(process.stdout.readline() or '{"error": "ended early"}')
+
+
+@pytest.fixture(scope="module")
+def heard_types():
+    """What a second process received of three random messages of each type."""
+    import subprocess
+    import sys
+
+    environment = make_environment()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    talker = subprocess.Popen([sys.executable, str(CHILD), "talk_types"], **pipes)
+    listener = subprocess.Popen([sys.executable, str(CHILD), "hear_types"], **pipes)
+    try:
+        yield result(listener)
+    finally:
+        for process in (talker, listener):
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("typename", TYPES)
+def test_two_processes_exchange(heard_types, typename):
+    assert heard_types[typename] == [True] * 3
+
+
+def test_vga_images_arrive(children, domain_environment):
+    listeners = {kind: children([CHILD, "hear_images", kind, FRAMES], domain_environment)
+                 for kind in ("reliable", "best_effort")}
+    sender = children([CHILD, "talk_images", FRAMES], domain_environment)
+    sent = result(sender)
+    heard = {kind: result(process) for kind, process in listeners.items()}
+    assert sent["dropped"] == 0
+    assert heard["reliable"]["frames"] == FRAMES
+    # Best effort may lose some on a busy machine; half is what a small receive buffer costs.
+    assert heard["best_effort"]["frames"] >= 0.8 * FRAMES
+    assert all(item["right"] for item in heard.values())
+    # Loose: 1 to 2 ms on an idle machine; the generic serialiser would take 29 ms.
+    assert sent["median_ms"] < 12
+    assert heard["reliable"]["median_ms"] < 50
+
+
+def test_timers_keep_their_pace(children, domain_environment):
+    calls = result(children([CHILD, "timers"], domain_environment))
+    assert 85 <= calls["fast"] <= 103
+    assert 18 <= calls["slow"] <= 21
+    assert calls["cancelled"] == 0
+    # Due at 0.1, 0.4 (0.2 and 0.3 missed), 0.7, 1.0.
+    assert calls["blocked"] == pytest.approx([0.1, 0.4, 0.7, 1.0], abs=0.07)
+
+
+def test_command_line_names_and_remaps(children, domain_environment):
+    process = children([CHILD, "names", "--ros-args", "-r", "__node:=cam", "-r", "__ns:=/robot", "-r",
+                        "chatter:=/all/talk", "-r", "other:~/debug:=/no", "-p", "rate:=2.5"], domain_environment)
+    assert result(process) == {"name": "cam", "namespace": "/robot", "full": "/robot/cam", "chatter": "/all/talk",
+                               "debug": "/robot/cam/debug", "rate": 2.5}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_a_node_cleanly(children, domain_environment, number):
+    process = children([CHILD, "stay"], domain_environment)
+    assert first_line(process) == {"ready": True}
+    process.send_signal(number)
+    out, err = process.communicate(timeout=5)
+    assert process.returncode == 0, err
+    assert json.loads(out) == {"ended": True}
+    assert "Traceback" not in err
+
+
+def test_unknown_parameter_ends_a_node_with_one_line(children, domain_environment, tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("stay:\n  ros__parameters: {raet: 2.0}\n", encoding="utf-8")
+    process = children([CHILD, "stay", "--ros-args", "--params-file", path], domain_environment)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    fatal = [line for line in err.splitlines() if "FATAL" in line]
+    assert len(fatal) == 1 and all(part in fatal[0] for part in ("'raet'", "/stay", str(path), "'rate'"))
+    assert "Traceback" not in err
+
+
+def test_graph_is_announced(children, domain_environment):
+    stay = children([CHILD, "stay", "--ros-args", "-r", "__node:=talker"], domain_environment)
+    assert first_line(stay) == {"ready": True}
+    seen = result(children([CHILD, "graph", "talker"], domain_environment))
+    assert seen["entries"]["/talker"] == [1, 1]
+    assert ["talker", 20, "here I am"] in seen["lines"]
+    assert seen["subscribers"] == 1
+    assert seen["publishers"] == 2
+
+
+def test_foreign_peer_reads_and_is_read(children, domain_environment):
+    ours = children([CHILD, "hear_points"], domain_environment)
+    theirs = children([HERE / "native_peer.py"], domain_environment)
+    assert result(theirs) == {"back": [True] * 3}
+    assert result(ours) == {"points": [[0, "frame_", 0.0], [1, "frame_x", 0.25], [2, "frame_xx", 0.5]]}

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.decode import PatchPeople
+from dualpose_ros.top_down.merge import merge_patches, pose_similarity
+from dualpose_ros.top_down.patch import apply_affines, invert_affines, patch_affines
+
+_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
+assert _spec is not None and _spec.loader is not None
+maps = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(maps)
+
+K = H36M17.num_joints
+
+
+def patch_people(affine: np.ndarray, joints: list[np.ndarray], scores: list[np.ndarray], utility: list[float]) -> PatchPeople:
+    placed = np.stack([apply_affines(affine, j) for j in joints]) if joints else np.zeros((0, K, 2))
+    target = int(np.argmax(utility)) if utility else -1
+    return PatchPeople(placed, np.array(scores).reshape(-1, K), np.zeros(len(joints)), np.array(utility), target)
+
+
+def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two people of an image, and the affines of their own patches."""
+    left, right = maps.figure(200, 100, 240), maps.figure(262, 110, 230)
+    return left, right, patch_affines(np.stack([maps.figure_box(left), maps.figure_box(right)]))
+
+
+def test_every_track_gets_its_own_person_in_image_pixels() -> None:
+    left, right, affines = scene()
+    full = np.full(K, 0.9)
+    people = [
+        patch_people(affines[0], [left, right], [full, full], [3.0, 1.0]),
+        patch_people(affines[1], [left, right], [full, full], [1.0, 3.0]),
+    ]
+    first, second = merge_patches(people, invert_affines(affines))
+    assert first is not None and second is not None
+    assert np.allclose(first.joints_px, left) and np.allclose(second.joints_px, right)
+
+
+def test_a_person_goes_to_one_track_only() -> None:
+    """Both patches prefer the left person; the second track gets the other one."""
+    left, right, affines = scene()
+    full = np.full(K, 0.9)
+    people = [
+        patch_people(affines[0], [left], [full], [3.0]),
+        patch_people(affines[1], [left + 1.0, right], [full, full], [2.2, 1.6]),
+    ]
+    first, second = merge_patches(people, invert_affines(affines))
+    assert first is not None and second is not None
+    assert np.allclose(first.joints_px, left) and np.allclose(second.joints_px, right)
+    alone = [people[0], patch_people(affines[1], [left + 1.0], [full], [2.2])]
+    assert merge_patches(alone, invert_affines(affines))[1] is None
+
+
+def test_joints_missing_in_the_own_patch_come_from_the_other() -> None:
+    left, right, affines = scene()
+    full, partial = np.full(K, 0.9), np.full(K, 0.4)
+    partial[[3, 16]] = 0.0
+    moved = left + 2.0
+    people = [
+        patch_people(affines[0], [left], [partial], [3.0]),
+        patch_people(affines[1], [moved, right], [full, full], [1.0, 3.0]),
+    ]
+    first, _ = merge_patches(people, invert_affines(affines))
+    assert first is not None
+    others = np.isin(np.arange(K), [3, 16])
+    assert np.allclose(first.joints_px[others], moved[others]) and np.allclose(first.scores[others], 0.9)
+    assert np.allclose(first.joints_px[~others], left[~others]) and np.allclose(first.scores[~others], 0.4)
+
+
+def test_two_of_one_patch_are_never_one_person() -> None:
+    left, _, affines = scene()
+    full = np.full(K, 0.9)
+    people = [
+        patch_people(affines[0], [left, left + 1], [full, full], [3.0, 2.0]),
+        patch_people(affines[1], [left + 1], [full], [2.5]),
+    ]
+    first, second = merge_patches(people, invert_affines(affines))
+    assert first is not None and second is not None
+    assert np.allclose(first.joints_px, left) or np.allclose(first.joints_px, left + 1)
+
+
+def test_nobody_anywhere_and_poor_explanations_give_none() -> None:
+    left, _, affines = scene()
+    empty = patch_people(affines[0], [], [], [])
+    assert merge_patches([empty, empty], invert_affines(affines)) == [None, None]
+    assert merge_patches([], np.zeros((0, 2, 3))) == []
+    poor = patch_people(affines[0], [left], [np.full(K, 0.2)], [0.1])
+    assert merge_patches([poor], invert_affines(affines[:1])) == [None]
+
+
+def test_similarity_equals_the_formula_written_out() -> None:
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(0, 100, (4, K, 2)) + np.arange(4)[:, None, None]
+    joints[1] = joints[0] + rng.normal(0, 4, (K, 2))
+    scores = (rng.random((4, K)) < 0.7).astype(float)
+    scores[3, 2:] = 0
+    areas = []
+    for j, s in zip(joints, scores, strict=True):
+        seen = j[s > 0]
+        areas.append(np.prod(seen.max(axis=0) - seen.min(axis=0)))
+    found = pose_similarity(joints, scores)
+    for a in range(4):
+        for b in range(4):
+            terms = [
+                np.exp(-np.sum((joints[a, k] - joints[b, k]) ** 2) / (2 * min(areas[a], areas[b]) * (2 * s) ** 2))
+                for k, s in enumerate(H36M17.oks_sigmas)
+                if scores[a, k] and scores[b, k]
+            ]
+            assert found[a, b] == pytest.approx(np.mean(terms) if len(terms) >= 3 else 0.0)
