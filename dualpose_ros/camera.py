@@ -112,7 +112,7 @@ def rays_to_pixels(camera: Camera, rays: FloatArray) -> npt.NDArray[np.float64]:
     """Pixels (..., 2) of undistorted normalised rays (..., 2) = (x / z, y / z)."""
     rays = np.asarray(rays, dtype=np.float64)
     if not camera.is_distorted:
-        return rays * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+        return np.asarray(rays * (camera.fx, camera.fy) + (camera.cx, camera.cy))
     points = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1).reshape(-1, 1, 3)
     zero = np.zeros(3)
     pixels, _ = cv2.projectPoints(points, zero, zero, camera.matrix, np.array(camera.distortion))
@@ -123,13 +123,15 @@ def pixels_to_rays(camera: Camera, pixels: FloatArray) -> npt.NDArray[np.float64
     """Undistorted normalised rays (..., 2) = ((u - cx) / fx, (v - cy) / fy) of pixels (..., 2)."""
     pixels = np.asarray(pixels, dtype=np.float64)
     if not camera.is_distorted:
-        return (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+        return np.asarray((pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy))
     if pixels.size == 0:
         return pixels.copy()
+    points, matrix, distortion = pixels.reshape(-1, 1, 2), camera.matrix, np.array(camera.distortion)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
-    rays = cv2.undistortPointsIter(
-        pixels.reshape(-1, 1, 2), camera.matrix, np.array(camera.distortion), None, None, criteria
-    )
+    if iterate := getattr(cv2, "undistortPointsIter", None):  # OpenCV 4; its undistortPoints stops after five rounds
+        rays = iterate(points, matrix, distortion, None, None, criteria)
+    else:
+        rays = cv2.undistortPoints(points, matrix, distortion, criteria=criteria)
     return np.asarray(rays, dtype=np.float64).reshape(pixels.shape)
 
 

@@ -82,7 +82,7 @@ def _label(canvas: RgbImage, text: str, points: npt.NDArray[np.float64], colour:
     x = int(np.clip(points[:, 0].mean() - width / 2, 0, max(canvas.shape[1] - width, 0)))
     y = int(np.clip(points[:, 1].min() - 8 * scale, height + base, canvas.shape[0] - 1))
     cv2.rectangle(canvas, (x - 2, y - height - 3), (x + width + 2, y + base), colour, -1)
-    ink = (0, 0, 0) if sum(colour) > 330 else (255, 255, 255)
+    ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else (255, 255, 255)
     cv2.putText(canvas, text, (x, y), _FONT, size, ink, max(1, round(scale)), cv2.LINE_AA)
 
 

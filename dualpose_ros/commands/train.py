@@ -36,8 +36,8 @@ class Network(str, Enum):
 NetworkArgument = Annotated[
     Network,
     typer.Argument(
-        help="`detector` learns from frames and `top-down` from patches that `dualpose synth` makes; `lifting`, which is "
-        "two networks (pose and root depth), from motion."
+        help="`detector` learns from frames, `top-down` from patches, which `dualpose synth` makes; `lifting` (two "
+        "networks, pose and root depth) from motion."
     ),
 ]
 ConfigOption = Annotated[

@@ -29,7 +29,9 @@ _OUTDOORS: dict[str, Callable[[np.random.Generator, View, tuple[float, float, fl
 }
 
 
-def background(rng: np.random.Generator, height: int, width: int, kind: str | None = None, view: View | None = None) -> Image:
+def background(
+    rng: np.random.Generator, height: int, width: int, kind: str | None = None, view: View | None = None
+) -> Image:
     """A background (height, width, 3) uint8 sRGB of a random kind, or of the given one.
 
     `view` (world y up, floor y = 0) makes the floor and walls agree with what is drawn in front; it is drawn at
@@ -45,19 +47,19 @@ def background(rng: np.random.Generator, height: int, width: int, kind: str | No
     if kind in _OUTDOORS:
         view = view or scene_outdoors.outdoor_view(rng, height, width)
         horizon = scene_outdoors.paint_sky(rng, image, view)
-        _OUTDOORS[kind](rng, view, horizon).paint(image, atlas())
+        _OUTDOORS[kind](rng, view, horizon).paint(image)
     elif kind in ("room", "studio"):
         view = view or scene_rooms.indoor_view(rng, height, width)
         _plain(rng, image)
         scene = scene_rooms.room(rng, view) if kind == "room" else scene_rooms.studio(rng, view)
-        scene.paint(image, atlas())
+        scene.paint(image)
     elif kind == "clutter":
         _plain(rng, image)
-        dead_leaves(rng, image, int(rng.integers(60, 220)))
+        dead_leaves(rng, image, int(rng.integers(40, 140)))
     else:
         _plain(rng, image)
         bokeh(rng, image)
-    if kind != "bokeh" and rng.random() < 0.3:
+    if kind != "bokeh" and rng.random() < 0.2:
         distractors(rng, image)
     return _finish(rng, image)
 
@@ -73,10 +75,12 @@ def _finish(rng: np.random.Generator, image: Image) -> Image:
     """Uneven light, faint texture everywhere, and the lens's depth of field."""
     height, width = image.shape[:2]
     small_h, small_w = min(height, TILE), min(width, TILE)
-    gain = 1 + float(rng.uniform(0.02, 0.16)) * smooth_field(rng, small_h, small_w, int(rng.integers(1, 5)))
+    gain: npt.NDArray[np.float32] = 1 + float(rng.uniform(0.02, 0.16)) * smooth_field(
+        rng, small_h, small_w, int(rng.integers(1, 5))
+    )
     gain += float(rng.uniform(0.0, 0.035)) * fractal(rng, small_h, small_w)
     if (small_h, small_w) != (height, width):
-        gain = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
+        gain = np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     image = np.asarray(cv2.multiply(image, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U), dtype=np.uint8)
     kind = rng.random()
     scale = max(height, width) / 256

@@ -6,6 +6,8 @@ surface would be, +z the body's front, +y up; each maker says which part of the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from dualpose_ros.synthetic.furniture import linear, metal, texture, upholstery, wood
@@ -16,7 +18,12 @@ def make_handbag(rng: np.random.Generator) -> Mesh:
     """A handbag or shopping bag hanging below the hand by its straps."""
     b = MeshBuilder()
     colour, grain = upholstery(rng), texture(rng)
-    width, height, depth, drop = rng.uniform(0.2, 0.42), rng.uniform(0.16, 0.4), rng.uniform(0.06, 0.16), rng.uniform(0.1, 0.3)
+    width, height, depth, drop = (
+        rng.uniform(0.2, 0.42),
+        rng.uniform(0.16, 0.4),
+        rng.uniform(0.06, 0.16),
+        rng.uniform(0.1, 0.3),
+    )
     outline = np.array([(-0.5, -1), (0.5, -1), (0.42, 0), (-0.42, 0)]) * (width, height)
     b.prism(outline, depth, (0, -drop, 0), colour, grain)
     for z in (-1, 1):
@@ -35,8 +42,12 @@ def make_suitcase(rng: np.random.Generator) -> Mesh:
     for y in np.linspace(0.2, 0.8, 4):
         b.box((0, -reach - height * y, depth / 2 + 0.004), (width * 0.9, 0.012, 0.008), colour * 0.6)
     for x in (-1, 1):
-        b.tube((x * width * 0.25, -reach, -depth * 0.3), (x * width * 0.25, 0, -depth * 0.3), 0.008, metal(rng), sides=5)
-        b.ellipsoid((x * width * 0.4, -reach - height - 0.02, -depth * 0.3), (0.025, 0.03, 0.03), dark, rings=4, sides=6)
+        b.tube(
+            (x * width * 0.25, -reach, -depth * 0.3), (x * width * 0.25, 0, -depth * 0.3), 0.008, metal(rng), sides=5
+        )
+        b.ellipsoid(
+            (x * width * 0.4, -reach - height - 0.02, -depth * 0.3), (0.025, 0.03, 0.03), dark, rings=4, sides=6
+        )
     b.tube((-width * 0.25, 0, -depth * 0.3), (width * 0.25, 0, -depth * 0.3), 0.013, dark)
     return b.build()
 
@@ -52,7 +63,9 @@ def make_ball(rng: np.random.Generator) -> Mesh:
 def _stick(rng: np.random.Generator, length: float, radius: float, end: float) -> MeshBuilder:
     b = MeshBuilder()
     colour = wood(rng) if rng.random() < 0.5 else upholstery(rng)
-    b.lathe([(-0.12, radius), (0.15, radius), (0.4 * length, radius * 1.1), (length, end)], (0, 0, 0), colour, texture(rng))
+    b.lathe(
+        [(-0.12, radius), (0.15, radius), (0.4 * length, radius * 1.1), (length, end)], (0, 0, 0), colour, texture(rng)
+    )
     b.lathe([(-0.12, radius * 1.15), (0.18, radius * 1.15)], (0, 0, 0), linear(rng.uniform(10, 80, 3)))
     return b
 
@@ -72,12 +85,14 @@ def make_racket(rng: np.random.Generator) -> Mesh:
     colour, rx, ry, up = upholstery(rng), rng.uniform(0.10, 0.13), rng.uniform(0.13, 0.17), 0.28
     angle = 2 * np.pi * np.arange(15) / 14
     rim = np.stack([rx * np.sin(angle), up + ry * (1 - np.cos(angle)), 0 * angle], axis=1)
-    for p, q in zip(rim[:-1], rim[1:], strict=True):
+    for p, q in pairwise(rim):
         b.tube(p, q, 0.011, colour, sides=5)
     for t in np.linspace(-0.75, 0.75, 7):
         reach = np.sqrt(1 - t * t)
         b.tube((t * rx, up + ry * (1 - reach), 0), (t * rx, up + ry * (1 + reach), 0), 0.0015, (0.8, 0.8, 0.8), sides=3)
-        b.tube((-rx * reach, up + ry * (1 + t), 0), (rx * reach, up + ry * (1 + t), 0), 0.0015, (0.8, 0.8, 0.8), sides=3)
+        b.tube(
+            (-rx * reach, up + ry * (1 + t), 0), (rx * reach, up + ry * (1 + t), 0), 0.0015, (0.8, 0.8, 0.8), sides=3
+        )
     return b.build()
 
 
@@ -119,7 +134,12 @@ def make_cup(rng: np.random.Generator) -> Mesh:
     """A cup, mug or glass."""
     b = MeshBuilder()
     radius, height = rng.uniform(0.03, 0.045), rng.uniform(0.08, 0.15)
-    b.lathe([(-height / 2, radius * rng.uniform(0.6, 1)), (height / 2, radius)], (0, 0, radius), upholstery(rng), texture(rng))
+    b.lathe(
+        [(-height / 2, radius * rng.uniform(0.6, 1)), (height / 2, radius)],
+        (0, 0, radius),
+        upholstery(rng),
+        texture(rng),
+    )
     return b.build()
 
 
@@ -161,7 +181,7 @@ def make_tray(rng: np.random.Generator) -> Mesh:
 
 
 def make_backpack(rng: np.random.Generator) -> Mesh:
-    """A backpack on the back: the origin is between the shoulder blades, the sack lies at -z, straps come over to +z."""
+    """A backpack on the back: the origin is between the shoulder blades, the sack at -z, straps toward +z."""
     b = MeshBuilder()
     colour, grain = upholstery(rng), texture(rng)
     width, height, depth = rng.uniform(0.26, 0.36), rng.uniform(0.38, 0.6), rng.uniform(0.13, 0.26)
@@ -169,7 +189,7 @@ def make_backpack(rng: np.random.Generator) -> Mesh:
     b.ellipsoid((0, -0.18, -depth * 0.95), (width * 0.42, height * 0.3, depth * 0.35), colour * 0.8, grain)
     for x in (-1, 1):
         path = [(0.11, 0.12, 0.0), (0.13, 0.17, 0.08), (0.13, 0.1, 0.21), (0.13, -0.1, 0.24), (0.17, -0.28, 0.1)]
-        for p, q in zip(path[:-1], path[1:], strict=True):
+        for p, q in pairwise(path):
             b.tube((x * p[0], p[1], p[2]), (x * q[0], q[1], q[2]), 0.022, colour * 0.7, sides=6)
     return b.build()
 

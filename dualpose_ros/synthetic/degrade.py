@@ -66,7 +66,7 @@ def degrade_clip_params(rng: np.random.Generator, strength: float = 1.0) -> Clip
         return float(rng.normal(0, size * strength))
 
     dark = happens(0.15)
-    exposure = float(2.0 ** np.clip(spread(0.35) - (rng.uniform(0.8, 2.4) * strength if dark else 0.0), -4, 1.2))
+    exposure = float(2.0 ** np.clip(spread(0.35) - (rng.uniform(0.8, 2.4) * strength if dark else 0.0), -4, 0.7))
     warm, tint = spread(0.10), spread(0.03)
     noisy = 2.5 if dark else 1.0
     small = happens(0.3)
@@ -79,7 +79,7 @@ def degrade_clip_params(rng: np.random.Generator, strength: float = 1.0) -> Clip
         vignette=float(rng.uniform(0.05, 0.5)) * strength if happens(0.3) else 0.0,
         haze=float(rng.uniform(0.05, 0.4)) * min(strength, 2.0) if happens(0.15) else 0.0,
         haze_rgb=_haze_colour(rng),
-        glow=float(rng.uniform(0.1, 0.8)) * strength if happens(0.15) else 0.0,
+        glow=float(rng.uniform(0.1, 0.6)) * strength if happens(0.12) else 0.0,
         glow_at=(float(rng.uniform(-0.1, 1.1)), float(rng.uniform(-0.1, 0.7))),
         glow_radius=float(rng.uniform(0.15, 0.7)),
         motion_length=min(float(rng.exponential(0.012)), 0.045) * strength if happens(0.2) else 0.0,
@@ -162,7 +162,9 @@ def _light(params: ClipDegradation, image: Image) -> Image:
     gain = gain * (1 - params.haze)
     distance2 = ((x - params.glow_at[0]) ** 2 + (y - params.glow_at[1]) ** 2) / params.glow_radius**2
     glow = params.glow * np.exp(-distance2)
-    add = params.haze * np.array(params.haze_rgb, np.float32) + glow[..., None] * np.array((1.0, 0.97, 0.88), np.float32)
+    add = params.haze * np.array(params.haze_rgb, np.float32) + glow[..., None] * np.array(
+        (1.0, 0.97, 0.88), np.float32
+    )
     gain_full = cv2.resize(np.clip(gain, 0, 1).astype(np.float32), (width, height))
     add_full = cv2.resize((255 * np.clip(add, 0, 1)).astype(np.uint8), (width, height))
     scaled = cv2.multiply(image, cv2.merge([gain_full] * 3), dtype=cv2.CV_8U)
@@ -210,7 +212,8 @@ def _noise(params: ClipDegradation, image: Image, rng: np.random.Generator) -> I
     start, chroma_start = (int(v) for v in rng.integers(0, len(pool), 2))
     result = np.empty_like(image)
     image = np.ascontiguousarray(image)
-    _add_noise(image, deviation.astype(np.float32), np.float32(255 * params.chroma_noise), pool, start, chroma_start, result)
+    chroma = np.float32(255 * params.chroma_noise)
+    _add_noise(image, deviation.astype(np.float32), chroma, pool, start, chroma_start, result)
     return result
 
 
@@ -260,4 +263,7 @@ def _jpeg(image: Image, quality: int) -> Image:
     ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise RuntimeError("OpenCV could not encode a JPEG image")
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise RuntimeError("OpenCV could not decode the JPEG image that it wrote")
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)

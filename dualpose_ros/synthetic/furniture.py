@@ -27,18 +27,22 @@ def pick_colour(rng: np.random.Generator, palette: tuple[tuple[int, int, int], .
 
 
 def wood(rng: np.random.Generator) -> Colour:
+    """A wood's linear colour."""
     return pick_colour(rng, _WOODS)
 
 
 def metal(rng: np.random.Generator) -> Colour:
+    """A metal's linear colour."""
     return pick_colour(rng, _METALS)
 
 
 def upholstery(rng: np.random.Generator) -> Colour:
+    """A cloth's linear colour."""
     return linear(cloth_colour(rng))
 
 
 def texture(rng: np.random.Generator) -> int:
+    """A texture number of a mesh."""
     return int(rng.integers(TEXTURES))
 
 
@@ -69,7 +73,8 @@ def make_chair(rng: np.random.Generator) -> Mesh:
 def make_stool(rng: np.random.Generator) -> Mesh:
     """A stool of kitchen or bar height."""
     b = MeshBuilder()
-    frame, height, radius = metal(rng), float(rng.choice([0.45, 0.65, 0.76])) * rng.uniform(0.95, 1.05), rng.uniform(0.15, 0.2)
+    frame, radius = metal(rng), rng.uniform(0.15, 0.2)
+    height = float(rng.choice([0.45, 0.65, 0.76])) * rng.uniform(0.95, 1.05)
     b.lathe([(height - 0.05, radius), (height, radius)], (0, 0, 0), upholstery(rng), texture(rng), sides=14)
     for angle in np.arange(4) * np.pi / 2 + np.pi / 4:
         out = np.array([np.cos(angle), 0, np.sin(angle)])
@@ -128,6 +133,7 @@ def make_sofa(rng: np.random.Generator) -> Mesh:
 
 
 def make_armchair(rng: np.random.Generator) -> Mesh:
+    """A sofa for one."""
     return _seating(rng, rng.uniform(0.8, 1.0), 1)
 
 
@@ -163,8 +169,8 @@ def make_desk(rng: np.random.Generator) -> Mesh:
     colour, grain, dark = wood(rng), texture(rng), linear(rng.uniform(10, 60, 3))
     width, depth, height = rng.uniform(1.0, 1.8), rng.uniform(0.6, 0.8), rng.uniform(0.70, 0.77)
     b.box((0, height - 0.015, 0), (width, 0.03, depth), colour, grain)
-    for x in (-1, 1):
-        b.box((x * (width / 2 - 0.02), (height - 0.03) / 2, 0), (0.04, height - 0.03, depth * 0.95), colour, grain)
+    for side in (-1, 1):
+        b.box((side * (width / 2 - 0.02), (height - 0.03) / 2, 0), (0.04, height - 0.03, depth * 0.95), colour, grain)
     if rng.random() < 0.6:
         b.box((0, height * 0.6, depth * 0.42), (width * 0.95, height * 0.6, 0.02), colour, grain)
     x = rng.uniform(-0.25, 0.25) * width
@@ -193,8 +199,11 @@ def make_counter(rng: np.random.Generator) -> Mesh:
     for x in np.arange(-width / 2 + 0.3, width / 2 - 0.1, rng.uniform(0.3, 0.6)):
         b.box((x, height * 0.5, depth / 2 + 0.004), (0.015, height * 0.85, 0.008), front * 0.5)
     for _ in range(int(rng.integers(0, 10))):
-        x, z, tall, radius = rng.uniform(-0.45, 0.45) * width, rng.uniform(-0.2, 0.2), rng.uniform(0.08, 0.32), rng.uniform(0.03, 0.09)
-        b.lathe([(0, radius), (tall * 0.6, radius), (tall, radius * rng.uniform(0.3, 1))], (x, height, z), upholstery(rng))
+        x, z = rng.uniform(-0.45, 0.45) * width, rng.uniform(-0.2, 0.2)
+        tall, radius = rng.uniform(0.08, 0.32), rng.uniform(0.03, 0.09)
+        b.lathe(
+            [(0, radius), (tall * 0.6, radius), (tall, radius * rng.uniform(0.3, 1))], (x, height, z), upholstery(rng)
+        )
     return b.build(top_height_m=height)
 
 
@@ -204,8 +213,8 @@ def make_shelf(rng: np.random.Generator) -> Mesh:
     width, depth, height = rng.uniform(0.6, 1.6), rng.uniform(0.25, 0.4), rng.uniform(0.8, 2.1)
     colour, grain = wood(rng), texture(rng)
     boards = int(rng.integers(3, 6))
-    for x in (-1, 1):
-        b.box((x * width / 2, height / 2, 0), (0.025, height, depth), colour, grain)
+    for side in (-1, 1):
+        b.box((side * width / 2, height / 2, 0), (0.025, height, depth), colour, grain)
     b.box((0, height / 2, -depth / 2), (width, height, 0.01), colour * 0.7, grain)
     for k in range(boards):
         y = 0.05 + k * (height - 0.1) / (boards - 1)
@@ -221,7 +230,7 @@ def make_shelf(rng: np.random.Generator) -> Mesh:
 def make_box_pile(rng: np.random.Generator) -> Mesh:
     """One to five boxes stacked askew."""
     b = MeshBuilder()
-    y = 0.0
+    y: float = 0.0
     size = rng.uniform(0.35, 0.8, 3) * (1, 0.7, 1)
     for _ in range(int(rng.integers(1, 6))):
         colour = linear((176, 136, 92)) * rng.uniform(0.6, 1.2) if rng.random() < 0.6 else upholstery(rng)
@@ -238,12 +247,14 @@ def make_plant(rng: np.random.Generator) -> Mesh:
     pot, height, green = rng.uniform(0.2, 0.45), rng.uniform(0.5, 1.7), pick_colour(rng, _GREENS)
     b.lathe([(0, pot * 0.3), (pot, pot * 0.45)], (0, 0, 0), upholstery(rng), texture(rng))
     spread, slim = rng.uniform(0.2, 0.6), rng.uniform(0.03, 0.16)
-    for _ in range(int(rng.integers(25, 80))):
-        angle, lift = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 1.0)
-        out = np.array([np.cos(angle), 0.0, np.sin(angle)])
-        base = np.array([0, pot + lift * (height - pot) * 0.6, 0]) + out * 0.04
-        tip = base + out * spread * rng.uniform(0.4, 1) + np.array([0, rng.normal(0.15, 0.15), 0])
-        b.leaf(base, tip, slim * rng.uniform(0.6, 1.4), green * rng.uniform(0.5, 1.4))
+    count = int(rng.integers(25, 80))
+    angle, lift = rng.uniform(0, 2 * np.pi, count), rng.uniform(0.1, 1.0, count)
+    out = np.stack([np.cos(angle), 0 * angle, np.sin(angle)], axis=1)
+    bases = out * 0.04
+    bases[:, 1] = pot + lift * (height - pot) * 0.6
+    tips = bases + out * (spread * rng.uniform(0.4, 1, count))[:, None]
+    tips[:, 1] += rng.normal(0.15, 0.15, count)
+    b.leaves(bases, tips, slim * rng.uniform(0.6, 1.4, count), green * rng.uniform(0.5, 1.4, (count, 1)))
     b.tube((0, pot * 0.8, 0), (0, pot + (height - pot) * 0.7, 0), 0.015, wood(rng), radius_b=0.006)
     return b.build()
 

@@ -22,7 +22,7 @@ def _fill(colour: npt.ArrayLike) -> FloatImage:
 def _any_colour(rng: np.random.Generator, low: float = 20, high: float = 240) -> list[float]:
     """A colour of random brightness and mostly low saturation."""
     grey = rng.uniform(low, high)
-    return np.clip(grey + rng.normal(0, rng.choice([8, 20, 50]), 3), 0, 255).tolist()
+    return np.clip(grey + rng.normal(0, (5, 14, 34)[min(2, int(rng.exponential(0.8)))], 3), 0, 255).tolist()
 
 
 def _rect(tile: FloatImage, x0: float, y0: float, x1: float, y1: float, colour: npt.ArrayLike, line: int = -1) -> None:
@@ -40,7 +40,8 @@ def scenery(rng: np.random.Generator, size: int = TILE) -> FloatImage:
             x = np.arange(0, size + 8, 8)
             y = base + size * 0.08 * np.cumsum(rng.normal(0, 0.4, len(x)))
             hill = np.stack([np.append(x, [size, 0]), np.append(y, [size, size])], axis=1).astype(np.int32)
-            cv2.fillPoly(view, [hill], np.array(_any_colour(rng, 30, 150)) * (0.7, 1.0, 0.6))
+            green = np.array(_any_colour(rng, 30, 150)) * (0.7, 1.0, 0.6)
+            cv2.fillPoly(view, [hill], green.tolist())
         else:
             x0 = rng.uniform(-0.1, 0.8) * size
             _rect(view, x0, base - size * rng.uniform(0, 0.35), x0 + size * rng.uniform(0.1, 0.4), size,
@@ -99,7 +100,7 @@ def goods(rng: np.random.Generator) -> FloatImage:
     for i in range(rows):
         x, bottom = 0.0, (i + 1) * high - 5
         while x < TILE:
-            colour, label = rng.uniform(20, 240, 3), rng.uniform(60, 255, 3)
+            colour, label = np.array(_any_colour(rng)), np.array(_any_colour(rng, 60, 255))
             width, height, round_top = rng.uniform(8, 26), high * rng.uniform(0.4, 0.85), rng.random() < 0.5
             for _ in range(int(rng.integers(1, 5))):
                 tone = colour * rng.uniform(0.85, 1.1)

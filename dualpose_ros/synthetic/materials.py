@@ -17,6 +17,7 @@ from dualpose_ros.synthetic import material_pictures as pictures
 from dualpose_ros.synthetic.material_noise import shaded, tile_noise, voronoi
 from dualpose_ros.synthetic.noise import TILE
 from dualpose_ros.synthetic.sprites import SPRITES
+from dualpose_ros.synthetic.textures import CLOTH_KINDS, cloth_tile
 
 Image = npt.NDArray[np.uint8]
 FloatImage = npt.NDArray[np.float32]
@@ -83,14 +84,16 @@ def _brick(rng: np.random.Generator) -> FloatImage:
 
 
 def _plaster(rng: np.random.Generator) -> FloatImage:
-    base = _colour(rng, (222, 216, 204), (190, 180, 164), (160, 160, 158), (196, 206, 210), (232, 224, 196), (150, 120, 100))
+    base = _colour(
+        rng, (222, 216, 204), (190, 180, 164), (160, 160, 158), (196, 206, 210), (232, 224, 196), (150, 120, 100)
+    )
     tile = np.full((TILE, TILE, 3), base, np.float32)
     return shaded(rng, shaded(rng, tile, rng.uniform(0.01, 0.05), smooth=True), rng.uniform(0.01, 0.04))
 
 
 def _concrete(rng: np.random.Generator) -> FloatImage:
     tile = np.full((TILE, TILE, 3), _colour(rng, (140, 138, 134), (110, 108, 106), (170, 166, 158)), np.float32)
-    tile = shaded(rng, shaded(rng, tile, 0.12, smooth=True), 0.07)
+    tile = shaded(rng, shaded(rng, tile, rng.uniform(0.02, 0.09), smooth=True), 0.07)
     if rng.random() < 0.5:
         tile[:: TILE // int(rng.choice([1, 2, 4]))] *= 0.6
     return tile
@@ -102,11 +105,12 @@ def _wallpaper(rng: np.random.Generator) -> FloatImage:
     count = int(rng.choice([4, 8, 16]))
     kind = int(rng.integers(3))
     if kind == 0:
-        mask = (np.mod(u * count, 1) < rng.uniform(0.2, 0.7)) + 0 * v
+        mask = np.broadcast_to(np.mod(u * count, 1) < rng.uniform(0.2, 0.7), (TILE, TILE))
     elif kind == 1:
         mask = np.sin(2 * np.pi * count * u) * np.sin(2 * np.pi * count * v) > rng.uniform(0.0, 0.7)
     else:
-        mask = np.sin(2 * np.pi * count * (u + 0.1 * np.sin(2 * np.pi * v * count))) * np.cos(2 * np.pi * count * v) > 0.3
+        wave = u + 0.1 * np.sin(2 * np.pi * v * count)
+        mask = np.sin(2 * np.pi * count * wave) * np.cos(2 * np.pi * count * v) > 0.3
     first = _colour(rng, (220, 210, 190), (170, 180, 190), (200, 170, 160), (120, 130, 110), (80, 84, 100))
     second = np.clip(first * rng.uniform(0.7, 1.25), 0, 255)
     return shaded(rng, np.where(mask[..., None], first, second).astype(np.float32), 0.03)
@@ -126,13 +130,13 @@ def _carpet(rng: np.random.Generator) -> FloatImage:
 def _grass(rng: np.random.Generator) -> FloatImage:
     base = _colour(rng, (84, 120, 50), (60, 96, 44), (124, 132, 62), (150, 140, 84))
     tile = np.full((TILE, TILE, 3), base, np.float32)
-    return shaded(rng, shaded(rng, tile, 0.16, smooth=True), 0.24, colour=0.05)
+    return shaded(rng, shaded(rng, tile, rng.uniform(0.03, 0.12), smooth=True), 0.24, colour=0.05)
 
 
 def _ground(rng: np.random.Generator) -> FloatImage:
     base = _colour(rng, (104, 102, 102), (80, 80, 82), (194, 170, 130), (140, 120, 96), (226, 230, 238), (120, 90, 66))
     tile = shaded(rng, np.full((TILE, TILE, 3), base, np.float32), rng.uniform(0.05, 0.2), colour=0.02)
-    return shaded(rng, tile, 0.06, smooth=True)
+    return shaded(rng, tile, rng.uniform(0.01, 0.06), smooth=True)
 
 
 def _stones(rng: np.random.Generator) -> FloatImage:
@@ -167,8 +171,6 @@ def _marble(rng: np.random.Generator) -> FloatImage:
 
 
 def _fabric(rng: np.random.Generator) -> FloatImage:
-    from dualpose_ros.synthetic.textures import CLOTH_KINDS, cloth_tile
-
     kinds = [kind for kind in CLOTH_KINDS if kind not in ("number", "print", "blocks")]
     return cloth_tile(rng, kinds[int(rng.integers(len(kinds)))], TILE).astype(np.float32)
 
@@ -251,8 +253,21 @@ def atlas() -> tuple[Image, ...]:
     return _library()[0]
 
 
+@lru_cache(maxsize=1)
+def packed() -> tuple[npt.NDArray[np.uint32], int, int]:
+    """The pyramid as the painter reads it: RGBA words (all,), level after level; the number of tiles; TILE."""
+    levels = atlas()
+    words = np.concatenate([level.reshape(-1).view("<u4") for level in levels])
+    return words, len(levels[0]), TILE
+
+
+@lru_cache(maxsize=512)
+def _options(kinds: tuple[str, ...]) -> tuple[int, ...]:
+    places = _library()[1]
+    return tuple(index for kind in kinds for index in places[kind])
+
+
 def pick(rng: np.random.Generator, *kinds: str) -> int:
     """A random tile's index among those of the given kinds; KeyError for an unknown kind."""
-    places = _library()[1]
-    options = [index for kind in kinds for index in places[kind]]
-    return options[int(rng.integers(len(options)))]
+    options = _options(kinds)
+    return options[int(rng.random() * len(options))]

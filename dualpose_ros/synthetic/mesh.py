@@ -55,9 +55,7 @@ class MeshBuilder:
         self._textures.append(np.full(len(faces), texture, np.int32))
         self._count += len(vertices)
 
-    def box(
-        self, centre: Vector, size: Vector, colour: Vector, texture: int = 0, turn: Array | None = None
-    ) -> None:
+    def box(self, centre: Vector, size: Vector, colour: Vector, texture: int = 0, turn: Array | None = None) -> None:
         """A box of full `size` (3,) about `centre`, turned about its centre by the rotation `turn` (3, 3)."""
         corners = _BOX_CORNERS * np.asarray(size, dtype=np.float64) / 2
         if turn is not None:
@@ -127,13 +125,21 @@ class MeshBuilder:
             vertices = vertices @ turn.T
         self.add(vertices + np.asarray(centre, dtype=np.float64), faces, colour, texture)
 
-    def leaf(self, base: Vector, tip: Vector, width: float, colour: Vector, texture: int = 0) -> None:
-        """A two-sided rhombus from base to tip, bent a little."""
-        base, tip = np.asarray(base, dtype=np.float64), np.asarray(tip, dtype=np.float64)
-        frame = frame_along(tip - base)
-        middle = base + 0.55 * (tip - base) + 0.1 * np.linalg.norm(tip - base) * np.array([0.0, 1.0, 0.0])
-        vertices = np.stack([base, middle + width / 2 * frame[0], tip, middle - width / 2 * frame[0]])
-        self.add(vertices, [(0, 1, 2), (0, 2, 3), (0, 2, 1), (0, 3, 2)], colour, texture)
+    def leaves(self, bases: Array, tips: Array, widths: Array, colours: Array, texture: int = 0) -> None:
+        """N two-sided rhombi from bases to tips (N, 3), bent a little: widths (N,) m, colours (N, 3)."""
+        along = tips - bases
+        length = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+        side = np.stack([along[:, 2], 0 * along[:, 0], -along[:, 0]], axis=1)  # level, so a leaf shows its face upward
+        side += (np.linalg.norm(side, axis=1, keepdims=True) < 0.05 * length) * np.array([1.0, 0.0, 0.0]) * length
+        side *= np.asarray(widths)[:, None] / 2 / np.linalg.norm(side, axis=1, keepdims=True)
+        middle = bases + 0.55 * along + 0.1 * length * np.array([0.0, 1.0, 0.0])
+        vertices = np.stack([bases, middle + side, tips, middle - side], axis=1)
+        faces = 4 * np.arange(len(bases))[:, None, None] + np.array(_LEAF_FACES)
+        self._vertices.append(vertices.reshape(-1, 3))
+        self._faces.append((faces.reshape(-1, 3) + self._count).astype(np.int32))
+        self._colours.append(np.repeat(np.clip(colours, 0, 1), len(_LEAF_FACES), axis=0))
+        self._textures.append(np.full(len(bases) * len(_LEAF_FACES), texture, np.int32))
+        self._count += 4 * len(bases)
 
     def append(self, mesh: Mesh) -> None:
         """Add a finished mesh as it stands."""
@@ -157,9 +163,7 @@ class MeshBuilder:
         )
 
 
-def transform(
-    mesh: Mesh, rotation_y: float = 0.0, translation: Vector = (0.0, 0.0, 0.0), scale: float = 1.0
-) -> Mesh:
+def transform(mesh: Mesh, rotation_y: float = 0.0, translation: Vector = (0.0, 0.0, 0.0), scale: float = 1.0) -> Mesh:
     """The mesh scaled, turned about the vertical (radians, +z toward +x) and moved; ValueError for scale <= 0."""
     if scale <= 0:
         raise ValueError(f"scale {scale} is not positive")
@@ -206,3 +210,4 @@ _BOX_FACES = np.array(
     [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1), (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4),
      (1, 5, 7), (1, 7, 3)], dtype=np.int32,
 )  # fmt: skip
+_LEAF_FACES = ((0, 1, 2), (0, 2, 3), (0, 2, 1), (0, 3, 2))

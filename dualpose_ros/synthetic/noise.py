@@ -68,4 +68,4 @@ def fractal(rng: np.random.Generator, height: int, width: int, *, smooth: bool =
 def smooth_field(rng: np.random.Generator, height: int, width: int, cells: int = 3) -> FloatImage:
     """A smooth field (height, width) of values around zero, about unit deviation, varying over 1/cells of the image."""
     grid = rng.standard_normal((cells + 1, cells + 1)).astype(np.float32)
-    return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.float32)

@@ -1,22 +1,21 @@
 """Textured planes, boxes and flat pictures in perspective, painted back to front by one compiled call.
 
-World: y up, floor y = 0, metres. A `View` looks along +z at yaw 0. Textures come from
-`materials.atlas()`, a pyramid of RGBA tiles; a plane repeats its tile, alpha lets the picture behind through.
+World: x to the right and z ahead of a `View` at yaw 0, y up, floor y = 0, metres. Textures come from
+`materials`, a pyramid of RGBA tiles; a plane repeats its tile, alpha lets the picture behind through.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.synthetic.materials import packed
 from dualpose_ros.synthetic.paint_kernel import paint_rows
 
 Image = npt.NDArray[np.uint8]
-Pyramid = tuple[Image, ...]
 Point = tuple[float, float, float]
 
 
@@ -85,23 +84,30 @@ class Scene:
     _rows: list[tuple[float, float, tuple[float, ...]]] = field(default_factory=list)
     _layer: float = 0.0
 
+    def __post_init__(self) -> None:
+        x, y, z = (float(c) for c in self.view.position)
+        self._eye: Point = (x, y, z)
+
     def next_layer(self) -> None:
         """What is added from now on covers everything added before, whatever its distance."""
         self._layer += 1
 
     def plane(
-        self, corner: Point, u: Point, v: Point, tiles: tuple[float, float], look: Look, distance: float | None = None
-    ) -> None:
+        self, corner: Point, u: Point, v: Point, tiles: tuple[float, float], look: Look, distance: float | None = None,
+        light: float = 1.0,
+    ) -> None:  # fmt: skip
         """The parallelogram corner + a u + b v (a, b in 0..1) with `tiles` repeats along u and v.
 
-        `distance` overrides the distance of its middle as the painting order.
+        `distance` replaces the distance of its middle in the painting order, `light` multiplies the look's.
         """
         if distance is None:
-            p = self.view.position
-            distance = math.dist((p[0], p[1], p[2]), tuple(corner[k] + 0.5 * (u[k] + v[k]) for k in range(3)))
+            x, y, z = self._eye
+            dx, dy = corner[0] + 0.5 * (u[0] + v[0]) - x, corner[1] + 0.5 * (u[1] + v[1]) - y
+            dz = corner[2] + 0.5 * (u[2] + v[2]) - z
+            distance = math.sqrt(dx * dx + dy * dy + dz * dz)
         row = (
-            *corner, *u, *v, *tiles, float(look.material), *look.tint, look.light, 1.0 / self.fog_m, *self.fog_rgb,
-            look.pool, *look.pool_uv, 1.0 / look.pool_radius**2, *look.offset_uv,
+            *corner, *u, *v, *tiles, float(look.material), *look.tint, look.light * light,
+            1.0 / self.fog_m, *self.fog_rgb, look.pool, *look.pool_uv, 1.0 / look.pool_radius**2, *look.offset_uv,
         )  # fmt: skip
         self._rows.append((self._layer, -distance, row))
 
@@ -125,26 +131,30 @@ class Scene:
         c, s = math.cos(yaw), math.sin(yaw)
         ax, az, up = (c * sx, 0.0, -s * sx), (s * sz, 0.0, c * sz), (0.0, sy, 0.0)
         middle = (centre[0], centre[1] + sy / 2, centre[2])
-        eye = self.view.position
+        ex, ey, ez = self._eye
         for normal, u, v, look, light, extent in (
             (ax, az, up, looks[0], self.side_light[0], (sz, sy)),
             (up, ax, az, looks[1], self.side_light[1], (sx, sz)),
             (az, ax, up, looks[2], self.side_light[2], (sx, sy)),
         ):
-            for sign in (0.5, -0.5):
-                at = tuple(middle[k] + sign * normal[k] for k in range(3))
-                if sum(sign * normal[k] * (eye[k] - at[k]) for k in range(3)) <= 0:
-                    continue
-                corner = (
-                    at[0] - u[0] / 2 + v[0] / 2, at[1] - u[1] / 2 + v[1] / 2, at[2] - u[2] / 2 + v[2] / 2,
-                )  # fmt: skip
-                tiles = (extent[0] / tile_m, extent[1] / tile_m) if tile_m > 0 else (1.0, 1.0)
-                self.plane(corner, u, (-v[0], -v[1], -v[2]), tiles, look.dimmed(light), distance)
+            nx, ny, nz = normal
+            toward = nx * (ex - middle[0]) + ny * (ey - middle[1]) + nz * (ez - middle[2])
+            half = 0.5 * (nx * nx + ny * ny + nz * nz)
+            if abs(toward) <= half:
+                continue
+            sign = 0.5 if toward > 0 else -0.5
+            corner = (
+                middle[0] + sign * nx + 0.5 * (v[0] - u[0]),
+                middle[1] + sign * ny + 0.5 * (v[1] - u[1]),
+                middle[2] + sign * nz + 0.5 * (v[2] - u[2]),
+            )
+            tiles = (extent[0] / tile_m, extent[1] / tile_m) if tile_m > 0 else (1.0, 1.0)
+            # textures have their first row on top, so v runs downward
+            self.plane(corner, u, (-v[0], -v[1], -v[2]), tiles, look, distance, light)
 
     def card(self, foot: Point, width: float, height: float, look: Look, mirror: bool = False) -> None:
         """A flat picture standing at `foot`, turned to the camera about the vertical."""
-        eye = self.view.position
-        dx, dz = foot[0] - eye[0], foot[2] - eye[2]
+        dx, dz = foot[0] - self._eye[0], foot[2] - self._eye[2]
         length = math.hypot(dx, dz) or 1.0
         sign = -1.0 if mirror else 1.0
         rx, rz = sign * width * dz / length, -sign * width * dx / length
@@ -152,11 +162,15 @@ class Scene:
             (foot[0] - rx / 2, foot[1] + height, foot[2] - rz / 2), (rx, 0.0, rz), (0.0, -height, 0.0), (1.0, 1.0), look
         )
 
-    def paint(self, image: Image, pyramid: Pyramid) -> None:
+    def paint(self, image: Image) -> None:
         """Paint everything collected onto the image (H, W, 3), far to near within each layer."""
-        rows: Sequence[tuple[float, ...]] = [row for _, _, row in sorted(self._rows, key=lambda item: item[:2])]
+        rows = [row for _, _, row in sorted(self._rows, key=_order)]
         if rows:
             view = self.view
-            paint_rows(
-                image, np.array(rows, np.float64), view.rotation, view.position, view.focal_px, *view.centre_px, pyramid
-            )
+            (cx, cy), (texels, count, side) = view.centre_px, packed()
+            table = np.array(rows, np.float64)
+            paint_rows(image, table, view.rotation, view.position, view.focal_px, cx, cy, texels, count, side)
+
+
+def _order(item: tuple[float, float, tuple[float, ...]]) -> tuple[float, float]:
+    return item[:2]

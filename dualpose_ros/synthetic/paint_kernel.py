@@ -1,5 +1,7 @@
 """The compiled part of `paint`: perspective fill of textured parallelograms.
 
+Texels are `materials.packed()`: RGBA in one word each, all levels of the pyramid after one another.
+
 A row holds corner (3), u axis (3), v axis (3), tiles along u and v (2), material, tint (3), light, 1 / fog
 distance, fog colour (3), pool of light: strength, place (2), 1 / radius^2, and texture offset (2).
 """
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]
-Pyramid = tuple[Image, ...]
+Texels = npt.NDArray[np.uint32]
 FloatArray = npt.NDArray[np.float64]
 
 NEAR = 0.15
@@ -27,9 +29,13 @@ def paint_rows(
     focal: float,
     cx: float,
     cy: float,
-    pyramid: Pyramid,
+    texels: Texels,
+    count: int,
+    side: int,
 ) -> None:
-    """Paint every row (N, 26) in order; the view is X_cam = rotation @ (X - position), focal and centre in pixels."""
+    """Paint every row (N, 26) in order with `count` tiles of `side` texels.
+
+    The view is X_cam = rotation @ (X - position), pixels for focal and centre."""
     camera = np.empty((4, 3))
     basis = np.empty((3, 3))
     clipped = np.empty((8, 3))
@@ -45,10 +51,10 @@ def paint_rows(
                 v += rotation[k, i] * row[6 + i]
             camera[0, k], camera[1, k], camera[2, k], camera[3, k] = o, o + u, o + u + v, o + v
             basis[k, 0], basis[k, 1], basis[k, 2] = u / row[9], v / row[10], o
-        count = _clip_near(camera, clipped)
-        if count < 3:
+        sides = _clip_near(camera, clipped)
+        if sides < 3:
             continue
-        for k in range(count):
+        for k in range(sides):
             corners[k, 0] = clipped[k, 0] / clipped[k, 2] * focal + cx
             corners[k, 1] = clipped[k, 1] / clipped[k, 2] * focal + cy
         for i in range(3):
@@ -57,7 +63,8 @@ def paint_rows(
         det = _invert(basis, inverse)
         if det == 0.0:
             continue
-        _fill(image, corners[:count], inverse, abs(1.0 / det), pyramid, int(row[11]), row[12:26].astype(np.float32))
+        look = row[12:26].astype(np.float32)
+        _fill(image, corners[:sides], inverse, abs(1.0 / det), texels, count, side, int(row[11]), look)
 
 
 @numba.njit(cache=True)
@@ -103,85 +110,106 @@ def _fill(
     corners: FloatArray,
     inverse: npt.NDArray[np.float32],
     det: float,
-    pyramid: Pyramid,
+    texels: Texels,
+    count: int,
+    side: int,
     material: int,
     look: npt.NDArray[np.float32],
 ) -> None:
     """Paint a convex polygon (N, 2) px; `inverse` takes a pixel to (u, v, 1) / depth, `det` is its determinant."""
     height, width = image.shape[0], image.shape[1]
-    n = corners.shape[0]
-    base = pyramid[0].shape[1]
-    one = np.float32(1.0)
-    area_scale = np.float32(1.6 * det * base * base)
+    one, full = np.float32(1.0), np.float32(255.0)
+    area_scale = np.float32(1.6 * det * side * side)
+    red, green, blue, light, fogging = look[0], look[1], look[2], look[3], look[4]
+    pool, pool_u, pool_v, pool_falloff, shift_u, shift_v = look[8], look[9], look[10], look[11], look[12], look[13]
+    du, dv, dw = inverse[0, 0], inverse[1, 0], inverse[2, 0]
+    low_z = np.float32(1e-5)
     top, bottom = max(-1.0, corners[:, 1].min()), min(height + 1.0, corners[:, 1].max())
     for y in range(max(0, int(np.ceil(top))), min(height - 1, int(np.floor(bottom))) + 1):
-        left, right = 1e9, -1e9
-        for k in range(n):
-            x0, y0, x1, y1 = corners[k, 0], corners[k, 1], corners[(k + 1) % n, 0], corners[(k + 1) % n, 1]
-            if (y0 <= y) != (y1 <= y):
-                x = x0 + (x1 - x0) * (y - y0) / (y1 - y0)
-                left, right = min(left, x), max(right, x)
+        left, right = _span(corners, y)
         if right < left or right < -0.5 or left > width - 0.5:
             continue
-        first, last = int(np.floor(max(left, 0.0) + 0.5)), int(np.floor(min(right, width - 1.0) + 0.5))
-        for x in range(first, min(last, width - 1) + 1):
-            cover = np.float32(min(1.0, min(x + 0.5 - left, right + 0.5 - x)))
-            w = inverse[2, 0] * x + inverse[2, 1] * y + inverse[2, 2]
-            if cover <= 0 or w <= 1e-6:
+        first = int(np.floor(max(left, 0.0) + 0.5))
+        last = min(int(np.floor(min(right, width - 1.0) + 0.5)), width - 1)
+        un = du * first + inverse[0, 1] * y + inverse[0, 2]
+        vn = dv * first + inverse[1, 1] * y + inverse[1, 2]
+        wn = dw * first + inverse[2, 1] * y + inverse[2, 2]
+        for x in range(first, last + 1):
+            step = np.float32(x - first)
+            z = one / max(wn + dw * step, low_z)
+            u, v = (un + du * step) * z, (vn + dv * step) * z
+            r, g, b, alpha = _sample(texels, count, side, material, u + shift_u, v + shift_v, area_scale * z * z * z)
+            if alpha == 0:
                 continue
-            z = one / w
-            u = (inverse[0, 0] * x + inverse[0, 1] * y + inverse[0, 2]) * z
-            v = (inverse[1, 0] * x + inverse[1, 1] * y + inverse[1, 2]) * z
-            r, g, b, alpha = _sample(pyramid, material, u + look[12], v + look[13], area_scale * z * z * z)
-            gain = look[3]
-            if look[8] != 0:
-                du, dv = u - look[9], v - look[10]
-                gain *= one + look[8] / (one + (du * du + dv * dv) * look[11])
-            fog = min(one, z * look[4])
-            clear = (one - fog) * gain
-            r = min(r * look[0] * clear + look[5] * fog, np.float32(255))
-            g = min(g * look[1] * clear + look[6] * fog, np.float32(255))
-            b = min(b * look[2] * clear + look[7] * fog, np.float32(255))
-            keep = one - cover * alpha * np.float32(1 / 255)
-            if keep > np.float32(0.004):
-                r += keep * (image[y, x, 0] - r)
-                g += keep * (image[y, x, 1] - g)
-                b += keep * (image[y, x, 2] - b)
+            gain = light
+            if pool != 0:
+                eu, ev = u - pool_u, v - pool_v
+                gain *= one + pool / (one + (eu * eu + ev * ev) * pool_falloff)
+            fog = min(one, z * fogging)
+            gain *= one - fog
+            r = min(r * red * gain + look[5] * fog, full)
+            g = min(g * green * gain + look[6] * fog, full)
+            b = min(b * blue * gain + look[7] * fog, full)
+            if x in (first, last):
+                alpha *= np.float32(max(0.0, min(1.0, min(x + 0.5 - left, right + 0.5 - x))))
+            if alpha < np.float32(254.0):
+                keep = one - alpha * np.float32(1 / 255)
+                r += keep * (np.float32(image[y, x, 0]) - r)
+                g += keep * (np.float32(image[y, x, 1]) - g)
+                b += keep * (np.float32(image[y, x, 2]) - b)
             image[y, x, 0], image[y, x, 1], image[y, x, 2] = np.uint8(r), np.uint8(g), np.uint8(b)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _span(corners: FloatArray, y: int) -> tuple[float, float]:
+    """Where the row y enters and leaves a convex polygon (N, 2); left > right where it misses it."""
+    left, right = 1e9, -1e9
+    n = corners.shape[0]
+    for k in range(n):
+        m = k + 1 if k + 1 < n else 0
+        x0, y0, x1, y1 = corners[k, 0], corners[k, 1], corners[m, 0], corners[m, 1]
+        if (y0 <= y) != (y1 <= y):
+            x = x0 + (x1 - x0) * (y - y0) / (y1 - y0)
+            left, right = min(left, x), max(right, x)
+    return left, right
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
 def _sample(
-    pyramid: Pyramid, material: int, u: np.float32, v: np.float32, area: np.float32
+    texels: Texels, count: int, side: int, material: int, u: np.float32, v: np.float32, area: np.float32
 ) -> tuple[np.float32, np.float32, np.float32, np.float32]:
     """RGBA of a tile at (u, v) in tiles; `area` is a pixel's footprint in texels of the finest level."""
-    if area > 400:
-        tiles = pyramid[4]
-    elif area > 90:
-        tiles = pyramid[3]
-    elif area > 22:
-        tiles = pyramid[2]
-    elif area > 5:
-        tiles = pyramid[1]
-    else:
-        tiles = pyramid[0]
-    size = tiles.shape[1]
+    level = 0
+    if area > 5:
+        level = 1
+        if area > 22:
+            level = 2
+            if area > 90:
+                level = 3
+                if area > 400:
+                    level = 4
+    size = side >> level
+    # levels lie one after another: n s^2 (1 + 1/4 + 1/16 ...) words before this one
+    start = (4 * count * (side * side - size * size)) // 3 + material * size * size
     mask = size - 1
     if area > 0.7:
-        i, j = int(np.floor(v * size)) & mask, int(np.floor(u * size)) & mask
-        p = tiles[material, i, j]
-        return np.float32(p[0]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
-    su, sv = u * size - np.float32(0.5), v * size - np.float32(0.5)
+        word = texels[start + (int(np.floor(v * size)) & mask) * size + (int(np.floor(u * size)) & mask)]
+        r, g = np.float32(word & 255), np.float32((word >> 8) & 255)
+        return (r, g, np.float32((word >> 16) & 255), np.float32(word >> 24))  # fmt: skip
+    one = np.float32(1.0)
+    su, sv = u * np.float32(size) - np.float32(0.5), v * np.float32(size) - np.float32(0.5)
     fu, fv = np.floor(su), np.floor(sv)
     a, b = su - fu, sv - fv
     i0, j0 = int(fv) & mask, int(fu) & mask
     i1, j1 = (i0 + 1) & mask, (j0 + 1) & mask
-    one = np.float32(1.0)
     w00, w01, w10, w11 = (one - a) * (one - b), a * (one - b), (one - a) * b, a * b
-    p, q, s, t = tiles[material, i0, j0], tiles[material, i0, j1], tiles[material, i1, j0], tiles[material, i1, j1]
+    p, q = texels[start + i0 * size + j0], texels[start + i0 * size + j1]
+    s, t = texels[start + i1 * size + j0], texels[start + i1 * size + j1]
     return (
-        np.float32(w00 * p[0] + w01 * q[0] + w10 * s[0] + w11 * t[0]),
-        np.float32(w00 * p[1] + w01 * q[1] + w10 * s[1] + w11 * t[1]),
-        np.float32(w00 * p[2] + w01 * q[2] + w10 * s[2] + w11 * t[2]),
-        np.float32(w00 * p[3] + w01 * q[3] + w10 * s[3] + w11 * t[3]),
-    )
+        w00 * np.float32(p & 255) + w01 * np.float32(q & 255) + w10 * np.float32(s & 255) + w11 * np.float32(t & 255),
+        w00 * np.float32((p >> 8) & 255) + w01 * np.float32((q >> 8) & 255)
+        + w10 * np.float32((s >> 8) & 255) + w11 * np.float32((t >> 8) & 255),
+        w00 * np.float32((p >> 16) & 255) + w01 * np.float32((q >> 16) & 255)
+        + w10 * np.float32((s >> 16) & 255) + w11 * np.float32((t >> 16) & 255),
+        w00 * np.float32(p >> 24) + w01 * np.float32(q >> 24) + w10 * np.float32(s >> 24) + w11 * np.float32(t >> 24),
+    )  # fmt: skip

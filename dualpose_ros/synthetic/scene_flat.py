@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.synthetic.material_pictures import FONTS, LETTERS
-from dualpose_ros.synthetic.materials import atlas
 from dualpose_ros.synthetic.paint import Look, Scene, make_view
 from dualpose_ros.synthetic.scene_rooms import look, picture
 from dualpose_ros.synthetic.textures import cloth_colour, hair_colours, skin_tones
@@ -17,10 +16,24 @@ from dualpose_ros.synthetic.textures import cloth_colour, hair_colours, skin_ton
 Image = npt.NDArray[np.uint8]
 
 _SURFACES = (
-    "planks", "floor_tiles", "brick", "plaster", "wallpaper", "carpet", "grass", "foliage", "marble", "fabric", "fabric",
-    "metal", "noise", "facade", "bookshelf", "goods", "painting", "poster", "cabinet", "curtain", "stones", "shop", "screen",
+    "planks", "floor_tiles", "brick", "plaster", "wallpaper", "carpet", "grass", "foliage", "marble", "fabric",
+    "fabric", "metal", "noise", "facade", "bookshelf", "goods", "painting", "poster", "cabinet", "curtain", "stones",
+    "shop", "screen",
 )  # fmt: skip
-_SPRITES = ("vessel", "plant", "bush", "tree", "chair", "animal", "bust", "garment", "bicycle", "car", "limbs", "parasol")
+_SPRITES = (
+    "vessel",
+    "plant",
+    "bush",
+    "tree",
+    "chair",
+    "animal",
+    "bust",
+    "garment",
+    "bicycle",
+    "car",
+    "limbs",
+    "parasol",
+)
 _BATCHES = 4
 
 
@@ -46,7 +59,7 @@ class _Flat:
         self.scene.next_layer()
 
     def paint(self) -> None:
-        self.scene.paint(self.image, atlas())
+        self.scene.paint(self.image)
         self.scene = Scene(self.scene.view)
 
 
@@ -57,7 +70,7 @@ def dead_leaves(rng: np.random.Generator, image: Image, count: int) -> None:
     """
     height, width = image.shape[:2]
     side = max(height, width)
-    low, high = 0.025, 0.6
+    low, high = 0.05, 0.9
     # inverse transform of a density ~ r^-3 between low and high
     sizes = side / np.sqrt(rng.uniform(1 / high**2, 1 / low**2, count))
     order = np.argsort(-sizes * rng.uniform(0.4, 1.6, count))
@@ -114,7 +127,7 @@ def bokeh(rng: np.random.Generator, image: Image) -> None:
     """A far background out of focus: soft fields of light and discs of lamps, in place."""
     height, width = image.shape[:2]
     h, w = max(8, height // 8), max(8, width // 8)
-    dead_small = np.ascontiguousarray(cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA))
+    dead_small = np.array(cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     dead_leaves(rng, dead_small, int(rng.integers(20, 70)))
     soft = cv2.GaussianBlur(dead_small, (0, 0), float(rng.uniform(0.6, 2.0)) * max(h, w) / 32)
     image[:] = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -135,7 +148,7 @@ def distractors(rng: np.random.Generator, image: Image) -> None:
     flat = _Flat(image)
     for _ in range(int(rng.integers(1, 6))):
         size = float(rng.uniform(0.08, 0.5)) * side
-        surface = picture(rng, "garment", "garment", "bust", "limbs", "limbs", "animal", "chair", light=float(rng.uniform(0.5, 1.1)))
+        surface = picture(rng, "garment", "garment", "bust", "limbs", "limbs", light=float(rng.uniform(0.5, 1.1)))
         x, y = float(rng.uniform(0, width)), float(rng.uniform(0.2, 1.0) * height)
         flat.patch(x, y, size * float(rng.uniform(0.5, 1.0)), size, float(rng.normal(0, 0.25)), surface, 0)
     flat.paint()

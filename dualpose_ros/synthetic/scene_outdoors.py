@@ -22,7 +22,9 @@ _SKIES = (
 
 def outdoor_view(rng: np.random.Generator, height: int, width: int) -> View:
     """From a wide street view to a tele shot of a field."""
-    hfov = float(np.radians(rng.choice([rng.uniform(50, 80), rng.uniform(20, 50), rng.uniform(5, 20)], p=[0.4, 0.4, 0.2])))
+    hfov = float(
+        np.radians(rng.choice([rng.uniform(50, 80), rng.uniform(20, 50), rng.uniform(5, 20)], p=[0.4, 0.4, 0.2]))
+    )
     lift = float(np.clip(rng.normal(1.6, 0.5), 0.5, 4.0))
     pitch = float(rng.normal(0.03, 0.09)) if rng.random() < 0.8 else float(rng.uniform(0.12, 0.5))
     return make_view(height, width, hfov, lift, pitch, float(rng.normal(0, 0.3)), float(rng.normal(0, 0.025)))
@@ -37,7 +39,12 @@ def paint_sky(rng: np.random.Generator, image: Image, view: View) -> tuple[float
     rows = low + (top - low) * rise
     image[:] = np.clip(rows, 0, 255)[:, None]
     if rng.random() < 0.6:
-        cover = np.clip(fractal(rng, (height + 1) // 2, (width + 1) // 2, smooth=True) * rng.uniform(0.2, 0.8) + rng.uniform(-0.3, 0.5), 0, 1)
+        cover = np.clip(
+            fractal(rng, (height + 1) // 2, (width + 1) // 2, smooth=True) * rng.uniform(0.2, 0.8)
+            + rng.uniform(-0.3, 0.5),
+            0,
+            1,
+        )
         cover = cv2.resize(cover, (width, height))[..., None] * np.float32(0.85)
         image[:] = image + (np.float32(rng.uniform(190, 250)) - image) * cover
     r, g, b = (float(v) for v in np.clip(low, 0, 255))
@@ -71,7 +78,9 @@ def _backdrop(rng: np.random.Generator, scene: Scene, far: float) -> None:
     if kind > 0.35:
         high = far * float(rng.uniform(0.03, 0.12))
         surface = look(rng, "foliage", "foliage", "grass", "brick", "concrete", "plaster", light=light)
-        scene.plane((-3 * far, high, far * 1.25), (6 * far, 0, 0), (0, -high, 0), (40, 40 * high / far / 6 + 1), surface)
+        scene.plane(
+            (-3 * far, high, far * 1.25), (6 * far, 0, 0), (0, -high, 0), (40, 40 * high / far / 6 + 1), surface
+        )
     scene.next_layer()
 
 
@@ -85,9 +94,9 @@ def street(rng: np.random.Generator, view: View, horizon: tuple[float, float, fl
     road = look(rng, "ground", "concrete", light=light * 0.75, spread=0.03)
     if rng.random() < 0.7:
         scene.plane((-half, 0, -3), (2 * half, 0, 0), (0, 0, 200), (2 * half / 3, 66), road, 1e5)
-        for z in np.arange(2, 60, 4):
+        for z_stripe in np.arange(2.0, 60.0, 4.0):
             stripe = Look(pick(rng, "plaster"), (1.1, 1.1, 1.1), light)
-            scene.plane((-0.08, 0, float(z)), (0.16, 0, 0), (0, 0, 2), (1, 1), stripe, 1e4)
+            scene.plane((-0.08, 0, float(z_stripe)), (0.16, 0, 0), (0, 0, 2), (1, 1), stripe, 1e4)
     scene.next_layer()
     for side in (-1, 1):
         z = float(rng.uniform(-2, 3))
@@ -97,13 +106,22 @@ def street(rng: np.random.Generator, view: View, horizon: tuple[float, float, fl
             _house(rng, scene, side * (setback + 4), z + deep / 2, (8.0, high, deep), light)
             z += deep + float(rng.choice([0, 0, 2, 6]))
     if rng.random() < 0.6:
-        _house(rng, scene, float(rng.normal(0, 6)), float(rng.uniform(9, 60)), (float(rng.uniform(10, 40)), float(rng.uniform(5, 18)), 4.0), light)
+        _house(
+            rng,
+            scene,
+            float(rng.normal(0, 6)),
+            float(rng.uniform(9, 60)),
+            (float(rng.uniform(10, 40)), float(rng.uniform(5, 18)), 4.0),
+            light,
+        )
     for _ in range(int(rng.integers(3, 14))):
         _street_thing(rng, scene, half, light)
     return scene
 
 
-def _house(rng: np.random.Generator, scene: Scene, x: float, z: float, size: tuple[float, float, float], light: float) -> None:
+def _house(
+    rng: np.random.Generator, scene: Scene, x: float, z: float, size: tuple[float, float, float], light: float
+) -> None:
     front = look(rng, "facade", "facade", "brick", "plaster", "concrete", light=light)
     tile = float(rng.uniform(5, 11))
     scene.box((x, 0, z), size, 0.0, front, tile)
@@ -137,7 +155,13 @@ def _street_thing(rng: np.random.Generator, scene: Scene, half: float, light: fl
         scene.card(foot, 1.7, 1.05, picture(rng, "bicycle", light=light), mirror)
     elif kind < 0.92:
         w, h = float(rng.uniform(0.5, 3)), float(rng.uniform(0.5, 2))
-        scene.plane((foot[0], float(rng.uniform(1.2, 4)), z), (w, 0, 0), (0, -h, 0), (1, 1), picture(rng, "poster", "painting", light=light))
+        scene.plane(
+            (foot[0], float(rng.uniform(1.2, 4)), z),
+            (w, 0, 0),
+            (0, -h, 0),
+            (1, 1),
+            picture(rng, "poster", "painting", light=light),
+        )
     else:
         scene.card(foot, 1.0, 1.2, picture(rng, "bust", "garment", "limbs", "parasol", "animal", light=light), mirror)
 
@@ -146,7 +170,9 @@ def nature(rng: np.random.Generator, view: View, horizon: tuple[float, float, fl
     """Meadow, wood, beach, snow or lakeside."""
     scene = _scene(rng, view, horizon)
     light = float(rng.uniform(0.6, 1.1))
-    _ground(rng, scene, ("grass", "grass", "grass", "ground", "ground", "water", "stones"), float(rng.uniform(1, 6)), light)
+    _ground(
+        rng, scene, ("grass", "grass", "grass", "ground", "ground", "water", "stones"), float(rng.uniform(1, 6)), light
+    )
     if rng.random() < 0.35:
         scene.next_layer()
         near = float(rng.uniform(4, 25))
@@ -176,7 +202,7 @@ def sports(rng: np.random.Generator, view: View, horizon: tuple[float, float, fl
     court = look(rng, kind, light=light, spread=0.35 if kind == "plaster" else 0.05)
     scene.plane((-60, 0, -3), (120, 0, 0), (0, 0, 120), (40, 40), court, 1e6)
     if kind == "grass" and rng.random() < 0.6:
-        for x in np.arange(-40, 40, 10):
+        for x in np.arange(-40.0, 40.0, 10.0):
             scene.plane((float(x), 0, -3), (5, 0, 0), (0, 0, 100), (3, 60), court.dimmed(0.85), 1e5)
     scene.next_layer()
     line = Look(pick(rng, "plaster"), (1.2, 1.2, 1.2) if rng.random() < 0.8 else tint(rng, 0.5), light)
@@ -185,19 +211,23 @@ def sports(rng: np.random.Generator, view: View, horizon: tuple[float, float, fl
         if rng.random() < 0.5:
             scene.plane((-40, 0, float(rng.uniform(1, 20))), (80, 0, 0), (0, 0, width), (1, 1), line, 1e4)
         else:
-            scene.plane((float(rng.uniform(-8, 8)), 0, 0), (width, 0, 0), (float(rng.normal(0, 3)), 0, 30), (1, 1), line, 1e4)
+            scene.plane(
+                (float(rng.uniform(-8, 8)), 0, 0), (width, 0, 0), (float(rng.normal(0, 3)), 0, 30), (1, 1), line, 1e4
+            )
     scene.next_layer()
     far, y = float(rng.uniform(8, 40)), 0.0
     if rng.random() < 0.75:
         board = float(rng.uniform(0.6, 1.6))
-        for x in np.arange(-30, 30, 4.0):
+        for x in np.arange(-30.0, 30.0, 4.0):
             surface = picture(rng, "poster", "painting", "fabric", light=light)
             scene.plane((float(x), board, far), (4, 0, 0), (0, -board, 0), (1, 1), surface)
         y = board
     if rng.random() < 0.75:
         crowd, high = look(rng, "crowd", light=light * float(rng.uniform(0.4, 0.9))), float(rng.uniform(3, 12))
         tile = float(rng.uniform(3, 6))
-        scene.plane((-60, y + high, far + high), (120, 0, 0), (0, -high, -high + 0.5), (120 / tile, 1.4 * high / tile), crowd)
+        scene.plane(
+            (-60, y + high, far + high), (120, 0, 0), (0, -high, -high + 0.5), (120 / tile, 1.4 * high / tile), crowd
+        )
     else:
         _backdrop(rng, scene, far * 1.3)
     if rng.random() < 0.25:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dualpose_ros.synthetic.materials import pick
@@ -10,14 +12,24 @@ from dualpose_ros.synthetic.paint import Look, Scene, View, make_view
 _FLOORS = ("planks", "planks", "floor_tiles", "carpet", "concrete", "fabric", "marble", "ground")
 _WALLS = ("plaster", "plaster", "plaster", "wallpaper", "brick", "planks", "concrete", "floor_tiles")
 
+_WALL_THINGS = (
+    "window", "door", "painting", "poster", "bookshelf", "curtain", "blinds", "screen", "cabinet", "goods",
+)  # fmt: skip
+_WALL_SHARES = (0.17, 0.1, 0.18, 0.1, 0.12, 0.08, 0.05, 0.06, 0.08, 0.06)
 
-def tint(rng: np.random.Generator, spread: float = 0.12, level: float = 0.2) -> tuple[float, float, float]:
+
+def tint(rng: np.random.Generator, spread: float = 0.09, level: float = 0.2) -> tuple[float, float, float]:
     """A random multiplier of colours: brightness varies by `level`, hue by `spread` (log units)."""
-    r, g, b = np.exp(rng.normal(0, level) + rng.normal(0, spread, 3))
-    return float(min(r, 2.2)), float(min(g, 2.2)), float(min(b, 2.2))
+    a, r, g, b = rng.standard_normal(4).tolist()
+    grey = math.exp(a * level)
+    return (
+        min(grey * math.exp(r * spread), 2.2),
+        min(grey * math.exp(g * spread), 2.2),
+        min(grey * math.exp(b * spread), 2.2),
+    )
 
 
-def look(rng: np.random.Generator, *kinds: str, light: float = 1.0, spread: float = 0.12) -> Look:
+def look(rng: np.random.Generator, *kinds: str, light: float = 1.0, spread: float = 0.09) -> Look:
     """A random material of the given kinds, tinted, its texture shifted."""
     u, v = rng.random(2)
     return Look(pick(rng, *kinds), tint(rng, spread), light, offset_uv=(float(u), float(v)))
@@ -30,21 +42,26 @@ def picture(rng: np.random.Generator, *kinds: str, light: float = 1.0) -> Look:
 
 def indoor_view(rng: np.random.Generator, height: int, width: int) -> View:
     """A hand-held or mounted camera in a room, from wide angle to a tele crop."""
-    hfov = float(np.radians(rng.choice([rng.uniform(55, 85), rng.uniform(25, 55), rng.uniform(10, 25)], p=[0.4, 0.4, 0.2])))
-    pitch = float(rng.normal(0.06, 0.14)) if rng.random() < 0.85 else float(rng.uniform(0.2, 0.6))
+    kind = rng.random()
+    low, high = (55, 85) if kind < 0.45 else (28, 55) if kind < 0.85 else (14, 28)
+    hfov = float(np.radians(rng.uniform(low, high)))
     lift = float(np.clip(rng.normal(1.4, 0.35), 0.4, 2.1))
+    # from above the eye looks down, from below up, so that what stands about is in the picture
+    pitch = float(rng.normal(0.05 + 0.15 * (lift - 1.2), 0.09)) if rng.random() < 0.85 else float(rng.uniform(0.2, 0.6))
     return make_view(height, width, hfov, lift, pitch, float(rng.normal(0, 0.35)), float(rng.normal(0, 0.03)))
 
 
 def room(rng: np.random.Generator, view: View) -> Scene:
     """A furnished room around the view."""
-    scene = Scene(view, side_light=(float(rng.uniform(0.55, 1.1)), float(rng.uniform(0.9, 1.25)), float(rng.uniform(0.7, 1.1))))
+    scene = Scene(
+        view, side_light=(float(rng.uniform(0.55, 1.1)), float(rng.uniform(0.9, 1.25)), float(rng.uniform(0.7, 1.1)))
+    )
     left, right, far = -rng.uniform(1.5, 4.5), rng.uniform(1.5, 4.5), rng.uniform(2.5, 8.5)
     high = float(max(rng.uniform(2.3, 3.4), view.position[1] + 0.3))
     _shell(rng, scene, left, right, far, high)
     _wall_things(rng, scene, left, right, far, high)
     scene.next_layer()
-    for _ in range(int(rng.integers(2, 8))):
+    for _ in range(int(rng.integers(3, 10))):
         x, z = rng.uniform(left + 0.4, right - 0.4), rng.uniform(1.2, far - 0.4)
         at_wall = rng.random() < 0.6
         if at_wall:
@@ -87,14 +104,11 @@ def _shell(rng: np.random.Generator, scene: Scene, left: float, right: float, fa
             scene.plane((corner[0], 0.1, corner[2]), along, (0, -0.1, 0), (length, 0.1), board, 85)
 
 
-def _wall_things(
-    rng: np.random.Generator, scene: Scene, left: float, right: float, far: float, high: float
-) -> None:
+def _wall_things(rng: np.random.Generator, scene: Scene, left: float, right: float, far: float, high: float) -> None:
     """Windows, doors, pictures, shelves, curtains and screens on the walls."""
-    for _ in range(int(rng.integers(3, 11))):
+    for _ in range(int(rng.integers(5, 14))):
         side = int(rng.choice(3, p=[0.25, 0.25, 0.5]))
-        kind = str(rng.choice(["window", "door", "painting", "poster", "bookshelf", "curtain", "blinds", "screen",
-                               "cabinet", "goods"], p=[0.17, 0.1, 0.18, 0.1, 0.12, 0.08, 0.05, 0.06, 0.08, 0.06]))  # fmt: skip
+        kind = str(rng.choice(_WALL_THINGS, p=_WALL_SHARES))
         if kind == "door":
             w, h, y = rng.uniform(0.8, 1.0), 2.05, 2.05
         elif kind in ("bookshelf", "goods", "cabinet"):
@@ -151,9 +165,11 @@ def _furniture(rng: np.random.Generator, scene: Scene, x: float, z: float, yaw: 
             scene.box((x, y, z), (side, side * 0.6, side), yaw, look(rng, "plaster", "fabric", "planks", light=light))
             y += side * 0.6
     else:
-        sprite, width, height = {"chair": ("chair", 0.5, 0.95), "plant": ("plant", 0.8, 1.2), "lamp": ("lamp", 0.55, 1.6)}.get(
-            kind, (str(rng.choice(["garment", "bust", "animal", "limbs", "vessel"])), 0.7, 0.9)
-        )
+        sprite, width, height = {
+            "chair": ("chair", 0.5, 0.95),
+            "plant": ("plant", 0.8, 1.2),
+            "lamp": ("lamp", 0.55, 1.6),
+        }.get(kind, (str(rng.choice(["garment", "bust", "animal", "limbs", "vessel"])), 0.7, 0.9))
         scale = float(rng.uniform(0.8, 1.3))
         scene.card(at, width * scale, height * scale, picture(rng, sprite, light=light), bool(rng.random() < 0.5))
 
@@ -200,7 +216,9 @@ def clutter(
         foot = (float(x), at[1], float(z))
         kind = rng.random()
         if kind < 0.4:
-            scene.card(foot, float(rng.uniform(0.06, 0.16)), float(rng.uniform(0.1, 0.35)), picture(rng, "vessel", light=light))
+            scene.card(
+                foot, float(rng.uniform(0.06, 0.16)), float(rng.uniform(0.1, 0.35)), picture(rng, "vessel", light=light)
+            )
         elif kind < 0.8:
             w, h, d = (float(v) for v in rng.uniform(0.05, 0.32, 3))
             surface = look(rng, "fabric", "plaster", "metal", "painting", "poster", light=light)
@@ -208,7 +226,13 @@ def clutter(
         elif kind < 0.9:
             scene.card(foot, 0.3, 0.4, picture(rng, "plant", "lamp", light=light))
         else:
-            scene.box(foot, (float(rng.uniform(0.3, 0.9)), float(rng.uniform(0.25, 0.5)), 0.04), 0.0, picture(rng, "screen"), 0)
+            scene.box(
+                foot,
+                (float(rng.uniform(0.3, 0.9)), float(rng.uniform(0.25, 0.5)), 0.04),
+                0.0,
+                picture(rng, "screen"),
+                0,
+            )
 
 
 def studio(rng: np.random.Generator, view: View) -> Scene:
@@ -218,13 +242,26 @@ def studio(rng: np.random.Generator, view: View) -> Scene:
     shade = float(rng.uniform(0.5, 1.3))
     wall = look(rng, "plaster", "plaster", "curtain", "fabric", "brick", "concrete", "wallpaper", light=shade)
     tile = float(rng.uniform(1.0, 4.0))
-    wall = Look(wall.material, wall.tint, shade, float(rng.uniform(0, 1)), (10 / tile, 4 / tile), float(rng.uniform(1, 3) / tile))
+    wall = Look(
+        wall.material,
+        wall.tint,
+        shade,
+        float(rng.uniform(0, 1)),
+        (10 / tile, 4 / tile),
+        float(rng.uniform(1, 3) / tile),
+    )
     scene.plane((-10, 6, far), (20, 0, 0), (0, -8, 0), (20 / tile, 8 / tile), wall, 100)
     if rng.random() < 0.7:
         scene.plane((-10, 0, -2), (20, 0, 0), (0, 0, far + 2), (12, 5), look(rng, *_FLOORS, light=shade * 0.9), 90)
     for _ in range(int(rng.integers(0, 4))):
         surface = picture(rng, "painting", "poster", "window", "screen", "door")
         w, h = float(rng.uniform(0.3, 1.4)), float(rng.uniform(0.3, 1.4))
-        scene.plane((float(rng.uniform(-3, 3)), float(rng.uniform(1, 2.6)), far - 0.02), (w, 0, 0), (0, -h, 0), (1, 1), surface, 50)
+        scene.plane(
+            (float(rng.uniform(-3, 3)), float(rng.uniform(1, 2.6)), far - 0.02),
+            (w, 0, 0),
+            (0, -h, 0),
+            (1, 1),
+            surface,
+            50,
+        )
     return scene
-

@@ -108,16 +108,16 @@ def perform(
     gestures: list[tuple[float, float, Gesture]] = []
     sits: list[tuple[float, float, float]] = []
     for index, action in enumerate(actions):
-        begin = steps.time_s
+        begin, last = steps.time_s, index == len(actions) - 1
         if isinstance(action, Walk):
             steps.walk(np.asarray(action.waypoints_xz, dtype=np.float64), action.speed)
         elif isinstance(action, Turn):
             steps.turn(action.yaw)
         elif isinstance(action, Stand):
             steps.stand(action.duration_s)
-            gestures.append((begin, steps.time_s, gesture_named(action.gesture, action.hand)))
+            end = np.inf if last else steps.time_s
+            gestures.append((begin, end, gesture_named(action.gesture, action.hand)))
         else:
-            last = index == len(actions) - 1
             steps.stand(max(action.duration_s, _DOWN_S) + (0 if last else _UP_S))
             end = np.inf if last else steps.time_s
             sits.append((begin, end, action.seat_m))

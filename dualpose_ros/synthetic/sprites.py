@@ -4,6 +4,7 @@ could be taken for a person but is none (garments on hangers, busts, single limb
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -64,7 +65,12 @@ def _leaves(
 
 
 def _branch(
-    rng: np.random.Generator, image: Image, at: npt.NDArray[np.float64], angle: float, length: float, bark: npt.ArrayLike
+    rng: np.random.Generator,
+    image: Image,
+    at: npt.NDArray[np.float64],
+    angle: float,
+    length: float,
+    bark: npt.ArrayLike,
 ) -> None:
     if length < 0.03:
         return
@@ -161,8 +167,21 @@ def bicycle(rng: np.random.Generator) -> Image:
         cv2.circle(image, (int(x * TILE), int(0.72 * TILE)), int(0.2 * TILE), _ink((24, 24, 26)), 6)
         cv2.circle(image, (int(x * TILE), int(0.72 * TILE)), int(0.2 * TILE), _ink((150, 150, 150)), 1)
     frame = cloth_colour(rng)
-    joints = {"rear": (0.22, 0.72), "crank": (0.45, 0.74), "seat": (0.38, 0.35), "head": (0.68, 0.36), "front": (0.78, 0.72)}
-    for a, b in (("rear", "crank"), ("rear", "seat"), ("crank", "seat"), ("crank", "head"), ("seat", "head"), ("head", "front")):
+    joints = {
+        "rear": (0.22, 0.72),
+        "crank": (0.45, 0.74),
+        "seat": (0.38, 0.35),
+        "head": (0.68, 0.36),
+        "front": (0.78, 0.72),
+    }
+    for a, b in (
+        ("rear", "crank"),
+        ("rear", "seat"),
+        ("crank", "seat"),
+        ("crank", "head"),
+        ("seat", "head"),
+        ("head", "front"),
+    ):
         _limb(image, joints[a], joints[b], 0.02, frame)
     _limb(image, (0.32, 0.3), (0.45, 0.3), 0.03, (20, 20, 20))
     _limb(image, (0.68, 0.36), (0.66, 0.24), 0.02, (40, 40, 40))
@@ -200,7 +219,9 @@ def animal(rng: np.random.Generator) -> Image:
     _oval(image, 0.86, head_y + 0.04, 0.1, 0.065, fur * 1.05, float(rng.uniform(0, 40)))
     _limb(image, (0.2, back + 0.08), (0.1, rng.uniform(back - 0.1, 0.75)), 0.03, fur * 0.9)
     for _ in range(int(rng.integers(0, 7))):
-        _oval(image, rng.uniform(0.25, 0.7), rng.uniform(back + 0.04, belly - 0.04), 0.05, 0.03, rng.uniform(20, 240, 3))
+        _oval(
+            image, rng.uniform(0.25, 0.7), rng.uniform(back + 0.04, belly - 0.04), 0.05, 0.03, rng.uniform(20, 240, 3)
+        )
     image[image[..., 3] == 0] = 0
     return _shaded(rng, image, 0.2)
 
@@ -248,7 +269,8 @@ def limbs(rng: np.random.Generator) -> Image:
         end = np.clip(at + rng.normal(0, 0.25, 2), 0.1, 0.9)
         _limb(image, at, end, width, colours[int(rng.integers(4))] * rng.uniform(0.8, 1.1))
     if rng.random() < 0.5:
-        _oval(image, *rng.uniform(0.2, 0.8, 2), *rng.uniform(0.05, 0.14, 2), colours[0])
+        x, y, rx, ry = rng.uniform((0.2, 0.2, 0.05, 0.05), (0.8, 0.8, 0.14, 0.14))
+        _oval(image, x, y, rx, ry, colours[0])
     return _shaded(rng, image, 0.25)
 
 
@@ -280,7 +302,7 @@ def parasol(rng: np.random.Generator) -> Image:
     _limb(image, (0.5, 0.2), (0.5, 1.0), 0.02, (90, 80, 70))
     first, second = cloth_colour(rng), cloth_colour(rng)
     edges = np.linspace(0.04, 0.96, int(rng.integers(4, 9)))
-    for k, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(edges)):
         _shape(image, [(0.5, 0.04), (a, 0.36), (b, 0.36)], first if k % 2 else second)
     return _shaded(rng, image)
 

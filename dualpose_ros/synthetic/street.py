@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from dualpose_ros.synthetic.furniture import linear, metal, pick_colour, texture, upholstery, wood
 from dualpose_ros.synthetic.mesh import Mesh, MeshBuilder
 
-_PAINTS = ((30, 30, 34), (200, 200, 204), (240, 240, 240), (150, 24, 28), (30, 60, 120), (110, 114, 118), (220, 180, 40))
+_PAINTS = (
+    (30, 30, 34),
+    (200, 200, 204),
+    (240, 240, 240),
+    (150, 24, 28),
+    (30, 60, 120),
+    (110, 114, 118),
+    (220, 180, 40),
+)
 _BARK = ((90, 72, 54), (120, 110, 98), (56, 46, 38))
 _LEAVES = ((64, 104, 44), (90, 120, 54), (44, 80, 46), (150, 110, 44))
 
@@ -53,7 +63,9 @@ def make_car(rng: np.random.Generator) -> Mesh:
     paint, dark, glass = pick_colour(rng, _PAINTS), linear((24, 24, 26)), linear((48, 60, 70))
     length, width, height = rng.uniform(3.6, 4.9), rng.uniform(1.65, 1.9), rng.uniform(1.4, 1.9)
     waist = 0.9 * height / 1.5
-    body = np.array([(-0.5, 0.25), (0.5, 0.25), (0.5, waist * 0.85), (0.44, waist), (-0.47, waist), (-0.5, waist * 0.9)])
+    body = np.array(
+        [(-0.5, 0.25), (0.5, 0.25), (0.5, waist * 0.85), (0.44, waist), (-0.47, waist), (-0.5, waist * 0.9)]
+    )
     b.prism(body * (length, 1), width, (0, 0, 0), paint, 0)
     front, rear = rng.uniform(0.1, 0.25), rng.uniform(0.36, 0.46)
     cabin = np.array([(-rear, waist), (front + 0.12, waist), (front - 0.02, height), (-rear + 0.08, height)])
@@ -88,11 +100,11 @@ def make_bicycle(rng: np.random.Generator) -> Mesh:
     paint, dark = upholstery(rng), linear((20, 20, 22))
     scale = rng.uniform(0.85, 1.08)
     radius = 0.33 * scale
-    rear, front = np.array([-0.5 * scale, radius, 0]), np.array([0.52 * scale, radius, 0])
+    rear, front = np.array([-0.5 * scale, radius + 0.018, 0]), np.array([0.52 * scale, radius + 0.018, 0])
     for hub in (rear, front):
         angle = 2 * np.pi * np.arange(17) / 16
         rim = hub + radius * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
-        for p, q in zip(rim[:-1], rim[1:], strict=True):
+        for p, q in pairwise(rim):
             b.tube(p, q, 0.018, dark, sides=5)
         for k in range(0, 16, 2):
             b.tube(hub, rim[k], 0.003, linear((170, 170, 170)), sides=3)
@@ -102,7 +114,7 @@ def make_bicycle(rng: np.random.Generator) -> Mesh:
         b.tube(p, q, 0.017, paint)
     b.tube(head, bars, 0.013, dark)
     b.tube(bars - (0, 0, 0.29), bars + np.array([0, 0, 0.29]), 0.012, dark)
-    b.ellipsoid(seat + (0, 0.06, 0), (0.13, 0.03, 0.07), dark)
+    b.ellipsoid(seat + np.array([0, 0.06, 0]), (0.13, 0.03, 0.07), dark)
     return b.build(seat_height_m=float(seat[1]) + 0.09)
 
 
@@ -111,14 +123,17 @@ def make_tree(rng: np.random.Generator) -> Mesh:
     b = MeshBuilder()
     bark, radius, fork = pick_colour(rng, _BARK), rng.uniform(0.08, 0.32), rng.uniform(1.6, 2.6)
     lean = np.array([rng.normal(0, 0.15), fork, rng.normal(0, 0.15)])
-    b.tube((0, 0, 0), lean, radius, bark, texture(rng), radius_b=radius * 0.75, sides=10)
+    # an upright foot keeps the lowest ring on the floor
+    b.tube((0, 0, 0), (0, 0.1, 0), radius * 1.1, bark, sides=10)
+    b.tube((0, 0.08, 0), lean, radius, bark, texture(rng), radius_b=radius * 0.75, sides=10)
     green = pick_colour(rng, _LEAVES)
     for _ in range(int(rng.integers(3, 6))):
         end = lean + np.array([rng.normal(0, 0.8), rng.uniform(0.8, 1.8), rng.normal(0, 0.8)])
         b.tube(lean, end, radius * 0.5, bark, texture(rng), radius_b=radius * 0.2, sides=6)
-        for _ in range(int(rng.integers(10, 30))):
-            at = lean + (end - lean) * rng.uniform(0.3, 1.2) + rng.normal(0, 0.3, 3)
-            b.leaf(at, at + rng.normal(0, 0.2, 3), rng.uniform(0.1, 0.3), green * rng.uniform(0.4, 1.4))
+        count = int(rng.integers(10, 30))
+        bases = lean + (end - lean) * rng.uniform(0.3, 1.2, (count, 1)) + rng.normal(0, 0.3, (count, 3))
+        tips = bases + rng.normal(0, 0.2, (count, 3))
+        b.leaves(bases, tips, rng.uniform(0.1, 0.3, count), green * rng.uniform(0.4, 1.4, (count, 1)))
     return b.build()
 
 
@@ -128,12 +143,13 @@ def make_hedge(rng: np.random.Generator) -> Mesh:
     width, height, depth = rng.uniform(0.8, 2.5), rng.uniform(0.4, 1.2), rng.uniform(0.3, 0.6)
     green = pick_colour(rng, _LEAVES)
     b.ellipsoid((0, height * 0.5, 0), (width * 0.46, height * 0.47, depth * 0.45), green * 0.4, texture(rng))
-    for _ in range(int(120 * width)):
-        direction = rng.normal(0, 1, 3)
-        direction /= np.linalg.norm(direction)
-        at = np.array([0, height * 0.5, 0]) + direction * (width * 0.46, height * 0.47, depth * 0.45)
-        at[1] = max(at[1], 0.03)
-        b.leaf(at, at + direction * 0.09 + rng.normal(0, 0.05, 3), rng.uniform(0.03, 0.1), green * rng.uniform(0.5, 1.5))
+    count = int(120 * width)
+    outward = rng.normal(0, 1, (count, 3))
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    bases = np.array([0, height * 0.5, 0]) + outward * (width * 0.46, height * 0.47, depth * 0.45)
+    tips = bases + outward * 0.09 + rng.normal(0, 0.05, (count, 3))
+    bases[:, 1], tips[:, 1] = np.maximum(bases[:, 1], 0.03), np.maximum(tips[:, 1], 0.03)
+    b.leaves(bases, tips, rng.uniform(0.03, 0.1, count), green * rng.uniform(0.5, 1.5, (count, 1)))
     return b.build(top_height_m=height)
 
 

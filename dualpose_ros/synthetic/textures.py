@@ -29,6 +29,7 @@ _CLOTH_FAMILIES: tuple[tuple[float, tuple[tuple[int, int, int], ...]], ...] = (
     (0.11, ((196, 28, 36), (28, 88, 186), (20, 132, 66), (240, 196, 24), (236, 108, 24), (98, 40, 142), (0, 152, 196))),
     (0.05, ((232, 180, 190), (178, 208, 228), (196, 222, 190), (236, 224, 170), (206, 190, 226))),
 )
+_CLOTH_SUMS = np.cumsum([share for share, _ in _CLOTH_FAMILIES])
 _SKIN_LIGHT_TO_DARK = np.array(
     [(244, 214, 196), (232, 192, 166), (216, 170, 138), (194, 144, 108), (164, 112, 78), (128, 84, 58), (92, 60, 44),
      (62, 42, 34)], np.float32,
@@ -59,8 +60,8 @@ def hair_colours(rng: np.random.Generator) -> Colour:
 
 def cloth_colour(rng: np.random.Generator) -> Colour:
     """A colour that clothes have (3,) float32 sRGB in 0..255: dark, neutral and white far more often than bright."""
-    shares = np.array([share for share, _ in _CLOTH_FAMILIES])
-    family = _CLOTH_FAMILIES[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
+    place = int(np.searchsorted(_CLOTH_SUMS, rng.random() * _CLOTH_SUMS[-1], side="right"))
+    family = _CLOTH_FAMILIES[place][1]
     colour = np.array(family[int(rng.integers(len(family)))], np.float32)
     return np.clip(colour * rng.uniform(0.8, 1.2) + rng.normal(0, 6, 3), 4, 252).astype(np.float32)
 
@@ -102,7 +103,7 @@ def _noise(rng: np.random.Generator, size: int, *, fine: bool) -> FloatImage:
 
 def _axes(size: int) -> tuple[FloatImage, FloatImage]:
     """Periodic coordinates v (size, 1) and u (1, size) in 0..1."""
-    line = (np.arange(size, dtype=np.float32) + 0.5) / size
+    line = ((np.arange(size) + 0.5) / size).astype(np.float32)
     return line[:, None], line[None, :]
 
 
@@ -264,7 +265,8 @@ def _printed(rng: np.random.Generator, size: int, number: bool) -> FloatImage:
         centre = (size // 2, int(size * rng.uniform(0.35, 0.6)))
         axes = (int(size * rng.uniform(0.06, 0.22)), int(size * rng.uniform(0.06, 0.2)))
         cv2.ellipse(tile, centre, axes, rng.uniform(0, 180), 0, 360, _tuple(cloth_colour(rng)), -1, cv2.LINE_AA)
-    text = str(int(rng.integers(1, 100))) if number else "".join(rng.choice(list("ABCDEHKLMNOPRSTUX"), rng.integers(2, 7)))
+    word = "".join(rng.choice(list("ABCDEHKLMNOPRSTUX"), rng.integers(2, 7)))
+    text = str(int(rng.integers(1, 100))) if number else word
     font = cv2.FONT_HERSHEY_DUPLEX
     thickness = max(1, int(size * (0.05 if number else 0.02)))
     (width, height), _ = cv2.getTextSize(text, font, 1.0, thickness)

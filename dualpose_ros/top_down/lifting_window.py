@@ -58,7 +58,8 @@ def resample(times_s: FloatArray, rays: FloatArray, scores: FloatArray) -> tuple
     them; confidence is interpolated too, and fades with the distance to the nearer of the two.
     """
     times = np.where(np.isfinite(times_s), times_s, -1e6)
-    valid = (scores > _MIN_SCORE) & np.isfinite(times_s)[..., None] & np.all(np.isfinite(rays), axis=-1)
+    finite = np.isfinite(rays[..., 0]) & np.isfinite(rays[..., 1])
+    valid = (scores > _MIN_SCORE) & np.isfinite(times_s)[..., None] & finite
     people, count, _ = valid.shape
     index = np.broadcast_to(np.arange(count)[None, :, None], valid.shape)
     before = np.maximum.accumulate(np.where(valid, index, -1), axis=1)
@@ -75,7 +76,7 @@ def resample(times_s: FloatArray, rays: FloatArray, scores: FloatArray) -> tuple
     t0, t1 = times[person3, first], times[person3, second]
     grid = GRID_S[None, :, None]
     u = np.clip((grid - t0) / np.maximum(t1 - t0, 1e-6), 0, 1)
-    clean = np.where(valid[..., None], rays, 0.0)
+    clean = np.where(valid[..., None], rays, np.zeros((), rays.dtype))
     point = clean[person3, first, joint3] * (1 - u[..., None]) + clean[person3, second, joint3] * u[..., None]
     score = scores[person3, first, joint3] * (1 - u) + scores[person3, second, joint3] * u
     distance = np.minimum(np.abs(grid - t0), np.abs(grid - t1))
@@ -91,13 +92,12 @@ def normalise(rays: FloatArray, confidence: FloatArray) -> Window:
     total = np.maximum(window.sum(axis=(1, 2)), 1e-9)[:, None]
     centre = np.einsum("ntk,ntkc->nc", window, rays) / total
     to_camera = look_at(centre)
-    homogeneous = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-    turned = np.einsum("nab,ntka->ntkb", to_camera, homogeneous)
-    seen = turned[..., :2] / np.maximum(turned[..., 2:], 0.1)
+    seen = _through(to_camera, rays)
     frame_total = np.maximum(weight.sum(axis=2), 1e-9)[..., None]
     middle = np.einsum("ntk,ntkc->ntc", weight, seen) / frame_total
-    spread = np.sum((seen - middle[:, :, None]) ** 2, axis=-1)
-    extent = np.sqrt(np.einsum("ntk,ntk->n", weight, spread) / np.maximum(weight.sum(axis=(1, 2)), 1e-9))
+    away = seen - middle[:, :, None]
+    spread = away[..., 0] ** 2 + away[..., 1] ** 2
+    extent = np.sqrt(np.sum(weight * spread, axis=(1, 2)) / np.maximum(weight.sum(axis=(1, 2)), 1e-9))
     extent = np.maximum(extent, _MIN_EXTENT)
     known = (weight > 0)[..., None]
     scaled = np.clip(np.where(known, seen / extent[:, None, None, None], 0.0), -8, 8)
@@ -106,6 +106,17 @@ def normalise(rays: FloatArray, confidence: FloatArray) -> Window:
     common = np.broadcast_to(common[:, None], (*weight.shape[:2], 3))
     features = np.concatenate([joints, weight.max(axis=2)[..., None], common], axis=-1).astype(np.float32)
     return Window(features, to_camera, extent, seen[:, -1], weight[:, -1])
+
+
+def _through(to_camera: FloatArray, rays: FloatArray) -> FloatArray:
+    """Rays (N, T, K, 2) of the camera as seen by virtual cameras (N, 3, 3)."""
+    r = to_camera.astype(rays.dtype)[:, None, None]
+    x, y = rays[..., 0], rays[..., 1]
+    depth = np.maximum(x * r[..., 0, 2] + y * r[..., 1, 2] + r[..., 2, 2], 0.1)
+    seen = np.empty_like(rays)
+    for axis in (0, 1):
+        seen[..., axis] = (x * r[..., 0, axis] + y * r[..., 1, axis] + r[..., 2, axis]) / depth
+    return seen
 
 
 def look_at(rays: FloatArray) -> FloatArray:

@@ -99,7 +99,7 @@ def draw_motion(
     scale = 0.75 * 0.5 * (scale + scale[:, _MIRROR]) + 0.25 * scale
     size = np.where(bank.captured[which], rng.normal(1, config.vary_size, count), rng.normal(1, 0.02, count))
     mirrored = rng.random(count) < 0.5
-    joints = np.where(mirrored[:, None, None, None], (joints * [-1, 1, 1])[:, :, _MIRROR], joints)
+    joints[mirrored] = joints[mirrored][:, :, _MIRROR] * np.array([-1, 1, 1], dtype=np.float32)
     joints = with_bone_lengths(joints, scale * np.clip(size, 0.8, 1.25)[:, None])
     return times, joints
 
@@ -128,7 +128,8 @@ def film(
     moving = (rng.random(count) < 0.4)[:, None]
     t = np.where(np.isfinite(times), times, 0.0)
     eyes = eye[:, None] + (rng.normal(0, [0.3, 0.05, 0.3], (count, 3)) * moving)[:, None] * t[..., None]
-    points = np.einsum("nab,nmkb->nmka", to_camera, world - eyes[:, :, None])
+    offset = (world - eyes[:, :, None].astype(world.dtype)).reshape(count, -1, 3)
+    points = (offset @ to_camera.transpose(0, 2, 1).astype(world.dtype)).reshape(world.shape)
     return _panned(points, t * rng.normal(0, 0.15, count)[:, None] * moving), half
 
 
@@ -144,7 +145,7 @@ def _camera_axes(yaw: FloatArray, pitch: FloatArray, roll: FloatArray) -> FloatA
 
 def _panned(points: FloatArray, angle: FloatArray) -> FloatArray:
     """Camera points (N, M, K, 3) of a camera turned about its own y axis by angles (N, M)."""
-    c, s = np.cos(angle)[..., None], np.sin(angle)[..., None]
+    c, s = (part[..., None].astype(points.dtype) for part in (np.cos(angle), np.sin(angle)))
     x, y, z = np.moveaxis(points, -1, 0)
     return np.stack([c * x + s * z, y, c * z - s * x], axis=-1)
 
@@ -153,7 +154,7 @@ def imperfect(
     rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, config: ViewConfig,
     rng: np.random.Generator,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """2D joints as a network finds them: lasting errors, jitter, hidden limbs, swapped sides, scores that hint at it."""
+    """2D joints as a network finds them: lasting errors, jitter, hidden limbs, swapped sides, telling scores."""
     n, m, _, _ = rays.shape
     level = config.noise * np.exp(rng.normal(0, 0.6, n)) * (rng.random(n) > 0.1)
     joint_level = level[:, None] * np.exp(rng.normal(0, 0.35, (n, K)))
@@ -163,18 +164,25 @@ def imperfect(
         limbs = _runs(rng, times, (n, 5), 0.08, 1.0)
         hidden |= limbs[..., _LIMB]
     blur = joint_level[:, None] * np.where(hidden, rng.uniform(2.5, 6, (n, 1, K)), 1.0)
-    t = np.where(np.isfinite(times), times, 0.0)[:, :, None, None]
-    fast = 2 * np.pi * rng.uniform(0.5, 4.0, (n, 1, K, 2))
-    wander = np.sin(fast * t + rng.uniform(0, 2 * np.pi, (n, 1, K, 2)))
-    error = 0.5 * rng.normal(size=(n, 1, K, 2)) + 0.7 * wander + 0.5 * rng.normal(size=(n, m, K, 2))
-    out = rays + error * (blur * size[..., None])[..., None]
+    t = np.where(np.isfinite(times), times, 0.0)[:, :, None, None].astype(np.float32)
+    fast, phase = 2 * np.pi * _uniform(rng, (n, 1, K, 2), 0.5, 4.0), _uniform(rng, (n, 1, K, 2), 0, 2 * np.pi)
+    error = 0.5 * _normal(rng, (n, 1, K, 2)) + 0.7 * np.sin(fast * t + phase) + 0.5 * _normal(rng, (n, m, K, 2))
+    out = rays + error * (blur * size[..., None])[..., None].astype(np.float32)
     if config.faults:
         for joints in _SWAPS:
             swapped = _runs(rng, times, (n, 1), 0.03, 0.15)[..., 0]
             exchange = np.where(swapped[:, :, None, None], out[:, :, _MIRROR[joints]], out[:, :, joints])
             out[:, :, joints] = exchange
-    quality = np.exp(-12 * blur) * rng.uniform(0.75, 1.0, (n, 1, 1)) + rng.normal(0, 0.05, (n, m, K))
+    quality = np.exp(-12 * blur) * rng.uniform(0.75, 1.0, (n, 1, 1)) + 0.05 * _normal(rng, (n, m, K))
     return out, np.where(scores > 0, np.clip(quality, 0.08, 1.0), 0.0)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> npt.NDArray[np.float32]:
+    return np.float32(low) + np.float32(high - low) * rng.random(shape, dtype=np.float32)
 
 
 _LIMB = np.array([4, 0, 0, 0, 1, 1, 1, 4, 4, 4, 4, 2, 2, 2, 3, 3, 3])

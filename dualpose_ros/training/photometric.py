@@ -22,11 +22,11 @@ def photometric(image: Image, rng: np.random.Generator) -> Image:
         image = shadow(image, rng)
     image = tone(image, rng)
     image = colour(image, rng)
-    if rng.random() < 0.35:
+    if rng.random() < 0.25:
         image = blur(image, rng)
-    if rng.random() < 0.3:
+    if rng.random() < 0.25:
         image = low_resolution(image, rng)
-    if rng.random() < 0.5:
+    if rng.random() < 0.35:
         image = noise(image, rng)
     if rng.random() < 0.35:
         image = jpeg(image, rng)
@@ -36,11 +36,11 @@ def photometric(image: Image, rng: np.random.Generator) -> Image:
 def tone(image: Image, rng: np.random.Generator) -> Image:
     """Brightness, contrast, gamma and colour temperature as one table a channel; sometimes low light."""
     ramp = np.arange(256) / 255
-    gamma = np.exp(np.clip(rng.normal(0, 0.3), -0.8, 0.8))
-    gain = np.exp(np.clip(rng.normal(0, 0.25), -0.8, 0.6))
-    if rng.random() < 0.1:
-        gamma, gain = gamma * 1.3, gain * rng.uniform(0.2, 0.6)
-    contrast, offset = rng.uniform(0.55, 1.45), rng.uniform(-0.15, 0.15)
+    gamma = np.exp(np.clip(rng.normal(0, 0.22), -0.7, 0.7))
+    gain = np.exp(np.clip(rng.normal(0, 0.18), -0.6, 0.5))
+    if rng.random() < 0.04:
+        gamma, gain = gamma * 1.3, gain * rng.uniform(0.25, 0.6)
+    contrast, offset = rng.uniform(0.65, 1.4), rng.uniform(-0.12, 0.12)
     warmth, tint = rng.normal(0, 0.12), rng.normal(0, 0.04)
     white = np.exp([warmth, tint, -warmth])
     table = (ramp[:, None] * white) ** gamma * gain
@@ -51,7 +51,7 @@ def tone(image: Image, rng: np.random.Generator) -> Image:
 
 def colour(image: Image, rng: np.random.Generator) -> Image:
     """Saturation, hue and a rare channel swap or grey picture as one 3 x 3 matrix."""
-    saturation = 0.0 if rng.random() < 0.08 else rng.uniform(0.3, 1.6)
+    saturation = 0.0 if rng.random() < 0.06 else rng.uniform(0.3, 1.6)
     angle = rng.normal(0, 0.2) if rng.random() < 0.5 else 0.0
     matrix = saturation * _hue_rotation(angle) + (1 - saturation) * np.tile(_LUMA, (3, 1))
     if rng.random() < 0.05:
@@ -101,7 +101,7 @@ def _noise_pool() -> npt.NDArray[np.float32]:
 def noise(image: Image, rng: np.random.Generator) -> Image:
     """Gaussian noise of up to 25 grey levels, in colour or equal in all channels."""
     height, width = image.shape[:2]
-    deviation = min(float(rng.exponential(7.0)), 25.0)
+    deviation = min(float(rng.exponential(6.0)), 25.0)
     pool = _noise_pool()
     channels = 3 if rng.random() < 0.7 else 1
     count = height * width * channels

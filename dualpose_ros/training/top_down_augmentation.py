@@ -40,8 +40,8 @@ class AugmentationConfig:
     scale: tuple[float, float] = (0.65, 1.5)
     shift: float = 0.07
     bad_shift: float = 0.3
-    half_body: float = 0.3
-    image_border: float = 0.3
+    half_body: float = 0.2
+    image_border: float = 0.2
     background_swap: float = 0.5
     occluders: float = 0.5
     photometric: float = 0.9
@@ -95,8 +95,8 @@ def augment(
             alpha = np.asarray(cv2.blur(kept.astype(np.float32), (3, 3)), np.float32)
             backdrop = _draw_backdrop(background, rng, size)
             image = np.asarray(cv2.blendLinear(image, backdrop, alpha, 1 - alpha), np.uint8)
-        # Seldom black: the live stage's patches are black beyond the image, but never with slanted edges.
-        nowhere &= rng.random() < 0.2
+        # Seldom black, unless the image ends here: the live stage's black margins have no slanted edges.
+        nowhere &= bool(margin.any()) or rng.random() < 0.2
     if config.occluders > 0 and rng.random() < config.occluders:
         covered = draw_occluders(image, rng, joints[0], background)
         visibility = _hide_covered(joints, visibility, covered)

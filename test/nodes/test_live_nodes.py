@@ -19,20 +19,22 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def environment(domain: int) -> dict[str, str]:
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+def environment(number: int) -> dict[str, str]:
+    """Environment of a child process; `number` picks one of this run's DDS domains."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
+    domain = 101 + os.getpid() % 20 * 5 + number
+    return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def scenario(name: str, domain: int) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, str(HERE / "live_nodes.py"), name], env=environment(domain),
+def scenario(name: str, number: int) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, str(HERE / "live_nodes.py"), name], env=environment(number),
                           capture_output=True, text=True, timeout=90)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_top_down_node_survives_bad_input() -> None:
-    result = scenario("top_down", 141)
+    result = scenario("top_down", 0)
     assert result["errors"] == 6 and result["published_from_bad"] == 0
     assert "not calibrated" in result["diagnostics"][0]
     assert "the network has fallen over" in result["last_error"]
@@ -41,7 +43,7 @@ def test_top_down_node_survives_bad_input() -> None:
 
 
 def test_detection_node_takes_the_newest_and_survives_errors() -> None:
-    result = scenario("detection", 142)
+    result = scenario("detection", 1)
     assert len(result["burst"]) <= 3, "a backlog was worked off"
     assert result["burst"][-1] == result["newest"]
     assert any("no picture of people" in text for text in result["errors"])
@@ -50,7 +52,7 @@ def test_detection_node_takes_the_newest_and_survives_errors() -> None:
 
 
 def test_visualization_node() -> None:
-    result = scenario("visualization", 143)
+    result = scenario("visualization", 2)
     add, delete = 0, 2
     assert result["markers"] == [[[3, add], [4, add]], [[3, delete], [4, add]]]
     assert result["lifetime"] == 2
@@ -59,20 +61,20 @@ def test_visualization_node() -> None:
     assert any("smpl24" in text for text in result["errors"])
 
 
-def start_camera(domain: int, *parameters: str) -> subprocess.Popen[str]:
+def start_camera(number: int, *parameters: str) -> subprocess.Popen[str]:
     words = [word for parameter in parameters for word in ("-p", parameter)]
     return subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", "--ros-args", *words],
-                            env=environment(domain), stderr=subprocess.PIPE, text=True)  # fmt: skip
+                            env=environment(number), stderr=subprocess.PIPE, text=True)  # fmt: skip
 
 
 def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
     for index in range(8):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 64, 3), 20 * index, np.uint8))
     (tmp_path / "3.png").write_bytes(b"broken")
-    camera = start_camera(144, f"source:={tmp_path}", "hfov_deg:=90", "start_when_subscribed:=1", "fps:=20", "rate:=2",
+    camera = start_camera(3, f"source:={tmp_path}", "hfov_deg:=90", "start_when_subscribed:=1", "fps:=20", "rate:=2",
                           "frame_id:=eye", "start_delay_s:=0.3")  # fmt: skip
     try:
-        result = scenario("camera_listener", 144)
+        result = scenario("camera_listener", 3)
         assert camera.poll() is None, "the node must stay after the end of the file"
     finally:
         camera.terminate()
@@ -100,7 +102,7 @@ def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
 )
 def test_camera_node_refuses_to_start(tmp_path: Path, parameters: list[str], says: str) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
-    camera = start_camera(145, *(text.format(images=tmp_path) for text in parameters))
+    camera = start_camera(4, *(text.format(images=tmp_path) for text in parameters))
     _, stderr = camera.communicate(timeout=30)
     assert camera.returncode == 2
     (line,) = [line for line in stderr.splitlines() if line.strip()]

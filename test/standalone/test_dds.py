@@ -1,4 +1,4 @@
-"""Nodes in different processes: every message type in use, images, timers, names, signals, the graph, a foreign peer."""
+"""Nodes in different processes: message types, images, timers, names, signals, the graph, a foreign peer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
-from conftest import make_environment  # noqa: E402
-from dds_children import TYPES  # noqa: E402
+from conftest import make_environment
+from dds_children import TYPES
 
 HERE = Path(__file__).resolve().parent
 CHILD = HERE / "dds_children.py"
@@ -73,8 +73,8 @@ def test_timers_keep_their_pace(children, domain_environment):
     assert 85 <= calls["fast"] <= 103
     assert 18 <= calls["slow"] <= 21
     assert calls["cancelled"] == 0
-    # Due at 0.1, 0.4 (0.2 and 0.3 missed), 0.7, 1.0.
-    assert calls["blocked"] == pytest.approx([0.1, 0.4, 0.7, 1.0], abs=0.07)
+    # The call due at 0.2 comes late, that at 0.3 is left out, and the next ones are on the grid again.
+    assert calls["blocked"] == pytest.approx([0.1, 0.35, 0.4, 0.5], abs=0.04)
 
 
 def test_command_line_names_and_remaps(children, domain_environment):

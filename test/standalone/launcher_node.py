@@ -1,0 +1,55 @@
+"""A node for the launcher's tests: publishes a counter, and can misbehave as its parameters say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from std_msgs.msg import String
+
+
+class LauncherNode(Node):
+    def __init__(self):
+        super().__init__("launcher_node")
+        self.behave = self.declare_parameter("behave", "well").value
+        self.burn_s = self.declare_parameter("burn_s", 0.0).value
+        self.publisher = self.create_publisher(String, "beat", 10)
+        self.create_timer(0.05, self.beat)
+        self.get_logger().info(f"started, threads {os.environ.get('OMP_NUM_THREADS')}")
+
+    def beat(self):
+        end = time.process_time() + self.burn_s
+        self.burn_s = 0.0
+        while time.process_time() < end:
+            pass
+        self.publisher.publish(String(data=f"{self.get_name()} {os.getpid()}"))
+        if self.behave == "crash":
+            raise RuntimeError("as told")
+        if self.behave == "finish":
+            raise KeyboardInterrupt
+
+
+def main():
+    rclpy.init()
+    node = LauncherNode()
+    if node.behave == "ignore":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        time.sleep(60)
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        print("clean end", flush=True)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

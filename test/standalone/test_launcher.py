@@ -1,0 +1,255 @@
+"""The launcher: separate processes, restarts, limits, clean stops, what the nodes cost."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
+
+from dualpose_ros.standalone.errors import StandaloneError
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec, RestartPolicy, load_pipeline
+
+HERE = Path(__file__).resolve().parent
+QUICK = RestartPolicy(limit=2, first_pause_s=0.1, longest_pause_s=0.2)
+
+
+def spec(name, **parameters):
+    return NodeSpec(name, "launcher_node", parameters)
+
+
+def wait_for(launcher, condition, limit_s=20.0):
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        states = {state.name: state for state in launcher.poll()}
+        if condition(states):
+            return states
+        time.sleep(0.05)
+    raise AssertionError(f"not within {limit_s} s: {states}")
+
+
+@pytest.fixture
+def launch(domain_environment):
+    """Start a launcher on the given nodes; its output is `launcher.text`."""
+    launchers = []
+
+    def start(*specs, **options):
+        output = io.StringIO()
+        launcher = Launcher(specs, environment=domain_environment, output=output, restart=QUICK, **options)
+        launcher.text = output.getvalue
+        launchers.append(launcher)
+        launcher.start()
+        return launcher
+
+    yield start
+    for launcher in launchers:
+        launcher.stop()
+
+
+def beats(launcher, environment, name, seconds=10.0):
+    """The process id in the next beat of a node, as a process of its own hears it."""
+    code = (
+        "from dualpose_ros import standalone; standalone.install()\n"
+        "import rclpy, sys, time\nfrom std_msgs.msg import String\nfrom rclpy.node import Node\n"
+        "rclpy.init(); node = Node('ear'); heard = []\n"
+        "node.create_subscription(String, 'beat', lambda m: heard.append(m.data), 10)\n"
+        f"end = time.monotonic() + {seconds}\n"
+        f"while time.monotonic() < end and not any(h.startswith({name!r} + ' ') for h in heard):\n"
+        "    rclpy.spin_once(node, timeout_sec=0.1)\n"
+        f"print([h.split()[1] for h in heard if h.startswith({name!r} + ' ')][0])\n"
+        "node.destroy_node(); rclpy.shutdown()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+def test_killed_node_returns_and_others_live_on(launch, domain_environment):
+    launcher = launch(spec("alpha"), spec("beta"))
+    first = wait_for(launcher, lambda states: launcher.text().count("started") == 2)
+    assert len({state.pid for state in first.values()}) == 2
+    assert beats(launcher, domain_environment, "alpha") == first["alpha"].pid
+    os.kill(first["alpha"].pid, signal.SIGKILL)
+    after = wait_for(launcher, lambda states: states["alpha"].restarts == 1 and launcher.text().count("started") == 3)
+    assert after["alpha"].pid != first["alpha"].pid and after["alpha"].status == "running"
+    assert (after["beta"].pid, after["beta"].restarts) == (first["beta"].pid, 0)
+    assert beats(launcher, domain_environment, "alpha") == after["alpha"].pid
+    assert "[alpha] died of SIGKILL; restarted in 0.1 s" in launcher.text()
+    usage = {row.name: row for row in launcher.usage()}
+    assert usage["alpha"].pids == (first["alpha"].pid, after["alpha"].pid) and usage["alpha"].pid == after["alpha"].pid
+    launcher.stop()
+    assert {state.status for state in launcher.states()} == {"finished"}
+    assert not any(psutil.pid_exists(pid) for row in usage.values() for pid in row.pids)
+    assert launcher.text().count("clean end") == 2
+
+
+def test_every_line_bears_the_name(launch):
+    launcher = launch(spec("a"), spec("longer"))
+    wait_for(launcher, lambda states: launcher.text().count("started") == 2)
+    launcher.stop()
+    lines = launcher.text().splitlines()
+    assert lines and all(line.startswith(("[a]      ", "[longer] ")) for line in lines)
+    assert any(line.startswith("[a]      [INFO]") and "threads 1" in line for line in lines)
+
+
+def test_crashing_node_is_given_up_after_the_limit(launch):
+    launcher = launch(spec("good"), spec("bad", behave="crash"))
+    states = wait_for(launcher, lambda states: states["bad"].status == "failed")
+    assert (states["bad"].restarts, states["bad"].returncode, states["bad"].pid) == (2, 1, None)
+    assert states["good"].status == "running"
+    assert launcher.text().count("RuntimeError: as told") == 3
+    assert "not restarted" in launcher.text()
+
+
+def test_finished_node_is_not_restarted(launch):
+    launcher = launch(spec("once", behave="finish"))
+    states = wait_for(launcher, lambda states: states["once"].status == "finished")
+    assert (states["once"].restarts, states["once"].returncode) == (0, 0)
+
+
+def test_deaf_node_is_killed_by_the_deadline(launch):
+    launcher = launch(spec("deaf", behave="ignore"), stop_deadlines_s=(0.3, 0.3))
+    states = wait_for(launcher, lambda states: "deaf\n" in launcher.text())
+    start = time.monotonic()
+    launcher.stop()
+    assert time.monotonic() - start < 3
+    assert not psutil.pid_exists(states["deaf"].pid)
+    assert launcher.states()[0].returncode == -signal.SIGKILL
+
+
+def test_unknown_parameter_fails_at_once(launch, tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("bad:\n  ros__parameters: {behaev: well}\n", encoding="utf-8")
+    launcher = launch(spec("bad"), params_file=path)
+    states = wait_for(launcher, lambda states: states["bad"].status == "failed")
+    assert (states["bad"].returncode, states["bad"].restarts) == (2, 0)
+    wait_for(launcher, lambda states: "'behaev'" in launcher.text())
+    assert str(path) in launcher.text() and "Traceback" not in launcher.text()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [(NodeSpec("n", "launcher_node", {"behave": 3}), "behave"),
+     (NodeSpec("n", "launcher_node", {}, {"beat": "no good"}), "no good")],
+)
+def test_bad_parameter_or_remap_is_one_line(launch, bad, said):
+    launcher = launch(bad)
+    states = wait_for(launcher, lambda states: states["n"].status == "failed")
+    assert states["n"].returncode == 2
+    wait_for(launcher, lambda states: said in launcher.text())
+    assert "Traceback" not in launcher.text()
+
+
+def test_missing_module_is_a_failure(launch):
+    launcher = launch(NodeSpec("n", "no_such_module_here"))
+    wait_for(launcher, lambda states: states["n"].status == "failed")
+    assert "no_such_module_here" in launcher.text()
+
+
+def test_usage_counts_processor_time_and_memory(launch):
+    launcher = launch(spec("worker", burn_s=1.0), spec("idle"))
+    wait_for(launcher, lambda states: launcher.text().count("started") == 2)
+    wait_for(launcher, lambda states: {row.name: row.cpu_s for row in launcher.usage()}["worker"] > 1.2)
+    running = {row.name: row for row in launcher.usage()}
+    launcher.stop()
+    rows = {row.name: row for row in launcher.usage()}
+    assert rows["worker"].cpu_s >= running["worker"].cpu_s
+    assert rows["worker"].cpu_s > rows["idle"].cpu_s + 0.7
+    assert all(20 < row.max_rss_mb < 500 for row in rows.values())
+
+
+def test_node_parameters_remaps_and_namespace_reach_the_node(domain_environment):
+    launcher = Launcher([], namespace="/robot", params_file=Path("p.yaml"), log_level="debug")
+    command = launcher.command(NodeSpec("cam", "m", {"a": "1", "b": [1.0, 2.0], "c": True}, {"x": "/y"}, ("--own",)))
+    assert command[1:4] == ["-m", "dualpose_ros.standalone.run_node", "m"]
+    from dualpose_ros.standalone.arguments import parse
+
+    command.remove("--params-file")
+    command.remove("p.yaml")
+    parsed = parse(command[4:])
+    assert parsed.others == ("--own",)
+    assert {item.name: item.value for item in parsed.overrides} == {"a": "1", "b": [1.0, 2.0], "c": True}
+    assert (parsed.named("__node", "z"), parsed.named("__ns", "z")) == ("cam", "/robot")
+    assert [(rule.source, rule.target) for rule in parsed.remaps if rule.source == "x"] == [("x", "/y")]
+
+
+RUNNER = """
+import sys
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec
+print("go", flush=True)
+sys.exit(Launcher([NodeSpec("a", "launcher_node"), NodeSpec("b", "launcher_node")]).run())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_the_whole_graph(children, domain_environment, number):
+    process = children(["-c", RUNNER], domain_environment)
+    nodes = _nodes_of(process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == 0, err
+    assert err.count("clean end") == 2
+    assert not any(psutil.pid_exists(pid) for pid in nodes)
+
+
+def test_nodes_end_with_a_launcher_that_was_killed(children, domain_environment):
+    process = children(["-c", RUNNER], domain_environment)
+    nodes = _nodes_of(process)
+    process.kill()
+    end = time.monotonic() + 10
+    while time.monotonic() < end and any(psutil.pid_exists(pid) for pid in nodes):
+        time.sleep(0.05)
+    assert not any(psutil.pid_exists(pid) for pid in nodes)
+
+
+def _nodes_of(process):
+    """The process ids of the two nodes, once both run."""
+    seen = 0
+    while seen < 2:
+        line = process.stderr.readline()
+        assert line, "the launcher ended early"
+        seen += "started" in line
+    return [child.pid for child in psutil.Process(process.pid).children()]
+
+
+def test_run_returns_the_code_of_a_failed_node(domain_environment):
+    launcher = Launcher([NodeSpec("n", "launcher_node", {"behave": 3})], environment=domain_environment,
+                        output=io.StringIO())
+    assert launcher.run() == 2
+    launcher = Launcher([spec("n", behave="crash")], environment=domain_environment, output=io.StringIO(),
+                        restart=RestartPolicy(limit=0))
+    assert launcher.run() == 1
+    launcher = Launcher([spec("n", behave="finish")], environment=domain_environment, output=io.StringIO())
+    assert launcher.run() == 0
+
+
+def test_back_off_doubles_up_to_a_longest_pause():
+    policy = RestartPolicy(first_pause_s=0.5, longest_pause_s=3.0)
+    assert [policy.pause(deaths) for deaths in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+
+
+def test_two_nodes_of_one_name_are_refused():
+    with pytest.raises(StandaloneError, match="same name"):
+        Launcher([spec("a"), spec("a")])
+
+
+def test_pipeline_from_a_parameter_file(tmp_path):
+    path = tmp_path / "pipeline.yaml"
+    path.write_text("/**:\n  ros__parameters: {x: 1}\ncamera_node:\n  ros__parameters: {a: 1}\n"
+                    "/**/detection_node:\n  ros__parameters: {b: 1}\n", encoding="utf-8")
+    assert [(item.name, item.module) for item in load_pipeline(path)] == [
+        ("camera_node", "dualpose_ros.nodes.camera_node"), ("detection_node", "dualpose_ros.nodes.detection_node")]
+    path.write_text("camera_noed:\n  ros__parameters: {a: 1}\n", encoding="utf-8")
+    with pytest.raises(StandaloneError, match="'camera_noed'"):
+        load_pipeline(path)
+    path.write_text("/**:\n  ros__parameters: {x: 1}\n", encoding="utf-8")
+    with pytest.raises(StandaloneError, match="names no node"):
+        load_pipeline(path)

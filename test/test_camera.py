@@ -1,0 +1,74 @@
+"""The pinhole camera against OpenCV, round trips and absurd intrinsics."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from dualpose_ros.camera import (
+    Camera,
+    CameraError,
+    back_project,
+    camera_from_hfov,
+    camera_from_matrix,
+    pixels_to_rays,
+    project,
+    rays_to_pixels,
+)
+
+DISTORTION = (-0.28, 0.07, 0.0012, -0.0008, 0.01)
+
+
+@pytest.mark.parametrize("distortion", [(), DISTORTION])
+def test_projection_agrees_with_opencv(distortion: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(0)
+    camera = Camera(640, 480, 520.0, 515.0, 322.0, 238.0, distortion)
+    points = rng.uniform([-1, -1, 2], [1, 1, 8], (50, 3))
+    zero = np.zeros(3)
+    reference, _ = cv2.projectPoints(points, zero, zero, camera.matrix, np.array(distortion or (0.0,) * 5))
+    np.testing.assert_allclose(project(camera, points), reference[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("distortion", [(), DISTORTION])
+def test_pixels_come_back_from_rays_and_depth(distortion: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(1)
+    camera = Camera(640, 480, 520.0, 515.0, 322.0, 238.0, distortion)
+    points = rng.uniform([-0.8, -0.6, 2], [0.8, 0.6, 6], (4, 17, 3))
+    pixels = project(camera, points)
+    np.testing.assert_allclose(back_project(camera, pixels, points[..., 2]), points, atol=1e-5)
+    np.testing.assert_allclose(rays_to_pixels(camera, pixels_to_rays(camera, pixels)), pixels, atol=1e-4)
+
+
+def test_resizing_keeps_rays_of_pixel_centres() -> None:
+    camera = camera_from_hfov(640, 480, np.radians(70))
+    small = camera.resized(320, 240)
+    # pixel (0, 0) of the half image covers pixels 0 and 1 of the whole: its centre lies at 0.5
+    np.testing.assert_allclose(pixels_to_rays(small, np.zeros(2)), pixels_to_rays(camera, np.full(2, 0.5)), atol=1e-12)
+
+
+def test_field_of_view_spans_the_image() -> None:
+    camera = camera_from_hfov(640, 480, np.radians(60))
+    edges = pixels_to_rays(camera, np.array([[-0.5, 239.5], [639.5, 239.5]]))
+    assert np.degrees(np.diff(np.arctan(edges[:, 0])))[0] == pytest.approx(60)
+
+
+def test_points_behind_the_camera_have_no_pixel() -> None:
+    camera = camera_from_hfov(640, 480, 1.0)
+    assert np.isnan(project(camera, np.array([[0.1, 0.2, -1.0], [0.1, 0.2, 0.0]]))).all()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (np.zeros(9), "all zero"),
+        ([np.nan, 0, 320, 0, 500, 240, 0, 0, 1], "not finite"),
+        ([-500, 0, 320, 0, 500, 240, 0, 0, 1], "not positive"),
+        ([1.0, 0, 320, 0, 500, 240, 0, 0, 1], "absurd"),
+        ([500, 0, 9000, 0, 500, 240, 0, 0, 1], "far outside"),
+        ([500, 0, 320], "3 values"),
+    ],
+)
+def test_absurd_intrinsics_are_refused(matrix: list[float], words: str) -> None:
+    with pytest.raises(CameraError, match=words):
+        camera_from_matrix(640, 480, matrix)
