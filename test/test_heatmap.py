@@ -8,7 +8,9 @@ from scipy import ndimage
 from dualpose_ros.heatmap import Heatmaps, combine_heatmaps, combined_grid, find_peaks
 
 
-def gaussians(centres: npt.NDArray[np.float64], sigma: float, height: int = 24, width: int = 32) -> npt.NDArray[np.float64]:
+def gaussians(
+    centres: npt.NDArray[np.float64], sigma: float, height: int = 24, width: int = 32
+) -> npt.NDArray[np.float64]:
     """One map (h, w) a centre (x, y)."""
     y, x = np.mgrid[:height, :width]
     return np.exp(-((x - centres[:, 0, None, None]) ** 2 + (y - centres[:, 1, None, None]) ** 2) / (2 * sigma**2))
@@ -103,7 +105,9 @@ def test_combined_equals_bilinear_sampling_and_a_maximum() -> None:
     for maps, affine in zip(patches, affines, strict=True):
         cell = (image_xy - affine[:, 2]) / affine[0, 0]
         for channel in range(2):
-            sampled = ndimage.map_coordinates(maps[channel], [cell[..., 1], cell[..., 0]], order=1, mode="grid-constant")
+            sampled = ndimage.map_coordinates(
+                maps[channel], [cell[..., 1], cell[..., 0]], order=1, mode="grid-constant"
+            )
             expected[channel] = np.maximum(expected[channel], sampled)
     assert np.abs(result.data * result.scale - expected).max() < 0.02
     assert result.data.max() > 200

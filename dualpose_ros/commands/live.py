@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 import signal
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dualpose_ros.commands.errors import InputError
+from dualpose_ros.commands.version import version
 from dualpose_ros.paths import share_dir
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
@@ -124,7 +124,7 @@ def check_detector(spec: str | None) -> None:
 
 
 def draw_overlay(result: GraphResult, console: Console) -> int:
-    """Draw overlay.mp4 from the frames that were kept, and delete those; the number of frames drawn.
+    """Draw overlay.mp4 from the frames that were kept; the number of frames drawn.
 
     Ctrl-C ends the drawing early: the video then holds what was drawn so far.
     """
@@ -146,8 +146,6 @@ def draw_overlay(result: GraphResult, console: Console) -> int:
     except KeyboardInterrupt:
         console.print(f"overlay.mp4 ends after {done} frames: stopped by Ctrl-C")
         return done
-    finally:
-        recording.frames.discard()
 
 
 @contextmanager
@@ -171,7 +169,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
             tracks[person.track_id] = tracks.get(person.track_id, 0) + 1
     camera = result.camera
     return {
-        "version": importlib.metadata.version("dualpose_ros"),
+        "version": version(),
         "source": options.source,
         "detector": options.detector or "centre",
         "camera": camera and {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from dualpose_ros.commands.version import version
 
 _MOST_ROWS = 24
 
@@ -28,7 +29,7 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
     if json_file is not None:
         record = {
             "what": result["what"],
-            "version": importlib.metadata.version("dualpose_ros"),
+            "version": version(),
             "seed": seed,
             "seconds": result["seconds"],
             "tables": result["tables"],

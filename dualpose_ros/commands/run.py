@@ -93,12 +93,13 @@ def run(
         verbose=verbose,
     )
     result = run_live(options, console)
-    figures = live_figures(options, result)
-    # Before the overlay, which takes a while: whoever stops that has the figures.
-    write_summary(out / "summary.json", figures, [])
-    if overlay:
-        figures["overlay_frames"] = draw_overlay(result, console)
+    with result.recording.frames:
+        figures = live_figures(options, result)
+        # Before the overlay, which takes a while: whoever stops that has the figures.
         write_summary(out / "summary.json", figures, [])
+        if overlay:
+            figures["overlay_frames"] = draw_overlay(result, console)
+            write_summary(out / "summary.json", figures, [])
     print_run(console, figures, [], out)
     if result.frames_sent == 0 and not result.interrupted:
         raise InputError(f"no frame came from {source}; see {out / 'nodes.log'}")

@@ -95,7 +95,8 @@ def train(
     with needs_torch(f"train {network.value}"):
         for file in network.files:
             folder = network.folder(out, file)
-            settings = run_settings(path, content["run"], {**given, "out": folder, "cache": data or out})
+            told = {**given, "out": folder, "cache": data or out}
+            settings = run_settings(path, {"trained_on": learnt_from(network, data), **content["run"]}, told)
             _train_one(make_task(network, file, path, content["task"]), settings, file, resume, fp16_weights)
 
 
@@ -128,6 +129,13 @@ def check_data(network: Network, data: Path | None, body: Path | None) -> None:
         raise InputError(f"--data {data} is no folder; make one with `dualpose synth {kind} --out {data}`")
 
 
+def learnt_from(network: Network, data: Path | None) -> str:
+    """What the manifest will say that a network was trained on, unless the settings file says it."""
+    if network is Network.lifting:
+        return "procedural motion" if data is None else f"procedural motion and {data.name}"
+    return f"synthetic {'frames' if network is Network.detector else 'patches'} ({data.name if data else '-'})"
+
+
 def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
     """Settings of a run: those of the file, what the command line gives in front; InputError names a bad one."""
     import dacite
@@ -137,7 +145,6 @@ def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> Trai
     kept = {**run}
     if {"max_minutes", "epochs"} & given.keys():
         kept = {name: value for name, value in run.items() if name not in ("max_minutes", "epochs")}
-    kept.setdefault("trained_on", given["cache"].name)
     try:
         return dacite.from_dict(TrainConfig, {**kept, **given}, dacite.Config(strict=True, cast=[float]))
     except (dacite.DaciteError, TypeError) as error:

@@ -24,7 +24,7 @@ def list_command(directory: DirOption = None) -> None:
     table = Table("network", "file", "MB", "domain", "trained on", "figures", title=str(directory or weights_dir()))
     total = 0
     for entry in list_weights(directory):
-        figures = ", ".join(f"{name} {value:.3g}" for name, value in entry.figures.items())
+        figures = "\n".join(f"{name} {value:.3g}" for name, value in entry.figures.items())
         table.add_row(entry.name, entry.file, f"{entry.bytes / 1e6:.2f}", entry.domain, entry.trained_on, figures)
         total += entry.bytes
     table.caption = f"{total / 1e6:.2f} MB together"

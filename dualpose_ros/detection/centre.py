@@ -19,6 +19,7 @@ class CentreDetector:
 
     engine: a network with input `image` and outputs `centre`, `size`, `offset` (see `network.py`).
     input_long_side: pixels that the image's long side is scaled to. min_score: weakest box to return.
+    DetectionError on construction if the network's inputs or outputs have other names.
     """
 
     def __init__(
@@ -29,6 +30,12 @@ class CentreDetector:
         nms_iou: float = 0.6,
         max_people: int = 50,
     ) -> None:
+        missing = sorted(set(CHANNELS) - set(engine.outputs))
+        if "image" not in engine.inputs or missing:
+            raise DetectionError(
+                f"this ONNX file is no centre detector: it takes {', '.join(engine.inputs)} and puts out "
+                f"{', '.join(engine.outputs)} instead of image and {', '.join(CHANNELS)}"
+            )
         self._engine = engine
         self._input_long_side = input_long_side
         self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from types import TracebackType
 
 import cv2
 import numpy as np
@@ -77,10 +78,18 @@ class FrameStore:
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def discard(self) -> None:
-        """Close and delete the file."""
+        """Close and delete the file; harmless when that was done."""
         self._ring.clear()
         self._stream.close()
         self._path.unlink(missing_ok=True)
+
+    def __enter__(self) -> FrameStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
 
     def _store(self, stamp_ns: int, image: Image) -> None:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

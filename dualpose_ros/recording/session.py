@@ -165,17 +165,17 @@ class _Run:
                     spin_once(0.05)
                     self._check_nodes()
                     self._show(progress, recorder)
-            usage = self._launcher.usage()
             self._launcher.stop()
+            stamps_seen = {*recorder.info_stamps_ns, *self._recording.times.stamps_ns}
             return GraphResult(
                 recording=self._recording,
                 camera=recorder.camera,
-                frames_sent=max(int(recorder.status(CAMERA, "frames_sent") or 0), len(recorder.info_stamps_ns)),
+                frames_sent=max(int(recorder.status(CAMERA, "frames_sent") or 0), len(stamps_seen)),
                 info_stamps_ns=tuple(recorder.info_stamps_ns),
                 seconds=time.monotonic() - self._started,
                 interrupted=self._stop.told,
                 domain_id=domain_id,
-                usage=usage,
+                usage=self._launcher.usage(),
                 errors=dict(recorder.errors),
             )
 

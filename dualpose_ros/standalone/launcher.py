@@ -101,6 +101,19 @@ def load_pipeline(params_file: Path, package: str = "dualpose_ros.nodes") -> tup
     return specs
 
 
+def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:
+    """Refuse a file that names a node elsewhere than where it will be: ROS would drop its parameters silently."""
+    overrides = read_parameter_file(params_file)
+    for name in names:
+        full = f"/{namespace.strip('/')}/{name}".replace("//", "/")
+        meant = [item for item in overrides if item.node_pattern.endswith(f"/{name}")]
+        if meant and not any(item.matches(full) for item in meant):
+            raise StandaloneError(
+                f"parameter file {params_file}: section {meant[0].node_pattern!r} does not hold for {full!r}; "
+                f"name it '/**/{name}' to serve every namespace"
+            )
+
+
 class Launcher:
     """Runs nodes side by side. `poll` must be called now and then: it restarts the dead and measures the living."""
 
@@ -120,11 +133,14 @@ class Launcher:
         """Prepare; nothing runs before start().
 
         threads is the number that each node's numerical libraries may use; stop_deadlines_s are the seconds from
-        SIGINT to SIGTERM and from there to SIGKILL. Errors: StandaloneError for two nodes of one name.
+        SIGINT to SIGTERM and from there to SIGKILL. Errors: StandaloneError for two nodes of one name, a wrong
+        parameter file, or one whose section for a node does not hold in the namespace.
         """
         names = [spec.name for spec in specs]
         if len(set(names)) != len(names):
             raise StandaloneError(f"two nodes have the same name: {', '.join(sorted(names))}")
+        if params_file is not None:
+            _check_sections(params_file, names, namespace)
         self._params_file = params_file
         self._namespace = namespace
         self._log_level = log_level
@@ -132,6 +148,7 @@ class Launcher:
         self._output = output or sys.stderr
         self._deadlines = stop_deadlines_s
         self._lock = threading.Lock()
+        self._readers: list[threading.Thread] = []
         self._environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
         # Python buffers what a node prints to a pipe; its lines should come out as they are written.
         self._environment |= {EXIT_WITH_STDIN: "1", "PYTHONUNBUFFERED": "1"}
@@ -219,6 +236,9 @@ class Launcher:
             while any(entry.process for entry in running) and time.monotonic() < deadline:
                 self._reap(running)
                 time.sleep(0.02)
+        for reader in self._readers:
+            # A process that a node left behind may hold the pipe open; don't wait for it.
+            reader.join(timeout=1.0)
         for entry in self._entries:
             if entry.status in ("running", "waiting"):
                 entry.status = "finished"
@@ -264,7 +284,9 @@ class Launcher:
         entry.process = NodeProcess(process)
         entry.pids.append(process.pid)
         entry.status = "running"
-        threading.Thread(target=self._forward, args=(entry.prefix, process.stdout), daemon=True).start()
+        self._readers = [reader for reader in self._readers if reader.is_alive()]
+        self._readers.append(threading.Thread(target=self._forward, args=(entry.prefix, process.stdout), daemon=True))
+        self._readers[-1].start()
 
     def command(self, spec: NodeSpec) -> list[str]:
         """The command line of a node."""

@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.argv = args
     try:
         standalone.install()
-        bad_input = (standalone.StandaloneError, importlib.import_module("rclpy.exceptions").ParameterException)
+        exceptions = importlib.import_module("rclpy.exceptions")
+        bad_input = (standalone.StandaloneError, exceptions.ParameterException, exceptions.InvalidTopicNameException)
         module = importlib.import_module(args[0])
     except standalone.StandaloneError as error:
         return _refuse(args[0], error)

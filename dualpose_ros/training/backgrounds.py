@@ -42,9 +42,7 @@ class BackgroundPool:
         return np.asarray(self.pictures[int(rng.integers(len(self.pictures)))], np.uint8)
 
 
-def pool_from_samples(
-    samples: LabelledImages, count: int = 1500, size: int = 256, seed: int = 0
-) -> BackgroundPool:
+def pool_from_samples(samples: LabelledImages, count: int = 1500, size: int = 256, seed: int = 0) -> BackgroundPool:
     """A pool of up to `count` labelled images with their people filled in by what surrounds them."""
     order = np.random.default_rng(seed).permutation(len(samples))[:count]
     return BackgroundPool([without_people(samples[int(i)]) for i in order], size)

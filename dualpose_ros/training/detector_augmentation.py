@@ -33,7 +33,7 @@ class AugmentConfig:
     """
 
     flip: float = 0.5
-    zoom: tuple[float, float] = (0.6, 2.2)
+    zoom: tuple[float, float] = (0.8, 2.2)
     zoom_on_person: float = 0.5
     person_zoom: tuple[float, float] = (0.12, 1.6)
     stretch: float = 0.12
@@ -122,13 +122,13 @@ def random_warp(
 
 
 def warp_boxes(boxes_px: FloatArray, warp: FloatArray) -> npt.NDArray[np.float64]:
-    """Boxes (N, 4) through an affine map (2, 3), not clipped.
+    """Boxes (N, 4) through an affine map (2, 3) of pixel centres, not clipped.
 
     A rotated box is bounded by its inscribed ellipse's extent, which a body fills better than the corners.
     """
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
     linear, shift = warp[:, :2], warp[:, 2]
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2 @ linear.T + shift
+    middle = ((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5) @ linear.T + shift + 0.5
     half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (linear**2).T)
     return np.concatenate([middle - half, middle + half], axis=1)
 

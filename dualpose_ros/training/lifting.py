@@ -174,7 +174,7 @@ class LiftingTask:
         return figures
 
     def _errors(self, model: nn.Module, batch: Batch) -> dict[str, npt.NDArray[np.float64]]:
-        value, log_stddev = (out.float().cpu().numpy().astype(np.float64) for out in model(batch.window))
+        value, log_stddev = (out.detach().float().cpu().numpy().astype(np.float64) for out in model(batch.window))
         stddev = np.exp(log_stddev)
         errors: dict[str, npt.NDArray[np.float64]] = {"noisy": batch.noisy.cpu().numpy().astype(np.float64)}
         if self.name == "lifting":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dacite
 import numpy as np
@@ -87,29 +87,15 @@ class Batch(NamedTuple):
     boxes_px: Tensor
 
 
-def _from_dict(kind: Any, data: Any, path: Path) -> Any:
-    try:
-        return dacite.from_dict(kind, data, dacite.Config(strict=True, cast=[tuple, float]))
-    except (dacite.DaciteError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: {error}") from error
-
-
-def load_training(path: Path) -> TopDownTraining:
-    """Settings from a YAML file like config/training/top_down.yaml (key `task`); TrainingError names a bad one."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(content, dict) or not isinstance(content.get("task", {}), dict):
-        raise TrainingError(f"{path} holds no mapping `task` of settings")
-    training: TopDownTraining = _from_dict(TopDownTraining, content.get("task", {}), path)
-    return training
-
-
 def load_network(name: str, path: Path) -> HRNetConfig:
     """The network of that name from a YAML file like config/networks/top_down.yaml; TrainingError if it isn't there."""
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, dict) or name not in content:
         raise TrainingError(f"{path} has no network '{name}'; it has: {', '.join(map(str, content)) or 'none'}")
-    network: HRNetConfig = _from_dict(HRNetConfig, content[name], path)
-    return network
+    try:
+        return dacite.from_dict(HRNetConfig, content[name], dacite.Config(strict=True, cast=[tuple]))
+    except (dacite.DaciteError, TypeError, ValueError) as error:
+        raise TrainingError(f"{path}, network '{name}': {error}") from error
 
 
 class PatchSamples:

@@ -141,7 +141,7 @@ class GreedyTracker:
 
 @pytest.fixture(scope="module")
 def worlds() -> list[list[Frame]]:
-    return [walking_people(seed, people=4 + seed % 2) for seed in range(6)]
+    return [walking_people(seed, people=4 + seed % 2) for seed in range(5)]
 
 
 def totals(worlds: list[list[Frame]], outputs: list[list[list[Track]]]) -> dict[str, float]:

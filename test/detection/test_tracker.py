@@ -158,11 +158,11 @@ def test_a_second_track_on_the_same_person_goes() -> None:
 def test_a_hidden_person_is_not_dropped_as_a_duplicate() -> None:
     """A track that coasts behind another is hidden at last, but keeps its id."""
     tracker = Tracker(TrackerConfig(max_coast_s=2.0, duplicate_s=0.8, appearance_weight=0.0))
-    for k in range(20):
+    for k in range(16):
         tracker.update(seen(person(min(174 + 2 * k, 196)), person(200)), stamp(0.1 * k))
-    counts = [len(tracker.update(seen(person(200)), stamp(0.1 * k))) for k in range(20, 31)]
+    counts = [len(tracker.update(seen(person(200)), stamp(0.1 * k))) for k in range(16, 28)]
     assert counts[0] == 2 and counts[-1] == 1
-    tracks = tracker.update(seen(person(200), person(230)), stamp(3.1))
+    tracks = tracker.update(seen(person(200), person(230)), stamp(2.8))
     assert sorted(t.track_id for t in tracks if t.state == CONFIRMED) == [1, 2]
 
 

@@ -20,9 +20,9 @@ class LauncherNode(Node):
         self.burn_s = self.declare_parameter("burn_s", 0.0).value
         self.publisher = self.create_publisher(String, "beat", 10)
         self.create_timer(0.05, self.beat)
-        self.get_logger().info(f"started, threads {os.environ.get('OMP_NUM_THREADS')}")
 
     def beat(self):
+        self.get_logger().info(f"started, threads {os.environ.get('OMP_NUM_THREADS')}", once=True)
         end = time.process_time() + self.burn_s
         self.burn_s = 0.0
         while time.process_time() < end:

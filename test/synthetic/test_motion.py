@@ -10,7 +10,9 @@ from dualpose_ros.synthetic import kinematics as kin
 from dualpose_ros.synthetic import motion as mo
 
 REST_BONES = np.array([np.linalg.norm(kin.REST_JOINTS_M[c] - kin.REST_JOINTS_M[p]) for p, c in H36M17.bones])
-SUDDEN = {"strike": 900.0, "run": 650.0, "walk": 450.0, "walk_busy": 400.0, "kick": 400.0, "board": 400.0, "stretch": 400.0}
+SUDDEN = {
+    "strike": 900.0, "run": 650.0, "walk": 450.0, "walk_busy": 400.0, "kick": 400.0, "board": 400.0, "stretch": 400.0,
+}  # fmt: skip
 """Bounds on joint acceleration in m/s^2 where ordinary motion's 300 is too little."""
 
 

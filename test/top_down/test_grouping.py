@@ -108,7 +108,7 @@ def test_the_person_in_the_box_explains_it_best() -> None:
     rng = np.random.default_rng(0)
     shape = rng.uniform(0, 1, (K, 2)) * (60, 160)
     box = np.array([98.0, 48, 158, 208])
-    joints = np.stack([shape + (98, 48), shape + (30, 60), shape * 0.3 + (110, 100)])
+    joints = np.stack([shape + np.array(at) for at in ((98, 48), (30, 60))] + [shape * 0.3 + np.array((110, 100))])
     scores = np.full((3, K), 0.8)
     tags = np.zeros(3)
     utility = target_utility(joints, scores, tags, box)

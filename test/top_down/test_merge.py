@@ -19,7 +19,9 @@ _spec.loader.exec_module(maps)
 K = H36M17.num_joints
 
 
-def patch_people(affine: np.ndarray, joints: list[np.ndarray], scores: list[np.ndarray], utility: list[float]) -> PatchPeople:
+def patch_people(
+    affine: np.ndarray, joints: list[np.ndarray], scores: list[np.ndarray], utility: list[float]
+) -> PatchPeople:
     placed = np.stack([apply_affines(affine, j) for j in joints]) if joints else np.zeros((0, K, 2))
     target = int(np.argmax(utility)) if utility else -1
     return PatchPeople(placed, np.array(scores).reshape(-1, K), np.zeros(len(joints)), np.array(utility), target)

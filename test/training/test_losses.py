@@ -120,14 +120,16 @@ def test_gradients_equal_finite_differences() -> None:
 def test_descent_on_tags_separates_people() -> None:
     joints, _ = random_people(3)
     weights = torch.ones((N, P, K), dtype=torch.float64)
-    tags = (0.1 * torch.randn((N, K, H, W), dtype=torch.float64, generator=torch.Generator().manual_seed(1))).requires_grad_()
+    tags = (
+        0.1 * torch.randn((N, K, H, W), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ).requires_grad_()
     optimizer = torch.optim.Adam([tags], lr=0.1)
     for _ in range(200):
         pull, push, means = associative_embedding_loss(tags, joints, weights)
         optimizer.zero_grad()
         (pull + push + target_tag_loss(means, weights, 2.0)).backward()
         optimizer.step()
-    assert float(pull) < 0.02 and float(push) < 0.1
+    assert pull.item() < 0.02 and push.item() < 0.1
     assert means[:, 0].tolist() == pytest.approx([2.0, 2.0], abs=0.3)
 
 

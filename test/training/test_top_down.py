@@ -4,9 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import cv2
+import dacite
 import numpy as np
 import numpy.typing as npt
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 
@@ -29,7 +31,6 @@ from dualpose_ros.training.top_down import (  # noqa: E402
     TopDownTask,
     TopDownTraining,
     load_network,
-    load_training,
     target_scores,
 )
 from dualpose_ros.training.top_down_augmentation import AugmentationConfig, augment  # noqa: E402
@@ -85,12 +86,14 @@ def test_both_orientations_occur_and_mirroring_exchanges_sides() -> None:
         patch = augment(sample, np.random.default_rng(seed), GEOMETRY_ONLY)
         a, b, c = patch.joints_px[0, [0, 7, 10]].astype(float)  # joints on the body's middle keep their names
         before = sample.people.joints_px[0, [0, 7, 10]].astype(float)
-        turn = np.cross(b - a, c - a) * np.cross(before[1] - before[0], before[2] - before[0])
-        mirrored = bool(turn < 0)
+        after, source = np.linalg.det([b - a, c - a]), np.linalg.det([before[1] - before[0], before[2] - before[0]])
+        mirrored = bool(after * source < 0)
         kinds.add(mirrored)
         source = H36M17.mirror[wrist] if mirrored else wrist
         similar = np.linalg.norm(patch.joints_px[0, wrist] - patch.joints_px[0, 0]) / np.linalg.norm(b - a)
-        expected = np.linalg.norm(sample.people.joints_px[0, source] - before[0]) / np.linalg.norm(before[1] - before[0])
+        expected = np.linalg.norm(sample.people.joints_px[0, source] - before[0]) / np.linalg.norm(
+            before[1] - before[0]
+        )
         assert similar == pytest.approx(expected, rel=1e-3)
     assert kinds == {False, True}
 
@@ -200,7 +203,7 @@ def test_training_lowers_the_loss_and_validation_measures_it(task: TopDownTask, 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     assert set(parts) == {"heatmap", "pull", "push", "target_tag"}
     with torch.no_grad():
@@ -252,26 +255,28 @@ def test_exported_network_takes_bytes_and_clips_heatmaps(task: TopDownTask, tmp_
     export_onnx(model, task.export_spec(), tmp_path / "top_down.onnx")
     engine = load_engine(tmp_path / "top_down.onnx")
     for count in (1, 3):
-        outputs = engine.run({"patches": np.random.default_rng(0).integers(0, 256, (count, 256, 256, 3), dtype=np.uint8)})
+        outputs = engine.run(
+            {"patches": np.random.default_rng(0).integers(0, 256, (count, 256, 256, 3), dtype=np.uint8)}
+        )
         assert outputs["heatmaps"].shape == outputs["tags"].shape == (count, K, 64, 64)
         assert outputs["heatmaps"].min() == 0 and outputs["heatmaps"].max() == 1
 
 
 def test_shipped_settings_load_and_mistakes_are_named(tmp_path: Path) -> None:
     config = share_dir() / "config"
-    training = load_training(config / "training" / "top_down.yaml")
-    network = load_network(training.network, config / "networks" / "top_down.yaml")
-    assert network == HRNetConfig() and isinstance(training.augmentation.scale, tuple)
-    assert load_network("paper", config / "networks" / "top_down.yaml").widths == (32, 64, 128, 256)
-    with pytest.raises(TrainingError, match="no network 'huge'"):
-        load_network("huge", config / "networks" / "top_down.yaml")
+    networks = config / "networks" / "top_down.yaml"
+    settings = yaml.safe_load((config / "training" / "top_down.yaml").read_text())["task"]
+    training = dacite.from_dict(TopDownTraining, settings, dacite.Config(strict=True, cast=[tuple, float]))
+    assert isinstance(training.augmentation.scale, tuple)
+    assert load_network(training.network, networks) == HRNetConfig()
+    assert load_network("paper", networks).widths == (32, 64, 128, 256)
+    with pytest.raises(TrainingError, match=r"no network 'huge'.*cpu, paper"):
+        load_network("huge", networks)
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("task: {netwrok: cpu}\n")
-    with pytest.raises(TrainingError, match=r"wrong.yaml.*netwrok"):
-        load_training(wrong)
-    wrong.write_text("task: {loss: {sigma: wide}}\n")
-    with pytest.raises(TrainingError, match="sigma"):
-        load_training(wrong)
+    wrong.write_text("a: {stm: 64}\nb: {stem: wide}\nc: {modules: [1]}\n")
+    for name, message in (("a", "stm"), ("b", "stem"), ("c", "modules")):
+        with pytest.raises(TrainingError, match=rf"wrong\.yaml, network '{name}'.*{message}"):
+            load_network(name, wrong)
 
 
 def test_images_without_people_are_refused(task: TopDownTask) -> None:

@@ -1,0 +1,138 @@
+"""The stage: configuration, detectors by name, images to tracks, and what it refuses."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualpose_ros.detection.detections import DetectionError, Detections
+from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
+from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
+from dualpose_ros.detection.yolox import YoloxDetector
+from dualpose_ros.inference.engine import EngineError
+from dualpose_ros.pose import TrackingState
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+NANO = DATA / "weights" / "yolox_nano.onnx"
+VIDEO = DATA / "video" / "one-by-one-person-detection.mp4"
+
+
+class RedBlocks:
+    """Finds the bounding box of what is red: an honest detector of one thing."""
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        y, x = np.nonzero(image[..., 0] > 200)
+        box = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=float) if len(x) else np.zeros((0, 4))
+        return Detections(box, np.full(len(box), 0.9))
+
+
+def picture(x: int | None) -> np.ndarray:
+    image = np.zeros((240, 320, 3), np.uint8)
+    if x is not None:
+        image[60:200, x : x + 50] = (255, 30, 30)
+    return image
+
+
+def test_images_become_tracks_and_a_loop_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
+    stage = DetectionStage(DetectionConfig(), RedBlocks())
+    for k in range(10):
+        tracks = stage.process(picture(40 + 10 * k), 10**9 + k * 10**8)
+    assert [(t.track_id, t.state) for t in tracks] == [(1, TrackingState.CONFIRMED)]
+    np.testing.assert_allclose(tracks[0].box_px, [130, 60, 180, 200], atol=4)
+    tracks = stage.process(picture(None), 2 * 10**9)
+    assert [t.state for t in tracks] == [TrackingState.COASTING]
+    with caplog.at_level(logging.WARNING):
+        tracks = stage.process(picture(40), 10**9)
+    assert [t.track_id for t in tracks] == [2] and "starts anew" in caplog.text
+
+
+def test_a_bad_frame_is_refused_and_changes_nothing() -> None:
+    stage = DetectionStage(DetectionConfig(), RedBlocks())
+    for k in range(3):
+        stage.process(picture(40), k * 10**8)
+    with pytest.raises(DetectionError, match="empty"):
+        stage.process(np.zeros((0, 0, 3), np.uint8), 3 * 10**8)
+    with pytest.raises(DetectionError, match="RGB image"):
+        stage.process(np.zeros((10, 10), np.uint8), 3 * 10**8)
+    assert [t.track_id for t in stage.process(picture(40), 3 * 10**8)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("detector", "yolo"),
+        ("detector", "yolox"),
+        ("detector", "yolox:"),
+        ("threads", 0),
+        ("threads", 1.5),
+        ("input_long_side", 400),
+        ("input_long_side", -32),
+        ("nms_iou", 0.0),
+        ("nms_iou", float("nan")),
+        ("max_people", 0),
+        ("score_high", 2.0),
+    ],
+)
+def test_config_errors_name_the_field(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        DetectionConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_missing_corrupt_and_unknown_detectors(tmp_path: Path) -> None:
+    with pytest.raises(DetectionError, match=r"nowhere\.onnx doesn't exist"):
+        create_detector(f"yolox:{tmp_path / 'nowhere.onnx'}")
+    with pytest.raises(DetectionError, match="doesn't exist"):
+        create_detector(f"centre:{tmp_path}")
+    with pytest.raises(DetectionError, match="unknown detector 'magic'"):
+        create_detector("magic")
+    corrupt = tmp_path / "corrupt.onnx"
+    corrupt.write_bytes(b"\x08\x07 nothing of use")
+    for kind in ("yolox", "centre"):
+        with pytest.raises(EngineError, match=r"corrupt\.onnx"):
+            create_detector(f"{kind}:{corrupt}")
+
+
+@pytest.mark.skipif(not NANO.is_file(), reason=f"{NANO} isn't there")
+def test_a_network_of_another_kind_is_refused() -> None:
+    assert isinstance(create_detector(f"yolox:{NANO}"), YoloxDetector)
+    with pytest.raises(DetectionError, match="no centre detector"):
+        create_detector(f"centre:{NANO}")
+
+
+@pytest.mark.skipif(not (NANO.is_file() and VIDEO.is_file()), reason=f"{NANO} or {VIDEO} isn't there")
+def test_a_person_in_real_footage_keeps_one_id() -> None:
+    import cv2
+
+    stage = DetectionStage(DetectionConfig(detector=f"yolox:{NANO}"))
+    video = cv2.VideoCapture(str(VIDEO))
+    confirmed: list[int] = []
+    for k in range(230):
+        is_read, image = video.read()
+        assert is_read
+        if k < 60 or (k - 60) % 2:
+            continue
+        tracks = stage.process(np.ascontiguousarray(image[..., ::-1]), k * 10**8)
+        confirmed += [t.track_id for t in tracks if t.state == TrackingState.CONFIRMED]
+    assert set(confirmed) == {1} and len(confirmed) > 50
+
+
+def test_fasterrcnn_without_torchvision_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(DetectionError, match="needs torch and torchvision"):
+        create_detector("fasterrcnn")
+
+
+def test_fasterrcnn_runs_untrained() -> None:
+    pytest.importorskip("torch")
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        pytest.skip(f"torchvision can't be loaded here: {error}")
+    detector = FasterRCNNDetector(min_score=0.0, pretrained=False)
+    found = detector(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+    assert np.all(found.boxes_px[:, [0, 2]] <= 128) and len(found) <= 50

@@ -1,0 +1,93 @@
+"""Metrics against slow, obvious versions and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.spatial import procrustes as scipy_procrustes
+from scipy.spatial.transform import Rotation
+
+from dualpose_ros.evaluation import metrics
+
+
+@pytest.fixture
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(5, 4, 17, 3))
+    return truth + 0.1 * rng.normal(size=truth.shape), truth
+
+
+def test_mpjpe_against_loops(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    estimate, truth = pair
+    absolute, relative = metrics.mpjpe(estimate, truth), metrics.mpjpe(estimate, truth, root=3)
+    for i in range(5):
+        for j in range(4):
+            a, b = estimate[i, j], truth[i, j]
+            plain = [sum((a[k, c] - b[k, c]) ** 2 for c in range(3)) ** 0.5 for k in range(17)]
+            moved = [sum((a[k, c] - a[3, c] - b[k, c] + b[3, c]) ** 2 for c in range(3)) ** 0.5 for k in range(17)]
+            assert absolute[i, j] == pytest.approx(sum(plain) / 17)
+            assert relative[i, j] == pytest.approx(sum(moved) / 17)
+
+
+def test_pck_against_loops(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    estimate, truth = pair
+    share = metrics.pck(estimate, truth, 0.15)
+    for i in range(5):
+        near = [np.linalg.norm(estimate[i, 0, k] - truth[i, 0, k]) <= 0.15 for k in range(17)]
+        assert share[i, 0] == pytest.approx(sum(near) / 17)
+    assert 0 < share.mean() < 1
+    moved = metrics.pck(estimate + 5.0, truth, 0.15, root=0)
+    np.testing.assert_allclose(moved, metrics.pck(estimate, truth, 0.15, root=0))
+    assert metrics.pck(estimate + 5.0, truth).max() == 0
+
+
+def test_procrustes_undoes_any_similarity(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    _, truth = pair
+    rotation = Rotation.random(20, random_state=1).as_matrix().reshape(5, 4, 3, 3)
+    moved = 2.5 * truth @ np.swapaxes(rotation, -1, -2) + [1.0, -2.0, 7.0]
+    np.testing.assert_allclose(metrics.procrustes(moved, truth), truth, atol=1e-9)
+
+
+def test_procrustes_is_the_least_squares_similarity(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    estimate, truth = pair[0][0, 0], pair[1][0, 0]
+
+    def cost(x: np.ndarray) -> float:
+        moved = np.exp(x[6]) * Rotation.from_rotvec(x[:3]).apply(estimate) + x[3:6]
+        return float(np.sum((moved - truth) ** 2))
+
+    best = minimize(cost, np.zeros(7), method="BFGS").fun
+    ours = np.sum((metrics.procrustes(estimate, truth) - truth) ** 2)
+    assert ours == pytest.approx(best, rel=1e-5)
+    scaled = np.sum((truth - truth.mean(0)) ** 2)
+    assert ours / scaled == pytest.approx(scipy_procrustes(truth, estimate)[2], rel=1e-9)
+
+
+def test_procrustes_never_mirrors() -> None:
+    truth = np.random.default_rng(3).normal(size=(17, 3))
+    mirrored = truth * [-1, 1, 1]
+    assert metrics.pa_mpjpe(mirrored, truth) > 0.3
+    a, b = mirrored - mirrored.mean(0), metrics.procrustes(mirrored, truth) - truth.mean(0)
+    transform = np.linalg.lstsq(a, b, rcond=None)[0]
+    assert np.linalg.det(transform) > 0
+
+
+def test_procrustes_of_a_point_is_the_middle() -> None:
+    truth = np.random.default_rng(4).normal(size=(17, 3))
+    placed = metrics.procrustes(np.ones((17, 3)), truth)
+    np.testing.assert_allclose(placed, np.tile(truth.mean(0), (17, 1)))
+
+
+def test_root_depth_error() -> None:
+    np.testing.assert_allclose(metrics.root_depth_error(np.array([2.2, 3.0]), np.array([2.0, 4.0])), [0.1, 0.25])
+    with pytest.raises(ValueError, match="positive"):
+        metrics.root_depth_error(np.array([1.0]), np.array([0.0]))
+
+
+def test_shapes_that_differ_are_refused() -> None:
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.mpjpe(np.zeros((17, 3)), np.zeros((16, 3)))
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.mpjpe(np.zeros((17, 2)), np.zeros((17, 2)))
+    with pytest.raises(ValueError, match="threshold"):
+        metrics.pck(np.zeros((17, 3)), np.zeros((17, 3)), 0.0)

@@ -1,0 +1,206 @@
+"""The whole graph over DDS, started by the command line: to its end, through the death of nodes, and interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import psutil
+import pytest
+from mcap.reader import make_reader
+
+from dualpose_ros.recording.video import VideoWriter
+from dualpose_ros.weights import WeightsError, verify_weights
+
+
+def missing_weights() -> str:
+    """What the shipped weights lack for the graph to run, or an empty string."""
+    try:
+        problems = verify_weights()
+    except WeightsError as error:
+        return str(error)
+    wanted = ("detector", "top_down", "lifting", "root_depth")
+    return "; ".join(problems.get(name, f"no network {name}") or "" for name in wanted).strip("; ")
+
+
+pytestmark = pytest.mark.skipif(bool(missing_weights()), reason=f"shipped weights are not there: {missing_weights()}")
+
+
+def write_clip(path: Path, seconds: float, fps: int = 10) -> int:
+    """A drawn clip: two figures that move over a gradient; gives its number of frames."""
+    y, x = np.mgrid[0:240, 0:320]
+    ground = np.stack([x * 0.5, y * 0.6, 120 + 0 * x], axis=-1).astype(np.uint8)
+    count = round(seconds * fps)
+    with VideoWriter(path) as video:
+        for index in range(count):
+            image = ground.copy()
+            for person in range(2):
+                left = int(60 + 120 * person + 40 * np.sin(index / 20 + person))
+                image[80:200, left : left + 36] = (200 - 90 * person, 60, 60 + 90 * person)
+                image[56:80, left + 8 : left + 28] = (224, 180, 150)
+            video.write(image, index * 10**9 // fps)
+    return count
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true value of a condition; fails if that takes longer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"waited {seconds} s for {what}")
+
+
+class Run:
+    """`dualpose run` as a process, with its output folder."""
+
+    def __init__(self, source: Path, out: Path, *options: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name not in ("ROS_DOMAIN_ID",)}
+        command = [sys.executable, "-m", "dualpose_ros.cli", "run", "--source", str(source), "--out", str(out)]
+        self.out = out
+        self.process = subprocess.Popen(
+            [*command, "--hfov", "60", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, "COLUMNS": "200"},
+        )
+
+    def pid_of(self, node: str) -> int | None:
+        """Process id of a running node."""
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if any(part.endswith(f".{node}") for part in child.cmdline()):
+                    return child.pid
+            except psutil.Error:
+                continue
+        return None
+
+    def frames(self) -> list[dict[str, Any]]:
+        """The lines of poses.jsonl that are complete by now."""
+        path = self.out / "poses.jsonl"
+        text = path.read_text() if path.is_file() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def finish(self, seconds: float) -> tuple[int, str]:
+        """Exit code and stderr, once it has ended by itself."""
+        _, errors = self.process.communicate(timeout=seconds)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def running(source: Path, out: Path, *options: str) -> Iterator[Run]:
+    run = Run(source, out, *options)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.communicate()
+
+
+def check_recording(out: Path) -> dict[str, Any]:
+    """Every file of a finished run is whole and they agree; gives the summary."""
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    frames = [json.loads(line) for line in (out / "poses.jsonl").read_text().splitlines()]
+    with (out / "poses.mcap").open("rb") as stream:
+        contents = make_reader(stream).get_summary()
+    assert contents is not None and contents.statistics is not None
+    counts = {
+        contents.channels[key].topic: count for key, count in contents.statistics.channel_message_counts.items()
+    }
+    assert counts["/humans/poses3d"] == len(frames) == summary["frames_published"]
+    assert counts["/humans/markers"] > 0
+    assert counts["/camera_info"] > 0
+    with av.open(str(out / "overlay.mp4")) as container:
+        assert len(list(container.decode(video=0))) == summary["overlay_frames"]
+    # An image may be lost on its way to the recorder; its poses then have no picture.
+    assert 0.8 * len(frames) <= summary["overlay_frames"] <= len(frames)
+    assert not list(out.glob("*.partial")) + list(out.glob(".*"))
+    return summary
+
+
+@pytest.mark.timeout(240)
+def test_a_clip_runs_to_its_end(tmp_path: Path) -> None:
+    count = write_clip(tmp_path / "clip.mp4", 4.0)
+    with running(tmp_path / "clip.mp4", tmp_path / "out") as run:
+        code, errors = run.finish(150)
+    assert code == 0, errors
+    summary = check_recording(tmp_path / "out")
+    assert summary["frames_sent"] == count
+    assert 0.5 * count <= summary["frames_published"] <= count
+    assert summary["interrupted"] is False
+    assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"]
+    assert [node["restarts"] for node in summary["nodes"]] == [0, 0, 0, 0]
+    assert len({node["pid"] for node in summary["nodes"]}) == 4
+    assert all(node["cpu_s"] > 0 and node["max_rss_mb"] > 10 for node in summary["nodes"])
+
+
+@pytest.mark.timeout(300)
+def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 150.0)
+    others = ("camera_node", "visualization_node")
+    with running(tmp_path / "clip.mp4", tmp_path / "out") as run:
+        wait_for(lambda: len(run.frames()) > 5, 90, "the first poses")
+        untouched = {name: run.pid_of(name) for name in others}
+        for victim in ("top_down_node", "detection_node"):
+            pid = run.pid_of(victim)
+            assert pid is not None
+            killed_ns = time.time_ns()
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: run.pid_of(victim) not in (None, pid), 30, f"{victim} to return")  # noqa: B023
+            wait_for(
+                lambda: sum(frame["stamp_ns"] > killed_ns + 10**9 for frame in run.frames()) > 5,  # noqa: B023
+                60,
+                f"poses of frames taken after {victim} was killed",
+            )
+            assert {name: run.pid_of(name) for name in others} == untouched
+        run.process.send_signal(signal.SIGINT)
+        code, errors = run.finish(90)
+    assert code == 0, errors
+    summary = check_recording(tmp_path / "out")
+    assert summary["interrupted"] is True
+    restarts = {node["name"]: node["restarts"] for node in summary["nodes"]}
+    assert restarts == {"camera_node": 0, "detection_node": 1, "top_down_node": 1, "visualization_node": 0}
+    assert {node["name"]: node["pid"] for node in summary["nodes"] if node["name"] in others} == untouched
+    stamps = [frame["stamp_ns"] for frame in run.frames()]
+    assert stamps == sorted(set(stamps))
+
+
+@pytest.mark.timeout(120)
+def test_max_frames_ends_a_run_early(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", 60.0)
+    with running(tmp_path / "clip.mp4", tmp_path / "out", "--max-frames", "10", "--no-overlay") as run:
+        code, errors = run.finish(100)
+    assert code == 0, errors
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert 10 <= summary["frames_sent"] < 40
+    assert not (tmp_path / "out" / "overlay.mp4").exists()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("section", "parameter"), [("detection_node", "detecter: centre"), ("top_down_node", "max_people: many")]
+)
+def test_a_wrong_parameter_in_yaml_is_named(tmp_path: Path, section: str, parameter: str) -> None:
+    write_clip(tmp_path / "clip.mp4", 2.0)
+    params = tmp_path / "params.yaml"
+    params.write_text(f"{section}:\n  ros__parameters:\n    {parameter}\n")
+    with running(tmp_path / "clip.mp4", tmp_path / "out", "--params-file", str(params)) as run:
+        code, errors = run.finish(100)
+    assert code == 2
+    last = errors.strip().splitlines()[-1]
+    assert section in last and parameter.split(":")[0] in last
+    assert "Traceback" not in errors

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dualpose_ros.camera import Camera, camera_from_hfov
+from dualpose_ros.heatmap import find_peaks
+from dualpose_ros.inference.engine import EngineError
+from dualpose_ros.pose import Pose2D, Source, Track, TrackingState
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.lifting import LiftedPose
+from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
+
+_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
+assert _spec is not None and _spec.loader is not None
+maps = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(maps)
+
+K = H36M17.num_joints
+CAMERA = camera_from_hfov(640, 480, 1.0)
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+
+
+class IdealNetwork:
+    """Answers with the maps of known people of the image, for patches around known boxes."""
+
+    inputs: dict[str, Any] = {}  # noqa: RUF012 - the protocol asks for a plain attribute
+    outputs = ("heatmaps", "tags")
+
+    def __init__(self, people: list[npt.NDArray[np.float64]], boxes: list[npt.NDArray[np.float64]]) -> None:
+        self.people, self.boxes, self.runs = people, boxes, 0
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        assert inputs["patches"].dtype == np.uint8 and inputs["patches"].shape[1:] == (256, 256, 3)
+        first, self.runs = self.runs, self.runs + len(inputs["patches"])
+        answers = []
+        for box in self.boxes[first : self.runs]:
+            side = 1.25 * max(box[2] - box[0], box[3] - box[1])
+            corner = (box[:2] + box[2:]) / 2 - side / 2
+            placed = [(joints - corner) * 256 / side - 0.5 for joints in self.people]
+            answers.append(maps.ideal_maps(placed, [3.0 * i for i in range(len(placed))]))
+        heatmaps, tags = zip(*answers, strict=True)
+        return {"heatmaps": np.stack(heatmaps), "tags": np.stack(tags)}
+
+
+class KnownLifter:
+    """Answers with a root on the pelvis's ray, 3 m + the id away; ids under 0 can't be lifted."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, list[int]]] = []
+
+    def update(self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]], /) -> dict[int, LiftedPose]:
+        self.calls.append((stamp_ns, [track_id for track_id, _ in poses]))
+        ray = {i: (p.joints_px[0] - (camera.cx, camera.cy)) / camera.fx for i, p in poses}
+        rel = np.random.default_rng(0).normal(0, 0.4, (K, 3))
+        return {i: LiftedPose(rel, np.full(K, 0.05), 3.0 + i, 0.2, ray[i]) for i, _ in poses if i >= 0}
+
+
+def track(track_id: int, joints: npt.NDArray[np.float64], state: TrackingState = TrackingState.CONFIRMED) -> Track:
+    return Track(track_id, state, maps.figure_box(joints), 0.9)
+
+
+def stage_for(people: list[Any], tracks: list[Track], **settings: Any) -> tuple[TopDownStage, KnownLifter]:
+    lifter = KnownLifter()
+    network = IdealNetwork(people, [t.box_px for t in tracks])
+    return TopDownStage(TopDownConfig(**settings), network, lifter), lifter
+
+
+def test_tracked_people_come_out_with_their_joints_ids_and_states() -> None:
+    left, right = maps.figure(200, 100, 240), maps.figure(290, 110, 230)
+    tracks = [track(4, left), track(7, right, TrackingState.TENTATIVE)]
+    stage, _ = stage_for([left, right], tracks)
+    result = stage.process(IMAGE, 10, CAMERA, tracks)
+    assert [(p.track_id, p.state, p.source) for p in result.persons] == [
+        (4, TrackingState.CONFIRMED, Source.TOP_DOWN),
+        (7, TrackingState.TENTATIVE, Source.TOP_DOWN),
+    ]
+    for person, truth in zip(result.persons, (left, right), strict=True):
+        assert np.abs(person.keypoints_px - truth).max() < 1.5
+        assert person.score > 0.8 and person.joint_scores.shape == (K,)
+        depth = 3.0 + person.track_id
+        root = [*((person.keypoints_px[0] - (CAMERA.cx, CAMERA.cy)) / CAMERA.fx * depth), depth]
+        rel = np.random.default_rng(0).normal(0, 0.4, (K, 3))
+        assert np.allclose(person.joints_cam, rel + root)
+        assert (person.joint_stddev > 0.2).all()
+
+
+def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
+    left, right = maps.figure(120, 80, 240), maps.figure(480, 150, 260)
+    tracks = [track(0, left), track(1, right)]
+    stage, _ = stage_for([left, right], tracks)
+    heatmaps = stage.process(IMAGE, 0, CAMERA, tracks).heatmaps
+    assert heatmaps.channels == H36M17.joint_names and heatmaps.data.shape == (K, 120, 160)
+    for k in (0, 10, 13):
+        peaks = find_peaks(heatmaps.data[k : k + 1] * heatmaps.scale, 0.5)
+        at = peaks.xy @ heatmaps.to_image[:, :2].T + heatmaps.to_image[:, 2]
+        for truth in (left[k], right[k]):
+            assert np.linalg.norm(at - truth, axis=1).min() < 1.5
+
+
+def test_a_coasting_track_with_nobody_there_is_left_out() -> None:
+    left = maps.figure(200, 100, 240)
+    gone = track(9, maps.figure(500, 120, 200), TrackingState.COASTING)
+    tracks = [track(4, left, TrackingState.COASTING), gone]
+    stage, lifter = stage_for([left], tracks)
+    result = stage.process(IMAGE, 10, CAMERA, tracks)
+    assert [(p.track_id, p.state) for p in result.persons] == [(4, TrackingState.COASTING)]
+    assert lifter.calls == [(10, [4])]
+
+
+def test_no_tracks_still_give_heatmaps_and_tell_the_lifter() -> None:
+    stage, lifter = stage_for([], [])
+    result = stage.process(IMAGE, 5, CAMERA, [])
+    assert result.persons == () and result.heatmaps.data.shape == (K, 120, 160) and result.heatmaps.data.max() == 0
+    assert lifter.calls == [(5, [])]
+
+
+def test_only_the_best_tracks_are_run_and_bad_boxes_are_skipped() -> None:
+    people = [maps.figure(100 + 150 * i, 100, 240) for i in range(3)]
+    states = (TrackingState.TENTATIVE, TrackingState.CONFIRMED, TrackingState.CONFIRMED)
+    tracks = [track(i, p, s) for i, (p, s) in enumerate(zip(people, states, strict=True))]
+    broken = [Track(8, TrackingState.CONFIRMED, np.array(b), 1.0) for b in ([0, 0, np.nan, 9.0], [5.0, 5, 5, 9])]
+    stage, lifter = stage_for(people, tracks[1:], max_people=2)
+    stage.process(IMAGE, 0, CAMERA, [*broken, *tracks])
+    assert lifter.calls == [(0, [1, 2])]
+
+
+def test_people_who_cannot_be_lifted_are_left_out() -> None:
+    left = maps.figure(200, 100, 240)
+    stage, _ = stage_for([left], [track(-1, left)])
+    assert stage.process(IMAGE, 0, CAMERA, [track(-1, left)]).persons == ()
+
+
+def test_velocity_follows_a_steady_walk_and_forgets() -> None:
+    velocities = RootVelocities(0.3)
+    for step in range(60):
+        now = step * 33_000_000
+        found = velocities.update(1, now, np.array([0.5, 0.0, -1.2]) * now * 1e-9 + (1, 2, 3))
+        velocities.forget(now)
+    assert np.allclose(found, [0.5, 0, -1.2], atol=0.01)
+    assert np.array_equal(velocities.update(1, now + 2_000_000_000, np.zeros(3)), np.zeros(3))
+    assert np.array_equal(velocities.update(1, 0, np.ones(3)), np.zeros(3))
+
+
+def test_deviation_is_the_root_mean_square_of_both_parts() -> None:
+    """Against random draws of joint and depth errors."""
+    rng = np.random.default_rng(0)
+    ray = np.array([0.4, -0.2])
+    lifted = LiftedPose(np.zeros((K, 3)), np.full(K, 0.06), 4.0, 0.25, ray)
+    depth_error = rng.normal(0, 0.25, 200_000)[:, None] * np.array([0.4, -0.2, 1.0])
+    along = np.sqrt((depth_error**2).sum(axis=1).mean() + 0.06**2)
+    assert absolute_stddev(lifted) == pytest.approx(along, rel=0.01)
+
+
+def test_wrong_images_and_networks_are_refused() -> None:
+    left = maps.figure(200, 100, 240)
+    stage, _ = stage_for([left], [track(0, left)])
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        stage.process(np.zeros((480, 640), np.uint8), 0, CAMERA, [])
+    with pytest.raises(ValueError, match="640x480"):
+        stage.process(np.zeros((100, 100, 3), np.uint8), 0, CAMERA, [])
+
+    class OtherNetwork(IdealNetwork):
+        def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+            return {"centre": np.zeros((1, 1))}
+
+    other = TopDownStage(TopDownConfig(), OtherNetwork([], []), KnownLifter())
+    with pytest.raises(EngineError, match="no top-down network"):
+        other.process(IMAGE, 0, CAMERA, [track(0, left)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_people", 0), ("peak_score", 1.5), ("tag_limit", 0.0), ("enlarge", 0.5), ("threads", 0)]
+)
+def test_settings_out_of_range_are_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        TopDownConfig(**{name: value})  # type: ignore[arg-type]
