@@ -47,9 +47,8 @@ class Letterbox:
     def apply(self, image: npt.NDArray[np.uint8], pad_value: int = PAD_VALUE) -> npt.NDArray[np.uint8]:
         """Network input (height, width, C) of an image (H, W, C); ValueError if its size is another."""
         if image.shape[:2] != (self.image_height, self.image_width):
-            raise ValueError(
-                f"image is {image.shape[1]}x{image.shape[0]}, the letterbox is for {self.image_width}x{self.image_height}"
-            )
+            own = f"{self.image_width}x{self.image_height}"
+            raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, the letterbox is for {own}")
         out = np.full((self.height, self.width, image.shape[2]), pad_value, np.uint8)
         inner = out[: self.inner_height, : self.inner_width]
         if inner.shape == image.shape:
@@ -57,7 +56,8 @@ class Letterbox:
         else:
             shrinks = float(self.scale.min()) < AREA_SCALE
             method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            inner[:] = cv2.resize(image, (self.inner_width, self.inner_height), interpolation=method).reshape(inner.shape)
+            size = (self.inner_width, self.inner_height)
+            inner[:] = cv2.resize(image, size, interpolation=method).reshape(inner.shape)
         return out
 
     def boxes_to_network(self, boxes_px: FloatArray) -> npt.NDArray[np.float64]:

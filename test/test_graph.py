@@ -64,14 +64,13 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 class Run:
-    """`dualpose run` as a process, with its output folder."""
+    """A command of `dualpose` as a process, with its output folder."""
 
-    def __init__(self, source: Path, out: Path, *options: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if name not in ("ROS_DOMAIN_ID",)}
-        command = [sys.executable, "-m", "dualpose_ros.cli", "run", "--source", str(source), "--out", str(out)]
+    def __init__(self, out: Path, *command: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
         self.out = out
         self.process = subprocess.Popen(
-            [*command, "--hfov", "60", *options],
+            [sys.executable, "-m", "dualpose_ros.cli", *command, "--out", str(out)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -100,15 +99,46 @@ class Run:
         return self.process.returncode, errors
 
 
+def run_on(source: Path) -> tuple[str, ...]:
+    """`dualpose run` on a clip."""
+    return ("run", "--source", str(source), "--hfov", "60")
+
+
 @contextmanager
-def running(source: Path, out: Path, *options: str) -> Iterator[Run]:
-    run = Run(source, out, *options)
+def running(out: Path, *command: str) -> Iterator[Run]:
+    """The command while it runs; killed afterwards if it still does."""
+    run = Run(out, *command)
     try:
         yield run
     finally:
         if run.process.poll() is None:
             run.process.kill()
             run.process.communicate()
+
+
+def write_truth(folder: Path, frames: int, fps: int = 10) -> None:
+    """Ground truth and calibration for a drawn clip: one person who walks to the right, 3 m away, always in view."""
+    joints = np.zeros((frames, 1, 17, 3))
+    joints[..., 2] = 3.0
+    joints[:, 0, :, 0] = np.linspace(-0.5, 0.5, frames)[:, None]
+    np.savez(
+        folder / "truth.npz",
+        stamps_s=np.arange(frames) / fps,
+        fps=np.float64(fps),
+        ids=np.ones((frames, 1), np.int32),
+        joints_cam=joints,
+        joints_px=np.zeros((frames, 1, 17, 2)),
+        boxes_px=np.tile([60.0, 60, 100, 200], (frames, 1, 1)),
+        visibility=np.full((frames, 1, 17), 2, np.uint8),
+        visible_fraction=np.ones((frames, 1)),
+        present=np.ones((frames, 1), bool),
+        intrinsics=np.array([280.0, 280, 159.5, 119.5, 320, 240]),
+    )
+    (folder / "camera.yaml").write_text(
+        "image_width: 320\nimage_height: 240\ndistortion_model: plumb_bob\n"
+        "camera_matrix: {rows: 3, cols: 3, data: [280, 0, 159.5, 0, 280, 119.5, 0, 0, 1]}\n"
+        "distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n"
+    )
 
 
 def check_recording(out: Path) -> dict[str, Any]:
@@ -135,7 +165,7 @@ def check_recording(out: Path) -> dict[str, Any]:
 @pytest.mark.timeout(240)
 def test_a_clip_runs_to_its_end(tmp_path: Path) -> None:
     count = write_clip(tmp_path / "clip.mp4", 4.0)
-    with running(tmp_path / "clip.mp4", tmp_path / "out") as run:
+    with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4")) as run:
         code, errors = run.finish(150)
     assert code == 0, errors
     summary = check_recording(tmp_path / "out")
@@ -152,7 +182,7 @@ def test_a_clip_runs_to_its_end(tmp_path: Path) -> None:
 def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", 150.0)
     others = ("camera_node", "visualization_node")
-    with running(tmp_path / "clip.mp4", tmp_path / "out") as run:
+    with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4")) as run:
         wait_for(lambda: len(run.frames()) > 5, 90, "the first poses")
         untouched = {name: run.pid_of(name) for name in others}
         for victim in ("top_down_node", "detection_node"):
@@ -179,10 +209,32 @@ def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None
     assert stamps == sorted(set(stamps))
 
 
+@pytest.mark.timeout(240)
+def test_demo_measures_itself_against_the_truth(tmp_path: Path) -> None:
+    folder, out = tmp_path / "clip", tmp_path / "out"
+    folder.mkdir()
+    count = write_clip(folder / "clip.mp4", 4.0)
+    write_truth(folder, count)
+    with running(out, "demo", "--clip", str(folder)) as run:
+        code, errors = run.finish(150)
+    assert code == 0, errors
+    summary = check_recording(out)
+    assert 0 <= summary["recall"] <= 1
+    assert {"pck150_rel", "pck150_abs", "mpjpe_rel_mm", "root_depth_rel_err", "id_switches"} <= summary.keys()
+    goals = {goal["name"]: goal for goal in summary["goals"]}
+    assert {"fps", "latency_ms.p95", "recall", "pck150_rel", "root_depth_rel_err", "id_switches"} == goals.keys()
+    assert goals["recall"]["met"] is (summary["recall"] >= 0.9)
+    assert goals["fps"]["value"] == summary["fps"]
+    assert summary["hfov_assumed"] is False
+    assert summary["camera"]["fx"] == 280
+    assert summary["domain"]
+    assert (out / "tracks.png").stat().st_size > 1000
+
+
 @pytest.mark.timeout(120)
 def test_max_frames_ends_a_run_early(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", 60.0)
-    with running(tmp_path / "clip.mp4", tmp_path / "out", "--max-frames", "10", "--no-overlay") as run:
+    with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4"), "--max-frames", "10", "--no-overlay") as run:
         code, errors = run.finish(100)
     assert code == 0, errors
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -198,7 +250,7 @@ def test_a_wrong_parameter_in_yaml_is_named(tmp_path: Path, section: str, parame
     write_clip(tmp_path / "clip.mp4", 2.0)
     params = tmp_path / "params.yaml"
     params.write_text(f"{section}:\n  ros__parameters:\n    {parameter}\n")
-    with running(tmp_path / "clip.mp4", tmp_path / "out", "--params-file", str(params)) as run:
+    with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4"), "--params-file", str(params)) as run:
         code, errors = run.finish(100)
     assert code == 2
     last = errors.strip().splitlines()[-1]

@@ -35,7 +35,7 @@ def describe_people(image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> npt.N
     return out
 
 
-def _soft_histogram(position: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _soft_histogram(position: FloatArray) -> npt.NDArray[np.float32]:
     """Histogram (B,) of positions (P, 3) in bins, each shared linearly between the 8 nearest bins."""
     bins = np.array(BINS)
     floor = np.floor(position)

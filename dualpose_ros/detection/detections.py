@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.pose import Detection, box_area, box_iou
+from dualpose_ros.pose import box_area, box_iou
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -45,10 +45,6 @@ class Detections:
 
     def __getitem__(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Detections:
         return Detections(self.boxes_px[index], self.scores[index])
-
-    def as_list(self) -> list[Detection]:
-        """One `pose.Detection` a person."""
-        return [Detection(box, float(score)) for box, score in zip(self.boxes_px, self.scores, strict=True)]
 
 
 class Detector(Protocol):
@@ -96,11 +92,11 @@ def clean(
 
     DetectionError if a value is not finite, which only a broken network puts out.
     """
-    boxes, scores = np.asarray(boxes_px, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if not (np.all(np.isfinite(boxes)) and np.all(np.isfinite(scores))):
+    boxes, confidence = np.asarray(boxes_px, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if not (np.all(np.isfinite(boxes)) and np.all(np.isfinite(confidence))):
         raise DetectionError("the detector's network put out values that are not finite: its weights are damaged")
     boxes = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float64))
     is_real = np.all(boxes[:, 2:] - boxes[:, :2] >= 1, axis=1)
-    boxes, scores = boxes[is_real], np.clip(scores[is_real], 0, 1)
-    keep = nms(boxes, scores, max_iou)[:max_people]
-    return Detections(boxes[keep], scores[keep])
+    boxes, confidence = boxes[is_real], np.clip(confidence[is_real], 0, 1)
+    keep = nms(boxes, confidence, max_iou)[:max_people]
+    return Detections(boxes[keep], confidence[keep])

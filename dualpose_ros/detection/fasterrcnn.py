@@ -1,4 +1,4 @@
-"""torchvision's Faster R-CNN as a detector, for offline use and comparison. Needs the `torch` extra."""
+"""torchvision's Faster R-CNN as a detector, for offline use and comparison. Needs the `fasterrcnn` extra."""
 
 from __future__ import annotations
 
@@ -49,17 +49,19 @@ def _load(threads: int, pretrained: bool) -> tuple[Any, Any]:
         from torchvision.models import detection
     except ImportError as error:
         raise DetectionError(
-            f"detector 'fasterrcnn' needs torch and torchvision ({error}): pip install 'dualpose_ros[torch]'"
+            f"detector 'fasterrcnn' needs torch and torchvision ({error}): pip install 'dualpose_ros[fasterrcnn]'"
         ) from error
     # A torchvision wheel made for another build of torch fails like this once its C++ operators are looked up.
     except (RuntimeError, OSError, AttributeError) as error:
-        raise DetectionError(f"torchvision doesn't fit the installed torch ({error}): install a matching pair") from error
+        message = f"torchvision doesn't fit the installed torch ({error}): install a matching pair"
+        raise DetectionError(message) from error
     torch.set_num_threads(threads)
     weights = detection.FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1 if pretrained else None
     try:
         model = detection.fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=None)
     except OSError as error:
         raise DetectionError(
-            f"Faster R-CNN's weights can't be downloaded ({error}): connect once, or put the file into torch's hub cache"
+            f"Faster R-CNN's weights can't be downloaded ({error}): "
+            "connect once, or put the file into torch's hub cache"
         ) from error
     return torch, model.eval()

@@ -94,9 +94,7 @@ def _input_of(engine: Engine) -> tuple[str, tuple[int, int] | None]:
     return specs[0].name, (width, height)
 
 
-def _checked_rows(
-    outputs: dict[str, npt.NDArray[np.generic]], height: int, width: int
-) -> npt.NDArray[np.floating]:
+def _checked_rows(outputs: dict[str, npt.NDArray[np.generic]], height: int, width: int) -> npt.NDArray[np.floating]:
     """The rows (A, 5 + classes) of the only image; DetectionError if the output has another shape or isn't finite."""
     anchors = sum((height // stride) * (width // stride) for stride in STRIDES)
     found = next(iter(outputs.values()))

@@ -163,7 +163,7 @@ def match_clip(truth: ClipTruth, frames: Iterable[EstimatedFrame], limit_m: floa
 def _roots(frame: EstimatedFrame) -> npt.NDArray[np.float64]:
     """Roots (N, 3), NaN for people with a joint that isn't finite."""
     joints = np.asarray(frame.joints_cam, dtype=np.float64).reshape(-1, H36M17.num_joints, 3)
-    finite = np.isfinite(joints).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(joints).all(axis=(1, 2)))
     return np.where(finite[:, None], joints[:, H36M17.root], np.nan)
 
 

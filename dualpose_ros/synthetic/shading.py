@@ -38,6 +38,7 @@ def _shadow(px: float, py: float, pz: float, to_light: F32, shadow_map: F32) -> 
     if u < 0 or v < 0 or u >= size - 1 or v >= size - 1:
         return _ONE
     limit = to_light[2, 0] * px + to_light[2, 1] * py + to_light[2, 2] * pz + to_light[2, 3] + SHADOW_BIAS_M
+    limit = max(limit, np.float32(1e-6))  # where the map is empty, 0, everything is lit
     x, y = int(u), int(v)
     fx, fy = np.float32(u - x), np.float32(v - y)
     top, bottom = np.float32(0.0), np.float32(0.0)

@@ -75,12 +75,12 @@ def augmented_sample(
     warp = random_warp(source, width, height, config, rng)
     pad = (PAD_VALUE,) * 3 if rng.random() < 0.5 else tuple(int(v) for v in rng.integers(0, 256, 3))
     size = (width, height)
-    image = cv2.warpAffine(source.image, warp, size, flags=cv2.INTER_LINEAR, borderValue=pad)
+    image = np.asarray(cv2.warpAffine(source.image, warp, size, flags=cv2.INTER_LINEAR, borderValue=pad), np.uint8)
     boxes = warp_boxes(source.people.boxes_px, warp)
     ignored = source.people.visible_fraction < config.min_visible
     if other is not None:
         warp = random_warp(other, width, height, config, rng)
-        mask = cv2.warpAffine(_person_mask(other), warp, size, flags=cv2.INTER_NEAREST)
+        mask = np.asarray(cv2.warpAffine(_person_mask(other), warp, size, flags=cv2.INTER_NEAREST), np.uint8)
         cv2.copyTo(cv2.warpAffine(other.image, warp, size, flags=cv2.INTER_LINEAR), mask, image)
         ignored = ignored | (covered_share(boxes, mask) > 1 - config.min_visible)
         boxes = np.concatenate([boxes, warp_boxes(other.people.boxes_px, warp)])

@@ -15,7 +15,7 @@ FRAMES, PEOPLE = 5, 3
 
 def good() -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    joints = rng.normal(0, 0.4, (FRAMES, PEOPLE, 17, 3)) + (0, 0, 5)
+    joints = rng.normal(0, 0.4, (FRAMES, PEOPLE, 17, 3)) + np.array([0, 0, 5])
     return {
         "stamps_s": np.arange(FRAMES) / 20,
         "ids": np.tile([4, 2, 9], (FRAMES, 1)),

@@ -70,10 +70,10 @@ def test_impossible_detections_are_refused(boxes: np.ndarray, scores: np.ndarray
         Detections(boxes, scores)
 
 
-def test_as_list_and_selection() -> None:
+def test_selection_keeps_boxes_and_scores_together() -> None:
     found = Detections(np.array([[0, 0, 1, 2.0], [3, 3, 5, 5.0]]), np.array([0.2, 0.8]))
-    strong = found[found.scores > 0.5].as_list()
-    assert len(strong) == 1 and strong[0].score == 0.8 and strong[0].box_px.tolist() == [3, 3, 5, 5]
+    strong = found[found.scores > 0.5]
+    assert len(strong) == 1 and strong.scores[0] == 0.8 and strong.boxes_px[0].tolist() == [3, 3, 5, 5]
 
 
 @pytest.mark.parametrize(

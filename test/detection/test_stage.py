@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.engine import EngineError
 from dualpose_ros.pose import TrackingState
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = REPOSITORY.parent / "shared" / "data"
 NANO = DATA / "weights" / "yolox_nano.onnx"
 VIDEO = DATA / "video" / "one-by-one-person-detection.mp4"
 
@@ -125,6 +127,27 @@ def test_fasterrcnn_without_torchvision_says_what_to_install(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "torchvision.models", None)
     with pytest.raises(DetectionError, match="needs torch and torchvision"):
         create_detector("fasterrcnn")
+
+
+def test_fasterrcnn_keeps_people_above_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    given = []
+
+    def model(images: list) -> list[dict]:  # type: ignore[type-arg]
+        given.append(images[0])
+        boxes = torch.tensor([[10.0, 10, 50, 90], [60, 10, 90, 90], [5, 5, 60, 60], [11, 10, 50, 90]])
+        return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.05, 0.8, 0.7]), "labels": torch.tensor([1, 1, 18, 1])}]
+
+    monkeypatch.setattr("dualpose_ros.detection.fasterrcnn._load", lambda threads, pretrained: (torch, model))
+    found = create_detector("fasterrcnn")(np.full((100, 100, 3), (255, 0, 51), np.uint8))
+    np.testing.assert_allclose(found.boxes_px, [[10, 10, 50, 90]])
+    assert tuple(given[0].shape) == (3, 100, 100)
+    np.testing.assert_allclose(given[0][:, 0, 0].numpy(), [1, 0, 0.2], rtol=1e-6)
+
+
+def test_the_live_path_does_not_import_torch() -> None:
+    code = "import sys, dualpose_ros.detection.stage; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, cwd=REPOSITORY).returncode == 0
 
 
 def test_fasterrcnn_runs_untrained() -> None:

@@ -184,9 +184,7 @@ def test_colours_decide_where_motion_can_not() -> None:
         tracker = Tracker()
         left, right = (blue, red) if swap else (red, blue)
         for k in range(10):
-            tracker.update(
-                seen(person(100 + 5 * k), person(300 - 5 * k)), stamp(0.1 * k), np.stack([red, blue])
-            )
+            tracker.update(seen(person(100 + 5 * k), person(300 - 5 * k)), stamp(0.1 * k), np.stack([red, blue]))
         for k in range(10, 17):
             tracker.update(seen(person(200)), stamp(0.1 * k), red[None])
         for k in range(17, 22):

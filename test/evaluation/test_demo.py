@@ -126,7 +126,7 @@ def test_a_pair_that_matched_before_stays_though_another_is_nearer() -> None:
     a, b = np.array([[0.0, 0, 4]]), np.array([[0.4, 0, 4], [0.1, 0, 4]])
     assert match_roots(a, b) == [(0, 1)]
     assert match_roots(a, b, kept=[(0, 0)]) == [(0, 0)]
-    assert match_roots(a, b + (0.2, 0, 0), kept=[(0, 0)]) == [(0, 1)], "it's too far now"
+    assert match_roots(a, b + np.array([0.2, 0, 0]), kept=[(0, 0)]) == [(0, 1)], "it's too far now"
 
 
 def test_switches_are_counted_once_each() -> None:

@@ -13,9 +13,7 @@ from dualpose_ros.pose import box_iou
 
 
 def truth_of(*boxes: list[float], ignored: list[bool] | None = None) -> TrueBoxes:
-    return TrueBoxes(
-        np.array(boxes, dtype=float).reshape(-1, 4), np.array(ignored or [False] * len(boxes), dtype=bool)
-    )
+    return TrueBoxes(np.array(boxes, dtype=float).reshape(-1, 4), np.array(ignored or [False] * len(boxes), dtype=bool))
 
 
 def found_of(*rows: tuple[list[float], float]) -> Detections:
@@ -46,7 +44,8 @@ def test_a_second_box_on_one_person_is_wrong() -> None:
 def test_ignored_people_neither_help_nor_hurt() -> None:
     crowd = [100.0, 0, 200, 100]
     truth = truth_of(A, crowd, ignored=[False, True])
-    report = evaluate_detections([truth], [found_of((A, 0.6), ([110.0, 10, 120, 30], 0.9), ([150.0, 10, 160, 30], 0.8))])
+    in_crowd = [([110.0, 10, 120, 30], 0.9), ([150.0, 10, 160, 30], 0.8)]
+    report = evaluate_detections([truth], [found_of((A, 0.6), *in_crowd)])
     assert (report.ap, report.recall, report.precision, report.people) == (1, 1, 1, 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -56,9 +58,7 @@ def test_the_spectrum_falls_off_as_in_photographs() -> None:
         power += np.abs(np.fft.fft2((grey - grey.mean()) / (grey.std() + 1) * window)) ** 2
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(128)))
     bands = np.array([0.03, 0.05, 0.08, 0.12, 0.18, 0.27])
-    amplitude = [
-        np.sqrt(power[(frequency >= a) & (frequency < b)].mean()) for a, b in zip(bands[:-1], bands[1:], strict=True)
-    ]
+    amplitude = [np.sqrt(power[(frequency >= a) & (frequency < b)].mean()) for a, b in itertools.pairwise(bands)]
     slope = np.polyfit(np.log(np.sqrt(bands[:-1] * bands[1:])), np.log(amplitude), 1)[0]
     assert -2.0 < slope < -0.7
 

@@ -30,9 +30,7 @@ from dualpose_ros.inference.engine import load_engine  # noqa: E402
 from dualpose_ros.training.detector import DetectorTask, DetectorTaskConfig  # noqa: E402
 from dualpose_ros.training.export import export_onnx  # noqa: E402
 
-TINY = DetectorConfig(
-    HRNetConfig(stem=8, widths=(8, 16), modules=(1,), blocks=1, out_channels=16), head=16
-)
+TINY = DetectorConfig(HRNetConfig(stem=8, widths=(8, 16), modules=(1,), blocks=1, out_channels=16), head=16)
 STILL = AugmentConfig(rotate=0.0, paste=0.0, erase=0.0, degrade=0.0)
 
 

@@ -1,0 +1,377 @@
+"""The command line: complete help, exit codes, one-line errors, and the commands that need no graph."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import typer
+
+from dualpose_ros import cli
+from dualpose_ros import weights as weights_module
+from dualpose_ros.commands.report import report
+from dualpose_ros.recording.session import GraphError
+from dualpose_ros.recording.video import VideoWriter
+
+ROOT = Path(__file__).resolve().parents[1]
+NETWORKS = ("detector", "top_down", "lifting", "root_depth")
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group of the command line with the words that lead to it."""
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
+
+
+ALL_COMMANDS = list(commands(typer.main.get_command(cli.app)))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *args: object) -> str:
+    """Run a command that must be refused with exit code 2 and one line on stderr; gives the line."""
+    capsys.readouterr()
+    code = cli.main([str(arg) for arg in args])
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert code == 2, captured.err
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("dualpose: ")
+    return lines[0]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A short drawn video, 96 x 64."""
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path) as video:
+        for index in range(5):
+            video.write(np.full((64, 96, 3), 40 * index, np.uint8), index * 100_000_000)
+    return path
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder whose files are not networks but match the manifest, in the shipped one's place."""
+    folder = tmp_path / "share" / "weights"
+    folder.mkdir(parents=True)
+    networks = {}
+    for name in NETWORKS:
+        (folder / f"{name}.onnx").write_bytes(name.encode() * 50)
+        networks[name] = {
+            "file": f"{name}.onnx",
+            "sha256": weights_module.sha256_of(folder / f"{name}.onnx"),
+            "bytes": (folder / f"{name}.onnx").stat().st_size,
+            "domain": "synthetic",
+            "trained_on": "nothing",
+            "command": "none",
+        }
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "networks": networks}))
+    monkeypatch.setattr(weights_module, "share_dir", lambda: tmp_path / "share")
+    return folder
+
+
+@pytest.mark.parametrize(("path", "command"), ALL_COMMANDS, ids=[" ".join(p) or "dualpose" for p, _ in ALL_COMMANDS])
+def test_help_is_complete(path: tuple[str, ...], command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*path, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert command.help
+    for parameter in command.params:
+        assert parameter.help, f"{' '.join(path)}: {parameter.name} has no help"
+        if parameter.param_type_name == "option":
+            assert parameter.opts[0] in shown
+
+
+def test_the_commands_of_the_contract_are_there() -> None:
+    names = {path[0] for path, _ in ALL_COMMANDS if path}
+    assert {"demo", "run", "train", "export", "eval", "bench", "synth", "weights"} <= names
+
+
+def test_help_needs_neither_torch_nor_ros() -> None:
+    code = (
+        "import sys; from dualpose_ros import cli; cli.main(['run', '--help']);"
+        "heavy = {'torch', 'rclpy', 'onnxruntime', 'numba', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_as_a_program(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.mp4"
+    done = subprocess.run(
+        [sys.executable, "-m", "dualpose_ros.cli", "run", "--source", str(missing)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"dualpose: source {missing} does not exist\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["fly"], "fly"),
+        (["run"], "--source"),
+        (["run", "--source", "x", "--speed", "2"], "--speed"),
+        (["run", "--source", "x", "--hfov", "wide"], "--hfov"),
+        (["run", "--source", "x", "--hfov", "200"], "175"),
+        (["train", "everything", "--out", "x"], "everything"),
+        (["train", "detector", "--out", "x"], "dualpose synth frames"),
+        (["synth", "patches", "--out", "x", "--count", "0"], "--count"),
+    ],
+)
+def test_wrong_arguments(args: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in refused(capsys, *args)
+
+
+def test_missing_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "run", "--source", tmp_path / "no.mp4", "--out", tmp_path / "out")
+    assert str(tmp_path / "no.mp4") in line and "does not exist" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    line = refused(capsys, "run", "--source", path, "--out", tmp_path / "out")
+    assert str(path) in line and "cannot be read" in line
+
+
+def test_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no images" in refused(capsys, "run", "--source", tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        ("[0, 0, 0, 0, 0, 0, 0, 0, 0]", "not calibrated"),
+        ("[1, 2, 3]", "3 values"),
+        ("[.nan, 0, 48, 0, 90, 32, 0, 0, 1]", "not finite"),
+    ],
+)
+def test_unusable_calibration(
+    matrix: str, said: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(
+        f"image_width: 96\nimage_height: 64\ncamera_matrix: {{rows: 3, cols: 3, data: {matrix}}}\n"
+        "distortion_model: plumb_bob\ndistortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n"
+    )
+    line = refused(capsys, "run", "--source", clip, "--calibration", path)
+    assert str(path) in line and said in line
+
+
+def test_calibration_that_is_missing_or_not_the_only_camera(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "camera.yaml"
+    assert f"{path} does not exist" in refused(capsys, "run", "--source", clip, "--calibration", path)
+    path.write_text("image_width: [")
+    assert "cannot be read" in refused(capsys, "run", "--source", clip, "--calibration", path)
+    assert "--hfov" in refused(capsys, "run", "--source", clip, "--calibration", path, "--hfov", 60)
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(
+    ("spec", "said"), [("retina", "'centre'"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]
+)
+def test_unusable_detector(spec: str, said: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in refused(capsys, "run", "--source", clip, "--detector", spec)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_damaged_weights_stop_a_run_before_it_starts(
+    name: str, clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = weights / f"{name}.onnx"
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    path.write_bytes(data)
+    line = refused(capsys, "run", "--source", clip, "--hfov", 60, "--out", tmp_path / "out")
+    assert str(path) in line and "sha256" in line
+    path.unlink()
+    assert f"{path} is missing" in refused(capsys, "run", "--source", clip, "--hfov", 60, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("weights")
+def test_unusable_folders_and_files(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert f"{file} is a file" in refused(capsys, "run", "--source", clip, "--out", file)
+    no_yaml = tmp_path / "no.yaml"
+    assert f"{no_yaml} is no file" in refused(capsys, "run", "--source", clip, "--params-file", no_yaml)
+
+
+def test_demo_without_its_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "dualpose synth clip" in refused(capsys, "demo", "--clip", tmp_path, "--out", tmp_path / "out")
+
+
+def test_weights_are_listed_and_verified(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["weights", "verify"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{name}: ok" for name in sorted(NETWORKS)]
+    assert cli.main(["weights", "list", "--dir", str(weights)]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in NETWORKS)
+    (weights / "lifting.onnx").write_bytes(b"")
+    assert "1 of 4" in refused(capsys, "weights", "verify")
+
+
+def test_weights_without_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "manifest" in refused(capsys, "weights", "list", "--dir", tmp_path)
+
+
+def test_photographs_without_annotations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "person_keypoints.json" in refused(capsys, "eval", "photographs", "--root", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run: {max_minutes: 1, learning: 3}", "learning"),
+        ("run: {max_minutes: -1}", "max_minutes"),
+        ("run: {max_minutes: 1}\ntask: {colour: red}", "colour"),
+        ("walk: {}", "walk"),
+        ("- run", "mappings"),
+        ("run: [", "can't be read"),
+    ],
+)
+def test_wrong_training_settings(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    assert said in refused(capsys, "train", "lifting", "--out", tmp_path / "run", "--config", config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_export_of_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="export needs torch")
+    assert "best.pt" in refused(capsys, "export", "lifting", "--run", tmp_path)
+
+
+def test_torch_that_is_not_installed_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("dualpose_ros.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    line = refused(capsys, "train", "lifting", "--out", tmp_path / "run")
+    assert "torch" in line and "dualpose_ros[train]" in line
+
+
+def test_training_writes_what_the_manifest_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "run: {epochs: 1, batch_size: 1, validations: 1, bf16: false, workers: 0}\n"
+        "task:\n  chunk: 4\n  chunks: 2\n  validation_chunks: 2\n"
+        "  pose_network: {channels: 16, hidden: 16, blocks: 1}\n"
+        "  root_network: {channels: 16, hidden: 16, blocks: 1}\n"
+        "  bank: {motions: 4, motion_s: 2.0, bodies: 3}\n"
+    )
+    run, target = tmp_path / "run", tmp_path / "weights"
+    assert cli.main(["train", "lifting", "--out", str(run), "--config", str(config)]) == 0
+    capsys.readouterr()
+    for name in ("lifting", "root_depth"):
+        assert (run / name / "curves.png").stat().st_size > 0
+        onnx, report_file = run / name / f"{name}.onnx", run / name / "report.json"
+        install = ["weights", "install", str(onnx), "--report", str(report_file), "--name", name, "--dir", str(target)]
+        assert cli.main(install) == 0
+    manifest = json.loads((target / "manifest.json").read_text())["networks"]
+    assert manifest["lifting"]["trained_on"] == "procedural motion"
+    assert manifest["root_depth"]["figures"]
+    assert cli.main(["weights", "verify", "--dir", str(target)]) == 0
+    assert "--resume" in refused(capsys, "train", "lifting", "--out", run, "--config", config)
+    assert cli.main(["export", "lifting", "--run", str(run), "--config", str(config)]) == 0
+
+
+def test_synth_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba", reason="the synthetic world needs numba")
+    out = tmp_path / "patches"
+    args = ["synth", "patches", "--out", str(out), "--count", "3", "--seed", "5", "--workers", "1"]
+    assert cli.main(args) == 0
+    assert "3 patches made" in capsys.readouterr().out
+    shard = out / "shard_00000.npz"
+    first = shard.read_bytes()
+    assert cli.main(args) == 0
+    assert "0 patches made" in capsys.readouterr().out
+    shard.unlink()
+    assert cli.main(args) == 0
+    assert shard.read_bytes() == first
+    assert "--body" in refused(capsys, *args, "--body", tmp_path / "no.npz")
+
+
+def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    goals = [{"name": "x", "value": 1.5, "goal": ">= 2", "met": False}]
+    rows = [{"joint": f"j{index}", "error": index / 3, "unknown": None} for index in range(40)]
+    report({"what": "w", "seconds": 2.5, "tables": {"t": rows}, "goals": goals}, tmp_path / "deep" / "r.json", seed=9)
+    record = json.loads((tmp_path / "deep" / "r.json").read_text())
+    assert list(record) == ["what", "version", "seed", "seconds", "tables", "goals"]
+    assert (record["what"], record["seed"], record["seconds"]) == ("w", 9, 2.5)
+    assert record["tables"]["t"] == rows and record["goals"] == goals
+    shown = capsys.readouterr().out
+    assert "j23" in shown and "j24" not in shown and "16 more rows" in shown
+
+
+def test_errors_that_are_ours_are_not_dressed_up(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dualpose_ros.commands import live
+
+    def fail(error: Exception) -> Any:
+        def raises(*_: Any) -> None:
+            raise error
+
+        return raises
+
+    monkeypatch.setattr(live, "check_input", fail(KeyError("a bug")))
+    assert cli.main(["run", "--source", str(clip)]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setattr(live, "check_input", fail(GraphError("top_down_node stopped for good: why")))
+    assert cli.main(["run", "--source", str(clip)]) == 1
+    assert capsys.readouterr().err == "dualpose: top_down_node stopped for good: why\n"
+    monkeypatch.setattr(live, "check_input", fail(GraphError("camera_node stopped for good: why", exit_code=2)))
+    assert cli.main(["run", "--source", str(clip)]) == 2
+
+
+@pytest.mark.usefixtures("weights")
+def test_folder_of_images_is_a_source(tmp_path: Path) -> None:
+    from dualpose_ros.commands.live import LiveOptions, check_input
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(3):
+        cv2.imwrite(str(folder / f"{index}.png"), np.zeros((48, 64, 3), np.uint8))
+    assert check_input(LiveOptions(source=str(folder), out=tmp_path / "out")) == 3
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_makefile_uses_what_is_installed(tmp_path: Path) -> None:
+    """With both stamps newer than the packaging files nothing would be installed: that is what works offline."""
+    for name in ("Makefile", "setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    venv = tmp_path / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text("")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+    def plan(target: str) -> str:
+        command = ["make", "--dry-run", "--no-print-directory", target]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert "pip install" in plan("test") and "pip install" in plan("demo")
+    for stamp in (".installed-base", ".installed-test"):
+        (venv / stamp).write_text("")
+    assert "pip" not in plan("test") + plan("demo")
+    assert "-m pytest" in plan("test") and "-m mypy" in plan("test") and "-m ruff" in plan("test")
+    assert "dualpose demo" in plan("demo")
