@@ -3,7 +3,6 @@
 PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.10 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-TORCH ?= torch==2.13.0
 OUT ?= demo_out
 
 BASE_STAMP := $(VENV)/.installed-base
@@ -44,5 +43,5 @@ $(BASE_STAMP): $(PACKAGING) | $(BIN)/python
 	touch $@
 
 $(TEST_STAMP): $(PACKAGING) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[test,train]' '$(TORCH)'
+	$(BIN)/python -m pip install --quiet --editable '.[test,train]'
 	touch $@ $(BASE_STAMP)

@@ -95,7 +95,7 @@ class _Jobs:
         for count in PATCHES:
             patches = self._patch[:count]
             seconds, _ = _timed(lambda patches=patches: self._patches.run({"patches": patches}))  # type: ignore[misc]
-            times.append((f"top-down network alone, {count} patches", seconds))
+            times.append((f"top-down network alone, {count} patch{'es' if count > 1 else ''}", seconds))
         seconds, tracks = _timed(lambda: self._detection.process(frame, stamp_ns))
         times.append(("detection stage", seconds))
         seconds, result = _timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dualpose_ros.commands.version import version
+from dualpose_ros.recording.summary import plain
 
 _MOST_ROWS = 24
 
@@ -36,7 +37,7 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
             "goals": result["goals"],
         }
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _print_table(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:

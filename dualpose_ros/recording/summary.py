@@ -85,16 +85,16 @@ def write_summary(path: Path, figures: Mapping[str, Any], goals: Sequence[Goal])
     """Write the figures with their goals as JSON, in one step so that no reader sees half of it."""
     record = {**figures, "goals": [goal.record() for goal in goals]}
     partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(_plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON's own types: NumPy scalars unwrapped, numbers that are not finite as null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not np.isfinite(value):

@@ -26,6 +26,7 @@ class VideoWriter:
         self._stream: av.VideoStream | None = None
         self._first_ns = 0
         self._last_tick = -1
+        self._last_duration = 0
 
     def write(self, image: npt.NDArray[np.uint8], stamp_ns: int) -> None:
         """Append an RGB frame (H, W, 3); a stamp not after the last one is moved just behind it."""
@@ -41,13 +42,18 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
         frame.time_base = Fraction(1, _TICKS)
         frame.pts = max((stamp_ns - self._first_ns) * _TICKS // 10**9, self._last_tick + 1)
+        self._last_duration = frame.pts - self._last_tick
         self._last_tick = frame.pts
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Flush the encoder and finish the file."""
         if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
+            packets = self._stream.encode(None)
+            for packet in packets:
+                # Without it the last frame has no length, and players read a frame rate that is too high.
+                packet.duration = max(self._last_duration, 1)
+            self._container.mux(packets)
         self._container.close()
 
     def _open_stream(self, width: int, height: int) -> av.VideoStream:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dualpose_ros.synthetic.body import EYE, HAIR, SKIN, SKIRT, SUIT, Body
 from dualpose_ros.synthetic.raster import vertex_normals
-from dualpose_ros.synthetic.rig import PART, Rig
+from dualpose_ros.synthetic.rig import PART, PARTS, Rig
 from dualpose_ros.synthetic.textures import cloth_colour, hair_colours, skin_tones
 
 F32 = npt.NDArray[np.float32]
@@ -106,7 +106,9 @@ class _Regions:
     centre: F32
 
     def within(self, *names: str) -> Bool:
-        return np.isin(self.part, [PART[name] for name in names])
+        table = np.zeros(len(PARTS), np.bool_)
+        table[[PART[name] for name in names]] = True
+        return table[self.part]
 
     def arms(self, joint: str) -> Bool:
         return self.within(f"left_{joint}", f"right_{joint}")
@@ -114,8 +116,9 @@ class _Regions:
 
 def _regions(body: Body) -> _Regions:
     model, rig = body.model, body.rig
-    centre = body.vertices[model.faces].mean(1)
-    part = model.skin_index[model.faces[:, 0], 0]
+    first, second, third = (body.vertices[model.faces[:, corner]] for corner in range(3))
+    centre = (first + second + third) / np.float32(3)
+    part = model.face_part
     along = np.zeros(len(part), np.float32)
     for side in ("left", "right"):
         for name, end in (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot")):
@@ -166,15 +169,15 @@ def _scalp(body: Body, region: _Regions, rng: np.random.Generator) -> Bool:
     return head & ((up > hairline) | ((ahead < 0.42) & (up > 0.0)) | ((ahead < 0.52) & (up > 0.3)))
 
 
-def _face_uv(body: Body, region: _Regions) -> F32:
-    """Texture coordinates in metres for the corners of each face: along the arm, or upright elsewhere."""
-    corners = body.vertices[body.model.faces]
-    uv = np.stack([corners[..., 0] + 0.7 * corners[..., 2], -corners[..., 1]], axis=-1)
+def _face_uv(body: Body, drawn: Bool) -> F32:
+    """Texture coordinates in metres for the corners of drawn faces: along the arm, or upright elsewhere."""
+    corners, part = body.vertices[body.model.faces[drawn]], body.model.face_part[drawn]
+    uv = np.stack([corners[..., 0] + np.float32(0.7) * corners[..., 2], -corners[..., 1]], axis=-1)
     for side in ("left", "right"):
         start, end = body.rig.joints[11 if side == "left" else 14], body.rig.joints[13 if side == "left" else 16]
         bone = (end - start) / np.linalg.norm(end - start)
         across = np.cross(bone, [0.0, 0.0, 1.0])
-        chosen = region.within(*(f"{side}_{name}" for name in ("upper_arm", "forearm", "hand")))
+        chosen = np.isin(part, [PART[f"{side}_{name}"] for name in ("upper_arm", "forearm", "hand")])
         local = corners[chosen] - start
         uv[chosen, :, 0] = local @ across + 0.7 * local[..., 2]
         uv[chosen, :, 1] = local @ bone
@@ -207,11 +210,14 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
         material[(model.layer == HAIR) & (y > body.rig.joints[9, 1] + low)] = HAIR_M
     drawn = material >= 0
     vertices = _inflate(body, outfit, material, drawn, rng)
-    uv = _face_uv(body, region)[drawn]
-    used, faces = np.unique(model.faces[drawn], return_inverse=True)
+    uv = _face_uv(body, drawn)
+    in_use = np.zeros(len(model.vertices), np.bool_)
+    in_use[model.faces[drawn]] = True
+    used = np.flatnonzero(in_use)
+    faces = (np.cumsum(in_use, dtype=np.int32) - np.int32(1))[model.faces[drawn]]
     return Dressed(
         body.rig, vertices[used], model.skin_index[used], model.skin_weight[used], model.detail[used],
-        faces.reshape(-1, 3).astype(np.int32), np.isin(model.layer[drawn], (SKIN, EYE)), material[drawn], uv, _materials(rng, num_textures, outfit),
+        faces, np.isin(model.layer[drawn], (SKIN, EYE)), material[drawn], uv, _materials(rng, num_textures, outfit),
     )  # fmt: skip
 
 

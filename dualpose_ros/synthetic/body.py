@@ -6,12 +6,16 @@ from MakeHuman's own files). Rest pose: y up, facing +z, left at +x, metres.
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.synthetic import raster
 from dualpose_ros.synthetic.rig import PART, PART_PARENT, PARTS, Rig
 
 Array = npt.NDArray[np.float64]
@@ -69,6 +73,16 @@ class BodyModel:
     origins: tuple[npt.NDArray[np.intp], ...]
     targets: dict[str, tuple[npt.NDArray[np.intp], Array]]
 
+    @cached_property
+    def skin_vertices(self) -> npt.NDArray[np.intp]:
+        """Indices of the vertices of the body itself, ascending."""
+        return np.unique(self.faces[self.layer == SKIN]).astype(np.intp)
+
+    @cached_property
+    def face_part(self) -> I32:
+        """The part of the body (F,) that each face belongs to most."""
+        return self.skin_index[self.faces[:, 0], 0]
+
 
 @dataclass(frozen=True)
 class Body:
@@ -86,7 +100,7 @@ def load_body(path: Path) -> BodyModel:
             data = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise BodyError(f"body mesh {path} does not exist") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise BodyError(f"body mesh {path} can't be read: {error}") from None
     needed = {"vertices_dm", "quads", "quad_group", "group_names", "bone_names", "bone_parent", "bone_head_joint",
               "joint_vertex_counts", "joint_vertices", "weight_vertex", "weight_bone", "weight_value"}  # fmt: skip
@@ -100,7 +114,7 @@ def load_body(path: Path) -> BodyModel:
     faces = np.stack([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]], axis=1).reshape(-1, 3).astype(np.int32)
     index, weight, detail = _reduce_weights(data, len(vertices))
     targets = {
-        name[len("target:") : -len(":index")]: (data[name].astype(np.intp), data[name[:-5] + "delta"] / 10.0)
+        name[len("target:") : -len(":index")]: (data[name].astype(np.intp), data[name[:-5] + "delta"].astype(np.float64) / 10)
         for name in data
         if name.startswith("target:") and name.endswith(":index")
     }
@@ -161,10 +175,10 @@ def _part_origins(data: dict[str, np.ndarray]) -> tuple[npt.NDArray[np.intp], ..
     return tuple(origins)
 
 
-def measure_rig(model: BodyModel, vertices: Array) -> Rig:
+def measure_rig(model: BodyModel, vertices: npt.NDArray[np.floating]) -> Rig:
     """Where the parts turn and where the joints of H36M17 lie in a rest mesh."""
-    origins = np.array([vertices[chosen].mean(0) for chosen in model.origins])
-    skin = np.unique(model.faces[model.layer == SKIN])
+    origins = np.array([vertices[chosen].mean(0, dtype=np.float64) for chosen in model.origins])
+    skin = model.skin_vertices
     head = skin[model.skin_index[skin, 0] == PART["head"]]
     top = vertices[head[np.argmax(vertices[head, 1])]] * [0, 1, 1]
 
@@ -198,14 +212,14 @@ def shape_body(model: BodyModel, rng: np.random.Generator, adult: bool | None = 
         for part, name in enumerate(PARTS):
             if name.endswith(("thigh", "shin", "upper_arm", "forearm")):
                 scale[part] *= 0.85 + 0.12 * age
-    vertices = _scale_parts(model, vertices, scale)
-    rig = measure_rig(model, vertices)
+    scaled = _scale_parts(model, vertices, scale)
+    rig = measure_rig(model, scaled)
     height = rig.joints[10, 1] - rig.sole_y
     wanted = rng.uniform(0.95, 1.5) if is_child else float(np.clip(rng.normal(1.71, 0.095), 1.45, 2.02))
     if not is_child and rng.random() < 0.5:
         wanted = 0.5 * (wanted + height)  # keep what the shape targets say in part
     factor = wanted / height
-    return Body(model, (vertices * factor).astype(np.float32), replace(
+    return Body(model, (scaled * np.float32(factor)).astype(np.float32), replace(
         rig, origins=rig.origins * factor, joints=rig.joints * factor, sole_y=rig.sole_y * factor))  # fmt: skip
 
 
@@ -225,16 +239,24 @@ def _apply_targets(model: BodyModel, vertices: Array, rng: np.random.Generator) 
         for name, factor in factors.items():
             if name in model.targets and share * factor > 0.02:
                 index, delta = model.targets[name]
-                vertices[index] += share * factor * delta
+                _displace(vertices, index, delta, share * factor)
 
 
-def _scale_parts(model: BodyModel, vertices: Array, scale: Array) -> Array:
+@numba.njit(cache=True)
+def _displace(vertices: Array, index: npt.NDArray[np.intp], delta: Array, factor: float) -> None:
+    """Add factor * delta (n, 3) to the vertices at index (n,), in place."""
+    for n in range(index.shape[0]):
+        for axis in range(3):
+            vertices[index[n], axis] += factor * delta[n, axis]
+
+
+def _scale_parts(model: BodyModel, vertices: Array, scale: Array) -> F32:
     """Scale each part about its origin and move the parts behind it along: same skinning, no rotation."""
     origins = np.array([vertices[chosen].mean(0) for chosen in model.origins])
     moved = origins.copy()
     for part, parent in enumerate(PART_PARENT):
         if parent >= 0:
             moved[part] = moved[parent] + scale[parent] * (origins[part] - origins[parent])
-    chosen = model.skin_index
-    local = vertices[:, None] - origins[chosen]
-    return np.asarray(np.sum(model.skin_weight[..., None] * (moved[chosen] + scale[chosen][..., None] * local), axis=1))
+    rotation = (scale[:, None, None] * np.eye(3)).astype(np.float32)
+    shift = (moved - scale[:, None] * origins).astype(np.float32)
+    return raster.skin(vertices.astype(np.float32), model.skin_index, model.skin_weight, rotation, shift)

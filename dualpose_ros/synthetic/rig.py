@@ -8,6 +8,7 @@ bone lengths then give its own joints. World frame: y up, floor at y = 0, metres
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,28 @@ JOINT_PART = tuple(
 _J = {name: index for index, name in enumerate(H36M17.joint_names)}
 _UP = np.array([0.0, 1.0, 0.0])
 
+_LIMB_JOINTS = np.array(
+    [[_J[f"{side}_{name}"] for name in chain]
+     for chain in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")) for side in ("left", "right")]
+)  # fmt: skip
+"""Joints of left arm, right arm, left leg, right leg."""
+
+_ANKLES = [_J["left_ankle"], _J["right_ankle"]]
+_FEET = [PART["left_foot"], PART["right_foot"]]
+_STEM = tuple(max(parent, 0) for parent in PART_PARENT)
+
+
+def _ancestry() -> npt.NDArray[np.float64]:
+    """(19, 19): 1 where the column's part is the row's or one that it hangs from."""
+    held = np.eye(len(PARTS))
+    for part, parent in enumerate(PART_PARENT):
+        if parent >= 0:
+            held[part] += held[parent]
+    return held
+
+
+_ANCESTRY = _ancestry()
+
 
 @dataclass(frozen=True)
 class Rig:
@@ -53,6 +76,24 @@ class Rig:
     origins: Array
     joints: Array
     sole_y: float
+
+    @cached_property
+    def limb_frames(self) -> Array:
+        """Rest frames (2, 4, 3, 3) of the upper and lower bones of the limbs: (along the bone, across: the hinge)."""
+        bones = np.diff(self.joints[_LIMB_JOINTS], axis=1)
+        hinge = np.tile([1.0, 0.0, 0.0], (4, 1))  # knees turn about x
+        hinge[:2] = cross(bones[:2, 0], bones[:2, 1])
+        return frame(bones.swapaxes(0, 1), np.stack([hinge, hinge]))
+
+    @cached_property
+    def part_offsets(self) -> Array:
+        """Where each part turns (19, 3), from where its parent turns; zero for the pelvis."""
+        return self.origins - self.origins[list(_STEM)]
+
+    @cached_property
+    def joint_offsets(self) -> Array:
+        """The joints (17, 3) from where the parts that they move with turn."""
+        return self.joints - self.origins[list(JOINT_PART)]
 
 
 @dataclass(frozen=True)
@@ -93,99 +134,91 @@ def axis_rotation(axis: Array, angle: Array) -> Array:
     return np.asarray(np.eye(3) + s * skew + (1 - c) * (skew @ skew))
 
 
-def _shortest_rotation(source: Array, target: Array) -> Array:
-    """Rotations that turn unit vectors `source` onto `target` along the shortest arc."""
+def _turned_along(vectors: Array, source: Array, target: Array) -> Array:
+    """Vectors after the shortest rotation that takes unit vectors `source` onto `target`."""
     axis = cross(source, target)
-    sine = np.linalg.norm(axis, axis=-1)
-    cosine = np.sum(source * target, axis=-1)
-    fallback = np.broadcast_to(np.array([0.0, 0.0, 1.0]), axis.shape)
-    safe = np.where((sine > 1e-6)[..., None], axis / np.maximum(sine, 1e-9)[..., None], fallback)
-    return axis_rotation(safe, np.arctan2(sine, cosine))
+    cosine = np.sum(source * target, axis=-1, keepdims=True)
+    along = axis * np.sum(axis * vectors, axis=-1, keepdims=True) / np.maximum(1 + cosine, 1e-6)
+    return np.asarray(cosine * vectors + cross(axis, vectors) + along)
 
 
 def _nearest_rotation(matrices: Array) -> Array:
     """The rotations nearest to matrices (..., 3, 3)."""
     u, _, vt = np.linalg.svd(matrices)
-    u = u.copy()
     u[..., 2] *= np.linalg.det(u @ vt)[..., None]
     return np.asarray(u @ vt)
 
 
-def _limb_rest(rig: Rig, first: int, hinge: Array) -> tuple[Array, Array]:
-    """Rest frames of the two bones of a limb whose joints are first, first + 1 and first + 2."""
-    upper = rig.joints[first + 1] - rig.joints[first]
-    lower = rig.joints[first + 2] - rig.joints[first + 1]
-    return frame(upper, hinge), frame(lower, hinge)
+def _upright(up: Array, left: Array) -> Array:
+    """Rotations (..., 3, 3) with columns x, y, z of a body: y along `up`, x the part of `left` across it."""
+    y = normalised(up)
+    x = normalised(left - np.sum(left * y, axis=-1, keepdims=True) * y)
+    return np.stack([x, y, cross(x, y)], axis=-1)
 
 
-def _torso(joints: Array, head_forward: Array | None) -> dict[str, Array]:
-    """World rotations (T, 3, 3) of pelvis, abdomen, chest, neck and head; columns x, y, z of the body."""
-
-    def upright(up: Array, left: Array) -> Array:
-        columns = frame(up, left)  # (y, x, -z)
-        return np.stack([columns[..., 1], columns[..., 0], -columns[..., 2]], axis=-1)
-
-    hips = joints[:, _J["left_hip"]] - joints[:, _J["right_hip"]]
-    shoulders = joints[:, _J["left_shoulder"]] - joints[:, _J["right_shoulder"]]
-    pelvis = upright(joints[:, _J["spine"]] - joints[:, _J["pelvis"]], hips)
-    chest = upright(joints[:, _J["thorax"]] - joints[:, _J["spine"]], shoulders)
-    neck = upright(joints[:, _J["neck"]] - joints[:, _J["thorax"]], shoulders)
-    up = joints[:, _J["head_top"]] - joints[:, _J["neck"]]
-    if head_forward is None:
-        head = upright(up, shoulders)
-    else:
-        columns = frame(head_forward, up)  # (z, y, -x)
-        head = np.stack([-columns[..., 2], columns[..., 1], columns[..., 0]], axis=-1)
-    abdomen = _nearest_rotation(pelvis + chest)
-    return {"pelvis": pelvis, "abdomen": abdomen, "chest": chest, "neck": neck, "head": head}
+def _torso(joints: Array, head_forward: Array | None) -> Array:
+    """World rotations (T, 4, 3, 3) of pelvis, chest, neck and head."""
+    starts, ends = ("pelvis", "spine", "thorax", "neck"), ("spine", "thorax", "neck", "head_top")
+    up = joints[:, [_J[name] for name in ends]] - joints[:, [_J[name] for name in starts]]
+    left = [_J["left_hip"]] + 3 * [_J["left_shoulder"]], [_J["right_hip"]] + 3 * [_J["right_shoulder"]]
+    world = _upright(up, joints[:, left[0]] - joints[:, left[1]])
+    if head_forward is not None:
+        columns = frame(head_forward, up[:, 3])  # (z, y, -x)
+        world[:, 3] = np.stack([-columns[..., 2], columns[..., 1], columns[..., 0]], axis=-1)
+    return world
 
 
 def _hinge(upper: Array, lower: Array, fallback: Array) -> Array:
-    """Axis (T, 3) that a limb bends about; a straight limb does not show it, so `fallback` takes over."""
+    """Axis (..., 3) that a limb bends about; a straight limb does not show it, so `fallback` takes over."""
     axis = cross(upper, lower)
-    weight = np.clip((np.linalg.norm(axis, axis=-1, keepdims=True) - 0.15) / 0.35, 0, 1)
+    weight = np.clip((np.sqrt(np.sum(axis * axis, axis=-1, keepdims=True)) - 0.15) / 0.35, 0, 1)
     return np.asarray(weight * normalised(axis) + (1 - weight) * fallback)
 
 
-def _arm(rig: Rig, joints: Array, chest: Array, side: str, pronation: float) -> dict[str, Array]:
-    """World rotations of clavicle, upper arm, forearm and hand."""
-    first = _J[f"{side}_shoulder"]
-    upper = normalised(joints[:, first + 1] - joints[:, first])
-    lower = normalised(joints[:, first + 2] - joints[:, first + 1])
-    rest_upper = rig.joints[first + 1] - rig.joints[first]
-    rest_hinge = cross(rest_upper, rig.joints[first + 2] - rig.joints[first + 1])
-    swing = _shortest_rotation(chest @ normalised(rest_upper), upper) @ chest
-    hinge = _hinge(upper, lower, swing @ normalised(rest_hinge))
-    rest = _limb_rest(rig, first, rest_hinge)
-    forearm = frame(lower, hinge) @ rest[1].T
-    turn = np.full(len(joints), pronation)
-    local = np.einsum("tji,tj->ti", chest, upper)
-    elevation = np.clip((np.arccos(np.clip(-local[:, 1], -1, 1)) - 0.5) / 3, 0, 0.7)  # scapulohumeral rhythm
-    roll = elevation * (1.0 if side == "left" else -1.0)
-    return {
-        f"{side}_clavicle": chest @ axis_rotation(np.broadcast_to([0.0, 0.0, 1.0], local.shape), roll),
-        f"{side}_upper_arm": frame(upper, hinge) @ rest[0].T,
-        f"{side}_forearm": axis_rotation(lower, 0.5 * turn) @ forearm,
-        f"{side}_hand": axis_rotation(lower, turn) @ forearm,
-    }
+@dataclass(frozen=True)
+class _Limbs:
+    """Left arm, right arm, left leg, right leg in T poses: unit bone directions and hinge axes (T, 4, 3), and
+    world rotations (T, 4, 3, 3) of the upper and lower parts."""
+
+    upper: Array
+    lower: Array
+    hinge: Array
+    upper_world: Array
+    lower_world: Array
 
 
-def _leg(rig: Rig, joints: Array, pelvis: Array, side: str) -> dict[str, Array]:
-    """World rotations of thigh, shin and foot; a foot near the floor lies flat."""
-    first = _J[f"{side}_hip"]
-    upper = normalised(joints[:, first + 1] - joints[:, first])
-    lower = normalised(joints[:, first + 2] - joints[:, first + 1])
-    hinge = _hinge(upper, lower, pelvis[..., 0])
-    rest = _limb_rest(rig, first, np.array([1.0, 0.0, 0.0]))
-    shin = frame(lower, hinge) @ rest[1].T
-    ankle_y = joints[:, first + 2, 1]
-    floor_y = np.percentile(joints[:, [_J["right_ankle"], _J["left_ankle"]], 1], 5)
-    lifted = np.clip((ankle_y - floor_y - 0.06) / 0.15, 0, 1)[:, None, None]
-    columns = frame(np.broadcast_to(_UP, lower.shape), hinge)  # (y, x, -z)
-    flat = np.stack([columns[..., 1], columns[..., 0], -columns[..., 2]], axis=-1)
-    level = np.abs(normalised(hinge)[:, 1])[:, None, None] < 0.8
-    foot = np.where(level, _nearest_rotation((1 - lifted) * flat + lifted * shin), shin)
-    return {f"{side}_thigh": frame(upper, hinge) @ rest[0].T, f"{side}_shin": shin, f"{side}_foot": foot}
+def _limbs(rig: Rig, joints: Array, pelvis: Array, chest: Array) -> _Limbs:
+    points = joints[:, _LIMB_JOINTS]
+    bones = normalised(np.diff(points, axis=2))
+    upper, lower = bones[:, :, 0], bones[:, :, 1]
+    rest = rig.limb_frames
+    fallback = np.repeat(pelvis[:, None, :, 0], 4, axis=1)
+    carried = chest[:, None] @ rest[0, :2]  # bone and hinge of the upper arms, were they to rest on this chest
+    fallback[:, :2] = _turned_along(carried[..., 1], carried[..., 0], upper[:, :2])
+    hinge = _hinge(upper, lower, fallback)
+    world = frame(bones.swapaxes(1, 2), hinge[:, None]) @ rest.swapaxes(-1, -2)
+    return _Limbs(upper, lower, hinge, world[:, 0], world[:, 1])
+
+
+def _clavicles(chest: Array, upper_arms: Array) -> Array:
+    """World rotations (T, 2, 3, 3) of left and right clavicle: they rise with the arms (scapulohumeral rhythm)."""
+    down = np.einsum("ti,tsi->ts", chest[..., 1], upper_arms)
+    elevation = np.clip((np.arccos(np.clip(-down, -1, 1)) - 0.5) / 3, 0, 0.7)
+    axis = np.broadcast_to([0.0, 0.0, 1.0], (*elevation.shape, 3))
+    return np.asarray(chest[:, None] @ axis_rotation(axis, elevation * [1.0, -1.0]))
+
+
+def _flat_feet(joints: Array, limbs: _Limbs) -> tuple[Array, Array]:
+    """Sums (T, 2, 3, 3) of shin and level rotation, to be made rotations of feet near the floor, and where they apply.
+
+    A foot near the floor lies flat, a lifted one goes on from the shin.
+    """
+    shin, hinge = limbs.lower_world[:, 2:], limbs.hinge[:, 2:]
+    ankle_y = joints[:, _ANKLES, 1]
+    lifted = np.clip((ankle_y - _low(ankle_y, 5) - 0.06) / 0.15, 0, 1)[..., None, None]
+    flat = _upright(np.broadcast_to(_UP, hinge.shape), hinge)
+    level = np.abs(normalised(hinge)[..., 1]) < 0.8
+    return (1 - lifted) * flat + lifted * shin, level
 
 
 def pose_rig(
@@ -196,35 +229,52 @@ def pose_rig(
     head_forward (T, 3) turns the head; pronation (left, right) turns the hands about the forearms, radians.
     """
     joints = np.asarray(joints_m, dtype=np.float64)
-    rotations = _torso(joints, head_forward)
-    for side, turn in zip(("left", "right"), pronation, strict=True):
-        rotations |= _arm(rig, joints, rotations["chest"], side, turn)
-        rotations |= _leg(rig, joints, rotations["pelvis"], side)
-    world = np.stack([rotations[name] for name in PARTS], axis=1)
-    origins = np.zeros((len(joints), len(PARTS), 3))
-    hips = (joints[:, _J["left_hip"]] + joints[:, _J["right_hip"]]) / 2
-    legs = [np.linalg.norm(np.diff(j[..., [4, 5, 6], :], axis=-2), axis=-1).sum(-1) for j in (joints, rig.joints)]
-    origins[:, 0] = hips * [1, 0, 1] + hips * [0, 1, 0] * (legs[1] / legs[0])[:, None]
-    for part, parent in enumerate(PART_PARENT):
-        if parent >= 0:
-            offset = rig.origins[part] - rig.origins[parent]
-            origins[:, part] = origins[:, parent] + world[:, parent] @ offset
-    local = rig.joints - rig.origins[list(JOINT_PART)]
-    posed = origins[:, JOINT_PART] + np.einsum("tjab,jb->tja", world[:, JOINT_PART], local)
-    lift = np.array([0.0, _floor_offset(rig, joints, origins, world, posed), 0.0])
+    torso = _torso(joints, head_forward)
+    pelvis, chest = torso[:, 0], torso[:, 1]
+    limbs = _limbs(rig, joints, pelvis, chest)
+    feet, level = _flat_feet(joints, limbs)
+    between = _nearest_rotation(np.concatenate([(pelvis + chest)[:, None], feet], axis=1))
+    twist = np.stack([0.5 * np.asarray(pronation), np.asarray(pronation)])  # forearms, hands
+    turn = axis_rotation(limbs.lower[:, None, :2], np.broadcast_to(twist, (len(joints), 2, 2)))
+    turned = turn @ limbs.lower_world[:, None, :2]
+    world = np.empty((len(joints), len(PARTS), 3, 3))
+    world[:, [PART[name] for name in ("pelvis", "chest", "neck", "head")]] = torso
+    world[:, PART["abdomen"]] = between[:, 0]
+    sides = (
+        ("clavicle", _clavicles(chest, limbs.upper[:, :2])), ("upper_arm", limbs.upper_world[:, :2]),
+        ("forearm", turned[:, 0]), ("hand", turned[:, 1]), ("thigh", limbs.upper_world[:, 2:]),
+        ("shin", limbs.lower_world[:, 2:]),
+        ("foot", np.where(level[..., None, None], between[:, 1:], limbs.lower_world[:, 2:])),
+    )  # fmt: skip
+    for name, rotations in sides:
+        world[:, [PART[f"left_{name}"], PART[f"right_{name}"]]] = rotations
+    return _placed(rig, joints, world)
+
+
+def _placed(rig: Rig, source: Array, world: Array) -> PosedRig:
+    """Hang the turned parts (T, 19, 3, 3) on each other and set the body where the source joints (T, 17, 3) stand."""
+    hips = (source[:, _J["left_hip"]] + source[:, _J["right_hip"]]) / 2
+    legs = [np.linalg.norm(np.diff(j[..., [4, 5, 6], :], axis=-2), axis=-1).sum(-1) for j in (source, rig.joints)]
+    steps = (world[:, list(_STEM)] @ rig.part_offsets[..., None])[..., 0]
+    steps[:, 0] = hips
+    steps[:, 0, 1] *= legs[1] / legs[0]
+    origins = _ANCESTRY @ steps
+    posed = origins[:, JOINT_PART] + (world[:, JOINT_PART] @ rig.joint_offsets[..., None])[..., 0]
+    lift = np.array([0.0, _floor_offset(rig, source, origins, world, posed), 0.0])
     return PosedRig(world, origins + lift, posed + lift)
+
+
+def _low(values: Array, percent: float) -> float:
+    """A low percentile; the least of a single pose's values, which has no outliers."""
+    return float(values.min() if len(values) == 1 else np.percentile(values, percent))
 
 
 def _floor_offset(rig: Rig, source: Array, origins: Array, world: Array, posed: Array) -> float:
     """How far to raise the body so that its lowest sole keeps the height above the floor that the source has."""
-    feet = [PART["left_foot"], PART["right_foot"]]
-    ankle_height = rig.origins[feet[0], 1] - rig.sole_y
-    soles = []
-    for reach in (-0.05, 0.15):  # heel and toes, ahead of the ankle
-        offset = np.array([0.0, -ankle_height, reach])
-        soles.append(origins[:, feet, 1] + world[:, feet, 1] @ offset)
-    lowest = float(np.percentile(np.min(soles, axis=(0, 2)), 2))
-    body = float(np.percentile(np.min(posed[:, :, 1], axis=1), 2)) - 0.09  # flesh around a joint near the floor
-    ankles = source[:, [_J["right_ankle"], _J["left_ankle"]], 1]
-    airborne = max(float(np.percentile(np.min(ankles, axis=1), 2)) - 0.15, 0.0)
+    ankle_height = rig.origins[_FEET[0], 1] - rig.sole_y
+    reach = np.array([[0.0, -ankle_height, -0.05], [0.0, -ankle_height, 0.15]])  # heel, and toes ahead of the ankle
+    soles = origins[:, _FEET, 1, None] + world[:, _FEET, 1] @ reach.T
+    lowest = _low(soles.min((1, 2)), 2)
+    body = _low(posed[:, :, 1].min(1), 2) - 0.09  # flesh around a joint near the floor
+    airborne = max(_low(source[:, _ANKLES, 1].min(1), 2) - 0.15, 0.0)
     return airborne - min(lowest, body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -27,6 +28,18 @@ def test_frames_keep_their_times_and_colours(tmp_path: Path) -> None:
     for (_, image), colour in zip(frames, colours, strict=True):
         assert image.shape == (100, 140, 3)
         assert np.abs(image.reshape(-1, 3).mean(0) - colour).max() < 12
+
+
+@pytest.mark.parametrize("fps", [10, 20, 24])
+def test_a_steady_video_has_its_frame_rate(fps: int, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    rng = np.random.default_rng(0)
+    with VideoWriter(path) as writer:
+        for index in range(60):
+            writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8), index * 10**9 // fps)
+    capture = cv2.VideoCapture(str(path))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=1e-4)
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 60
 
 
 def test_repeated_stamp_is_not_fatal(tmp_path: Path) -> None:

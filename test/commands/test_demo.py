@@ -1,0 +1,124 @@
+"""The demo's accuracy from a recording: poses meet the frame of the clip that they are of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualpose_ros.camera import camera_from_hfov, project
+from dualpose_ros.commands.demo import accuracy, estimated_frames
+from dualpose_ros.commands.errors import InputError
+from dualpose_ros.datasets.clip import ClipTruth
+from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.recording.pose_lines import PoseFrame
+from dualpose_ros.recording.recording import Recording
+from dualpose_ros.recording.session import GraphResult
+
+FRAMES, FPS = 40, 20.0
+START_NS = 1_700_000_000_000_000_000
+CAMERA = camera_from_hfov(320, 240, 1.1)
+
+
+def walkers() -> ClipTruth:
+    """Two people who walk fast enough (3 m/s) that a pose held against the next frame would be 150 mm off."""
+    body = np.random.default_rng(0).normal(0, 0.3, (17, 3)) * (1, 1, 0.2)
+    joints = np.zeros((FRAMES, 2, 17, 3)) + body
+    time = np.arange(FRAMES) / FPS
+    joints[:, 0] += np.stack([-1.5 + 3 * time, 0 * time, 4 + 0 * time], axis=-1)[:, None]
+    joints[:, 1] += np.stack([1.5 - 3 * time, 0 * time, 6 + 0 * time], axis=-1)[:, None]
+    return ClipTruth(
+        stamps_s=time,
+        ids=np.array([1, 2]),
+        joints_cam=joints,
+        joints_px=project(CAMERA, joints),
+        boxes_px=np.tile([10.0, 10, 50, 100], (FRAMES, 2, 1)),
+        visibility=np.full((FRAMES, 2, 17), 2, np.uint8),
+        visible_fraction=np.ones((FRAMES, 2)),
+        present=np.ones((FRAMES, 2), bool),
+        camera=CAMERA,
+        fps=FPS,
+    )
+
+
+def stamp(index: int) -> int:
+    return START_NS + round(index * 1e9 / FPS)
+
+
+def record(
+    folder: Path, truth: ClipTruth, published: list[int], sent: int, infos: list[int], shift: int = 0
+) -> GraphResult:
+    """A finished run that published the truth, of `shift` frames later, for some frames."""
+    with Recording(folder, keep_frames=False) as recording:
+        for index in published:
+            persons = tuple(
+                Pose3D(
+                    track_id=7 + person,
+                    state=TrackingState.CONFIRMED,
+                    source=Source.TOP_DOWN,
+                    score=1.0,
+                    box_px=truth.boxes_px[index, person],
+                    joints_cam=truth.joints_cam[index + shift, person],
+                    joint_scores=np.ones(17),
+                    joint_stddev=np.ones(17),
+                    keypoints_px=truth.joints_px[index, person],
+                )
+                for person in range(2)
+            )
+            recording.add_poses("/humans/poses3d", PoseFrame(stamp(index), stamp(index), "camera", persons), b"")
+    recording.frames.discard()
+    return GraphResult(
+        recording=recording,
+        camera=truth.camera,
+        frames_sent=sent,
+        info_stamps_ns=tuple(stamp(index) for index in infos),
+        seconds=2.0,
+        interrupted=False,
+        domain_id=1,
+        usage=(),
+        errors={},
+    )
+
+
+def test_true_poses_of_some_frames_are_perfect(tmp_path: Path) -> None:
+    truth = walkers()
+    published = [2, 3, 7, 20, 21, 33]
+    result = record(tmp_path, truth, published, FRAMES, list(range(FRAMES)))
+    frames = estimated_frames(result, truth, rate=1.0)
+    assert [frame.index for frame in frames] == published
+    figures = accuracy(frames, truth)
+    assert figures["recall"] == figures["precision"] == figures["pck150_rel"] == figures["pck150_abs"] == 1.0
+    assert figures["mpjpe_rel_mm"] == pytest.approx(0, abs=0.2)
+    assert figures["root_depth_rel_err"] == pytest.approx(0, abs=1e-4)
+    assert figures["id_switches"] == 0
+
+
+def test_poses_of_another_frame_are_not(tmp_path: Path) -> None:
+    truth = walkers()
+    result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES, list(range(FRAMES)), shift=2)
+    figures = accuracy(estimated_frames(result, truth, rate=1.0), truth)
+    assert figures["pck150_abs"] == 0.0
+    assert figures["pck150_rel"] == 1.0
+
+
+def test_lost_camera_infos_are_made_up_for(tmp_path: Path) -> None:
+    truth = walkers()
+    infos = [index for index in range(FRAMES) if index not in (4, 5, 30)]
+    result = record(tmp_path, truth, [2, 6, 31], FRAMES, infos)
+    assert [frame.index for frame in estimated_frames(result, truth, rate=1.0)] == [2, 6, 31]
+
+
+def test_nobody_found_has_no_figures_but_recall(tmp_path: Path) -> None:
+    truth = walkers()
+    result = record(tmp_path, truth, [], FRAMES, list(range(FRAMES)))
+    figures = accuracy(estimated_frames(result, truth, rate=1.0), truth)
+    assert figures["recall"] == 0.0
+    assert figures["mpjpe_rel_mm"] is None
+
+
+def test_a_clip_longer_than_its_truth_is_refused(tmp_path: Path) -> None:
+    truth = walkers()
+    result = record(tmp_path, truth, [1], FRAMES + 1, list(range(FRAMES + 1)))
+    with pytest.raises(InputError, match="do not belong together"):
+        estimated_frames(result, truth, rate=1.0)
