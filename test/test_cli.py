@@ -213,6 +213,19 @@ def test_unusable_folders_and_files(clip: Path, tmp_path: Path, capsys: pytest.C
     assert f"{no_yaml} is no file" in refused(capsys, "run", "--source", clip, "--params-file", no_yaml)
 
 
+@pytest.mark.usefixtures("weights")
+def test_the_detector_may_come_from_the_parameter_file(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dualpose_ros.commands.live import LiveOptions, detector_of
+
+    params = tmp_path / "params.yaml"
+    params.write_text("detection_node: {ros__parameters: {detector: 'yolox:gone.onnx'}}\n")
+    assert "gone.onnx" in refused(capsys, "run", "--source", clip, "--params-file", params)
+    assert detector_of(LiveOptions(source="", out=tmp_path, params_file=params, detector="centre")) == "centre"
+    assert detector_of(LiveOptions(source="", out=tmp_path)) == "centre"
+
+
 def test_demo_without_its_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "dualpose synth clip" in refused(capsys, "demo", "--clip", tmp_path, "--out", tmp_path / "out")
 
@@ -259,14 +272,15 @@ def test_export_of_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.Captur
     assert "best.pt" in refused(capsys, "export", "lifting", "--run", tmp_path)
 
 
-def test_torch_that_is_not_installed_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("package", ["torch", "dacite", "onnx"])
+def test_what_training_needs_is_asked_for(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("dualpose_ros.training")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, package, None)
     line = refused(capsys, "train", "lifting", "--out", tmp_path / "run")
-    assert "torch" in line and "dualpose_ros[train]" in line
+    assert package in line and "dualpose_ros[train]" in line
 
 
 def test_training_writes_what_the_manifest_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,31 +9,46 @@ from typing import Annotated
 import typer
 
 from dualpose_ros.commands.report import report
+from dualpose_ros.commands.synth import require_numba
 
 
 class Benchmark(str, Enum):
     """What can be timed."""
 
     pipeline = "pipeline"
+    synth = "synth"
 
 
 def bench(
     what: Annotated[
         Benchmark,
-        typer.Argument(help="`pipeline`: every stage on a frame of a clip, against the detector's network alone."),
+        typer.Argument(
+            help="`pipeline`: every stage on a frame of a clip, against the detector's network alone. "
+            "`synth`: the rendering of labelled patches, against a blur of the same size."
+        ),
     ],
     source: Annotated[
         str | None, typer.Option("--source", help="Video or folder of images; the demo's clip without.")
     ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames that are timed.")] = 60,
+    repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames or patches that are timed.")] = 60,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each network.")] = 1,
+    body: Annotated[
+        Path | None, typer.Option("--body", help="Skinned body (.npz) for `synth`; a simple built-in one without.")
+    ] = None,
+    mocap: Annotated[Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) for `synth`.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table to this file too.")] = None,
 ) -> None:
-    """Time the stages on real frames: median, spread (quartiles), and the ratio to a stated reference.
+    """Time the stages on real frames, or the synthetic world: median, spread (quartiles), and the ratio to a stated reference.
 
-    Compare ratios, not milliseconds, between runs: reference and stages take turns frame by frame,
+    Compare ratios, not milliseconds, between runs: the reference takes turns with what is timed,
     so that whatever else the machine does meets both alike.
     """
+    if what is Benchmark.synth:
+        require_numba("bench synth")
+        from dualpose_ros.commands.bench_synth import bench_synth
+
+        report(bench_synth(body, mocap, repeats), json_file, seed=0)
+        return
     from dualpose_ros.commands.bench_pipeline import bench_pipeline
 
     report(bench_pipeline(source, repeats, threads), json_file, seed=0)

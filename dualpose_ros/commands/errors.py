@@ -10,13 +10,16 @@ class InputError(ValueError):
     """What the user gave can't be used; the message says what is wrong and what to do."""
 
 
+_TRAINING_PACKAGES = ("torch", "onnx", "onnxscript", "dacite", "numba")
+
+
 @contextmanager
 def needs_torch(command: str) -> Iterator[None]:
-    """Turn a failed import of torch into an InputError that names the extra to install."""
+    """Turn a failed import of torch, or what else training needs, into an InputError that names the extra."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("torch", "torchvision", "onnx", "onnxscript", "matplotlib"):
+        if (error.name or "").split(".")[0] not in _TRAINING_PACKAGES:
             raise
         raise InputError(
             f"`dualpose {command}` needs {error.name}, which the base install leaves out: "

@@ -22,6 +22,7 @@ from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.session import CAMERA, DETECTION, GraphOptions, GraphResult, run_graph
 from dualpose_ros.recording.summary import Goal
+from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
@@ -54,7 +55,6 @@ def run_live(options: LiveOptions, console: Console) -> GraphResult:
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out} is a file; name a folder")
     total = check_input(options)
-    params_file = options.params_file or share_dir() / "config" / "pipeline.yaml"
     camera: dict[str, Any] = {"source": options.source, "rate": options.rate}
     if options.calibration is not None:
         camera["calibration"] = str(options.calibration)
@@ -74,7 +74,7 @@ def run_live(options: LiveOptions, console: Console) -> GraphResult:
         out=options.out,
         camera=camera,
         overrides={DETECTION: detection},
-        params_file=params_file,
+        params_file=options.params_file or default_params(),
         domain_id=options.domain_id,
         max_frames=options.max_frames,
         total_frames=total,
@@ -102,20 +102,34 @@ def check_input(options: LiveOptions) -> int | None:
         hfov_deg=0.0 if options.calibration else options.hfov_deg or ASSUMED_HFOV_DEG,
     )
     camera_of(config, source.info)
-    for name in TOP_DOWN_NETWORKS:
-        weights_path(name)
-    check_detector(options.detector)
+    if options.params_file is None:
+        for name in TOP_DOWN_NETWORKS:
+            weights_path(name)
+    check_detector(detector_of(options))
     return source.info.count
 
 
-def check_detector(spec: str | None) -> None:
+def detector_of(options: LiveOptions) -> str:
+    """The detector of a run: as asked for, or as the parameter file says."""
+    if options.detector is not None:
+        return options.detector
+    given = read_parameter_file(options.params_file or default_params())
+    return next((str(p.value) for p in given if p.name == "detector" and p.matches(f"/{DETECTION}")), "centre")
+
+
+def default_params() -> Path:
+    """The parameters that come with the package."""
+    return share_dir() / "config" / "pipeline.yaml"
+
+
+def check_detector(spec: str) -> None:
     """Refuse a detector that is unknown, or whose file is missing or damaged."""
     from dualpose_ros.detection.stage import DetectionConfig, existing_file
 
     try:
-        config = DetectionConfig() if spec is None else DetectionConfig(detector=spec)
+        config = DetectionConfig(detector=spec)
     except ValueError as error:
-        raise InputError(f"--detector: {error}") from None
+        raise InputError(str(error)) from None
     kind, _, name = config.detector.partition(":")
     if name:
         existing_file(name)
@@ -171,7 +185,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
     return {
         "version": version(),
         "source": options.source,
-        "detector": options.detector or "centre",
+        "detector": detector_of(options),
         "camera": camera and {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy},
         "hfov_deg": camera and round(math.degrees(2 * math.atan2(camera.width / 2, camera.fx)), 2),
         "hfov_assumed": options.calibration is None and options.hfov_deg is None,
@@ -183,7 +197,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
         "tracks": len(tracks),
         "most_people_at_once": most,
         "interrupted": result.interrupted,
-        "domain": training_domain(options.detector),
+        "domain": training_domain(detector_of(options)),
         "ros_domain_id": result.domain_id,
         "cpu_count": os.cpu_count(),
         "nodes": [
@@ -201,9 +215,9 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
     }
 
 
-def training_domain(detector: str | None) -> str:
+def training_domain(detector: str) -> str:
     """What the networks of a run were trained on, by the manifest: one word, or several joined by a plus."""
-    used = [*TOP_DOWN_NETWORKS, *(["detector"] if detector in (None, "centre") else [])]
+    used = [*TOP_DOWN_NETWORKS, *(["detector"] if detector == "centre" else [])]
     return "+".join(sorted({entry.domain for entry in list_weights() if entry.name in used}))
 
 

@@ -21,17 +21,19 @@ class SynthKind(str, Enum):
     patches = "patches"
     frames = "frames"
     clip = "clip"
+    body = "body"
 
 
 def synth(
     kind: Annotated[
         SynthKind,
         typer.Argument(
-            help="`patches`: 256 x 256 around one person each. `frames`: whole images of a few people. "
-            "`clip`: a video of four people who cross each other, as the demo's."
+            help="`patches`: 288 x 288 around one person each. `frames`: whole images of a few people. "
+            "`clip`: a video of four people who cross each other, as the demo's. "
+            "`body`: the file for --body, from MakeHuman's own data."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; what it holds already is kept.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into; what it holds already is kept. A file for `body`.")],
     count: Annotated[int, typer.Option("--count", min=1, help="How many patches or frames.")] = 2000,
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=120, help="Length of a clip.")] = 22.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed makes the same images.")] = 0,
@@ -42,14 +44,18 @@ def synth(
     mocap: Annotated[
         Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) to move by; procedural motion without.")
     ] = None,
+    makehuman: Annotated[
+        Path | None, typer.Option("--makehuman", help="MakeHuman's `data` folder or a checkout of it, for `body`.")
+    ] = None,
 ) -> None:
     """Render labelled images of the synthetic world: exact boxes, joints in 2D and 3D, visibility, masks.
 
     Deterministic by seed, and resumable: run it again and it goes on with the shards that are missing.
     """
-    if importlib.util.find_spec("numba") is None:
-        raise InputError("`dualpose synth` needs numba, which the base install leaves out: pip install "
-                         "'dualpose_ros[synth]'")  # fmt: skip
+    require_numba("synth")
+    if kind is SynthKind.body:
+        _convert(makehuman, out)
+        return
     total, work = _work(kind, out, count, seconds, seed, workers, body, mocap)
     columns = (TextColumn(kind.value), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     made = 0
@@ -59,6 +65,27 @@ def synth(
             made += done
             progress.update(task, completed=made)
     typer.echo(f"{out}: {made} {'frames of the clip' if kind is SynthKind.clip else kind.value} made")
+
+
+def require_numba(command: str) -> None:
+    """InputError that names the extra to install, where numba is missing."""
+    if importlib.util.find_spec("numba") is None:
+        raise InputError(
+            f"`dualpose {command}` needs numba, which the base install leaves out: pip install 'dualpose_ros[synth]'"
+        )
+
+
+def _convert(makehuman: Path | None, out: Path) -> None:
+    """Make the body file of `--body` from MakeHuman's own data."""
+    from dualpose_ros.synthetic.convert_makehuman import convert
+
+    if makehuman is None:
+        raise InputError(
+            "`dualpose synth body` needs --makehuman, the data folder of MakeHuman "
+            "(github.com/makehumancommunity/makehuman, all of it CC0)"
+        )
+    convert(makehuman, out)
+    typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 def _work(

@@ -7,6 +7,7 @@ from MakeHuman's own files). Rest pose: y up, facing +z, left at +x, metres.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,31 +95,61 @@ class Body:
 
 
 def load_body(path: Path) -> BodyModel:
-    """Read a body npz (see `convert_makehuman.py`); BodyError names what is missing."""
+    """Read a body npz (see `convert_makehuman.py`); BodyError names the file and what is wrong with it."""
+    data = _read_archive(path)
     try:
-        with np.load(path) as archive:
+        return _model(data)
+    except (IndexError, KeyError, ValueError, TypeError) as error:
+        raise BodyError(f"body mesh {path} is not of one piece: {error}") from None
+
+
+def _read_archive(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a body file."""
+    try:
+        archive = np.load(path)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it is no npz archive")
+        with archive:
             data = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise BodyError(f"body mesh {path} does not exist") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise BodyError(f"body mesh {path} can't be read: {error}") from None
     needed = {"vertices_dm", "quads", "quad_group", "group_names", "bone_names", "bone_parent", "bone_head_joint",
               "joint_vertex_counts", "joint_vertices", "weight_vertex", "weight_bone", "weight_value"}  # fmt: skip
     if missing := sorted(needed - data.keys()):
         raise BodyError(f"body mesh {path} lacks {', '.join(missing)}")
-    vertices = data["vertices_dm"].astype(np.float64) / 10
+    return data
+
+
+def _model(data: dict[str, np.ndarray]) -> BodyModel:
+    """The mesh with bones summed to parts; IndexError, KeyError or ValueError where arrays don't fit each other."""
+    vertices = data["vertices_dm"].astype(np.float64).reshape(-1, 3) / 10
     groups = np.array([_LAYER_OF_GROUP.get(str(name), -1) for name in data["group_names"]])
     quad_layer = groups[data["quad_group"]]
     quads = data["quads"][quad_layer >= 0]
     layer = np.repeat(quad_layer[quad_layer >= 0], 2).astype(np.int8)
     faces = np.stack([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]], axis=1).reshape(-1, 3).astype(np.int32)
+    if not np.isfinite(vertices).all() or not (layer == SKIN).any():
+        raise ValueError("its vertices are not finite, or it has no group 'body'")
     index, weight, detail = _reduce_weights(data, len(vertices))
     targets = {
-        name[len("target:") : -len(":index")]: (data[name].astype(np.intp), data[name[:-5] + "delta"].astype(np.float64) / 10)
+        name[len("target:") : -len(":index")]: _target(data, name)
         for name in data
         if name.startswith("target:") and name.endswith(":index")
     }
+    touched = [faces.ravel(), data["joint_vertices"], *(moved for moved, _ in targets.values())]
+    if any(len(t) and not 0 <= t.min() <= t.max() < len(vertices) for t in touched):
+        raise ValueError(f"it refers to vertices beyond its {len(vertices)}")
     return BodyModel(vertices, faces, layer, index, weight, detail, _part_origins(data), targets)
+
+
+def _target(data: dict[str, np.ndarray], name: str) -> tuple[npt.NDArray[np.intp], Array]:
+    """Vertices and offsets (n, 3), metres, of the morph target that `name` holds the index of."""
+    index, delta = data[name].astype(np.intp), data[name[: -len("index")] + "delta"].astype(np.float64) / 10
+    if delta.shape != (len(index), 3):
+        raise ValueError(f"{name} has {len(index)} vertices but offsets of shape {delta.shape}")
+    return index, delta
 
 
 def _part_of(bone: str, parents: dict[str, str]) -> str:

@@ -32,7 +32,7 @@ def make_frame(world: World, rng: np.random.Generator, size: tuple[int, int] | N
     camera_at = -view.rotation.T @ view.translation
     count = int(rng.choice(11, p=[0.06, 0.17, 0.18, 0.15, 0.12, 0.1, 0.08, 0.05, 0.04, 0.03, 0.02]))
     actors = _people(world, rng, view, camera_at, count)
-    props = furnish(rng, actors, camera_at, 0.15) if actors else []
+    props = furnish(world, rng, actors, camera_at, 0.15) if actors else []
     if not actors:
         return _empty(rng, camera)
     backdrop = background(rng, height, width)

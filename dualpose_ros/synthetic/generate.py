@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from dualpose_ros.synthetic.body import BodyModel
@@ -73,3 +75,33 @@ def write_samples(
         return
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         yield from pool.imap_unordered(_run, jobs)
+
+
+def measure_patch_rate(config: WorldConfig, size: int = 256, count: int = 100) -> dict[str, float]:
+    """CPU time that patches of size x size take on one core, worlds shared by SHARD_SIZE patches included.
+
+    Returns patches_per_s, patch_ms (median of single patches), patch_ms_low and patch_ms_high (quartiles),
+    world_s, reference_ms and ratio: patch_ms over that of a Gaussian blur of the patch in floating point
+    (sigma 5 px), which takes turns with the patches, so that other load on the machine meets both alike.
+    """
+    model, clips = _assets(config)
+    make_patch(make_world(replace(config, cast=1, poses=1, seated=1), np.random.default_rng(0), model, clips),
+               np.random.default_rng(0), size)  # fmt: skip
+    started = time.process_time()
+    world = make_world(config, np.random.default_rng(1), model, clips)
+    world_s = time.process_time() - started
+    rng, canvas = np.random.default_rng(2), np.zeros((size, size, 3), np.float32)
+    seconds = np.empty((count, 2))
+    for row in seconds:
+        started = time.process_time()
+        make_patch(world, rng, size)
+        row[0] = time.process_time() - started
+        cv2.GaussianBlur(canvas, (0, 0), 5.0)
+        row[1] = time.process_time() - started - row[0]
+    low, median, high = np.percentile(1000 * seconds[:, 0], [25, 50, 75])
+    reference_ms = 1000 * float(np.median(seconds[:, 1]))
+    return {
+        "patches_per_s": float(1 / (seconds[:, 0].mean() + world_s / SHARD_SIZE)),
+        "patch_ms": float(median), "patch_ms_low": float(low), "patch_ms_high": float(high),
+        "world_s": world_s, "reference_ms": reference_ms, "ratio": float(median) / max(reference_ms, 1e-6),
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from dualpose_ros.synthetic.backgrounds import background
 from dualpose_ros.synthetic.degrade import degrade
 from dualpose_ros.synthetic.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.synthetic.occluders import foreground_occluder
-from dualpose_ros.synthetic.render import View, random_lighting, render
+from dualpose_ros.synthetic.render import View, paint, random_lighting, trace
 from dualpose_ros.synthetic.scene import furnish, look_at, place_group
 from dualpose_ros.synthetic.world import World
 
@@ -24,6 +24,7 @@ CONTEXT = 1.5
 """Side of a stored patch over the longer side of the target's box: room for shifts and zooms in training."""
 
 _MAX_TRIES = 40
+_MIN_VISIBLE = 4
 _DEGRADATION = 0.7
 
 
@@ -62,15 +63,30 @@ def _try_patch(world: World, rng: np.random.Generator, size: int) -> LabelledIma
         return None
     focal = size / (crop[2] - crop[0])
     camera = Camera(size, size, focal, focal, -crop[0] * focal - 0.5, -crop[1] * focal - 0.5)
-    hide = {"full": 0.12, "upper": 0.15, "seated": 0.6}[kind]
-    props = furnish(rng, actors, camera_at, hide)
-    view = View(camera, rotation, translation)
-    sample = render(actors, props, view, background(rng, size, size), world.textures, random_lighting(rng))
+    frame_px = _frame_pixels(camera, frame)
+    props = furnish(world, rng, actors, camera_at, {"full": 0.12, "upper": 0.15, "seated": 0.6}[kind])
+    traced = trace(actors, props, View(camera, rotation, translation))
+    if not _is_usable(_cut_labels(traced.people, frame_px)):
+        return None  # before the dearer half of the work
+    sample = paint(traced, background(rng, size, size), world.textures, random_lighting(rng))
     if rng.random() < 0.2:
         sample = _paste_occluder(rng, sample)
     sample = replace(sample, image=degrade(rng, sample.image, _DEGRADATION))
-    sample = _cut_to_frame(sample, (frame - np.tile(crop[:2], 2)) * focal - 0.5)
-    return sample if np.sum(sample.people.visibility[0] == VISIBLE) >= 4 else None
+    sample = _cut_to_frame(sample, frame_px)
+    return sample if _is_usable(sample.people) else None
+
+
+def _is_usable(people: People) -> bool:
+    """Whether enough of the target is in view to learn from."""
+    return bool(np.sum(people.visibility[0] == VISIBLE) >= _MIN_VISIBLE)
+
+
+def _frame_pixels(camera: Camera, frame: Array) -> Array:
+    """The photograph's border (4,) in pixels of the patch, no wider than the patch, from normalised rays."""
+    scale, centre = np.tile([camera.fx, camera.fy], 2), np.tile([camera.cx, camera.cy], 2)
+    limit = np.array([camera.width - 1.0, camera.height - 1.0])
+    border = frame * scale + centre
+    return np.concatenate([np.maximum(border[:2], 0.0), np.minimum(border[2:], limit)])
 
 
 def _frame_and_crop(rng: np.random.Generator, joints_cam: Array, cut: bool) -> tuple[Array | None, Array | None]:
@@ -103,30 +119,34 @@ def _paste_occluder(rng: np.random.Generator, sample: LabelledImage) -> Labelled
     """Lay something close to the camera over the picture and hide the joints behind it."""
     height, width = sample.mask.shape
     colour, alpha = foreground_occluder(rng, height, width)
-    image = sample.image * (1 - alpha[..., None]) + colour * alpha[..., None]
-    mask = np.where(alpha > 0.5, OCCLUDER, sample.mask).astype(np.uint8)
+    image = sample.image + (colour.astype(np.float32) - sample.image) * alpha[..., None]
+    mask = np.where(alpha > 0.5, np.uint8(OCCLUDER), sample.mask)
     people = sample.people
     x = np.clip(np.round(people.joints_px[..., 0]), 0, width - 1).astype(int)
     y = np.clip(np.round(people.joints_px[..., 1]), 0, height - 1).astype(int)
     hidden = (people.visibility == VISIBLE) & (alpha[y, x] > 0.5)
-    visibility = np.where(hidden, HIDDEN, people.visibility).astype(np.uint8)
-    return replace(sample, image=image.astype(np.uint8), mask=mask, people=replace(people, visibility=visibility))
+    left, before = (np.bincount(m.ravel(), minlength=256)[1 : len(people) + 1] for m in (mask, sample.mask))
+    people = replace(
+        people,
+        visibility=np.where(hidden, HIDDEN, people.visibility).astype(np.uint8),
+        visible_fraction=(people.visible_fraction * left / np.maximum(before, 1)).astype(np.float32),
+    )
+    return replace(sample, image=image.astype(np.uint8), mask=mask, people=people)
+
+
+def _cut_labels(people: People, frame_px: Array) -> People:
+    """Clip boxes to the photograph's border and mark the joints beyond it."""
+    low, high = frame_px[:2], frame_px[2:]
+    beyond = ((people.joints_px < low) | (people.joints_px > high)).any(-1)
+    boxes = np.clip(people.boxes_px, np.tile(low, 2), np.tile(high, 2)).astype(np.float32)
+    visibility = np.where(beyond, OUTSIDE, people.visibility).astype(np.uint8)
+    return replace(people, boxes_px=boxes, visibility=visibility)
 
 
 def _cut_to_frame(sample: LabelledImage, frame_px: Array) -> LabelledImage:
-    """Blacken what lies outside the photograph, as patch extraction does, and clip boxes and joints to it."""
-    height, width = sample.mask.shape
-    limit = np.array([0, 0, width - 1, height - 1], float)
-    frame = np.concatenate([np.maximum(frame_px[:2], limit[:2]), np.minimum(frame_px[2:], limit[2:])])
-    x0, y0, x1, y1 = (int(np.round(v)) for v in frame)
-    outside = np.ones(sample.mask.shape, bool)
-    outside[y0 : y1 + 1, x0 : x1 + 1] = False
-    image, mask = sample.image.copy(), sample.mask.copy()
-    image[outside] = 0
-    mask[outside] = OCCLUDER
-    people: People = sample.people
-    joints = people.joints_px
-    beyond = ((joints < frame[:2]) | (joints > frame[2:])).any(-1)
-    boxes = np.clip(people.boxes_px, np.tile(frame[:2], 2), np.tile(frame[2:], 2)).astype(np.float32)
-    visibility = np.where(beyond, OUTSIDE, people.visibility).astype(np.uint8)
-    return replace(sample, image=image, mask=mask, people=replace(people, boxes_px=boxes, visibility=visibility))
+    """Blacken what lies outside the photograph, as patch extraction does, and cut the labels to it."""
+    x0, y0, x1, y1 = (int(np.round(v)) for v in frame_px)
+    image, mask = np.zeros_like(sample.image), np.full_like(sample.mask, OCCLUDER)
+    inside = slice(y0, y1 + 1), slice(x0, x1 + 1)
+    image[inside], mask[inside] = sample.image[inside], sample.mask[inside]
+    return replace(sample, image=image, mask=mask, people=_cut_labels(sample.people, frame_px))

@@ -74,7 +74,7 @@ def project_vertices(vertices: F32, fx: float, fy: float, cx: float, cy: float) 
     return points
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True)
 def bounds(points: F32, first: int, last: int) -> F32:
     """Box (4,) = x0, y0, x1, y1 of screen points first .. last - 1 that lie in front; empty (x1 < x0) without any."""
     box = np.array((np.inf, np.inf, -np.inf, -np.inf), np.float32)
@@ -83,6 +83,34 @@ def bounds(points: F32, first: int, last: int) -> F32:
             box[0], box[2] = min(box[0], points[v, 0]), max(box[2], points[v, 0])
             box[1], box[3] = min(box[1], points[v, 1]), max(box[3], points[v, 1])
     return box
+
+
+@numba.njit(cache=True, fastmath=True)
+def place_in_light(vertices: F32, basis: F32, size: int) -> tuple[F32, F32]:
+    """Screen points (V, 3) on a square map of `size` pixels that parallel light sees, and the map (3, 4) onto it.
+
+    basis (3, 3): rows across, along and toward the light. Nearness is in metres; the farthest vertex has 0.01.
+    """
+    points = np.empty_like(vertices)
+    low, high = np.full(3, np.float32(3e38)), np.full(3, np.float32(-3e38))
+    for v in range(vertices.shape[0]):
+        x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
+        for a in range(3):
+            value = basis[a, 0] * x + basis[a, 1] * y + basis[a, 2] * z
+            points[v, a] = value
+            low[a], high[a] = min(low[a], value), max(high[a], value)
+    if vertices.shape[0] == 0:
+        low[:], high[:] = 0, 0
+    spread = max(high[0] - low[0], high[1] - low[1], np.float32(1e-3))
+    scale = np.float32(size - 3) / spread
+    to_light = np.empty((3, 4), np.float32)
+    for a in range(3):
+        gain = scale if a < 2 else np.float32(1.0)
+        offset = (np.float32(1.0) if a < 2 else np.float32(0.01)) - low[a] * gain
+        to_light[a, :3], to_light[a, 3] = basis[a] * gain, offset
+        for v in range(vertices.shape[0]):
+            points[v, a] = points[v, a] * gain + offset
+    return points, to_light
 
 
 @numba.njit(cache=True, fastmath=True)

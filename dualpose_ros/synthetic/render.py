@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from dualpose_ros.synthetic.geometry import Actor, Geometry, View, assemble
 from dualpose_ros.synthetic.labelling import label_people
 from dualpose_ros.synthetic.labels import LabelledImage, People
 from dualpose_ros.synthetic.mesh import Mesh
-from dualpose_ros.synthetic.noise import noise_atlas
+from dualpose_ros.synthetic.noise import TILE, noise_atlas
 
 __all__ = ["Actor", "Lighting", "Traced", "View", "paint", "random_lighting", "render", "trace"]
 
@@ -98,7 +99,7 @@ def paint(
     colour = np.empty((height, width, 3), np.float32)
     shading.shade(traced.points, traced.face_id, inverse, geometry.faces, geometry.normals, geometry.detail,
                   geometry.face_uv, geometry.face_material, geometry.colour, geometry.params, texture_id, textures,
-                  noise_atlas()[-1], shading.TO_LINEAR, light, to_light, shadow_map, colour)  # fmt: skip
+                  _folds(), shading.TO_LINEAR, light, to_light, shadow_map, colour)  # fmt: skip
     gain = _exposure_gain(colour, traced.face_id, lighting.exposure)
     shadow = _floor_light(view, lighting, to_light, shadow_map)
     image = shading.resolve(colour, traced.face_id, traced.factor, gain, background, shadow)
@@ -118,28 +119,21 @@ def render(
     return paint(trace(actors, props, view, supersample), background, textures, lighting)
 
 
+@lru_cache(maxsize=1)
+def _folds() -> F32:
+    """A tile of smooth noise that folds in cloth are made of."""
+    return np.ascontiguousarray(noise_atlas()[-1][:TILE, :TILE], dtype=np.float32)
+
+
 def _shadow_map(geometry: Geometry, light_cam: Array) -> tuple[F32, F32]:
     """Nearness to the key light in metres, and the affine map (3, 4) from the camera frame into it."""
     side = np.cross(light_cam, [1.0, 0.1, 0.0])
     side /= np.linalg.norm(side)
-    basis = np.stack([side, np.cross(light_cam, side), light_cam]).astype(np.float32)
-    points = geometry.vertices @ basis.T
-    low, high = _extent(points)
-    scale = np.float32((_SHADOW_SIZE - 3) / max(float((high - low)[:2].max()), 1e-3))
-    gain = np.array([scale, scale, 1], np.float32)
-    offset = np.array([1, 1, 0.01], np.float32) - low * gain
-    points = points * gain + offset
+    basis = np.stack([side, np.cross(side, light_cam), light_cam]).astype(np.float32)
+    points, to_light = raster.place_in_light(geometry.vertices, basis, _SHADOW_SIZE)
     nearness = np.zeros((_SHADOW_SIZE, _SHADOW_SIZE), np.float32)
     raster.rasterise(points, geometry.faces, geometry.face_closed, nearness, np.empty(nearness.shape, np.int32))
-    return nearness, np.concatenate([basis * gain[:, None], offset[:, None]], axis=1)
-
-
-def _extent(points: F32) -> tuple[F32, F32]:
-    """Least and greatest coordinates (3,) of points (V, 3); zeros without any."""
-    if not len(points):
-        return np.zeros(3, np.float32), np.zeros(3, np.float32)
-    columns = np.ascontiguousarray(points.T)  # NumPy reduces the long axis fast only where it is the inner one
-    return columns.min(1), columns.max(1)
+    return nearness, to_light
 
 
 def _exposure_gain(colour: F32, face_id: I32, wanted: float) -> float:

@@ -46,32 +46,34 @@ def place_group(world: World, rng: np.random.Generator, count: int, seated: floa
     return actors
 
 
-def furnish(rng: np.random.Generator, actors: list[Actor], camera_at: Array, hide: float) -> list[Mesh]:
+def furnish(
+    world: World, rng: np.random.Generator, actors: list[Actor], camera_at: Array, hide: float
+) -> list[Mesh]:
     """Chairs for those who sit, things carried and worn, clutter, and with chance `hide` something in front."""
     props = []
     for actor in actors:
         pelvis = actor.joints_m[0]
         if _sits(actor) and rng.random() < 0.8:
-            props.append(_seat(rng, actor))
+            props.append(_seat(world, rng, actor))
         if rng.random() < 0.3:
-            props.append(_carried(rng, actor))
+            props.append(_carried(world, rng, actor))
         if rng.random() < 0.2:
-            props.append(_worn(rng, actor))
+            props.append(_worn(world, rng, actor))
         if rng.random() < hide:
-            props.append(_in_front(rng, pelvis, camera_at))
+            props.append(_in_front(world, rng, pelvis, camera_at))
     for _ in range(rng.poisson(0.5)):
-        kind = str(rng.choice(list(STREET))) if rng.random() < 0.5 else str(rng.choice(list(FURNITURE)))
+        _, mesh = _thing(world, rng, *(STREET if rng.random() < 0.5 else FURNITURE))
         place = np.array([rng.normal(0, 2.0), 0.0, rng.normal(0, 2.0)])
         if np.linalg.norm((place - camera_at)[[0, 2]]) > 1.2 and min(_distances(place, actors)) > 0.7:
-            props.append(transform(_make(rng, kind), rng.uniform(0, 6.28), place, 1.0))
+            props.append(transform(mesh, rng.uniform(0, 6.28), place, 1.0))
     return props
 
 
-def _make(rng: np.random.Generator, kind: str) -> Mesh:
-    for registry in (FURNITURE, STREET, HANDHELD, WORN):
-        if kind in registry:
-            return registry[kind](rng)
-    raise KeyError(kind)
+def _thing(world: World, rng: np.random.Generator, *kinds: str) -> tuple[str, Mesh]:
+    """One of the world's things, of a kind drawn from those named."""
+    kind = kinds[rng.integers(len(kinds))]
+    meshes = world.props[kind]
+    return kind, meshes[rng.integers(len(meshes))]
 
 
 def _distances(place: Array, actors: list[Actor]) -> list[float]:
@@ -90,20 +92,19 @@ def _heading(actor: Actor) -> float:
     return float(np.arctan2(forward[0], forward[2]))
 
 
-def _seat(rng: np.random.Generator, actor: Actor) -> Mesh:
+def _seat(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     """A chair under a seated person, scaled so that the seat meets the thighs."""
-    mesh = _make(rng, str(rng.choice(["chair", "office_chair", "armchair", "sofa", "bench"])))
-    seat = (mesh.seat_height_m or 0.45) if hasattr(mesh, "seat_height_m") else 0.45
+    _, mesh = _thing(world, rng, "chair", "office_chair", "armchair", "sofa", "bench")
     wanted = max(float(actor.joints_m[0, 1]) - 0.1, 0.15)
     yaw = _heading(actor)
     back = np.array([np.sin(yaw), 0.0, np.cos(yaw)]) * -rng.uniform(0.0, 0.08)
-    return transform(mesh, yaw, actor.joints_m[0] * [1, 0, 1] + back, wanted / seat)
+    return transform(mesh, yaw, actor.joints_m[0] * [1, 0, 1] + back, wanted / (mesh.seat_height_m or 0.45))
 
 
-def _carried(rng: np.random.Generator, actor: Actor) -> Mesh:
+def _carried(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     """Something small in one hand."""
     joint, part = (13, "left_hand") if rng.random() < 0.5 else (16, "right_hand")
-    mesh = _make(rng, str(rng.choice(list(HANDHELD))))
+    _, mesh = _thing(world, rng, *HANDHELD)
     grip = actor.joints_m[joint] + actor.rotations[PART[part]] @ (0.07 * _hand_direction(actor, joint))
     if rng.random() < 0.5:
         return transform(mesh, rng.uniform(0, 6.28), grip, 1.0)
@@ -117,10 +118,9 @@ def _hand_direction(actor: Actor, joint: int) -> Array:
     return np.asarray(normalised(rest[joint] - rest[joint - 1]))
 
 
-def _worn(rng: np.random.Generator, actor: Actor) -> Mesh:
+def _worn(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     """A hat, glasses or a bag that turns with its part of the body."""
-    kind = str(rng.choice(list(WORN)))
-    mesh = _make(rng, kind)
+    kind, mesh = _thing(world, rng, *WORN)
     rotation = actor.rotations[PART["head" if kind in _ON_HEAD else "chest"]]
     size = float(np.linalg.norm(actor.joints_m[10] - actor.joints_m[9]))
     if kind in _ON_HEAD:
@@ -138,16 +138,16 @@ def _worn(rng: np.random.Generator, actor: Actor) -> Mesh:
 _ON_HEAD = frozenset({"hat", "cap", "helmet", "sunglasses", "beanie"})
 
 
-def _in_front(rng: np.random.Generator, person: Array, camera_at: Array) -> Mesh:
+def _in_front(world: World, rng: np.random.Generator, person: Array, camera_at: Array) -> Mesh:
     """A table, counter, chair back or the like between a person and the camera."""
     toward = (camera_at - person) * [1, 0, 1]
     distance = float(np.linalg.norm(toward))
     reach = min(rng.uniform(0.35, 1.1), 0.6 * distance)
     side = np.array([toward[2], 0, -toward[0]]) / max(distance, 1e-3)
     place = person * [1, 0, 1] + toward / max(distance, 1e-3) * reach + side * rng.normal(0, 0.25)
-    kind = str(rng.choice(list(FURNITURE) + ["table", "desk", "counter", "table", "desk"]))
+    _, mesh = _thing(world, rng, *FURNITURE, "table", "desk", "counter", "table", "desk")
     facing = np.arctan2(toward[0], toward[2]) + rng.choice([0, np.pi, rng.normal(0, 0.6)])
-    return transform(_make(rng, kind), facing, place, float(rng.uniform(0.85, 1.15)))
+    return transform(mesh, facing, place, float(rng.uniform(0.85, 1.15)))
 
 
 def look_at(camera_at: Array, target: Array, roll: float) -> tuple[Array, Array]:

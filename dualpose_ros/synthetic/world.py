@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from dualpose_ros.synthetic import motion
 from dualpose_ros.synthetic.appearance import Dressed, dress
 from dualpose_ros.synthetic.body import BodyModel, load_body, shape_body
 from dualpose_ros.synthetic.builtin_body import builtin_body
+from dualpose_ros.synthetic.props import FURNITURE, HANDHELD, STREET, WORN, Mesh
 from dualpose_ros.synthetic.render import Actor
 from dualpose_ros.synthetic.rig import PosedRig, axis_rotation, pose_rig
 from dualpose_ros.synthetic.textures import cloth_atlas
@@ -24,7 +27,10 @@ _SEATED = tuple(kind for kind in motion.KINDS if kind.startswith("sit") or "seat
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """What a world is made of; `body` and `mocap` are files, without them it is procedural throughout."""
+    """What a world is made of; `body` and `mocap` are files, without them it is procedural throughout.
+
+    The numbers say how many people, cloths, standing and seated poses, and things of each kind there are.
+    """
 
     body: Path | None = None
     mocap: Path | None = None
@@ -32,6 +38,7 @@ class WorldConfig:
     textures: int = 48
     poses: int = 200
     seated: int = 60
+    props: int = 4
 
 
 @dataclass(frozen=True)
@@ -44,12 +51,13 @@ class StillPose:
 
 @dataclass(frozen=True)
 class World:
-    """Dressed people, cloth textures (N, S, S, 3) uint8, and poses at the origin facing +z."""
+    """Dressed people, cloth textures (N, S, S, 3) uint8, poses at the origin facing +z, and things by their kind."""
 
     cast: tuple[Dressed, ...]
     textures: npt.NDArray[np.uint8]
     poses: tuple[StillPose, ...]
     seated: tuple[StillPose, ...]
+    props: Mapping[str, tuple[Mesh, ...]]
 
 
 def load_model(config: WorldConfig) -> BodyModel:
@@ -63,12 +71,14 @@ def load_world_clips(config: WorldConfig) -> tuple[Array, ...]:
 
 
 def make_world(config: WorldConfig, rng: np.random.Generator, model: BodyModel, clips: tuple[Array, ...]) -> World:
-    """Draw a new cast, new cloth and new poses."""
+    """Draw a new cast, new cloth, new poses and new things."""
     textures = cloth_atlas(rng, config.textures)
     cast = tuple(dress(shape_body(model, rng), rng, len(textures)) for _ in range(config.cast))
     poses = tuple(_draw_pose(rng, clips) for _ in range(config.poses))
     seated = tuple(_centred(_moment(rng, str(rng.choice(_SEATED)))) for _ in range(config.seated))
-    return World(cast, textures, poses, seated)
+    makers = {**FURNITURE, **STREET, **HANDHELD, **WORN}
+    props = {kind: tuple(maker(rng) for _ in range(config.props)) for kind, maker in makers.items()}
+    return World(cast, textures, poses, seated, MappingProxyType(props))
 
 
 def _moment(rng: np.random.Generator, kind: str) -> StillPose:
