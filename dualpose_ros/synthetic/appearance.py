@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.synthetic.body import EYE, HAIR, SKIN, SKIRT, SUIT, Body
 from dualpose_ros.synthetic.raster import vertex_normals
-from dualpose_ros.synthetic.rig import PART, PARTS, Rig
+from dualpose_ros.synthetic.rig import PART, PARTS, Rig, normalised
 from dualpose_ros.synthetic.textures import cloth_colour, hair_colours, skin_tones
 
 F32 = npt.NDArray[np.float32]
@@ -115,18 +115,23 @@ class _Regions:
 
 
 def _regions(body: Body) -> _Regions:
+    """Facts of quads, the same for both of their halves, so that clothes end along rows of quads."""
     model, rig = body.model, body.rig
-    first, second, third = (body.vertices[model.faces[:, corner]] for corner in range(3))
-    centre = (first + second + third) / np.float32(3)
-    part = model.face_part
+    first, second, third, fourth = (body.vertices[model.faces[half::2, corner]] for half, corner in _QUAD)
+    centre = (first + second + third + fourth) / np.float32(4)
+    part = model.face_part[::2]
     along = np.zeros(len(part), np.float32)
     for side in ("left", "right"):
-        for name, end in (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot")):
+        for name, end in _BONES:
             chosen = part == PART[f"{side}_{name}"]
             start = rig.origins[PART[f"{side}_{name}"]]
             bone = rig.origins[PART[f"{side}_{end}"]] - start
             along[chosen] = (centre[chosen] - start) @ bone / (bone @ bone)
-    return _Regions(part, along, centre)
+    return _Regions(*(np.repeat(values, 2, axis=0) for values in (part, along, centre)))
+
+
+_QUAD = ((0, 0), (0, 1), (0, 2), (1, 2))
+_BONES = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
 
 
 def _sleeve_covers(region: _Regions, length: float) -> Bool:
@@ -138,14 +143,27 @@ def _legs_cover(region: _Regions, length: float) -> Bool:
     return (region.arms("thigh") & (region.along < 2 * length)) | (region.arms("shin") & (region.along < 2 * length - 1))
 
 
+_TRUNK = ("abdomen", "chest", "pelvis", "left_clavicle", "right_clavicle", "neck", "left_thigh", "right_thigh")
+
+
+def _heights(body: Body, outfit: Outfit) -> tuple[float, float]:
+    """Heights of the waist and of the neckline."""
+    return (
+        float(body.rig.origins[PART["abdomen"], 1]) + 0.02,
+        float(body.rig.origins[PART["neck"], 1]) + outfit.neckline_m,
+    )
+
+
+def _boot_top(outfit: Outfit) -> float:
+    """Where shoes begin, as a fraction along the shin."""
+    return 0.97 - 0.8 * outfit.boot
+
+
 def _clothed(body: Body, region: _Regions, outfit: Outfit) -> tuple[Bool, Bool, Bool]:
     """Faces that the top, the bottom and the shoes cover, whatever layer they are of."""
-    waist = body.rig.origins[PART["abdomen"], 1] + 0.02
-    neck = body.rig.origins[PART["neck"], 1] + outfit.neckline_m
+    waist, neck = _heights(body, outfit)
     y = region.centre[:, 1]
-    trunk = region.within("abdomen", "chest", "pelvis", "left_clavicle", "right_clavicle", "neck")
-    trunk |= region.arms("thigh")
-    top = trunk & (y > waist - outfit.hem_m) & (y < neck)
+    top = region.within(*_TRUNK) & (y > waist - outfit.hem_m) & (y < neck)
     top |= _sleeve_covers(region, outfit.sleeve)
     if outfit.bare_chest:
         top[:] = False
@@ -153,20 +171,71 @@ def _clothed(body: Body, region: _Regions, outfit: Outfit) -> tuple[Bool, Bool, 
     bottom = (hips | _legs_cover(region, outfit.leg)) & ~top
     shoes = np.zeros_like(top)
     if outfit.shoes:
-        shoes = region.arms("foot") | (region.arms("shin") & (region.along > 0.97 - 0.8 * outfit.boot))
+        shoes = region.arms("foot") | (region.arms("shin") & (region.along > _boot_top(outfit)))
     return top, bottom & ~shoes, shoes
+
+
+def _on_head(body: Body, region: _Regions) -> tuple[F32, F32]:
+    """Where faces lie on the head: 0 at the neck to 1 at the top, 0 at the back to 1 at the nose."""
+    head = region.within("head") & (body.model.layer == SKIN)
+    y, z = region.centre[:, 1], region.centre[:, 2]
+    low, high = body.rig.joints[9, 1], body.rig.joints[10, 1]
+    back, front = z[head].min(), z[head].max()
+    return (y - low) / max(high - low, 1e-3), (z - back) / max(front - back, 1e-3)
+
+
+def _before_face(body: Body, region: _Regions) -> Bool:
+    """Faces that hang before the face: long hair leaves it free."""
+    up, ahead = _on_head(body, region)
+    return (ahead > 0.6) & (up < 0.72)
 
 
 def _scalp(body: Body, region: _Regions, rng: np.random.Generator) -> Bool:
     """Faces of the skin that hair grows on, by place relative to the head."""
-    head = region.within("head")
-    y, z = region.centre[:, 1], region.centre[:, 2]
-    low, high = body.rig.joints[9, 1], body.rig.joints[10, 1]
-    back, front = z[head].min(), z[head].max()
-    up = (y - low) / max(high - low, 1e-3)
-    ahead = (z - back) / max(front - back, 1e-3)
+    up, ahead = _on_head(body, region)
     hairline = rng.uniform(0.68, 0.8)
-    return head & ((up > hairline) | ((ahead < 0.42) & (up > 0.0)) | ((ahead < 0.52) & (up > 0.3)))
+    return region.within("head") & ((up > hairline) | ((ahead < 0.42) & (up > 0.0)) | ((ahead < 0.52) & (up > 0.3)))
+
+
+def _straighten_hems(body: Body, outfit: Outfit, cloth: Bool, material: npt.NDArray[np.int32]) -> F32:
+    """Rest vertices (V, 3) with those of cloth that lie between two materials moved onto the line of the hem."""
+    model, rig = body.model, body.rig
+    ends = np.zeros((2, len(model.vertices)), np.int32)  # least and greatest material around each vertex
+    ends[0] = 99
+    for corner in range(3):
+        np.minimum.at(ends[0], model.faces[cloth, corner], material[cloth])
+        np.maximum.at(ends[1], model.faces[cloth, corner], material[cloth] + 1)
+    chosen = np.flatnonzero(ends[0] + 1 < ends[1])
+    points, part = body.vertices[chosen].astype(np.float64), model.skin_index[chosen, 0]
+    waist, neck = _heights(body, outfit)
+    planes = [(_TRUNK, np.array([0.0, y, 0.0]), np.array([0.0, 1.0, 0.0])) for y in (waist, waist - outfit.hem_m, neck)]
+    lengths = {"upper_arm": [2 * outfit.sleeve], "forearm": [2 * outfit.sleeve - 1], "thigh": [2 * outfit.leg],
+               "shin": [2 * outfit.leg - 1, _boot_top(outfit)]}  # fmt: skip
+    for side in ("left", "right"):
+        for name, end in _BONES:
+            start, stop = rig.origins[PART[f"{side}_{name}"]], rig.origins[PART[f"{side}_{end}"]]
+            axis = normalised(stop - start)
+            planes += [((f"{side}_{name}",), start + share * (stop - start), axis) for share in lengths[name]]
+    shift, least = np.zeros_like(points), np.full(len(chosen), _HEM_REACH_M)
+    for names, origin, normal in planes:
+        distance = (origin - points) @ normal
+        nearer = np.isin(part, [PART[name] for name in names]) & (np.abs(distance) < least)
+        least[nearer] = np.abs(distance[nearer])
+        shift[nearer] = distance[nearer, None] * normal
+    vertices = body.vertices.copy()
+    vertices[chosen] += shift.astype(np.float32)
+    return vertices
+
+
+_HEM_REACH_M = 0.04
+"""Vertices farther than this from a hem are left where they are."""
+
+
+def _spread(faces: npt.NDArray[np.int32], chosen: Bool, among: Bool) -> Bool:
+    """The chosen faces and those of `among` that share a vertex with them."""
+    touched = np.zeros(int(faces.max()) + 1, np.bool_)
+    touched[faces[chosen]] = True
+    return chosen | (among & touched[faces].any(1))
 
 
 def _face_uv(body: Body, drawn: Bool) -> F32:
@@ -194,7 +263,8 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
     has_suit = bool(suit.any())
     cloth = suit if has_suit else skin
     material = np.full(len(model.faces), -1, np.int32)
-    material[skin & ~(top | bottom | shoes) | (skin & region.arms("hand")) | (skin & region.within("head"))] = SKIN_M
+    bare = skin & (~(top | bottom | shoes) | region.arms("hand") | region.within("head"))
+    material[_spread(model.faces, bare, skin) if has_suit else bare] = SKIN_M  # on beneath the hems
     for covered, name in ((top, TOP_M), (bottom, BOTTOM_M), (shoes, SHOE_M)):
         material[cloth & covered & ~region.within("head", "left_hand", "right_hand")] = name
     material[model.layer == EYE] = EYE_M
@@ -207,9 +277,10 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
         material[skirt] = TOP_M if outfit.skirt_is_top else BOTTOM_M
     if outfit.hair in ("long", "medium"):
         low = {"long": rng.uniform(-0.35, -0.05), "medium": rng.uniform(-0.05, 0.08)}[outfit.hair]
-        material[(model.layer == HAIR) & (y > body.rig.joints[9, 1] + low)] = HAIR_M
+        material[(model.layer == HAIR) & (y > body.rig.joints[9, 1] + low) & ~_before_face(body, region)] = HAIR_M
     drawn = material >= 0
-    vertices = _inflate(body, outfit, material, drawn, rng)
+    hemmed = replace(body, vertices=_straighten_hems(body, outfit, cloth, material)) if has_suit else body
+    vertices = _inflate(hemmed, outfit, material, drawn, rng)
     uv = _face_uv(body, drawn)
     in_use = np.zeros(len(model.vertices), np.bool_)
     in_use[model.faces[drawn]] = True

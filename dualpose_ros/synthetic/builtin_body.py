@@ -47,7 +47,8 @@ def _solid(start: Array, end: Array, first: float, last: float, flat: float) -> 
     rows, columns = np.meshgrid(np.arange(_STEPS - 1), np.arange(_RING), indexing="ij")
     a = rows * _RING + columns
     b = rows * _RING + (columns + 1) % _RING
-    faces = np.stack([np.stack([a, b, b + _RING], -1), np.stack([a, b + _RING, a + _RING], -1)]).reshape(-1, 3)
+    halves = [np.stack([a, b, b + _RING], -1), np.stack([a, b + _RING, a + _RING], -1)]
+    faces = np.stack(halves, axis=2).reshape(-1, 3)
     return vertices.reshape(-1, 3), faces.astype(np.int32)
 
 

@@ -17,6 +17,7 @@ from dualpose_ros.synthetic.body import shape_body
 from dualpose_ros.synthetic.degrade import apply, degrade_clip_params
 from dualpose_ros.synthetic.labels import People
 from dualpose_ros.synthetic.motion import Action, Motion, Stand, Turn, Walk, perform
+from dualpose_ros.synthetic.paint import make_view
 from dualpose_ros.synthetic.render import Lighting, View, render
 from dualpose_ros.synthetic.rig import PosedRig, pose_rig
 from dualpose_ros.synthetic.textures import cloth_atlas
@@ -27,7 +28,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """Length and camera of a clip: seconds, frames per second, pixels, radians, metres."""
+    """Length and camera of a clip: seconds, frames per second, pixels, radians, metres.
+
+    scene: kind of background; degradation: strength of the camera's flaws; quality: of H.264 (CRF).
+    """
 
     duration_s: float = 22.0
     fps: float = 20.0
@@ -36,8 +40,9 @@ class ClipConfig:
     hfov: float = np.radians(66.0)
     camera_height_m: float = 1.55
     camera_pitch: float = 0.07
+    scene: str = "street"
     degradation: float = 0.35
-    quality: int = 28
+    quality: int = 22
 
 
 _SCRIPTS: tuple[tuple[tuple[float, float], float, tuple[Action, ...]], ...] = (
@@ -73,7 +78,8 @@ def write_clip(out: Path, seed: int, world: WorldConfig, config: ClipConfig | No
     model, textures = load_model(world), cloth_atlas(rng, 16)
     people = [dress(shape_body(model, rng, adult=True), rng, len(textures)) for _ in motions]
     posed = [_pose(dressed, motion) for dressed, motion in zip(people, motions, strict=True)]
-    backdrop = background(rng, config.height, config.width)
+    behind = make_view(config.height, config.width, config.hfov, config.camera_height_m, config.camera_pitch)
+    backdrop = background(rng, config.height, config.width, config.scene, behind)
     light = Lighting(np.array([0.4, 0.8, -0.45]), np.full(3, 1.0), np.array([0.55, 0.58, 0.62]), np.full(3, 0.3))
     damage = degrade_clip_params(rng, config.degradation)
     frames: list[People] = []

@@ -121,21 +121,24 @@ def _hand_direction(actor: Actor, joint: int) -> Array:
 def _worn(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     """A hat, glasses or a bag that turns with its part of the body."""
     kind, mesh = _thing(world, rng, *WORN)
-    rotation = actor.rotations[PART["head" if kind in _ON_HEAD else "chest"]]
-    size = float(np.linalg.norm(actor.joints_m[10] - actor.joints_m[9]))
-    if kind in _ON_HEAD:
-        anchor = actor.joints_m[10] - rotation @ np.array([0, 0.35 * size, -0.02]) if kind != "sunglasses" else (
-            actor.joints_m[9] + rotation @ np.array([0, 0.3 * size, 0.11]))  # fmt: skip
-    elif kind == "backpack":
-        anchor = actor.joints_m[8] + rotation @ np.array([0, -0.45, -0.14])
-    else:
-        anchor = actor.joints_m[0] + rotation @ np.array([0.2, -0.1, 0.02])
-    return Mesh(
-        (mesh.vertices @ rotation.T + anchor).astype(np.float32), mesh.faces, mesh.colours, mesh.texture_id
-    )
+    part, anchor, offset = _WEARING[kind]
+    rotation = actor.rotations[PART[part]]
+    joints = actor.joints_m
+    size = float(np.linalg.norm(joints[10] - joints[9])) / _HEAD_M
+    place = joints[list(anchor)].mean(0) + rotation @ (size * np.array(offset))
+    return replace(mesh, vertices=(size * mesh.vertices @ rotation.T + place).astype(np.float32))
 
 
-_ON_HEAD = frozenset({"hat", "cap", "helmet", "sunglasses", "beanie"})
+_HEAD_M = 0.185
+"""From the top of an adult's neck to the top of the head."""
+
+_WEARING = {
+    "hat": ("head", (10,), (0.0, 0.012, 0.0)),
+    "sunglasses": ("head", (9, 10), (0.0, -0.015, 0.105)),
+    "scarf": ("chest", (8, 9), (0.0, -0.02, 0.0)),
+    "backpack": ("chest", (8,), (0.0, -0.16, -0.1)),
+}
+"""Things worn: the part that they turn with, the joints whose mean they hang on, and how far from there, metres."""
 
 
 def _in_front(world: World, rng: np.random.Generator, person: Array, camera_at: Array) -> Mesh:

@@ -23,7 +23,7 @@ TO_LINEAR: F32 = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 """Linear value of each sRGB byte (gamma 2.2)."""
 
 _TO_SRGB_STEPS = 4096
-_TO_SRGB: U8 = (255 * (np.arange(_TO_SRGB_STEPS + 1) / _TO_SRGB_STEPS) ** (2 / 2.2)).astype(np.uint8)
+_TO_SRGB: U8 = np.rint(255 * (np.arange(_TO_SRGB_STEPS + 1) / _TO_SRGB_STEPS) ** (2 / 2.2)).astype(np.uint8)
 """sRGB byte by the square root of the linear value, times _TO_SRGB_STEPS."""
 
 _ONE, _HALF = np.float32(1.0), np.float32(0.5)
@@ -201,7 +201,7 @@ def cover(face_id: I32, face_object: U8, factor: int, mask: U8, pixels: I32) -> 
 @numba.njit(cache=True, fastmath=True)
 def _srgb(value: float, to_srgb: U8) -> int:
     """sRGB byte of a linear value, clipped to 0..1."""
-    return to_srgb[int(np.sqrt(min(max(value, np.float32(0.0)), _ONE)) * np.float32(_TO_SRGB_STEPS))]
+    return to_srgb[int(np.sqrt(min(max(value, np.float32(0.0)), _ONE)) * np.float32(_TO_SRGB_STEPS) + _HALF)]
 
 
 @numba.njit(cache=True, fastmath=True)

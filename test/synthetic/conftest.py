@@ -1,0 +1,52 @@
+"""A small world of the built-in body, and MakeHuman's mesh where it lies beside the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="the synthetic world needs numba")
+
+from dualpose_ros.synthetic.body import BodyModel, load_body
+from dualpose_ros.synthetic.builtin_body import builtin_body
+from dualpose_ros.synthetic.world import World, WorldConfig, make_world
+
+_MESH = Path(__file__).resolve().parents[3] / "shared" / "data" / "makehuman" / "makehuman_base.npz"
+
+SMALL = WorldConfig(cast=4, textures=4, poses=10, seated=5, props=1)
+
+
+@pytest.fixture(scope="session")
+def builtin() -> BodyModel:
+    return builtin_body()
+
+
+@pytest.fixture(scope="session")
+def small_config() -> WorldConfig:
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def small_world(builtin: BodyModel) -> World:
+    return make_world(SMALL, np.random.default_rng(3), builtin, ())
+
+
+@pytest.fixture(scope="session")
+def mesh_path() -> Path:
+    if not _MESH.is_file():
+        pytest.skip(f"{_MESH} is not there: it is no part of this repository")
+    return _MESH
+
+
+@pytest.fixture(scope="session")
+def mesh_model(mesh_path: Path) -> BodyModel:
+    return load_body(mesh_path)
+
+
+@pytest.fixture(scope="session", params=["builtin", "mesh"])
+def model(request: pytest.FixtureRequest) -> BodyModel:
+    """Each body in turn."""
+    body: BodyModel = request.getfixturevalue("builtin" if request.param == "builtin" else "mesh_model")
+    return body
