@@ -38,7 +38,7 @@ def bench(
     mocap: Annotated[Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) for `synth`.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table to this file too.")] = None,
 ) -> None:
-    """Time the stages on real frames, or the synthetic world: median, spread (quartiles), and the ratio to a stated reference.
+    """Time the stages on real frames, or the synthetic world: median, spread (quartiles), ratio to a stated reference.
 
     Compare ratios, not milliseconds, between runs: the reference takes turns with what is timed,
     so that whatever else the machine does meets both alike.

@@ -33,7 +33,9 @@ def synth(
             "`body`: the file for --body, from MakeHuman's own data."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; what it holds already is kept. A file for `body`.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder to write into; what it holds already is kept. A file for `body`.")
+    ],
     count: Annotated[int, typer.Option("--count", min=1, help="How many patches or frames.")] = 2000,
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=120, help="Length of a clip.")] = 22.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed makes the same images.")] = 0,

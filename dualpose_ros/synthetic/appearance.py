@@ -76,7 +76,8 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     }[str(kind)]  # fmt: skip
     leg = {
         "light": rng.choice([0.3, 0.45, 1.0, 1.0]), "office": 1.0, "winter": 1.0,
-        "sport": rng.choice([0.3, 0.45, 0.8, 1.0]), "dress": rng.choice([0.0, 0.0, 1.0]), "bare": rng.choice([0.1, 0.4]),
+        "sport": rng.choice([0.3, 0.45, 0.8, 1.0]), "dress": rng.choice([0.0, 0.0, 1.0]),
+        "bare": rng.choice([0.1, 0.4]),
     }[str(kind)]  # fmt: skip
     loose = rng.beta(1.2, 2.5)
     coat = kind == "winter" and rng.random() < 0.4
@@ -140,7 +141,8 @@ def _sleeve_covers(region: _Regions, length: float) -> Bool:
 
 
 def _legs_cover(region: _Regions, length: float) -> Bool:
-    return (region.arms("thigh") & (region.along < 2 * length)) | (region.arms("shin") & (region.along < 2 * length - 1))
+    upper, lower = region.arms("thigh"), region.arms("shin")
+    return (upper & (region.along < 2 * length)) | (lower & (region.along < 2 * length - 1))
 
 
 _TRUNK = ("abdomen", "chest", "pelvis", "left_clavicle", "right_clavicle", "neck", "left_thigh", "right_thigh")
@@ -208,6 +210,7 @@ def _straighten_hems(body: Body, outfit: Outfit, cloth: Bool, material: npt.NDAr
     chosen = np.flatnonzero(ends[0] + 1 < ends[1])
     points, part = body.vertices[chosen].astype(np.float64), model.skin_index[chosen, 0]
     waist, neck = _heights(body, outfit)
+    planes: list[tuple[tuple[str, ...], npt.NDArray[np.float64], npt.NDArray[np.float64]]]
     planes = [(_TRUNK, np.array([0.0, y, 0.0]), np.array([0.0, 1.0, 0.0])) for y in (waist, waist - outfit.hem_m, neck)]
     lengths = {"upper_arm": [2 * outfit.sleeve], "forearm": [2 * outfit.sleeve - 1], "thigh": [2 * outfit.leg],
                "shin": [2 * outfit.leg - 1, _boot_top(outfit)]}  # fmt: skip
@@ -240,17 +243,17 @@ def _spread(faces: npt.NDArray[np.int32], chosen: Bool, among: Bool) -> Bool:
 
 def _face_uv(body: Body, drawn: Bool) -> F32:
     """Texture coordinates in metres for the corners of drawn faces: along the arm, or upright elsewhere."""
-    corners, part = body.vertices[body.model.faces[drawn]], body.model.face_part[drawn]
-    uv = np.stack([corners[..., 0] + np.float32(0.7) * corners[..., 2], -corners[..., 1]], axis=-1)
+    vertices, faces, part = body.vertices, body.model.faces[drawn], body.model.face_part[drawn]
+    x, z = vertices[:, 0], np.float32(0.7) * vertices[:, 2]
+    uv = np.stack([x + z, -vertices[:, 1]], axis=-1)[faces]
     for side in ("left", "right"):
         start, end = body.rig.joints[11 if side == "left" else 14], body.rig.joints[13 if side == "left" else 16]
         bone = (end - start) / np.linalg.norm(end - start)
-        across = np.cross(bone, [0.0, 0.0, 1.0])
+        axes = np.stack([np.cross(bone, [0.0, 0.0, 1.0]) + np.array([0, 0, 0.7]), bone], axis=-1)
+        along = vertices @ axes.astype(np.float32) - (start @ axes).astype(np.float32)
         chosen = np.isin(part, [PART[f"{side}_{name}"] for name in ("upper_arm", "forearm", "hand")])
-        local = corners[chosen] - start
-        uv[chosen, :, 0] = local @ across + 0.7 * local[..., 2]
-        uv[chosen, :, 1] = local @ bone
-    return (uv + 8.0).astype(np.float32)
+        uv[chosen] = along[faces[chosen]]
+    return np.asarray(uv + np.float32(8.0), dtype=np.float32)
 
 
 def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfit | None = None) -> Dressed:

@@ -60,9 +60,9 @@ class BodyError(ValueError):
 class BodyModel:
     """The unshaped mesh.
 
-    vertices (V, 3) m; faces (F, 3), the halves of each quad one after the other; layer (F,); skin_index, skin_weight (V, 4) over `rig.PARTS`;
-    detail (V,), > 0 lips, < 0 brows; origins: vertex indices whose mean is where each part turns;
-    targets: name -> (vertex indices, offsets in metres).
+    vertices (V, 3) m; faces (F, 3), the halves of each quad one after the other; layer (F,);
+    skin_index, skin_weight (V, 4) over `rig.PARTS`; detail (V,), > 0 lips, < 0 brows; origins: vertex
+    indices whose mean is where each part turns; targets: name -> (vertex indices, offsets in metres).
     """
 
     vertices: Array

@@ -75,9 +75,9 @@ def builtin_body() -> BodyModel:
     origin[PART["left_foot"]], origin[PART["right_foot"]] = (0.10, 0.08, 0.0), (-0.10, 0.08, 0.0)
     markers = np.arange(count, count + len(PARTS))
     points = np.concatenate([*vertices, origin])
-    part = np.concatenate([*index, np.arange(len(PARTS), dtype=np.int32)])
+    owner = np.concatenate([*index, np.arange(len(PARTS), dtype=np.int32)])
     skin_index = np.zeros((len(points), 4), np.int32)
-    skin_index[:, 0] = part
+    skin_index[:, 0] = owner
     skin_weight = np.zeros((len(points), 4), np.float32)
     skin_weight[:, 0] = 1
     return BodyModel(

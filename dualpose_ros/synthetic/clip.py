@@ -49,13 +49,14 @@ _SCRIPTS: tuple[tuple[tuple[float, float], float, tuple[Action, ...]], ...] = (
     ((2.7, 5.2), -1.57, (Walk([(-0.9, 4.6)], 1.15), Stand(2.5, "wave", "right"), Walk([(-2.0, 5.0), (1.9, 6.6)], 1.1),
                          Turn(3.6), Stand(3.0, "conversation"), Walk([(-2.2, 5.6)], 1.2), Stand(20.0))),
     ((-3.2, 6.4), 1.57, (Walk([(1.2, 6.1)], 1.05), Turn(3.3), Stand(2.0, "arms_crossed"),
-                         Walk([(2.3, 5.3), (0.4, 5.0), (-1.4, 4.2)], 1.0), Stand(2.0, "on_hips"), Walk([(2.6, 7.0)], 1.2),
-                         Stand(20.0))),
-    ((1.9, 10.0), 3.3, (Walk([(0.3, 3.6)], 1.25), Stand(1.8, "hold_phone", "left"), Walk([(-0.5, 3.5), (-0.6, 7.0)], 1.1),
-                         Turn(3.0), Stand(2.0, "conversation"), Walk([(-1.0, 4.8)], 1.1), Stand(20.0))),
+                         Walk([(2.3, 5.3), (0.4, 5.0), (-1.4, 4.2)], 1.0),
+                         Stand(2.0, "on_hips"), Walk([(2.6, 7.0)], 1.2), Stand(20.0))),
+    ((1.9, 10.0), 3.3, (Walk([(0.3, 3.6)], 1.25), Stand(1.8, "hold_phone", "left"),
+                        Walk([(-0.5, 3.5), (-0.6, 7.0)], 1.1), Turn(3.0),
+                        Stand(2.0, "conversation"), Walk([(-1.0, 4.8)], 1.1), Stand(20.0))),
     ((-1.6, 4.4), 2.7, (Stand(3.0, "conversation"), Walk([(-1.9, 7.6), (1.8, 8.2)], 1.2), Turn(3.4), Stand(1.5),
-                        Walk([(3.1, 6.7), (2.6, 5.4), (0.2, 5.5)], 1.15), Stand(2.0, "point", "right"), Walk([(1.4, 4.9)], 1.0),
-                        Stand(20.0))),
+                        Walk([(3.1, 6.7), (2.6, 5.4), (0.2, 5.5)], 1.15),
+                        Stand(2.0, "point", "right"), Walk([(1.4, 4.9)], 1.0), Stand(20.0))),
 )  # fmt: skip
 """Where each person of the demo starts (x, z), which way they face, and what they do."""
 

@@ -76,9 +76,9 @@ def assemble(actors: list[Actor], props: list[Mesh], view: View) -> Geometry:
     for part, vertex, material in zip(parts, vertex_spans, materials, strict=False):
         part[3][:] += np.int32(vertex)
         part[6][:] += np.int32(material)
-    columns = zip(*parts, strict=True) if parts else zip(*[_prop(_NOTHING, view)], strict=True)
+    columns = zip(*(parts or [_prop(_NOTHING, view)]), strict=True)
     joined = [np.ascontiguousarray(np.concatenate(column)) for column in columns]
-    return Geometry(*joined, vertex_spans, face_spans)
+    return Geometry(*joined, vertex_spans=vertex_spans, face_spans=face_spans)  # type: ignore[misc]
 
 
 def _person(actor: Actor, number: int, view: View) -> _Part:

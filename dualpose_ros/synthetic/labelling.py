@@ -59,9 +59,7 @@ def label_people(
 def _overlapped(boxes: Array, index: int) -> bool:
     """Whether any other object's box meets that of one."""
     low, high = np.maximum(boxes[:, :2], boxes[index, :2]), np.minimum(boxes[:, 2:], boxes[index, 2:])
-    meets = (low <= high).all(1)
-    meets[index] = False
-    return bool(meets.any())
+    return bool(np.delete((low <= high).all(1), index).any())
 
 
 def _silhouette_size(geometry: Geometry, points: F32, person: int, box: F32, shape: tuple[int, ...]) -> int:

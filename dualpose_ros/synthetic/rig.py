@@ -208,7 +208,7 @@ def _clavicles(chest: Array, upper_arms: Array) -> Array:
     return np.asarray(chest[:, None] @ axis_rotation(axis, elevation * [1.0, -1.0]))
 
 
-def _flat_feet(joints: Array, limbs: _Limbs) -> tuple[Array, Array]:
+def _flat_feet(joints: Array, limbs: _Limbs) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Sums (T, 2, 3, 3) of shin and level rotation, to be made rotations of feet near the floor, and where they apply.
 
     A foot near the floor lies flat, a lifted one goes on from the shin.

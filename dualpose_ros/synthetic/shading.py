@@ -27,6 +27,7 @@ _TO_SRGB: U8 = np.rint(255 * (np.arange(_TO_SRGB_STEPS + 1) / _TO_SRGB_STEPS) **
 """sRGB byte by the square root of the linear value, times _TO_SRGB_STEPS."""
 
 _ONE, _HALF = np.float32(1.0), np.float32(0.5)
+_UNSHADED = np.float32(0.999)
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -223,6 +224,9 @@ def _resolve(
                         r += colour[yy, xx, 0]
                         g += colour[yy, xx, 1]
                         b += colour[yy, xx, 2]
+            if empty == factor * factor and shadow[y, x] > _UNSHADED:
+                image[y, x] = background[y, x]
+                continue
             rest = np.float32(empty) / np.float32(factor * factor) * shadow[y, x]
             image[y, x, 0] = _srgb(r * share + rest * to_linear[background[y, x, 0]], to_srgb)
             image[y, x, 1] = _srgb(g * share + rest * to_linear[background[y, x, 1]], to_srgb)

@@ -21,6 +21,8 @@ from dualpose_ros.synthetic.rig import PosedRig, axis_rotation, pose_rig
 from dualpose_ros.synthetic.textures import cloth_atlas
 
 Array = npt.NDArray[np.float64]
+Clips = tuple[npt.NDArray[np.floating], ...]
+"""Joints (T, 17, 3) of captured clips, metres."""
 
 _SEATED = tuple(kind for kind in motion.KINDS if kind.startswith("sit") or "seated" in kind)
 
@@ -65,12 +67,12 @@ def load_model(config: WorldConfig) -> BodyModel:
     return load_body(config.body) if config.body else builtin_body()
 
 
-def load_world_clips(config: WorldConfig) -> tuple[Array, ...]:
+def load_world_clips(config: WorldConfig) -> Clips:
     """Joints (T, 17, 3) of the training clips; none without a file."""
     return tuple(clip.joints_m for clip in load_clips(config.mocap, split="train")) if config.mocap else ()
 
 
-def make_world(config: WorldConfig, rng: np.random.Generator, model: BodyModel, clips: tuple[Array, ...]) -> World:
+def make_world(config: WorldConfig, rng: np.random.Generator, model: BodyModel, clips: Clips) -> World:
     """Draw a new cast, new cloth, new poses and new things."""
     textures = cloth_atlas(rng, config.textures)
     cast = tuple(dress(shape_body(model, rng), rng, len(textures)) for _ in range(config.cast))
@@ -89,7 +91,7 @@ def _moment(rng: np.random.Generator, kind: str) -> StillPose:
     return StillPose(moving.joints_m[index], head)
 
 
-def _draw_pose(rng: np.random.Generator, clips: tuple[Array, ...]) -> StillPose:
+def _draw_pose(rng: np.random.Generator, clips: Clips) -> StillPose:
     if clips and rng.random() < 0.35:
         clip = clips[rng.integers(len(clips))]
         return _centred(StillPose(clip[rng.integers(len(clip))].astype(np.float64), None))

@@ -125,8 +125,8 @@ class TopDownStage:
     def process(self, image: Image, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
 
-        A track whose patch shows nobody of its own, or whose box is not a box, is left out. ValueError if the image is not uint8
-        RGB or not of the camera's size.
+        A track whose patch shows nobody of its own, or whose box is not a box, is left out. ValueError if the
+        image is not uint8 RGB or not of the camera's size.
         """
         _check_image(image, camera)
         tracks = _most_important([t for t in tracks if _is_usable(t)], self.config.max_people)

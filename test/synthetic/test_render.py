@@ -128,7 +128,8 @@ def test_half_a_cover_leaves_half_a_person(small_world: World) -> None:
     assert (half.mask[rows[0] : middle - 1] != OCCLUDER).all()
     assert (half.mask[middle + 3 :] == OCCLUDER).all()
     visible = half.people.visibility[0] == VISIBLE
-    assert (visible == ((bare.people.visibility[0] == VISIBLE) & (half.people.joints_px[0, :, 1] < middle))).mean() > 0.9
+    above = half.people.joints_px[0, :, 1] < middle
+    assert (visible == ((bare.people.visibility[0] == VISIBLE) & above)).mean() > 0.9
 
 
 @pytest.mark.parametrize("seed", range(3))

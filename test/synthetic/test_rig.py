@@ -124,7 +124,7 @@ def test_feet_stand_on_the_floor(model: BodyModel, kind: str) -> None:
 def test_a_jump_leaves_the_floor(builtin: BodyModel) -> None:
     rig = shape_body(builtin, np.random.default_rng(1), adult=True).rig
     standing = kinematics.REST_JOINTS_M[None]
-    lifted = pose_rig(rig, standing + [0, 0.5, 0]).joints - pose_rig(rig, standing).joints
+    lifted = pose_rig(rig, standing + np.array([0, 0.5, 0])).joints - pose_rig(rig, standing).joints
     assert (lifted[..., 1] > 0.3).all()
 
 

@@ -51,24 +51,31 @@ def test_seats_meet_the_thighs_of_those_who_sit(small_world: World) -> None:
     assert met > 3
 
 
-def test_worn_things_turn_with_the_body(small_world: World) -> None:
-    rng = np.random.default_rng(1)
+@pytest.mark.parametrize("kind", things.WORN)
+def test_worn_things_sit_where_they_belong_and_turn_with_the_body(
+    small_world: World, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene, "_thing", lambda world, rng, *kinds: (kind, world.props[kind][0]))
     dressed, pose = small_world.cast[0], small_world.poses[0]
-    for kind in things.WORN:
-        one = {name: meshes if name == kind else () for name, meshes in small_world.props.items()}
-        world = World(small_world.cast, small_world.textures, small_world.poses, small_world.seated, one)
-        for yaw in (0.0, 2.0):
-            actor = as_actor(0, dressed, pose_person(dressed, np.random.default_rng(0), pose, yaw, np.zeros(2)))
-            rng = np.random.default_rng(2)
-            rng.integers = lambda n: list(things.WORN).index(kind) if n == len(things.WORN) else 0  # type: ignore
-            mesh = scene._worn(world, rng, actor)
-            away = np.linalg.norm(mesh.vertices - actor.joints_m[:, None], axis=-1).min()
-            assert away < 0.35, kind
-            part = PART["head"] if kind in scene._ON_HEAD else PART["chest"]
-            local = (mesh.vertices - actor.joints_m[9]) @ actor.rotations[part]
-            if yaw == 0.0:
-                first = local
-            np.testing.assert_allclose(local, first, atol=0.12)
+    on_head = kind in ("hat", "sunglasses")
+    seen = []
+    for yaw in (0.0, 2.0):
+        actor = as_actor(0, dressed, pose_person(dressed, np.random.default_rng(0), pose, yaw, np.zeros(2)))
+        mesh = scene._worn(small_world, np.random.default_rng(0), actor)
+        rotation = actor.rotations[PART["head" if on_head else "chest"]]
+        local = (mesh.vertices - actor.joints_m[10 if on_head else 8]) @ rotation
+        middle = (local.min(0) + local.max(0)) / 2
+        assert abs(middle[0]) < 0.06, "on the body's middle"
+        if kind == "hat":
+            assert -0.12 < middle[1] < 0.1 and local[:, 1].max() > 0
+        elif kind == "sunglasses":
+            assert -0.2 < middle[1] < -0.04 and local[:, 2].max() > 0.07
+        elif kind == "backpack":
+            assert middle[2] < 0 and -0.5 < middle[1] < 0
+        else:
+            assert -0.4 < middle[1] < 0.15 and local[:, 1].max() > 0
+        seen.append(local)
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-4)
 
 
 def test_furnishing_adds_things_of_the_world(small_world: World) -> None:
