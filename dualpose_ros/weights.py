@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -110,12 +111,12 @@ def install_weights(
         bytes=source.stat().st_size,
         domain=domain or content.get("domain") or "synthetic",
         trained_on=content["trained_on"],
-        command=content["command"],
+        command=portable_command(content["command"]),
         figures={k: float(v) for k, v in content["figures"].items()},
         seconds=float(content.get("seconds", 0.0)),
         seed=int(content.get("seed", 0)),
         parameters=int(content.get("parameters", 0)),
-        data=dict(content.get("data", {})),
+        data={key: _portable(value) for key, value in content.get("data", {}).items()},
     )
     entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
     target = folder / entry.file
@@ -134,6 +135,19 @@ def sha256_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def portable_command(command: str) -> str:
+    """A command line as anyone could type it: the program's own name, and of absolute paths the last part."""
+    program, *arguments = shlex.split(command)
+    program = "dualpose" if Path(program).name == "cli.py" else program
+    return shlex.join([_portable(argument) for argument in (program, *arguments)])
+
+
+def _portable(value: Any) -> Any:
+    """The last part of an absolute path; anything else as it is."""
+    return Path(value).name if isinstance(value, str) and value.startswith("/") else value
+
 
 
 @lru_cache(maxsize=64)

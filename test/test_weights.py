@@ -7,7 +7,14 @@ import os
 import pytest
 
 import dualpose_ros.weights as weights_module
-from dualpose_ros.weights import WeightsError, install_weights, list_weights, verify_weights, weights_path
+from dualpose_ros.weights import (
+    WeightsError,
+    install_weights,
+    list_weights,
+    portable_command,
+    verify_weights,
+    weights_path,
+)
 
 onnx = pytest.importorskip("onnx")
 
@@ -133,3 +140,15 @@ def test_what_can_not_be_installed(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"report .* is missing"):
         install_weights(tmp_path / "trained.onnx", tmp_path / "none.json", "lifting", folder)
     assert set(verify_weights(folder)) == {"detector"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "portable"),
+    [
+        ("dualpose train detector --out runs/a", "dualpose train detector --out runs/a"),
+        ("/usr/bin/dualpose train lifting --data '/home/me/my clips.npz'", "dualpose train lifting --data 'my clips.npz'"),
+        ("cli.py train top-down --out /tmp/run --resume", "dualpose train top-down --out run --resume"),
+    ],
+)
+def test_recorded_commands_name_no_folder_of_the_machine(typed: str, portable: str) -> None:
+    assert portable_command(typed) == portable
