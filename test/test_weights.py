@@ -146,7 +146,7 @@ def test_what_can_not_be_installed(folder, tmp_path):
     ("typed", "portable"),
     [
         ("dualpose train detector --out runs/a", "dualpose train detector --out runs/a"),
-        ("/usr/bin/dualpose train lifting --data '/home/me/my clips.npz'", "dualpose train lifting --data 'my clips.npz'"),
+        ("/usr/bin/dualpose train lifting --data '/me/my clips.npz'", "dualpose train lifting --data 'my clips.npz'"),
         ("cli.py train top-down --out /tmp/run --resume", "dualpose train top-down --out run --resume"),
     ],
 )
