@@ -18,7 +18,8 @@ class CentreDetector:
     """Finds people by the peaks of a centre heatmap.
 
     engine: a network with input `image` and outputs `centre`, `size`, `offset` (see `network.py`).
-    input_long_side: pixels that the image's long side is scaled to. min_score: weakest box to return.
+    input_long_side: pixels that the image's long side is scaled to. min_score: weakest box to return; a score
+    is the square root of its peak.
     DetectionError on construction if the network's inputs or outputs have other names.
     """
 
@@ -47,7 +48,9 @@ class CentreDetector:
         box = fit_long_side(width, height, self._input_long_side, MULTIPLE)
         outputs = self._engine.run({"image": box.apply(image)[None]})
         centre, size, offset = _checked(outputs, box)
-        boxes, scores = decode_boxes(centre[0], size, offset, self._min_score)
+        boxes, peaks = decode_boxes(centre[0], size, offset, self._min_score**2)
+        # A focal loss leaves peaks low; their square root means about what other detectors' scores mean.
+        scores = np.sqrt(peaks)
         return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
 
 

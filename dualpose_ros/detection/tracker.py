@@ -61,7 +61,7 @@ class TrackerConfig:
     duplicate_iou, duplicate_s: two tracks that overlap this much for this long are one person.
     """
 
-    score_low: float = 0.15
+    score_low: float = 0.25
     score_high: float = 0.45
     score_new: float = 0.55
     match_limit: float = 1.35
