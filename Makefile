@@ -1,6 +1,9 @@
 # `make demo` and `make test` make .venv here if it isn't there; the second time they need no network.
 
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3.10 || echo python3)
+# The first that runs and is 3.10 to 3.12; a version manager may have names on the path that don't run.
+PYTHON ?= $(or $(shell for p in python3 python3.12 python3.11 python3.10; do \
+  $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; \
+  done),$(error no Python 3.10 to 3.12 found; name one with PYTHON=...))
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo_out

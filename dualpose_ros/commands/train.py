@@ -68,6 +68,9 @@ def train(
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of initial weights, order and variation.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="torch device, such as cpu or cuda.")] = None,
     body: Annotated[Path | None, typer.Option("--body", help="Skinned body (.npz) that lifting learns with.")] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Start from the weights of another run: its best.pt. Not for lifting.")
+    ] = None,
     config: ConfigOption = None,
     fp16_weights: PrecisionOption = True,
 ) -> None:
@@ -79,6 +82,9 @@ def train(
     path = config or default_config(network)
     content = read_config(path)
     check_data(network, data, body)
+    if init is not None and (network is Network.lifting or not init.is_file()):
+        reason = "lifting is two networks" if network is Network.lifting else "it is no file"
+        raise InputError(f"--init {init} can't be used: {reason}")
     run = {
         "max_minutes": max_minutes,
         "epochs": epochs,
@@ -86,6 +92,7 @@ def train(
         "workers": workers,
         "seed": seed,
         "device": device,
+        "init": init,
     }
     given = {name: value for name, value in run.items() if value is not None}
     if network is Network.lifting:

@@ -82,7 +82,8 @@ class TrainConfig:
     warmup is a fraction of the run. The learning rate rises linearly over it and then falls by a
     cosine to `final_lr` times `lr`; for a run bound by time, by the time spent, pauses not counted.
     workers: processes that make batches; threads: of torch, 0 leaves its default. validations: how
-    often, evenly over the run. TrainingError names a setting that makes no sense.
+    often, evenly over the run. init: another run's best.pt whose weights this one starts from.
+    TrainingError names a setting that makes no sense.
     """
 
     out: Path
@@ -106,6 +107,7 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     log_steps: int = 50
     trained_on: str = ""
+    init: Path | None = None
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.max_minutes is None:

@@ -30,7 +30,7 @@ from dualpose_ros.training.task import Task, TrainConfig, TrainingError
 CHECKPOINT_FORMAT = 1
 FREE_ON_RESUME = {
     "out", "cache", "epochs", "max_minutes", "workers", "threads", "device", "checkpoint_minutes", "log_steps",
-    "trained_on",
+    "trained_on", "init",
 }  # fmt: skip
 """Settings that may differ between the parts of one run: they don't change what a step computes."""
 
@@ -80,6 +80,14 @@ def load_best(task: Task, out: Path) -> nn.Module:
     return model.eval()
 
 
+def _start_from(model: nn.Module, path: Path, task: str) -> None:
+    """Load the weights of a checkpoint of the same task; TrainingError if it is another network's."""
+    try:
+        model.load_state_dict(_read_checkpoint(path, task)["model"])
+    except RuntimeError as error:
+        raise TrainingError(f"{path} holds another network than '{task}' is now: {error}") from error
+
+
 class _Run:
     """State of one run: model, averaged model, optimiser, step and time spent over all its parts."""
 
@@ -90,6 +98,8 @@ class _Run:
         self.log = config.out / "metrics.jsonl"
         seed_globally(config.seed)
         self.model = self._place(task.build_model())
+        if config.init is not None and not resume:
+            _start_from(self.model, config.init, task.name)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _optimizer(self.model, config)
         self.step, self.seconds, self.validated, self.validation_seconds = 0, 0.0, 0, 0.0

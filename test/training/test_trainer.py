@@ -82,6 +82,21 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, stop_at):
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
 
 
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
+    first = train(TinyTask(), config(tmp_path / "first"))
+    begun = config(tmp_path / "second", init=tmp_path / "first/best.pt", lr=1e-12, epochs=1)
+    second = train(TinyTask(), begun)
+    trained = dict(second.model.named_parameters())
+    for name, value in first.model.named_parameters():
+        assert torch.allclose(value, trained[name], atol=1e-6), name
+
+
+def test_a_run_refuses_to_start_from_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "other.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(TrainingError, match=r"other\.pt"):
+        train(TinyTask(), config(tmp_path / "run", init=tmp_path / "other.pt"))
+
+
 def test_workers_draw_the_same_samples(tmp_path):
     alone = train(TinyTask(), config(tmp_path / "a", epochs=1))
     helped = train(TinyTask(), config(tmp_path / "b", epochs=1, workers=1))
