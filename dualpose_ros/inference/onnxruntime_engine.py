@@ -47,24 +47,16 @@ class OnnxRuntimeEngine:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise EngineError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
-        self._inputs = {i.name: tensor_spec(i.name, i.type, i.shape) for i in self._session.get_inputs()}
-        self._outputs = tuple(o.name for o in self._session.get_outputs())
-
-    @property
-    def inputs(self) -> dict[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self._outputs
+        self.inputs = {i.name: tensor_spec(i.name, i.type, i.shape) for i in self._session.get_inputs()}
+        self.outputs = tuple(o.name for o in self._session.get_outputs())
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        checked = check_inputs(self._inputs, inputs)
+        checked = check_inputs(self.inputs, inputs)
         try:
             values = self._session.run(None, checked)
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
-        return {name: np.asarray(value) for name, value in zip(self._outputs, values, strict=True)}
+        return {name: np.asarray(value) for name, value in zip(self.outputs, values, strict=True)}
 
 
 def _first_line(error: Exception) -> str:

@@ -30,28 +30,20 @@ class OpenVinoEngine:
         }
         try:
             model = openvino.Core().read_model(path)
-            self._inputs = {p.get_any_name(): _spec(p) for p in model.inputs}
-            self._outputs = tuple(p.get_any_name() for p in model.outputs)
+            self.inputs = {p.get_any_name(): _spec(p) for p in model.inputs}
+            self.outputs = tuple(p.get_any_name() for p in model.outputs)
             self._request = openvino.compile_model(model, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error
 
-    @property
-    def inputs(self) -> dict[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        checked = check_inputs(self._inputs, inputs)
+        checked = check_inputs(self.inputs, inputs)
         try:
             # share_outputs=False: the next run must not overwrite what this one returned.
             results = self._request.infer(checked, share_inputs=True, share_outputs=False)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {_last_line(error)}") from error
-        return {name: np.asarray(value) for name, value in zip(self._outputs, results.values(), strict=True)}
+        return {name: np.asarray(value) for name, value in zip(self.outputs, results.values(), strict=True)}
 
 
 def _spec(port: Any) -> TensorSpec:

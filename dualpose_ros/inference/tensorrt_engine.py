@@ -78,16 +78,8 @@ class TensorRtEngine:
             self._context.pop()
         self._buffers: dict[str, tuple[int, Any]] = {}
 
-    @property
-    def inputs(self) -> dict[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        checked = check_inputs(self._inputs, inputs)
+        checked = check_inputs(self.inputs, inputs)
         self._context.push()
         try:
             return self._run(checked)
@@ -104,7 +96,7 @@ class TensorRtEngine:
             self._cuda.memcpy_htod_async(memory, value, self._stream)
             self._execution.set_tensor_address(name, int(memory))
         results: Arrays = {}
-        for name in self._outputs:
+        for name in self.outputs:
             shape = tuple(self._execution.get_tensor_shape(name))
             dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
             results[name] = np.empty(shape, dtype)
@@ -166,13 +158,13 @@ class TensorRtEngine:
     def _read_tensors(self) -> None:
         engine, mode = self._engine, self._trt.TensorIOMode
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        self._outputs = tuple(n for n in names if engine.get_tensor_mode(n) == mode.OUTPUT)
-        self._inputs = {}
+        self.outputs = tuple(n for n in names if engine.get_tensor_mode(n) == mode.OUTPUT)
+        self.inputs: dict[str, TensorSpec] = {}
         for name in names:
-            if name not in self._outputs:
+            if name not in self.outputs:
                 shape = tuple("" if size < 0 else int(size) for size in engine.get_tensor_shape(name))
                 dtype = np.dtype(self._trt.nptype(engine.get_tensor_dtype(name)))
-                self._inputs[name] = TensorSpec(name, dtype, shape)
+                self.inputs[name] = TensorSpec(name, dtype, shape)
 
 
 def onnx_axis_names(onnx_bytes: bytes) -> dict[str, dict[int, str]]:

@@ -39,23 +39,15 @@ class TorchEngine:
             names = json.loads(extra[NAMES_FILE])
         except Exception as error:  # zipfile, JSON, pickle and torch errors: all mean the same to the user
             raise EngineError(f"torch can't load {path}: {type(error).__name__}: {error}") from error
-        self._inputs = {
+        self.inputs = {
             name: TensorSpec(name, np.dtype(kind["dtype"]), tuple(kind["shape"]))
             for name, kind in names["inputs"].items()
         }
-        self._outputs = tuple(names["outputs"])
+        self.outputs = tuple(names["outputs"])
         self._module = program.module().to(self._device)
 
-    @property
-    def inputs(self) -> dict[str, TensorSpec]:
-        return self._inputs
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return self._outputs
-
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-        checked = check_inputs(self._inputs, inputs)
+        checked = check_inputs(self.inputs, inputs)
         tensors = [torch.from_numpy(value).to(self._device) for value in checked.values()]
         try:
             with torch.inference_mode():
@@ -63,4 +55,4 @@ class TorchEngine:
         except (RuntimeError, AssertionError) as error:
             raise EngineError(f"torch failed: {error}") from error
         values = result if isinstance(result, (tuple, list)) else (result,)
-        return {name: value.cpu().numpy() for name, value in zip(self._outputs, values, strict=True)}
+        return {name: value.cpu().numpy() for name, value in zip(self.outputs, values, strict=True)}
