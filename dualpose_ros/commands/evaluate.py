@@ -36,6 +36,28 @@ def photographs(
     report(evaluate_photographs(root, weights, out), json_file, seed)
 
 
+@app.command("joints")
+def joints(
+    data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Most images to use.")] = 400,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write every error to this file (.npz), to train lifting with.")
+    ] = None,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """2D joints on labelled frames, given people's boxes with a detector's inaccuracy: found, and how far off.
+
+    Errors are shares of the longer side of the person on the image.
+    """
+    from dualpose_ros.commands.eval_joints import evaluate_joints
+
+    report(evaluate_joints(data, weights, count, seed, save), json_file, seed)
+
+
 @app.command("detector")
 def detector(
     data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],

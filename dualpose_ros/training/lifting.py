@@ -21,6 +21,7 @@ import yaml
 from torch import Tensor, nn
 
 from dualpose_ros.datasets.mocap import load_clips
+from dualpose_ros.evaluation.joint_errors import load_joint_errors
 from dualpose_ros.evaluation.metrics import mpjpe, pa_mpjpe, root_depth_error
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.motion import generate
@@ -43,6 +44,8 @@ class LiftingTraining:
 
     chunk: windows made at once, one sample of the trainer; chunks: samples an epoch; validation_chunks:
     half with exact 2D, half with errors, of clips that are held out (procedural motion without clips).
+    errors: a file of 2D errors that the top-down network made (`dualpose eval joints --save`), for a share
+    of the people; without it all errors are modelled.
     """
 
     pose_network: LiftingConfig = field(default_factory=LiftingConfig)
@@ -53,6 +56,7 @@ class LiftingTraining:
     chunks: int = 2000
     validation_chunks: int = 24
     bank_seed: int = 0
+    errors: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("chunk", "chunks", "validation_chunks"):
@@ -87,6 +91,7 @@ class Views:
 
     def __init__(self, bank: Bank, training: LiftingTraining, validation: bool = False) -> None:
         self.bank, self.training, self.validation = bank, training, validation
+        self.errors = load_joint_errors(Path(training.errors)) if training.errors else None
 
     def __len__(self) -> int:
         return self.training.validation_chunks if self.validation else self.training.chunks
@@ -102,7 +107,7 @@ class Views:
             noisy = index % 2 == 1
             if not noisy:
                 config = dataclasses.replace(config, noise=0.0, faults=False)
-        sample = draw_views(self.bank, config, rng, self.training.chunk)
+        sample = draw_views(self.bank, config, rng, self.training.chunk, self.errors)
         return Batch(
             torch.from_numpy(sample.window.features),
             torch.from_numpy(sample.joints_virtual),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.evaluation.joint_errors import JointErrors
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting_window import WINDOW_FRAMES, Window, normalise, resample
 from dualpose_ros.training.lifting_bank import BANK_HZ, Bank, with_bone_lengths
@@ -29,6 +30,7 @@ class ViewConfig:
     hfov_deg, distance_m, height_m: ranges of the camera. vary_bones: standard deviation of bone lengths
     within a body; vary_size: of the size of captured people, who all share one skeleton.
     fps: range of frame rates. faults: whether joints go missing, are hidden, swapped or cut off.
+    measured: share of people with the errors of a real network, where such are given.
     """
 
     noise: float = 0.012
@@ -39,6 +41,7 @@ class ViewConfig:
     vary_size: float = 0.05
     fps: tuple[float, float] = (8.0, 30.0)
     faults: bool = True
+    measured: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,13 @@ class Sample:
     root_virtual: npt.NDArray[np.float32]
 
 
-def draw_views(bank: Bank, config: ViewConfig, rng: np.random.Generator, count: int) -> Sample:
-    """Random moments of the bank, seen by random cameras and by an imperfect 2D network."""
+def draw_views(
+    bank: Bank, config: ViewConfig, rng: np.random.Generator, count: int, errors: JointErrors | None = None
+) -> Sample:
+    """Random moments of the bank, seen by random cameras and by an imperfect 2D network.
+
+    With `errors`, those that a network really made replace the modelled ones in config.measured of the people.
+    """
     times, world = draw_motion(bank, config, rng, count)
     joints_cam, half_view = film(world, times, config, rng)
     depth = np.maximum(joints_cam[..., 2:], 0.15)
@@ -62,7 +70,14 @@ def draw_views(bank: Bank, config: ViewConfig, rng: np.random.Generator, count: 
     outside = behind | np.any(np.abs(rays) > half_view[:, None, None], axis=-1)
     scores = np.where(outside, 0.0, 1.0)
     if config.noise > 0:
-        rays, scores = imperfect(rays, scores, size, times, config, rng)
+        modelled = imperfect(rays, scores, size, times, config, rng)
+        if errors is not None:
+            real = with_measured(rays, scores, size, times, errors, rng)
+            chosen = rng.random(count) < config.measured
+            rays = np.where(chosen[:, None, None, None], real[0], modelled[0])
+            scores = np.where(chosen[:, None, None], real[1], modelled[1])
+        else:
+            rays, scores = modelled
     if config.faults:
         scores = _lose(scores, times, rays, rng)
     keep = (scores[:, -1] > 0).sum(axis=1) < 4
@@ -175,6 +190,29 @@ def imperfect(
             out[:, :, joints] = exchange
     quality = np.exp(-12 * blur) * rng.uniform(0.75, 1.0, (n, 1, 1)) + 0.05 * _normal(rng, (n, m, K))
     return out, np.where(scores > 0, np.clip(quality, 0.08, 1.0), 0.0)
+
+
+def with_measured(
+    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, errors: JointErrors,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """2D joints (N, M, K, 2) with errors of whole poses that a network made, and its scores (N, M, K).
+
+    An error lasts for a random spell, as it does in video, with a little jitter on top; half of the
+    people get their errors mirrored.
+    """
+    n, m = times.shape
+    rate = np.exp(rng.uniform(np.log(0.7), np.log(8.0), n))
+    gap = np.diff(np.where(np.isfinite(times), times, 0.0), axis=1, prepend=0.0)
+    change = rng.random((n, m)) < 1 - np.exp(-np.maximum(gap, 0) * rate[:, None])
+    spell = np.cumsum(change, axis=1)
+    which = rng.integers(len(errors), size=(n, m + 1))[np.arange(n)[:, None], spell]
+    offset, score = errors.offsets[which], np.where(errors.labelled[which], errors.scores[which], 0.0)
+    mirrored = rng.random(n) < 0.5
+    offset[mirrored] = offset[mirrored][:, :, _MIRROR] * np.array([-1, 1], dtype=offset.dtype)
+    score[mirrored] = score[mirrored][:, :, _MIRROR]
+    jitter = 0.004 * _normal(rng, (n, m, K, 2))
+    return rays + (offset + jitter) * size[:, :, None, None], np.where(scores > 0, score, 0.0)
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,116 @@
+"""The 2D errors that the top-down network makes on labelled images: measured, and kept to train lifting with.
+
+M people seen, K joints of `skeleton.H36M17`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.synthetic.labels import OUTSIDE, LabelledImage, People
+from dualpose_ros.top_down.estimator import PoseEstimator
+
+FloatArray = npt.NDArray[np.floating]
+
+MIN_VISIBLE = 0.25
+"""People of whom less is in view are not asked for: a detector would seldom find them."""
+
+_ARRAYS = ("offsets", "scores", "labelled")
+
+
+class JointErrorsError(ValueError):
+    """A file of joint errors that can't be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class JointErrors:
+    """offsets (M, K, 2): found minus true place over the longer side of the person's joints on the image, 0 where
+    not found; scores (M, K), 0 = not found; labelled (M, K): joints that lie within the image."""
+
+    offsets: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labelled: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+def measure_joint_errors(
+    images: Iterable[LabelledImage], estimator: PoseEstimator, rng: np.random.Generator, box_jitter: float = 0.04
+) -> JointErrors:
+    """Run the network on every image with its people's true boxes, each side moved by `box_jitter` of the box.
+
+    People for whom the network returns nothing, or of whom little is in view, are left out.
+    """
+    rows: list[tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]] = []
+    for image in images:
+        people = image.people
+        chosen = np.flatnonzero(people.visible_fraction >= MIN_VISIBLE)
+        found = estimator(image.image, jittered(people.boxes_px[chosen], box_jitter, rng))
+        for person, pose in zip(chosen, found.poses, strict=True):
+            if pose is not None:
+                rows.append(_row(people, int(person), pose.joints_px, pose.scores))
+    joints = H36M17.num_joints
+    offsets = np.array([row[0] for row in rows], dtype=np.float32).reshape(-1, joints, 2)
+    scores = np.array([row[1] for row in rows], dtype=np.float32).reshape(-1, joints)
+    return JointErrors(offsets, scores, np.array([row[2] for row in rows], dtype=np.bool_).reshape(-1, joints))
+
+
+def jittered(boxes_px: FloatArray, amount: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Boxes (N, 4) with each side moved by a normal error of `amount` times their longer side."""
+    boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
+    side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1.0)
+    moved = boxes + np.clip(rng.normal(0, amount, boxes.shape), -0.2, 0.2) * side[:, None]
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.concatenate([np.minimum(moved[:, :2], middle), np.maximum(moved[:, 2:], middle)], axis=1)
+
+
+def _row(
+    people: People, person: int, joints_px: FloatArray, scores: FloatArray
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    truth = people.joints_px[person].astype(np.float64)
+    size = max(float(np.ptp(truth, axis=0).max()), 1.0)
+    found = (scores > 0)[:, None]
+    offsets = np.where(found, (np.where(found, joints_px, 0.0) - truth) / size, 0.0)
+    return offsets, np.clip(scores, 0, 1), people.visibility[person] != OUTSIDE
+
+
+def error_figures(errors: JointErrors) -> dict[str, float]:
+    """Over joints within the image: the share found, and of those the median error and the shares near the truth."""
+    found = (errors.scores > 0) & errors.labelled
+    distance = np.linalg.norm(errors.offsets, axis=-1)
+    return {
+        "people": float(len(errors)),
+        "found": float(found.sum() / max(errors.labelled.sum(), 1)),
+        "median_error": float(np.median(distance[found])) if found.any() else float("nan"),
+        "within_5_percent": float((distance[found] < 0.05).mean()) if found.any() else float("nan"),
+        "within_10_percent": float((distance[found] < 0.1).mean()) if found.any() else float("nan"),
+    }
+
+
+def save_joint_errors(path: Path, errors: JointErrors) -> None:
+    """Write errors as an .npz file, in half precision."""
+    arrays = {"offsets": errors.offsets.astype(np.float16), "scores": errors.scores.astype(np.float16)}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays, labelled=errors.labelled)
+
+
+def load_joint_errors(path: Path) -> JointErrors:
+    """Read what `save_joint_errors` wrote; JointErrorsError if the file is missing, damaged or empty."""
+    try:
+        with np.load(path) as file:
+            offsets, scores, labelled = (np.asarray(file[name]) for name in _ARRAYS)
+    except (OSError, KeyError, ValueError) as error:
+        raise JointErrorsError(f"{path} holds no joint errors: {error}; `dualpose eval joints` makes them") from error
+    joints = H36M17.num_joints
+    if offsets.shape[1:] != (joints, 2) or scores.shape != offsets.shape[:2] or labelled.shape != scores.shape:
+        raise JointErrorsError(f"{path} holds offsets {offsets.shape}; needed are (M, {joints}, 2)")
+    if len(offsets) == 0:
+        raise JointErrorsError(f"{path} holds nobody")
+    return JointErrors(offsets.astype(np.float32), scores.astype(np.float32), labelled.astype(np.bool_))
