@@ -23,7 +23,9 @@ class HRNetConfig:
     in the paper, is also the number of stages. `modules[s]` exchange modules make up stage s + 2,
     each with `blocks` residual blocks a branch. The bottlenecks before stage 2 put out `expansion`
     times `stem` channels: 4 in the paper, 2 on CPUs, where the wide maps at 1/4 resolution would
-    take half of the time. ValueError if the numbers don't fit each other.
+    take half of the time. `context_blocks` residual blocks follow every sum of the last exchange:
+    there, what a place looks like meets what the whole body does, which is what tells its left
+    from its right. ValueError if the numbers don't fit each other.
     """
 
     stem: int = 64
@@ -33,6 +35,7 @@ class HRNetConfig:
     bottlenecks: int = 1
     expansion: int = 2
     out_channels: int = 64
+    context_blocks: int = 0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2:
@@ -48,8 +51,8 @@ class HRNetConfig:
             self.expansion,
             self.out_channels,
         )
-        if min(sizes) < 1:
-            raise ValueError(f"every size of an HRNet is at least 1: {self}")
+        if min(sizes) < 1 or self.context_blocks < 0:
+            raise ValueError(f"every size of an HRNet is at least 1, context_blocks 0: {self}")
 
     @property
     def stride(self) -> int:
@@ -142,19 +145,24 @@ class LastExchange(nn.Module):
     """The last module: residual blocks, then all branches into one high-resolution map.
 
     Branches are summed from low to high resolution, doubling bilinearly on the way, so that
-    nothing larger than one map of `outputs` channels is ever upsampled.
+    nothing larger than one map of `outputs` channels is ever upsampled; `context_blocks` residual
+    blocks follow each sum.
     """
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, outputs: int) -> None:
+    def __init__(self, widths: tuple[int, ...], blocks: int, outputs: int, context_blocks: int = 0) -> None:
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(basic_block(w) for _ in range(blocks))) for w in widths)
         self.fuse = nn.ModuleList(conv_bn(w, outputs, kernel=1, relu=False) for w in widths)
+        self.context = nn.ModuleList(
+            nn.Sequential(*(basic_block(outputs) for _ in range(context_blocks))) for _ in widths[1:]
+        )
 
     def forward(self, branches: list[torch.Tensor]) -> torch.Tensor:
         maps = [fuse(block(x)) for fuse, block, x in zip(self.fuse, self.branches, branches, strict=True)]
         total = maps[-1]
-        for finer in reversed(maps[:-1]):
+        for finer, context in zip(reversed(maps[:-1]), reversed(self.context), strict=True):
             total = finer + F.interpolate(total, scale_factor=2.0, mode="bilinear", align_corners=False)
+            total = context(total)
         return F.relu(total)
 
 
@@ -184,7 +192,7 @@ class HRNet(nn.Module):
             is_last = stage == len(config.modules) - 1
             modules = [Exchange(widths, config.blocks) for _ in range(count - is_last)]
             self.stages.append(nn.Sequential(*modules))
-        self.last = LastExchange(config.widths, config.blocks, config.out_channels)
+        self.last = LastExchange(config.widths, config.blocks, config.out_channels, config.context_blocks)
         self._initialise()
 
     def _initialise(self) -> None:

@@ -59,6 +59,7 @@ def test_size_of_the_families():
         CPU_SMALL,
         HRNetConfig(stem=8, widths=(4, 8), modules=(2,), blocks=1, out_channels=5),
         HRNetConfig(stem=8, modules=(1, 2, 2)),
+        HRNetConfig(stem=8, widths=(4, 8, 8), modules=(1, 1), blocks=1, out_channels=5, context_blocks=2),
     ],
 )
 def test_shape_and_gradients(config):
@@ -102,3 +103,5 @@ def test_misuse_is_named():
         HRNetConfig(widths=(16,), modules=())
     with pytest.raises(ValueError, match="at least 1"):
         HRNetConfig(blocks=0)
+    with pytest.raises(ValueError, match="context_blocks"):
+        HRNetConfig(context_blocks=-1)

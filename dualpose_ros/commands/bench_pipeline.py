@@ -18,6 +18,7 @@ from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.inference.engine import load_engine
 from dualpose_ros.paths import share_dir
 from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.top_down.estimator import patch_size
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from dualpose_ros.weights import weights_path
 
@@ -83,9 +84,10 @@ class _Jobs:
         self._patches = load_engine(weights_path("top_down"), threads=threads)
         scale = config.input_long_side / max(height, width)
         shape = (max(32, math.ceil(height * scale / 32) * 32), max(32, math.ceil(width * scale / 32) * 32), 3)
+        side = patch_size(self._patches)
         rng = np.random.default_rng(0)
         self._image = rng.integers(0, 256, (1, *shape), dtype=np.uint8)
-        self._patch = rng.integers(0, 256, (max(PATCHES), 256, 256, 3), dtype=np.uint8)
+        self._patch = rng.integers(0, 256, (max(PATCHES), side, side, 3), dtype=np.uint8)
         self.people: list[int] = []
 
     def measure(self, frame: Image, index: int) -> list[tuple[str, float]]:

@@ -5,6 +5,7 @@ N boxes, K joints. Shared by the live stage and by evaluation on photographs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,6 @@ from dualpose_ros.top_down.decode import DecodeConfig, decode_patches
 from dualpose_ros.top_down.merge import MergeConfig, merge_patches
 from dualpose_ros.top_down.patch import (
     ENLARGE,
-    PATCH_SIZE,
     Affine,
     apply_affines,
     cell_to_patch,
@@ -45,6 +45,15 @@ class PatchPoses:
         return combine_heatmaps(self.heatmaps, self.cell_to_image, image_size, H36M17.joint_names, longest)
 
 
+def patch_size(engine: Engine) -> int:
+    """Side in pixels of the patches that a top-down network takes; EngineError if it takes none."""
+    spec = engine.inputs.get("patches")
+    if spec is None or len(spec.shape) != 4 or not isinstance(spec.shape[1], int) or spec.shape[1] != spec.shape[2]:
+        found = ", ".join(f"{name} {value}" for name, value in engine.inputs.items())
+        raise EngineError(f"this is no top-down network: it should take patches [N, S, S, 3], not {found}")
+    return spec.shape[1]
+
+
 class PoseEstimator:
     """The top-down network with what comes before and after it."""
 
@@ -56,27 +65,33 @@ class PoseEstimator:
         merge: MergeConfig | None = None,
         batch: int = 8,
     ) -> None:
-        """`batch`: patches that go through the network at a time; it bounds memory, not the result."""
+        """`batch`: patches that go through the network at a time; it bounds memory, not the result.
+
+        EngineError if the network takes no patches.
+        """
         self.engine, self.enlarge, self.batch = engine, enlarge, batch
+        self.patch_size = patch_size(engine)
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
-    def __call__(self, image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> PatchPoses:
-        """2D poses in pixels of an RGB image (H, W, 3) for boxes (N, 4).
+    def __call__(
+        self, image: npt.NDArray[np.uint8], boxes_px: FloatArray, previous: Sequence[Pose2D | None] = ()
+    ) -> PatchPoses:
+        """2D poses in pixels of an RGB image (H, W, 3) for boxes (N, 4); previous as in `merge.merge_patches`.
 
         EngineError if the network's outputs are not those of a top-down network; ValueError if a box
         is unusable or the network answers NaN.
         """
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
-        to_patch = patch_affines(boxes, self.enlarge)
+        to_patch = patch_affines(boxes, self.patch_size, self.enlarge)
         to_image = invert_affines(to_patch)
         cell_to_image = compose_affines(to_image, cell_to_patch())
         joints = H36M17.num_joints
         if len(boxes) == 0:
             return PatchPoses([], np.zeros((0, joints, 1, 1), np.float32), cell_to_image)
-        heatmaps, tags = self._run(extract_patches(image, to_patch, PATCH_SIZE))
+        heatmaps, tags = self._run(extract_patches(image, to_patch, self.patch_size))
         corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         people = decode_patches(heatmaps, tags, corners, self.decode)
-        return PatchPoses(merge_patches(people, to_image, self.merge), heatmaps, cell_to_image)
+        return PatchPoses(merge_patches(people, to_image, self.merge, previous), heatmaps, cell_to_image)
 
     def _run(self, patches: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         parts = []

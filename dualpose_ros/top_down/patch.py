@@ -1,6 +1,6 @@
 """Square patches around tracks, and the exact maps between image, patch and heatmap cells.
 
-N patches of S x S pixels, S = 256. Pixel centres lie at integer coordinates everywhere. An affine
+N patches of S x S pixels, S as the network has it. Pixel centres lie at integer coordinates everywhere. An affine
 (2, 3) maps column vectors (x, y, 1). Cell (i, j) of a heatmap with stride 4 has its centre at patch
 pixel (4j + 1.5, 4i + 1.5).
 """
@@ -14,7 +14,6 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating]
 Affine = npt.NDArray[np.float64]
 
-PATCH_SIZE = 256
 HEATMAP_STRIDE = 4
 ENLARGE = 1.25
 """Side of a patch over the longer side of the box that it is made for."""
@@ -22,8 +21,8 @@ ENLARGE = 1.25
 _MIN_SIDE_PX = 8.0
 
 
-def patch_affines(boxes_px: FloatArray, enlarge: float = ENLARGE, size: int = PATCH_SIZE) -> Affine:
-    """Image-to-patch affines (N, 2, 3) of square patches around boxes (N, 4).
+def patch_affines(boxes_px: FloatArray, size: int, enlarge: float = ENLARGE) -> Affine:
+    """Image-to-patch affines (N, 2, 3) of square patches, `size` pixels wide, around boxes (N, 4).
 
     The patch is centred on the box and `enlarge` times its longer side. ValueError names a box
     that is not finite or is inside out.
@@ -62,9 +61,7 @@ def cell_to_patch(stride: int = HEATMAP_STRIDE) -> Affine:
     return np.array([[stride, 0.0, (stride - 1) / 2], [0.0, stride, (stride - 1) / 2]])
 
 
-def extract_patches(
-    image: npt.NDArray[np.uint8], image_to_patch: Affine, size: int = PATCH_SIZE
-) -> npt.NDArray[np.uint8]:
+def extract_patches(image: npt.NDArray[np.uint8], image_to_patch: Affine, size: int) -> npt.NDArray[np.uint8]:
     """Patches (N, S, S, 3) of an RGB image (H, W, 3); black where a patch reaches beyond the image.
 
     Patches that shrink the image twofold or more are sampled from a halved image (area average,

@@ -8,6 +8,8 @@ leaves no trace in the target, 0 masks the loss around it, more than 0 weighs it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -60,6 +62,23 @@ def heatmap_loss(predicted: Tensor, target: Tensor, cell_weights: Tensor, foregr
     """
     weight = cell_weights * (1 + foreground * target)
     return (weight * (predicted - target) ** 2).sum(dim=(2, 3)).mean()
+
+
+def sides_loss(
+    predicted: Tensor, target: Tensor, cell_weights: Tensor, mirror: Sequence[int], foreground: float = 4.0
+) -> Tensor:
+    """The loss of `heatmap_loss`, a scalar, on the difference of left and right maps, mean over the pairs.
+
+    `mirror` gives each joint's counterpart. Telling sides apart needs the whole body while finding
+    joints needs a few pixels, so left and right maps stay alike for a long time; the minimum of the
+    heatmap loss does not move by this, but the way to it gets shorter.
+    """
+    left = [joint for joint, other in enumerate(mirror) if joint < other]
+    right = [mirror[joint] for joint in left]
+    weight = torch.minimum(cell_weights[:, left], cell_weights[:, right])
+    weight = weight * (1 + foreground * torch.maximum(target[:, left], target[:, right]))
+    error = (predicted[:, left] - predicted[:, right]) - (target[:, left] - target[:, right])
+    return (weight * error**2).sum(dim=(2, 3)).mean()
 
 
 def gather_tags(tags: Tensor, joints_px: Tensor, stride: int = 4) -> tuple[Tensor, Tensor]:

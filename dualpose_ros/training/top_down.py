@@ -24,7 +24,7 @@ from dualpose_ros.synthetic.cache import ShardDataset, split_shards
 from dualpose_ros.top_down.decode import DecodeConfig, decode_patches
 from dualpose_ros.top_down.grouping import TARGET_TAG
 from dualpose_ros.top_down.network import TopDownNetwork
-from dualpose_ros.top_down.patch import ENLARGE, HEATMAP_STRIDE, PATCH_SIZE
+from dualpose_ros.top_down.patch import ENLARGE, HEATMAP_STRIDE
 from dualpose_ros.training.backgrounds import BackgroundPool, LabelledImages, pool_from_folder, pool_from_samples
 from dualpose_ros.training.export import Axis, ExportSpec
 from dualpose_ros.training.losses import (
@@ -32,6 +32,7 @@ from dualpose_ros.training.losses import (
     associative_embedding_loss,
     heatmap_loss,
     heatmap_targets,
+    sides_loss,
     target_tag_loss,
 )
 from dualpose_ros.training.task import TrainingError
@@ -42,7 +43,6 @@ from dualpose_ros.training.top_down_augmentation import (
     augment,
 )
 
-HEATMAP_SIZE = PATCH_SIZE // HEATMAP_STRIDE
 LIVE_VIEW = AugmentationConfig(
     geometry=False, image_border=0.0, background_swap=0.0, occluders=0.0, photometric=0.0, min_visible_fraction=0.2
 )
@@ -52,10 +52,12 @@ LIVE_VIEW = AugmentationConfig(
 @dataclass(frozen=True)
 class LossConfig:
     """sigma: of target peaks, in cells; foreground: how much more peaks weigh than empty cells; the rest
-    weighs the tag losses against the heatmap loss (target_tag: 0 leaves the own person's tag free)."""
+    weighs the other losses against the heatmap loss (sides: 0 leaves left and right to it; target_tag: 0
+    leaves the own person's tag free)."""
 
     sigma: float = 2.0
     foreground: float = 4.0
+    sides: float = 0.5
     pull: float = 0.2
     push: float = 0.2
     target_tag: float = 0.1
@@ -63,13 +65,15 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class TopDownTraining:
-    """What is trained and on what. network: an entry of config/networks/top_down.yaml.
+    """What is trained and on what. network: an entry of config/networks/top_down.yaml; patch_size: side of
+    the patches in pixels, a multiple of 32, which becomes part of the exported network.
 
     backgrounds: a folder of pictures without people to put behind people; without it they come from
     the training images. validation_patches: how many held-out patches measure progress.
     """
 
     network: str = "cpu"
+    patch_size: int = 192
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     backgrounds: str | None = None
@@ -127,7 +131,8 @@ class PatchSamples:
         sample = self.images[self.indices[index]]
         if len(sample.people) == 0:
             raise TrainingError(f"image {self.indices[index]} of the cache has no people; make it as person patches")
-        return augment(sample, rng, augmentation, self.background, PATCH_SIZE, ENLARGE, self.config.max_people)
+        size = self.config.patch_size
+        return augment(sample, rng, augmentation, self.background, size, ENLARGE, self.config.max_people)
 
 
 class TopDownTask:
@@ -157,7 +162,7 @@ class TopDownTask:
             return None
         if self.training.backgrounds is not None:
             return pool_from_folder(Path(self.training.backgrounds), self.training.background_count)
-        return pool_from_samples(images, self.training.background_count, PATCH_SIZE)
+        return pool_from_samples(images, self.training.background_count, self.training.patch_size)
 
     def collate(self, samples: Sequence[TrainingPatch]) -> Batch:
         """Patches to a batch, padded to the largest number of people in it."""
@@ -182,14 +187,16 @@ class TopDownTask:
             target, cells = heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
             peak_energy = torch.pi * config.sigma**2
             heat = heatmap_loss(heatmaps, target, cells, config.foreground) / peak_energy
+            sides = sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / peak_energy
             pull, push, means = associative_embedding_loss(tags, batch.joints_px, batch.weights, HEATMAP_STRIDE)
             own = target_tag_loss(means, batch.weights, TARGET_TAG)
-            total = heat + config.pull * pull + config.push * push + config.target_tag * own
-        return total, {"heatmap": heat, "pull": pull, "push": push, "target_tag": own}
+            total = heat + config.sides * sides + config.pull * pull + config.push * push + config.target_tag * own
+        return total, {"heatmap": heat, "sides": sides, "pull": pull, "push": push, "target_tag": own}
 
     def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-        """OKS, PCK and losses of each patch's own person, found as the live stage finds it."""
+        """OKS, PCK and share of limbs on their own side of each patch's own person, found as the live stage does."""
         losses: list[Tensor] = []
+        sides: list[npt.NDArray[np.bool_]] = []
         scores: list[npt.NDArray[np.float64]] = []
         for batch in batches:
             heatmaps, tags = model(batch.patches)
@@ -199,10 +206,19 @@ class TopDownTask:
             for found, truth, weight, box in zip(people, joints, weights, boxes, strict=True):
                 if (weight > 0).any():
                     scores.append(target_scores(found.joints_px, found.scores, found.target, truth, weight, box))
+                    if found.target >= 0:
+                        sides.append(sides_right(found.joints_px[found.target], truth, weight, box))
             losses.append(self._loss_of(heatmaps, tags, batch)[0])
         mean = np.mean(scores, axis=0) if scores else np.zeros(3)
         loss = float(torch.stack(losses).mean()) if losses else float("nan")
-        return {"oks": float(mean[0]), "oks_visible": float(mean[1]), "pck": float(mean[2]), "loss": loss}
+        right = np.concatenate(sides) if sides else np.zeros(0)
+        return {
+            "oks": float(mean[0]),
+            "oks_visible": float(mean[1]),
+            "pck": float(mean[2]),
+            "sides": float(right.mean()) if right.size else float("nan"),
+            "loss": loss,
+        }
 
     def objective(self, figures: dict[str, float]) -> float:
         """One minus the OKS of visible and hidden joints."""
@@ -210,7 +226,8 @@ class TopDownTask:
 
     def export_spec(self) -> ExportSpec:
         """Input `patches` uint8 (N, S, S, 3); outputs `heatmaps` clipped to 0..1 and `tags`, (N, K, S/4, S/4)."""
-        example = torch.zeros((2, PATCH_SIZE, PATCH_SIZE, 3), dtype=torch.uint8)
+        side = self.training.patch_size
+        example = torch.zeros((2, side, side, 3), dtype=torch.uint8)
         return ExportSpec({"patches": example}, ("heatmaps", "tags"), {"patches": {0: Axis("people")}})
 
 
@@ -243,3 +260,22 @@ def target_scores(
             float((near * labelled).sum() / labelled.sum()),
         ]
     )
+
+
+def sides_right(
+    joints_px: npt.NDArray[np.float64],
+    truth_px: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    box_px: npt.NDArray[np.float32],
+) -> npt.NDArray[np.bool_]:
+    """Which left joints found (K, 2) are nearer to the true left one than to the right: one value a pair.
+
+    Pairs count if both are visible and further apart than a tenth of the box's longer side; half
+    of them right is chance.
+    """
+    left = np.array([joint for joint, other in enumerate(H36M17.mirror) if joint < other])
+    right = np.asarray(H36M17.mirror)[left]
+    apart = np.linalg.norm(truth_px[left] - truth_px[right], axis=1) > 0.1 * (box_px[2:] - box_px[:2]).max()
+    counted = apart & (weights[left] >= 1) & (weights[right] >= 1)
+    own = np.linalg.norm(joints_px[left] - truth_px[left], axis=1)
+    return np.asarray((own < np.linalg.norm(joints_px[left] - truth_px[right], axis=1))[counted], np.bool_)

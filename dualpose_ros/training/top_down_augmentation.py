@@ -76,7 +76,7 @@ def augment(
     rng: np.random.Generator,
     config: AugmentationConfig,
     background: BackgroundSource | None = None,
-    size: int = 256,
+    size: int = 192,
     enlarge: float = 1.25,
     max_people: int = 10,
 ) -> TrainingPatch:

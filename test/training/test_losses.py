@@ -12,6 +12,7 @@ from dualpose_ros.training.losses import (  # noqa: E402
     gather_tags,
     heatmap_loss,
     heatmap_targets,
+    sides_loss,
     target_tag_loss,
 )
 
@@ -45,6 +46,24 @@ def test_targets_equal_loops_over_cells() -> None:
                             best = value
                     assert float(targets[n, k, i, j]) == pytest.approx(best, abs=1e-12)
                     assert float(cells[n, k, i, j]) == pytest.approx(weight)
+
+
+def test_sides_loss_by_hand_and_its_minimum_is_the_truth() -> None:
+    joints, weights = random_people(3)
+    target, cells = heatmap_targets(joints, weights.clamp(min=0), (H, W))
+    predicted = torch.rand(target.shape, generator=torch.Generator().manual_seed(1), dtype=target.dtype)
+    expected = 0.0
+    for n in range(N):
+        for a, b in ((0, 2), (1, 3)):
+            for i in range(H):
+                for j in range(W):
+                    at = [(m[n, a, i, j], m[n, b, i, j]) for m in (predicted, target, cells)]
+                    error = float(at[0][0] - at[0][1] - at[1][0] + at[1][1])
+                    expected += float(min(at[2]) * (1 + 4 * max(at[1]))) * error**2
+    assert float(sides_loss(predicted, target, cells, (2, 3, 0, 1))) == pytest.approx(expected / (2 * N))
+    assert float(sides_loss(target, target, cells, (2, 3, 0, 1))) == 0
+    both = (target + target[:, [2, 3, 0, 1]]) / 2
+    assert float(sides_loss(both, target, cells, (2, 3, 0, 1))) > 0
 
 
 def test_heatmap_loss_by_hand_and_masked_joints_cost_nothing() -> None:

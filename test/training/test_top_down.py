@@ -31,6 +31,7 @@ from dualpose_ros.training.top_down import (  # noqa: E402
     TopDownTask,
     TopDownTraining,
     load_network,
+    sides_right,
     target_scores,
 )
 from dualpose_ros.training.top_down_augmentation import AugmentationConfig, augment  # noqa: E402
@@ -109,8 +110,8 @@ def test_the_same_generator_draws_the_same_patch() -> None:
 def test_live_view_is_what_the_live_stage_cuts() -> None:
     sample = dotted_person(3, people=2)
     patch = augment(sample, np.random.default_rng(0), LIVE_VIEW)
-    affine = patch_affines(sample.people.boxes_px[:1])
-    live = extract_patches(sample.image, affine)[0]
+    affine = patch_affines(sample.people.boxes_px[:1], 192)
+    live = extract_patches(sample.image, affine, 192)[0]
     assert np.abs(patch.image.astype(int) - live).max() <= 1
     expected = sample.people.joints_px @ affine[0, :, :2].T + affine[0, :, 2]
     assert np.allclose(patch.joints_px[:2], expected, atol=1e-3)
@@ -256,9 +257,9 @@ def test_exported_network_takes_bytes_and_clips_heatmaps(task: TopDownTask, tmp_
     engine = load_engine(tmp_path / "top_down.onnx")
     for count in (1, 3):
         outputs = engine.run(
-            {"patches": np.random.default_rng(0).integers(0, 256, (count, 256, 256, 3), dtype=np.uint8)}
+            {"patches": np.random.default_rng(0).integers(0, 256, (count, 192, 192, 3), dtype=np.uint8)}
         )
-        assert outputs["heatmaps"].shape == outputs["tags"].shape == (count, K, 64, 64)
+        assert outputs["heatmaps"].shape == outputs["tags"].shape == (count, K, 48, 48)
         assert outputs["heatmaps"].min() == 0 and outputs["heatmaps"].max() == 1
 
 
@@ -268,7 +269,7 @@ def test_shipped_settings_load_and_mistakes_are_named(tmp_path: Path) -> None:
     settings = yaml.safe_load((config / "training" / "top_down.yaml").read_text())["task"]
     training = dacite.from_dict(TopDownTraining, settings, dacite.Config(strict=True, cast=[tuple, float]))
     assert isinstance(training.augmentation.scale, tuple)
-    assert load_network(training.network, networks) == HRNetConfig()
+    assert load_network(training.network, networks) == HRNetConfig(context_blocks=1)
     assert load_network("paper", networks).widths == (32, 64, 128, 256)
     with pytest.raises(TrainingError, match=r"no network 'huge'.*cpu, paper"):
         load_network("huge", networks)
@@ -284,3 +285,16 @@ def test_images_without_people_are_refused(task: TopDownTask) -> None:
     nobody = People(*(getattr(sample.people, f.name)[:0] for f in dataclasses.fields(People)))
     with pytest.raises(TrainingError, match="no people"):
         PatchSamples([dataclasses.replace(sample, people=nobody)], task.training)[0]
+
+
+def test_sides_count_pairs_that_are_apart_and_visible() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(0, 200, (K, 2)).astype(np.float32)
+    truth[H36M17.index("left_knee")] = truth[H36M17.index("right_knee")] + 2
+    weights = np.ones(K, np.float32)
+    weights[H36M17.index("right_wrist")] = 0.5
+    box = np.array([0, 0, 100, 200], np.float32)
+    assert sides_right(truth.astype(float), truth, weights, box).tolist() == [True] * 4
+    mirrored = truth[list(H36M17.mirror)].astype(float)
+    assert sides_right(mirrored, truth, weights, box).tolist() == [False] * 4
+    assert sides_right(truth.astype(float), truth, weights * 0.5, box).size == 0
