@@ -18,6 +18,7 @@ from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.pose import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting_window import HISTORY_S, normalise, place_root, resample
+from dualpose_ros.top_down.root_geometry import fit_root, fuse_depth
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -142,7 +143,10 @@ class Lifter:
         joints = pose["joints"].astype(np.float64)
         stddev = np.exp(pose["log_stddev"].astype(np.float64))
         depth = np.exp(root["log_depth_extent"].astype(np.float64)[:, 0]) / window.extent
-        relative_error = np.exp(root["log_stddev"].astype(np.float64)[:, 0])
+        variance = np.exp(2 * root["log_stddev"].astype(np.float64)[:, 0])
+        fit = fit_root(window.rays, window.confidence, joints, stddev, depth, window.extent)
+        depth, variance = fuse_depth(depth, variance, fit)
+        relative_error = np.sqrt(variance)
         root_cam = place_root(window, joints, stddev, depth)
         joints_rel = np.einsum("nab,nkb->nka", window.to_camera, joints)
         return {

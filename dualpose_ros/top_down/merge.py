@@ -15,32 +15,38 @@ from dualpose_ros.pose import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
 from dualpose_ros.top_down.grouping import assign
+from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness
 from dualpose_ros.top_down.patch import Affine, apply_affines
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
 
 _MAX_UTILITY = 4.0
-_MIN_COMMON_JOINTS = 3
 
 
 @dataclass(frozen=True)
 class MergeConfig:
     """same_oks: similarity from which two poses are one person; min_utility: how well a person has to explain
-    a track's box to be its own (see `grouping.target_utility`)."""
+    a track's box to be its own (see `grouping.target_utility`); keep_weight: what full likeness to the track's
+    last pose adds to that."""
 
     same_oks: float = 0.6
     min_utility: float = 0.5
+    keep_weight: float = 1.5
 
 
 def merge_patches(
-    people: Sequence[PatchPeople], patch_to_image: Affine, config: MergeConfig | None = None
+    people: Sequence[PatchPeople],
+    patch_to_image: Affine,
+    config: MergeConfig | None = None,
+    previous: Sequence[Pose2D | None] = (),
 ) -> list[Pose2D | None]:
     """Each track's pose in image pixels, or None where its patch shows nobody who is its own: N entries.
 
     People of different patches with similar joints are one person; each person goes to at most one
     track, the one whose box they explain best in its own patch. Joints come from the track's own patch;
-    those not found there are taken from other patches' views of the same person.
+    those not found there are taken from other patches' views of the same person. previous: each track's last
+    pose, if it is recent; likeness to it counts too, so that of two tracks on one person one keeps them.
     """
     config = config or MergeConfig()
     patch = np.repeat(np.arange(len(people)), [len(p) for p in people])
@@ -53,7 +59,14 @@ def merge_patches(
     cluster = cluster_people(joints, scores, patch, is_target, config.same_oks)
     offered = np.full((len(people), int(cluster.max()) + 1), -np.inf)
     offered[patch, cluster] = utility
-    chosen = assign(_MAX_UTILITY - offered, _MAX_UTILITY - config.min_utility)
+    kept = np.zeros_like(offered)
+    for person, track in enumerate(patch):
+        last = previous[track] if track < len(previous) else None
+        if last is not None:
+            like = likeness(Pose2D(joints[person], scores[person]), last)
+            kept[track, cluster[person]] = config.keep_weight * like
+    most = _MAX_UTILITY + config.keep_weight
+    chosen = assign(most - np.where(offered >= config.min_utility, offered + kept, -np.inf), most)
     result: list[Pose2D | None] = []
     for track, own_cluster in enumerate(chosen):
         if own_cluster < 0:
@@ -102,7 +115,25 @@ def pose_similarity(joints_px: FloatArray, scores: FloatArray) -> npt.NDArray[np
     area = np.nan_to_num(np.clip(high - low, 0, None), posinf=0.0).prod(axis=1)
     smaller = np.minimum(area[:, None], area[None, :])
     similarity = oks(joints_px[:, None], joints_px[None, :], smaller, H36M17.oks_sigmas, common)
-    return np.where(common.sum(axis=2) >= _MIN_COMMON_JOINTS, similarity, 0.0)
+    return np.where(common.sum(axis=2) >= MIN_COMMON_JOINTS, similarity, 0.0)
+
+
+def suppressed_scores(poses: Sequence[Pose2D], seniority: FloatArray | None = None) -> npt.NDArray[np.float64]:
+    """Mean joint scores (N,) of poses, each less its similarity to a better one: linear soft-NMS.
+
+    Better is who has more seniority (N,), by default all the same, and among equals who has the higher score.
+    Two tracks on one person give two poses that are alike, and a track on nobody one that is made of its
+    neighbours' joints; both are worth little beside the real one (Bodla et al., "Soft-NMS", ICCV 2017).
+    """
+    if not poses:
+        return np.zeros(0)
+    scores = np.stack([pose.scores for pose in poses])
+    mean = scores.mean(axis=1)
+    similarity = pose_similarity(np.stack([pose.joints_px for pose in poses]), scores)
+    senior = np.zeros(len(poses)) if seniority is None else seniority
+    rank = np.argsort(np.lexsort((-mean, -senior)))
+    better = rank[None, :] < rank[:, None]
+    return np.asarray(mean * (1 - np.where(better, similarity, 0.0).max(axis=1)), dtype=np.float64)
 
 
 def _fill_from_others(joints: FloatArray, scores: FloatArray, own: int, members: IntArray) -> Pose2D:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,9 +16,11 @@ from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.pose import Pose2D, Pose3D, Source, Track, TrackingState
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
+from dualpose_ros.top_down.floor import FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.grouping import GroupingConfig
+from dualpose_ros.top_down.identities import PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
-from dualpose_ros.top_down.merge import MergeConfig
+from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.weights import weights_path
 
 Image = npt.NDArray[np.uint8]
@@ -31,8 +33,10 @@ class TopDownConfig:
     weights, lifting_weights, root_depth_weights: shipped names or ONNX files; backend, threads: of the engines;
     max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; peak_score,
     seed_score, tag_limit, min_joints: see `DecodeConfig` and `GroupingConfig`; same_oks: see `MergeConfig`;
-    min_score: people with a lower mean joint score are not published; heatmap_cells: longer side of the combined
-    heatmaps; velocity_seconds: time constant of the root's velocity. ValueError names a value out of range.
+    min_score: people with a lower mean joint score, less their likeness to better ones, are not published (see
+    `merge.suppressed_scores`); keep_weight: see `MergeConfig`; heatmap_cells: longer side of the combined
+    heatmaps; floor: learn people's sizes from the floor that they share, see `floor`; velocity_seconds: time
+    constant of the root's velocity. ValueError names a value out of range.
     """
 
     weights: str = "top_down"
@@ -47,8 +51,10 @@ class TopDownConfig:
     tag_limit: float = 1.0
     min_joints: int = 3
     same_oks: float = 0.6
-    min_score: float = 0.1
+    min_score: float = 0.4
+    keep_weight: float = 1.5
     heatmap_cells: int = 160
+    floor: bool = True
     velocity_seconds: float = 0.3
 
     def __post_init__(self) -> None:
@@ -61,6 +67,8 @@ class TopDownConfig:
         for name in ("tag_limit", "velocity_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 0 <= self.keep_weight <= 10:
+            raise ValueError(f"keep_weight is {self.keep_weight}; it must lie in 0..10")
         if not 1 <= self.enlarge <= 4:
             raise ValueError(f"enlarge is {self.enlarge}; it must lie in 1..4")
 
@@ -118,9 +126,12 @@ class TopDownStage:
         engine = engine if engine is not None else load_engine(_network_file(c.weights), c.backend, c.threads)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
         grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
+        merge = MergeConfig(same_oks=c.same_oks, keep_weight=c.keep_weight)
         decode = DecodeConfig(peak_score=c.peak_score, grouping=grouping)
-        self._estimator = PoseEstimator(engine, c.enlarge, decode, MergeConfig(same_oks=c.same_oks))
+        self._estimator = PoseEstimator(engine, c.enlarge, decode, merge)
         self._velocities = RootVelocities(c.velocity_seconds)
+        self._identities = PoseIdentities()
+        self._floor = FloorScale()
 
     def process(self, image: Image, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
@@ -130,13 +141,20 @@ class TopDownStage:
         """
         _check_image(image, camera)
         tracks = _most_important([t for t in tracks if _is_usable(t)], self.config.max_people)
-        found = self._estimator(image, np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4))
-        seen = [
-            (track, pose)
-            for track, pose in zip(tracks, found.poses, strict=True)
-            if pose is not None and float(pose.scores.mean()) >= self.config.min_score
-        ]
-        lifted = self._lifter.update(stamp_ns, camera, [(track.track_id, pose) for track, pose in seen])
+        previous = self._identities.begin(stamp_ns, [t.track_id for t in tracks])
+        boxes = np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4)
+        found = self._estimator(image, boxes, previous)
+        posed = [(track, pose) for track, pose in zip(tracks, found.poses, strict=True) if pose is not None]
+        seniority = self._identities.seniority([track.track_id for track, _ in posed])
+        worth = suppressed_scores([pose for _, pose in posed], seniority)
+        seen = [pair for pair, score in zip(posed, worth, strict=True) if score >= self.config.min_score]
+        ids = self._identities.assign(stamp_ns, [(track.track_id, pose) for track, pose in seen])
+        seen = [(replace(track, track_id=i), pose) for (track, pose), i in zip(seen, ids, strict=True)]
+        lifted = dict(self._lifter.update(stamp_ns, camera, [(track.track_id, pose) for track, pose in seen]))
+        if self.config.floor:
+            feet = {track.track_id: lower_foot(pose, lifted.get(track.track_id), camera) for track, pose in seen}
+            self._floor.add(stamp_ns, {i: foot for i, foot in feet.items() if foot is not None})
+            lifted = {i: scaled(pose, self._floor.scale(i), self._floor.config) for i, pose in lifted.items()}
         self._velocities.forget(stamp_ns)
         persons = []
         for track, pose in seen:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dualpose_ros.pose import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
-from dualpose_ros.top_down.merge import merge_patches, pose_similarity
+from dualpose_ros.top_down.merge import merge_patches, pose_similarity, suppressed_scores
 from dualpose_ros.top_down.patch import apply_affines, invert_affines, patch_affines
 
 _spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
@@ -30,7 +31,7 @@ def patch_people(
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two people of an image, and the affines of their own patches."""
     left, right = maps.figure(200, 100, 240), maps.figure(262, 110, 230)
-    return left, right, patch_affines(np.stack([maps.figure_box(left), maps.figure_box(right)]))
+    return left, right, patch_affines(np.stack([maps.figure_box(left), maps.figure_box(right)]), 256)
 
 
 def test_every_track_gets_its_own_person_in_image_pixels() -> None:
@@ -74,6 +75,40 @@ def test_joints_missing_in_the_own_patch_come_from_the_other() -> None:
     others = np.isin(np.arange(K), [3, 16])
     assert np.allclose(first.joints_px[others], moved[others]) and np.allclose(first.scores[others], 0.9)
     assert np.allclose(first.joints_px[~others], left[~others]) and np.allclose(first.scores[~others], 0.4)
+
+
+def test_a_track_keeps_the_person_that_it_had() -> None:
+    """The second track explains its box better by the left person, but had the right one a frame before."""
+    left, right, affines = scene()
+    full = np.full(K, 0.9)
+    people = [
+        patch_people(affines[0], [left], [full], [2.0]),
+        patch_people(affines[1], [left + 1.0, right], [full, full], [2.4, 1.6]),
+    ]
+    free = merge_patches(people, invert_affines(affines))
+    assert free[0] is None or np.allclose(free[0].joints_px, left)
+    had = [Pose2D(left - 2.0, full), Pose2D(right - 2.0, full)]
+    first, second = merge_patches(people, invert_affines(affines), previous=had)
+    assert first is not None and second is not None
+    assert np.allclose(first.joints_px, left) and np.allclose(second.joints_px, right)
+    swapped = merge_patches(people[1:], invert_affines(affines[1:]), previous=[Pose2D(right - 2.0, full)])[0]
+    assert swapped is not None and np.allclose(swapped.joints_px, right)
+    forgetful = merge_patches(people[1:], invert_affines(affines[1:]))[0]
+    assert forgetful is not None and np.allclose(forgetful.joints_px, left + 1.0)
+
+
+def test_suppression_spares_the_best_and_the_senior() -> None:
+    left, right, _ = scene()
+    poses = [Pose2D(left + 3, np.full(K, 0.6)), Pose2D(left, np.full(K, 0.9)), Pose2D(right, np.full(K, 0.5))]
+    like = pose_similarity(np.stack([left + 3, left]), np.full((2, K), 0.5))[0, 1]
+    beside = pose_similarity(np.stack([right, left, left + 3]), np.full((3, K), 0.5))[0, 1:].max()
+    expected = [0.6 * (1 - like), 0.9, 0.5 * (1 - beside)]
+    np.testing.assert_allclose(suppressed_scores(poses), expected)
+    senior = suppressed_scores(poses, np.array([5, 0, 0]))
+    assert senior[0] == pytest.approx(0.6) and senior[1] == pytest.approx(0.9 * (1 - like))
+    twins = suppressed_scores([poses[1], poses[1]])
+    assert sorted(twins) == pytest.approx([0.0, 0.9])
+    assert suppressed_scores([]).shape == (0,)
 
 
 def test_two_of_one_patch_are_never_one_person() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.heatmap import find_peaks
-from dualpose_ros.inference.engine import EngineError
+from dualpose_ros.inference.engine import EngineError, TensorSpec
 from dualpose_ros.pose import Pose2D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting import LiftedPose
@@ -30,7 +30,8 @@ IMAGE = np.zeros((480, 640, 3), np.uint8)
 class IdealNetwork:
     """Answers with the maps of known people of the image, for patches around known boxes."""
 
-    inputs: dict[str, Any] = {}  # noqa: RUF012 - the protocol asks for a plain attribute
+    # The protocol asks for a plain attribute.
+    inputs: dict[str, TensorSpec] = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", 256, 256, 3))}  # noqa: RUF012
     outputs = ("heatmaps", "tags")
 
     def __init__(self, people: list[npt.NDArray[np.float64]], boxes: list[npt.NDArray[np.float64]]) -> None:
@@ -69,7 +70,7 @@ def track(track_id: int, joints: npt.NDArray[np.float64], state: TrackingState =
 def stage_for(people: list[Any], tracks: list[Track], **settings: Any) -> tuple[TopDownStage, KnownLifter]:
     lifter = KnownLifter()
     network = IdealNetwork(people, [t.box_px for t in tracks])
-    return TopDownStage(TopDownConfig(**settings), network, lifter), lifter
+    return TopDownStage(TopDownConfig(**{"floor": False, **settings}), network, lifter), lifter
 
 
 def test_tracked_people_come_out_with_their_joints_ids_and_states() -> None:
@@ -135,6 +136,52 @@ def test_people_who_cannot_be_lifted_are_left_out() -> None:
     left = maps.figure(200, 100, 240)
     stage, _ = stage_for([left], [track(-1, left)])
     assert stage.process(IMAGE, 0, CAMERA, [track(-1, left)]).persons == ()
+
+
+def test_two_tracks_on_one_person_put_out_one_and_keep_its_id() -> None:
+    left = maps.figure(200, 100, 240)
+    both = [track(4, left), Track(5, TrackingState.CONFIRMED, maps.figure_box(left) + np.array([8, 0, 30, -60]), 0.6)]
+    stage, _ = stage_for([left], [both[0], *both, both[1]])
+    ids = [
+        [person.track_id for person in stage.process(IMAGE, stamp * 50_000_000, CAMERA, tracks).persons]
+        for stamp, tracks in enumerate([both[:1], both, both[1:]])
+    ]
+    assert ids == [[4], [4], [4]]
+
+
+class EverybodyIsAverage:
+    """Knows what people look like, but puts all of them at the depth of a person of average size."""
+
+    def __init__(self, people: list[npt.NDArray[np.float64]], sizes: npt.NDArray[np.float64]) -> None:
+        self.people = [joints / size for joints, size in zip(people, sizes, strict=True)]
+
+    def update(self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]], /) -> dict[int, LiftedPose]:
+        joints = {i: self.people[i] for i, _ in poses}
+        return {
+            i: LiftedPose(j - j[0], np.full(K, 0.05), j[0, 2], 0.08 * j[0, 2], j[0, :2] / j[0, 2])
+            for i, j in joints.items()
+        }
+
+
+def test_people_on_one_floor_get_the_sizes_that_put_them_there() -> None:
+    sizes = np.array([0.94, 1.06, 0.97, 1.03])
+    people = []
+    for size, x, depth in zip(sizes, (-1.3, -0.5, 0.9, 2.2), (3.0, 4.2, 5.0, 6.5), strict=True):
+        flat = (maps.figure(0, 0, 100) - maps.figure(0, 0, 100)[0]) / 100 * 1.7 * size
+        joints = np.column_stack([flat, np.zeros(K)]) + np.array([x, 0.0, depth])
+        people.append(joints + np.array([0.0, 1.1 - joints[:, 1].max(), 0.0]))
+    seen = [joints[:, :2] / joints[:, 2:] * CAMERA.fx + (CAMERA.cx, CAMERA.cy) for joints in people]
+    tracks = [track(i, joints) for i, joints in enumerate(seen)]
+    network = IdealNetwork(seen, [t.box_px for t in tracks] * 40)
+    stage = TopDownStage(TopDownConfig(), network, EverybodyIsAverage(people, sizes))
+    errors = []
+    for k in range(40):
+        persons = stage.process(IMAGE, k * 250_000_000, CAMERA, tracks).persons
+        assert len(persons) == 4
+        errors.append([person.joints_cam[0, 2] / people[person.track_id][0, 2] - 1 for person in persons])
+    assert np.abs(errors[0]).mean() > 0.025
+    # Four people who never move leave some of it to the floor's tilt.
+    assert np.abs(errors[-1]).mean() < 0.02
 
 
 def test_velocity_follows_a_steady_walk_and_forgets() -> None:

@@ -1,0 +1,99 @@
+"""Who is who by their poses: a person keeps one id though several tracks follow them in turn.
+
+A detector that sees one person as two boxes makes two tracks, and which of them is matched changes from
+frame to frame; the pose that comes out is the same. So a pose from a track without a past, that goes on where
+the pose of another id stopped, gets that id. K joints; image pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.pose import Pose2D, oks
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.grouping import assign
+
+MIN_COMMON_JOINTS = 3
+_TRACK_VALUE = 0.5
+"""What it is worth, in likeness, that a pose comes from the track that had the id."""
+
+_MOST = 1 + _TRACK_VALUE
+
+
+@dataclass(frozen=True)
+class _Last:
+    """When an id last had a pose, which one, and in how many frames without a longer break."""
+
+    stamp_ns: int
+    pose: Pose2D
+    frames: int
+
+
+def likeness(pose: Pose2D, last: Pose2D) -> float:
+    """How much a pose is like an earlier one, 0..1: an OKS that a few frames' motion does not spoil.
+
+    Its area is four times that of the earlier pose's extent; zero with fewer than three joints in common.
+    """
+    common = (pose.scores > 0) & (last.scores > 0)
+    if common.sum() < MIN_COMMON_JOINTS:
+        return 0.0
+    area = 4 * float(np.ptp(last.joints_px[last.scores > 0], axis=0).prod())
+    return float(oks(pose.joints_px, last.joints_px, area, H36M17.oks_sigmas, common.astype(np.float64)))
+
+
+class PoseIdentities:
+    """Ids of people from the tracks' and from their last poses; called once a frame, in the order of stamps.
+
+    recent_s: how long an id's last pose counts; alike: likeness from which a pose goes on with another's id.
+    """
+
+    def __init__(self, recent_s: float = 0.6, alike: float = 0.5) -> None:
+        self._recent_ns, self._alike = int(recent_s * 1e9), alike
+        self._last: dict[int, _Last] = {}
+        self._alias: dict[int, int] = {}
+
+    def begin(self, stamp_ns: int, track_ids: Sequence[int]) -> list[Pose2D | None]:
+        """Each track's last pose, None where there is no recent one. Poses from the future are forgotten too."""
+        self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v.stamp_ns <= self._recent_ns}
+        alive = set(track_ids) | self._last.keys()
+        self._alias = {k: v for k, v in self._alias.items() if k in alive}
+        found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
+        return [last.pose if last is not None else None for last in found]
+
+    def seniority(self, track_ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """In how many frames each track's person was seen so far."""
+        found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
+        return np.array([last.frames if last is not None else 0 for last in found], dtype=np.float64)
+
+    def assign(self, stamp_ns: int, poses: Sequence[tuple[int, Pose2D]]) -> list[int]:
+        """One id for each (track id, pose) of a frame, no id twice.
+
+        Ids go to poses by likeness to each id's last pose and by the tracks that had them, at the most in total.
+        """
+        tracks = [track_id for track_id, _ in poses]
+        usual = [self._alias.get(track_id, track_id) for track_id in tracks]
+        known = sorted(self._last.keys() | set(usual))
+        like = [[self._like(pose, identity) for identity in known] for _, pose in poses]
+        value = np.array(like).reshape(len(poses), len(known))
+        value += _TRACK_VALUE * (np.array(usual)[:, None] == np.array(known)[None, :]).reshape(value.shape)
+        chosen = assign(_MOST - np.where(value >= self._alike, value, -np.inf), _MOST - self._alike)
+        ids = [known[column] if column >= 0 else None for column in chosen]
+        free = [track_id for track_id in tracks if track_id not in ids]
+        result = []
+        for (track_id, pose), identity in zip(poses, ids, strict=True):
+            if identity is None:
+                # There are as many track ids as poses, so one is left for each pose without an id.
+                identity = track_id if track_id in free else free[0]
+                free.remove(identity)
+            frames = self._last[identity].frames if identity in self._last else 0
+            self._alias[track_id], self._last[identity] = identity, _Last(stamp_ns, pose, frames + 1)
+            result.append(identity)
+        return result
+
+    def _like(self, pose: Pose2D, identity: int) -> float:
+        last = self._last.get(identity)
+        return likeness(pose, last.pose) if last is not None else 0.0

@@ -1,0 +1,114 @@
+"""Sizes from a shared floor: against a general optimiser, and on people whose sizes are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from dualpose_ros.camera import camera_from_hfov, project
+from dualpose_ros.pose import Pose2D
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.floor import FloorConfig, FloorScale, Scale, fit_floor, lower_foot, scaled
+from dualpose_ros.top_down.lifting import LiftedPose
+
+CONFIG = FloorConfig()
+CAMERA = camera_from_hfov(640, 480, np.radians(70))
+LEFT, RIGHT = H36M17.index("left_ankle"), H36M17.index("right_ankle")
+
+
+def feet_on_a_floor(
+    sizes: np.ndarray, seed: int, sights: int = 60, height: float = 1.3, pitch: float = 0.2, noise: float = 0.03
+) -> tuple[np.ndarray, np.ndarray]:
+    """Feet (M, 3) where a network that takes everybody for average puts them, and whose each is (M,)."""
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(len(sizes)), sights)
+    x, z = rng.uniform(-2, 2, len(person)), rng.uniform(3, 9, len(person))
+    level = np.stack([x, np.full(len(person), height), z], axis=1)
+    turn = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    seen = (level @ turn.T) / sizes[person, None]
+    return seen * np.exp(rng.normal(0, noise, (len(person), 1))), person
+
+
+def test_sizes_come_out_and_their_deviations_are_honest() -> None:
+    sizes = np.array([0.93, 1.0, 1.07, 1.02, 0.98])
+    errors = []
+    for seed in range(20):
+        found, stddev = fit_floor(*feet_on_a_floor(sizes, seed), CONFIG)
+        errors.append(np.exp(found) - sizes)
+        assert (stddev < CONFIG.size_stddev).all()
+    assert np.abs(errors).mean() < 0.012
+    assert abs(np.mean(errors)) < 0.004  # nobody's size may pull the others' along
+
+
+def test_against_a_general_optimiser() -> None:
+    feet, person = feet_on_a_floor(np.array([0.95, 1.05, 1.0]), 1, sights=12, noise=0.08)
+    feet[3] *= 1.6  # a jump
+    found, _ = fit_floor(feet, person, CONFIG)
+    limit = 2 * CONFIG.noise
+    tilt = np.array([CONFIG.roll_rad, np.inf, CONFIG.pitch_rad]) / 1.2
+
+    def cost(state: np.ndarray) -> float:
+        residual = np.log(np.maximum(-feet @ state[:3], 1e-9)) + state[3 + person]
+        data = 0.5 * (limit / CONFIG.noise) ** 2 * np.log1p((residual / limit) ** 2).sum()
+        priors = ((state[:3] / tilt) ** 2).sum() + (state[3:] ** 2).sum() / CONFIG.size_stddev**2
+        return float(data + 0.5 * priors)
+
+    start = np.concatenate([[0, -0.7, 0.1], np.zeros(3)])
+    best = minimize(cost, start, method="Nelder-Mead", options={"maxiter": 20000, "xatol": 1e-9, "fatol": 1e-10})
+    np.testing.assert_allclose(found, best.x[3:], atol=2e-3)
+
+
+def test_one_person_alone_says_nothing() -> None:
+    found, stddev = fit_floor(*feet_on_a_floor(np.array([1.2]), 2), CONFIG)
+    assert abs(found[0]) < 0.005
+    assert stddev[0] == pytest.approx(CONFIG.size_stddev, rel=0.05)
+
+
+def test_people_are_scaled_as_they_are_seen_and_forgotten() -> None:
+    sizes = np.array([0.93, 1.06, 1.0])
+    feet, person = feet_on_a_floor(sizes, 3, sights=70)
+    floor = FloorScale()
+    assert floor.scale(0) == Scale(1.0, CONFIG.size_stddev)
+    by_person = [feet[person == i] for i in range(3)]
+    for k in range(70):
+        floor.add(k * 200_000_000, {i: by_person[i][k] for i in range(3)})
+        floor.add(k * 200_000_000 + 50_000_000, {0: np.array([0.0, 9.0, 3.0])})  # too soon after to count
+    for i in range(3):
+        assert floor.scale(i).factor == pytest.approx(sizes[i], abs=0.03)
+        assert floor.scale(i).stddev < 0.04
+    floor.add(10**12, {5: by_person[0][0]})
+    assert floor.scale(0) == Scale(1.0, CONFIG.size_stddev)
+    floor.add(0, {6: by_person[0][0]})  # time ran back
+    assert floor.scale(6).factor == pytest.approx(1.0, abs=0.01) and floor.scale(5).factor == 1.0
+
+
+def lifted(scores: np.ndarray | None = None) -> tuple[Pose2D, LiftedPose]:
+    joints = np.random.default_rng(4).normal(0, 0.2, (17, 3)) + np.array([0.2, -0.1, 4.0])
+    joints[LEFT], joints[RIGHT] = (0.1, 0.9, 4.0), (0.3, 1.0, 4.1)
+    root = joints[0]
+    pose = Pose2D(project(CAMERA, joints), np.full(17, 0.9) if scores is None else scores)
+    return pose, LiftedPose(joints - root, np.full(17, 0.05), root[2], 0.08 * root[2], root[:2] / root[2])
+
+
+def test_the_lower_ankle_if_both_are_clear() -> None:
+    pose, person = lifted()
+    np.testing.assert_allclose(lower_foot(pose, person, CAMERA), [0.3, 1.0, 4.1])
+    weak = pose.scores.copy()
+    weak[LEFT] = 0.1
+    assert lower_foot(Pose2D(pose.joints_px, weak), person, CAMERA) is None
+    assert lower_foot(pose, None, CAMERA) is None
+    low = pose.joints_px.copy()
+    low[RIGHT, 1] = 478
+    assert lower_foot(Pose2D(low, pose.scores), person, CAMERA) is None
+
+
+def test_a_scaled_person_looks_the_same_and_is_known_better() -> None:
+    pose, person = lifted()
+    larger = scaled(person, Scale(1.1, 0.02), CONFIG)
+    np.testing.assert_allclose(project(CAMERA, larger.joints_cam), pose.joints_px, atol=1e-9)
+    np.testing.assert_allclose(larger.joints_cam, 1.1 * person.joints_cam)
+    expected = np.sqrt(0.08**2 + 0.02**2 - CONFIG.size_stddev**2)
+    assert larger.root_depth_stddev / larger.root_depth == pytest.approx(expected)
+    same = scaled(person, Scale(1.0, CONFIG.size_stddev), CONFIG)
+    assert same.root_depth_stddev == pytest.approx(person.root_depth_stddev)

@@ -1,0 +1,76 @@
+"""Ids by poses: people stay who they are whichever track follows them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dualpose_ros.pose import Pose2D
+from dualpose_ros.top_down.identities import PoseIdentities, likeness
+
+FRAME_NS = 50_000_000
+
+
+def pose(person: int, frame: int = 0, scores: np.ndarray | None = None) -> Pose2D:
+    """Person by number, 200 pixels from the next, walking slowly to the right."""
+    middle = np.array([200.0 * person + 2.0 * frame, 240.0])
+    joints = np.random.default_rng(person).normal(0, [20, 50], (17, 2)) + middle
+    return Pose2D(joints, np.full(17, 0.9) if scores is None else scores)
+
+
+def run(identities: PoseIdentities, frame: int, seen: list[tuple[int, Pose2D]]) -> list[int]:
+    identities.begin(frame * FRAME_NS, [track_id for track_id, _ in seen])
+    return identities.assign(frame * FRAME_NS, seen)
+
+
+def test_likeness_of_the_same_of_others_and_of_fragments() -> None:
+    assert likeness(pose(0), pose(0)) == pytest.approx(1)
+    assert likeness(pose(0, 2), pose(0)) > 0.8
+    assert likeness(pose(1), pose(0)) < 0.01
+    few = np.zeros(17)
+    few[:2] = 0.9
+    assert likeness(pose(0, scores=few), pose(0)) == 0
+
+
+def test_two_tracks_in_turn_on_one_person_are_one_id() -> None:
+    identities = PoseIdentities()
+    for frame in range(30):
+        track = 5 if 8 <= frame < 12 or frame > 20 else 2
+        assert run(identities, frame, [(track, pose(0, frame)), (3, pose(1, frame))]) == [2, 3]
+
+
+def test_tracks_that_exchange_people_do_not_exchange_ids() -> None:
+    identities = PoseIdentities()
+    for frame in range(10):
+        people = [pose(0, frame), pose(1, frame)] if frame < 5 else [pose(1, frame), pose(0, frame)]
+        ids = run(identities, frame, [(1, people[0]), (2, people[1])])
+        assert ids == ([1, 2] if frame < 5 else [2, 1])
+
+
+def test_somebody_new_gets_an_id_of_their_own_and_so_does_who_comes_late() -> None:
+    identities = PoseIdentities(recent_s=0.5)
+    assert run(identities, 0, [(1, pose(0))]) == [1]
+    assert run(identities, 1, [(1, pose(0, 1)), (4, pose(2, 1))]) == [1, 4]
+    assert run(identities, 40, [(9, pose(0, 1))]) == [9]
+
+
+def test_last_poses_are_given_and_old_or_future_ones_are_not() -> None:
+    identities = PoseIdentities(recent_s=0.5)
+    run(identities, 10, [(1, pose(0))])
+    run(identities, 11, [(7, pose(0, 1))])
+    last = identities.begin(12 * FRAME_NS, [7, 1, 8])
+    assert last[0] is not None and last[1] is not None and last[2] is None
+    np.testing.assert_array_equal(last[0].joints_px, pose(0, 1).joints_px)
+    assert identities.seniority([7, 8]).tolist() == [2, 0]
+    assert identities.begin(40 * FRAME_NS, [7]) == [None]
+    run(identities, 41, [(1, pose(0))])
+    assert identities.begin(3 * FRAME_NS, [1]) == [None]
+
+
+def test_no_id_is_given_twice_whatever_comes() -> None:
+    rng = np.random.default_rng(0)
+    identities = PoseIdentities()
+    for frame in range(400):
+        tracks = rng.permutation(8)[: rng.integers(0, 7)].tolist()
+        ids = run(identities, frame, [(track, pose(int(rng.integers(4)), frame % 7)) for track in tracks])
+        assert len(set(ids)) == len(ids) == len(tracks)
