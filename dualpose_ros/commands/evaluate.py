@@ -24,6 +24,7 @@ def photographs(
         Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of everyone, best first.")] = None,
+    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with mirrored patches.")] = False,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -33,7 +34,7 @@ def photographs(
     """
     from dualpose_ros.evaluation.photographs import evaluate_photographs
 
-    report(evaluate_photographs(root, weights, out), json_file, seed)
+    report(evaluate_photographs(root, weights, out, flip_test), json_file, seed)
 
 
 @app.command("joints")

@@ -96,9 +96,9 @@ def error_figures(errors: JointErrors) -> dict[str, float]:
 
 def save_joint_errors(path: Path, errors: JointErrors) -> None:
     """Write errors as an .npz file, in half precision."""
-    arrays = {"offsets": errors.offsets.astype(np.float16), "scores": errors.scores.astype(np.float16)}
+    offsets, scores = errors.offsets.astype(np.float16), errors.scores.astype(np.float16)
     with path.open("wb") as file:
-        np.savez_compressed(file, **arrays, labelled=errors.labelled)
+        np.savez_compressed(file, offsets=offsets, scores=scores, labelled=errors.labelled)
 
 
 def load_joint_errors(path: Path) -> JointErrors:

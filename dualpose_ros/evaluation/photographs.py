@@ -61,18 +61,22 @@ class Scored:
 
 
 def evaluate_photographs(
-    root: Path | str, weights_path: Path | str | None = None, out: Path | str | None = None
+    root: Path | str,
+    weights_path: Path | str | None = None,
+    out: Path | str | None = None,
+    flip_test: bool = False,
 ) -> dict[str, Any]:
     """OKS on a folder of photographs, over all scored people and by joint; pictures into `out` if given.
 
-    weights_path: a top-down network, the shipped one by default. The result holds `what`, `seconds`, `tables`
-    and `goals` as `dualpose eval` writes them. PhotographsError if the folder can't be used.
+    weights_path: a top-down network, the shipped one by default; flip_test as in `PoseEstimator`. The result
+    holds `what`, `seconds`, `tables` and `goals` as `dualpose eval` writes them. PhotographsError if the
+    folder can't be used.
     """
     root = Path(root)
     started = time.monotonic()
     images = read_annotations(root)
     network = Path(weights_path) if weights_path is not None else shipped_weights("top_down")
-    estimator = PoseEstimator(load_engine(network))
+    estimator = PoseEstimator(load_engine(network), flip_test=flip_test)
     scored: list[Scored] = []
     tiles: list[Image] = []
     for file, people in images.items():

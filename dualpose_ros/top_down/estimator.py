@@ -54,6 +54,11 @@ def patch_size(engine: Engine) -> int:
     return spec.shape[1]
 
 
+def unflip(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Maps (N, K, h, w) of mirrored patches as those of the patches: columns reversed, sides exchanged."""
+    return maps[:, list(H36M17.mirror), :, ::-1]
+
+
 class PoseEstimator:
     """The top-down network with what comes before and after it."""
 
@@ -64,12 +69,14 @@ class PoseEstimator:
         decode: DecodeConfig | None = None,
         merge: MergeConfig | None = None,
         batch: int = 8,
+        flip_test: bool = False,
     ) -> None:
         """`batch`: patches that go through the network at a time; it bounds memory, not the result.
 
+        flip_test: average with the mirrored patches' maps, for twice the time.
         EngineError if the network takes no patches.
         """
-        self.engine, self.enlarge, self.batch = engine, enlarge, batch
+        self.engine, self.enlarge, self.batch, self.flip_test = engine, enlarge, batch, flip_test
         self.patch_size = patch_size(engine)
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
@@ -88,7 +95,12 @@ class PoseEstimator:
         joints = H36M17.num_joints
         if len(boxes) == 0:
             return PatchPoses([], np.zeros((0, joints, 1, 1), np.float32), cell_to_image)
-        heatmaps, tags = self._run(extract_patches(image, to_patch, self.patch_size))
+        patches = extract_patches(image, to_patch, self.patch_size)
+        heatmaps, tags = self._run(patches)
+        if self.flip_test:
+            mirrored = self._run(np.ascontiguousarray(patches[:, :, ::-1]))
+            half = np.float32(0.5)
+            heatmaps, tags = half * (heatmaps + unflip(mirrored[0])), half * (tags + unflip(mirrored[1]))
         corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         people = decode_patches(heatmaps, tags, corners, self.decode)
         return PatchPoses(merge_patches(people, to_image, self.merge, previous), heatmaps, cell_to_image)

@@ -60,11 +60,11 @@ def merge_patches(
     offered = np.full((len(people), int(cluster.max()) + 1), -np.inf)
     offered[patch, cluster] = utility
     kept = np.zeros_like(offered)
-    for person, track in enumerate(patch):
-        last = previous[track] if track < len(previous) else None
+    for person, own in enumerate(patch.tolist()):
+        last = previous[own] if own < len(previous) else None
         if last is not None:
             like = likeness(Pose2D(joints[person], scores[person]), last)
-            kept[track, cluster[person]] = config.keep_weight * like
+            kept[own, cluster[person]] = config.keep_weight * like
     most = _MAX_UTILITY + config.keep_weight
     chosen = assign(most - np.where(offered >= config.min_utility, offered + kept, -np.inf), most)
     result: list[Pose2D | None] = []

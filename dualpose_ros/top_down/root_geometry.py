@@ -69,7 +69,7 @@ def fit_root(
         right[:, 2] -= (w * u * wanted[..., axis]).sum(axis=1)
     solvable = (seen.sum(axis=1) >= 2) & (np.linalg.det(normal) > 1e-9 * np.prod(np.einsum("nii->ni", normal), axis=1))
     normal = np.where(solvable[:, None, None], normal, np.eye(3))
-    root = np.linalg.solve(normal, right[..., None])[..., 0]
+    root = np.asarray(np.linalg.solve(normal, right[..., None])[..., 0], dtype=np.float64)
     solvable &= root[:, 2] > _MIN_DEPTH_M
     spread = np.linalg.inv(normal)[:, 2, 2] / np.maximum(root[:, 2], _MIN_DEPTH_M) ** 2
     return RootFit(root, np.where(solvable, SPREAD**2 * spread + SIZE_STDDEV**2, np.inf))

@@ -31,7 +31,8 @@ class TopDownConfig:
     """Settings of the top-down branch.
 
     weights, lifting_weights, root_depth_weights: shipped names or ONNX files; backend, threads: of the engines;
-    max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; peak_score,
+    max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; flip_test: average
+    with mirrored patches, for twice the time of the network; peak_score,
     seed_score, tag_limit, min_joints: see `DecodeConfig` and `GroupingConfig`; same_oks: see `MergeConfig`;
     min_score: people with a lower mean joint score, less their likeness to better ones, are not published (see
     `merge.suppressed_scores`); keep_weight: see `MergeConfig`; heatmap_cells: longer side of the combined
@@ -46,6 +47,7 @@ class TopDownConfig:
     threads: int = 1
     max_people: int = 12
     enlarge: float = 1.25
+    flip_test: bool = False
     peak_score: float = 0.1
     seed_score: float = 0.25
     tag_limit: float = 1.0
@@ -128,7 +130,7 @@ class TopDownStage:
         grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
         merge = MergeConfig(same_oks=c.same_oks, keep_weight=c.keep_weight)
         decode = DecodeConfig(peak_score=c.peak_score, grouping=grouping)
-        self._estimator = PoseEstimator(engine, c.enlarge, decode, merge)
+        self._estimator = PoseEstimator(engine, c.enlarge, decode, merge, flip_test=c.flip_test)
         self._velocities = RootVelocities(c.velocity_seconds)
         self._identities = PoseIdentities()
         self._floor = FloorScale()

@@ -13,6 +13,7 @@ from dualpose_ros.top_down.floor import FloorConfig, FloorScale, Scale, fit_floo
 from dualpose_ros.top_down.lifting import LiftedPose
 
 CONFIG = FloorConfig()
+UNKNOWN = Scale(1.0, 1.0, float(np.hypot(CONFIG.size_stddev, CONFIG.spell_stddev)))
 CAMERA = camera_from_hfov(640, 480, np.radians(70))
 LEFT, RIGHT = H36M17.index("left_ankle"), H36M17.index("right_ankle")
 
@@ -34,8 +35,9 @@ def test_sizes_come_out_and_their_deviations_are_honest() -> None:
     sizes = np.array([0.93, 1.0, 1.07, 1.02, 0.98])
     errors = []
     for seed in range(20):
-        found, stddev = fit_floor(*feet_on_a_floor(sizes, seed), CONFIG)
-        errors.append(np.exp(found) - sizes)
+        feet, person = feet_on_a_floor(sizes, seed)
+        found, spells, stddev = fit_floor(feet, person, person, CONFIG)
+        errors.append(np.exp(found + spells) - sizes)
         assert (stddev < CONFIG.size_stddev).all()
     assert np.abs(errors).mean() < 0.012
     assert abs(np.mean(errors)) < 0.004  # nobody's size may pull the others' along
@@ -44,43 +46,55 @@ def test_sizes_come_out_and_their_deviations_are_honest() -> None:
 def test_against_a_general_optimiser() -> None:
     feet, person = feet_on_a_floor(np.array([0.95, 1.05, 1.0]), 1, sights=12, noise=0.08)
     feet[3] *= 1.6  # a jump
-    found, _ = fit_floor(feet, person, CONFIG)
+    spell = 2 * person + np.tile([0, 1], 18)
+    found, spells, _ = fit_floor(feet, person, spell, CONFIG)
     limit = 2 * CONFIG.noise
     tilt = np.array([CONFIG.roll_rad, np.inf, CONFIG.pitch_rad]) / 1.2
 
     def cost(state: np.ndarray) -> float:
-        residual = np.log(np.maximum(-feet @ state[:3], 1e-9)) + state[3 + person]
+        residual = np.log(np.maximum(-feet @ state[:3], 1e-9)) + state[3 + person] + state[6 + spell]
         data = 0.5 * (limit / CONFIG.noise) ** 2 * np.log1p((residual / limit) ** 2).sum()
-        priors = ((state[:3] / tilt) ** 2).sum() + (state[3:] ** 2).sum() / CONFIG.size_stddev**2
-        return float(data + 0.5 * priors)
+        priors = ((state[:3] / tilt) ** 2).sum() + (state[3:6] ** 2).sum() / CONFIG.size_stddev**2
+        return float(data + 0.5 * priors + 0.5 * (state[6:] ** 2).sum() / CONFIG.spell_stddev**2)
 
-    start = np.concatenate([[0, -0.7, 0.1], np.zeros(3)])
-    best = minimize(cost, start, method="Nelder-Mead", options={"maxiter": 20000, "xatol": 1e-9, "fatol": 1e-10})
-    np.testing.assert_allclose(found, best.x[3:], atol=2e-3)
+    best = minimize(cost, np.concatenate([[0, -0.7, 0.1], np.zeros(9)]), method="BFGS", options={"gtol": 1e-4})
+    np.testing.assert_allclose(found, best.x[3:6], atol=2e-3)
+    np.testing.assert_allclose(spells, best.x[6:], atol=2e-3)
+
+
+def test_a_spell_that_goes_wrong_is_not_taken_for_size() -> None:
+    feet, person = feet_on_a_floor(np.ones(4), 5, sights=80, noise=0.01)
+    spell = 8 * person + np.tile(np.repeat(np.arange(8), 10), 4)
+    feet[spell == 15] /= 1.08  # the last ten sights of person 1
+    found, spells, _ = fit_floor(feet, person, spell, CONFIG)
+    assert np.exp(found[1] + spells[15]) == pytest.approx(1.08, abs=0.025)
+    assert np.abs(found).max() < 0.02 and np.abs(np.delete(spells, 15)).max() < 0.02
 
 
 def test_one_person_alone_says_nothing() -> None:
-    found, stddev = fit_floor(*feet_on_a_floor(np.array([1.2]), 2), CONFIG)
-    assert abs(found[0]) < 0.005
-    assert stddev[0] == pytest.approx(CONFIG.size_stddev, rel=0.05)
+    feet, person = feet_on_a_floor(np.array([1.2]), 2)
+    found, spells, stddev = fit_floor(feet, person, person, CONFIG)
+    assert abs(found[0] + spells[0]) < 0.01
+    assert stddev[0] == pytest.approx(UNKNOWN.stddev, rel=0.05)
 
 
 def test_people_are_scaled_as_they_are_seen_and_forgotten() -> None:
     sizes = np.array([0.93, 1.06, 1.0])
     feet, person = feet_on_a_floor(sizes, 3, sights=70)
     floor = FloorScale()
-    assert floor.scale(0) == Scale(1.0, CONFIG.size_stddev)
+    assert floor.scale(0) == UNKNOWN
     by_person = [feet[person == i] for i in range(3)]
     for k in range(70):
         floor.add(k * 200_000_000, {i: by_person[i][k] for i in range(3)})
         floor.add(k * 200_000_000 + 50_000_000, {0: np.array([0.0, 9.0, 3.0])})  # too soon after to count
     for i in range(3):
-        assert floor.scale(i).factor == pytest.approx(sizes[i], abs=0.03)
-        assert floor.scale(i).stddev < 0.04
+        assert floor.scale(i).depth == pytest.approx(sizes[i], abs=0.04)
+        assert floor.scale(i).size == pytest.approx(sizes[i], abs=0.04)
+        assert floor.scale(i).stddev < 0.06
     floor.add(10**12, {5: by_person[0][0]})
-    assert floor.scale(0) == Scale(1.0, CONFIG.size_stddev)
+    assert floor.scale(0) == UNKNOWN
     floor.add(0, {6: by_person[0][0]})  # time ran back
-    assert floor.scale(6).factor == pytest.approx(1.0, abs=0.01) and floor.scale(5).factor == 1.0
+    assert floor.scale(6).depth == pytest.approx(1.0, abs=0.01) and floor.scale(5) == UNKNOWN
 
 
 def lifted(scores: np.ndarray | None = None) -> tuple[Pose2D, LiftedPose]:
@@ -88,7 +102,7 @@ def lifted(scores: np.ndarray | None = None) -> tuple[Pose2D, LiftedPose]:
     joints[LEFT], joints[RIGHT] = (0.1, 0.9, 4.0), (0.3, 1.0, 4.1)
     root = joints[0]
     pose = Pose2D(project(CAMERA, joints), np.full(17, 0.9) if scores is None else scores)
-    return pose, LiftedPose(joints - root, np.full(17, 0.05), root[2], 0.08 * root[2], root[:2] / root[2])
+    return pose, LiftedPose(joints - root, np.full(17, 0.05), root[2], 0.1 * root[2], root[:2] / root[2])
 
 
 def test_the_lower_ankle_if_both_are_clear() -> None:
@@ -105,10 +119,12 @@ def test_the_lower_ankle_if_both_are_clear() -> None:
 
 def test_a_scaled_person_looks_the_same_and_is_known_better() -> None:
     pose, person = lifted()
-    larger = scaled(person, Scale(1.1, 0.02), CONFIG)
+    larger = scaled(person, Scale(1.1, 1.1, 0.06), CONFIG)
     np.testing.assert_allclose(project(CAMERA, larger.joints_cam), pose.joints_px, atol=1e-9)
     np.testing.assert_allclose(larger.joints_cam, 1.1 * person.joints_cam)
-    expected = np.sqrt(0.08**2 + 0.02**2 - CONFIG.size_stddev**2)
+    expected = np.sqrt(0.1**2 + 0.06**2 - UNKNOWN.stddev**2)
     assert larger.root_depth_stddev / larger.root_depth == pytest.approx(expected)
-    same = scaled(person, Scale(1.0, CONFIG.size_stddev), CONFIG)
+    nearer = scaled(person, Scale(1.1, 1.0, 0.06), CONFIG)
+    np.testing.assert_allclose(nearer.root_cam, person.root_cam)
+    same = scaled(person, UNKNOWN, CONFIG)
     assert same.root_depth_stddev == pytest.approx(person.root_depth_stddev)

@@ -1,0 +1,74 @@
+"""The flip test: what mirrored patches add, with networks whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dualpose_ros.inference.engine import EngineError, TensorSpec
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.estimator import PoseEstimator, patch_size, unflip
+
+K, SIZE = H36M17.num_joints, 64
+
+
+class Bright:
+    """Every joint's map is the patch's own brightness; with `sided`, left joints see only its left half."""
+
+    def __init__(self, sided: bool, size: int | str = SIZE) -> None:
+        self.sided, self.runs = sided, 0
+        self.inputs = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", size, size, 3))}
+        self.outputs = ("heatmaps", "tags")
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        self.runs += 1
+        patches = inputs["patches"].astype(np.float32)[..., 0] / 255
+        cells = patches.reshape(len(patches), SIZE // 4, 4, SIZE // 4, 4).mean(axis=(2, 4))
+        maps = np.repeat(cells[:, None], K, axis=1)
+        if self.sided:
+            maps[:, H36M17.index("left_knee"), :, SIZE // 8 :] = 0
+            maps[:, H36M17.index("right_knee"), :, : SIZE // 8] = 0
+        return {"heatmaps": maps, "tags": 2 * maps}
+
+
+def picture() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    image = np.random.default_rng(0).integers(0, 200, (90, 80, 3), dtype=np.uint8)
+    return image, np.array([[10.0, 20, 50, 70], [30.0, 5, 70, 60]])
+
+
+def test_a_network_that_treats_both_sides_alike_gains_nothing() -> None:
+    image, boxes = picture()
+    network = Bright(sided=True)
+    plain = PoseEstimator(Bright(sided=True))(image, boxes)
+    flipped = PoseEstimator(network, flip_test=True)(image, boxes)
+    np.testing.assert_allclose(flipped.heatmaps, plain.heatmaps, atol=1e-6)
+    assert network.runs == 2
+
+
+def test_the_average_of_both_views() -> None:
+    image, boxes = picture()
+
+    class Uneven(Bright):
+        def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+            outputs = super().run(inputs)
+            return {name: value * self.runs for name, value in outputs.items()}
+
+    plain = PoseEstimator(Bright(sided=False))(image, boxes)
+    flipped = PoseEstimator(Uneven(sided=False), flip_test=True)(image, boxes)
+    np.testing.assert_allclose(flipped.heatmaps, 1.5 * plain.heatmaps, atol=1e-6)
+
+
+def test_unflip_twice_is_nothing() -> None:
+    maps = np.random.default_rng(1).random((2, K, 5, 7)).astype(np.float32)
+    np.testing.assert_array_equal(unflip(unflip(maps)), maps)
+    np.testing.assert_array_equal(unflip(maps)[1, 4, 2], maps[1, H36M17.mirror[4], 2, ::-1])
+
+
+def test_patch_size_is_the_networks_own() -> None:
+    assert patch_size(Bright(False)) == SIZE
+    with pytest.raises(EngineError, match=r"no top-down network.*patches"):
+        patch_size(Bright(False, size="S"))
