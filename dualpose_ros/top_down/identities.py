@@ -18,7 +18,7 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.grouping import assign
 
 MIN_COMMON_JOINTS = 3
-_TRACK_VALUE = 0.5
+_TRACK_VALUE = 0.3
 """What it is worth, in likeness, that a pose comes from the track that had the id."""
 
 _MOST = 1 + _TRACK_VALUE

@@ -28,11 +28,12 @@ _MAX_UTILITY = 4.0
 class MergeConfig:
     """same_oks: similarity from which two poses are one person; min_utility: how well a person has to explain
     a track's box to be its own (see `grouping.target_utility`); keep_weight: what full likeness to the track's
-    last pose adds to that."""
+    last pose adds to that; pair_price: what a person has to be worth to a track at least, all in all."""
 
     same_oks: float = 0.6
     min_utility: float = 0.5
     keep_weight: float = 1.5
+    pair_price: float = 0.2
 
 
 def merge_patches(
@@ -66,7 +67,11 @@ def merge_patches(
             like = likeness(Pose2D(joints[person], scores[person]), last)
             kept[own, cluster[person]] = config.keep_weight * like
     most = _MAX_UTILITY + config.keep_weight
-    chosen = assign(most - np.where(offered >= config.min_utility, offered + kept, -np.inf), most)
+    sure = np.zeros_like(offered)
+    sure[patch, cluster] = scores.mean(axis=1)
+    # Times the score, or a track would give its person to another one and make do with a phantom.
+    worth = np.where(offered >= config.min_utility, sure * (np.maximum(offered, 0.0) + kept), -np.inf)
+    chosen = assign(most - worth, most - config.pair_price)
     result: list[Pose2D | None] = []
     for track, own_cluster in enumerate(chosen):
         if own_cluster < 0:
