@@ -26,7 +26,9 @@ PRIOR = 0.02
 class DetectorConfig:
     """Size of the detector: its backbone and the channels of its head."""
 
-    backbone: HRNetConfig = field(default_factory=lambda: HRNetConfig(stem=32, blocks=1, out_channels=48))
+    backbone: HRNetConfig = field(
+        default_factory=lambda: HRNetConfig(stem=32, blocks=1, out_channels=48, context_blocks=1)
+    )
     head: int = 32
 
 

@@ -70,7 +70,7 @@ def test_the_exported_network_computes_what_torch_does(tmp_path: Path) -> None:
     from dualpose_ros.training.detector import DetectorTask
     from dualpose_ros.training.export import export_onnx
 
-    assert sum(p.numel() for p in DetectorNetwork().parameters()) < 0.8e6
+    assert sum(p.numel() for p in DetectorNetwork().parameters()) < 0.9e6
     torch.manual_seed(0)
     # Two branches: as deep a graph as it takes to export every kind of layer, and quick to trace.
     small = HRNetConfig(stem=8, widths=(8, 16), blocks=1, modules=(1,), out_channels=8)

@@ -206,10 +206,10 @@ def test_training_lowers_the_loss_and_validation_measures_it(task: TopDownTask, 
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
-    assert set(parts) == {"heatmap", "pull", "push", "target_tag"}
+    assert set(parts) == {"heatmap", "sides", "pull", "push", "target_tag"}
     with torch.no_grad():
         figures = task.validate(model.eval(), [task.collate([held_out[i] for i in range(len(held_out))])])
-    assert all(0 <= figures[name] <= 1 for name in ("oks", "oks_visible", "pck"))
+    assert all(0 <= figures[name] <= 1 for name in ("oks", "oks_visible", "pck", "sides"))
     assert np.isfinite(figures["loss"]) and task.objective(figures) == 1 - figures["oks"]
 
 
