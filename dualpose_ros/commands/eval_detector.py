@@ -11,7 +11,7 @@ from rich.progress import track
 
 from dualpose_ros.detection.stage import DetectionConfig, create_detector
 from dualpose_ros.evaluation.detection import TrueBoxes, evaluate_detections
-from dualpose_ros.synthetic.cache import ShardDataset, list_shards
+from dualpose_ros.synthetic.cache import choose_images
 
 MIN_VISIBLE = 0.15
 """People of whom less is in view are neither asked for nor counted as wrong."""
@@ -27,10 +27,9 @@ def evaluate_detector(data: Path, spec: str, count: int, seed: int) -> dict[str,
     detect = create_detector(
         spec, config.backend, config.threads, config.input_long_side, config.score_low, config.nms_iou
     )
-    images = ShardDataset(list_shards(data))
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
+    images, chosen = choose_images(data, count, np.random.default_rng(seed))
     truth, found = [], []
-    for index in track([int(i) for i in chosen], description="frames", transient=True):
+    for index in track(chosen, description="frames", transient=True):
         sample = images[index]
         ignored = np.asarray(sample.people.visible_fraction < MIN_VISIBLE)
         truth.append(TrueBoxes(sample.people.boxes_px.astype(np.float64), ignored))

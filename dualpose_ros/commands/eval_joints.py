@@ -11,7 +11,7 @@ from rich.progress import track
 
 from dualpose_ros.evaluation.joint_errors import error_figures, measure_joint_errors, save_joint_errors
 from dualpose_ros.inference.engine import load_engine
-from dualpose_ros.synthetic.cache import ShardDataset, list_shards
+from dualpose_ros.synthetic.cache import choose_images
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import weights_path
 
@@ -23,9 +23,8 @@ def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, sav
     """
     started = time.monotonic()
     estimator = PoseEstimator(load_engine(weights if weights is not None else weights_path("top_down")))
-    images = ShardDataset(list_shards(data))
     rng = np.random.default_rng(seed)
-    chosen = [int(i) for i in np.sort(rng.permutation(len(images))[:count])]
+    images, chosen = choose_images(data, count, rng)
     frames = (images[index] for index in track(chosen, description="frames", transient=True))
     errors = measure_joint_errors(frames, estimator, rng)
     if save is not None:

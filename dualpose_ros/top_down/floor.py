@@ -127,7 +127,10 @@ def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> Float
 
 
 def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
-    """The pose of a person of another size, seen alike; what is learned of the size narrows the root's deviation."""
+    """The pose at its scale; what is learned of size and depth narrows the root's deviation.
+
+    Where both factors are the same, the person still projects onto the same pixels.
+    """
     relative = lifted.root_depth_stddev / lifted.root_depth
     before = config.size_stddev**2 + config.spell_stddev**2
     variance = max(relative**2 + scale.stddev**2 - before, relative**2 / 4)

@@ -55,22 +55,12 @@ def merge_patches(
         return [None] * len(people)
     joints = np.concatenate([apply_affines(a, p.joints_px) for p, a in zip(people, patch_to_image, strict=True)])
     scores = np.concatenate([p.scores for p in people])
-    utility = np.concatenate([p.utility for p in people])
     is_target = np.concatenate([np.arange(len(p)) == p.target for p in people])
     cluster = cluster_people(joints, scores, patch, is_target, config.same_oks)
-    offered = np.full((len(people), int(cluster.max()) + 1), -np.inf)
-    offered[patch, cluster] = utility
-    kept = np.zeros_like(offered)
-    for person, own in enumerate(patch.tolist()):
-        last = previous[own] if own < len(previous) else None
-        if last is not None:
-            like = likeness(Pose2D(joints[person], scores[person]), last)
-            kept[own, cluster[person]] = config.keep_weight * like
+    utility = np.concatenate([p.utility for p in people])
+    worth = np.full((len(people), int(cluster.max()) + 1), -np.inf)
+    worth[patch, cluster] = _worth(joints, scores, patch, utility, previous, config)
     most = _MAX_UTILITY + config.keep_weight
-    sure = np.zeros_like(offered)
-    sure[patch, cluster] = scores.mean(axis=1)
-    # Times the score, or a track would give its person to another one and make do with a phantom.
-    worth = np.where(offered >= config.min_utility, sure * (np.maximum(offered, 0.0) + kept), -np.inf)
     chosen = assign(most - worth, most - config.pair_price)
     result: list[Pose2D | None] = []
     for track, own_cluster in enumerate(chosen):
@@ -81,6 +71,26 @@ def merge_patches(
         own = members[patch[members] == track][0]
         result.append(_fill_from_others(joints, scores, int(own), members))
     return result
+
+
+def _worth(
+    joints_px: FloatArray,
+    scores: FloatArray,
+    patch: IntArray,
+    utility: FloatArray,
+    previous: Sequence[Pose2D | None],
+    config: MergeConfig,
+) -> FloatArray:
+    """What each person (M,) is worth to the track of their patch; -inf for one who explains its box too badly.
+
+    Times the score, or a track would give its person to another one and make do with a phantom.
+    """
+    kept = np.zeros(len(patch))
+    for person, track in enumerate(patch.tolist()):
+        last = previous[track] if track < len(previous) else None
+        if last is not None:
+            kept[person] = config.keep_weight * likeness(Pose2D(joints_px[person], scores[person]), last)
+    return np.where(utility >= config.min_utility, scores.mean(axis=1) * (utility + kept), -np.inf)
 
 
 def cluster_people(
