@@ -63,7 +63,7 @@ def list_weights(directory: Path | str | None = None) -> list[WeightsEntry]:
 
 
 def weights_path(name: str, directory: Path | str | None = None) -> Path:
-    """The verified file of network `name` ("detector", "top_down", "lifting", "root_depth").
+    """The verified file of network `name` ("detector", "top_down", "gcn", "lifting").
 
     directory: where manifest.json lies, the shipped weights by default. The sha256 is computed once a
     process and file. WeightsError if the network is unknown, or its file missing or another one.

@@ -23,7 +23,7 @@ from dualpose_ros.recording.session import GraphError
 from dualpose_ros.recording.video import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
-NETWORKS = ("detector", "top_down", "lifting", "root_depth")
+NETWORKS = ("detector", "top_down", "gcn", "lifting")
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -248,6 +248,20 @@ def test_photographs_without_annotations(tmp_path: Path, capsys: pytest.CaptureF
     assert "person_keypoints.json" in refused(capsys, "eval", "photographs", "--root", tmp_path)
 
 
+def test_the_top_down_tables_without_motion_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba", reason="the synthetic world needs numba")
+    assert "mocap/*.npz" in refused(capsys, "eval", "top-down", "--data", tmp_path)
+
+
+def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "errors.npz"
+    file.write_bytes(b"0")
+    line = refused(capsys, "train", "detector", "--out", tmp_path / "run", "--data", tmp_path, "--errors", file)
+    assert "--errors" in line and "gcn and lifting" in line
+    assert "no file" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--errors", tmp_path / "none.npz")
+    assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -286,27 +300,27 @@ def test_what_training_needs_is_asked_for(
 def test_training_writes_what_the_manifest_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="training needs torch")
     config = tmp_path / "config.yaml"
-    config.write_text(
-        "run: {epochs: 1, batch_size: 1, validations: 1, bf16: false, workers: 0}\n"
-        "task:\n  chunk: 4\n  chunks: 2\n  validation_chunks: 2\n"
-        "  pose_network: {channels: 16, hidden: 16, blocks: 1}\n"
-        "  root_network: {channels: 16, hidden: 16, blocks: 1}\n"
-        "  bank: {motions: 4, motion_s: 2.0, bodies: 3}\n"
-    )
-    run, target = tmp_path / "run", tmp_path / "weights"
-    assert cli.main(["train", "lifting", "--out", str(run), "--config", str(config)]) == 0
-    capsys.readouterr()
-    for name in ("lifting", "root_depth"):
-        assert (run / name / "curves.png").stat().st_size > 0
-        onnx, report_file = run / name / f"{name}.onnx", run / name / "report.json"
-        install = ["weights", "install", str(onnx), "--report", str(report_file), "--name", name, "--dir", str(target)]
-        assert cli.main(install) == 0
+    data = "  data: {sequences: 4, frames: 12, chunks: 2, validation_chunks: 2, bank: {motions: 4, bodies: 3}}\n"
+    settings = {"gcn": "  network: {channels: 8, layers: 1}\n", "lifting": "  network: {channels: 16, hidden: 16}\n"}
+    target = tmp_path / "weights"
+    for name, network in settings.items():
+        run = tmp_path / name
+        head = "run: {epochs: 1, batch_size: 1, validations: 1, bf16: false, workers: 0}\ntask:\n"
+        config.write_text(head + data + network)
+        train = ["train", name, "--out", str(run), "--config", str(config)]
+        train += ["--gcn", str(target / "gcn.onnx")] if name == "lifting" else []
+        assert cli.main(train) == 0
+        capsys.readouterr()
+        assert (run / "curves.png").stat().st_size > 0
+        report_file = run / "report.json"
+        install = ["--report", str(report_file), "--name", name, "--dir", str(target)]
+        assert cli.main(["weights", "install", str(run / f"{name}.onnx"), *install]) == 0
+        assert "--resume" in refused(capsys, *train)
+        assert cli.main(["export", name, "--run", str(run), "--config", str(config)]) == 0
     manifest = json.loads((target / "manifest.json").read_text())["networks"]
     assert manifest["lifting"]["trained_on"] == "procedural motion"
-    assert manifest["root_depth"]["figures"]
+    assert manifest["gcn"]["figures"]
     assert cli.main(["weights", "verify", "--dir", str(target)]) == 0
-    assert "--resume" in refused(capsys, "train", "lifting", "--out", run, "--config", config)
-    assert cli.main(["export", "lifting", "--run", str(run), "--config", str(config)]) == 0
 
 
 def test_synth_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

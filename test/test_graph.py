@@ -29,7 +29,7 @@ def missing_weights() -> str:
         problems = verify_weights()
     except WeightsError as error:
         return str(error)
-    wanted = ("detector", "top_down", "lifting", "root_depth")
+    wanted = ("detector", "top_down", "gcn", "lifting")
     return "; ".join(problems.get(name, f"no network {name}") or "" for name in wanted).strip("; ")
 
 

@@ -59,6 +59,25 @@ def joints(
     report(evaluate_joints(data, weights, count, seed, save), json_file, seed)
 
 
+@app.command("top-down")
+def top_down(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
+    ] = Path("../shared/data"),
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """The top-down branch: people in front of each other, hidden joints, time, honesty, speed.
+
+    Images are drawn for the purpose; movements are the fifth of the clips that no training sees.
+    """
+    from dualpose_ros.commands.eval_top_down import evaluate_top_down
+    from dualpose_ros.commands.synth import require_numba
+
+    require_numba("eval top-down")
+    report(evaluate_top_down(data, seed), json_file, seed)
+
+
 @app.command("detector")
 def detector(
     data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],

@@ -34,11 +34,9 @@ def export(
         from dualpose_ros.training.export import export_onnx
         from dualpose_ros.training.trainer import load_best
 
-        for file in network.files:
-            folder = network.folder(run, file)
-            task = make_task(network, file, path, content["task"])
-            target = folder / f"{file}.onnx"
-            result = export_onnx(load_best(task, folder), task.export_spec(), target, fp16_weights=fp16_weights)
-            size = result.path.stat().st_size / 1e6
-            worst = max(result.difference.values())
-            typer.echo(f"{result.path}: {size:.2f} MB, differs from torch by at most {worst:.1e}")
+        task = make_task(network, path, content["task"])
+        target = run / f"{network.file}.onnx"
+        result = export_onnx(load_best(task, run), task.export_spec(), target, fp16_weights=fp16_weights)
+        size = result.path.stat().st_size / 1e6
+        worst = max(result.difference.values())
+        typer.echo(f"{result.path}: {size:.2f} MB, differs from torch by at most {worst:.1e}")

@@ -26,7 +26,7 @@ from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
-TOP_DOWN_NETWORKS = ("top_down", "lifting", "root_depth")
+TOP_DOWN_NETWORKS = ("top_down", "gcn", "lifting")
 
 
 @dataclass(frozen=True)

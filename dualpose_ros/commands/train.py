@@ -11,6 +11,7 @@ import yaml
 
 from dualpose_ros.commands.errors import InputError, needs_torch
 from dualpose_ros.paths import share_dir
+from dualpose_ros.weights import weights_path
 
 if TYPE_CHECKING:
     from dualpose_ros.training.task import Task, TrainConfig
@@ -21,23 +22,25 @@ class Network(str, Enum):
 
     detector = "detector"
     top_down = "top-down"
+    gcn = "gcn"
     lifting = "lifting"
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """Names, in the weights folder, of the networks that this trains."""
-        return ("lifting", "root_depth") if self is Network.lifting else (self.value.replace("-", "_"),)
+    def file(self) -> str:
+        """Its name in the weights folder, and that of its settings."""
+        return self.value.replace("-", "_")
 
-    def folder(self, run: Path, file: str) -> Path:
-        """Where the run of one of its networks lies: the folder itself, or one inside where there are two."""
-        return run if len(self.files) == 1 else run / file
+    @property
+    def from_motion(self) -> bool:
+        """Whether it learns from movement, without images."""
+        return self in (Network.gcn, Network.lifting)
 
 
 NetworkArgument = Annotated[
     Network,
     typer.Argument(
-        help="`detector` learns from frames, `top-down` from patches, which `dualpose synth` makes; `lifting` (two "
-        "networks, pose and root depth) from motion."
+        help="`detector` learns from frames, `top-down` from patches, which `dualpose synth` makes; `gcn` and "
+        "`lifting` from motion, the latter with the former's help."
     ),
 ]
 ConfigOption = Annotated[
@@ -55,7 +58,7 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", help="Folder of labelled images; for lifting a file of motion-capture clips, procedural without."
+            "--data", help="Folder of labelled images; for gcn and lifting motion-capture clips, procedural without."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
@@ -67,9 +70,17 @@ def train(
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes that prepare batches.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of initial weights, order and variation.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="torch device, such as cpu or cuda.")] = None,
-    body: Annotated[Path | None, typer.Option("--body", help="Skinned body (.npz) that lifting learns with.")] = None,
+    body: Annotated[
+        Path | None, typer.Option("--body", help="Skinned body (.npz) that gcn and lifting learn with.")
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option("--errors", help="2D errors (`dualpose eval joints --save`) for gcn and lifting.")
+    ] = None,
+    gcn: Annotated[
+        Path | None, typer.Option("--gcn", help="GCN (.onnx) that lifting learns behind, instead of the shipped one.")
+    ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", help="Start from the weights of another run: its best.pt. Not for lifting.")
+        Path | None, typer.Option("--init", help="Start from the weights of another run: its best.pt.")
     ] = None,
     config: ConfigOption = None,
     fp16_weights: PrecisionOption = True,
@@ -81,10 +92,9 @@ def train(
     """
     path = config or default_config(network)
     content = read_config(path)
-    check_data(network, data, body)
-    if init is not None and (network is Network.lifting or not init.is_file()):
-        reason = "lifting is two networks" if network is Network.lifting else "it is no file"
-        raise InputError(f"--init {init} can't be used: {reason}")
+    check_data(network, {"--data": data, "--body": body, "--errors": errors, "--gcn": gcn})
+    if init is not None and not init.is_file():
+        raise InputError(f"--init {init} is no file")
     run = {
         "max_minutes": max_minutes,
         "epochs": epochs,
@@ -95,16 +105,23 @@ def train(
         "init": init,
     }
     given = {name: value for name, value in run.items() if value is not None}
-    if network is Network.lifting:
-        bank = {"mocap": data and str(data), "body": body and str(body)}
-        task_bank = {**content["task"].get("bank", {}), **{name: value for name, value in bank.items() if value}}
-        content["task"] = {**content["task"], "bank": task_bank}
+    task = content["task"]
+    if network.from_motion:
+        task = with_files(task, data, body, errors)
+    if network is Network.lifting and not (gcn is None and "gcn" in task):
+        task = {**task, "gcn": str(gcn or weights_path("gcn"))}
     with needs_torch(f"train {network.value}"):
-        for file in network.files:
-            folder = network.folder(out, file)
-            told = {**given, "out": folder, "cache": data or out}
-            settings = run_settings(path, {"trained_on": learnt_from(network, data), **content["run"]}, told)
-            _train_one(make_task(network, file, path, content["task"]), settings, file, resume, fp16_weights)
+        told = {**given, "out": out, "cache": data or out}
+        settings = run_settings(path, {"trained_on": learnt_from(network, data), **content["run"]}, told)
+        _train_one(make_task(network, path, task), settings, network.file, resume, fp16_weights)
+
+
+def with_files(task: dict[str, Any], mocap: Path | None, body: Path | None, errors: Path | None) -> dict[str, Any]:
+    """The settings of a network that learns from motion, with the files that the command line names."""
+    data = dict(task.get("data", {}))
+    named = {name: str(file) for name, file in (("mocap", mocap), ("body", body)) if file is not None}
+    data["bank"] = {**data.get("bank", {}), **named}
+    return {**task, "data": {**data, **({"errors": str(errors)} if errors is not None else {})}}
 
 
 def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, fp16_weights: bool) -> None:
@@ -122,13 +139,17 @@ def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, fp16_
     )
 
 
-def check_data(network: Network, data: Path | None, body: Path | None) -> None:
-    """Refuse data that a network can't learn from, before anything heavy is imported."""
-    if network is Network.lifting:
-        for option, file in (("--data", data), ("--body", body)):
+def check_data(network: Network, files: dict[str, Path | None]) -> None:
+    """Refuse files, by option, that a network can't learn from, before anything heavy is imported."""
+    data = files["--data"]
+    if network.from_motion:
+        for option, file in files.items():
             if file is not None and not file.is_file():
                 raise InputError(f"{option} {file} is no file")
         return
+    for option, file in files.items():
+        if file is not None and option != "--data":
+            raise InputError(f"{option} is for gcn and lifting, which learn from motion, not for {network.value}")
     kind = "frames" if network is Network.detector else "patches"
     if data is None:
         raise InputError(f"--data is missing: a folder that `dualpose synth {kind} --out DIR` made")
@@ -138,7 +159,7 @@ def check_data(network: Network, data: Path | None, body: Path | None) -> None:
 
 def learnt_from(network: Network, data: Path | None) -> str:
     """What the manifest will say that a network was trained on, unless the settings file says it."""
-    if network is Network.lifting:
+    if network.from_motion:
         return "procedural motion" if data is None else f"procedural motion and {data.name}"
     return f"synthetic {'frames' if network is Network.detector else 'patches'} ({data.name if data else '-'})"
 
@@ -160,7 +181,7 @@ def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> Trai
 
 def default_config(network: Network) -> Path:
     """The settings that come with the package."""
-    return share_dir() / "config" / "training" / f"{network.files[0]}.yaml"
+    return share_dir() / "config" / "training" / f"{network.file}.yaml"
 
 
 def read_config(path: Path) -> dict[str, dict[str, Any]]:
@@ -177,7 +198,7 @@ def read_config(path: Path) -> dict[str, dict[str, Any]]:
     return {name: dict(content.get(name) or {}) for name in ("run", "task")}
 
 
-def make_task(network: Network, file: str, path: Path, settings: dict[str, Any]) -> Task:
+def make_task(network: Network, path: Path, settings: dict[str, Any]) -> Task:
     """The task of a network from its settings; InputError names the file they are from and what is wrong."""
     import dacite
 
@@ -193,8 +214,12 @@ def make_task(network: Network, file: str, path: Path, settings: dict[str, Any])
             training = dacite.from_dict(TopDownTraining, settings, strict)
             networks = share_dir() / "config" / "networks" / "top_down.yaml"
             return TopDownTask(training, load_network(training.network, networks))
+        if network is Network.gcn:
+            from dualpose_ros.training.gcn import GCNTask, GCNTraining
+
+            return GCNTask(dacite.from_dict(GCNTraining, settings, strict))
         from dualpose_ros.training.lifting import LiftingTask, LiftingTraining
 
-        return LiftingTask(file, dacite.from_dict(LiftingTraining, settings, strict))
+        return LiftingTask(dacite.from_dict(LiftingTraining, settings, strict))
     except (dacite.DaciteError, ValueError, TypeError) as error:
         raise InputError(f"{path}, key `task`: {error}") from error

@@ -17,8 +17,11 @@ import numpy.typing as npt
 
 from dualpose_ros.skeleton import H36M17
 
-SPLITS = ("train", "held_out", "all")
+SPLITS = ("train", "validation", "held_out", "all")
 HELD_OUT_ONE_IN = 5
+VALIDATION_ONE_IN = 9
+"""Of the clips that are not held out."""
+
 _KEYS = ("joints_m", "clip_lengths", "clip_names", "joint_names", "fps")
 
 
@@ -40,17 +43,20 @@ class Clip:
         return (len(self.joints_m) - 1) / self.fps
 
 
-def is_held_out(clip_name: str) -> bool:
-    """Whether a clip belongs to the held-out fifth: SHA-256 of its name, modulo five, is zero.
+def split_of(clip_name: str) -> str:
+    """The split of a clip, by the SHA-256 of its name: a fifth is "held_out", for evaluation alone.
 
-    The name alone decides, so that adding clips to a file moves none between the splits.
+    A ninth of the rest is "validation": training stops, chooses and calibrates by it. The name alone
+    decides, so that adding clips to a file moves none between the splits.
     """
-    digest = hashlib.sha256(clip_name.encode("utf-8")).digest()
-    return int.from_bytes(digest[:8], "big") % HELD_OUT_ONE_IN == 0
+    number = int.from_bytes(hashlib.sha256(clip_name.encode("utf-8")).digest()[:8], "big")
+    if number % HELD_OUT_ONE_IN == 0:
+        return "held_out"
+    return "validation" if number // HELD_OUT_ONE_IN % VALIDATION_ONE_IN == 0 else "train"
 
 
 def load_clips(path: str | os.PathLike[str], split: str = "train") -> list[Clip]:
-    """Read the clips of one split ("train", "held_out" or "all") in the file's order.
+    """Read the clips of one of SPLITS in the file's order.
 
     Raises MocapError naming the file and what is wrong with it, ValueError for an unknown split.
     """
@@ -65,7 +71,7 @@ def load_clips(path: str | os.PathLike[str], split: str = "train") -> list[Clip]
         Clip(str(name), joints[start : start + length], float(arrays["fps"]))
         for name, start, length in zip(arrays["clip_names"], starts[:-1], lengths, strict=True)
     ]
-    return [clip for clip in clips if split == "all" or is_held_out(clip.name) == (split == "held_out")]
+    return [clip for clip in clips if split in ("all", split_of(clip.name))]
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
@@ -101,3 +107,13 @@ def _check(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
     fps = arrays["fps"]
     if fps.size != 1 or not 1 <= float(fps.astype(np.float64)) <= 1000:
         raise MocapError(f"{path}: fps {fps} is not one number between 1 and 1000")
+
+
+def at_rate(joints_m: npt.NDArray[np.floating], fps: float, hz: float) -> npt.NDArray[np.float64]:
+    """Joints (T', K, 3) at hz frames a second, linear between the frames (T, K, 3) at fps."""
+    joints = np.asarray(joints_m, dtype=np.float64)
+    at = np.arange(0, (len(joints) - 1) / fps + 1e-9, 1 / hz) * fps
+    low = np.clip(np.floor(at + 1e-9).astype(int), 0, max(len(joints) - 2, 0))
+    high = np.minimum(low + 1, len(joints) - 1)
+    u = np.clip(at - low, 0, 1)[:, None, None]
+    return joints[low] * (1 - u) + joints[high] * u

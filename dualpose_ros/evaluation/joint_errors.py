@@ -94,6 +94,30 @@ def error_figures(errors: JointErrors) -> dict[str, float]:
     }
 
 
+def with_measured(
+    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, errors: JointErrors,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """2D joints (N, M, K, 2) with errors of whole poses that a network made, and its scores (N, M, K).
+
+    An error lasts for a random spell, as it does in video, with a little jitter on top; half of the
+    people get their errors mirrored.
+    """
+    n, m = times.shape
+    mirror = list(H36M17.mirror)
+    rate = np.exp(rng.uniform(np.log(0.7), np.log(8.0), n))
+    gap = np.diff(np.where(np.isfinite(times), times, 0.0), axis=1, prepend=0.0)
+    change = rng.random((n, m)) < 1 - np.exp(-np.maximum(gap, 0) * rate[:, None])
+    spell = np.cumsum(change, axis=1)
+    which = rng.integers(len(errors), size=(n, m + 1))[np.arange(n)[:, None], spell]
+    offset, score = errors.offsets[which], np.where(errors.labelled[which], errors.scores[which], 0.0)
+    mirrored = rng.random(n) < 0.5
+    offset[mirrored] = offset[mirrored][:, :, mirror] * np.array([-1, 1], dtype=offset.dtype)
+    score[mirrored] = score[mirrored][:, :, mirror]
+    jitter = 0.004 * rng.standard_normal((n, m, H36M17.num_joints, 2), dtype=np.float32)
+    return rays + (offset + jitter) * size[:, :, None, None], np.where(scores > 0, score, 0.0)
+
+
 def save_joint_errors(path: Path, errors: JointErrors) -> None:
     """Write errors as an .npz file, in half precision."""
     offsets, scores = errors.offsets.astype(np.float16), errors.scores.astype(np.float16)

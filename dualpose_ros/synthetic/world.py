@@ -67,9 +67,9 @@ def load_model(config: WorldConfig) -> BodyModel:
     return load_body(config.body) if config.body else builtin_body()
 
 
-def load_world_clips(config: WorldConfig) -> Clips:
-    """Joints (T, 17, 3) of the training clips; none without a file."""
-    return tuple(clip.joints_m for clip in load_clips(config.mocap, split="train")) if config.mocap else ()
+def load_world_clips(config: WorldConfig, split: str = "train") -> Clips:
+    """Joints (T, 17, 3) of the clips of a split; none without a file."""
+    return tuple(clip.joints_m for clip in load_clips(config.mocap, split)) if config.mocap else ()
 
 
 def make_world(config: WorldConfig, rng: np.random.Generator, model: BodyModel, clips: Clips) -> World:

@@ -75,6 +75,34 @@ def decode_patches(
     return results
 
 
+def decode_single(heatmaps: FloatArray, config: DecodeConfig | None = None) -> list[PatchPeople]:
+    """The one person of each patch that a network without tags sees: the largest value of each map (N, K, h, w).
+
+    ValueError if the heatmaps hold NaN.
+    """
+    config = config or DecodeConfig()
+    heatmaps = np.asarray(heatmaps, dtype=np.float32)
+    if np.isnan(heatmaps.max(initial=0.0)):
+        raise ValueError("the top-down network answered NaN: its weights or its input are broken")
+    count, joints, height, width = heatmaps.shape
+    flat = heatmaps.reshape(count * joints, height, width)
+    channel = np.arange(len(flat))
+    row, column = np.divmod(flat.reshape(len(flat), -1).argmax(axis=1), width)
+    cell = np.stack([column, row], axis=1) + peak_offsets(flat, channel, row, column)
+    score = flat[channel, row, column].astype(np.float64).reshape(count, joints)
+    xy = cells_to_patch(cell).reshape(count, joints, 2)
+    people = []
+    for n in range(count):
+        found = score[n] >= config.fill_score
+        kept = 1 if found.sum() >= config.grouping.min_joints else 0
+        people.append(
+            PatchPeople(
+                xy[n : n + kept], np.where(found, score[n], 0.0)[None][:kept], np.zeros(kept), np.ones(kept), kept - 1
+            )
+        )
+    return people
+
+
 def _decode_one(
     heatmaps: npt.NDArray[np.float32],
     tags: npt.NDArray[np.float32],

@@ -15,8 +15,8 @@ from dualpose_ros.heatmap import Heatmaps, combine_heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.pose import Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.decode import DecodeConfig, decode_patches
-from dualpose_ros.top_down.merge import MergeConfig, merge_patches
+from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, decode_single
+from dualpose_ros.top_down.merge import MergeConfig, merge_patches, own_poses
 from dualpose_ros.top_down.patch import (
     ENLARGE,
     Affine,
@@ -71,7 +71,9 @@ class PoseEstimator:
         batch: int = 8,
         flip_test: bool = False,
     ) -> None:
-        """`batch`: patches that go through the network at a time; it bounds memory, not the result.
+        """A network without tags sees one person a patch, so nothing is merged.
+
+        batch: patches that go through the network at a time; it bounds memory, not the result.
 
         flip_test: average with the mirrored patches' maps, for twice the time.
         EngineError if the network takes no patches.
@@ -100,20 +102,27 @@ class PoseEstimator:
         if self.flip_test:
             mirrored = self._run(np.ascontiguousarray(patches[:, :, ::-1]))
             half = np.float32(0.5)
-            heatmaps, tags = half * (heatmaps + unflip(mirrored[0])), half * (tags + unflip(mirrored[1]))
+            heatmaps = half * (heatmaps + unflip(mirrored[0]))
+            tags = None if tags is None or mirrored[1] is None else half * (tags + unflip(mirrored[1]))
         corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-        people = decode_patches(heatmaps, tags, corners, self.decode)
-        return PatchPoses(merge_patches(people, to_image, self.merge, previous), heatmaps, cell_to_image)
+        if tags is None:
+            poses = own_poses(decode_single(heatmaps, self.decode), to_image)
+        else:
+            people = decode_patches(heatmaps, tags, corners, self.decode)
+            poses = merge_patches(people, to_image, self.merge, previous)
+        return PatchPoses(poses, heatmaps, cell_to_image)
 
-    def _run(self, patches: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        parts = []
-        for start in range(0, len(patches), self.batch):
-            outputs = self.engine.run({"patches": patches[start : start + self.batch]})
-            try:
-                parts.append((outputs["heatmaps"], outputs["tags"]))
-            except KeyError as error:
-                raise EngineError(f"this is no top-down network: it has no output {error}") from None
-        heatmaps, tags = (np.concatenate(maps) for maps in zip(*parts, strict=True))
-        if heatmaps.shape[1] != H36M17.num_joints or heatmaps.shape != tags.shape:
-            raise EngineError(f"this is no top-down network: heatmaps {heatmaps.shape}, tags {tags.shape}")
+    def _run(self, patches: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Heatmaps (N, K, h, w), and tags of the same shape where the network has any."""
+        parts = [
+            self.engine.run({"patches": patches[start : start + self.batch]})
+            for start in range(0, len(patches), self.batch)
+        ]
+        if "heatmaps" not in parts[0]:
+            raise EngineError(f"this is no top-down network: it has no output heatmaps but {', '.join(parts[0])}")
+        heatmaps = np.concatenate([part["heatmaps"] for part in parts])
+        tags = np.concatenate([part["tags"] for part in parts]) if "tags" in parts[0] else None
+        if heatmaps.shape[1] != H36M17.num_joints or (tags is not None and heatmaps.shape != tags.shape):
+            shape = None if tags is None else tags.shape
+            raise EngineError(f"this is no top-down network: heatmaps {heatmaps.shape}, tags {shape}")
         return heatmaps, tags

@@ -1,29 +1,30 @@
-"""Live lifting: a track's 2D history becomes root-relative 3D joints and a root depth.
+"""Live lifting: a track's 2D joints, frame by frame, become root-relative 3D joints and a root depth.
 
-Causal: a result depends on what was seen until its own stamp. K joints of `skeleton.H36M17`;
-metres; camera optical frame.
+Causal: a result depends on what was seen until its own stamp. Each frame is computed once, whatever the
+window: what the temporal network needs of the frames before is kept with the track. K joints of
+`skeleton.H36M17`; metres; camera optical frame.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.camera import Camera, pixels_to_rays
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine, EngineError, load_engine
 from dualpose_ros.pose import Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.lifting_window import HISTORY_S, normalise, place_root, resample
+from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
+from dualpose_ros.top_down.person_view import place_root
 from dualpose_ros.top_down.root_geometry import fit_root, fuse_depth
 
 FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
 
-_HISTORY_NS = int(HISTORY_S * 1e9)
-_MAX_OBSERVATIONS = 128
+_MIN_SCORE = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,25 @@ class LiftedPose:
 
 
 @dataclass(frozen=True)
-class _Observation:
+class _Memory:
+    """What a track's next frame needs of those before: features (P, F) and activations (C, S)."""
+
     stamp_ns: int
-    rays: FloatArray
-    scores: FloatArray
+    past_features: Float32Array
+    past: Float32Array
 
 
 class Lifter:
-    """Keeps each track's last second of 2D joints and lifts all tracks of a frame at once.
+    """Keeps what the network remembers of each track, and lifts all people of a frame at once.
 
-    Takes engines of lifting.onnx (`window` -> `joints`, `log_stddev`) and root_depth.onnx (`window`
-    -> `log_depth_extent`, `log_stddev`); window float32 (N, 27, 55) as made by `lifting_window`.
+    Takes engines of lifting.onnx (see `lifting_network.TemporalLifter`; the answer must not be late) and of
+    gcn.onnx (see `gcn_network.DirectedGCN`), None to do without. EngineError if the former is another network.
     """
 
-    def __init__(self, pose_engine: Engine, root_engine: Engine) -> None:
-        self._pose_engine, self._root_engine = pose_engine, root_engine
-        self._tracks: dict[int, deque[_Observation]] = {}
+    def __init__(self, engine: Engine, gcn: Engine | None) -> None:
+        self._engine, self._gcn = engine, gcn
+        self._empty = _empty_memory(engine)
+        self._tracks: dict[int, _Memory] = {}
         self._stamp_ns: int | None = None
 
     @classmethod
@@ -75,7 +79,7 @@ class Lifter:
         """A lifter with the shipped weights; WeightsError or EngineError if they can't be used."""
         from dualpose_ros.weights import weights_path
 
-        return cls(*(load_engine(weights_path(name), backend, threads) for name in ("lifting", "root_depth")))
+        return cls(*(load_engine(weights_path(name), backend, threads) for name in ("lifting", "gcn")))
 
     def reset(self) -> None:
         """Forget all tracks."""
@@ -87,75 +91,104 @@ class Lifter:
     ) -> dict[int, LiftedPose]:
         """Lift the people seen in one frame, given as (track id, 2D pose) with one entry a track.
 
-        A track in whose history no joint was found is left out of the result. Time that runs
-        backwards (a bag played again) clears all histories. ValueError for joints of another
-        number than K or a track given twice.
+        Somebody of whom no joint was found is left out of the result. A track not seen for LONGEST_GAP_S
+        starts anew, and time that runs backwards (a bag played again) starts all anew. ValueError for joints of
+        another number than K or a track given twice.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.reset()
         self._stamp_ns = stamp_ns
+        longest = int(LONGEST_GAP_S * 1e9)
+        self._tracks = {i: memory for i, memory in self._tracks.items() if stamp_ns - memory.stamp_ns <= longest}
+        seen: dict[int, tuple[FloatArray, FloatArray]] = {}
         for track_id, pose in poses:
-            self._remember(track_id, stamp_ns, camera, pose)
-        self._forget(stamp_ns)
-        chosen = [track_id for track_id, _ in poses if self._seen(track_id)]
-        return self._lift(stamp_ns, chosen) if chosen else {}
+            if track_id in seen or (track_id in self._tracks and self._tracks[track_id].stamp_ns == stamp_ns):
+                raise ValueError(f"track {track_id} was given twice for stamp {stamp_ns}")
+            seen[track_id] = _rays(track_id, camera, pose)
+        ids = [track_id for track_id, (_, scores) in seen.items() if np.any(scores > _MIN_SCORE)]
+        if not ids:
+            return {}
+        rays, scores = (np.stack([seen[i][part] for i in ids]) for part in (0, 1))
+        return self._lift(stamp_ns, ids, complete(rays, scores, self._gcn))
 
-    def _remember(self, track_id: int, stamp_ns: int, camera: Camera, pose: Pose2D) -> None:
-        joints = np.asarray(pose.joints_px, dtype=np.float64)
-        scores = np.array(pose.scores, dtype=np.float64)
-        if joints.shape != (H36M17.num_joints, 2) or scores.shape != (H36M17.num_joints,):
-            shapes = f"joints {joints.shape}, scores {scores.shape}"
-            raise ValueError(f"track {track_id}: {shapes}; needed are {H36M17.num_joints} joints")
-        found = np.all(np.isfinite(joints), axis=-1) & np.isfinite(scores) & (scores > 0)
-        centre = (camera.cx, camera.cy)
-        rays = pixels_to_rays(camera, np.where(found[:, None], joints, centre))
-        found &= np.all(np.isfinite(rays), axis=-1)
-        track = self._tracks.setdefault(track_id, deque(maxlen=_MAX_OBSERVATIONS))
-        if track and track[-1].stamp_ns == stamp_ns:
-            raise ValueError(f"track {track_id} was given twice for stamp {stamp_ns}")
-        track.append(_Observation(stamp_ns, rays, np.where(found, np.clip(scores, 0, 1), 0.0)))
-
-    def _forget(self, stamp_ns: int) -> None:
-        for track_id in list(self._tracks):
-            track = self._tracks[track_id]
-            while track and stamp_ns - track[0].stamp_ns > _HISTORY_NS:
-                track.popleft()
-            if not track:
-                del self._tracks[track_id]
-
-    def _seen(self, track_id: int) -> bool:
-        return any(np.any(observation.scores > 0.05) for observation in self._tracks[track_id])
-
-    def _lift(self, stamp_ns: int, track_ids: list[int]) -> dict[int, LiftedPose]:
-        count = max(len(self._tracks[i]) for i in track_ids)
-        times = np.full((len(track_ids), count), -np.inf)
-        rays = np.zeros((len(track_ids), count, H36M17.num_joints, 2))
-        scores = np.zeros((len(track_ids), count, H36M17.num_joints))
-        for row, track_id in enumerate(track_ids):
-            track = self._tracks[track_id]
-            start = count - len(track)
-            times[row, start:] = [(o.stamp_ns - stamp_ns) * 1e-9 for o in track]
-            rays[row, start:] = [o.rays for o in track]
-            scores[row, start:] = [o.scores for o in track]
-        window = normalise(*resample(times, rays, scores))
-        pose = self._pose_engine.run({"window": window.features})
-        root = self._root_engine.run({"window": window.features})
-        joints = pose["joints"].astype(np.float64)
-        stddev = np.exp(pose["log_stddev"].astype(np.float64))
-        depth = np.exp(root["log_depth_extent"].astype(np.float64)[:, 0]) / window.extent
-        variance = np.exp(2 * root["log_stddev"].astype(np.float64)[:, 0])
-        fit = fit_root(window.rays, window.confidence, joints, stddev, depth, window.extent)
-        depth, variance = fuse_depth(depth, variance, fit)
-        relative_error = np.sqrt(variance)
-        root_cam = place_root(window, joints, stddev, depth)
-        joints_rel = np.einsum("nab,nkb->nka", window.to_camera, joints)
+    def _lift(self, stamp_ns: int, ids: list[int], people: CompletedPoses) -> dict[int, LiftedPose]:
+        memories = [self._tracks.get(i, self._empty) for i in ids]
+        elapsed = [(stamp_ns - m.stamp_ns) * 1e-9 if m is not self._empty else LONGEST_GAP_S for m in memories]
+        features = people.features.copy()
+        features[:, -1] = time_feature(np.array(elapsed))
+        answer = self._engine.run(
+            {
+                "features": features[:, None],
+                "past_features": np.stack([m.past_features for m in memories]),
+                "past": np.stack([m.past for m in memories]),
+            }
+        )
+        for row, track_id in enumerate(ids):
+            self._tracks[track_id] = _Memory(stamp_ns, answer["new_past_features"][row], answer["new_past"][row])
+        placed = place_people(people, {name: answer[name][:, 0] for name in ANSWERS})
         return {
             track_id: LiftedPose(
-                joints_rel[i],
-                stddev[i],
-                float(root_cam[i, 2]),
-                float(root_cam[i, 2] * relative_error[i]),
-                root_cam[i, :2] / root_cam[i, 2],
+                placed.joints_rel[i],
+                placed.stddev[i],
+                float(placed.root_cam[i, 2]),
+                float(placed.root_cam[i, 2] * placed.depth_stddev[i]),
+                placed.root_cam[i, :2] / placed.root_cam[i, 2],
             )
-            for i, track_id in enumerate(track_ids)
+            for i, track_id in enumerate(ids)
         }
+
+
+ANSWERS = ("joints", "log_stddev", "log_depth_extent", "log_depth_stddev")
+"""The outputs of a lifting network that are about people, not memory."""
+
+
+@dataclass(frozen=True)
+class PlacedPeople:
+    """joints_rel (N, K, 3) along camera axes, stddev (N, K), root_cam (N, 3), depth_stddev (N,) relative; and the
+    depths along the virtual camera's axis (N,): learned, fitted by geometry, and used."""
+
+    joints_rel: FloatArray
+    stddev: FloatArray
+    root_cam: FloatArray
+    depth_stddev: FloatArray
+    learned: FloatArray
+    fitted: FloatArray
+    depth_axis: FloatArray
+
+
+def place_people(people: CompletedPoses, answer: Mapping[str, Float32Array]) -> PlacedPeople:
+    """People in the camera frame from a lifting network's ANSWERS, each (N, ...).
+
+    The root's depth is the network's and that of geometry, weighed by their variances.
+    """
+    view = people.view
+    joints, log_stddev, log_depth, log_depth_stddev = (answer[name].astype(np.float64) for name in ANSWERS)
+    stddev, learned = np.exp(log_stddev), np.exp(log_depth) / view.extent
+    fit = fit_root(view.rays, view.confidence, joints, stddev, learned, view.extent)
+    depth, variance = fuse_depth(learned, np.exp(2 * log_depth_stddev), fit)
+    root_cam = place_root(view, joints, stddev, depth)
+    joints_rel = np.einsum("nab,nkb->nka", view.to_camera, joints)
+    fitted = np.asarray(fit.root[:, 2], dtype=np.float64)
+    return PlacedPeople(joints_rel, stddev, root_cam, np.sqrt(variance), learned, fitted, depth)
+
+
+def _rays(track_id: int, camera: Camera, pose: Pose2D) -> tuple[FloatArray, FloatArray]:
+    """Rays (K, 2) of a pose's joints and their scores (K,), 0 where a joint was not found."""
+    joints = np.asarray(pose.joints_px, dtype=np.float64)
+    scores = np.array(pose.scores, dtype=np.float64)
+    if joints.shape != (H36M17.num_joints, 2) or scores.shape != (H36M17.num_joints,):
+        shapes = f"joints {joints.shape}, scores {scores.shape}"
+        raise ValueError(f"track {track_id}: {shapes}; needed are {H36M17.num_joints} joints")
+    found = np.all(np.isfinite(joints), axis=-1) & np.isfinite(scores) & (scores > 0)
+    rays = pixels_to_rays(camera, np.where(found[:, None], joints, (camera.cx, camera.cy)))
+    found &= np.all(np.isfinite(rays), axis=-1)
+    return np.asarray(rays, dtype=np.float64), np.where(found, np.clip(scores, 0, 1), 0.0)
+
+
+def _empty_memory(engine: Engine) -> _Memory:
+    """The memory of a track just born, of the shapes that the network wants; EngineError if it wants others."""
+    shapes = {name: engine.inputs[name].shape[1:] for name in ("past_features", "past") if name in engine.inputs}
+    sizes = {name: tuple(size for size in shape if isinstance(size, int)) for name, shape in shapes.items()}
+    if len(sizes) != 2 or any(len(size) != 2 for size in sizes.values()):
+        raise EngineError(f"this is no lifting network: it takes {', '.join(engine.inputs) or 'nothing'}")
+    return _Memory(0, np.zeros(sizes["past_features"], np.float32), np.zeros(sizes["past"], np.float32))

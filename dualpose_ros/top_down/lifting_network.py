@@ -1,7 +1,8 @@
-"""The two causal temporal convolutional networks (TCNs) of the top-down branch (paper, section 3.1).
+"""The causal temporal convolutional network (TCN) of the top-down branch (paper, section 3.1).
 
-Both read a window of T = 27 frames ending now, see `lifting_window`. Needs torch: training
-and export only.
+The paper has one TCN for the root-relative pose and another for the root's depth; both read the same
+frames, so here they are one trunk with two heads. N tracks, T frames, F features of `completion`, K joints.
+Needs torch: training and export only.
 """
 
 from __future__ import annotations
@@ -12,87 +13,125 @@ import torch
 from torch import Tensor, nn
 
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.lifting_window import NUM_FEATURES, WINDOW_FRAMES
+from dualpose_ros.top_down.completion import JOINTS_REL, NUM_FEATURES
 
 LOG_STDDEV_RANGE = (-6.0, 1.0)
+WINDOWS = (1, 3, 9, 27, 81, 243)
 
 
 @dataclass(frozen=True)
 class LiftingConfig:
-    """Width of the temporal layers and of the layers that refine the current frame; how many of the latter."""
+    """window: frames that an answer depends on, a power of three; channels of the temporal layers; hidden: width of
+    the `blocks` layers that refine the frame itself; lookahead: frames that an answer is late by, to see what
+    comes after (half a window makes it a centred network; the live stage takes 0). ValueError for other windows.
+    """
 
-    channels: int = 200
-    hidden: int = 216
+    window: int = 27
+    channels: int = 256
+    hidden: int = 256
     blocks: int = 2
     dropout: float = 0.05
+    lookahead: int = 0
+
+    def __post_init__(self) -> None:
+        if self.window not in WINDOWS:
+            raise ValueError(f"window is {self.window}; it must be one of {', '.join(map(str, WINDOWS))}")
+        if not 0 <= self.lookahead < self.window:
+            raise ValueError(f"lookahead is {self.lookahead}; it must lie in 0..{self.window - 1}")
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Of the layers after the first: 3, 9 for a window of 27."""
+        return tuple(d for d in (3, 9, 27, 81) if 3 * d <= self.window)
+
+    @property
+    def past_frames(self) -> int:
+        """Frames of features that the first layer has to remember."""
+        return max(2 if self.window > 1 else 0, self.lookahead)
+
+    @property
+    def past_steps(self) -> int:
+        """Activations that the other layers have to remember, all together."""
+        return 2 * sum(self.dilations)
 
 
-class TemporalEncoder(nn.Module):
-    """Features (N, T, F) of a window -> (N, hidden) of its last frame.
+class TemporalLifter(nn.Module):
+    """Dilated causal convolutions that remember what they need, so that each frame is computed once.
 
-    Kernels of three with a stride of three are the dilated causal convolutions of a window of 27,
-    computed for the last frame alone. A direct path carries the current frame past them.
+    `forward` takes T new frames of features (N, T, F), the frames before (N, P, F) and the layers' activations
+    before (N, C, S), both zero at a track's birth. It returns, for the new frames less `lookahead`, root-relative
+    joints (N, T, K, 3) in metres along the virtual camera's axes and the log of their standard deviation on an axis
+    (N, T, K); log(root depth x extent) and the log of its standard deviation, both (N, T); and the two
+    memories for the next call. One call with T frames gives what T calls with one frame give. The deviations are
+    scaled by what calibration found.
     """
+
+    joint_calibration: Tensor
+    depth_calibration: Tensor
 
     def __init__(self, config: LiftingConfig) -> None:
         super().__init__()
+        self.config = config
         c, h = config.channels, config.hidden
-        self.expand = _convolution(NUM_FEATURES, c, 3, config.dropout)
-        self.strided = nn.ModuleList([_convolution(c, c, 3, config.dropout) for _ in range(2)])
+        self.expand = _convolution(NUM_FEATURES, c, 3 if config.window > 1 else 1, 1, config.dropout)
+        self.layers = nn.ModuleList(
+            [
+                nn.Sequential(_convolution(c, c, 3, d, config.dropout), _convolution(c, c, 1, 1, config.dropout))
+                for d in config.dilations
+            ]
+        )
         self.current = _dense(NUM_FEATURES, h, config.dropout)
         self.join = _dense(c + h, h, config.dropout)
         self.blocks = nn.ModuleList(
             [nn.Sequential(_dense(h, h, config.dropout), _dense(h, h, config.dropout)) for _ in range(config.blocks)]
         )
+        self.head = nn.Linear(h, 4 * H36M17.num_joints + 2)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("joint_calibration", torch.zeros(H36M17.num_joints))
+        self.register_buffer("depth_calibration", torch.zeros(1))
 
-    def forward(self, features: Tensor) -> Tensor:
-        x = self.expand(features.transpose(1, 2))
-        for layer in self.strided:
-            x = x[:, :, 2::3] + layer(x)
-        y = self.join(torch.cat([x[:, :, 0], self.current(features[:, WINDOW_FRAMES - 1])], dim=1))
+    def empty_memory(self, count: int) -> tuple[Tensor, Tensor]:
+        """Memories of `count` tracks just born."""
+        config = self.config
+        return torch.zeros(count, config.past_frames, NUM_FEATURES), torch.zeros(
+            count, config.channels, config.past_steps
+        )
+
+    def forward(self, features: Tensor, past_features: Tensor, past: Tensor) -> tuple[Tensor, ...]:
+        frames, before = features.shape[1], self.config.past_frames
+        known = torch.cat([past_features, features], dim=1)
+        taps = 2 if self.config.window > 1 else 0
+        x = self.expand(known[:, before - taps :].transpose(1, 2))
+        remembered, at = [], 0
+        for layer, dilation in zip(self.layers, self.config.dilations, strict=True):
+            seen = torch.cat([past[:, :, at : at + 2 * dilation], x], dim=2)
+            remembered.append(seen[:, :, frames:])
+            x = x + layer(seen)
+            at += 2 * dilation
+        late = before - self.config.lookahead
+        now = known[:, late : late + frames] if self.config.lookahead else features
+        y = self.join(torch.cat([x.transpose(1, 2), self.current(now)], dim=2))
         for block in self.blocks:
             y = y + block(y)
-        return y
+        out = self.head(y)
+        new_past = torch.cat(remembered, dim=2) if remembered else past
+        return (*self._answers(out, now), known[:, frames:], new_past)
+
+    def _answers(self, out: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Joints, their log deviations, log(depth x extent) and its log deviation from the head's numbers."""
+        k = H36M17.num_joints
+        shape = (out.shape[0], out.shape[1], k, 3)
+        joints = now[..., JOINTS_REL].reshape(shape) + out[..., : 3 * k].reshape(shape)
+        joints = joints - joints[:, :, H36M17.root : H36M17.root + 1]
+        stddev = (out[..., 3 * k : 4 * k] - 2.5).clamp(*LOG_STDDEV_RANGE) + self.joint_calibration
+        depth_stddev = (out[..., 4 * k + 1] - 2.5).clamp(*LOG_STDDEV_RANGE) + self.depth_calibration
+        return joints, stddev, out[..., 4 * k] - 0.7, depth_stddev
 
 
-class PoseLifter(nn.Module):
-    """Root-relative joints (N, K, 3) in metres, virtual camera axes, and log standard deviations (N, K)."""
-
-    def __init__(self, config: LiftingConfig) -> None:
-        super().__init__()
-        self.encoder = TemporalEncoder(config)
-        self.head = nn.Linear(config.hidden, 4 * H36M17.num_joints)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        out = self.head(self.encoder(window)).reshape(-1, H36M17.num_joints, 4)
-        joints = out[..., :3] - out[:, H36M17.root : H36M17.root + 1, :3]
-        return joints, (out[..., 3] - 2.5).clamp(*LOG_STDDEV_RANGE)
-
-
-class RootDepthLifter(nn.Module):
-    """log(root depth x extent) and the log of its standard deviation, each (N, 1).
-
-    Depth is along the virtual camera's axis in metres, extent the window's: their product does not
-    change when a person of the same size walks away.
-    """
-
-    def __init__(self, config: LiftingConfig) -> None:
-        super().__init__()
-        self.encoder = TemporalEncoder(config)
-        self.head = nn.Linear(config.hidden, 2)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        out = self.head(self.encoder(window))
-        return out[:, :1] - 0.7, (out[:, 1:] - 2.5).clamp(*LOG_STDDEV_RANGE)
-
-
-def _convolution(inputs: int, outputs: int, stride: int, dropout: float) -> nn.Sequential:
+def _convolution(inputs: int, outputs: int, kernel: int, dilation: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(inputs, outputs, 3, stride=stride, bias=False),
+        nn.Conv1d(inputs, outputs, kernel, dilation=dilation, bias=False),
         nn.BatchNorm1d(outputs),
         nn.ReLU(),
         nn.Dropout(dropout),

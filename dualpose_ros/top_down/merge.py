@@ -73,6 +73,16 @@ def merge_patches(
     return result
 
 
+def own_poses(people: Sequence[PatchPeople], patch_to_image: Affine) -> list[Pose2D | None]:
+    """Each patch's own person in image pixels, None where there is none, whoever else sees the same: N entries."""
+    return [
+        Pose2D(apply_affines(affine, found.joints_px[found.target]), found.scores[found.target])
+        if found.target >= 0
+        else None
+        for found, affine in zip(people, patch_to_image, strict=True)
+    ]
+
+
 def _worth(
     joints_px: FloatArray,
     scores: FloatArray,

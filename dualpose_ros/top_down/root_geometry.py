@@ -2,9 +2,9 @@
 
 Weighted linear least squares as in Sárándi et al., "MeTRAbs", T-BIOM 2021, section III-D, with full
 perspective. A person twice as far away looks half as large, so the pose's own scale gives the depth: its
-error is that of the person's assumed size, which no residual shows. That pose comes of one network and
-a depth of another; where both are known, they are weighed by their variances. N people, K joints; virtual camera
-axes of `lifting_window`, metres.
+error is that of the person's assumed size, which no residual shows. The network states a depth too;
+where both are known, they are weighed by their variances. N people, K joints; virtual camera
+axes of `person_view`, metres.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.floating]
 
 RAY_NOISE = 0.03
 """Standard deviation of a ray as a share of the person's extent on the image."""
@@ -24,9 +24,6 @@ SIZE_STDDEV = 0.03
 
 SPREAD = 2.0
 """How much larger the errors of a fit are than independent joints of the stated deviations would make them."""
-
-CORRELATION = 0.5
-"""Of the two estimates' errors: both networks see the same window."""
 
 _MIN_DEPTH_M = 0.1
 
@@ -75,14 +72,16 @@ def fit_root(
     return RootFit(root, np.where(solvable, SPREAD**2 * spread + SIZE_STDDEV**2, np.inf))
 
 
-def fuse_depth(depth: FloatArray, log_variance: FloatArray, fit: RootFit) -> tuple[FloatArray, FloatArray]:
+def fuse_depth(
+    depth: FloatArray, log_variance: FloatArray, fit: RootFit
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Depths (N,) and variances (N,) of their logarithms, from given ones and those of a fit, by variance.
 
-    The variances weigh the two as if they were independent; the result's counts their correlation in.
+    The variances weigh the two as if they were independent; but both come of the same network, so the result's
+    deviation takes their errors to go together.
     """
     share = np.where(np.isfinite(fit.log_depth_variance), log_variance / (log_variance + fit.log_depth_variance), 0.0)
     fitted = np.where(share > 0, fit.root[:, 2], depth)
     other = np.where(share > 0, fit.log_depth_variance, 0.0)
     fused = np.exp((1 - share) * np.log(depth) + share * np.log(np.maximum(fitted, _MIN_DEPTH_M)))
-    common = 2 * CORRELATION * share * (1 - share) * np.sqrt(log_variance * other)
-    return fused, (1 - share) ** 2 * log_variance + share**2 * other + common
+    return np.asarray(fused), np.asarray(((1 - share) * np.sqrt(log_variance) + share * np.sqrt(other)) ** 2)

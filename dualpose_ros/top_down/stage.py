@@ -30,7 +30,8 @@ Image = npt.NDArray[np.uint8]
 class TopDownConfig:
     """Settings of the top-down branch.
 
-    weights, lifting_weights, root_depth_weights: shipped names or ONNX files; backend, threads: of the engines;
+    weights, gcn_weights, lifting_weights: shipped names or ONNX files, gcn_weights empty to lift joints as they were
+    found; backend, threads: of the engines;
     max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; flip_test: average
     with mirrored patches, for twice the time of the network; peak_score,
     seed_score, tag_limit, min_joints: see `DecodeConfig` and `GroupingConfig`; same_oks: see `MergeConfig`;
@@ -41,8 +42,8 @@ class TopDownConfig:
     """
 
     weights: str = "top_down"
+    gcn_weights: str = "gcn"
     lifting_weights: str = "lifting"
-    root_depth_weights: str = "root_depth"
     backend: str = "onnxruntime"
     threads: int = 1
     max_people: int = 12
@@ -199,9 +200,9 @@ def _network_file(name: str) -> Path:
 
 
 def _load_lifter(config: TopDownConfig) -> PoseLifter:
-    names = (config.lifting_weights, config.root_depth_weights)
-    lifting, root_depth = (load_engine(_network_file(n), config.backend, config.threads) for n in names)
-    return Lifter(lifting, root_depth)
+    lifting = load_engine(_network_file(config.lifting_weights), config.backend, config.threads)
+    gcn = load_engine(_network_file(config.gcn_weights), config.backend, config.threads) if config.gcn_weights else None
+    return Lifter(lifting, gcn)
 
 
 def _check_image(image: Image, camera: Camera) -> None:

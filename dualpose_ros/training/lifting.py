@@ -1,212 +1,227 @@
-"""Training of the two lifting networks, pose and root depth, for `training.trainer`.
+"""Training of the lifting network, root-relative pose and root depth over time, for `training.trainer`.
 
-N windows, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see
-`top_down.lifting_window`). A training sample is a chunk of windows made at once, because
-making them one by one would cost ten times as much.
+N sequences, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.person_view`).
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import dacite
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
+from scipy.stats import chi2
 from torch import Tensor, nn
 
-from dualpose_ros.datasets.mocap import load_clips
-from dualpose_ros.evaluation.joint_errors import load_joint_errors
-from dualpose_ros.evaluation.metrics import mpjpe, pa_mpjpe, root_depth_error
+from dualpose_ros.evaluation.metrics import mpjpe, pa_mpjpe
+from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.synthetic.motion import generate
-from dualpose_ros.top_down.lifting_network import LiftingConfig, PoseLifter, RootDepthLifter
-from dualpose_ros.top_down.lifting_window import NUM_FEATURES, WINDOW_FRAMES
+from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
+from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 from dualpose_ros.training.export import Axis, ExportSpec
-from dualpose_ros.training.lifting_bank import BANK_HZ, Bank, BankConfig, clip_bank, collect, make_bank
-from dualpose_ros.training.lifting_views import ViewConfig, draw_views
+from dualpose_ros.training.lifting_views import Sequences
+from dualpose_ros.training.losses import gaussian_nll
+from dualpose_ros.training.motion_data import MotionChunks, MotionData, motion_datasets, truth_in_view
 from dualpose_ros.training.task import TrainingError
 
-TASKS = ("lifting", "root_depth")
-"""The networks that `dualpose train lifting` trains, one after the other."""
+Errors = dict[str, npt.NDArray[np.float64]]
 
-_HELD_OUT_KINDS = ("walk", "turn", "conversation", "sit_down", "reach", "pick_up")
+SHARES = (0.6827, 0.9545)
+"""Of a Gaussian, within one and two standard deviations."""
+
+JOINT_RADII = tuple(float(np.sqrt(chi2.ppf(share, 3))) for share in SHARES)
+"""The distances, in standard deviations on an axis, within which those shares of a 3D Gaussian lie."""
+
+DEPTH_RADII = (1.0, 2.0)
 
 
 @dataclass(frozen=True)
 class LiftingTraining:
-    """What is trained and on what.
+    """The network and what it learns from. gcn: the ONNX file of the GCN that completes its input, none without;
+    without_gcn: share of the sequences that are not completed even so, so that it can do without."""
 
-    chunk: windows made at once, one sample of the trainer; chunks: samples an epoch; validation_chunks:
-    half with exact 2D, half with errors, of clips that are held out (procedural motion without clips).
-    errors: a file of 2D errors that the top-down network made (`dualpose eval joints --save`), for a share
-    of the people; without it all errors are modelled.
-    """
-
-    pose_network: LiftingConfig = field(default_factory=LiftingConfig)
-    root_network: LiftingConfig = field(default_factory=lambda: LiftingConfig(channels=144, hidden=144, blocks=1))
-    bank: BankConfig = field(default_factory=BankConfig)
-    views: ViewConfig = field(default_factory=ViewConfig)
-    chunk: int = 128
-    chunks: int = 2000
-    validation_chunks: int = 24
-    bank_seed: int = 0
-    errors: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("chunk", "chunks", "validation_chunks"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}, but has to be positive")
+    network: LiftingConfig = field(default_factory=LiftingConfig)
+    data: MotionData = field(default_factory=MotionData)
+    gcn: str | None = None
+    without_gcn: float = 0.15
 
 
 class Batch(NamedTuple):
-    """window (N, T, F); joints (N, K, 3) root-relative; root_depth (N,) and extent (N,); noisy (N,) bool."""
+    """features (N, T, F); joints (N, T, K, 3) root-relative; log_depth_extent (N, T); counted (N, T) and noisy (N,)
+    bool."""
 
-    window: Tensor
+    features: Tensor
     joints: Tensor
-    root_depth: Tensor
-    extent: Tensor
+    log_depth_extent: Tensor
+    counted: Tensor
     noisy: Tensor
 
 
-def load_training(path: Path) -> LiftingTraining:
-    """Settings from a YAML file like config/training/lifting.yaml (key `task`); TrainingError names a bad one."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    task = content.get("task", {}) if isinstance(content, dict) else None
-    if not isinstance(task, dict):
-        raise TrainingError(f"{path} holds no mapping `task` of settings")
-    try:
-        return dacite.from_dict(LiftingTraining, task, dacite.Config(strict=True, cast=[tuple, float]))
-    except (dacite.DaciteError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: {error}") from error
-
-
-class Views:
-    """Chunks of random windows of a bank; `draw` makes one, exact or with errors by index where both are measured."""
-
-    def __init__(self, bank: Bank, training: LiftingTraining, validation: bool = False) -> None:
-        self.bank, self.training, self.validation = bank, training, validation
-        self.errors = load_joint_errors(Path(training.errors)) if training.errors else None
-
-    def __len__(self) -> int:
-        return self.training.validation_chunks if self.validation else self.training.chunks
-
-    def __getitem__(self, index: int, /) -> Batch:
-        return self.draw(index, np.random.default_rng(index))
-
-    def draw(self, index: int, rng: np.random.Generator) -> Batch:
-        """Chunk `index` from the randomness of `rng` alone."""
-        config, noisy = self.training.views, True
-        if self.validation:
-            config = dataclasses.replace(config, vary_bones=0.0, vary_size=0.0)
-            noisy = index % 2 == 1
-            if not noisy:
-                config = dataclasses.replace(config, noise=0.0, faults=False)
-        sample = draw_views(self.bank, config, rng, self.training.chunk, self.errors)
-        return Batch(
-            torch.from_numpy(sample.window.features),
-            torch.from_numpy(sample.joints_virtual),
-            torch.from_numpy(sample.root_virtual[:, 2].copy()),
-            torch.from_numpy(sample.window.extent.astype(np.float32)),
-            torch.full((self.training.chunk,), noisy),
-        )
-
-
 class LiftingTask:
-    """One of TASKS as a `training.task.Task`; ValueError for another name."""
+    """The lifting network as a `training.task.Task`; EngineError if the GCN's file can't be used."""
 
-    def __init__(self, name: str, training: LiftingTraining) -> None:
-        if name not in TASKS:
-            raise ValueError(f"no lifting network '{name}'; there are {', '.join(TASKS)}")
-        self.name, self.training = name, training
+    name = "lifting"
+
+    def __init__(self, training: LiftingTraining) -> None:
+        self.training = training
+        self._gcn = load_engine(Path(training.gcn)) if training.gcn else None
 
     def build_model(self) -> nn.Module:
         """The untrained network."""
-        if self.name == "lifting":
-            return PoseLifter(self.training.pose_network)
-        return RootDepthLifter(self.training.root_network)
+        return TemporalLifter(self.training.network)
 
-    def datasets(self, cache_dir: Path) -> tuple[Views, Views]:
-        """Training windows of the drawn bank, and validation windows of held-out movement; no cache is read."""
-        bank = make_bank(self.training.bank, np.random.default_rng(self.training.bank_seed))
-        return Views(bank, self.training), Views(self._held_out(), self.training, validation=True)
+    def datasets(self, cache_dir: Path) -> tuple[MotionChunks, MotionChunks]:
+        """Sequences of the drawn bank, and of movement kept apart; no cache is read."""
+        return motion_datasets(self.training.data, self._prepare)
 
-    def _held_out(self) -> Bank:
-        mocap = self.training.bank.mocap
-        clips = load_clips(mocap, "held_out") if mocap else []
-        if clips:
-            return clip_bank(clips)
-        rng = np.random.default_rng(self.training.bank_seed + 1)
-        motions = [generate(kind, rng, 6.0, BANK_HZ).joints_m for kind in _HELD_OUT_KINDS for _ in range(4)]
-        return collect(motions, [False] * len(motions))
+    def _prepare(self, drawn: Sequences, noisy: bool, rng: np.random.Generator) -> Batch:
+        bare = rng.random(len(drawn.frames)) < (self.training.without_gcn if self._gcn is not None else 1.0)
+        return sequence_batch(drawn, noisy, self._gcn, bare, self.training.network.lookahead)
 
     def collate(self, samples: Sequence[Batch]) -> Batch:
         """Chunks to one batch."""
         return Batch(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean error, plus the Gaussian likelihood of that error, which alone trains the standard deviations."""
-        if self.name == "lifting":
-            joints, log_stddev = model(batch.window)
-            error = torch.linalg.vector_norm(joints.float() - batch.joints, dim=-1)[:, 1:]
-            log_stddev = log_stddev.float()[:, 1:]
-            likelihood = gaussian_nll(error.detach(), log_stddev, axes=3)
-            mean = error.mean()
-            return 10 * mean + 0.1 * likelihood, {"mpjpe_mm": 1000 * mean, "nll": likelihood}
-        log_depth, log_stddev = model(batch.window)
-        error = (log_depth.float()[:, 0] - torch.log(batch.root_depth * batch.extent)).abs()
-        likelihood = gaussian_nll(error.detach(), log_stddev.float()[:, 0], axes=1)
-        return 10 * error.mean() + 0.1 * likelihood, {"log_error": error.mean(), "nll": likelihood}
+        """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""
+        joints, stddev, log_depth, depth_stddev = self._run(model, batch)
+        error = torch.linalg.vector_norm(joints - batch.joints, dim=-1)[..., 1:][batch.counted]
+        likelihood = gaussian_nll(error.detach(), stddev[..., 1:][batch.counted], axes=3)
+        depth_error = (log_depth - batch.log_depth_extent).abs()[batch.counted]
+        depth_likelihood = gaussian_nll(depth_error.detach(), depth_stddev[batch.counted], axes=1)
+        total = 10 * error.mean() + 10 * depth_error.mean() + 0.1 * likelihood + 0.1 * depth_likelihood
+        parts = {"mpjpe_mm": 1000 * error.mean(), "log_depth": depth_error.mean()}
+        return total, {**parts, "nll": likelihood, "depth_nll": depth_likelihood}
+
+    def _run(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The network's four answers for sequences from a track's birth on."""
+        network = self.training.network
+        count = len(batch.features)
+        past_features = batch.features.new_zeros(count, network.past_frames, NUM_FEATURES)
+        past = batch.features.new_zeros(count, network.channels, network.past_steps)
+        answers = model(batch.features, past_features, past)[:4]
+        return tuple(answer.float() for answer in answers)
 
     def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-        """Millimetres or relative depth errors, with exact and with noisy 2D, and how honest the deviations are."""
-        rows = [self._errors(model, batch) for batch in batches]
-        noisy = np.concatenate([row["noisy"] for row in rows]).astype(bool)
+        """Millimetres and relative depth errors, with exact and with noisy 2D, and how honest the deviations are."""
         figures: dict[str, float] = {}
-        for name in rows[0]:
-            if name == "noisy":
+        errors = self._errors(model, batches)
+        for label, chosen in (("exact", errors["noisy"] == 0), ("noisy", errors["noisy"] == 1)):
+            if not chosen.any():
                 continue
-            values = np.concatenate([row[name] for row in rows])
-            for label, chosen in (("exact", values[~noisy]), ("noisy", values[noisy])):
-                if len(chosen):
-                    middle = np.median(chosen) if name == "root_depth_rel_err" else np.mean(chosen)
-                    figures[f"{name}_{label}"] = float(middle)
+            for name in ("mpjpe_mm", "pa_mpjpe_mm"):
+                figures[f"{name}_{label}"] = float(errors[name][chosen].mean())
+            figures[f"root_depth_rel_err_{label}"] = float(np.median(errors["depth"][chosen]))
+            figures[f"within_1_stddev_{label}"] = float((errors["joint_sigmas"][chosen] < JOINT_RADII[0]).mean())
         return figures
 
-    def _errors(self, model: nn.Module, batch: Batch) -> dict[str, npt.NDArray[np.float64]]:
-        value, log_stddev = (out.detach().float().cpu().numpy().astype(np.float64) for out in model(batch.window))
-        stddev = np.exp(log_stddev)
-        errors: dict[str, npt.NDArray[np.float64]] = {"noisy": batch.noisy.cpu().numpy().astype(np.float64)}
-        if self.name == "lifting":
-            truth = batch.joints.cpu().numpy()
-            errors["mpjpe_mm"] = 1000 * mpjpe(value, truth, root=H36M17.root)
-            errors["pa_mpjpe_mm"] = 1000 * pa_mpjpe(value, truth)
-            squared = np.sum((value - truth)[:, 1:] ** 2, axis=-1) / (3 * stddev[:, 1:] ** 2)
-            errors["within_1_stddev"] = np.mean(squared < 1, axis=1)
-            return errors
-        depth = np.exp(value[:, 0]) / batch.extent.cpu().numpy()
-        truth = batch.root_depth.cpu().numpy()
-        errors["root_depth_rel_err"] = root_depth_error(depth, truth)
-        errors["within_1_stddev"] = (errors["root_depth_rel_err"] < stddev[:, 0]).astype(np.float64)
-        return errors
+    def calibrate(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        """Scale the network's standard deviations, in place, so that they hold the share that they should."""
+        if not isinstance(model, TemporalLifter):
+            raise TrainingError(f"{type(model).__name__} has no deviations to calibrate")
+        with torch.no_grad():
+            model.joint_calibration.zero_()
+            model.depth_calibration.zero_()
+            errors = self._errors(model, batches)
+            joints = fit_calibration(errors["joint_sigmas"], JOINT_RADII)
+            joints[H36M17.root] = 0
+            model.joint_calibration += torch.from_numpy(joints.astype(np.float32))
+            model.depth_calibration += float(fit_calibration(errors["depth_sigmas"], DEPTH_RADII))
+
+    def _errors(self, model: nn.Module, batches: Iterable[Batch]) -> Errors:
+        """By frame: noisy, mpjpe_mm, pa_mpjpe_mm, depth (relative), and the errors of joints (B, K) and depth (B,)
+        in the standard deviations that were stated."""
+        rows: dict[str, list[npt.NDArray[np.float64]]] = {}
+        for batch in batches:
+            counted = batch.counted.cpu().numpy()
+            answers = [answer.detach().cpu().numpy()[counted].astype(np.float64) for answer in self._run(model, batch)]
+            truth = batch.joints.cpu().numpy()[counted].astype(np.float64)
+            error = np.linalg.norm(answers[0] - truth, axis=-1)
+            depth = np.abs(answers[2] - batch.log_depth_extent.cpu().numpy()[counted])
+            found = {
+                "noisy": np.broadcast_to(batch.noisy.cpu().numpy()[:, None], counted.shape)[counted].astype(float),
+                "mpjpe_mm": 1000 * mpjpe(answers[0], truth, root=H36M17.root),
+                "pa_mpjpe_mm": 1000 * pa_mpjpe(answers[0], truth),
+                "depth": np.expm1(depth),
+                "joint_sigmas": error / np.exp(answers[1]),
+                "depth_sigmas": depth / np.exp(answers[3]),
+            }
+            for name, values in found.items():
+                rows.setdefault(name, []).append(np.asarray(values, dtype=np.float64))
+        return {name: np.concatenate(values) for name, values in rows.items()}
 
     def objective(self, figures: dict[str, float]) -> float:
-        """Mean of the exact and the noisy error."""
-        name = "mpjpe_mm" if self.name == "lifting" else "root_depth_rel_err"
-        return float(np.mean([value for key, value in figures.items() if key.startswith(name)]))
+        """Mean of the exact and the noisy error, and the errors in depth at 10 mm a per cent."""
+        joints = [value for name, value in figures.items() if name.startswith("mpjpe_mm")]
+        depth = [value for name, value in figures.items() if name.startswith("root_depth")]
+        return float(np.mean(joints) + 1000 * np.mean(depth))
 
     def export_spec(self) -> ExportSpec:
-        """Input `window` float32 (N, 27, 55); outputs as `top_down.lifting.Lifter` takes them."""
-        outputs = ("joints", "log_stddev") if self.name == "lifting" else ("log_depth_extent", "log_stddev")
-        example = torch.zeros((2, WINDOW_FRAMES, NUM_FEATURES))
-        return ExportSpec({"window": example}, outputs, {"window": {0: Axis("people")}})
+        """Inputs and outputs as `TemporalLifter.forward` says, dynamic in tracks and in frames."""
+        network = self.training.network
+        past_features = torch.zeros(2, network.past_frames, NUM_FEATURES)
+        past = torch.zeros(2, network.channels, network.past_steps)
+        example = {"features": torch.zeros((2, 3, NUM_FEATURES)), "past_features": past_features, "past": past}
+        outputs = ("joints", "log_stddev", "log_depth_extent", "log_depth_stddev", "new_past_features", "new_past")
+        people = Axis("people")
+        dynamic = {name: {0: people} for name in example}
+        return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}})
 
 
-def gaussian_nll(error: Tensor, log_stddev: Tensor, axes: int) -> Tensor:
-    """Mean negative log-likelihood of error lengths under an isotropic Gaussian of so many axes, less a constant."""
-    return (0.5 * (error * torch.exp(-log_stddev)) ** 2 + axes * log_stddev).mean()
+def fit_calibration(sigmas: npt.NDArray[np.float64], radii: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """What to add to log deviations, by column of errors (B, ...) in such deviations, for them to hold SHARES.
+
+    Errors have heavier tails than a Gaussian, so that no factor makes both shares right. Of the logarithms of
+    the two that would make one right each, the first counts twice.
+    """
+    one, two = (np.quantile(sigmas, share, axis=0) / radius for share, radius in zip(SHARES, radii, strict=True))
+    return np.asarray((2 * np.log(np.maximum(one, 1e-6)) + np.log(np.maximum(two, 1e-6))) / 3)
+
+
+def sequence_batch(
+    drawn: Sequences, noisy: bool, gcn: Engine | None, bare: npt.NDArray[np.bool_], lookahead: int = 0
+) -> Batch:
+    """Network input of whole sequences and its truth; those that are `bare` (N,) are not completed.
+
+    With a lookahead the truth is of so many frames before.
+    """
+    count, frames = drawn.rays.shape[:2]
+    features = np.zeros((count, frames, NUM_FEATURES), np.float32)
+    to_camera, extent = np.tile(np.eye(3), (count, frames, 1, 1)), np.ones((count, frames))
+    for chosen, network in ((bare, None), (~bare, gcn)):
+        if chosen.any():
+            flat = (int(chosen.sum()) * frames, H36M17.num_joints)
+            poses = complete(drawn.rays[chosen].reshape(*flat, 2), drawn.scores[chosen].reshape(flat), network)
+            features[chosen] = poses.features.reshape(-1, frames, NUM_FEATURES)
+            to_camera[chosen] = poses.view.to_camera.reshape(-1, frames, 3, 3)
+            extent[chosen] = poses.view.extent.reshape(-1, frames)
+    elapsed = np.concatenate([np.full((count, 1), LONGEST_GAP_S), np.diff(drawn.times, axis=1)], axis=1)
+    features[..., -1] = time_feature(elapsed)
+    joints, depth = truth_in_view(
+        drawn.joints_cam.reshape(-1, H36M17.num_joints, 3), to_camera.reshape(-1, 3, 3)
+    )
+    depth = depth.reshape(count, frames)
+    counted = (np.arange(frames) < drawn.frames[:, None]) & (depth > 0.3)
+    target = np.log(np.where(counted, depth * extent, 1.0)).astype(np.float32)
+    batch = Batch(
+        torch.from_numpy(features),
+        joints.reshape(count, frames, H36M17.num_joints, 3),
+        torch.from_numpy(target),
+        torch.from_numpy(counted),
+        torch.full((count,), noisy),
+    )
+    return _delayed(batch, lookahead) if lookahead else batch
+
+
+def _delayed(batch: Batch, by: int) -> Batch:
+    """The batch with its truth so many frames late; the first frames have none, the last ones are never asked for."""
+    counted = torch.roll(batch.counted, by, dims=1) & batch.counted
+    counted[:, :by] = False
+    return batch._replace(
+        joints=torch.roll(batch.joints, by, dims=1),
+        log_depth_extent=torch.roll(batch.log_depth_extent, by, dims=1),
+        counted=counted,
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.datasets.mocap import Clip, load_clips
+from dualpose_ros.datasets.mocap import Clip, at_rate, load_clips
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.body import load_body, shape_body
 from dualpose_ros.synthetic.builtin_body import builtin_body
@@ -63,7 +63,7 @@ def make_bank(config: BankConfig, rng: np.random.Generator, split: str = "train"
         captured.append(False)
     clips = load_clips(config.mocap, split) if config.mocap else []
     for clip in clips:
-        frames = at_rate(clip.joints_m, clip.fps)
+        frames = at_rate(clip.joints_m, clip.fps, BANK_HZ)
         if len(frames) < MIN_FRAMES:
             continue
         sequences.append(frames)
@@ -89,19 +89,9 @@ def collect(sequences: Sequence[npt.NDArray[np.floating]], captured: Sequence[bo
 
 def clip_bank(clips: Sequence[Clip]) -> Bank:
     """A bank of clips as they were captured, for validation."""
-    frames = [at_rate(clip.joints_m, clip.fps) for clip in clips]
+    frames = [at_rate(clip.joints_m, clip.fps, BANK_HZ) for clip in clips]
     frames = [sequence for sequence in frames if len(sequence) >= 2]
     return collect(frames, [True] * len(frames))
-
-
-def at_rate(joints_m: npt.NDArray[np.floating], fps: float) -> npt.NDArray[np.float64]:
-    """Joints (T', K, 3) at BANK_HZ, linear between the frames (T, K, 3) at fps."""
-    joints = np.asarray(joints_m, dtype=np.float64)
-    at = np.arange(0, (len(joints) - 1) / fps + 1e-9, 1 / BANK_HZ) * fps
-    low = np.clip(np.floor(at + 1e-9).astype(int), 0, max(len(joints) - 2, 0))
-    high = np.minimum(low + 1, len(joints) - 1)
-    u = np.clip(at - low, 0, 1)[:, None, None]
-    return joints[low] * (1 - u) + joints[high] * u
 
 
 def _procedural(config: BankConfig, rng: np.random.Generator, rigs: list[Rig]) -> list[npt.NDArray[np.float64]]:

@@ -119,10 +119,18 @@ def associative_embedding_loss(
 
 
 def target_tag_loss(means: Tensor, weights: Tensor, tag: float) -> Tensor:
-    """Squared distance, a scalar, of person 0's mean tag from `tag`, over images where that person is seen.
+    """Squared distance of person 0's mean tag from `tag`, and of others' from below 0: a scalar, mean over images.
 
-    means (N, P) as from `associative_embedding_loss`, weights (N, P, K). It gives the person that
-    a patch is centred on a tag known beforehand, so that the patch's own person can be told apart.
+    means (N, P) as from `associative_embedding_loss`, weights (N, P, K). It gives the person that a patch is
+    centred on a tag known beforehand, so that the patch's own person can be told apart. The push between two
+    people has no gradient where their tags are the same, which is where all of them start.
     """
-    seen = (weights[:, 0] > 0).any(dim=1).to(means.dtype)
-    return (((means[:, 0] - tag) ** 2) * seen).sum() / seen.sum().clamp(min=1)
+    seen = (weights > 0).any(dim=2).to(means.dtype)
+    own = ((means[:, 0] - tag) ** 2) * seen[:, 0]
+    others = ((means[:, 1:].clamp(min=0) ** 2) * seen[:, 1:]).sum(dim=1) / seen[:, 1:].sum(dim=1).clamp(min=1)
+    return (own + others).mean()
+
+
+def gaussian_nll(error: Tensor, log_stddev: Tensor, axes: int) -> Tensor:
+    """Mean negative log-likelihood of error lengths under an isotropic Gaussian of so many axes, less a constant."""
+    return (0.5 * (error * torch.exp(-log_stddev)) ** 2 + axes * log_stddev).mean()

@@ -41,7 +41,8 @@ class AugmentedSamples(Samples, Protocol):
 class Task(Protocol):
     """One network with its data, loss and measure of success.
 
-    A batch is whatever `collate` returns: tensors within tuples, lists, dicts or dataclasses.
+    A batch is whatever `collate` returns: tensors within tuples, lists, dicts or dataclasses. A task with a
+    `calibrate(model, batches)` is asked, after training, to set the model's stated uncertainties by validation.
     """
 
     name: str

@@ -21,7 +21,7 @@ from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.pose import oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.cache import ShardDataset, split_shards
-from dualpose_ros.top_down.decode import DecodeConfig, decode_patches
+from dualpose_ros.top_down.decode import decode_patches, decode_single
 from dualpose_ros.top_down.grouping import TARGET_TAG
 from dualpose_ros.top_down.network import TopDownNetwork
 from dualpose_ros.top_down.patch import ENLARGE, HEATMAP_STRIDE
@@ -58,15 +58,16 @@ class LossConfig:
     sigma: float = 2.0
     foreground: float = 4.0
     sides: float = 0.5
-    pull: float = 0.2
-    push: float = 0.2
-    target_tag: float = 0.1
+    pull: float = 0.3
+    push: float = 0.5
+    target_tag: float = 0.5
 
 
 @dataclass(frozen=True)
 class TopDownTraining:
     """What is trained and on what. network: an entry of config/networks/top_down.yaml; patch_size: side of
-    the patches in pixels, a multiple of 32, which becomes part of the exported network.
+    the patches in pixels, a multiple of 32, which becomes part of the exported network; people: "all" of a
+    patch, told apart by tags, or "one", the patch's own, as single-person networks do.
 
     backgrounds: a folder of pictures without people to put behind people; without it they come from
     the training images. validation_patches: how many held-out patches measure progress.
@@ -74,12 +75,17 @@ class TopDownTraining:
 
     network: str = "cpu"
     patch_size: int = 192
+    people: str = "all"
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     backgrounds: str | None = None
     background_count: int = 800
     validation_patches: int = 384
     max_people: int = 10
+
+    def __post_init__(self) -> None:
+        if self.people not in ("all", "one"):
+            raise TrainingError(f"people is '{self.people}'; it must be 'all' or 'one'")
 
 
 class Batch(NamedTuple):
@@ -145,7 +151,7 @@ class TopDownTask:
 
     def build_model(self) -> nn.Module:
         """The untrained network."""
-        return TopDownNetwork(self.network)
+        return TopDownNetwork(self.network, tags=self.training.people == "all")
 
     def datasets(self, cache_dir: Path) -> tuple[PatchSamples, PatchSamples]:
         """Training patches with augmentation, and an even selection of those of held-out shards without."""
@@ -177,17 +183,21 @@ class TopDownTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Heatmap loss (Eq. 1), in units of one peak's energy, plus weighted tag losses."""
-        heatmaps, tags = model(batch.patches)
-        return self._loss_of(heatmaps.float(), tags.float(), batch)
+        heatmaps, tags = _maps(model, batch)
+        return self._loss_of(heatmaps.float(), None if tags is None else tags.float(), batch)
 
-    def _loss_of(self, heatmaps: Tensor, tags: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss_of(self, heatmaps: Tensor, tags: Tensor | None, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.training.loss
+        people = 1 if tags is None else batch.joints_px.shape[1]
         with torch.autocast(heatmaps.device.type, enabled=False):
             size = (heatmaps.shape[2], heatmaps.shape[3])
-            target, cells = heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
+            joints, weights = batch.joints_px[:, :people], batch.weights[:, :people]
+            target, cells = heatmap_targets(joints, weights, size, HEATMAP_STRIDE, config.sigma)
             peak_energy = torch.pi * config.sigma**2
             heat = heatmap_loss(heatmaps, target, cells, config.foreground) / peak_energy
             sides = sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / peak_energy
+            if tags is None:
+                return heat + config.sides * sides, {"heatmap": heat, "sides": sides}
             pull, push, means = associative_embedding_loss(tags, batch.joints_px, batch.weights, HEATMAP_STRIDE)
             own = target_tag_loss(means, batch.weights, TARGET_TAG)
             total = heat + config.sides * sides + config.pull * pull + config.push * push + config.target_tag * own
@@ -199,9 +209,9 @@ class TopDownTask:
         sides: list[npt.NDArray[np.bool_]] = []
         scores: list[npt.NDArray[np.float64]] = []
         for batch in batches:
-            heatmaps, tags = model(batch.patches)
-            boxes = batch.boxes_px.cpu().numpy()
-            people = decode_patches(heatmaps.cpu().numpy(), tags.cpu().numpy(), boxes, DecodeConfig())
+            heatmaps, tags = _maps(model, batch)
+            boxes, maps = batch.boxes_px.cpu().numpy(), heatmaps.cpu().numpy()
+            people = decode_single(maps) if tags is None else decode_patches(maps, tags.cpu().numpy(), boxes)
             joints, weights = batch.joints_px[:, 0].cpu().numpy(), batch.weights[:, 0].cpu().numpy()
             for found, truth, weight, box in zip(people, joints, weights, boxes, strict=True):
                 if (weight > 0).any():
@@ -225,10 +235,20 @@ class TopDownTask:
         return 1 - figures["oks"]
 
     def export_spec(self) -> ExportSpec:
-        """Input `patches` uint8 (N, S, S, 3); outputs `heatmaps` clipped to 0..1 and `tags`, (N, K, S/4, S/4)."""
+        """Input `patches` uint8 (N, S, S, 3); outputs `heatmaps` clipped to 0..1 and, of all people, `tags`.
+
+        Both are (N, K, S/4, S/4).
+        """
         side = self.training.patch_size
         example = torch.zeros((2, side, side, 3), dtype=torch.uint8)
-        return ExportSpec({"patches": example}, ("heatmaps", "tags"), {"patches": {0: Axis("people")}})
+        outputs = ("heatmaps", "tags") if self.training.people == "all" else ("heatmaps",)
+        return ExportSpec({"patches": example}, outputs, {"patches": {0: Axis("people")}})
+
+
+def _maps(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Heatmaps, and tags where the network has any."""
+    out = model(batch.patches)
+    return (out, None) if isinstance(out, Tensor) else (out[0], out[1])
 
 
 def target_scores(

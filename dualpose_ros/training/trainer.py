@@ -114,6 +114,7 @@ class _Run:
         self.train_loader, self.steps_per_epoch = training_loader(
             train_set, task.collate, config.batch_size, config.seed, config.workers, self.step
         )
+        self.val_set = val_set
         self.val_loader = validation_loader(val_set, task.collate, config.batch_size, config.seed, config.workers)
         # A run that was prolonged is less far than it was.
         self.validated = min(self.validated, int(self._progress() * config.validations))
@@ -255,9 +256,23 @@ class _Run:
         for name, value in saved["state"].items():
             setattr(self, name, value)
 
+    def _calibrated(self, model: nn.Module) -> nn.Module:
+        """The best model with its stated uncertainties set by validation data that did not choose it, kept as best."""
+        calibrate = getattr(self.task, "calibrate", None)
+        if calibrate is not None:
+            settings = (self.config.batch_size, self.config.seed + 1, self.config.workers)
+            other = validation_loader(self.val_set, self.task.collate, *settings)
+            calibrate(model, other)
+            with torch.no_grad():
+                self.best_figures = {n: float(v) for n, v in self.task.validate(model, self.val_loader).items()}
+            best = {"model": model.state_dict(), "figures": self.best_figures}
+            _save(self._checkpoint(best), self._file("best.pt"))
+        return model
+
     def _finish(self) -> TrainResult:
         if not self.best_figures:
             raise TrainingError(f"no validation of '{self.task.name}' gave a finite objective: nothing worth keeping")
+        model = self._calibrated(load_best(self.task, self.config.out))
         report = {
             "network": self.task.name,
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -274,7 +289,6 @@ class _Run:
         temporary = self._file(".report.json.tmp")
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         os.replace(temporary, self._file("report.json"))
-        model = load_best(self.task, self.config.out)
         return TrainResult(model, self.best_figures, self.step, self.seconds, report)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualpose_ros.datasets.mocap import MocapError, is_held_out, load_clips
+from dualpose_ros.datasets.mocap import SPLITS, MocapError, at_rate, load_clips, split_of
 from dualpose_ros.skeleton import H36M17
 
 MOCAP = Path(__file__).resolve().parents[3] / "shared" / "data" / "mocap" / "cmu_train_h36m17_60hz.npz"
@@ -45,18 +45,26 @@ def test_clips_are_the_slices_of_the_file(tmp_path: Path) -> None:
 
 def test_the_name_alone_decides_the_split(tmp_path: Path) -> None:
     path = write(tmp_path / "clips.npz")
-    train = {clip.name for clip in load_clips(path, "train")}
-    held_out = {clip.name for clip in load_clips(path, "held_out")}
-    assert train | held_out == set(NAMES)
-    assert not train & held_out
+    parts = [{clip.name for clip in load_clips(path, split)} for split in SPLITS if split != "all"]
+    assert set().union(*parts) == set(NAMES)
+    assert sum(len(part) for part in parts) == len(NAMES)
     for name in NAMES:
         digest = hashlib.sha256(name.encode()).hexdigest()
-        assert (name in held_out) == (int(digest[:16], 16) % 5 == 0)
+        assert (name in parts[SPLITS.index("held_out")]) == (int(digest[:16], 16) % 5 == 0)
 
 
-def test_about_a_fifth_is_held_out() -> None:
-    share = np.mean([is_held_out(f"clip_{i}") for i in range(5000)])
-    assert share == pytest.approx(0.2, abs=0.02)
+def test_about_a_fifth_is_held_out_and_a_ninth_of_the_rest_validates() -> None:
+    splits = [split_of(f"clip_{i}") for i in range(5000)]
+    assert splits.count("held_out") / 5000 == pytest.approx(0.2, abs=0.02)
+    assert splits.count("validation") / 5000 == pytest.approx(0.8 / 9, abs=0.015)
+
+
+def test_at_rate_samples_a_known_curve() -> None:
+    times = np.arange(50) / 50.0
+    joints = np.tile(times[:, None, None], (1, 17, 3))
+    sampled = at_rate(joints, 50.0, 30.0)
+    np.testing.assert_allclose(sampled[:, 0, 0], np.arange(len(sampled)) / 30.0, atol=1e-9)
+    assert len(sampled) == 30
 
 
 @pytest.mark.parametrize(
@@ -91,8 +99,8 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
 def test_the_real_clips() -> None:
     if not MOCAP.is_file():
         pytest.skip(f"{MOCAP} is not there")
-    train, held_out = load_clips(MOCAP, "train"), load_clips(MOCAP, "held_out")
-    assert len(train) + len(held_out) == 72
+    train, validation, held_out = (load_clips(MOCAP, split) for split in ("train", "validation", "held_out"))
+    assert len(train) + len(validation) + len(held_out) == 72
     assert 0.1 < len(held_out) / 72 < 0.3
     for clip in [*train, *held_out]:
         bones = [np.linalg.norm(clip.joints_m[:, c] - clip.joints_m[:, p], axis=-1) for p, c in H36M17.bones]

@@ -72,3 +72,30 @@ def test_patch_size_is_the_networks_own() -> None:
     assert patch_size(Bright(False)) == SIZE
     with pytest.raises(EngineError, match=r"no top-down network.*patches"):
         patch_size(Bright(False, size="S"))
+
+
+class OnePerson(Bright):
+    """A network without tags, whose maps each have one dot, at a place of the joint's own."""
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        maps = np.zeros((len(inputs["patches"]), K, SIZE // 4, SIZE // 4), np.float32)
+        for joint in range(K):
+            maps[:, joint, 3 + joint // 5, 4 + joint % 5] = 0.9
+        maps[1:, 4:] = 0
+        maps[2:] = 0
+        return {"heatmaps": maps}
+
+
+def test_a_network_without_tags_sees_one_person_a_patch() -> None:
+    image, boxes = picture()
+    found = PoseEstimator(OnePerson(sided=False), enlarge=1.0)(image, np.concatenate([boxes[:1], boxes[:1], boxes]))
+    first, second, third, _ = found.poses
+    assert first is not None and second is not None and third is None
+    assert (first.scores > 0).all()
+    assert ((second.scores > 0) == (np.arange(K) < 4)).all()
+    # The same person in the same box twice: nothing is merged.
+    np.testing.assert_allclose(second.joints_px[:4], first.joints_px[:4])
+    cell = np.stack([4 + np.arange(K) % 5, 3 + np.arange(K) // 5], axis=1)
+    side = 50.0  # of the box, and so of the patch
+    expected = np.array([30.0, 45.0]) + ((4 * cell + 1.5) - (SIZE - 1) / 2) * side / SIZE
+    assert np.abs(first.joints_px - expected).max() < 1.0

@@ -7,7 +7,6 @@ import pytest
 from scipy.optimize import least_squares
 
 from dualpose_ros.top_down.root_geometry import (
-    CORRELATION,
     RAY_NOISE,
     SIZE_STDDEV,
     RootFit,
@@ -73,13 +72,13 @@ def test_without_enough_joints_there_is_no_fit() -> None:
     assert np.isinf(fit.log_depth_variance).all()
     depth, variance = fuse_depth(root[:, 2], np.full(3, 0.01), fit)
     np.testing.assert_allclose(depth, root[:, 2], rtol=1e-12)
-    np.testing.assert_array_equal(variance, 0.01)
+    np.testing.assert_allclose(variance, 0.01, rtol=1e-12)
 
 
 def test_fusing_weighs_by_variance() -> None:
     fit = RootFit(np.array([[0.0, 0.0, 4.0]]), np.array([0.01]))
     depth, variance = fuse_depth(np.array([2.0]), np.array([0.01]), fit)
     assert depth[0] == pytest.approx(np.sqrt(8.0))
-    assert variance[0] == pytest.approx(0.005 * (1 + CORRELATION))
+    assert variance[0] == pytest.approx(0.01)
     nearer, _ = fuse_depth(np.array([2.0]), np.array([0.0001]), fit)
     assert nearer[0] == pytest.approx(2.0, rel=0.01)

@@ -152,6 +152,18 @@ def test_descent_on_tags_separates_people() -> None:
     assert means[:, 0].tolist() == pytest.approx([2.0, 2.0], abs=0.3)
 
 
+def test_others_part_from_a_patchs_own_person_even_where_all_tags_are_the_same() -> None:
+    weights = torch.ones((N, P, K), dtype=torch.float64)
+    means = torch.full((N, P), 2.0, dtype=torch.float64, requires_grad=True)
+    loss = target_tag_loss(means, weights, 2.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(4.0)
+    assert means.grad is not None
+    assert (means.grad[:, 1:] > 0).all() and (means.grad[:, 0] == 0).all()
+    apart = torch.tensor([[2.0, -1.0, -3.0]] * N, dtype=torch.float64)
+    assert target_tag_loss(apart, weights, 2.0).item() == 0
+
+
 def test_pictures_without_people_cost_nothing() -> None:
     joints, _ = random_people(0)
     weights = torch.full((N, P, K), ABSENT, dtype=torch.float64)

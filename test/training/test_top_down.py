@@ -287,6 +287,25 @@ def test_images_without_people_are_refused(task: TopDownTask) -> None:
         PatchSamples([dataclasses.replace(sample, people=nobody)], task.training)[0]
 
 
+def test_a_network_of_one_person_learns_from_the_patchs_own_alone(cache: Path) -> None:
+    one = TopDownTask(TopDownTraining(validation_patches=3, background_count=4, people="one"), TINY)
+    torch.manual_seed(0)
+    model = one.build_model().train()
+    _, validation = one.datasets(cache)
+    batch = one.collate([validation[i] for i in range(3)])
+    loss, parts = one.loss(model, batch)
+    assert parts.keys() == {"heatmap", "sides"}
+    elsewhere = batch._replace(joints_px=torch.cat([batch.joints_px[:, :1], batch.joints_px[:, 1:] + 30], dim=1))
+    again, _ = one.loss(model, elsewhere)
+    assert loss.item() == pytest.approx(again.item())
+    with torch.no_grad():
+        figures = one.validate(model.eval(), [batch])
+    assert np.isfinite(one.objective(figures))
+    assert one.export_spec().outputs == ("heatmaps",)
+    with pytest.raises(TrainingError, match="people is 'few'"):
+        TopDownTraining(people="few")
+
+
 def test_sides_count_pairs_that_are_apart_and_visible() -> None:
     rng = np.random.default_rng(2)
     truth = rng.uniform(0, 200, (K, 2)).astype(np.float32)

@@ -1,0 +1,250 @@
+"""The top-down branch in tables, as `dualpose eval top-down` reports it: overlap, occlusion, time, honesty, speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from dualpose_ros.commands.errors import InputError
+from dualpose_ros.datasets.mocap import load_clips
+from dualpose_ros.evaluation.joint_errors import JointErrors, measure_joint_errors
+from dualpose_ros.evaluation.lifting import (
+    HZ,
+    Passages,
+    empty_memory,
+    error_row,
+    film_clips,
+    lift_passages,
+    sigma_rows,
+    with_hidden,
+    with_noise,
+)
+from dualpose_ros.evaluation.overlap import overlap_row, score_overlap
+from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.synthetic.frames import make_frame
+from dualpose_ros.synthetic.labels import LabelledImage
+from dualpose_ros.synthetic.overlap import make_overlap
+from dualpose_ros.synthetic.world import World, WorldConfig, load_model, load_world_clips, make_world
+from dualpose_ros.top_down.completion import NUM_FEATURES, complete, time_feature
+from dualpose_ros.top_down.estimator import PoseEstimator
+from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.weights import weights_path
+
+OVERLAPS, NOISE_FRAMES = 200, 160
+HIDDEN = (0.0, 0.2, 0.4, 0.6)
+WINDOWS = (
+    ("baseline_window_1", "1", "causal"),
+    ("baseline_window_9", "9", "causal"),
+    ("baseline_window_27", "27", "causal"),
+    ("baseline_window_81", "81", "causal"),
+    ("baseline_centred_27", "27", "centred"),
+    ("lifting", "27, shipped", "causal"),
+)
+_REPEATS = 200
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The shipped networks, each on one thread."""
+
+    top_down: Engine
+    one_person: Engine
+    gcn: Engine
+    lifting: Engine
+
+
+def evaluate_top_down(
+    data: Path, seed: int, overlaps: int = OVERLAPS, noise_frames: int = NOISE_FRAMES
+) -> dict[str, Any]:
+    """All tables and goals. data: folder with motion capture in mocap/*.npz and a body in makehuman/*.npz.
+
+    Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
+    """
+    started = time.monotonic()
+    mocap, body = find_data(data)
+    names = ("top_down", "baseline_one_person", "gcn", "lifting")
+    networks = Networks(*(load_engine(weights_path(name)) for name in names))
+    config = WorldConfig(body=body, mocap=mocap, cast=24, textures=24, poses=120, seated=30)
+    # Another world than any that training drew, and other clips.
+    clips = load_world_clips(config, "held_out")
+    world = make_world(config, np.random.default_rng((seed, 99)), load_model(config), clips)
+    errors = measured_errors(world, networks.top_down, seed, noise_frames)
+    passages = film_clips(load_clips(mocap, "held_out"), seed)
+    tables = {
+        "overlap": overlap_table(world, networks, seed, overlaps),
+        "occlusion": occlusion_table(passages, networks, seed),
+        "mocap": mocap_table(passages, networks, errors, seed),
+        "calibration": calibration_table(passages, networks, errors, seed),
+        "speed": speed_table(networks),
+    }
+    seconds = round(time.monotonic() - started, 2)
+    return {"what": "top-down", "seconds": seconds, "tables": tables, "goals": goals(tables)}
+
+
+def find_data(data: Path) -> tuple[Path, Path | None]:
+    """The first file of mocap/ and of makehuman/ in a data folder; InputError without the former."""
+    clips, bodies = sorted(data.glob("mocap/*.npz")), sorted(data.glob("makehuman/*.npz"))
+    if not clips:
+        raise InputError(f"--data {data} holds no motion capture, mocap/*.npz; see datasets/mocap.py for its form")
+    return clips[0], bodies[0] if bodies else None
+
+
+def measured_errors(world: World, top_down: Engine, seed: int, count: int) -> JointErrors:
+    """What the top-down network gets wrong in 2D, on frames drawn for the purpose."""
+    frames = _drawn(world, make_frame, count, (seed, 1), "frames")
+    return measure_joint_errors(frames, PoseEstimator(top_down), np.random.default_rng((seed, 2)))
+
+
+def _drawn(
+    world: World,
+    draw: Callable[[World, np.random.Generator], LabelledImage],
+    count: int,
+    seed: tuple[int, int],
+    what: str,
+) -> Iterator[LabelledImage]:
+    for index in track(range(count), description=what, transient=True):
+        yield draw(world, np.random.default_rng((*seed, index)))
+
+
+def overlap_table(world: World, networks: Networks, seed: int, count: int) -> Rows:
+    """Two people in front of each other: the network that sees one person a patch, and the one that sees all."""
+    images = list(_drawn(world, make_overlap, count, (seed, 3), "overlaps"))
+    lifter = Lifter(networks.lifting, networks.gcn)
+    return [
+        overlap_row(name, score_overlap(images, PoseEstimator(engine), lifter, seed))
+        for name, engine in (("single-person", networks.one_person), ("multi-person", networks.top_down))
+    ]
+
+
+def occlusion_table(passages: Passages, networks: Networks, seed: int) -> Rows:
+    """Exact 2D with joints hidden: two networks alike, one trained without a GCN and one behind it, and the shipped."""
+    without, behind = (load_engine(weights_path(name)) for name in ("baseline_without_gcn", "baseline_window_27"))
+    columns: tuple[tuple[str, Engine, Engine | None], ...] = (
+        ("without_gcn", without, None),
+        ("with_gcn", behind, networks.gcn),
+        ("shipped", networks.lifting, networks.gcn),
+    )
+    rows = []
+    for share in HIDDEN:
+        hidden = with_hidden(passages, share, seed)
+        row: dict[str, Any] = {"hidden_pct": round(100 * share)}
+        for name, engine, gcn in columns:
+            errors = error_row(lift_passages(hidden, engine, gcn))
+            row[f"mpjpe_mm_{name}"] = errors["mpjpe_mm"]
+            row[f"root_depth_pct_{name}"] = errors["root_depth_pct"]
+        row["mpjpe_lower_pct"] = 100 * (1 - row["mpjpe_mm_with_gcn"] / row["mpjpe_mm_without_gcn"])
+        rows.append(row)
+    return rows
+
+
+def mocap_table(passages: Passages, networks: Networks, errors: JointErrors, seed: int) -> Rows:
+    """Windows, causal and centred, on exact 2D and on 2D with the errors of our network."""
+    inputs = {"exact": passages, "network's errors": with_noise(passages, errors, seed)}
+    rows = []
+    for name, window, looks in WINDOWS:
+        engine = load_engine(weights_path(name))
+        late, _ = empty_memory(engine, 1)
+        latency = {"late_ms": 1000 * late / HZ, "ms_a_person": median_ms(one_frame(engine, networks.gcn, 1))}
+        for label, seen in inputs.items():
+            errors_of = error_row(lift_passages(seen, engine, networks.gcn))
+            rows.append({"input": label, "window": window, "looks": looks, **errors_of, **latency})
+    return rows
+
+
+def calibration_table(passages: Passages, networks: Networks, errors: JointErrors, seed: int) -> Rows:
+    """How much of the truth lies within 1 and 2 of the shipped network's standard deviations."""
+    noisy = with_noise(passages, errors, seed)
+    return [
+        row
+        for label, seen in (("exact", passages), ("network's errors", noisy))
+        for row in sigma_rows(label, lift_passages(seen, networks.lifting, networks.gcn))
+    ]
+
+
+def speed_table(networks: Networks) -> Rows:
+    """Medians on one core; the lifting network frame by frame, and with its whole window computed anew."""
+    estimator = PoseEstimator(networks.top_down)
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
+    boxes = np.array([[60 + 120 * i, 80, 180 + 120 * i, 420] for i in range(4)], dtype=np.float64)
+    patch = median_ms(lambda: estimator(image, boxes), 30) / 4
+    rows = [{"what": "patch: network, decoding and merging, of 4", "ms": patch}]
+    for people in (1, 4):
+        streaming = median_ms(one_frame(networks.lifting, networks.gcn, people)) / people
+        rows.append({"what": f"person: GCN and TCN, of {people}", "ms": streaming})
+        anew = median_ms(window_anew(networks.lifting, networks.gcn, people)) / people
+        rows.append({"what": f"person: GCN and TCN of the whole window anew, of {people}", "ms": anew})
+    return rows
+
+
+def one_frame(engine: Engine, gcn: Engine, people: int) -> Callable[[], object]:
+    """A call that lifts the next frame of so many tracks, as the live stage does but for placing them."""
+    rays, scores = _somebody(people)
+    _, memory = empty_memory(engine, people)
+
+    def call() -> object:
+        features = complete(rays, scores, gcn).features
+        return engine.run({"features": features[:, None], **memory})
+
+    return call
+
+
+def window_anew(engine: Engine, gcn: Engine, people: int) -> Callable[[], object]:
+    """A call that completes the next frame and computes the temporal network for the whole window before it."""
+    rays, scores = _somebody(people)
+    _, memory = empty_memory(engine, people)
+    window = np.zeros((people, 27, NUM_FEATURES), np.float32)
+    window[..., -1] = time_feature(np.array(1 / HZ))
+
+    def call() -> object:
+        window[:, -1] = complete(rays, scores, gcn).features
+        return engine.run({"features": window, **memory})
+
+    return call
+
+
+def _somebody(people: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 0.1, (people, H36M17.num_joints, 2)), np.full((people, H36M17.num_joints), 0.9)
+
+
+def median_ms(call: Callable[[], object], repeats: int = _REPEATS) -> float:
+    """Median duration of a call in milliseconds, after a few that warm up."""
+    times = []
+    for index in range(repeats + 5):
+        started = time.perf_counter()
+        call()
+        if index >= 5:
+            times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times))
+
+
+def goals(tables: dict[str, Rows]) -> Rows:
+    """What the tables were to show, and whether they do."""
+    single, multi = tables["overlap"]
+    hidden = next(row for row in tables["occlusion"] if row["hidden_pct"] == 40)
+    shipped = next(row for row in tables["mocap"] if "shipped" in row["window"] and row["input"] == "exact")
+    person = next(row for row in tables["speed"] if row["what"].endswith("TCN, of 1"))
+    gain = multi["pck150_rel"] - single["pck150_rel"]
+    found = [
+        ("overlap_gain_points", gain, ">= 5", gain >= 5),
+        ("gcn_gain_at_40_pct", hidden["mpjpe_lower_pct"], ">= 25", hidden["mpjpe_lower_pct"] >= 25),
+        ("mpjpe_mm_causal_exact", shipped["mpjpe_mm"], "<= 35", shipped["mpjpe_mm"] <= 35),
+        ("root_depth_pct_exact", shipped["root_depth_pct"], "<= 3", shipped["root_depth_pct"] <= 3),
+        ("ms_a_person", person["ms"], "<= 2", person["ms"] <= 2),
+    ]
+    for row in tables["calibration"]:
+        for sigma, low, high in ((1, 0.60, 0.76), (2, 0.90, 0.99)):
+            value = row[f"within_{sigma}_sigma"]
+            name = f"within_{sigma}_sigma: {row['of']}, {row['input']}"
+            found.append((name, value, f"{low:.2f} to {high:.2f}", low <= value <= high))
+    return [{"name": n, "value": round(float(v), 4), "goal": g, "met": bool(m)} for n, v, g, m in found]

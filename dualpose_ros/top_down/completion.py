@@ -1,0 +1,72 @@
+"""What the lifting network is told of a person in one frame: joints completed by the directed GCN.
+
+N people, K joints of `skeleton.H36M17`. Training and live code share this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES, PersonView, back, view_person
+
+FloatArray = npt.NDArray[np.floating]
+K = H36M17.num_joints
+
+NUM_FEATURES = 7 * K + NUM_VIEW_FEATURES + 1
+JOINTS_REL = slice(4 * K, 7 * K)
+"""Where the features hold the GCN's root-relative joints, which the lifting network starts from."""
+
+_MIN_CONFIDENCE = 0.02
+LONGEST_GAP_S = 1.0
+"""A track not seen for longer than this starts anew."""
+
+
+@dataclass(frozen=True)
+class CompletedPoses:
+    """view: of the completed joints, whose rays are the completed ones and whose confidence is that of the joints
+    found; features (N, F) float32, the lifting network's input less the time since the last frame."""
+
+    view: PersonView
+    features: npt.NDArray[np.float32]
+
+
+def complete(rays: FloatArray, confidence: FloatArray, gcn: Engine | None) -> CompletedPoses:
+    """Completed poses of people whose joints were found at rays (N, K, 2) with confidence (N, K).
+
+    Without a GCN joints that were not found stay so, and the view is of the others.
+    """
+    confidence = np.where(np.all(np.isfinite(rays), axis=-1) & (confidence > _MIN_CONFIDENCE), confidence, 0.0)
+    rays = np.where((confidence > 0)[..., None], rays, 0.0)
+    found = view_person(rays, confidence)
+    count = len(rays)
+    if gcn is None:
+        uncertainty, joints_rel = np.zeros((count, K)), np.zeros((count, K, 3))
+        return CompletedPoses(found, _features(found, uncertainty, joints_rel, found.scaled_joints()))
+    joints = np.concatenate([found.scaled_joints(), confidence[..., None].astype(np.float32)], axis=2)
+    answer = gcn.run({"joints": joints, "view": found.features()})
+    completed = back(found.to_camera, answer["joints_2d"] * found.extent[:, None, None])
+    whole = view_person(completed, confidence, np.ones_like(confidence))
+    turn = np.einsum("nba,nbc->nac", whole.to_camera, found.to_camera)
+    joints_rel = np.einsum("nab,nkb->nka", turn, answer["joints_rel"])
+    scaled = np.clip(whole.rays / whole.extent[:, None, None], -8, 8)
+    return CompletedPoses(whole, _features(whole, answer["log_stddev_2d"], joints_rel, scaled))
+
+
+def _features(
+    view: PersonView, log_stddev: FloatArray, joints_rel: FloatArray, scaled: FloatArray
+) -> npt.NDArray[np.float32]:
+    count = len(scaled)
+    parts = (scaled.reshape(count, -1), view.confidence, log_stddev, joints_rel.reshape(count, -1), view.features())
+    return np.concatenate([*parts, np.zeros((count, 1))], axis=1).astype(np.float32)
+
+
+def time_feature(elapsed_s: FloatArray) -> npt.NDArray[np.float32]:
+    """The last feature: the log of the time since the track's last frame over 1/30 s; LONGEST_GAP_S at its birth."""
+    return np.asarray(np.log(30 * np.clip(elapsed_s, 1 / 240, LONGEST_GAP_S)), dtype=np.float32)
+
+

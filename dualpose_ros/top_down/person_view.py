@@ -1,0 +1,102 @@
+"""A person on the image as a virtual camera sees it that looks straight at them, and the way back to metres.
+
+With the camera's axis through the middle of the 2D joints and their size divided out, a person looks the
+same wherever they stand. N people, K joints of `skeleton.H36M17`; rays are undistorted normalised image
+coordinates. Training and live code share this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+NUM_VIEW_FEATURES = 3
+_MIN_EXTENT = 1e-4
+_FARTHEST = 8.0
+
+
+@dataclass(frozen=True)
+class PersonView:
+    """centre (N, 2): the ray that the virtual camera looks along; to_camera (N, 3, 3): its axes -> camera axes;
+    extent (N,): RMS distance of the joints from their middle, in virtual rays; rays (N, K, 2) in the
+    virtual camera and confidence (N, K), 0 = not found."""
+
+    centre: FloatArray
+    to_camera: FloatArray
+    extent: FloatArray
+    rays: FloatArray
+    confidence: FloatArray
+
+    def scaled_joints(self) -> npt.NDArray[np.float32]:
+        """Joints in units of the extent, (0, 0) where not found: (N, K, 2)."""
+        scaled = np.clip(self.rays / self.extent[:, None, None], -_FARTHEST, _FARTHEST)
+        return np.where((self.confidence > 0)[..., None], scaled, 0.0).astype(np.float32)
+
+    def features(self) -> npt.NDArray[np.float32]:
+        """What scaling took away: log extent and the two angles of the viewing direction, (N, 3)."""
+        return np.concatenate([np.log(self.extent)[:, None] + 2.0, np.arctan(self.centre)], axis=1).astype(np.float32)
+
+
+def view_person(rays: FloatArray, confidence: FloatArray, weight: FloatArray | None = None) -> PersonView:
+    """The view of people whose joints lie at rays (N, K, 2), found with confidence (N, K).
+
+    weight (N, K), the confidence unless given, says how much each joint counts for centre and extent.
+    """
+    weight = confidence if weight is None else weight
+    total = np.maximum(weight.sum(axis=1), 1e-9)
+    clean = np.where((weight > 0)[..., None], rays, 0.0)
+    centre = (weight[..., None] * clean).sum(axis=1) / total[:, None]
+    to_camera = look_at(centre)
+    seen = through(to_camera, clean)
+    middle = (weight[..., None] * seen).sum(axis=1) / total[:, None]
+    spread = ((seen - middle[:, None]) ** 2).sum(axis=2)
+    extent = np.sqrt((weight * spread).sum(axis=1) / total)
+    return PersonView(centre, to_camera, np.maximum(extent, _MIN_EXTENT), seen, confidence)
+
+
+def through(to_camera: FloatArray, rays: FloatArray) -> FloatArray:
+    """Rays (N, K, 2) of the camera as seen by virtual cameras (N, 3, 3)."""
+    turned = _turn(rays, to_camera.transpose(0, 2, 1))
+    return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], 0.1))
+
+
+def back(to_camera: FloatArray, rays: FloatArray) -> FloatArray:
+    """Rays (N, K, 2) of virtual cameras (N, 3, 3) as the camera sees them."""
+    turned = _turn(rays, to_camera)
+    return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], 0.1))
+
+
+def _turn(rays: FloatArray, rotation: FloatArray) -> FloatArray:
+    """Directions (N, K, 3): rotations (N, 3, 3) times rays (N, K, 2) with a z of 1."""
+    return np.asarray(rays @ rotation[:, :, :2].transpose(0, 2, 1) + rotation[:, None, :, 2])
+
+
+def look_at(rays: FloatArray) -> FloatArray:
+    """Rotations (N, 3, 3), virtual camera -> camera, that turn the z axis onto rays (N, 2) the shortest way."""
+    direction = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    x, y, z = np.moveaxis(direction, -1, 0)
+    shared = 1 / (1 + z)
+    rows = [[1 - x * x * shared, -x * y * shared, x], [-x * y * shared, 1 - y * y * shared, y], [-x, -y, z]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def place_root(
+    view: PersonView, joints: FloatArray, stddev: FloatArray, depth: FloatArray
+) -> npt.NDArray[np.float64]:
+    """Root positions (N, 3) in the camera frame that best reproject root-relative joints (N, K, 3).
+
+    joints are along the virtual camera's axes and depth (N,) is along its z axis; x and y are the weighted
+    least-squares solution over the joints found, or lie on the axis where none was.
+    """
+    z = joints[..., 2] + depth[:, None]
+    wanted = view.rays * z[..., None] - joints[..., :2]
+    weight = view.confidence / np.maximum(stddev, 0.01) ** 2
+    total = weight.sum(axis=1)
+    place = np.einsum("nk,nkc->nc", weight, wanted) / np.maximum(total, 1e-9)[:, None]
+    root = np.concatenate([place, depth[:, None]], axis=1)
+    return np.asarray(np.einsum("nab,nb->na", view.to_camera, root), dtype=np.float64)
