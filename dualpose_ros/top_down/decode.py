@@ -1,4 +1,4 @@
-"""Network outputs into people: peaks, tags, grouping, and the joints that grouping left out.
+"""Network outputs into people: peaks, tags, grouping, and people read from the maps by their tags.
 
 N patches, K joints, h x w cells, P people. Joint positions are in patch pixels.
 """
@@ -25,12 +25,14 @@ FloatArray = npt.NDArray[np.floating]
 @dataclass(frozen=True)
 class DecodeConfig:
     """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint and
-    patch; fill_score: smallest value at which a joint that grouping missed is taken from its map."""
+    patch; fill_score: smallest value at which a joint is taken from its map; tag_sigma: how
+    far tags of a person's joints lie from their mean."""
 
     peak_score: float = 0.1
     window: int = 5
     max_peaks: int = 8
     fill_score: float = 0.02
+    tag_sigma: float = 0.5
     grouping: GroupingConfig = field(default_factory=GroupingConfig)
 
 
@@ -54,8 +56,7 @@ def decode_patches(
 ) -> list[PatchPeople]:
     """People of each patch from heatmaps and tags (N, K, h, w); boxes_px (N, 4) is each track's box in its patch.
 
-    Each patch's own person is chosen by utility and completed from the maps. ValueError if the
-    heatmaps hold NaN.
+    Each patch's own person is chosen by utility. ValueError if the heatmaps hold NaN.
     """
     config = config or DecodeConfig()
     heatmaps, tags = np.asarray(heatmaps, dtype=np.float32), np.asarray(tags, dtype=np.float32)
@@ -113,14 +114,15 @@ def _decode_one(
     config: DecodeConfig,
 ) -> PatchPeople:
     joint = peaks.channel[own] % len(heatmaps)
-    xy, score, tag = cells_to_patch(peaks.xy[own]), peaks.score[own], peak_tags[own]
-    labels, people = group_by_tags(joint, tag, score, config.grouping)
-    joints, scores, means = people_from_labels(labels, people, joint, xy, score, tag, config.grouping.min_joints)
+    xy, score, peak_tag = cells_to_patch(peaks.xy[own]), peaks.score[own], peak_tags[own]
+    labels, people = group_by_tags(joint, peak_tag, score, config.grouping)
+    joints, scores, means = people_from_labels(labels, people, joint, xy, score, peak_tag, config.grouping.min_joints)
     utility = np.asarray(target_utility(joints, scores, means, box_px), dtype=np.float64)
     if len(means) == 0:
         return PatchPeople(joints, scores, means, utility, -1)
     target = int(np.argmax(utility))
-    joints[target], scores[target] = fill_missing(heatmaps, tags, joints, scores, means, target, config)
+    for n, tag in enumerate(means):
+        joints[n], scores[n] = read_by_tag(heatmaps, tags, tag, joints[n], scores[n], config)
     return PatchPeople(joints, scores, means, utility, target)
 
 
@@ -129,40 +131,26 @@ def cells_to_patch(xy: FloatArray) -> npt.NDArray[np.float64]:
     return np.asarray(np.asarray(xy) * HEATMAP_STRIDE + (HEATMAP_STRIDE - 1) / 2, dtype=np.float64)
 
 
-def fill_missing(
+def read_by_tag(
     heatmaps: npt.NDArray[np.float32],
     tags: npt.NDArray[np.float32],
+    tag: float,
     joints_px: FloatArray,
     scores: FloatArray,
-    means: FloatArray,
-    person: int,
     config: DecodeConfig,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """One person's joints (K, 2) and scores (K,) with missing ones taken from their maps (K, h, w).
+    """A person's joints (K, 2) and scores (K,), read from the maps (K, h, w) by the mean tag of those grouped.
 
-    A missing joint goes where its heatmap less the tag's distance from the person's mean is largest,
-    outside what other people of the patch hold; its score is the heatmap's value there.
+    A joint goes where its heatmap less the tag's distance from that mean is largest: grouping hands each peak to
+    one person and cuts what its tag says to yes or no, which costs joints where people overlap. Where the maps
+    say nothing, joints and scores as grouped stay.
     """
-    filled, filled_scores = joints_px[person].copy(), scores[person].copy()
-    missing = np.flatnonzero(filled_scores <= 0)
-    if len(missing) == 0:
-        return filled, filled_scores
-    value = heatmaps[missing] * np.exp(-((tags[missing] - means[person]) ** 2) / (2 * config.grouping.tag_limit**2))
-    for other in np.delete(np.arange(len(means)), person):
-        _blank_around(value, joints_px[other, missing], scores[other, missing] > 0)
-    best = value.reshape(len(missing), -1).argmax(axis=1)
-    row, column = np.divmod(best, heatmaps.shape[2])
-    found = heatmaps[missing, row, column]
-    cell = np.stack([column, row], axis=1) + peak_offsets(heatmaps, missing, row, column)
-    seen = (found >= config.fill_score) & (value[np.arange(len(missing)), row, column] > 0.2 * found)
-    filled[missing[seen]] = cells_to_patch(cell[seen])
-    filled_scores[missing[seen]] = found[seen]
-    return filled, filled_scores
-
-
-def _blank_around(value: npt.NDArray[np.float32], joints_px: FloatArray, held: npt.NDArray[np.bool_]) -> None:
-    """Set cells within 3 of others' joints (L, 2) to zero in maps (L, h, w), in place, where `held` (L,)."""
-    cell = np.rint((joints_px - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE).astype(int)
-    for index in np.flatnonzero(held):
-        x, y = cell[index]
-        value[index, max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4] = 0
+    distance = np.minimum(np.abs(tags - np.float32(tag)), 4 * config.tag_sigma)
+    value = heatmaps * np.exp(-(distance**2) / (2 * config.tag_sigma**2)).astype(np.float32)
+    joints = np.arange(len(value))
+    row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), heatmaps.shape[2])
+    found = heatmaps[joints, row, column].astype(np.float64)
+    xy = cells_to_patch(np.stack([column, row], axis=1) + peak_offsets(heatmaps, joints, row, column))
+    seen = (found >= config.fill_score) & (value[joints, row, column] > 0.2 * found)
+    kept = np.where(seen[:, None], xy, joints_px)
+    return kept, np.where(seen, found, scores)
