@@ -22,6 +22,7 @@ JOINTS_REL = slice(4 * K, 7 * K)
 """Where the features hold the GCN's root-relative joints, which the lifting network starts from."""
 
 _MIN_CONFIDENCE = 0.02
+_TRUST = 4
 LONGEST_GAP_S = 1.0
 """A track not seen for longer than this starts anew."""
 
@@ -49,7 +50,9 @@ def complete(rays: FloatArray, confidence: FloatArray, gcn: Engine | None) -> Co
         return CompletedPoses(found, _features(found, uncertainty, joints_rel, found.scaled_joints()))
     joints = np.concatenate([found.scaled_joints(), confidence[..., None].astype(np.float32)], axis=2)
     answer = gcn.run({"joints": joints, "view": found.features()})
-    completed = back(found.to_camera, answer["joints_2d"] * found.extent[:, None, None])
+    # The surer a joint, the less the GCN may move it: its answer is less exact than a joint well seen.
+    kept = (confidence**_TRUST)[..., None]
+    completed = kept * rays + (1 - kept) * back(found.to_camera, answer["joints_2d"] * found.extent[:, None, None])
     whole = view_person(completed, confidence, np.ones_like(confidence))
     turn = np.einsum("nba,nbc->nac", whole.to_camera, found.to_camera)
     joints_rel = np.einsum("nab,nkb->nka", turn, answer["joints_rel"])
