@@ -38,7 +38,7 @@ from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.lifting import Lifter
 from dualpose_ros.weights import weights_path
 
-OVERLAPS, NOISE_FRAMES = 200, 160
+OVERLAPS, NOISE_FRAMES, VIEWS = 200, 160, 8
 HIDDEN = (0.0, 0.2, 0.4, 0.6)
 WINDOWS = (
     ("baseline_window_1", "1", "causal"),
@@ -64,9 +64,12 @@ class Networks:
 
 
 def evaluate_top_down(
-    data: Path, seed: int, overlaps: int = OVERLAPS, noise_frames: int = NOISE_FRAMES
+    data: Path, seed: int, overlaps: int = OVERLAPS, noise_frames: int = NOISE_FRAMES, views: int = VIEWS
 ) -> dict[str, Any]:
     """All tables and goals. data: folder with motion capture in mocap/*.npz and a body in makehuman/*.npz.
+
+    overlaps, noise_frames: images to draw of people in front of each other, and to measure 2D errors on; views: of
+    each clip.
 
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
@@ -79,7 +82,7 @@ def evaluate_top_down(
     clips = load_world_clips(config, "held_out")
     world = make_world(config, np.random.default_rng((seed, 99)), load_model(config), clips)
     errors = measured_errors(world, networks.top_down, seed, noise_frames)
-    passages = film_clips(load_clips(mocap, "held_out"), seed)
+    passages = film_clips(load_clips(mocap, "held_out"), seed, views)
     tables = {
         "overlap": overlap_table(world, networks, seed, overlaps),
         "occlusion": occlusion_table(passages, networks, seed),

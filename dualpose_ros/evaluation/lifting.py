@@ -68,7 +68,7 @@ class Measured:
         return self.joints_cam - self.joints_cam[:, H36M17.root : H36M17.root + 1]
 
 
-def film_clips(clips: Sequence[Clip], seed: int, views: int = 8) -> Passages:
+def film_clips(clips: Sequence[Clip], seed: int, views: int) -> Passages:
     """A passage of every clip, seen `views` times with exact 2D from 3 to 8 m by a camera that stands still."""
     rng = np.random.default_rng(seed)
     filmed, lengths = [], []
