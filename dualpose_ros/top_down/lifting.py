@@ -191,4 +191,6 @@ def _empty_memory(engine: Engine) -> _Memory:
     sizes = {name: tuple(size for size in shape if isinstance(size, int)) for name, shape in shapes.items()}
     if len(sizes) != 2 or any(len(size) != 2 for size in sizes.values()):
         raise EngineError(f"this is no lifting network: it takes {', '.join(engine.inputs) or 'nothing'}")
+    if sizes["past_features"][0] > 2:
+        raise EngineError(f"this lifting network looks {sizes['past_features'][0]} frames ahead, which can't be live")
     return _Memory(0, np.zeros(sizes["past_features"], np.float32), np.zeros(sizes["past"], np.float32))

@@ -169,6 +169,10 @@ def test_bad_calls_are_refused_with_a_reason() -> None:
         live.update(1, CAMERA, [(2, pose_of(person())), (2, pose_of(person()))])
     with pytest.raises(EngineError, match="no lifting network"):
         Lifter(Completer(np.zeros((17, 3))), None)
+    late = Answer(np.zeros((17, 3)), 0.0)
+    late.inputs["past_features"] = TensorSpec("past_features", np.dtype(np.float32), ("people", 13, NUM_FEATURES))
+    with pytest.raises(EngineError, match="13 frames ahead"):
+        Lifter(late, None)
 
 
 def test_completed_joints_lie_where_the_gcn_says_in_the_camera() -> None:
