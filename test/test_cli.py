@@ -258,6 +258,7 @@ def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: p
     file.write_bytes(b"0")
     line = refused(capsys, "train", "detector", "--out", tmp_path / "run", "--data", tmp_path, "--errors", file)
     assert "--errors" in line and "gcn and lifting" in line
+    assert "for lifting" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--gcn", file)
     assert "no file" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--errors", tmp_path / "none.npz")
     assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
 

@@ -142,6 +142,8 @@ def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, fp16_
 def check_data(network: Network, files: dict[str, Path | None]) -> None:
     """Refuse files, by option, that a network can't learn from, before anything heavy is imported."""
     data = files["--data"]
+    if network is Network.gcn and files["--gcn"] is not None:
+        raise InputError("--gcn is for lifting, which learns behind one, not for the GCN itself")
     if network.from_motion:
         for option, file in files.items():
             if file is not None and not file.is_file():
