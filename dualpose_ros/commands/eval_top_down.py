@@ -18,7 +18,6 @@ from dualpose_ros.evaluation.joint_errors import JointErrors, measure_joint_erro
 from dualpose_ros.evaluation.lifting import (
     HZ,
     Passages,
-    empty_memory,
     error_row,
     film_clips,
     lift_passages,
@@ -35,7 +34,7 @@ from dualpose_ros.synthetic.overlap import make_overlap
 from dualpose_ros.synthetic.world import World, WorldConfig, load_model, load_world_clips, make_world
 from dualpose_ros.top_down.completion import NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.lifting import Lifter, empty_memory
 from dualpose_ros.weights import weights_path
 
 OVERLAPS, NOISE_FRAMES, VIEWS = 200, 160, 8
@@ -83,11 +82,12 @@ def evaluate_top_down(
     world = make_world(config, np.random.default_rng((seed, 99)), load_model(config), clips)
     errors = measured_errors(world, networks.top_down, seed, noise_frames)
     passages = film_clips(load_clips(mocap, "held_out"), seed, views)
+    inputs = {"exact": passages, "network's errors": with_noise(passages, errors, seed)}
     tables = {
         "overlap": overlap_table(world, networks, seed, overlaps),
         "occlusion": occlusion_table(passages, networks, seed),
-        "mocap": mocap_table(passages, networks, errors, seed),
-        "calibration": calibration_table(passages, networks, errors, seed),
+        "mocap": mocap_table(inputs, networks),
+        "calibration": calibration_table(inputs, networks),
         "speed": speed_table(networks),
     }
     seconds = round(time.monotonic() - started, 2)
@@ -150,9 +150,8 @@ def occlusion_table(passages: Passages, networks: Networks, seed: int) -> Rows:
     return rows
 
 
-def mocap_table(passages: Passages, networks: Networks, errors: JointErrors, seed: int) -> Rows:
+def mocap_table(inputs: dict[str, Passages], networks: Networks) -> Rows:
     """Windows, causal and centred, on exact 2D and on 2D with the errors of our network."""
-    inputs = {"exact": passages, "network's errors": with_noise(passages, errors, seed)}
     rows = []
     for name, window, looks in WINDOWS:
         engine = load_engine(weights_path(name))
@@ -164,12 +163,11 @@ def mocap_table(passages: Passages, networks: Networks, errors: JointErrors, see
     return rows
 
 
-def calibration_table(passages: Passages, networks: Networks, errors: JointErrors, seed: int) -> Rows:
+def calibration_table(inputs: dict[str, Passages], networks: Networks) -> Rows:
     """How much of the truth lies within 1 and 2 of the shipped network's standard deviations."""
-    noisy = with_noise(passages, errors, seed)
     return [
         row
-        for label, seen in (("exact", passages), ("network's errors", noisy))
+        for label, seen in inputs.items()
         for row in sigma_rows(label, lift_passages(seen, networks.lifting, networks.gcn))
     ]
 

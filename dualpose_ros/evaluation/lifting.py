@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2, norm
 
 from dualpose_ros.datasets.mocap import Clip, at_rate
 from dualpose_ros.evaluation.joint_errors import JointErrors, with_measured
-from dualpose_ros.evaluation.metrics import joint_errors, pa_mpjpe, root_depth_error
-from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.evaluation.metrics import joint_errors, pa_mpjpe, root_depth_error, sigma_radii
+from dualpose_ros.inference.engine import Engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.scene import look_at
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
-from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, place_people
+from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, empty_memory, place_people
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -144,22 +143,6 @@ def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None) -> Mea
     return Measured(placed, passages.joints_cam[counted])
 
 
-def empty_memory(engine: Engine, count: int) -> tuple[int, dict[str, npt.NDArray[np.float32]]]:
-    """How many frames a lifting network's answers are late, and its memory inputs for tracks just born.
-
-    EngineError if it is no lifting network.
-    """
-    try:
-        shapes = {name: engine.inputs[name].shape for name in ("past_features", "past")}
-    except KeyError as error:
-        raise EngineError(f"this is no lifting network: it has no input {error}") from None
-    sizes = {name: (count, *(int(size) for size in shape[1:])) for name, shape in shapes.items()}
-    remembered = sizes["past_features"][1]
-    # The first layer needs two frames; whatever is remembered beyond is waited for.
-    late = remembered if remembered > 2 else 0
-    return late, {name: np.zeros(size, np.float32) for name, size in sizes.items()}
-
-
 def error_row(measured: Measured) -> dict[str, float]:
     """Errors of the counted frames: millimetres, and the median error in root depth in per cent.
 
@@ -182,24 +165,22 @@ def error_row(measured: Measured) -> dict[str, float]:
 def sigma_rows(label: str, measured: Measured) -> list[dict[str, Any]]:
     """Shares of true joints and root depths within 1 and 2 standard deviations of the estimate.
 
-    A joint is within k deviations where its distance is within the radius that holds a 3D Gaussian's share of
-    k deviations in one dimension, 68.3 and 95.4 %.
+    A joint is within where its distance is within the radius of `metrics.sigma_radii`.
     """
     people, root = measured.people, H36M17.root
     limbs = np.arange(H36M17.num_joints) != root
     distance = joint_errors(people.joints_rel, measured.joints_rel)[:, limbs] / people.stddev[:, limbs]
-    radii = [float(np.sqrt(chi2.ppf(2 * norm.cdf(k) - 1, 3))) for k in (1, 2)]
     depth = np.abs(np.log(people.root_cam[:, 2] / measured.joints_cam[:, root, 2])) / people.depth_stddev
     along = people.depth_stddev * people.root_cam[:, 2]
     joints_cam = people.joints_rel + people.root_cam[:, None]
     off = np.abs(joints_cam[..., 2] - measured.joints_cam[..., 2]) / np.hypot(people.stddev, along[:, None])
-    rows = (("joints from the root", distance, radii), ("root depth", depth, [1, 2]), ("joints' depth", off, [1, 2]))
+    rows = (("joints from the root", distance, 3), ("root depth", depth, 1), ("joints' depth", off, 1))
     return [
         {
             "input": label,
             "of": name,
-            "within_1_sigma": float((values < limits[0]).mean()),
-            "within_2_sigma": float((values < limits[1]).mean()),
+            "within_1_sigma": float((values < sigma_radii(axes)[0]).mean()),
+            "within_2_sigma": float((values < sigma_radii(axes)[1]).mean()),
         }
-        for name, values, limits in rows
+        for name, values, axes in rows
     ]

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import chi2
 
 FloatArray = npt.NDArray[np.floating]
+
+SIGMA_SHARES = (float(chi2.cdf(1, 1)), float(chi2.cdf(4, 1)))
+"""Of a Gaussian, within one and two standard deviations."""
 
 
 def joint_errors(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
@@ -67,6 +71,13 @@ def root_depth_error(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.
     if np.any(~(true_z > 0)):
         raise ValueError("a true root depth is not positive")
     return np.asarray(np.abs(z - true_z) / true_z)
+
+
+def sigma_radii(axes: int) -> tuple[float, float]:
+    """The distances, in standard deviations on an axis, within which a Gaussian of so many axes holds the shares that
+    one of one axis holds within 1 and 2: 68.3 and 95.4 %."""
+    one, two = (float(np.sqrt(chi2.ppf(share, axes))) for share in SIGMA_SHARES)
+    return one, two
 
 
 def _pair(estimate: FloatArray, truth: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -48,16 +48,14 @@ def complete(rays: FloatArray, confidence: FloatArray, gcn: Engine | None) -> Co
     if gcn is None:
         uncertainty, joints_rel = np.zeros((count, K)), np.zeros((count, K, 3))
         return CompletedPoses(found, _features(found, uncertainty, joints_rel, found.scaled_joints()))
-    joints = np.concatenate([found.scaled_joints(), confidence[..., None].astype(np.float32)], axis=2)
-    answer = gcn.run({"joints": joints, "view": found.features()})
+    answer = gcn.run({"joints": found.joints_found(), "view": found.features()})
     # The surer a joint, the less the GCN may move it: its answer is less exact than a joint well seen.
     kept = (confidence**_TRUST)[..., None]
     completed = kept * rays + (1 - kept) * back(found.to_camera, answer["joints_2d"] * found.extent[:, None, None])
     whole = view_person(completed, confidence, np.ones_like(confidence))
     turn = np.einsum("nba,nbc->nac", whole.to_camera, found.to_camera)
     joints_rel = np.einsum("nab,nkb->nka", turn, answer["joints_rel"])
-    scaled = np.clip(whole.rays / whole.extent[:, None, None], -8, 8)
-    return CompletedPoses(whole, _features(whole, answer["log_stddev_2d"], joints_rel, scaled))
+    return CompletedPoses(whole, _features(whole, answer["log_stddev_2d"], joints_rel, whole.scaled()))
 
 
 def _features(

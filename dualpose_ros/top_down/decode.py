@@ -62,8 +62,8 @@ def decode_patches(
     heatmaps, tags = np.asarray(heatmaps, dtype=np.float32), np.asarray(tags, dtype=np.float32)
     if heatmaps.shape != tags.shape or heatmaps.ndim != 4 or len(heatmaps) != len(boxes_px):
         raise ValueError(f"heatmaps {heatmaps.shape}, tags {tags.shape} and {len(boxes_px)} boxes don't fit")
-    if np.isnan(heatmaps.max(initial=0.0)) or np.isnan(tags.max(initial=0.0)):
-        raise ValueError("the top-down network answered NaN: its weights or its input are broken")
+    _refuse_nan(heatmaps)
+    _refuse_nan(tags)
     count, joints = heatmaps.shape[:2]
     flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
     peaks = find_peaks(flat, config.peak_score, config.max_peaks, config.window)
@@ -83,15 +83,11 @@ def decode_single(heatmaps: FloatArray, config: DecodeConfig | None = None) -> l
     """
     config = config or DecodeConfig()
     heatmaps = np.asarray(heatmaps, dtype=np.float32)
-    if np.isnan(heatmaps.max(initial=0.0)):
-        raise ValueError("the top-down network answered NaN: its weights or its input are broken")
-    count, joints, height, width = heatmaps.shape
-    flat = heatmaps.reshape(count * joints, height, width)
-    channel = np.arange(len(flat))
-    row, column = np.divmod(flat.reshape(len(flat), -1).argmax(axis=1), width)
-    cell = np.stack([column, row], axis=1) + peak_offsets(flat, channel, row, column)
-    score = flat[channel, row, column].astype(np.float64).reshape(count, joints)
-    xy = cells_to_patch(cell).reshape(count, joints, 2)
+    _refuse_nan(heatmaps)
+    count, joints = heatmaps.shape[:2]
+    flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
+    places, values, _ = _read_largest(flat, flat)
+    xy, score = places.reshape(count, joints, 2), values.reshape(count, joints)
     people = []
     for n in range(count):
         found = score[n] >= config.fill_score
@@ -147,10 +143,21 @@ def read_by_tag(
     """
     distance = np.minimum(np.abs(tags - np.float32(tag)), 4 * config.tag_sigma)
     value = heatmaps * np.exp(-(distance**2) / (2 * config.tag_sigma**2)).astype(np.float32)
-    joints = np.arange(len(value))
-    row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), heatmaps.shape[2])
-    found = heatmaps[joints, row, column].astype(np.float64)
-    xy = cells_to_patch(np.stack([column, row], axis=1) + peak_offsets(heatmaps, joints, row, column))
-    seen = (found >= config.fill_score) & (value[joints, row, column] > 0.2 * found)
-    kept = np.where(seen[:, None], xy, joints_px)
-    return kept, np.where(seen, found, scores)
+    xy, found, best = _read_largest(value, heatmaps)
+    seen = (found >= config.fill_score) & (best > 0.2 * found)
+    return np.where(seen[:, None], xy, joints_px), np.where(seen, found, scores)
+
+
+def _read_largest(
+    value: npt.NDArray[np.float32], heatmaps: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Where each map of `value` (M, h, w) is largest, in patch pixels (M, 2), and what heatmaps and it hold there."""
+    maps = np.arange(len(value))
+    row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), value.shape[2])
+    xy = cells_to_patch(np.stack([column, row], axis=1) + peak_offsets(heatmaps, maps, row, column))
+    return xy, heatmaps[maps, row, column].astype(np.float64), value[maps, row, column]
+
+
+def _refuse_nan(maps: npt.NDArray[np.float32]) -> None:
+    if np.isnan(maps.max(initial=0.0)):
+        raise ValueError("the top-down network answered NaN: its weights or its input are broken")

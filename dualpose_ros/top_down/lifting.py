@@ -70,7 +70,10 @@ class Lifter:
 
     def __init__(self, engine: Engine, gcn: Engine | None) -> None:
         self._engine, self._gcn = engine, gcn
-        self._empty = _empty_memory(engine)
+        late, empty = empty_memory(engine, 1)
+        if late:
+            raise EngineError(f"this lifting network looks {late} frames ahead, which can't be live")
+        self._empty = _Memory(0, empty["past_features"][0], empty["past"][0])
         self._tracks: dict[int, _Memory] = {}
         self._stamp_ns: int | None = None
 
@@ -185,12 +188,16 @@ def _rays(track_id: int, camera: Camera, pose: Pose2D) -> tuple[FloatArray, Floa
     return np.asarray(rays, dtype=np.float64), np.where(found, np.clip(scores, 0, 1), 0.0)
 
 
-def _empty_memory(engine: Engine) -> _Memory:
-    """The memory of a track just born, of the shapes that the network wants; EngineError if it wants others."""
+def empty_memory(engine: Engine, count: int) -> tuple[int, dict[str, Float32Array]]:
+    """How many frames a lifting network's answers are late, and its memory inputs for tracks just born.
+
+    EngineError if it is no lifting network.
+    """
     shapes = {name: engine.inputs[name].shape[1:] for name in ("past_features", "past") if name in engine.inputs}
     sizes = {name: tuple(size for size in shape if isinstance(size, int)) for name, shape in shapes.items()}
     if len(sizes) != 2 or any(len(size) != 2 for size in sizes.values()):
         raise EngineError(f"this is no lifting network: it takes {', '.join(engine.inputs) or 'nothing'}")
-    if sizes["past_features"][0] > 2:
-        raise EngineError(f"this lifting network looks {sizes['past_features'][0]} frames ahead, which can't be live")
-    return _Memory(0, np.zeros(sizes["past_features"], np.float32), np.zeros(sizes["past"], np.float32))
+    remembered = sizes["past_features"][0]
+    # The first layer needs two frames; whatever is remembered beyond is waited for.
+    late = remembered if remembered > 2 else 0
+    return late, {name: np.zeros((count, *size), np.float32) for name, size in sizes.items()}

@@ -31,10 +31,17 @@ class PersonView:
     rays: FloatArray
     confidence: FloatArray
 
+    def scaled(self) -> FloatArray:
+        """All joints in units of the extent: (N, K, 2)."""
+        return np.asarray(np.clip(self.rays / self.extent[:, None, None], -_FARTHEST, _FARTHEST))
+
     def scaled_joints(self) -> npt.NDArray[np.float32]:
         """Joints in units of the extent, (0, 0) where not found: (N, K, 2)."""
-        scaled = np.clip(self.rays / self.extent[:, None, None], -_FARTHEST, _FARTHEST)
-        return np.where((self.confidence > 0)[..., None], scaled, 0.0).astype(np.float32)
+        return np.where((self.confidence > 0)[..., None], self.scaled(), 0.0).astype(np.float32)
+
+    def joints_found(self) -> npt.NDArray[np.float32]:
+        """`scaled_joints` and their confidence, what the GCN takes: (N, K, 3)."""
+        return np.concatenate([self.scaled_joints(), self.confidence[..., None].astype(np.float32)], axis=2)
 
     def features(self) -> npt.NDArray[np.float32]:
         """What scaling took away: log extent and the two angles of the viewing direction, (N, 3)."""

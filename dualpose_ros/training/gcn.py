@@ -18,9 +18,9 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
 from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES, through, view_person
 from dualpose_ros.training.export import Axis, ExportSpec
-from dualpose_ros.training.lifting_views import Sequences
+from dualpose_ros.training.lifting_views import NEAREST_M, Sequences
 from dualpose_ros.training.losses import gaussian_nll
-from dualpose_ros.training.motion_data import MotionChunks, MotionData, motion_datasets, truth_in_view
+from dualpose_ros.training.motion_data import MotionChunks, MotionData, concatenated, motion_datasets, truth_in_view
 
 _FARTHEST = 6.0
 """Joints further out, in units of the person's extent, are behind or beside the camera: no place to learn."""
@@ -64,7 +64,7 @@ class GCNTask:
 
     def collate(self, samples: Sequence[Batch]) -> Batch:
         """Chunks to one batch."""
-        return Batch(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
+        return concatenated(samples)
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors of the 2D joints, in extents, and of the 3D joints, and the likelihood of the former."""
@@ -110,13 +110,12 @@ def single_frames(drawn: Sequences, noisy: bool, rng: np.random.Generator) -> Ba
     kept = np.arange(drawn.rays.shape[1]) < drawn.frames[:, None]
     rays, scores, joints_cam = drawn.rays[kept], drawn.scores[kept], drawn.joints_cam[kept]
     view = view_person(rays, scores)
-    truth = joints_cam[..., :2] / np.maximum(joints_cam[..., 2:], 0.15)
+    truth = joints_cam[..., :2] / np.maximum(joints_cam[..., 2:], NEAREST_M)
     place = through(view.to_camera, truth) / view.extent[:, None, None]
-    counted = (joints_cam[..., 2] > 0.15) & (np.abs(place) < _FARTHEST).all(axis=2)
+    counted = (joints_cam[..., 2] > NEAREST_M) & (np.abs(place) < _FARTHEST).all(axis=2)
     joints_rel, _ = truth_in_view(joints_cam, view.to_camera)
-    joints = np.concatenate([view.scaled_joints(), scores[..., None].astype(np.float32)], axis=2)
     return Batch(
-        torch.from_numpy(joints.astype(np.float32)),
+        torch.from_numpy(view.joints_found()),
         torch.from_numpy(view.features()),
         torch.from_numpy(np.where(counted[..., None], place, 0.0).astype(np.float32)),
         torch.from_numpy(counted),

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import chi2
 from torch import Tensor, nn
 
-from dualpose_ros.evaluation.metrics import mpjpe, pa_mpjpe
+from dualpose_ros.evaluation.metrics import SIGMA_SHARES, mpjpe, pa_mpjpe, sigma_radii
 from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
@@ -24,18 +23,12 @@ from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 from dualpose_ros.training.export import Axis, ExportSpec
 from dualpose_ros.training.lifting_views import Sequences
 from dualpose_ros.training.losses import gaussian_nll
-from dualpose_ros.training.motion_data import MotionChunks, MotionData, motion_datasets, truth_in_view
+from dualpose_ros.training.motion_data import MotionChunks, MotionData, concatenated, motion_datasets, truth_in_view
 from dualpose_ros.training.task import TrainingError
 
 Errors = dict[str, npt.NDArray[np.float64]]
 
-SHARES = (0.6827, 0.9545)
-"""Of a Gaussian, within one and two standard deviations."""
-
-JOINT_RADII = tuple(float(np.sqrt(chi2.ppf(share, 3))) for share in SHARES)
-"""The distances, in standard deviations on an axis, within which those shares of a 3D Gaussian lie."""
-
-DEPTH_RADII = (1.0, 2.0)
+JOINT_RADII, DEPTH_RADII = sigma_radii(3), sigma_radii(1)
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class LiftingTask:
 
     def collate(self, samples: Sequence[Batch]) -> Batch:
         """Chunks to one batch."""
-        return Batch(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
+        return concatenated(samples)
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""
@@ -172,12 +165,12 @@ class LiftingTask:
 
 
 def fit_calibration(sigmas: npt.NDArray[np.float64], radii: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """What to add to log deviations, by column of errors (B, ...) in such deviations, for them to hold SHARES.
+    """What to add to log deviations, by column of errors (B, ...) in such deviations, for them to hold SIGMA_SHARES.
 
     Errors have heavier tails than a Gaussian, so that no factor makes both shares right. Of the logarithms of
     the two that would make one right each, the first counts twice.
     """
-    one, two = (np.quantile(sigmas, share, axis=0) / radius for share, radius in zip(SHARES, radii, strict=True))
+    one, two = (np.quantile(sigmas, share, axis=0) / radius for share, radius in zip(SIGMA_SHARES, radii, strict=True))
     return np.asarray((2 * np.log(np.maximum(one, 1e-6)) + np.log(np.maximum(two, 1e-6))) / 3)
 
 

@@ -21,7 +21,9 @@ K = H36M17.num_joints
 MIN_FOUND = 3
 """Frames with fewer joints found are none: the top-down stage gives no pose."""
 
-_NEAREST_M = 0.15
+NEAREST_M = 0.15
+"""Joints nearer than this, or behind the camera, are not seen."""
+
 _MIRROR = np.array(H36M17.mirror)
 
 
@@ -76,9 +78,9 @@ def draw_sequences(
     """
     times, world = draw_motion(bank, config, rng, count, frames)
     joints_cam, half_view = film(world, times, config, rng)
-    rays = joints_cam[..., :2] / np.maximum(joints_cam[..., 2:], _NEAREST_M)
+    rays = joints_cam[..., :2] / np.maximum(joints_cam[..., 2:], NEAREST_M)
     size = np.max(np.ptp(rays, axis=2), axis=2)
-    outside = (joints_cam[..., 2] < _NEAREST_M) | np.any(np.abs(rays) > half_view[:, None, None], axis=-1)
+    outside = (joints_cam[..., 2] < NEAREST_M) | np.any(np.abs(rays) > half_view[:, None, None], axis=-1)
     scores = np.where(outside, 0.0, 1.0)
     if config.noise > 0:
         rays, scores = _with_errors(rays, scores, size, times, config, errors, rng)
@@ -111,7 +113,7 @@ def _with_errors(
 
 
 def _kept(times: FloatArray, rays: FloatArray, scores: FloatArray, joints_cam: FloatArray) -> Sequences:
-    """The frames in which the person was found, first; what could be seen at all, in people who are never found."""
+    """The frames in which the person was found, first, in the order of time."""
     found = ((scores > 0).sum(axis=2) >= MIN_FOUND) & np.isfinite(times)
     order = np.argsort(~found, axis=1, kind="stable")
     rows = np.arange(len(times))[:, None]
@@ -166,7 +168,7 @@ def _passage(
     return bank.joints_m[first + low] * (1 - u) + bank.joints_m[first + high] * u, wanted >= -0.5
 
 
-_UPPER = np.array([H36M17.index(name) for name in H36M17.joint_names if not name.endswith(("hip", "knee", "ankle"))])
+_LEGS = np.array([name.endswith(("hip", "knee", "ankle")) for name in H36M17.joint_names])
 
 
 def recombined(joints: FloatArray, upper: FloatArray) -> FloatArray:
@@ -178,9 +180,7 @@ def recombined(joints: FloatArray, upper: FloatArray) -> FloatArray:
     c, s = np.cos(angle).astype(joints.dtype), np.sin(angle).astype(joints.dtype)
     x, y, z = np.moveaxis(relative, -1, 0)
     turned = np.stack([c * x + s * z, y, c * z - s * x], axis=-1) + joints[:, :, :1]
-    out = joints.copy()
-    out[:, :, _UPPER] = turned[:, :, _UPPER]
-    return out
+    return np.where(_LEGS[:, None], joints, turned)
 
 
 def film(
@@ -266,8 +266,6 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high:
 
 _LIMB = np.array([4, 0, 0, 0, 1, 1, 1, 4, 4, 4, 4, 2, 2, 2, 3, 3, 3])
 _SWAPS = (np.array([1, 2, 3, 4, 5, 6]), np.array([11, 12, 13, 14, 15, 16]), np.arange(K))
-
-
 _SPELLS = 3
 
 
@@ -289,8 +287,8 @@ def _runs(
 
 _HALVES = np.array(
     [
-        [name.endswith(("hip", "knee", "ankle")) for name in H36M17.joint_names],
-        [not name.endswith(("hip", "knee", "ankle")) and name != "pelvis" for name in H36M17.joint_names],
+        _LEGS,
+        ~_LEGS & (np.arange(K) != H36M17.root),
         [name.startswith("left_") for name in H36M17.joint_names],
         [name.startswith("right_") for name in H36M17.joint_names],
     ]

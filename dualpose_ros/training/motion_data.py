@@ -7,10 +7,10 @@ at once, because making them one by one would cost ten times as much.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dacite
 import numpy as np
@@ -24,6 +24,8 @@ from dualpose_ros.synthetic.motion import generate
 from dualpose_ros.training.lifting_bank import BANK_HZ, Bank, BankConfig, clip_bank, collect, make_bank
 from dualpose_ros.training.lifting_views import Sequences, ViewConfig, draw_sequences
 from dualpose_ros.training.task import TrainingError
+
+Parts = TypeVar("Parts", bound=tuple[torch.Tensor, ...])
 
 _HELD_OUT_KINDS = ("walk", "turn", "conversation", "sit_down", "reach", "pick_up")
 
@@ -99,6 +101,11 @@ def _kept_apart(data: MotionData) -> Bank:
     rng = np.random.default_rng(data.bank_seed + 1)
     motions = [generate(kind, rng, 6.0, BANK_HZ).joints_m for kind in _HELD_OUT_KINDS for _ in range(4)]
     return collect(motions, [False] * len(motions))
+
+
+def concatenated(samples: Sequence[Parts]) -> Parts:
+    """Named tuples of tensors as one, each part end to end."""
+    return type(samples[0])(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
 
 
 def truth_in_view(joints_cam: np.ndarray[Any, Any], to_camera: np.ndarray[Any, Any]) -> tuple[torch.Tensor, Any]:

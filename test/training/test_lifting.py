@@ -133,8 +133,8 @@ def test_calibrated_deviations_hold_the_share_that_they_should(bank: Bank) -> No
     for joint in range(1, H36M17.num_joints):
         shares = [(errors["joint_sigmas"][:, joint] < radius).mean() for radius in training.JOINT_RADII]
         # One factor for both: too many within one radius means too few within the other.
-        assert (shares[0] - training.SHARES[0]) * (shares[1] - training.SHARES[1]) <= 0.0005
-        assert shares[0] == pytest.approx(training.SHARES[0], abs=0.2)
+        assert (shares[0] - training.SIGMA_SHARES[0]) * (shares[1] - training.SIGMA_SHARES[1]) <= 0.0005
+        assert shares[0] == pytest.approx(training.SIGMA_SHARES[0], abs=0.2)
 
 
 def test_calibration_finds_the_factors_that_spoilt_gaussian_deviations() -> None:
@@ -148,7 +148,7 @@ def test_calibration_finds_the_factors_that_spoilt_gaussian_deviations() -> None
 
 def test_a_gaussian_of_three_axes_lies_within_the_radii_as_often_as_one_of_one() -> None:
     length = np.linalg.norm(np.random.default_rng(0).normal(size=(200_000, 3)), axis=1)
-    for radius, share in zip(training.JOINT_RADII, training.SHARES, strict=True):
+    for radius, share in zip(training.JOINT_RADII, training.SIGMA_SHARES, strict=True):
         assert (length < radius).mean() == pytest.approx(share, abs=0.005)
 
 
