@@ -60,6 +60,9 @@ class HRNetConfig:
         return int(2 ** (len(self.widths) + 1))
 
 
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STDDEV = (0.229, 0.224, 0.225)
+
 CPU = HRNetConfig()
 CPU_SMALL = HRNetConfig(stem=32, blocks=1)
 PAPER_W32 = HRNetConfig(
@@ -75,6 +78,22 @@ def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: b
         nn.BatchNorm2d(outputs),
     ]
     return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
+class Normalise(nn.Module):
+    """Images uint8 (N, H, W, 3) RGB as float (N, 3, H, W), by ImageNet's mean and standard deviation."""
+
+    mean: torch.Tensor
+    stddev: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", 255 * torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("stddev", 255 * torch.tensor(IMAGE_STDDEV).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        # A permuted NHWC batch already has the channels_last layout that the convolutions want.
+        return (image.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.stddev
 
 
 class Residual(nn.Module):
@@ -169,17 +188,21 @@ class LastExchange(nn.Module):
 class HRNet(nn.Module):
     """Image (N, 3, H, W), float and normalised, to features (N, out_channels, H / 4, W / 4).
 
-    H and W are multiples of `config.stride`; ValueError otherwise (unless being exported).
+    H and W are multiples of `config.stride`; ValueError otherwise (unless being exported). With `guides`, so many
+    maps (N, guides, H / 4, W / 4) join the image where it has come down to their resolution.
     """
 
-    def __init__(self, config: HRNetConfig = CPU) -> None:
+    def __init__(self, config: HRNetConfig = CPU, guides: int = 0) -> None:
         super().__init__()
         self.config = config
         self.out_channels = config.out_channels
         self.stem = nn.Sequential(conv_bn(3, config.stem, stride=2), conv_bn(config.stem, config.stem, stride=2))
         width = config.expansion * config.stem
         self.layer1 = nn.Sequential(
-            *(bottleneck(config.stem if i == 0 else width, config.stem, width) for i in range(config.bottlenecks))
+            *(
+                bottleneck(config.stem + guides if i == 0 else width, config.stem, width)
+                for i in range(config.bottlenecks)
+            )
         )
         self.first = nn.ModuleList([conv_bn(width, config.widths[0]), conv_bn(width, config.widths[1], stride=2)])
         # Each later stage starts one branch more, from the lowest one so far.
@@ -207,11 +230,12 @@ class HRNet(nn.Module):
                 assert isinstance(tail, nn.Sequential) and isinstance(tail[-1], nn.BatchNorm2d)
                 nn.init.zeros_(tail[-1].weight)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, guides: torch.Tensor | None = None) -> torch.Tensor:
         stride = self.config.stride
         if not torch.compiler.is_compiling() and (x.shape[-2] % stride or x.shape[-1] % stride):
             raise ValueError(f"image {x.shape[-1]}x{x.shape[-2]} is not a multiple of {stride} both ways")
-        x = self.layer1(self.stem(x))
+        x = self.stem(x)
+        x = self.layer1(x if guides is None else torch.cat([x, guides], dim=1))
         branches = [branch(x) for branch in self.first]
         for index, stage in enumerate(self.stages):
             if index > 0:

@@ -11,7 +11,8 @@ from dualpose_ros.commands.errors import needs_torch
 from dualpose_ros.commands.train import (
     ConfigOption,
     NetworkArgument,
-    PrecisionOption,
+    Storage,
+    StorageOption,
     default_config,
     make_task,
     read_config,
@@ -22,7 +23,7 @@ def export(
     network: NetworkArgument,
     run: Annotated[Path, typer.Option("--run", help="Folder that `dualpose train --out` wrote.")],
     config: ConfigOption = None,
-    fp16_weights: PrecisionOption = True,
+    storage: StorageOption = Storage.fp16,
 ) -> None:
     """Export the best checkpoint of a run to ONNX, beside it, and check that it computes the same as torch.
 
@@ -36,7 +37,7 @@ def export(
 
         task = make_task(network, path, content["task"])
         target = run / f"{network.file}.onnx"
-        result = export_onnx(load_best(task, run), task.export_spec(), target, fp16_weights=fp16_weights)
+        result = export_onnx(load_best(task, run), task.export_spec(), target, storage=storage.value)
         size = result.path.stat().st_size / 1e6
         worst = max(result.difference.values())
         typer.echo(f"{result.path}: {size:.2f} MB, differs from torch by at most {worst:.1e}")

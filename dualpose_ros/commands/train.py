@@ -22,6 +22,7 @@ class Network(str, Enum):
 
     detector = "detector"
     top_down = "top-down"
+    bottom_up = "bottom-up"
     gcn = "gcn"
     lifting = "lifting"
 
@@ -29,6 +30,11 @@ class Network(str, Enum):
     def file(self) -> str:
         """Its name in the weights folder, and that of its settings."""
         return self.value.replace("-", "_")
+
+    @property
+    def images(self) -> str:
+        """What `dualpose synth` makes for it to learn from."""
+        return "patches" if self is Network.top_down else "frames"
 
     @property
     def from_motion(self) -> bool:
@@ -39,16 +45,25 @@ class Network(str, Enum):
 NetworkArgument = Annotated[
     Network,
     typer.Argument(
-        help="`detector` learns from frames, `top-down` from patches, which `dualpose synth` makes; `gcn` and "
-        "`lifting` from motion, the latter with the former's help."
+        help="`detector` and `bottom-up` learn from frames, `top-down` from patches, which `dualpose synth` makes; "
+        "`gcn` and `lifting` from motion, the latter with the former's help."
     ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings (YAML), instead of config/training/NETWORK.yaml.")
 ]
-PrecisionOption = Annotated[
-    bool,
-    typer.Option("--fp16-weights/--fp32-weights", help="How the ONNX file stores large weights; it computes in fp32."),
+
+
+class Storage(str, Enum):
+    """How an ONNX file holds large weights."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
+StorageOption = Annotated[
+    Storage, typer.Option("--storage", help="How the ONNX file stores large weights; it computes in fp32.")
 ]
 
 
@@ -80,10 +95,10 @@ def train(
         Path | None, typer.Option("--gcn", help="GCN (.onnx) that lifting learns behind, instead of the shipped one.")
     ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", help="Start from the weights of another run: its best.pt.")
+        Path | None, typer.Option("--init", help="Start from another run's weights: its best.pt, or an ONNX file.")
     ] = None,
     config: ConfigOption = None,
-    fp16_weights: PrecisionOption = True,
+    storage: StorageOption = Storage.fp16,
 ) -> None:
     """Train a network. Ctrl-C stops with a checkpoint; --resume goes on from there.
 
@@ -113,7 +128,7 @@ def train(
     with needs_torch(f"train {network.value}"):
         told = {**given, "out": out, "cache": data or out}
         settings = run_settings(path, {"trained_on": learnt_from(network, data), **content["run"]}, told)
-        _train_one(make_task(network, path, task), settings, network.file, resume, fp16_weights)
+        _train_one(make_task(network, path, task), settings, network.file, resume, storage)
 
 
 def with_files(task: dict[str, Any], mocap: Path | None, body: Path | None, errors: Path | None) -> dict[str, Any]:
@@ -124,13 +139,13 @@ def with_files(task: dict[str, Any], mocap: Path | None, body: Path | None, erro
     return {**task, "data": {**data, **({"errors": str(errors)} if errors is not None else {})}}
 
 
-def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, fp16_weights: bool) -> None:
+def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, storage: Storage) -> None:
     """Train and export one network, and say what it came to."""
     from dualpose_ros.training.export import export_onnx
     from dualpose_ros.training.trainer import train as run_training
 
     result = run_training(task, settings, resume=resume)
-    exported = export_onnx(result.model, task.export_spec(), settings.out / f"{file}.onnx", fp16_weights=fp16_weights)
+    exported = export_onnx(result.model, task.export_spec(), settings.out / f"{file}.onnx", storage=storage.value)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
     typer.echo(f"{file}: {result.steps} steps in {result.seconds / 60:.1f} min; {figures}")
     typer.echo(
@@ -152,7 +167,7 @@ def check_data(network: Network, files: dict[str, Path | None]) -> None:
     for option, file in files.items():
         if file is not None and option != "--data":
             raise InputError(f"{option} is for gcn and lifting, which learn from motion, not for {network.value}")
-    kind = "frames" if network is Network.detector else "patches"
+    kind = network.images
     if data is None:
         raise InputError(f"--data is missing: a folder that `dualpose synth {kind} --out DIR` made")
     if not data.is_dir():
@@ -163,7 +178,7 @@ def learnt_from(network: Network, data: Path | None) -> str:
     """What the manifest will say that a network was trained on, unless the settings file says it."""
     if network.from_motion:
         return "procedural motion" if data is None else f"procedural motion and {data.name}"
-    return f"synthetic {'frames' if network is Network.detector else 'patches'} ({data.name if data else '-'})"
+    return f"synthetic {network.images} ({data.name if data else '-'})"
 
 
 def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
@@ -210,12 +225,18 @@ def make_task(network: Network, path: Path, settings: dict[str, Any]) -> Task:
             from dualpose_ros.training.detector import DetectorTask, DetectorTaskConfig
 
             return DetectorTask(dacite.from_dict(DetectorTaskConfig, settings, strict))
+        networks = share_dir() / "config" / "networks"
         if network is Network.top_down:
             from dualpose_ros.training.top_down import TopDownTask, TopDownTraining, load_network
 
             training = dacite.from_dict(TopDownTraining, settings, strict)
-            networks = share_dir() / "config" / "networks" / "top_down.yaml"
-            return TopDownTask(training, load_network(training.network, networks))
+            return TopDownTask(training, load_network(training.network, networks / "top_down.yaml"))
+        if network is Network.bottom_up:
+            from dualpose_ros.training.bottom_up import BottomUpTask, BottomUpTraining
+            from dualpose_ros.training.top_down import load_network
+
+            whole = dacite.from_dict(BottomUpTraining, settings, strict)
+            return BottomUpTask(whole, load_network(whole.network, networks / "bottom_up.yaml"))
         if network is Network.gcn:
             from dualpose_ros.training.gcn import GCNTask, GCNTraining
 

@@ -22,8 +22,11 @@ from torch import nn
 
 from dualpose_ros.inference.torch_engine import NAMES_FILE
 
-MIN_FP16_WEIGHTS = 256
-"""Smaller initialisers (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
+MIN_STORED_SMALL = 256
+"""Initialisers with fewer values (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
+
+TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.2}
+"""How weights can be stored, and how far the file may then be from torch."""
 
 
 class ExportError(RuntimeError):
@@ -32,7 +35,10 @@ class ExportError(RuntimeError):
 
 @dataclass(frozen=True)
 class Axis:
-    """A dynamic axis: its name in the graph, and what its size is a multiple of."""
+    """A dynamic axis: its name in the graph, and what its size is a multiple of.
+
+    Axes of one name grow together, each by its own multiple.
+    """
 
     name: str
     multiple: int = 1
@@ -56,30 +62,32 @@ class ExportResult:
     """An exported file and how far it is from the module: max |difference| / max(1, max |value|) by output."""
 
     path: Path
-    fp16_weights: bool
+    storage: str
     difference: dict[str, float]
 
 
 def export_onnx(
-    model: nn.Module, spec: ExportSpec, path: Path | str, fp16_weights: bool = False, tolerance: float | None = None
+    model: nn.Module, spec: ExportSpec, path: Path | str, storage: str = "fp32", tolerance: float | None = None
 ) -> ExportResult:
     """Export to ONNX, with batch norm folded into convolutions, and compare with torch on random input.
 
-    With `fp16_weights` the file holds large weights as fp16 (half the size) and casts them to fp32 when
-    it is loaded: the computing stays fp32. The comparison runs at the example's size and at another one
-    for dynamic axes. Tolerance of the relative difference: 1e-3, or 2e-2 for fp16 weights, unless given.
-    The file appears only if all of that went well; ExportError otherwise.
+    storage, of large weights: "fp32", "fp16" (half the size) or "int8" (a quarter, with a step for each output
+    channel); they are turned into fp32 when the file is loaded: the computing stays fp32. The comparison runs at
+    the example's size and at another one for dynamic axes. Tolerance of the relative difference: TOLERANCES, unless
+    given. The file appears only if all of that went well; ExportError otherwise.
     """
     path = Path(path)
+    if storage not in TOLERANCES:
+        raise ExportError(f"weights can't be stored as '{storage}'; known are {', '.join(TOLERANCES)}")
     model = model.to("cpu").eval()
     graph = _trace(model, spec)
     if unfolded := _unfolded_norms(graph):
         raise ExportError(f"batch norm {unfolded[0]} was not folded into its convolution: the network would be slow")
-    if fp16_weights:
-        store_weights_as_fp16(graph)
+    if storage != "fp32":
+        store_weights_small(graph, storage)
     onnx.checker.check_model(graph, full_check=True)
     data = graph.SerializeToString()
-    limit = tolerance if tolerance is not None else (2e-2 if fp16_weights else 1e-3)
+    limit = tolerance if tolerance is not None else TOLERANCES[storage]
     difference = compare(model, spec, data)
     worst = max(difference, key=difference.__getitem__)
     if not difference[worst] <= limit:
@@ -88,7 +96,7 @@ def export_onnx(
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data)
     os.replace(temporary, path)
-    return ExportResult(path, fp16_weights, difference)
+    return ExportResult(path, storage, difference)
 
 
 def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
@@ -116,13 +124,13 @@ def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
 
 
 def _dynamic_shapes(spec: ExportSpec) -> tuple[dict[int, Any] | None, ...]:
-    """The spec's dynamic axes as torch.export wants them; equal axes share one dimension."""
-    dims: dict[Axis, Any] = {}
+    """The spec's dynamic axes as torch.export wants them; axes of one name share one dimension."""
+    dims: dict[str, Any] = {}
 
     def dim(axis: Axis) -> Any:
         if axis.multiple == 1:
-            return dims.setdefault(axis, torch.export.Dim(axis.name))
-        return axis.multiple * dims.setdefault(axis, torch.export.Dim(axis.name))
+            return dims.setdefault(axis.name, torch.export.Dim(axis.name))
+        return axis.multiple * dims.setdefault(axis.name, torch.export.Dim(axis.name))
 
     return tuple(
         {index: dim(axis) for index, axis in spec.dynamic.get(name, {}).items()} or None for name in spec.inputs
@@ -147,25 +155,46 @@ def _unfolded_norms(graph: onnx.ModelProto) -> list[str]:
     return [n.name for n in graph.graph.node if n.op_type == "BatchNormalization" and n.input[0] in convolutions]
 
 
-def store_weights_as_fp16(graph: onnx.ModelProto) -> None:
-    """Replace large fp32 initialisers by fp16 ones followed by a cast to fp32, in place.
+def store_weights_small(graph: onnx.ModelProto, storage: str) -> None:
+    """Replace large fp32 initialisers by fp16 or int8 ones followed by what makes them fp32 again, in place.
 
-    Runtimes fold the cast when they load the file. ExportError if a weight is beyond fp16's range.
+    Runtimes fold that when they load the file. ExportError if a weight is not finite, or beyond fp16's range.
     """
-    casts = []
+    restored: list[onnx.NodeProto] = []
+    added: list[onnx.TensorProto] = []
+    matrices = {node.input[1] for node in graph.graph.node if node.op_type == "MatMul"}
     for tensor in graph.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if tensor.data_type != onnx.TensorProto.FLOAT or values.size < MIN_FP16_WEIGHTS:
+        if tensor.data_type != onnx.TensorProto.FLOAT or values.size < MIN_STORED_SMALL:
+            continue
+        name, small = tensor.name, tensor.name + "_" + storage
+        if storage == "int8" and values.ndim >= 2:
+            # A matrix's output channels are its columns, a convolution's come first.
+            step = int8_step(values, -1 if name in matrices else 0)
+            stored = np.rint(values / step).astype(np.int8)
+            added.append(numpy_helper.from_array(step, f"{name}_step"))
+            restored.append(onnx.helper.make_node("Cast", [small], [f"{small}_cast"], to=onnx.TensorProto.FLOAT))
+            restored.append(onnx.helper.make_node("Mul", [f"{small}_cast", f"{name}_step"], [name]))
+            tensor.CopyFrom(numpy_helper.from_array(stored, small))
             continue
         if not np.max(np.abs(values)) <= float(np.finfo(np.float16).max):
-            raise ExportError(f"weight '{tensor.name}' is not finite or too large for fp16")
-        name = tensor.name
+            raise ExportError(f"weight '{name}' is not finite or too large for fp16")
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_fp16"], [name], to=onnx.TensorProto.FLOAT))
+        restored.append(onnx.helper.make_node("Cast", [f"{name}_fp16"], [name], to=onnx.TensorProto.FLOAT))
+    graph.graph.initializer.extend(added)
     # Nodes must follow what they read, and initialisers precede all nodes.
-    nodes = [*casts, *graph.graph.node]
+    nodes = [*restored, *graph.graph.node]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
+
+
+def int8_step(values: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+    """What one step of an 8-bit weight is worth, for each channel along `axis`: broadcasts against the values."""
+    others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
+    largest = np.max(np.abs(values), axis=others, keepdims=True)
+    if not np.isfinite(largest).all():
+        raise ExportError("a weight is not finite")
+    return np.asarray(np.maximum(largest, 1e-12) / 127, dtype=np.float32)
 
 
 def compare(model: nn.Module, spec: ExportSpec, onnx_bytes: bytes, seed: int = 0) -> dict[str, float]:

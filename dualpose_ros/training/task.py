@@ -42,7 +42,8 @@ class Task(Protocol):
     """One network with its data, loss and measure of success.
 
     A batch is whatever `collate` returns: tensors within tuples, lists, dicts or dataclasses. A task with a
-    `calibrate(model, batches)` is asked, after training, to set the model's stated uncertainties by validation.
+    `calibrate(model, batches)` is asked, after training, to set the model's stated uncertainties by validation. A
+    task with `starts_fresh`, prefixes of weights, can start from the ONNX file of a network that lacks those.
     """
 
     name: str
@@ -83,7 +84,8 @@ class TrainConfig:
     warmup is a fraction of the run. The learning rate rises linearly over it and then falls by a
     cosine to `final_lr` times `lr`; for a run bound by time, by the time spent, pauses not counted.
     workers: processes that make batches; threads: of torch, 0 leaves its default. validations: how
-    often, evenly over the run. init: another run's best.pt whose weights this one starts from.
+    often, evenly over the run. init: another run's best.pt or a network's ONNX file, whose weights this one starts
+    from.
     TrainingError names a setting that makes no sense.
     """
 

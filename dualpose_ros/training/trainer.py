@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 
 from dualpose_ros.training.curves import append_line, draw_curves, forget_after
+from dualpose_ros.training.from_onnx import load_onnx, unfold_norms
 from dualpose_ros.training.loading import seed_globally, to_device, training_loader, validation_loader
 from dualpose_ros.training.task import Task, TrainConfig, TrainingError
 
@@ -80,12 +81,23 @@ def load_best(task: Task, out: Path) -> nn.Module:
     return model.eval()
 
 
-def _start_from(model: nn.Module, path: Path, task: str) -> None:
-    """Load the weights of a checkpoint of the same task; TrainingError if it is another network's."""
+def _start_from(model: nn.Module, path: Path, task: Task, batches: Iterable[Any]) -> None:
+    """Load the weights of a checkpoint of the same task, or of an exported network; TrainingError if it is another's.
+
+    batches: of training, to give an exported network its batch norms back.
+    """
+    if path.suffix == ".onnx":
+        fresh = getattr(task, "starts_fresh", ())
+        missing = [name for name in load_onnx(model, path) if not name.startswith(fresh)]
+        if missing:
+            raise TrainingError(f"{path} holds another network than '{task.name}' is now: it lacks {missing[0]}")
+        drawn = iter(batches)
+        unfold_norms(model, lambda: task.loss(model, next(drawn)))
+        return
     try:
-        model.load_state_dict(_read_checkpoint(path, task)["model"])
+        model.load_state_dict(_read_checkpoint(path, task.name)["model"])
     except RuntimeError as error:
-        raise TrainingError(f"{path} holds another network than '{task}' is now: {error}") from error
+        raise TrainingError(f"{path} holds another network than '{task.name}' is now: {error}") from error
 
 
 class _Run:
@@ -98,8 +110,12 @@ class _Run:
         self.log = config.out / "metrics.jsonl"
         seed_globally(config.seed)
         self.model = self._place(task.build_model())
+        train_set, val_set = task.datasets(config.cache)
+        if len(val_set) == 0:
+            raise TrainingError("the validation set is empty")
         if config.init is not None and not resume:
-            _start_from(self.model, config.init, task.name)
+            first, _ = training_loader(train_set, task.collate, config.batch_size, config.seed, 0)
+            _start_from(self.model, config.init, task, first)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = _optimizer(self.model, config)
         self.step, self.seconds, self.validated, self.validation_seconds = 0, 0.0, 0, 0.0
@@ -107,9 +123,6 @@ class _Run:
         self.best_figures: dict[str, float] = {}
         if resume:
             self._load(config.out / "last.pt")
-        train_set, val_set = task.datasets(config.cache)
-        if len(val_set) == 0:
-            raise TrainingError("the validation set is empty")
         self.data = {"training_samples": len(train_set), "validation_samples": len(val_set), "cache": str(config.cache)}
         self.train_loader, self.steps_per_epoch = training_loader(
             train_set, task.collate, config.batch_size, config.seed, config.workers, self.step

@@ -173,7 +173,7 @@ def test_a_small_network_learns_and_its_export_finds_people(tmp_path: Path) -> N
     assert figures["ap50"] > 0.6
     assert task.objective(figures) == -figures["ap50"] and task.objective({"ap50": float("nan")}) == float("inf")
 
-    path = export_onnx(model, task.export_spec(), tmp_path / "detector.onnx", fp16_weights=True).path
+    path = export_onnx(model, task.export_spec(), tmp_path / "detector.onnx", storage="fp16").path
     detector = CentreDetector(load_engine(path), input_long_side=160, min_score=0.2)
     source = blobs(99)
     found = detector(source.image)

@@ -18,8 +18,9 @@ from dualpose_ros.training.export import (  # noqa: E402
     ExportSpec,
     compare,
     export_onnx,
-    store_weights_as_fp16,
+    store_weights_small,
 )
+from dualpose_ros.training.from_onnx import load_onnx  # noqa: E402
 
 
 class Small(nn.Module):
@@ -66,7 +67,7 @@ def test_exported_file_computes_the_same_at_any_size(model, tmp_path):
 
 def test_fp16_weights_halve_the_file_and_barely_change_the_result(model, tmp_path):
     full = export_onnx(model, spec(), tmp_path / "full.onnx")
-    half = export_onnx(model, spec(), tmp_path / "half.onnx", fp16_weights=True)
+    half = export_onnx(model, spec(), tmp_path / "half.onnx", storage="fp16")
     graph = onnx.load(half.path).graph
     stored = {t.name: t for t in graph.initializer}
     fp16 = [t for t in stored.values() if t.data_type == onnx.TensorProto.FLOAT16]
@@ -76,7 +77,19 @@ def test_fp16_weights_halve_the_file_and_barely_change_the_result(model, tmp_pat
     assert 0 < max(half.difference.values()) < 5e-3
 
 
-def test_fp16_runs_like_the_rounded_weights(model, tmp_path):
+def rounded_like(values: np.ndarray, storage: str) -> np.ndarray:
+    """What a large weight is after storing it, computed here one output channel after the other."""
+    if storage == "fp16":
+        return values.astype(np.float16).astype(np.float32)
+    rows = []
+    for channel in values:
+        step = np.float32(np.abs(channel).max() / 127)
+        rows.append(np.rint(channel / step) * step)
+    return np.stack(rows).astype(np.float32)
+
+
+@pytest.mark.parametrize("storage", ["fp16", "int8"])
+def test_small_weights_run_like_the_rounded_ones(model, tmp_path, storage):
     """Casting on load has to equal rounding the folded weights, to the last bit of fp32 computing."""
     full = onnx.load(export_onnx(model, spec(), tmp_path / "full.onnx").path)
     rounded = onnx.ModelProto()
@@ -84,8 +97,8 @@ def test_fp16_runs_like_the_rounded_weights(model, tmp_path):
     for tensor in rounded.graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
         if values.dtype == np.float32 and values.size >= 256:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16).astype(np.float32), tensor.name))
-    store_weights_as_fp16(full)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded_like(values, storage), tensor.name))
+    store_weights_small(full, storage)
     image = np.random.default_rng(4).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
     results = [
         onnxruntime.InferenceSession(g.SerializeToString(), providers=["CPUExecutionProvider"]).run(
@@ -95,6 +108,26 @@ def test_fp16_runs_like_the_rounded_weights(model, tmp_path):
     ]
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_int8_steps_are_of_output_channels(tmp_path):
+    """Of a linear layer, whose matrix the exporter transposes, too: a channel's rounding knows only its own size."""
+    layer = torch.nn.Linear(32, 24).eval()
+    with torch.no_grad():
+        layer.weight *= torch.logspace(-3, 1, 24)[:, None]
+    shape = ExportSpec({"x": torch.randn(2, 32)}, ("y",), {"x": {0: Axis("N")}})
+    path = export_onnx(layer, shape, tmp_path / "layer.onnx", storage="int8").path
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    assert any(array.dtype == np.int8 for array in stored.values())
+    back = torch.nn.Linear(32, 24)
+    assert load_onnx(back, path) == []
+    off = (back.weight - layer.weight).abs().amax(dim=1) / layer.weight.abs().amax(dim=1)
+    assert 0 < off.max() <= 0.5 / 127 + 1e-6
+
+
+def test_other_ways_to_store_are_refused(model, tmp_path):
+    with pytest.raises(ExportError, match="can't be stored as 'int4'"):
+        export_onnx(model, spec(), tmp_path / "x.onnx", storage="int4")
 
 
 def test_a_file_that_computes_something_else_is_not_written(model, tmp_path):
@@ -111,4 +144,4 @@ def test_weights_beyond_fp16_are_refused(tmp_path):
     model.conv[0].weight.data *= 1e8
     model.conv[1].running_var.fill_(1.0)
     with pytest.raises(ExportError, match="too large for fp16"):
-        export_onnx(model, spec(), tmp_path / "large.onnx", fp16_weights=True)
+        export_onnx(model, spec(), tmp_path / "large.onnx", storage="fp16")
