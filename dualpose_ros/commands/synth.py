@@ -38,6 +38,9 @@ def synth(
     ],
     count: Annotated[int, typer.Option("--count", min=1, help="How many patches or frames.")] = 2000,
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=120, help="Length of a clip.")] = 22.0,
+    enlarge: Annotated[
+        float, typer.Option("--enlarge", min=0.25, max=5, help="Size of frames, over some 384 pixels.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed makes the same images.")] = 0,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = os.cpu_count() or 1,
     body: Annotated[
@@ -58,7 +61,7 @@ def synth(
     if kind is SynthKind.body:
         _convert(makehuman, out)
         return
-    total, work = _work(kind, out, count, seconds, seed, workers, body, mocap)
+    total, work = _work(kind, out, count, seconds, enlarge, seed, workers, body, mocap)
     columns = (TextColumn(kind.value), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     made = 0
     with Progress(*columns) as progress:
@@ -95,6 +98,7 @@ def _work(
     out: Path,
     count: int,
     seconds: float,
+    enlarge: float,
     seed: int,
     workers: int,
     body: Path | None,
@@ -117,4 +121,4 @@ def _work(
 
     shards = -(-count // SHARD_SIZE)
     total = sum(min(SHARD_SIZE, count - index * SHARD_SIZE) for index in missing_shards(out, shards))
-    return total, write_samples(kind.value, out, count, seed, world, workers)
+    return total, write_samples(kind.value, out, count, seed, world, workers, enlarge)

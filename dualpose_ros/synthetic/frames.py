@@ -18,15 +18,20 @@ from dualpose_ros.synthetic.world import World, as_actor, pose_person
 Array = npt.NDArray[np.float64]
 
 FRAME_SIZES = ((384, 288), (384, 288), (384, 216), (384, 256), (320, 320), (288, 384))
-"""Widths and heights that frames are drawn in, before any training-time zoom."""
+"""Widths and heights that frames are drawn in, times any enlargement, before any training-time zoom."""
 
 _MIN_GAP_M = 0.4
 _DEGRADATION = 0.7
 
 
-def make_frame(world: World, rng: np.random.Generator, size: tuple[int, int] | None = None) -> LabelledImage:
-    """Draw one labelled frame: a camera at human, robot or surveillance height, people from 1.2 to 14 m."""
-    width, height = size or FRAME_SIZES[rng.integers(len(FRAME_SIZES))]
+def make_frame(
+    world: World, rng: np.random.Generator, size: tuple[int, int] | None = None, enlarge: float = 1.0
+) -> LabelledImage:
+    """Draw one labelled frame: a camera at human, robot or surveillance height, people from 1.2 to 14 m.
+
+    Its size is `size`, or one of FRAME_SIZES times `enlarge`.
+    """
+    width, height = size or (round(enlarge * side) for side in FRAME_SIZES[rng.integers(len(FRAME_SIZES))])
     camera = camera_from_hfov(width, height, np.radians(rng.uniform(42, 95)))
     view = _random_view(rng, camera)
     camera_at = -view.rotation.T @ view.translation

@@ -22,7 +22,7 @@ from dualpose_ros.synthetic.world import Clips, World, WorldConfig, load_model, 
 
 SHARD_SIZE = 200
 
-_KINDS: dict[str, Callable[[World, np.random.Generator], LabelledImage]] = {"patches": make_patch, "frames": make_frame}
+_KINDS: dict[str, Callable[..., LabelledImage]] = {"patches": make_patch, "frames": make_frame}
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class _Job:
     count: int
     seed: int
     config: WorldConfig
+    enlarge: float
 
 
 @lru_cache(maxsize=2)
@@ -41,24 +42,38 @@ def _assets(config: WorldConfig) -> tuple[BodyModel, Clips]:
     return load_model(config), load_world_clips(config)
 
 
-def make_samples(kind: str, config: WorldConfig, seed: int, index: int, count: int) -> list[LabelledImage]:
-    """The samples of shard `index`: `count` patches or frames, the same for the same seed and configuration."""
+def make_samples(
+    kind: str, config: WorldConfig, seed: int, index: int, count: int, enlarge: float = 1.0
+) -> list[LabelledImage]:
+    """The samples of shard `index`: `count` patches or frames, the same for the same seed and configuration.
+
+    enlarge: of frames, over the sizes that they have otherwise.
+    """
     rng = np.random.default_rng([seed, sorted(_KINDS).index(kind), index])
     model, clips = _assets(config)
     world = make_world(config, rng, model, clips)
-    return [_KINDS[kind](world, rng) for _ in range(count)]
+    sized = {"enlarge": enlarge} if kind == "frames" else {}
+    return [_KINDS[kind](world, rng, **sized) for _ in range(count)]
 
 
 def _run(job: _Job) -> int:
-    samples = make_samples(job.kind, job.config, job.seed, job.index, job.count)
+    samples = make_samples(job.kind, job.config, job.seed, job.index, job.count, job.enlarge)
     write_shard(shard_path(job.out, job.index), samples)
     return job.count
 
 
 def write_samples(
-    kind: str, out: Path, count: int, seed: int, config: WorldConfig, workers: int | None = None
+    kind: str,
+    out: Path,
+    count: int,
+    seed: int,
+    config: WorldConfig,
+    workers: int | None = None,
+    enlarge: float = 1.0,
 ) -> Iterator[int]:
     """Write `count` samples of a kind ("patches" or "frames") as shards, yielding how many each new shard holds.
+
+    enlarge: see `make_samples`.
 
     Shards that are there already are kept, so that an interrupted run goes on where it stopped.
     """
@@ -66,7 +81,7 @@ def write_samples(
     _assets(config)  # bad files fail here, once, before any worker starts
     shards = -(-count // SHARD_SIZE)
     jobs = [
-        _Job(kind, out, index, min(SHARD_SIZE, count - index * SHARD_SIZE), seed, config)
+        _Job(kind, out, index, min(SHARD_SIZE, count - index * SHARD_SIZE), seed, config, enlarge)
         for index in missing_shards(out, shards)
     ]
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
