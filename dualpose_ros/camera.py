@@ -101,6 +101,14 @@ def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
     return Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
+def check_image(image: npt.NDArray[np.uint8], camera: Camera) -> None:
+    """ValueError unless an image is uint8 RGB (H, W, 3) of the camera's size."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
+    if image.shape[:2] != (camera.height, camera.width):
+        raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
+
+
 def project(camera: Camera, points_cam: FloatArray) -> npt.NDArray[np.float64]:
     """Pixels (..., 2) of points (..., 3) in metres; NaN for points not in front of the camera."""
     points = np.asarray(points_cam, dtype=np.float64)

@@ -44,6 +44,11 @@ class Letterbox:
         """Network pixels per image pixel, (2,) for x and y: not quite equal, as sizes are whole pixels."""
         return np.array([self.inner_width / self.image_width, self.inner_height / self.image_height])
 
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """What `points_to_network` does, as a matrix (2, 3) for columns (x, y, 1)."""
+        return np.column_stack([np.diag(self.scale), (self.scale - 1) / 2])
+
     def apply(self, image: npt.NDArray[np.uint8], pad_value: int = PAD_VALUE) -> npt.NDArray[np.uint8]:
         """Network input (height, width, C) of an image (H, W, C); ValueError if its size is another."""
         if image.shape[:2] != (self.image_height, self.image_width):

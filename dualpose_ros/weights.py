@@ -62,6 +62,14 @@ def list_weights(directory: Path | str | None = None) -> list[WeightsEntry]:
     return sorted(_read_manifest(_folder(directory)).values(), key=lambda entry: entry.name)
 
 
+def network_file(name: str) -> Path:
+    """The file of a network: `name` itself where it ends in .onnx, the shipped network of that name otherwise.
+
+    WeightsError as of `weights_path`.
+    """
+    return Path(name).expanduser() if name.endswith(".onnx") else weights_path(name)
+
+
 def weights_path(name: str, directory: Path | str | None = None) -> Path:
     """The verified file of network `name` ("detector", "top_down", "gcn", "lifting").
 

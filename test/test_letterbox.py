@@ -71,3 +71,10 @@ def test_bad_sizes_are_named() -> None:
         Letterbox(10, 10, 64, 64, 32, 32)
     with pytest.raises(ValueError, match="image is 20x10, the letterbox is for 10x20"):
         fit_long_side(10, 20, 64).apply(np.zeros((10, 20, 3), np.uint8))
+
+
+def test_the_affine_is_what_points_to_network_does() -> None:
+    box = fit_long_side(1280, 717, 384)
+    points = np.random.default_rng(0).uniform(-100, 1400, (20, 2))
+    mapped = points @ box.affine[:, :2].T + box.affine[:, 2]
+    np.testing.assert_allclose(mapped, box.points_to_network(points))

@@ -11,6 +11,7 @@ from dualpose_ros.weights import (
     WeightsError,
     install_weights,
     list_weights,
+    network_file,
     portable_command,
     verify_weights,
     weights_path,
@@ -152,3 +153,9 @@ def test_what_can_not_be_installed(folder, tmp_path):
 )
 def test_recorded_commands_name_no_folder_of_the_machine(typed: str, portable: str) -> None:
     assert portable_command(typed) == portable
+
+
+def test_a_network_is_a_file_or_a_shipped_name(tmp_path):
+    assert network_file(str(tmp_path / "mine.onnx")) == tmp_path / "mine.onnx"
+    with pytest.raises(WeightsError, match="no network 'mine'"):
+        network_file("mine")

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.heatmap import Peaks, find_peaks, peak_offsets
-from dualpose_ros.top_down.grouping import (
+from dualpose_ros.grouping import (
     GroupingConfig,
+    ReadingConfig,
+    cells_to_pixels,
     group_by_tags,
     people_from_labels,
-    target_utility,
+    read_by_tag,
+    read_largest,
 )
-from dualpose_ros.top_down.patch import HEATMAP_STRIDE
+from dualpose_ros.heatmap import Peaks, find_peaks
+from dualpose_ros.top_down.target import target_utility
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -25,21 +28,19 @@ FloatArray = npt.NDArray[np.floating]
 @dataclass(frozen=True)
 class DecodeConfig:
     """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint and
-    patch; fill_score: smallest value at which a joint is taken from its map; tag_sigma: how
-    far tags of a person's joints lie from their mean."""
+    patch."""
 
     peak_score: float = 0.1
     window: int = 5
     max_peaks: int = 8
-    fill_score: float = 0.02
-    tag_sigma: float = 0.5
     grouping: GroupingConfig = field(default_factory=GroupingConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
 
 
 @dataclass(frozen=True)
 class PatchPeople:
     """The people of one patch: joints_px (P, K, 2) in patch pixels, scores (P, K; 0 = not found), tags (P,),
-    utility (P,) as in `grouping.target_utility`, and the index of the patch's own person, -1 for none."""
+    utility (P,) as in `target.target_utility`, and the index of the patch's own person, -1 for none."""
 
     joints_px: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float64]
@@ -86,11 +87,11 @@ def decode_single(heatmaps: FloatArray, config: DecodeConfig | None = None) -> l
     _refuse_nan(heatmaps)
     count, joints = heatmaps.shape[:2]
     flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
-    places, values, _ = _read_largest(flat, flat)
+    places, values, _ = read_largest(flat, flat)
     xy, score = places.reshape(count, joints, 2), values.reshape(count, joints)
     people = []
     for n in range(count):
-        found = score[n] >= config.fill_score
+        found = score[n] >= config.reading.fill_score
         kept = 1 if found.sum() >= config.grouping.min_joints else 0
         people.append(
             PatchPeople(
@@ -110,7 +111,7 @@ def _decode_one(
     config: DecodeConfig,
 ) -> PatchPeople:
     joint = peaks.channel[own] % len(heatmaps)
-    xy, score, peak_tag = cells_to_patch(peaks.xy[own]), peaks.score[own], peak_tags[own]
+    xy, score, peak_tag = cells_to_pixels(peaks.xy[own]), peaks.score[own], peak_tags[own]
     labels, people = group_by_tags(joint, peak_tag, score, config.grouping)
     joints, scores, means = people_from_labels(labels, people, joint, xy, score, peak_tag, config.grouping.min_joints)
     utility = np.asarray(target_utility(joints, scores, means, box_px), dtype=np.float64)
@@ -118,44 +119,8 @@ def _decode_one(
         return PatchPeople(joints, scores, means, utility, -1)
     target = int(np.argmax(utility))
     for n, tag in enumerate(means):
-        joints[n], scores[n] = read_by_tag(heatmaps, tags, tag, joints[n], scores[n], config)
+        joints[n], scores[n] = read_by_tag(heatmaps, tags, tag, joints[n], scores[n], config.reading)
     return PatchPeople(joints, scores, means, utility, target)
-
-
-def cells_to_patch(xy: FloatArray) -> npt.NDArray[np.float64]:
-    """Patch pixels of heatmap coordinates (..., 2)."""
-    return np.asarray(np.asarray(xy) * HEATMAP_STRIDE + (HEATMAP_STRIDE - 1) / 2, dtype=np.float64)
-
-
-def read_by_tag(
-    heatmaps: npt.NDArray[np.float32],
-    tags: npt.NDArray[np.float32],
-    tag: float,
-    joints_px: FloatArray,
-    scores: FloatArray,
-    config: DecodeConfig,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A person's joints (K, 2) and scores (K,), read from the maps (K, h, w) by the mean tag of those grouped.
-
-    A joint goes where its heatmap less the tag's distance from that mean is largest: grouping hands each peak to
-    one person and cuts what its tag says to yes or no, which costs joints where people overlap. Where the maps
-    say nothing, joints and scores as grouped stay.
-    """
-    distance = np.minimum(np.abs(tags - np.float32(tag)), 4 * config.tag_sigma)
-    value = heatmaps * np.exp(-(distance**2) / (2 * config.tag_sigma**2)).astype(np.float32)
-    xy, found, best = _read_largest(value, heatmaps)
-    seen = (found >= config.fill_score) & (best > 0.2 * found)
-    return np.where(seen[:, None], xy, joints_px), np.where(seen, found, scores)
-
-
-def _read_largest(
-    value: npt.NDArray[np.float32], heatmaps: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """Where each map of `value` (M, h, w) is largest, in patch pixels (M, 2), and what heatmaps and it hold there."""
-    maps = np.arange(len(value))
-    row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), value.shape[2])
-    xy = cells_to_patch(np.stack([column, row], axis=1) + peak_offsets(heatmaps, maps, row, column))
-    return xy, heatmaps[maps, row, column].astype(np.float64), value[maps, row, column]
 
 
 def _refuse_nan(maps: npt.NDArray[np.float32]) -> None:

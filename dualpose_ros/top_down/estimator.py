@@ -32,17 +32,25 @@ FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class PatchPoses:
-    """poses: one a box, None where its patch shows nobody; heatmaps (N, K, h, w) and their
-    cell-to-image affines (N, 2, 3)."""
+class PatchMaps:
+    """heatmaps (N, K, h, w) of patches, tags of the same shape where the network has any, and the
+    affines (N, 2, 3) from their cells to the image."""
 
-    poses: list[Pose2D | None]
     heatmaps: npt.NDArray[np.float32]
+    tags: npt.NDArray[np.float32] | None
     cell_to_image: Affine
 
     def combined(self, image_size: tuple[int, int], longest: int) -> Heatmaps:
         """All patches' heatmaps in one of the image, whose size is (H, W)."""
         return combine_heatmaps(self.heatmaps, self.cell_to_image, image_size, H36M17.joint_names, longest)
+
+
+@dataclass(frozen=True)
+class PatchPoses:
+    """poses: one a box, None where its patch shows nobody; maps: what they were read from."""
+
+    poses: list[Pose2D | None]
+    maps: PatchMaps
 
 
 def patch_size(engine: Engine) -> int:
@@ -91,12 +99,25 @@ class PoseEstimator:
         is unusable or the network answers NaN.
         """
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
+        maps = self.maps(image, boxes)
+        if len(boxes) == 0:
+            return PatchPoses([], maps)
         to_patch = patch_affines(boxes, self.patch_size, self.enlarge)
         to_image = invert_affines(to_patch)
-        cell_to_image = compose_affines(to_image, cell_to_patch())
-        joints = H36M17.num_joints
-        if len(boxes) == 0:
-            return PatchPoses([], np.zeros((0, joints, 1, 1), np.float32), cell_to_image)
+        corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        if maps.tags is None:
+            poses = own_poses(decode_single(maps.heatmaps, self.decode), to_image)
+        else:
+            people = decode_patches(maps.heatmaps, maps.tags, corners, self.decode)
+            poses = merge_patches(people, to_image, self.merge, previous)
+        return PatchPoses(poses, maps)
+
+    def maps(self, image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> PatchMaps:
+        """What the network answers for patches around boxes (N, 4); errors as of a call."""
+        to_patch = patch_affines(boxes_px, self.patch_size, self.enlarge)
+        cell_to_image = compose_affines(invert_affines(to_patch), cell_to_patch())
+        if len(to_patch) == 0:
+            return PatchMaps(np.zeros((0, H36M17.num_joints, 1, 1), np.float32), None, cell_to_image)
         patches = extract_patches(image, to_patch, self.patch_size)
         heatmaps, tags = self._run(patches)
         if self.flip_test:
@@ -104,13 +125,7 @@ class PoseEstimator:
             half = np.float32(0.5)
             heatmaps = half * (heatmaps + unflip(mirrored[0]))
             tags = None if tags is None or mirrored[1] is None else half * (tags + unflip(mirrored[1]))
-        corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
-        if tags is None:
-            poses = own_poses(decode_single(heatmaps, self.decode), to_image)
-        else:
-            people = decode_patches(heatmaps, tags, corners, self.decode)
-            poses = merge_patches(people, to_image, self.merge, previous)
-        return PatchPoses(poses, heatmaps, cell_to_image)
+        return PatchMaps(heatmaps, tags, cell_to_image)
 
     def _run(self, patches: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """Heatmaps (N, K, h, w), and tags of the same shape where the network has any."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.grouping import assign
 from dualpose_ros.pose import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.grouping import assign
 
 MIN_COMMON_JOINTS = 3
 _TRACK_VALUE = 0.3

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.grouping import assign
 from dualpose_ros.pose import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
-from dualpose_ros.top_down.grouping import assign
 from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness
 from dualpose_ros.top_down.patch import Affine, apply_affines
 
@@ -27,7 +27,7 @@ _MAX_UTILITY = 4.0
 @dataclass(frozen=True)
 class MergeConfig:
     """same_oks: similarity from which two poses are one person; min_utility: how well a person has to explain
-    a track's box to be its own (see `grouping.target_utility`); keep_weight: what full likeness to the track's
+    a track's box to be its own (see `target.target_utility`); keep_weight: what full likeness to the track's
     last pose adds to that; pair_price: what a person has to be worth to a track at least, all in all."""
 
     same_oks: float = 0.6

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.grouping import HEATMAP_STRIDE
+
 FloatArray = npt.NDArray[np.floating]
 Affine = npt.NDArray[np.float64]
 
-HEATMAP_STRIDE = 4
 ENLARGE = 1.25
 """Side of a patch over the longer side of the box that it is made for."""
 

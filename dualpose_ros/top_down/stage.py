@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.camera import Camera
+from dualpose_ros.camera import Camera, check_image
+from dualpose_ros.grouping import GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.pose import Pose2D, Pose3D, Source, Track, TrackingState
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.floor import FloorScale, lower_foot, scaled
-from dualpose_ros.top_down.grouping import GroupingConfig
 from dualpose_ros.top_down.identities import PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
-from dualpose_ros.weights import weights_path
+from dualpose_ros.weights import network_file
 
 Image = npt.NDArray[np.uint8]
 
@@ -126,7 +125,7 @@ class TopDownStage:
         WeightsError or EngineError says which can't be loaded and what to do.
         """
         self.config = c = config if config is not None else TopDownConfig()
-        engine = engine if engine is not None else load_engine(_network_file(c.weights), c.backend, c.threads)
+        engine = engine if engine is not None else load_engine(network_file(c.weights), c.backend, c.threads)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
         grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
         merge = MergeConfig(same_oks=c.same_oks, keep_weight=c.keep_weight)
@@ -142,7 +141,7 @@ class TopDownStage:
         A track whose patch shows nobody of its own, or whose box is not a box, is left out. ValueError if the
         image is not uint8 RGB or not of the camera's size.
         """
-        _check_image(image, camera)
+        check_image(image, camera)
         tracks = _most_important([t for t in tracks if _is_usable(t)], self.config.max_people)
         previous = self._identities.begin(stamp_ns, [t.track_id for t in tracks])
         boxes = np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4)
@@ -166,7 +165,7 @@ class TopDownStage:
                 if person is not None:
                     persons.append(person)
         size = (image.shape[0], image.shape[1])
-        return TopDownResult(tuple(persons), found.combined(size, self.config.heatmap_cells))
+        return TopDownResult(tuple(persons), found.maps.combined(size, self.config.heatmap_cells))
 
     def _person(self, stamp_ns: int, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
         """The track's message-ready pose; None where the lifting networks gave nothing usable."""
@@ -194,22 +193,10 @@ def absolute_stddev(lifted: LiftedPose) -> npt.NDArray[np.float64]:
     return np.hypot(np.asarray(lifted.joint_stddev, dtype=np.float64), along_ray)
 
 
-def _network_file(name: str) -> Path:
-    """The file of a network: `name` itself where it ends in .onnx, the shipped network of that name otherwise."""
-    return Path(name).expanduser() if name.endswith(".onnx") else weights_path(name)
-
-
 def _load_lifter(config: TopDownConfig) -> PoseLifter:
-    lifting = load_engine(_network_file(config.lifting_weights), config.backend, config.threads)
-    gcn = load_engine(_network_file(config.gcn_weights), config.backend, config.threads) if config.gcn_weights else None
+    lifting = load_engine(network_file(config.lifting_weights), config.backend, config.threads)
+    gcn = load_engine(network_file(config.gcn_weights), config.backend, config.threads) if config.gcn_weights else None
     return Lifter(lifting, gcn)
-
-
-def _check_image(image: Image, camera: Camera) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
-    if image.shape[:2] != (camera.height, camera.width):
-        raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
 
 
 def _is_usable(track: Track) -> bool:

@@ -61,13 +61,12 @@ def unfold_norms(model: nn.Module, run: Callable[[], object], rounds: int = 8) -
 
     `run` puts one batch of training data through the model; it is called `rounds` times.
     """
-    sums: dict[nn.Module, list[Tensor | float]] = {}
+    sums: dict[nn.Module, Tensor] = {}
 
     def collect(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         x = inputs[0].detach().double().transpose(0, 1).flatten(1)
-        total = sums.setdefault(norm, [0.0, 0.0, 0.0])
-        for index, value in enumerate((x.sum(dim=1), (x**2).sum(dim=1), float(x.shape[1]))):
-            total[index] = total[index] + value
+        seen = torch.stack([x.sum(dim=1), (x**2).sum(dim=1), torch.full_like(x[:, 0], x.shape[1])])
+        sums[norm] = sums[norm] + seen if norm in sums else seen
 
     norms = [norm for _, norm in _folded_pairs(model)]
     hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
@@ -85,8 +84,8 @@ def unfold_norms(model: nn.Module, run: Callable[[], object], rounds: int = 8) -
         for norm in norms:
             if norm in sums:
                 first, second, count = sums[norm]
-                mean = torch.as_tensor(first) / count
-                variance = (torch.as_tensor(second) / count - mean**2).clamp(min=1e-8)
+                mean = first / count
+                variance = (second / count - mean**2).clamp(min=1e-8)
                 _restate(norm, mean, variance)
 
 

@@ -18,13 +18,14 @@ import yaml
 from torch import Tensor, nn
 
 from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.pose import oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.cache import ShardDataset, split_shards
 from dualpose_ros.top_down.decode import decode_patches, decode_single
-from dualpose_ros.top_down.grouping import TARGET_TAG
 from dualpose_ros.top_down.network import TopDownNetwork
-from dualpose_ros.top_down.patch import ENLARGE, HEATMAP_STRIDE
+from dualpose_ros.top_down.patch import ENLARGE
+from dualpose_ros.top_down.target import TARGET_TAG
 from dualpose_ros.training.backgrounds import BackgroundPool, LabelledImages, pool_from_folder, pool_from_samples
 from dualpose_ros.training.export import Axis, ExportSpec
 from dualpose_ros.training.losses import (

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, read_by_tag
-from dualpose_ros.top_down.grouping import TARGET_TAG
+from dualpose_ros.top_down.decode import decode_patches
+from dualpose_ros.top_down.target import TARGET_TAG
 
 _spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
 assert _spec is not None and _spec.loader is not None
@@ -52,20 +52,6 @@ def test_a_missing_joint_is_not_taken_from_the_other_person() -> None:
     people = decode_patches(heat[None], tags[None], box[None])[0]
     assert people.scores[people.target, 13] == 0
     assert people.scores[1 - people.target, 13] > 0.8
-
-
-def test_a_person_is_read_by_the_tag_where_grouping_took_anothers_joint() -> None:
-    own, other = maps.figure(110.0, 28.0, 200.0), maps.figure(190.0, 45.0, 180.0)
-    heat, tags = maps.ideal_maps([own, other], [2.0, 0.2])
-    heat[13][tags[13] > 1] *= 0.4  # the own wrist is seen worse than the other person's
-    grouped, scores = own.copy(), np.full(17, 0.9)
-    grouped[13] = other[13]
-    joints, found = read_by_tag(heat, tags, 2.0, grouped, scores, DecodeConfig())
-    assert np.abs(joints - own).max() < 1.5
-    assert found[13] == pytest.approx(0.4, abs=0.05) and found[:13].min() > 0.85
-    nothing, kept = read_by_tag(0 * heat, tags, 2.0, grouped, scores, DecodeConfig())
-    np.testing.assert_array_equal(nothing, grouped)
-    np.testing.assert_array_equal(kept, scores)
 
 
 def test_absent_people_and_absent_patches() -> None:

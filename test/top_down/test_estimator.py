@@ -45,7 +45,7 @@ def test_a_network_that_treats_both_sides_alike_gains_nothing() -> None:
     network = Bright(sided=True)
     plain = PoseEstimator(Bright(sided=True))(image, boxes)
     flipped = PoseEstimator(network, flip_test=True)(image, boxes)
-    np.testing.assert_allclose(flipped.heatmaps, plain.heatmaps, atol=1e-6)
+    np.testing.assert_allclose(flipped.maps.heatmaps, plain.maps.heatmaps, atol=1e-6)
     assert network.runs == 2
 
 
@@ -59,7 +59,7 @@ def test_the_average_of_both_views() -> None:
 
     plain = PoseEstimator(Bright(sided=False))(image, boxes)
     flipped = PoseEstimator(Uneven(sided=False), flip_test=True)(image, boxes)
-    np.testing.assert_allclose(flipped.heatmaps, 1.5 * plain.heatmaps, atol=1e-6)
+    np.testing.assert_allclose(flipped.maps.heatmaps, 1.5 * plain.maps.heatmaps, atol=1e-6)
 
 
 def test_unflip_twice_is_nothing() -> None:

@@ -1,20 +1,28 @@
 from __future__ import annotations
 
+import importlib.util
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.grouping import (
-    TARGET_TAG,
+from dualpose_ros.grouping import (
     GroupingConfig,
+    ReadingConfig,
     assign,
+    cells_to_pixels,
     group_by_tags,
     people_from_labels,
-    target_utility,
+    read_by_tag,
 )
+from dualpose_ros.skeleton import H36M17
+
+_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).parent / "top_down" / "people_maps.py")
+assert _spec is not None and _spec.loader is not None
+maps = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(maps)
 
 K = H36M17.num_joints
 
@@ -104,16 +112,48 @@ def test_small_people_are_dropped() -> None:
     assert np.allclose(joints[0, :3], xy[:3]) and tags[0] == pytest.approx(2.0)
 
 
-def test_the_person_in_the_box_explains_it_best() -> None:
-    rng = np.random.default_rng(0)
-    shape = rng.uniform(0, 1, (K, 2)) * (60, 160)
-    box = np.array([98.0, 48, 158, 208])
-    joints = np.stack([shape + np.array(at) for at in ((98, 48), (30, 60))] + [shape * 0.3 + np.array((110, 100))])
-    scores = np.full((3, K), 0.8)
-    tags = np.zeros(3)
-    utility = target_utility(joints, scores, tags, box)
-    assert np.argmax(utility) == 0 and (utility >= 0).all() and (utility <= 4).all()
-    # Of two in the same place, the one with the trained tag is the patch's own.
-    twins = target_utility(joints[[0, 0]], scores[:2], np.array([TARGET_TAG - 3, TARGET_TAG]), box)
-    assert twins[1] > twins[0]
-    assert target_utility(joints[:0], scores[:0], tags[:0], box).shape == (0,)
+def test_a_person_is_read_by_the_tag_where_grouping_took_anothers_joint() -> None:
+    own, other = maps.figure(110.0, 28.0, 200.0), maps.figure(190.0, 45.0, 180.0)
+    heat, tags = maps.ideal_maps([own, other], [2.0, 0.2])
+    heat[13][tags[13] > 1] *= 0.4  # the own wrist is seen worse than the other person's
+    grouped, scores = own.copy(), np.full(17, 0.9)
+    grouped[13] = other[13]
+    joints, found = read_by_tag(heat, tags, 2.0, grouped, scores, ReadingConfig())
+    assert np.abs(joints - own).max() < 1.5
+    assert found[13] == pytest.approx(0.4, abs=0.05) and found[:13].min() > 0.85
+    nothing, kept = read_by_tag(0 * heat, tags, 2.0, grouped, scores, ReadingConfig())
+    np.testing.assert_array_equal(nothing, grouped)
+    np.testing.assert_array_equal(kept, scores)
+
+
+def test_reading_within_a_window_sees_what_is_inside_alone() -> None:
+    own = maps.figure(110.0, 28.0, 200.0)
+    heat, tags = maps.ideal_maps([own], [2.0])
+    nowhere = np.full((K, 2), -1.0)
+    window = (12, 0, 40, 40)
+    joints, found = read_by_tag(heat, tags, 2.0, nowhere, np.zeros(K), ReadingConfig(), window)
+    cells = (own - 1.5) / 4
+    inside = ((cells >= (12, 0)) & (cells < (39, 39))).all(axis=1)
+    far = ((cells < (4, -8)) | (cells >= (48, 48))).any(axis=1)
+    assert inside.sum() >= 9 and far.sum() >= 2
+    assert np.abs(joints[inside] - own[inside]).max() < 0.05
+    assert (joints[far] == nowhere[far]).all() and (found[far] == 0).all()
+
+
+def test_cell_centres_in_pixels() -> None:
+    assert cells_to_pixels(np.array([[0.0, 0.0], [3.0, 10.5]])).tolist() == [[1.5, 1.5], [13.5, 43.5]]
+
+
+def test_joints_that_cannot_be_one_persons_are_kept_apart_whatever_their_tags() -> None:
+    """Two people with the same tag, told apart by where they are; one wrong pair does not part a person."""
+    person = np.repeat([0, 1], K)
+    joint = np.tile(np.arange(K), 2)
+    place = 10.0 * person + np.random.default_rng(0).uniform(0, 1, 2 * K)
+    fits = np.abs(place[:, None] - place) < 5
+    fits[3, 8] = fits[8, 3] = False
+    labels, found = group_by_tags(joint, np.zeros(2 * K), np.full(2 * K, 0.9), GroupingConfig(), fits)
+    assert found == 2
+    assert len(set(labels[:K])) == len(set(labels[K:])) == 1 and labels[0] != labels[K]
+    together, _ = group_by_tags(joint[:K], np.zeros(K), np.full(K, 0.9), GroupingConfig())
+    everybody, _ = group_by_tags(joint[:K], np.zeros(K), np.full(K, 0.9), GroupingConfig(), np.ones((K, K), bool))
+    assert (together == everybody).all()

@@ -1,7 +1,8 @@
-"""Joints into people by their tags, and which of a patch's people the patch was made for.
+"""Joints into people by their tags, and people read from the maps by their tags, for both branches.
 
 Associative embedding (Newell, Huang, Deng, NIPS 2017): joints of one person carry tags close together,
-those of different people tags apart. M candidate joints of one patch, P people, K joints.
+those of different people tags apart. M candidate joints of one patch or frame, P people, K joints, h x w cells;
+positions in pixels are those of the network's input.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import lap
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.heatmap import peak_offsets
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
 
-TARGET_TAG = 2.0
-"""Mean tag that training asks of the person that a patch is centred on (0 weight in training: no such tag)."""
+HEATMAP_STRIDE = 4
+"""Pixels of a network's input a cell of its maps: cell (i, j) has its centre at pixel (4j + 1.5, 4i + 1.5)."""
 
 # From the joints that are found best to those found worst: the first ones define people.
 JOINT_ORDER = tuple(
@@ -45,6 +47,15 @@ class GroupingConfig:
     score_weight: float = 0.5
 
 
+@dataclass(frozen=True)
+class ReadingConfig:
+    """fill_score: smallest value at which a joint is taken from its map; tag_sigma: how far tags of a
+    person's joints lie from their mean."""
+
+    fill_score: float = 0.02
+    tag_sigma: float = 0.5
+
+
 def assign(cost: FloatArray, limit: float) -> IntArray:
     """For each row of a cost matrix (R, C) the column assigned to it, or -1: (R,).
 
@@ -59,11 +70,18 @@ def assign(cost: FloatArray, limit: float) -> IntArray:
     return np.asarray(columns, dtype=np.intp)
 
 
-def group_by_tags(joint: IntArray, tag: FloatArray, score: FloatArray, config: GroupingConfig) -> tuple[IntArray, int]:
+def group_by_tags(
+    joint: IntArray,
+    tag: FloatArray,
+    score: FloatArray,
+    config: GroupingConfig,
+    fits: npt.NDArray[np.bool_] | None = None,
+) -> tuple[IntArray, int]:
     """Label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
 
     joint (M,) is which joint a candidate is of, tag (M,), score (M,). Joint by joint, candidates are
-    assigned to the people so far by tag distance; those left over start new people.
+    assigned to the people so far by tag distance; those left over start new people. fits (M, M): which pairs of
+    candidates can be of one person; one that fits less than half of a person's joints is not assigned to it.
     """
     labels = np.full(len(joint), -1, dtype=np.intp)
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
@@ -76,6 +94,10 @@ def group_by_tags(joint: IntArray, tag: FloatArray, score: FloatArray, config: G
             distance = np.abs(tag[candidates, None] - (sums[:people] / counts[:people])[None])
             cost = distance + config.score_weight * (1 - score[candidates, None])
             cost = np.where(distance > config.tag_limit, np.inf, cost)
+            if fits is not None:
+                members = labels[None] == np.arange(people)[:, None]
+                share = (fits[candidates].astype(np.float64) @ members.T) / counts[:people]
+                cost = np.where(share < 0.5, np.inf, cost)
             labels[candidates] = assign(cost, config.tag_limit + config.score_weight)
         for candidate in candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]:
             labels[candidate] = people
@@ -101,22 +123,46 @@ def people_from_labels(
     return joints[kept], scores[kept], tags[kept].sum(axis=1) / np.maximum(found[kept], 1)
 
 
-def target_utility(joints: FloatArray, scores: FloatArray, tags: FloatArray, box: FloatArray) -> FloatArray:
-    """How well each person (P,) explains `box` (4,), the tracked box in the joints' own coordinates.
+def cells_to_pixels(xy: FloatArray) -> npt.NDArray[np.float64]:
+    """Pixels of the network's input at heatmap coordinates (..., 2)."""
+    return np.asarray(np.asarray(xy) * HEATMAP_STRIDE + (HEATMAP_STRIDE - 1) / 2, dtype=np.float64)
 
-    Sums the share of joints found inside the box (by score), the overlap of the joints' extents with the box,
-    nearness of their middle to the box's, and nearness of the tag to TARGET_TAG; between 0 and 4.
+
+def read_by_tag(
+    heatmaps: npt.NDArray[np.float32],
+    tags: npt.NDArray[np.float32],
+    tag: float,
+    joints_px: FloatArray,
+    scores: FloatArray,
+    config: ReadingConfig,
+    window: tuple[int, int, int, int] | None = None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A person's joints (K, 2) and scores (K,), read from the maps (K, h, w) by the mean tag of those grouped.
+
+    A joint goes where its heatmap less the tag's distance from that mean is largest: grouping hands each peak to
+    one person and cuts what its tag says to yes or no, which costs joints where people overlap. Where the maps
+    say nothing, joints and scores as grouped stay. window: columns and rows (x0, y0, x1, y1) of the cells looked at,
+    the last ones not included; all by default.
     """
-    if len(joints) == 0:
-        return np.zeros(0)
-    found = scores > 0
-    inside = ((joints >= box[:2]) & (joints <= box[2:])).all(axis=2)
-    explained = (scores * inside).sum(axis=1) / H36M17.num_joints
-    low = np.where(found[..., None], joints, np.inf).min(axis=1)
-    high = np.where(found[..., None], joints, -np.inf).max(axis=1)
-    overlap = np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None).prod(axis=1)
-    union = (high - low).prod(axis=1) + float(np.prod(box[2:] - box[:2])) - overlap
-    side = max(float((box[2:] - box[:2]).max()), 1e-6)
-    off_centre = np.linalg.norm((low + high) / 2 - (box[:2] + box[2:]) / 2, axis=1) / side
-    own_tag = np.exp(-((tags - TARGET_TAG) ** 2) / 2)
-    return np.asarray(explained + overlap / np.maximum(union, 1e-9) + np.exp(-4 * off_centre) + own_tag)
+    x0, y0, x1, y1 = window or (0, 0, heatmaps.shape[2], heatmaps.shape[1])
+    inside = (slice(None), slice(y0, y1), slice(x0, x1))
+    distance = np.minimum(np.abs(tags[inside] - np.float32(tag)), 4 * config.tag_sigma)
+    value = heatmaps[inside] * np.exp(-(distance**2) / (2 * config.tag_sigma**2)).astype(np.float32)
+    xy, found, best = read_largest(value, heatmaps, (x0, y0))
+    seen = (found >= config.fill_score) & (best > 0.2 * found)
+    return np.where(seen[:, None], xy, joints_px), np.where(seen, found, scores)
+
+
+def read_largest(
+    value: npt.NDArray[np.float32], heatmaps: npt.NDArray[np.float32], corner: tuple[int, int] = (0, 0)
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Where each map of `value` (M, h', w') is largest, in pixels (M, 2), and what heatmaps and it hold there.
+
+    heatmaps (M, h, w) have all cells; corner: column and row of the one that `value` starts at.
+    """
+    maps = np.arange(len(value))
+    row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), value.shape[2])
+    best = value[maps, row, column]
+    row, column = row + corner[1], column + corner[0]
+    xy = cells_to_pixels(np.stack([column, row], axis=1) + peak_offsets(heatmaps, maps, row, column))
+    return xy, heatmaps[maps, row, column].astype(np.float64), best
