@@ -12,8 +12,6 @@ from dualpose_ros.backbone import HRNet, HRNetConfig, Normalise
 from dualpose_ros.skeleton import H36M17
 
 LOG_STDDEV_RANGE = (-5.0, 1.5)
-DEPTH_SCALE = 100.0
-"""The root's channel of the depths holds log(DEPTH_SCALE z / f): near 0 for people of middling size on the image."""
 
 
 class BottomUpNetwork(nn.Module):

@@ -64,6 +64,16 @@ def test_what_is_written_is_what_was_drawn(tmp_path: Path) -> None:
     assert len(ShardDataset(tmp_path)) == 2
 
 
+def test_enlarged_frames_show_the_same_scene_in_more_pixels(tmp_path: Path) -> None:
+    small = generate.make_samples("frames", CONFIG, 5, 0, 2)
+    large = generate.make_samples("frames", CONFIG, 5, 0, 2, enlarge=1.5)
+    # The first one's camera is drawn before anything that the number of pixels has a say in.
+    assert large[0].image.shape[0] == round(1.5 * small[0].image.shape[0])
+    assert large[0].camera.fx == pytest.approx(1.5 * small[0].camera.fx, rel=0.01)
+    list(generate.write_samples("frames", tmp_path, 2, 5, CONFIG, 1, 1.5))
+    assert ShardDataset(tmp_path)[0].image.shape == large[0].image.shape
+
+
 def test_files_that_cannot_be_used_fail_before_any_work(tmp_path: Path) -> None:
     config = WorldConfig(body=tmp_path / "absent.npz")
     with pytest.raises(BodyError, match=r"absent\.npz does not exist"):

@@ -1,0 +1,249 @@
+"""The bottom-up network's maps into people: grouping by tag, joints and depths read off the maps.
+
+P people, K joints, h x w cells, M candidate joints. Positions are in pixels of the network's input, depths in metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.grouping import (
+    HEATMAP_STRIDE,
+    GroupingConfig,
+    ReadingConfig,
+    cells_to_pixels,
+    group_by_tags,
+    people_from_labels,
+    read_by_tag,
+)
+from dualpose_ros.heatmap import Peaks, find_peaks
+from dualpose_ros.pose import oks
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
+
+DEPTH_SCALE = 100.0
+"""The root's channel of the depths holds log(DEPTH_SCALE z / f), z the root's depth, f the focal length in pixels."""
+
+_ROOT = H36M17.root
+_STEPS = np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+_LOG_LIMIT = 8.0
+_ARM = 0.7
+"""Metres that a person may reach beyond the joints that were grouped."""
+
+
+@dataclass(frozen=True)
+class BottomUpMaps:
+    """What the network says about one frame, each (K, h, w): heatmaps 0..1; tags; depths, in the root's channel
+    log(DEPTH_SCALE z_root / f) at every joint of a person, in the others z_joint - z_root in metres (Eqs. 3 and 4);
+    log_stddev, the log of the deviations of what the depths hold."""
+
+    heatmaps: FloatArray
+    tags: FloatArray
+    depths: FloatArray
+    log_stddev: FloatArray
+
+
+@dataclass(frozen=True)
+class BottomUpDecodeConfig:
+    """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint;
+    reach, depth_ratio: joints that lie farther apart in metres, or whose people's depths differ by more, are
+    not of one person; same_oks: similarity from which two are one person; min_score: people whose joints found have
+    a lower mean score are dropped; max_people: the best ones kept."""
+
+    peak_score: float = 0.1
+    window: int = 5
+    max_peaks: int = 30
+    reach: float = 2.4
+    depth_ratio: float = 1.6
+    same_oks: float = 0.6
+    min_score: float = 0.2
+    max_people: int = 20
+    grouping: GroupingConfig = field(default_factory=GroupingConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)
+
+
+@dataclass(frozen=True)
+class FramePeople:
+    """The people of a frame: joints_px (P, K, 2) in network pixels, scores (P, K; 0 = not found), tags (P,),
+    root_depth and root_depth_stddev (P,) in metres, rel_depth and rel_depth_stddev (P, K) in metres, about the root.
+    Where the score is 0, joints and relative depths mean nothing."""
+
+    joints_px: Floats
+    scores: Floats
+    tags: Floats
+    root_depth: Floats
+    root_depth_stddev: Floats
+    rel_depth: Floats
+    rel_depth_stddev: Floats
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+
+def decode_frame(maps: BottomUpMaps, focal_px: float, config: BottomUpDecodeConfig | None = None) -> FramePeople:
+    """People of one frame, the best first; focal_px is the focal length sqrt(fx fy) in network pixels.
+
+    ValueError if the maps differ in shape or hold values that are not finite.
+    """
+    config = config or BottomUpDecodeConfig()
+    maps = _checked(maps)
+    peaks = find_peaks(maps.heatmaps, config.peak_score, config.max_peaks, config.window)
+    column, row = peaks.cell.T
+    tag = maps.tags[peaks.channel, row, column].astype(np.float64)
+    fits = _can_be_one(peaks, _root_depth(maps.depths[_ROOT, row, column], focal_px), focal_px, config)
+    labels, count = group_by_tags(peaks.channel, tag, peaks.score, config.grouping, fits)
+    joints_px, scores, tags = people_from_labels(
+        labels, count, peaks.channel, cells_to_pixels(peaks.xy), peaks.score, tag, config.grouping.min_joints
+    )
+    joints_px, scores = _read(maps, joints_px, scores, tags, focal_px, config)
+    return _without_duplicates(_with_depths(maps, joints_px, scores, tags, focal_px, config), config)
+
+
+def _checked(maps: BottomUpMaps) -> BottomUpMaps:
+    """The maps as float32; ValueError if they can't be a network's."""
+    names = ("heatmaps", "tags", "depths", "log_stddev")
+    values = [np.asarray(getattr(maps, name), dtype=np.float32) for name in names]
+    if values[0].ndim != 3 or len(values[0]) != H36M17.num_joints:
+        raise ValueError(f"heatmaps have shape {values[0].shape} instead of ({H36M17.num_joints}, height, width)")
+    for name, value in zip(names, values, strict=True):
+        if value.shape != values[0].shape:
+            raise ValueError(f"{name} {value.shape} and heatmaps {values[0].shape} don't fit")
+        if not np.isfinite(value).all():
+            raise ValueError("the bottom-up network answered NaN or infinity: its weights or its input are broken")
+    return BottomUpMaps(*values)
+
+
+def _root_depth(code: FloatArray, focal_px: float) -> Floats:
+    """Metres that values of the depths' root channel stand for."""
+    limited = np.clip(np.asarray(code, dtype=np.float64), -_LOG_LIMIT, _LOG_LIMIT)
+    return np.asarray(focal_px / DEPTH_SCALE * np.exp(limited), dtype=np.float64)
+
+
+def _can_be_one(peaks: Peaks, depth: Floats, focal_px: float, config: BottomUpDecodeConfig) -> npt.NDArray[np.bool_]:
+    """Which pairs of peaks (M, M) can be joints of one person, by the depths (M,) that the maps say there."""
+    nearer, farther = np.minimum(depth[:, None], depth), np.maximum(depth[:, None], depth)
+    x, y = peaks.xy.T
+    apart_px = HEATMAP_STRIDE * np.hypot(x[:, None] - x, y[:, None] - y)
+    reaches = apart_px / focal_px * np.sqrt(nearer * farther) <= config.reach
+    return np.asarray(reaches & (farther <= config.depth_ratio * nearer))
+
+
+def _read(
+    maps: BottomUpMaps, joints_px: Floats, scores: Floats, tags: Floats, focal_px: float, config: BottomUpDecodeConfig
+) -> tuple[Floats, Floats]:
+    """Joints (P, K, 2) and scores (P, K) of grouped people, read from the maps around each of them.
+
+    What reads the same as another person's joint, and suits that one's tag better, stays as grouped.
+    """
+    read_joints, read_scores = joints_px.copy(), scores.copy()
+    for n, tag in enumerate(tags):
+        window = _window(joints_px[n], scores[n] > 0, maps.depths[_ROOT], focal_px)
+        read_joints[n], read_scores[n] = read_by_tag(
+            maps.heatmaps, maps.tags, float(tag), joints_px[n], scores[n], config.reading, window
+        )
+    lost = (scores > 0) & _suits_another_better(read_joints, read_scores, tags, maps.tags)
+    return np.where(lost[..., None], joints_px, read_joints), np.where(lost, scores, read_scores)
+
+
+def _window(
+    joints_px: Floats, found: npt.NDArray[np.bool_], root_map: FloatArray, focal_px: float
+) -> tuple[int, int, int, int]:
+    """Columns and rows (x0, y0, x1, y1) of the cells that a person with these joints may cover."""
+    height, width = root_map.shape
+    cells = (joints_px[found] - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE
+    low, high = cells.min(axis=0), cells.max(axis=0)
+    column, row = np.rint(cells).astype(np.intp).clip(0, (width - 1, height - 1)).T
+    depth = float(np.median(_root_depth(root_map[row, column], focal_px)))
+    pad = max(0.6 * float((high - low).max()), _ARM * focal_px / (HEATMAP_STRIDE * depth)) + 2
+    x0, y0 = np.floor(low - pad).clip(0).astype(int)
+    x1, y1 = np.minimum(np.ceil(high + pad) + 1, (width, height)).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _suits_another_better(
+    joints_px: Floats, scores: Floats, tags: Floats, tag_maps: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Joints (P, K) at the same cell as another person's whose tag is nearer to what the map has there."""
+    column, row = _cells(joints_px, tag_maps.shape[1:])
+    off = np.abs(tag_maps[np.arange(len(tag_maps)), row, column] - tags[:, None])
+    same = (np.abs(joints_px[:, None] - joints_px) < HEATMAP_STRIDE).all(axis=-1)
+    same &= (scores[:, None] > 0) & (scores > 0)
+    return np.asarray((same & (off < off[:, None])).any(axis=1))
+
+
+def _cells(joints_px: Floats, size: tuple[int, ...]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Columns and rows (...,) of the cells nearest to pixels (..., 2), within maps of size (h, w)."""
+    cell = np.rint((joints_px - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE).astype(np.intp)
+    return cell[..., 0].clip(0, size[1] - 1), cell[..., 1].clip(0, size[0] - 1)
+
+
+def _with_depths(
+    maps: BottomUpMaps, joints_px: Floats, scores: Floats, tags: Floats, focal_px: float, config: BottomUpDecodeConfig
+) -> FramePeople:
+    """People with the depths at their joints: medians over 3 x 3 cells, weighted by the heatmap and the tag there."""
+    height, width = maps.heatmaps.shape[1:]
+    middle_column, middle_row = _cells(joints_px, (height, width))
+    column, row = middle_column[..., None] + _STEPS[:, 0], middle_row[..., None] + _STEPS[:, 1]
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    row, column = row.clip(0, height - 1), column.clip(0, width - 1)
+    at, at_root = (np.arange(H36M17.num_joints)[:, None], row, column), (_ROOT, row, column)
+    off = maps.tags[at] - tags[:, None, None]
+    weight = maps.heatmaps[at] * np.exp(-(off**2) / (2 * config.reading.tag_sigma**2))
+    weight = np.where(inside, weight + 1e-9, 0.0)
+    rel_depth = weighted_median(maps.depths[at], weight)
+    rel_stddev = np.exp(np.clip(weighted_median(maps.log_stddev[at], weight), -_LOG_LIMIT, _LOG_LIMIT))
+    rel_depth[:, _ROOT] = rel_stddev[:, _ROOT] = 0.0
+    said, said_log = weighted_median(maps.depths[at_root], weight), weighted_median(maps.log_stddev[at_root], weight)
+    code, code_stddev = _root_of(said, said_log, scores)
+    depth = _root_depth(code, focal_px)
+    return FramePeople(joints_px, scores, tags, depth, depth * code_stddev, rel_depth, rel_stddev)
+
+
+def _root_of(code: Floats, log_stddev: Floats, scores: Floats) -> tuple[Floats, Floats]:
+    """A person's log depth (P,) and its deviation, from what the maps say at each joint (P, K).
+
+    The joints' errors are alike, so that many of them are not much better than one; where they
+    contradict each other, the deviation is at least their spread.
+    """
+    stddev = np.exp(np.clip(log_stddev, -_LOG_LIMIT, _LOG_LIMIT))
+    weight = scores / stddev
+    middle = weighted_median(code, weight)
+    spread = 1.4826 * weighted_median(np.abs(code - middle[:, None]), weight)
+    return middle, np.maximum(weighted_median(stddev, weight), spread)
+
+
+def weighted_median(values: FloatArray, weights: FloatArray) -> Floats:
+    """Median (...,) of values (..., N) under weights (..., N) of 0 or more: the first one that half the weight is at
+    or below. The smallest value where all weights are 0."""
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(np.asarray(values, dtype=np.float64), order, axis=-1)
+    reached = np.cumsum(np.take_along_axis(np.asarray(weights, dtype=np.float64), order, axis=-1), axis=-1)
+    index = np.argmax(reached >= reached[..., -1:] / 2, axis=-1)
+    return np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0]
+
+
+def _without_duplicates(people: FramePeople, config: BottomUpDecodeConfig) -> FramePeople:
+    """The people by falling sum of their joints' scores, less those seen twice and those seen too badly."""
+    found = people.scores > 0
+    mean = people.scores.sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+    low = np.where(found[..., None], people.joints_px, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(found[..., None], people.joints_px, -np.inf).max(axis=1, initial=-np.inf)
+    extent = high - low + HEATMAP_STRIDE
+    kept: list[int] = []
+    for n in np.argsort(-people.scores.sum(axis=1), kind="stable"):
+        if mean[n] < config.min_score or len(kept) == config.max_people:
+            continue
+        if kept:
+            # Joints that the better one lacks count as unlike; an arm of somebody else's is not a person seen twice.
+            both = (found[n] & found[kept]).astype(np.float64)
+            area = np.maximum(extent[n].prod(), extent[kept].prod(axis=1))
+            like = oks(people.joints_px[n], people.joints_px[kept], area, H36M17.oks_sigmas, both)
+            if (like * both.sum(axis=1) / found[n].sum() >= config.same_oks).any():
+                continue
+        kept.append(int(n))
+    return FramePeople(*(getattr(people, item.name)[kept] for item in fields(people)))

@@ -1,0 +1,155 @@
+"""People of a frame in metres: back-projection through the camera, missing joints, and how sure all of it is.
+
+P people, K joints; metres in the camera's optical frame (x right, y down, z forward).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.bottom_up.decode import FramePeople
+from dualpose_ros.camera import Camera, back_project, pixels_to_rays
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
+
+_UPRIGHT_BONES = {
+    "right_hip": (-0.12, 0.0),
+    "right_knee": (0.0, 0.43),
+    "right_ankle": (0.0, 0.42),
+    "left_hip": (0.12, 0.0),
+    "left_knee": (0.0, 0.43),
+    "left_ankle": (0.0, 0.42),
+    "spine": (0.0, -0.22),
+    "thorax": (0.0, -0.24),
+    "neck": (0.0, -0.1),
+    "head_top": (0.0, -0.19),
+    "left_shoulder": (0.16, 0.02),
+    "left_elbow": (0.04, 0.28),
+    "left_wrist": (0.0, 0.25),
+    "right_shoulder": (-0.16, 0.02),
+    "right_elbow": (-0.04, 0.28),
+    "right_wrist": (0.0, 0.25),
+}
+"""Metres from a joint's parent to it, across the body toward its left and down, of somebody who stands upright."""
+
+MISSING_STDDEV = 0.3
+"""Least deviation in metres of a joint that was not found."""
+
+_MISSING_STEP = 0.15
+_NEAREST = 0.1
+_WEAKEST = 0.1
+
+
+@dataclass(frozen=True)
+class PlacedPerson:
+    """One person in the camera frame: joints_cam (K, 3) and joint_stddev (K,) in metres, one sigma an axis;
+    keypoints_px (K, 2) in pixels of the image; scores (K,), 0 where a joint was not found and its place is a guess."""
+
+    joints_cam: Floats
+    joint_stddev: Floats
+    keypoints_px: Floats
+    scores: Floats
+
+
+def place_people(
+    people: FramePeople, to_image: Callable[[Floats], Floats], camera: Camera, pixel_stddev: float = 2.0
+) -> list[PlacedPerson]:
+    """People of a frame put where their pixels' rays have the depths that the network gave them (Eqs. 3, 4).
+
+    to_image maps network pixels (..., 2) to those of the camera's image. pixel_stddev: deviation in image pixels of
+    a joint found with score 1, on each axis; a lower score makes it larger in proportion.
+    """
+    if len(people) == 0:
+        return []
+    found = people.scores > 0
+    keypoints = to_image(people.joints_px)
+    depth = np.maximum(people.root_depth[:, None] + people.rel_depth, _NEAREST)
+    joints = np.where(found[..., None], back_project(camera, keypoints, depth), 0.0)
+    stddev = _found_stddev(people, keypoints, depth, camera, pixel_stddev)
+    joints, stddev = fill_missing(joints, stddev, found)
+    # The root's depth is known where the root itself is not seen.
+    root = H36M17.root
+    joints[:, root, 2] = np.where(found[:, root], joints[:, root, 2], np.maximum(people.root_depth, _NEAREST))
+    keypoints = np.where(found[..., None], keypoints, _seen_at(joints, camera))
+    return [PlacedPerson(*parts) for parts in zip(joints, stddev, keypoints, people.scores, strict=True)]
+
+
+def _found_stddev(
+    people: FramePeople, keypoints_px: Floats, depth: Floats, camera: Camera, pixel_stddev: float
+) -> Floats:
+    """Deviation (P, K) an axis, in metres: that along the ray, of both depths, and twice that across it."""
+    ray = pixels_to_rays(camera, keypoints_px)
+    along = np.hypot(people.root_depth_stddev[:, None], people.rel_depth_stddev) * np.hypot(
+        1.0, np.linalg.norm(ray, axis=-1)
+    )
+    focal = np.sqrt(camera.fx * camera.fy)
+    across = depth / focal * pixel_stddev / np.maximum(people.scores, _WEAKEST)
+    return np.asarray(np.sqrt((along**2 + 2 * across**2) / 3), dtype=np.float64)
+
+
+def _seen_at(joints_cam: Floats, camera: Camera) -> Floats:
+    """Pixels (..., 2) of joints (..., 3) by the pinhole alone: far outside the image distortion runs wild."""
+    depth = np.maximum(joints_cam[..., 2:], _NEAREST)
+    return np.asarray(joints_cam[..., :2] / depth * (camera.fx, camera.fy) + (camera.cx, camera.cy), dtype=np.float64)
+
+
+def fill_missing(
+    joints_cam: FloatArray, joint_stddev: FloatArray, found: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Joints (P, K, 3) and deviations (P, K) with those not found put where an upright person has them.
+
+    A missing joint hangs from the nearest joints found along the skeleton, from their mean where there are several
+    as near; the body is turned about the vertical as the joints found say. The farther, the less sure.
+    """
+    across, down = _UPRIGHT.T
+    away = np.where(found[:, None, :], _JOINTS_APART, np.inf)
+    nearest = (away == away.min(axis=2, keepdims=True)) & found[:, None, :]
+    share = nearest / np.maximum(nearest.sum(axis=2, keepdims=True), 1)
+    own = _turned(joints_cam, found) * across[:, None]
+    own[..., 1] += down
+    filled = share @ (joints_cam - own) + own
+    steps = np.where(np.isfinite(away.min(axis=2)), away.min(axis=2), 0.0)
+    unsure = np.hypot(MISSING_STDDEV + _MISSING_STEP * (steps - 1), (share @ joint_stddev[..., None])[..., 0])
+    return np.where(found[..., None], joints_cam, filled), np.where(found, joint_stddev, unsure)
+
+
+def _turned(joints_cam: FloatArray, found: npt.NDArray[np.bool_]) -> Floats:
+    """Where people's left is, (P, 1, 3): a horizontal vector fitted to the joints found, of length 1 at most.
+
+    Somebody of whom the middle alone is seen may be turned either way: zero.
+    """
+    across = np.where(found, _UPRIGHT[:, 0], 0.0)
+    count = np.maximum(found.sum(axis=1), 1)
+    across = np.where(found, across - (across.sum(axis=1) / count)[:, None], 0.0)
+    left = np.einsum("pk,pkc->pc", across, joints_cam) / np.maximum((across**2).sum(axis=1), 1e-9)[:, None]
+    left[:, 1] = 0.0
+    left /= np.maximum(np.linalg.norm(left, axis=1), 1.0)[:, None]
+    return np.asarray(left[:, None], dtype=np.float64)
+
+
+def _upright() -> Floats:
+    """Joints (K, 2) of somebody who stands upright, about the root: toward the body's left, and down."""
+    places = np.zeros((H36M17.num_joints, 2))
+    for parent, child in H36M17.bones:
+        places[child] = places[parent] + _UPRIGHT_BONES[H36M17.joint_names[child]]
+    return places
+
+
+def _joints_apart() -> Floats:
+    """How many bones lie between each two joints (K, K)."""
+    apart = np.full((H36M17.num_joints, H36M17.num_joints), np.inf)
+    np.fill_diagonal(apart, 0)
+    for parent, child in H36M17.bones:
+        # Parents stand before their children in the skeleton, so that their distances are complete.
+        apart[child, :child] = apart[:child, child] = apart[parent, :child] + 1
+    return apart
+
+
+_UPRIGHT = _upright()
+_JOINTS_APART = _joints_apart()

@@ -1,0 +1,164 @@
+"""The bottom-up branch as one object: a whole image and the top-down heatmaps in, 3D poses of everybody out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, decode_frame
+from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
+from dualpose_ros.bottom_up.place import PlacedPerson, place_people
+from dualpose_ros.camera import Camera, check_image
+from dualpose_ros.grouping import HEATMAP_STRIDE, GroupingConfig
+from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.inference.engine import Engine, EngineError, load_engine
+from dualpose_ros.letterbox import Letterbox, fit_long_side
+from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.weights import network_file
+
+Image = npt.NDArray[np.uint8]
+
+NOT_TRACKED = -1
+"""Track id of people whom this branch finds: it looks at each frame by itself."""
+
+_INPUTS = ("image", "guidance")
+_OUTPUTS = ("heatmaps", "tags", "depths", "log_stddev")
+_MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class BottomUpConfig:
+    """Settings of the bottom-up branch.
+
+    weights: a shipped name or an ONNX file; backend, threads: of the engine; long_side: pixels that the image's
+    longer side is scaled to, a multiple of 32; peak_score, seed_score, tag_limit, min_joints: see
+    `BottomUpDecodeConfig` and `GroupingConfig`; same_oks, min_score, max_people: see `BottomUpDecodeConfig`;
+    pixel_stddev: deviation, in pixels of the network's input, of a joint found with score 1.
+    ValueError names a value out of range.
+    """
+
+    weights: str = "bottom_up"
+    backend: str = "onnxruntime"
+    threads: int = 1
+    long_side: int = 384
+    peak_score: float = 0.1
+    seed_score: float = 0.25
+    tag_limit: float = 1.0
+    min_joints: int = 4
+    same_oks: float = 0.6
+    min_score: float = 0.2
+    max_people: int = 20
+    pixel_stddev: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_people", "threads", "min_joints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("peak_score", "seed_score", "same_oks", "min_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
+        for name in ("tag_limit", "pixel_stddev"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if self.long_side < _MULTIPLE or self.long_side % _MULTIPLE:
+            raise ValueError(f"long_side is {self.long_side}; it must be a multiple of {_MULTIPLE}")
+
+
+@dataclass(frozen=True)
+class BottomUpResult:
+    """persons: those found in this frame, the best first, not tracked; guided: whether there were heatmaps."""
+
+    persons: tuple[Pose3D, ...]
+    guided: bool
+
+
+class BottomUpStage:
+    """Configured once; `process` is called for each frame, which it looks at by itself."""
+
+    def __init__(self, config: BottomUpConfig | None = None, engine: Engine | None = None) -> None:
+        """Load the network that `config` names, unless it is given.
+
+        WeightsError or EngineError says which can't be loaded and what to do, or that it is no bottom-up network.
+        """
+        self.config = c = config if config is not None else BottomUpConfig()
+        self._engine = engine if engine is not None else load_engine(network_file(c.weights), c.backend, c.threads)
+        check_network(self._engine)
+        grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
+        self._decode = BottomUpDecodeConfig(
+            peak_score=c.peak_score,
+            same_oks=c.same_oks,
+            min_score=c.min_score,
+            max_people=c.max_people,
+            grouping=grouping,
+        )
+
+    def process(self, image: Image, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
+        """3D poses of the people in an RGB image (H, W, 3), guided by the top-down heatmaps of the same image.
+
+        ValueError if the image is not uint8 RGB or not of the camera's size, if the heatmaps' channels are not the
+        skeleton's joints, or if the network answers NaN; EngineError if its answers are no bottom-up network's.
+        """
+        check_image(image, camera)
+        letterbox = fit_long_side(camera.width, camera.height, self.config.long_side, _MULTIPLE)
+        people = decode_frame(self.maps(image, letterbox, heatmaps), network_focal(camera, letterbox), self._decode)
+        pixel_stddev = self.config.pixel_stddev / float(np.sqrt(letterbox.scale.prod()))
+        placed = place_people(people, letterbox.points_to_image, camera, pixel_stddev)
+        return BottomUpResult(tuple(_pose(person) for person in placed), heatmaps is not None)
+
+    def maps(self, image: Image, letterbox: Letterbox, heatmaps: Heatmaps | None) -> BottomUpMaps:
+        """What the network answers for an image in its letterbox; errors as of `process`."""
+        size = (letterbox.height, letterbox.width)
+        guidance = no_guidance(size) if heatmaps is None else guidance_maps(heatmaps, letterbox.affine, size)
+        answers = self._engine.run({"image": letterbox.apply(image)[None], "guidance": guidance[None]})
+        shape = (1, H36M17.num_joints, size[0] // HEATMAP_STRIDE, size[1] // HEATMAP_STRIDE)
+        missing = [name for name in _OUTPUTS if name not in answers]
+        if missing:
+            raise EngineError(f"this is no bottom-up network: it has no output {', '.join(missing)}")
+        for name in _OUTPUTS:
+            if answers[name].shape != shape:
+                raise EngineError(f"this is no bottom-up network: {name} {answers[name].shape} instead of {shape}")
+        return BottomUpMaps(*(answers[name][0] for name in _OUTPUTS))
+
+
+def network_focal(camera: Camera, letterbox: Letterbox) -> float:
+    """Focal length sqrt(fx fy) in pixels of the network's input."""
+    return float(np.sqrt(camera.fx * camera.fy * letterbox.scale.prod()))
+
+
+def check_network(engine: Engine) -> None:
+    """EngineError if a network does not take an image and guidance, or says that it answers something else."""
+    given = engine.inputs
+    expected = {"image": (3, 3), "guidance": (1, H36M17.num_joints)}
+    fits = set(given) == set(_INPUTS) and all(
+        given[name].dtype == np.uint8 and len(given[name].shape) == 4 and given[name].shape[axis] == size
+        for name, (axis, size) in expected.items()
+    )
+    if not fits or not set(_OUTPUTS) <= set(engine.outputs):
+        found: list[Any] = [f"{name} {spec}" for name, spec in given.items()]
+        raise EngineError(
+            f"this is no bottom-up network: it should take image uint8 [N, H, W, 3] and guidance uint8 "
+            f"[N, {H36M17.num_joints}, H/4, W/4] and give {', '.join(_OUTPUTS)}, "
+            f"not take {', '.join(found)} and give {', '.join(engine.outputs)}"
+        )
+
+
+def _pose(person: PlacedPerson) -> Pose3D:
+    """A placed person as the record that is published; its velocity is unknown, and 0."""
+    seen = person.keypoints_px[person.scores > 0]
+    scores = np.clip(person.scores, 0, 1)
+    return Pose3D(
+        track_id=NOT_TRACKED,
+        state=TrackingState.CONFIRMED,
+        source=Source.BOTTOM_UP,
+        score=float(scores.mean()),
+        # Edges of boxes count from the image's corner, half a pixel before the first pixel's centre.
+        box_px=np.concatenate([seen.min(axis=0), seen.max(axis=0)]) + 0.5,
+        joints_cam=person.joints_cam,
+        joint_scores=scores,
+        joint_stddev=person.joint_stddev,
+        keypoints_px=person.keypoints_px,
+    )
