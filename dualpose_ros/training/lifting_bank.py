@@ -27,7 +27,8 @@ MIN_FRAMES = 45
 class BankConfig:
     """Where movements come from: files of captured clips and of a body (the built-in one without), and how many.
 
-    clip_copies: times that every clip is posed on another body, besides once as it was captured.
+    clip_copies: times that every clip is posed on another body, besides once as it was captured; captured_share: how
+    often what is drawn is a clip as it was captured.
     """
 
     mocap: str | None = None
@@ -36,6 +37,7 @@ class BankConfig:
     motion_s: float = 4.0
     bodies: int = 80
     clip_copies: int = 1
+    captured_share: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,17 @@ def make_bank(config: BankConfig, rng: np.random.Generator, split: str = "train"
         for _ in range(config.clip_copies):
             sequences.append(_on(rigs[int(rng.integers(len(rigs)))], from_clip(frames, BANK_HZ)))
             captured.append(False)
-    return collect(sequences, captured)
+    return collect(sequences, captured, config.captured_share)
 
 
-def collect(sequences: Sequence[npt.NDArray[np.floating]], captured: Sequence[bool]) -> Bank:
-    """A bank of the given sequences; captured ones and the rest are drawn by length, 40 to 60 where both are."""
+def collect(
+    sequences: Sequence[npt.NDArray[np.floating]], captured: Sequence[bool], captured_share: float = 0.4
+) -> Bank:
+    """A bank of the given sequences; captured ones have that share, where there are others, by length within it."""
     lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     flags = np.array(captured, dtype=bool)
     weight = lengths.astype(np.float64)
-    for flag, share in ((True, 0.4), (False, 0.6)):
+    for flag, share in ((True, captured_share), (False, 1 - captured_share)):
         if np.any(flags == flag):
             weight[flags == flag] *= share / weight[flags == flag].sum()
     joints = np.concatenate([np.asarray(sequence, dtype=np.float32) for sequence in sequences])
