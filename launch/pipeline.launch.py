@@ -16,10 +16,11 @@ from launch_ros.actions import Node
 
 PACKAGE = "dualpose_ros"
 
-# Until there is a refinement node, the top-down branch is the end of the graph.
+# Until there is a fusion node, the top-down branch is the end of the graph.
 REMAPPINGS = {
     "detection_node": {},
     "top_down_node": {"dualpose/top_down/poses3d": "/humans/poses3d"},
+    "bottom_up_node": {},
     "visualization_node": {},
 }
 

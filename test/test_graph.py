@@ -29,7 +29,7 @@ def missing_weights() -> str:
         problems = verify_weights()
     except WeightsError as error:
         return str(error)
-    wanted = ("detector", "top_down", "gcn", "lifting")
+    wanted = ("detector", "top_down", "gcn", "lifting", "bottom_up")
     return "; ".join(problems.get(name, f"no network {name}") or "" for name in wanted).strip("; ")
 
 
@@ -153,6 +153,7 @@ def check_recording(out: Path) -> dict[str, Any]:
     }
     assert counts["/humans/poses3d"] == len(frames) == summary["frames_published"]
     assert counts["/humans/markers"] > 0
+    assert counts["/dualpose/bottom_up/poses3d"] > 0
     assert counts["/camera_info"] > 0
     with av.open(str(out / "overlay.mp4")) as container:
         assert len(list(container.decode(video=0))) == summary["overlay_frames"]
@@ -173,15 +174,15 @@ def test_a_clip_runs_to_its_end(tmp_path: Path) -> None:
     assert 0.5 * count <= summary["frames_published"] <= count
     assert summary["interrupted"] is False
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"]
-    assert [node["restarts"] for node in summary["nodes"]] == [0, 0, 0, 0]
-    assert len({node["pid"] for node in summary["nodes"]}) == 4
+    assert [node["restarts"] for node in summary["nodes"]] == [0] * 5
+    assert len({node["pid"] for node in summary["nodes"]}) == 5
     assert all(node["cpu_s"] > 0 and node["max_rss_mb"] > 10 for node in summary["nodes"])
 
 
 @pytest.mark.timeout(300)
 def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", 150.0)
-    others = ("camera_node", "visualization_node")
+    others = ("camera_node", "bottom_up_node", "visualization_node")
     with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4")) as run:
         wait_for(lambda: len(run.frames()) > 5, 90, "the first poses")
         untouched = {name: run.pid_of(name) for name in others}
@@ -203,7 +204,8 @@ def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None
     summary = check_recording(tmp_path / "out")
     assert summary["interrupted"] is True
     restarts = {node["name"]: node["restarts"] for node in summary["nodes"]}
-    assert restarts == {"camera_node": 0, "detection_node": 1, "top_down_node": 1, "visualization_node": 0}
+    killed = {"detection_node": 1, "top_down_node": 1}
+    assert restarts == {"camera_node": 0, "bottom_up_node": 0, "visualization_node": 0, **killed}
     assert {node["name"]: node["pid"] for node in summary["nodes"] if node["name"] in others} == untouched
     stamps = [frame["stamp_ns"] for frame in run.frames()]
     assert stamps == sorted(set(stamps))

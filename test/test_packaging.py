@@ -18,7 +18,9 @@ import pytest
 import yaml
 
 from dualpose_ros import paths
+from dualpose_ros.bottom_up.stage import BottomUpConfig
 from dualpose_ros.detection.stage import DetectionConfig
+from dualpose_ros.nodes.bottom_up_node import BottomUpNodeConfig
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
 from dualpose_ros.nodes.detection_node import DetectionNodeConfig
 from dualpose_ros.nodes.parameters import build_config, coerce, parameter_fields
@@ -30,6 +32,7 @@ tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else 
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS: dict[str, tuple[type[Any], ...]] = {
+    "bottom_up_node": (BottomUpNodeConfig, BottomUpConfig),
     "camera_node": (CameraNodeConfig,),
     "detection_node": (DetectionNodeConfig, DetectionConfig),
     "top_down_node": (TopDownNodeConfig, TopDownConfig),

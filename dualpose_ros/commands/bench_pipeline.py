@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.commands.errors import InputError
 from dualpose_ros.commands.live import ASSUMED_HFOV_DEG
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
 from dualpose_ros.drawing import draw_skeletons
+from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.letterbox import fit_long_side
 from dualpose_ros.paths import share_dir
 from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import patch_size
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from dualpose_ros.weights import weights_path
@@ -82,12 +86,18 @@ class _Jobs:
         self._top_down = TopDownStage(TopDownConfig(threads=threads))
         self._detector = load_engine(weights_path("detector"), threads=threads)
         self._patches = load_engine(weights_path("top_down"), threads=threads)
+        self._bottom_up = BottomUpStage(BottomUpConfig(threads=threads))
+        self._whole = load_engine(weights_path("bottom_up"), threads=threads)
         scale = config.input_long_side / max(height, width)
         shape = (max(32, math.ceil(height * scale / 32) * 32), max(32, math.ceil(width * scale / 32) * 32), 3)
         side = patch_size(self._patches)
         rng = np.random.default_rng(0)
         self._image = rng.integers(0, 256, (1, *shape), dtype=np.uint8)
         self._patch = rng.integers(0, 256, (max(PATCHES), side, side, 3), dtype=np.uint8)
+        box = fit_long_side(width, height, self._bottom_up.config.long_side)
+        cells = (box.height // HEATMAP_STRIDE, box.width // HEATMAP_STRIDE)
+        self._frame = rng.integers(0, 256, (1, box.height, box.width, 3), dtype=np.uint8)
+        self._guidance = rng.integers(0, 256, (1, H36M17.num_joints, *cells), dtype=np.uint8)
         self.people: list[int] = []
 
     def measure(self, frame: Image, index: int) -> list[tuple[str, float]]:
@@ -98,10 +108,15 @@ class _Jobs:
             patches = self._patch[:count]
             seconds, _ = _timed(lambda patches=patches: self._patches.run({"patches": patches}))  # type: ignore[misc]
             times.append((f"top-down network alone, {count} patch{'es' if count > 1 else ''}", seconds))
+        guided = {"image": self._frame, "guidance": self._guidance}
+        times.append(("bottom-up network alone", _timed(lambda: self._whole.run(guided))[0]))
         seconds, tracks = _timed(lambda: self._detection.process(frame, stamp_ns))
         times.append(("detection stage", seconds))
         seconds, result = _timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
         times.append(("top-down stage", seconds))
+        maps = result.heatmaps
+        seconds, _ = _timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
+        times.append(("bottom-up stage", seconds))
         persons: tuple[Pose3D, ...] = result.persons
         times.append(("drawing the overlay", _timed(lambda: draw_skeletons(frame, persons))[0]))
         self.people.append(sum(track.state is not TrackingState.TENTATIVE for track in tracks))

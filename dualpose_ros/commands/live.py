@@ -26,7 +26,7 @@ from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
-TOP_DOWN_NETWORKS = ("top_down", "gcn", "lifting")
+NETWORKS = ("top_down", "gcn", "lifting", "bottom_up")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def check_input(options: LiveOptions) -> int | None:
     )
     camera_of(config, source.info)
     if options.params_file is None:
-        for name in TOP_DOWN_NETWORKS:
+        for name in NETWORKS:
             weights_path(name)
     check_detector(detector_of(options))
     return source.info.count
@@ -217,7 +217,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
 
 def training_domain(detector: str) -> str:
     """What the networks of a run were trained on, by the manifest: one word, or several joined by a plus."""
-    used = [*TOP_DOWN_NETWORKS, *(["detector"] if detector == "centre" else [])]
+    used = [*NETWORKS, *(["detector"] if detector == "centre" else [])]
     return "+".join(sorted({entry.domain for entry in list_weights() if entry.name in used}))
 
 

@@ -24,7 +24,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.convert import MessageError, camera_from_info, poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import ImageError, decode_image
 from dualpose_ros.recording.pose_lines import PoseFrame
-from dualpose_ros.recording.recording import Recording
+from dualpose_ros.recording.recording import POSES_TYPE, Recording
 from dualpose_ros.standalone import messages
 
 # Deep enough that nothing is lost while a frame is compressed; shallow enough for images not to pile up.
@@ -60,6 +60,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, infos)
         self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
         self.create_subscription(MultiPersonPose3D, "/humans/poses3d", self._survive(self._on_poses), reliable)
+        self.create_subscription(
+            MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._survive(self._on_bottom_up_poses), reliable
+        )
         self.create_subscription(MarkerArray, "/humans/markers", self._on_markers, reliable)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
 
@@ -95,6 +98,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         persons = tuple(poses_from_message(message))
         frame = PoseFrame(stamp_to_ns(message.header.stamp), received_ns, message.header.frame_id, persons)
         self._recording.add_poses("/humans/poses3d", frame, to_cdr(message))
+
+    def _on_bottom_up_poses(self, message: Any) -> None:
+        self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, message, stamp_to_ns(message.header.stamp))
 
     def _on_markers(self, message: Any) -> None:
         now_ns = time.time_ns()

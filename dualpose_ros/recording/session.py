@@ -22,9 +22,10 @@ from dualpose_ros.recording.recording import Recording
 from dualpose_ros.standalone.launcher import Launcher, NodeSpec
 from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
-CAMERA, DETECTION, TOP_DOWN, VISUALIZATION = "camera_node", "detection_node", "top_down_node", "visualization_node"
-# Who takes images: the detection and top-down nodes and our own recorder. The source waits for all three.
-_IMAGE_SUBSCRIBERS = 3
+CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
+TOP_DOWN, BOTTOM_UP = "top_down_node", "bottom_up_node"
+# Who takes images: the detector, both branches and our own recorder. The source waits for all four.
+_IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
 _DRAIN_LIMIT_S = 5.0
 _QUIET_S = 1.0
@@ -78,13 +79,13 @@ class GraphResult:
 
 
 def node_specs(options: GraphOptions) -> list[NodeSpec]:
-    """The nodes of the graph; until there is a later branch, the top-down poses are its output."""
+    """The nodes of the graph; until both branches are fused, the top-down poses are its output."""
     camera = {"start_when_subscribed": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
     remappings = {TOP_DOWN: {"dualpose/top_down/poses3d": "/humans/poses3d"}}
     parameters = {CAMERA: camera, **options.overrides}
     return [
         NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}), remappings.get(name, {}))
-        for name in (CAMERA, DETECTION, TOP_DOWN, VISUALIZATION)
+        for name in (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, VISUALIZATION)
     ]
 
 

@@ -18,7 +18,7 @@ from dualpose_ros.synthetic.cache import missing_shards, shard_path, write_shard
 from dualpose_ros.synthetic.frames import make_frame
 from dualpose_ros.synthetic.labels import LabelledImage
 from dualpose_ros.synthetic.patches import make_patch
-from dualpose_ros.synthetic.world import Clips, World, WorldConfig, load_model, load_world_clips, make_world
+from dualpose_ros.synthetic.world import Clips, WorldConfig, load_model, load_world_clips, make_world
 
 SHARD_SIZE = 200
 

@@ -211,9 +211,10 @@ class BottomUpTask:
         shape = (2, joints, size[0] // HEATMAP_STRIDE, size[1] // HEATMAP_STRIDE)
         guidance = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
         axes = {0: Axis("batch"), 1: Axis("height", stride), 2: Axis("width", stride)}
-        cells = {2: Axis("height", stride // HEATMAP_STRIDE), 3: Axis("width", stride // HEATMAP_STRIDE)}
+        step = stride // HEATMAP_STRIDE
+        cells = {0: Axis("batch"), 2: Axis("height", step), 3: Axis("width", step)}
         outputs = ("heatmaps", "tags", "depths", "log_stddev")
-        return ExportSpec({"image": image, "guidance": guidance}, outputs, {"image": axes, "guidance": {0: axes[0], **cells}})
+        return ExportSpec({"image": image, "guidance": guidance}, outputs, {"image": axes, "guidance": cells})
 
 
 class _WholeFrames:

@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from dualpose_ros.bottom_up.stage import BottomUpResult
 from dualpose_ros.camera import Camera
 from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.nodes import detection_node, top_down_node, visualization_node
+from dualpose_ros.nodes import bottom_up_node, detection_node, top_down_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE
 from dualpose_ros.nodes.convert import (
     camera_to_info,
     heatmaps_from_message,
+    heatmaps_to_message,
     poses_from_message,
     poses_to_message,
     stamp_to_ns,
@@ -61,7 +63,7 @@ def picture(number: int) -> np.ndarray:
 
 def person(track_id: int) -> Pose3D:
     k = H36M17.num_joints
-    keypoints = np.random.default_rng(track_id).random((k, 2)) * 40
+    keypoints = np.random.default_rng(abs(track_id)).random((k, 2)) * 40
     return Pose3D(track_id, TrackingState.CONFIRMED, Source.TOP_DOWN, 0.9, np.array([1.0, 2, 30, 40]),
                   np.full((k, 3), 2.0), np.ones(k), np.zeros(k), keypoints)  # fmt: skip
 
@@ -164,6 +166,80 @@ def top_down() -> dict[str, Any]:
         "frame_id": poses.header.frame_id,
         "ids": [p.track_id for p in poses_from_message(poses)],
         "heatmap": heatmaps_from_message(maps).data.tolist(),
+    }
+
+
+def bottom_up() -> dict[str, Any]:
+    """Frames with heatmaps, without, with bad input, and with nobody who says which frames to work on."""
+    seen: list[tuple[int, bool]] = []
+
+    class Stage:
+        def __init__(self, config: Any) -> None:
+            pass
+
+        def process(self, image: Any, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
+            if image[0, 0, 0] == 13:
+                raise RuntimeError("the network has fallen over")
+            seen.append((stamp_ns, heatmaps is not None and int(heatmaps.data[3, 1, 2]) == 9))
+            return BottomUpResult((person(-1),), heatmaps is not None)
+
+    bottom_up_node.BottomUpStage = Stage  # type: ignore[misc, assignment]
+    takes = {"image_raw": Image, "camera_info": CameraInfo, "dualpose/detections": Detection2DArray,
+             "dualpose/top_down/heatmaps": HeatmapsMessage}  # fmt: skip
+    poses = "dualpose/bottom_up/poses3d"
+    rig = Rig(bottom_up_node.BottomUpNode, takes, {poses: MultiPersonPose3D}, "--ros-args", "-p",
+              "image_reliability:=reliable", "-p", "max_wait:=0.3", "-p", "detector_timeout:=2")  # fmt: skip
+
+    def send(number: int, heatmaps: bool = True, detections: bool = True, info: Any = None) -> None:
+        rig.publish("image_raw", encode_image(picture(number), header(number)))
+        rig.publish("camera_info", info or camera_to_info(CAMERA, header(number)))
+        if detections:
+            rig.publish("dualpose/detections", tracks_to_message([], header(number)))
+        if heatmaps:
+            rig.publish("dualpose/top_down/heatmaps", heatmaps_to_message(joint_maps, header(number)))
+
+    def published() -> list[int]:
+        return [stamp_to_ns(m.header.stamp) // 10_000_000 - 10_000 for m in rig.received[poses]]
+
+    joint_maps = Heatmaps(H36M17.joint_names, np.full((17, 2, 3), 9, np.uint8), np.eye(2, 3), 1 / 255)
+    other_maps = Heatmaps(("nose",), np.full((1, 2, 3), 9, np.uint8), np.eye(2, 3), 1 / 255)
+    send(1)
+    rig.spin(lambda: published() == [1], 3)
+    started = time.monotonic()
+    send(2, heatmaps=False)
+    rig.spin(lambda: published() == [1, 2], 3)
+    waited = time.monotonic() - started
+    before_bad = published()
+    send(3, info=CameraInfo(header=header(3), width=64, height=48))
+    rig.spin(lambda: rig.node.diagnostics.log.total_errors >= 1, 3)
+    send(13)
+    rig.spin(lambda: rig.node.diagnostics.log.total_errors >= 2, 3)
+    after_bad = published()
+    silent_since = time.monotonic()
+    send(14, heatmaps=False)
+    rig.publish("dualpose/top_down/heatmaps", heatmaps_to_message(other_maps, header(14)))
+    rig.spin(lambda: 14 in published(), 3)
+    for number in range(20, 60):
+        send(number, heatmaps=False, detections=False)
+        rig.spin(seconds=0.1)
+    alone = [number for number in published() if 20 <= number < 70]
+    alone_seconds = time.monotonic() - silent_since
+    send(70)
+    rig.spin(lambda: 70 in published(), 3)
+    rig.spin(seconds=1.2)
+    values = {v.key: v.value for m in rig.received["/diagnostics"][-1:] for s in m.status for v in s.values}
+    return {
+        "seen": [(stamp // 10_000_000 - 10_000, guided) for stamp, guided in seen],
+        "published": published(),
+        "before_bad": before_bad,
+        "after_bad": after_bad,
+        "waited": waited,
+        "alone": alone,
+        "alone_seconds": alone_seconds,
+        "diagnostics": rig.errors(),
+        "values": values,
+        "track_id": rig.received[poses][0].persons[0].track_id,
+        "frame_id": rig.received[poses][0].header.frame_id,
     }
 
 

@@ -42,6 +42,23 @@ def test_top_down_node_survives_bad_input() -> None:
     assert result["heatmap"] == [[[7, 7, 7], [7, 7, 7]]]
 
 
+def test_bottom_up_node_with_heatmaps_without_and_on_its_own() -> None:
+    result = scenario("bottom_up", 4)
+    assert result["before_bad"] == result["after_bad"] == [1, 2], "nothing is published from bad input"
+    assert 0.25 <= result["waited"] < 1.5
+    guided = dict(result["seen"])
+    assert guided[1] and guided[70] and not guided[2] and not guided[14]
+    assert any("not calibrated" in text for text in result["diagnostics"])
+    assert any("fallen over" in text or "nose" in text for text in result["diagnostics"])
+    # It gives the detector 2 s, then takes 5 images of 10 a second by itself.
+    assert min(result["alone"]) >= 30 and not any(guided[number] for number in result["alone"])
+    assert 5 <= len(result["alone"]) <= 5 * (result["alone_seconds"] - 2) + 1
+    assert result["published"] == sorted(set(result["published"]))
+    assert result["values"]["guided"] == "2"
+    assert int(result["values"]["unguided"]) == 2 + len(result["alone"])
+    assert (result["track_id"], result["frame_id"]) == (-1, "eye")
+
+
 def test_detection_node_takes_the_newest_and_survives_errors() -> None:
     result = scenario("detection", 1)
     assert len(result["burst"]) <= 3, "a backlog was worked off"

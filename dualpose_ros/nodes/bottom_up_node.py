@@ -1,0 +1,132 @@
+"""Poses of everybody in the whole image: image, camera_info, detections and heatmaps -> poses3d.
+
+The inputs are joined by exact stamp. Of the detections only the stamps matter: they say which frames the
+graph works on. Where heatmaps are late it does without, and where the detector is silent it takes the newest
+image by itself. It never queues: the newest frame wins.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from vision_msgs.msg import Detection2DArray
+
+from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
+from dualpose_ros.msg import Heatmaps, MultiPersonPose3D
+from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.convert import (
+    MessageError,
+    camera_for_image,
+    heatmaps_from_message,
+    poses_to_message,
+    stamp_to_ns,
+)
+from dualpose_ros.nodes.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
+from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.skeleton import H36M17
+
+# Long enough for messages that came during a frame's work to be served before anything counts as overdue.
+_TICK_S = 0.05
+
+
+@dataclass(frozen=True)
+class BottomUpNodeConfig(NodeConfig):
+    """Parameters of the node itself; those of the stage are the fields of BottomUpConfig."""
+
+    ring_frames: int = field(
+        default=30, metadata={"help": "recent images kept until their detections and heatmaps arrive"}
+    )
+    rectified: bool = field(
+        default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
+    )
+    max_wait: float = field(
+        default=0.2, metadata={"help": "seconds without heatmaps, after its detections, that a frame waits for its own"}
+    )
+    detector_timeout: float = field(
+        default=1.0, metadata={"help": "seconds without detections after which it takes the newest images by itself"}
+    )
+    max_rate: float = field(default=5.0, metadata={"help": "most frames a second that it takes by itself"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ring_frames < 1:
+            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+        for name in ("max_wait", "detector_timeout", "max_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+
+
+class BottomUpNode(PipelineNode):
+    """Image, CameraInfo, Detection2DArray and Heatmaps in; MultiPersonPose3D out."""
+
+    def __init__(self) -> None:
+        super().__init__("bottom_up_node", BottomUpNodeConfig, BottomUpConfig)
+        self._stage = BottomUpStage(self.stage_configs[0])
+        c = self.config
+        self._frames = GuidedFrames(c.ring_frames, c.max_wait, c.detector_timeout, c.max_rate, time.monotonic())
+        self._counts = {"guided": 0, "unguided": 0}
+        self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
+        images = image_qos(c, depth=min(c.ring_frames, 10))
+        newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+        self._subscribe(Image, "image_raw", IMAGE, images)
+        self._subscribe(CameraInfo, "camera_info", CAMERA_INFO, images)
+        self._subscribe(Detection2DArray, "dualpose/detections", DETECTIONS, newest)
+        self._subscribe(Heatmaps, "dualpose/top_down/heatmaps", HEATMAPS, newest, _joint_heatmaps)
+        self._timer = self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(overdue=True)))
+        self.get_logger().info("ready")
+
+    def _subscribe(
+        self, message_type: type[Any], topic: str, name: str, qos: QoSProfile, read: Callable[[Any], Any] | None = None
+    ) -> None:
+        def receive(message: Any) -> None:
+            item = message if read is None else read(message)
+            self._frames.add(name, stamp_to_ns(message.header.stamp), item, time.monotonic())
+            self._work(overdue=False)
+
+        self.create_subscription(message_type, topic, self.guarded(topic, receive), qos)
+
+    def _work(self, overdue: bool) -> None:
+        frame = self._frames.take(time.monotonic(), overdue)
+        if frame is None:
+            return
+        try:
+            self._process(frame)
+        finally:
+            self._timer.reset()
+
+    def _process(self, frame: GuidedFrame) -> None:
+        image = decode_image(frame.image)
+        camera = camera_for_image(frame.camera_info, image, self.config.rectified)
+        result = self._stage.process(image, frame.stamp_ns, camera, frame.heatmaps)
+        self._poses.publish(poses_to_message(result.persons, frame.image.header, (camera.width, camera.height)))
+        self.diagnostics.frame(frame.stamp_ns)
+        self._counts["guided" if result.guided else "unguided"] += 1
+        if not result.guided:
+            why = f"no heatmaps within {self.config.max_wait:g} s" if frame.asked else "no detections"
+            self.get_logger().warning(f"{why}: worked without heatmaps", throttle_duration_sec=5.0)
+        counts = {name: str(count) for name, count in self._counts.items()}
+        late = str(self._frames.late_heatmaps)
+        self.diagnostics.extra = {**counts, "late_heatmaps": late, "persons": str(len(result.persons))}
+
+
+def _joint_heatmaps(message: Any) -> Any:
+    """Heatmaps of a message; MessageError if their channels are not the skeleton's joints."""
+    heatmaps = heatmaps_from_message(message)
+    if heatmaps.channels != H36M17.joint_names:
+        raise MessageError(f"Heatmaps has the channels {', '.join(heatmaps.channels)}; needed are {H36M17.name}'s")
+    return heatmaps
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; the exit code of its process."""
+    return run_node(BottomUpNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
