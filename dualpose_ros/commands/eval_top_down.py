@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import track
 
-from dualpose_ros.commands.errors import InputError
+from dualpose_ros.commands.measuring import Rows, drawn, find_data, held_out_world, median_ms
 from dualpose_ros.datasets.mocap import load_clips
 from dualpose_ros.evaluation.joint_errors import JointErrors, measure_joint_errors
 from dualpose_ros.evaluation.lifting import (
@@ -29,9 +28,8 @@ from dualpose_ros.evaluation.overlap import overlap_row, score_overlap
 from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.frames import make_frame
-from dualpose_ros.synthetic.labels import LabelledImage
 from dualpose_ros.synthetic.overlap import make_overlap
-from dualpose_ros.synthetic.world import World, WorldConfig, load_model, load_world_clips, make_world
+from dualpose_ros.synthetic.world import World
 from dualpose_ros.top_down.completion import NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.lifting import Lifter, empty_memory
@@ -47,9 +45,6 @@ WINDOWS = (
     ("baseline_centred_27", "27", "centred"),
     ("lifting", "27, shipped", "causal"),
 )
-_REPEATS = 200
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -76,10 +71,7 @@ def evaluate_top_down(
     mocap, body = find_data(data)
     names = ("top_down", "baseline_one_person", "gcn", "lifting")
     networks = Networks(*(load_engine(weights_path(name)) for name in names))
-    config = WorldConfig(body=body, mocap=mocap, cast=24, textures=24, poses=120, seated=30)
-    # Another world than any that training drew, and other clips.
-    clips = load_world_clips(config, "held_out")
-    world = make_world(config, np.random.default_rng((seed, 99)), load_model(config), clips)
+    world = held_out_world(mocap, body, seed)
     errors = measured_errors(world, networks.top_down, seed, noise_frames)
     passages = film_clips(load_clips(mocap, "held_out"), seed, views)
     inputs = {"exact": passages, "network's errors": with_noise(passages, errors, seed)}
@@ -94,34 +86,15 @@ def evaluate_top_down(
     return {"what": "top-down", "seconds": seconds, "tables": tables, "goals": goals(tables)}
 
 
-def find_data(data: Path) -> tuple[Path, Path | None]:
-    """The first file of mocap/ and of makehuman/ in a data folder; InputError without the former."""
-    clips, bodies = sorted(data.glob("mocap/*.npz")), sorted(data.glob("makehuman/*.npz"))
-    if not clips:
-        raise InputError(f"--data {data} holds no motion capture, mocap/*.npz; see datasets/mocap.py for its form")
-    return clips[0], bodies[0] if bodies else None
-
-
 def measured_errors(world: World, top_down: Engine, seed: int, count: int) -> JointErrors:
     """What the top-down network gets wrong in 2D, on frames drawn for the purpose."""
-    frames = _drawn(world, make_frame, count, (seed, 1), "frames")
+    frames = drawn(world, make_frame, count, (seed, 1), "frames")
     return measure_joint_errors(frames, PoseEstimator(top_down), np.random.default_rng((seed, 2)))
-
-
-def _drawn(
-    world: World,
-    draw: Callable[[World, np.random.Generator], LabelledImage],
-    count: int,
-    seed: tuple[int, int],
-    what: str,
-) -> Iterator[LabelledImage]:
-    for index in track(range(count), description=what, transient=True):
-        yield draw(world, np.random.default_rng((*seed, index)))
 
 
 def overlap_table(world: World, networks: Networks, seed: int, count: int) -> Rows:
     """Two people in front of each other: the network that sees one person a patch, and the one that sees all."""
-    images = list(_drawn(world, make_overlap, count, (seed, 3), "overlaps"))
+    images = list(drawn(world, make_overlap, count, (seed, 3), "overlaps"))
     lifter = Lifter(networks.lifting, networks.gcn)
     return [
         overlap_row(name, score_overlap(images, PoseEstimator(engine), lifter, seed))
@@ -216,17 +189,6 @@ def window_anew(engine: Engine, gcn: Engine, people: int) -> Callable[[], object
 def _somebody(people: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     rng = np.random.default_rng(0)
     return rng.normal(0, 0.1, (people, H36M17.num_joints, 2)), np.full((people, H36M17.num_joints), 0.9)
-
-
-def median_ms(call: Callable[[], object], repeats: int = _REPEATS) -> float:
-    """Median duration of a call in milliseconds, after a few that warm up."""
-    times = []
-    for index in range(repeats + 5):
-        started = time.perf_counter()
-        call()
-        if index >= 5:
-            times.append(time.perf_counter() - started)
-    return 1000 * float(np.median(times))
 
 
 def goals(tables: dict[str, Rows]) -> Rows:

@@ -78,6 +78,34 @@ def top_down(
     report(evaluate_top_down(data, seed), json_file, seed)
 
 
+@app.command("bottom-up")
+def bottom_up(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
+    ] = Path("../shared/data"),
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Another bottom-up network (.onnx) than the shipped one.")
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", help="Folder for the first frames: found without heatmaps, with them, from above."),
+    ] = None,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """The bottom-up branch: with and without the top-down heatmaps, missed boxes, any camera, round trip, speed.
+
+    A person is found if an estimate's joints are theirs on the image: object keypoint similarity of 0.5 or more.
+    PCK counts the joints of people who aren't found as wrong. Frames are drawn for the purpose, in a world
+    that trained nothing; guidance comes from the true boxes of people in view, each side off by 4 % of the box.
+    """
+    from dualpose_ros.commands.eval_bottom_up import evaluate_bottom_up
+    from dualpose_ros.commands.synth import require_numba
+
+    require_numba("eval bottom-up")
+    report(evaluate_bottom_up(data, seed, weights=weights, pictures=pictures), json_file, seed)
+
+
 @app.command("detector")
 def detector(
     data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.detection.detections import Detections
+from dualpose_ros.evaluation.metrics import average_precision
 from dualpose_ros.pose import box_area, box_iou
 
 FloatArray = npt.NDArray[np.floating]
-RECALL_LEVELS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,3 @@ def _share_inside(boxes_px: FloatArray, regions_px: FloatArray) -> npt.NDArray[n
     a, b = np.asarray(boxes_px)[:, None], np.asarray(regions_px)[None]
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     return box_area(np.concatenate([low, high], axis=-1)) / np.maximum(box_area(a), 1e-9)
-
-
-def average_precision(scores: FloatArray, right: npt.NDArray[np.bool_], people: int) -> float:
-    """Mean over 101 recall levels of the best precision at that recall or more; NaN without people."""
-    if people == 0:
-        return float("nan")
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    hits = np.cumsum(np.asarray(right)[order])
-    recall = hits / people
-    precision = hits / np.arange(1, len(hits) + 1)
-    envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(np.mean(envelope[np.searchsorted(recall, RECALL_LEVELS, side="left")]))

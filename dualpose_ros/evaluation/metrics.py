@@ -1,4 +1,4 @@
-"""Errors of 3D poses, as pure functions of arrays: no sampling, matching or averaging over data sets.
+"""Errors of 3D poses and the average precision of roots, as pure functions of arrays: no sampling of data sets.
 
 Shapes (..., K, 3) in metres unless said otherwise; results keep the leading axes.
 """
@@ -10,6 +10,8 @@ import numpy.typing as npt
 from scipy.stats import chi2
 
 FloatArray = npt.NDArray[np.floating]
+
+RECALL_LEVELS = np.linspace(0, 1, 101)
 
 SIGMA_SHARES = (float(chi2.cdf(1, 1)), float(chi2.cdf(4, 1)))
 """Of a Gaussian, within one and two standard deviations."""
@@ -71,6 +73,40 @@ def root_depth_error(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.
     if np.any(~(true_z > 0)):
         raise ValueError("a true root depth is not positive")
     return np.asarray(np.abs(z - true_z) / true_z)
+
+
+def average_precision(scores: FloatArray, right: npt.NDArray[np.bool_], people: int) -> float:
+    """Mean over 101 recall levels of the best precision at that recall or more; NaN without people."""
+    if people == 0:
+        return float("nan")
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    hits = np.cumsum(np.asarray(right)[order])
+    recall = hits / people
+    precision = hits / np.arange(1, len(hits) + 1)
+    envelope = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(np.mean(envelope[np.searchsorted(recall, RECALL_LEVELS, side="left")]))
+
+
+def right_roots(
+    roots: FloatArray, scores: FloatArray, true_roots: FloatArray, limit_m: float = 0.25
+) -> npt.NDArray[np.intp]:
+    """Which true root (N, 3) of an image each estimated root (M, 3) is right about, -1 for none: (M,).
+
+    Best score (M,) first, each takes the nearest free one within `limit_m`. At 250 mm, the average
+    precision of what is right is AP_root_25 (Moon, Chang, Lee, "Camera distance-aware top-down approach", ICCV 2019).
+    """
+    if not limit_m > 0:
+        raise ValueError(f"limit {limit_m} m is not positive")
+    roots = np.asarray(roots, dtype=np.float64).reshape(-1, 3)
+    true_roots = np.asarray(true_roots, dtype=np.float64).reshape(-1, 3)
+    distance = np.linalg.norm(roots[:, None] - true_roots[None], axis=-1)
+    taken = np.full(len(roots), -1, dtype=np.intp)
+    for index in np.argsort(-np.asarray(scores), kind="stable"):
+        nearest = int(np.argmin(distance[index])) if len(true_roots) else -1
+        if nearest >= 0 and distance[index, nearest] <= limit_m:
+            taken[index] = nearest
+            distance[:, nearest] = np.inf
+    return taken
 
 
 def sigma_radii(axes: int) -> tuple[float, float]:

@@ -11,6 +11,7 @@ pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.commands import eval_top_down
 from dualpose_ros.commands.errors import InputError
+from dualpose_ros.commands.measuring import find_data
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -58,4 +59,4 @@ def test_goals_say_what_the_tables_say(result: dict[str, list[dict[str, object]]
 
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"mocap/\*\.npz"):
-        eval_top_down.find_data(tmp_path)
+        find_data(tmp_path)

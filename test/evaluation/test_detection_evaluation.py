@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dualpose_ros.detection.detections import Detections, no_detections
-from dualpose_ros.evaluation.detection import TrueBoxes, average_precision, evaluate_detections
+from dualpose_ros.evaluation.detection import TrueBoxes, evaluate_detections
+from dualpose_ros.evaluation.metrics import average_precision
 from dualpose_ros.pose import box_iou
 
 

@@ -91,3 +91,33 @@ def test_shapes_that_differ_are_refused() -> None:
         metrics.mpjpe(np.zeros((17, 2)), np.zeros((17, 2)))
     with pytest.raises(ValueError, match="threshold"):
         metrics.pck(np.zeros((17, 3)), np.zeros((17, 3)), 0.0)
+
+
+def test_right_roots_against_loops() -> None:
+    rng = np.random.default_rng(4)
+    matched = 0
+    for _ in range(50):
+        truth = rng.uniform(0, 0.8, (rng.integers(0, 5), 3))
+        roots, scores = rng.uniform(0, 0.8, (rng.integers(0, 6), 3)), rng.random(6)
+        scores = scores[: len(roots)]
+        expected, free = {}, set(range(len(truth)))
+        for i in sorted(range(len(roots)), key=lambda i: -scores[i]):
+            near = {n: float(sum((roots[i] - truth[n]) ** 2) ** 0.5) for n in free}
+            near = {n: d for n, d in near.items() if d <= 0.3}
+            expected[i] = min(near, key=near.__getitem__) if near else -1
+            free.discard(expected[i])
+        got = metrics.right_roots(roots, scores, truth, 0.3)
+        assert got.tolist() == [expected[i] for i in range(len(roots))]
+        matched += int((got >= 0).sum())
+    assert matched > 20
+    with pytest.raises(ValueError, match="limit"):
+        metrics.right_roots(np.zeros((1, 3)), np.ones(1), np.zeros((1, 3)), 0.0)
+
+
+def test_average_precision_against_a_curve_by_hand() -> None:
+    # Precision at ranks 1..4 is 1, 1/2, 2/3, 1/2; recall 1/3, 1/3, 2/3, 2/3 of three people.
+    got = metrics.average_precision(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False]), 3)
+    levels = [level / 100 for level in range(101)]
+    by_hand = [1.0 if level <= 1 / 3 else 2 / 3 if level <= 2 / 3 else 0.0 for level in levels]
+    assert got == pytest.approx(sum(by_hand) / 101)
+    assert np.isnan(metrics.average_precision(np.zeros(0), np.zeros(0, dtype=bool), 0))

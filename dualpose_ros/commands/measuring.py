@@ -1,0 +1,52 @@
+"""What the evaluations of the branches share: a world that nothing learnt from, images of it, times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import track
+
+from dualpose_ros.commands.errors import InputError
+from dualpose_ros.synthetic.labels import LabelledImage
+from dualpose_ros.synthetic.world import World, WorldConfig, load_model, load_world_clips, make_world
+
+Rows = list[dict[str, Any]]
+Draw = Callable[[World, np.random.Generator], LabelledImage]
+
+_WARM_UP = 5
+
+
+def find_data(data: Path) -> tuple[Path, Path | None]:
+    """The first file of mocap/ and of makehuman/ in a data folder; InputError without the former."""
+    clips, bodies = sorted(data.glob("mocap/*.npz")), sorted(data.glob("makehuman/*.npz"))
+    if not clips:
+        raise InputError(f"--data {data} holds no motion capture, mocap/*.npz; see datasets/mocap.py for its form")
+    return clips[0], bodies[0] if bodies else None
+
+
+def held_out_world(mocap: Path, body: Path | None, seed: int) -> World:
+    """Another world than any that training drew, of clips that no training sees."""
+    config = WorldConfig(body=body, mocap=mocap, cast=24, textures=24, poses=120, seated=30)
+    clips = load_world_clips(config, "held_out")
+    return make_world(config, np.random.default_rng((seed, 99)), load_model(config), clips)
+
+
+def drawn(world: World, draw: Draw, count: int, seed: tuple[int, int], what: str) -> Iterator[LabelledImage]:
+    """So many images, each from a seed of its own, under a progress bar that says `what` they are."""
+    for index in track(range(count), description=what, transient=True):
+        yield draw(world, np.random.default_rng((*seed, index)))
+
+
+def median_ms(call: Callable[[], object], repeats: int = 200) -> float:
+    """Median duration of a call in milliseconds, after a few that warm up."""
+    times = []
+    for index in range(repeats + _WARM_UP):
+        started = time.perf_counter()
+        call()
+        if index >= _WARM_UP:
+            times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times))
