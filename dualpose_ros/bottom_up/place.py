@@ -48,7 +48,8 @@ _WEAKEST = 0.1
 
 @dataclass(frozen=True)
 class PlacedPerson:
-    """One person in the camera frame: joints_cam (K, 3) and joint_stddev (K,) in metres, one sigma an axis;
+    """One person in the camera frame: joints_cam (K, 3) and joint_stddev (K,) in metres, one sigma in the direction
+    in which it is largest, which mostly is the ray's;
     keypoints_px (K, 2) in pixels of the image; scores (K,), 0 where a joint was not found and its place is a guess."""
 
     joints_cam: Floats
@@ -83,14 +84,14 @@ def place_people(
 def _found_stddev(
     people: FramePeople, keypoints_px: Floats, depth: Floats, camera: Camera, pixel_stddev: float
 ) -> Floats:
-    """Deviation (P, K) an axis, in metres: that along the ray, of both depths, and twice that across it."""
+    """Deviation (P, K) in metres: that along the ray, of both depths, or across it where that is larger."""
     ray = pixels_to_rays(camera, keypoints_px)
     along = np.hypot(people.root_depth_stddev[:, None], people.rel_depth_stddev) * np.hypot(
         1.0, np.linalg.norm(ray, axis=-1)
     )
     focal = np.sqrt(camera.fx * camera.fy)
     across = depth / focal * pixel_stddev / np.maximum(people.scores, _WEAKEST)
-    return np.asarray(np.sqrt((along**2 + 2 * across**2) / 3), dtype=np.float64)
+    return np.asarray(np.maximum(along, across), dtype=np.float64)
 
 
 def _seen_at(joints_cam: Floats, camera: Camera) -> Floats:

@@ -46,7 +46,7 @@ def verify_command(directory: DirOption = None) -> None:
 def install_command(
     onnx: Annotated[Path, typer.Argument(help="The network, as `dualpose export` or `dualpose train` wrote it.")],
     report: Annotated[Path, typer.Option("--report", help="report.json of its training.")],
-    name: Annotated[str, typer.Option("--name", help="detector, top_down, gcn or lifting.")],
+    name: Annotated[str, typer.Option("--name", help="detector, top_down, bottom_up, gcn or lifting.")],
     directory: DirOption = None,
     domain: Annotated[
         str | None, typer.Option("--domain", help="What it was trained on in a word, if the report doesn't say.")

@@ -48,10 +48,10 @@ class BottomUpLoss:
     sigma: float = 2.0
     foreground: float = 4.0
     sides: float = 0.5
-    pull: float = 0.3
-    push: float = 0.5
+    pull: float = 0.6
+    push: float = 1.5
     root_depth: float = 6.0
-    rel_depth: float = 6.0
+    rel_depth: float = 20.0
     likelihood: float = 0.1
     reach: float = 1.0
 
