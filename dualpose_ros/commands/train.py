@@ -227,13 +227,14 @@ def make_task(network: Network, path: Path, settings: dict[str, Any]) -> Task:
             return DetectorTask(dacite.from_dict(DetectorTaskConfig, settings, strict))
         networks = share_dir() / "config" / "networks"
         if network is Network.top_down:
-            from dualpose_ros.training.top_down import TopDownTask, TopDownTraining, load_network
+            from dualpose_ros.training.networks import load_network
+            from dualpose_ros.training.top_down import TopDownTask, TopDownTraining
 
             training = dacite.from_dict(TopDownTraining, settings, strict)
             return TopDownTask(training, load_network(training.network, networks / "top_down.yaml"))
         if network is Network.bottom_up:
             from dualpose_ros.training.bottom_up import BottomUpTask, BottomUpTraining
-            from dualpose_ros.training.top_down import load_network
+            from dualpose_ros.training.networks import load_network
 
             whole = dacite.from_dict(BottomUpTraining, settings, strict)
             return BottomUpTask(whole, load_network(whole.network, networks / "bottom_up.yaml"))

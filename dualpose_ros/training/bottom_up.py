@@ -24,9 +24,9 @@ from dualpose_ros.pose import oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.cache import ShardDataset, split_shards
 from dualpose_ros.training.bottom_up_frames import FrameConfig, TrainingFrame, plain_frame, training_frame
+from dualpose_ros.training.calibration import fit_calibration
 from dualpose_ros.training.export import Axis, ExportSpec
 from dualpose_ros.training.guides import BranchGuide
-from dualpose_ros.training.lifting import fit_calibration
 from dualpose_ros.training.losses import (
     ABSENT,
     associative_embedding_loss,

@@ -15,11 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.evaluation.metrics import SIGMA_SHARES, mpjpe, pa_mpjpe, sigma_radii
+from dualpose_ros.evaluation.metrics import mpjpe, pa_mpjpe, sigma_radii
 from dualpose_ros.inference.engine import Engine, load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.training.calibration import fit_calibration
 from dualpose_ros.training.export import Axis, ExportSpec
 from dualpose_ros.training.lifting_views import Sequences
 from dualpose_ros.training.losses import gaussian_nll
@@ -162,16 +163,6 @@ class LiftingTask:
         people = Axis("people")
         dynamic = {name: {0: people} for name in example}
         return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}})
-
-
-def fit_calibration(sigmas: npt.NDArray[np.float64], radii: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    """What to add to log deviations, by column of errors (B, ...) in such deviations, for them to hold SIGMA_SHARES.
-
-    Errors have heavier tails than a Gaussian, so that no factor makes both shares right. Of the logarithms of
-    the two that would make one right each, the first counts twice.
-    """
-    one, two = (np.quantile(sigmas, share, axis=0) / radius for share, radius in zip(SIGMA_SHARES, radii, strict=True))
-    return np.asarray((2 * np.log(np.maximum(one, 1e-6)) + np.log(np.maximum(two, 1e-6))) / 3)
 
 
 def sequence_batch(

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import dacite
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
 from torch import Tensor, nn
 
 from dualpose_ros.backbone import HRNetConfig
@@ -96,17 +94,6 @@ class Batch(NamedTuple):
     joints_px: Tensor
     weights: Tensor
     boxes_px: Tensor
-
-
-def load_network(name: str, path: Path) -> HRNetConfig:
-    """The network of that name from a YAML file like config/networks/top_down.yaml; TrainingError if it isn't there."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(content, dict) or name not in content:
-        raise TrainingError(f"{path} has no network '{name}'; it has: {', '.join(map(str, content)) or 'none'}")
-    try:
-        return dacite.from_dict(HRNetConfig, content[name], dacite.Config(strict=True, cast=[tuple]))
-    except (dacite.DaciteError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}, network '{name}': {error}") from error
 
 
 class PatchSamples:
