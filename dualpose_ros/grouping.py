@@ -38,13 +38,14 @@ _FORBIDDEN = 1e6
 @dataclass(frozen=True)
 class GroupingConfig:
     """tag_limit: largest distance of a joint's tag from its person's mean; seed_score: score of a joint
-    that may start a person; min_joints: people with fewer are dropped; score_weight: how much a better
-    score makes up for in tag distance."""
+    that may start a person; min_joints: people with fewer are dropped; score_weight, apart_weight: how much a better
+    score, and being near, make up for in tag distance."""
 
     tag_limit: float = 1.0
     seed_score: float = 0.25
     min_joints: int = 3
     score_weight: float = 0.5
+    apart_weight: float = 0.7
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,14 @@ def group_by_tags(
     tag: FloatArray,
     score: FloatArray,
     config: GroupingConfig,
-    fits: npt.NDArray[np.bool_] | None = None,
+    apart: FloatArray | None = None,
 ) -> tuple[IntArray, int]:
     """Label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
 
     joint (M,) is which joint a candidate is of, tag (M,), score (M,). Joint by joint, candidates are
-    assigned to the people so far by tag distance; those left over start new people. fits (M, M): which pairs of
-    candidates can be of one person; one that fits less than half of a person's joints is not assigned to it.
+    assigned to the people so far by tag distance; those left over start new people. apart (M, M): how far candidates
+    are from each other, as a share of what is possible within a person: one that is too far from more than half of
+    a person's joints is not assigned to it, and of the others the nearer ones are preferred.
     """
     labels = np.full(len(joint), -1, dtype=np.intp)
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
@@ -94,11 +96,14 @@ def group_by_tags(
             distance = np.abs(tag[candidates, None] - (sums[:people] / counts[:people])[None])
             cost = distance + config.score_weight * (1 - score[candidates, None])
             cost = np.where(distance > config.tag_limit, np.inf, cost)
-            if fits is not None:
-                members = labels[None] == np.arange(people)[:, None]
-                share = (fits[candidates].astype(np.float64) @ members.T) / counts[:people]
-                cost = np.where(share < 0.5, np.inf, cost)
-            labels[candidates] = assign(cost, config.tag_limit + config.score_weight)
+            limit = config.tag_limit + config.score_weight
+            if apart is not None:
+                members = (labels == np.arange(people)[:, None]) / counts[:people, None]
+                within = (apart[candidates] <= 1) @ members.T
+                cost = cost + config.apart_weight * (np.minimum(apart[candidates], 1) @ members.T)
+                cost = np.where(within < 0.5, np.inf, cost)
+                limit += config.apart_weight
+            labels[candidates] = assign(cost, limit)
         for candidate in candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]:
             labels[candidate] = people
             people += 1

@@ -149,11 +149,23 @@ def test_joints_that_cannot_be_one_persons_are_kept_apart_whatever_their_tags() 
     person = np.repeat([0, 1], K)
     joint = np.tile(np.arange(K), 2)
     place = 10.0 * person + np.random.default_rng(0).uniform(0, 1, 2 * K)
-    fits = np.abs(place[:, None] - place) < 5
-    fits[3, 8] = fits[8, 3] = False
-    labels, found = group_by_tags(joint, np.zeros(2 * K), np.full(2 * K, 0.9), GroupingConfig(), fits)
+    apart = np.abs(place[:, None] - place) / 5
+    apart[3, 8] = apart[8, 3] = 2.0
+    labels, found = group_by_tags(joint, np.zeros(2 * K), np.full(2 * K, 0.9), GroupingConfig(), apart)
     assert found == 2
     assert len(set(labels[:K])) == len(set(labels[K:])) == 1 and labels[0] != labels[K]
     together, _ = group_by_tags(joint[:K], np.zeros(K), np.full(K, 0.9), GroupingConfig())
-    everybody, _ = group_by_tags(joint[:K], np.zeros(K), np.full(K, 0.9), GroupingConfig(), np.ones((K, K), bool))
+    everybody, _ = group_by_tags(joint[:K], np.zeros(K), np.full(K, 0.9), GroupingConfig(), np.full((K, K), 0.5))
     assert (together == everybody).all()
+
+
+def test_of_two_people_in_reach_the_nearer_one_gets_the_joint() -> None:
+    """Where tags say nothing; with apart_weight 0 the first one does, wherever it is."""
+    neck, head = H36M17.index("neck"), H36M17.index("head_top")
+    joint, place = np.array([neck, neck, head]), np.array([0.0, 1.0, 0.9])
+    apart = np.abs(place[:, None] - place)
+    tags, scores = np.array([0.0, 2.0, 1.0]), np.full(3, 0.9)
+    labels, _ = group_by_tags(joint, tags, scores, GroupingConfig(), apart)
+    assert labels[2] == labels[1] != labels[0]
+    labels, _ = group_by_tags(joint, tags, scores, GroupingConfig(), 1 - apart)
+    assert labels[2] == labels[0]

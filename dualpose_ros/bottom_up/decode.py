@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.bottom_up.upright import REACH
 from dualpose_ros.grouping import (
     HEATMAP_STRIDE,
     GroupingConfig,
@@ -19,12 +20,13 @@ from dualpose_ros.grouping import (
     people_from_labels,
     read_by_tag,
 )
-from dualpose_ros.heatmap import Peaks, find_peaks
+from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.pose import oks
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 DEPTH_SCALE = 100.0
 """The root's channel of the depths holds log(DEPTH_SCALE z / f), z the root's depth, f the focal length in pixels."""
@@ -51,14 +53,13 @@ class BottomUpMaps:
 @dataclass(frozen=True)
 class BottomUpDecodeConfig:
     """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint;
-    reach, depth_ratio: joints that lie farther apart in metres, or whose people's depths differ by more, are
-    not of one person; same_oks: similarity from which two are one person; min_score: people whose joints found have
-    a lower mean score are dropped; max_people: the best ones kept."""
+    depth_ratio: joints whose people's depths differ by more are hardly of one person, and those farther apart than
+    `upright.REACH` are not; same_oks: similarity from which two are one person; min_score: people whose joints found have a
+    lower mean score are dropped; max_people: the best ones kept."""
 
     peak_score: float = 0.1
     window: int = 5
     max_peaks: int = 30
-    reach: float = 2.4
     depth_ratio: float = 1.6
     same_oks: float = 0.6
     min_score: float = 0.2
@@ -95,10 +96,11 @@ def decode_frame(maps: BottomUpMaps, focal_px: float, config: BottomUpDecodeConf
     peaks = find_peaks(maps.heatmaps, config.peak_score, config.max_peaks, config.window)
     column, row = peaks.cell.T
     tag = maps.tags[peaks.channel, row, column].astype(np.float64)
-    fits = _can_be_one(peaks, _root_depth(maps.depths[_ROOT, row, column], focal_px), focal_px, config)
-    labels, count = group_by_tags(peaks.channel, tag, peaks.score, config.grouping, fits)
+    place_px = cells_to_pixels(peaks.xy)
+    places = _places(maps, peaks.channel, place_px, focal_px)
+    labels, count = group_by_tags(peaks.channel, tag, peaks.score, config.grouping, _apart(places, places, config))
     joints_px, scores, tags = people_from_labels(
-        labels, count, peaks.channel, cells_to_pixels(peaks.xy), peaks.score, tag, config.grouping.min_joints
+        labels, count, peaks.channel, place_px, peaks.score, tag, config.grouping.min_joints
     )
     joints_px, scores = _read(maps, joints_px, scores, tags, focal_px, config)
     return _without_duplicates(_with_depths(maps, joints_px, scores, tags, focal_px, config), config)
@@ -124,13 +126,32 @@ def _root_depth(code: FloatArray, focal_px: float) -> Floats:
     return np.asarray(focal_px / DEPTH_SCALE * np.exp(limited), dtype=np.float64)
 
 
-def _can_be_one(peaks: Peaks, depth: Floats, focal_px: float, config: BottomUpDecodeConfig) -> npt.NDArray[np.bool_]:
-    """Which pairs of peaks (M, M) can be joints of one person, by the depths (M,) that the maps say there."""
-    nearer, farther = np.minimum(depth[:, None], depth), np.maximum(depth[:, None], depth)
-    x, y = peaks.xy.T
-    apart_px = HEATMAP_STRIDE * np.hypot(x[:, None] - x, y[:, None] - y)
-    reaches = apart_px / focal_px * np.sqrt(nearer * farther) <= config.reach
-    return np.asarray(reaches & (farther <= config.depth_ratio * nearer))
+@dataclass(frozen=True)
+class _Places:
+    """Joints (M,) by kind, where they are, as rays (M, 2) from the middle of the maps, and the depth (M,) there."""
+
+    joint: IntArray
+    rays: Floats
+    depth: Floats
+
+
+def _places(maps: BottomUpMaps, joint: IntArray, joints_px: Floats, focal_px: float) -> _Places:
+    middle = HEATMAP_STRIDE * np.array(maps.heatmaps.shape[:0:-1]) / 2
+    column, row = _cells(joints_px, maps.heatmaps.shape[1:])
+    return _Places(joint, (joints_px - middle) / focal_px, _root_depth(maps.depths[_ROOT, row, column], focal_px))
+
+
+def _apart(one: _Places, other: _Places, config: BottomUpDecodeConfig) -> Floats:
+    """How far joints (M,) are from others (N,), by the depths that the maps say there, as a share of what two such
+    joints of one person can be: (M, N). More than 1 is too far. Depths that differ count as 1: where people's joints
+    share cells, the map holds the depth of one of them."""
+    nearer = np.minimum(one.depth[:, None], other.depth)
+    farther = np.maximum(one.depth[:, None], other.depth)
+    away = np.linalg.norm(one.rays[:, None] - other.rays, axis=-1)
+    # Off the axis a difference in depth moves joints on the image too.
+    stretch = np.hypot(1, np.linalg.norm((one.rays[:, None] + other.rays) / 2, axis=-1))
+    share = away * np.sqrt(nearer * farther) / (stretch * REACH[one.joint[:, None], other.joint])
+    return np.where(farther <= config.depth_ratio * nearer, share, np.maximum(share, 1.0))
 
 
 def _read(
@@ -138,15 +159,22 @@ def _read(
 ) -> tuple[Floats, Floats]:
     """Joints (P, K, 2) and scores (P, K) of grouped people, read from the maps around each of them.
 
-    What reads the same as another person's joint, and suits that one's tag better, stays as grouped.
+    What lies beyond the reach of most of the person's joints, or reads the same as another person's joint and suits
+    that one's tag better, stays as grouped.
     """
     read_joints, read_scores = joints_px.copy(), scores.copy()
+    every = np.arange(H36M17.num_joints)
+    astray = np.zeros(scores.shape, dtype=bool)
     for n, tag in enumerate(tags):
+        found = np.flatnonzero(scores[n] > 0)
         window = _window(joints_px[n], scores[n] > 0, maps.depths[_ROOT], focal_px)
         read_joints[n], read_scores[n] = read_by_tag(
             maps.heatmaps, maps.tags, float(tag), joints_px[n], scores[n], config.reading, window
         )
-    lost = (scores > 0) & _suits_another_better(read_joints, read_scores, tags, maps.tags)
+        read = _places(maps, every, read_joints[n], focal_px)
+        grouped = _places(maps, found, joints_px[n, found], focal_px)
+        astray[n] = (_apart(read, grouped, config) > 1).mean(axis=1) > 0.5
+    lost = astray | ((scores > 0) & _suits_another_better(read_joints, read_scores, tags, maps.tags))
     return np.where(lost[..., None], joints_px, read_joints), np.where(lost, scores, read_scores)
 
 

@@ -12,31 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.bottom_up.decode import FramePeople
+from dualpose_ros.bottom_up.upright import BONES_APART, UPRIGHT
 from dualpose_ros.camera import Camera, back_project, pixels_to_rays
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
-
-_UPRIGHT_BONES = {
-    "right_hip": (-0.12, 0.0),
-    "right_knee": (0.0, 0.43),
-    "right_ankle": (0.0, 0.42),
-    "left_hip": (0.12, 0.0),
-    "left_knee": (0.0, 0.43),
-    "left_ankle": (0.0, 0.42),
-    "spine": (0.0, -0.22),
-    "thorax": (0.0, -0.24),
-    "neck": (0.0, -0.1),
-    "head_top": (0.0, -0.19),
-    "left_shoulder": (0.16, 0.02),
-    "left_elbow": (0.04, 0.28),
-    "left_wrist": (0.0, 0.25),
-    "right_shoulder": (-0.16, 0.02),
-    "right_elbow": (-0.04, 0.28),
-    "right_wrist": (0.0, 0.25),
-}
-"""Metres from a joint's parent to it, across the body toward its left and down, of somebody who stands upright."""
 
 MISSING_STDDEV = 0.3
 """Least deviation in metres of a joint that was not found."""
@@ -108,8 +89,8 @@ def fill_missing(
     A missing joint hangs from the nearest joints found along the skeleton, from their mean where there are several
     as near; the body is turned about the vertical as the joints found say. The farther, the less sure.
     """
-    across, down = _UPRIGHT.T
-    away = np.where(found[:, None, :], _JOINTS_APART, np.inf)
+    across, down = UPRIGHT.T
+    away = np.where(found[:, None, :], BONES_APART, np.inf)
     nearest = (away == away.min(axis=2, keepdims=True)) & found[:, None, :]
     share = nearest / np.maximum(nearest.sum(axis=2, keepdims=True), 1)
     own = _turned(joints_cam, found) * across[:, None]
@@ -125,32 +106,10 @@ def _turned(joints_cam: FloatArray, found: npt.NDArray[np.bool_]) -> Floats:
 
     Somebody of whom the middle alone is seen may be turned either way: zero.
     """
-    across = np.where(found, _UPRIGHT[:, 0], 0.0)
+    across = np.where(found, UPRIGHT[:, 0], 0.0)
     count = np.maximum(found.sum(axis=1), 1)
     across = np.where(found, across - (across.sum(axis=1) / count)[:, None], 0.0)
     left = np.einsum("pk,pkc->pc", across, joints_cam) / np.maximum((across**2).sum(axis=1), 1e-9)[:, None]
     left[:, 1] = 0.0
     left /= np.maximum(np.linalg.norm(left, axis=1), 1.0)[:, None]
     return np.asarray(left[:, None], dtype=np.float64)
-
-
-def _upright() -> Floats:
-    """Joints (K, 2) of somebody who stands upright, about the root: toward the body's left, and down."""
-    places = np.zeros((H36M17.num_joints, 2))
-    for parent, child in H36M17.bones:
-        places[child] = places[parent] + _UPRIGHT_BONES[H36M17.joint_names[child]]
-    return places
-
-
-def _joints_apart() -> Floats:
-    """How many bones lie between each two joints (K, K)."""
-    apart = np.full((H36M17.num_joints, H36M17.num_joints), np.inf)
-    np.fill_diagonal(apart, 0)
-    for parent, child in H36M17.bones:
-        # Parents stand before their children in the skeleton, so that their distances are complete.
-        apart[child, :child] = apart[:child, child] = apart[parent, :child] + 1
-    return apart
-
-
-_UPRIGHT = _upright()
-_JOINTS_APART = _joints_apart()

@@ -65,7 +65,7 @@ def person(rng: np.random.Generator, place: npt.ArrayLike, size: float = 1.0) ->
     turn = rng.uniform(0, 2 * np.pi)
     x, y = STANDING.T * size
     joints = np.stack([x * np.cos(turn), y, x * np.sin(turn)], axis=1)
-    joints[1:] += rng.normal(0, 0.08, (K - 1, 3))
+    joints[1:] += rng.normal(0, 0.03, (K - 1, 3))
     return joints + np.asarray(place, dtype=np.float64)
 
 
