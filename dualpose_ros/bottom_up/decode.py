@@ -65,7 +65,8 @@ class BottomUpDecodeConfig:
     min_score: float = 0.2
     max_people: int = 20
     grouping: GroupingConfig = field(default_factory=GroupingConfig)
-    reading: ReadingConfig = field(default_factory=ReadingConfig)
+    # A joint seen worse than this is better put where an upright body has it.
+    reading: ReadingConfig = field(default_factory=lambda: ReadingConfig(fill_score=0.1))
 
 
 @dataclass(frozen=True)
