@@ -43,7 +43,7 @@ from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.stage import TopDownConfig
 from dualpose_ros.weights import network_file
 
-FRAMES, SCENES, PICTURES = 400, 60, 16
+FRAMES, SCENES, PICTURES = 400, 150, 16
 ENLARGE = 5 / 3
 """Over the sizes that training's frames are drawn in: images whose longer side is 640, but for square ones."""
 
