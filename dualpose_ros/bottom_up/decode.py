@@ -54,8 +54,8 @@ class BottomUpMaps:
 class BottomUpDecodeConfig:
     """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint;
     depth_ratio: joints whose people's depths differ by more are hardly of one person, and those farther apart than
-    `upright.REACH` are not; same_oks: similarity from which two are one person; min_score: people whose joints found have a
-    lower mean score are dropped; max_people: the best ones kept."""
+    `upright.REACH` are not; same_oks: similarity from which two are one person; min_score: people whose joints found
+    have a lower mean score are dropped; max_people: the best ones kept."""
 
     peak_score: float = 0.1
     window: int = 5
