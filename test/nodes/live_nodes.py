@@ -222,10 +222,11 @@ def bottom_up() -> dict[str, Any]:
     for number in range(20, 60):
         send(number, heatmaps=False, detections=False)
         rig.spin(seconds=0.1)
-    alone = [number for number in published() if 20 <= number < 70]
-    alone_seconds = time.monotonic() - silent_since
     send(70)
     rig.spin(lambda: 70 in published(), 3)
+    # Only now is it sure which of the images before it were taken.
+    alone = [number for number in published() if 20 <= number < 70]
+    alone_seconds = time.monotonic() - silent_since
     rig.spin(seconds=1.2)
     values = {v.key: v.value for m in rig.received["/diagnostics"][-1:] for s in m.status for v in s.values}
     return {
