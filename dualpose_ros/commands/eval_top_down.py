@@ -37,6 +37,7 @@ from dualpose_ros.weights import weights_path
 
 OVERLAPS, NOISE_FRAMES, VIEWS = 200, 160, 8
 HIDDEN = (0.0, 0.2, 0.4, 0.6)
+HISTORIES = (0, 2, 8, 26)
 WINDOWS = (
     ("baseline_window_1", "1", "causal"),
     ("baseline_window_9", "9", "causal"),
@@ -79,6 +80,7 @@ def evaluate_top_down(
         "overlap": overlap_table(world, networks, seed, overlaps),
         "occlusion": occlusion_table(passages, networks, seed),
         "mocap": mocap_table(inputs, networks),
+        "history": history_table(inputs, networks),
         "calibration": calibration_table(inputs, networks),
         "speed": speed_table(networks),
     }
@@ -134,6 +136,16 @@ def mocap_table(inputs: dict[str, Passages], networks: Networks) -> Rows:
             errors_of = error_row(lift_passages(seen, engine, networks.gcn))
             rows.append({"input": label, "window": window, "looks": looks, **errors_of, **latency})
     return rows
+
+
+def history_table(inputs: dict[str, Passages], networks: Networks) -> Rows:
+    """What the shipped network gains from the frames before: tracks just born, and older ones."""
+    lifting, gcn = networks.lifting, networks.gcn
+    return [
+        {"input": label, "frames_before": history, **error_row(lift_passages(seen, lifting, gcn, history))}
+        for label, seen in inputs.items()
+        for history in HISTORIES
+    ]
 
 
 def calibration_table(inputs: dict[str, Passages], networks: Networks) -> Rows:

@@ -124,23 +124,44 @@ def connected_joints(count: int, rng: np.random.Generator) -> npt.NDArray[np.int
     return np.array(chosen, dtype=np.intp)
 
 
-def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None) -> Measured:
-    """What a lifting network and a GCN (None: without) make of the counted frames."""
+def lift_passages(
+    passages: Passages, engine: Engine, gcn: Engine | None, history: int | None = None
+) -> Measured:
+    """What a lifting network and a GCN (None: without) make of the counted frames.
+
+    history: how many frames before each counted one the network is shown, up to FIRST_COUNTED, as of a track that was
+    born then; all of them by default, and for networks that look ahead.
+    """
     count, frames, joints = passages.scores.shape
     flat = complete(passages.rays.reshape(-1, joints, 2), passages.scores.reshape(-1, joints), gcn)
     features = flat.features.reshape(count, frames, -1).copy()
     features[..., -1] = time_feature(np.full((count, frames), 1 / HZ))
     features[:, 0, -1] = time_feature(np.array(LONGEST_GAP_S))
-    late, memory = empty_memory(engine, count)
-    answer = engine.run({"features": features, **memory})
     counted = passages.counted
-    answered = np.roll(counted, late, axis=1)
+    if history is None:
+        late, memory = empty_memory(engine, count)
+        answer = engine.run({"features": features, **memory})
+        answered = np.roll(counted, late, axis=1)
+        answers = {name: answer[name][answered] for name in ANSWERS}
+    else:
+        answers = _after_births(engine, features, counted, history)
     chosen = counted.reshape(-1)
     view = flat.view
     parts = {name: getattr(view, name)[chosen] for name in ("centre", "to_camera", "extent", "rays", "confidence")}
     people = CompletedPoses(replace(view, **parts), flat.features[chosen])
-    placed = place_people(people, {name: answer[name][answered] for name in ANSWERS})
-    return Measured(placed, passages.joints_cam[counted])
+    return Measured(place_people(people, answers), passages.joints_cam[counted])
+
+
+def _after_births(
+    engine: Engine, features: npt.NDArray[np.float32], counted: npt.NDArray[np.bool_], history: int
+) -> dict[str, npt.NDArray[np.float32]]:
+    """ANSWERS for the counted frames (N, T), each the last of a track that is `history` frames older."""
+    passage, frame = np.nonzero(counted)
+    seen = features[passage[:, None], frame[:, None] + np.arange(-history, 1)]
+    seen[:, 0, -1] = time_feature(np.array(LONGEST_GAP_S))
+    _, memory = empty_memory(engine, len(seen))
+    answer = engine.run({"features": seen, **memory})
+    return {name: answer[name][:, -1] for name in ANSWERS}
 
 
 def error_row(measured: Measured) -> dict[str, float]:

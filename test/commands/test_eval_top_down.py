@@ -29,6 +29,7 @@ def test_the_tables_are_whole(result: dict[str, dict[str, list[dict[str, float]]
     assert [row["hidden_pct"] for row in tables["occlusion"]] == [0, 20, 40, 60]
     assert len(tables["mocap"]) == 2 * len(eval_top_down.WINDOWS)
     assert {row["window"] for row in tables["mocap"]} >= {"1", "9", "27", "81"}
+    assert [row["frames_before"] for row in tables["history"]] == 2 * list(eval_top_down.HISTORIES)
     late = {row["looks"]: row["late_ms"] for row in tables["mocap"]}
     assert late["causal"] == 0 and late["centred"] == pytest.approx(1000 * 13 / 30)
     for row in [*tables["occlusion"], *tables["mocap"]]:

@@ -10,10 +10,11 @@ import pytest
 from dualpose_ros.datasets.mocap import Clip
 from dualpose_ros.evaluation import lifting as evaluation
 from dualpose_ros.evaluation.joint_errors import JointErrors
-from dualpose_ros.inference.engine import EngineError, TensorSpec
+from dualpose_ros.inference.engine import EngineError, TensorSpec, load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import NUM_FEATURES
 from dualpose_ros.top_down.person_view import view_person
+from dualpose_ros.weights import weights_path
 
 K = H36M17.num_joints
 F32 = np.dtype(np.float32)
@@ -107,6 +108,18 @@ def test_noise_is_that_of_the_errors_given(passages: evaluation.Passages) -> Non
     moved = (noisy.rays - passages.rays) / size
     assert np.median(np.abs(moved[..., 1])) == pytest.approx(0.03, abs=0.002)
     assert np.allclose(noisy.scores, 0.7)
+
+
+def test_all_the_history_that_a_window_holds_is_as_good_as_all_there_is(passages: evaluation.Passages) -> None:
+    """Of the network that ships, whose window of 27 reaches 26 frames back; less of it changes the answer."""
+    lifting, gcn = (load_engine(weights_path(name)) for name in ("lifting", "gcn"))
+    whole = evaluation.lift_passages(passages, lifting, gcn)
+    enough = evaluation.lift_passages(passages, lifting, gcn, evaluation.FIRST_COUNTED)
+    np.testing.assert_allclose(enough.people.joints_rel, whole.people.joints_rel, atol=1e-4)
+    np.testing.assert_allclose(enough.people.root_cam, whole.people.root_cam, atol=1e-3)
+    born = evaluation.lift_passages(passages, lifting, gcn, 0)
+    assert np.abs(born.people.joints_rel - whole.people.joints_rel).max() > 0.01
+    assert (born.joints_cam == whole.joints_cam).all()
 
 
 def test_another_network_is_refused() -> None:
