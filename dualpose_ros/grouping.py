@@ -133,6 +133,11 @@ def cells_to_pixels(xy: FloatArray) -> npt.NDArray[np.float64]:
     return np.asarray(np.asarray(xy) * HEATMAP_STRIDE + (HEATMAP_STRIDE - 1) / 2, dtype=np.float64)
 
 
+def pixels_to_cells(xy_px: FloatArray) -> npt.NDArray[np.float64]:
+    """Heatmap coordinates (..., 2), fractional cells, of pixels of the network's input."""
+    return np.asarray((np.asarray(xy_px) - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE, dtype=np.float64)
+
+
 def read_by_tag(
     heatmaps: npt.NDArray[np.float32],
     tags: npt.NDArray[np.float32],

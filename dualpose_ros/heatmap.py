@@ -175,6 +175,15 @@ def combine_heatmaps(
     return Heatmaps(channels, combined, to_image, UINT8_SCALE)
 
 
+def peak_kernel(matrix: FloatArray, slack: float = 1e-6) -> npt.NDArray[np.uint8] | None:
+    """What to dilate maps with before `matrix` (2, 3) shrinks them, so that no peak falls between two cells.
+
+    None where a cell spans no more than one of the maps', or little more, by `slack` of a cell.
+    """
+    shrink = int(np.ceil(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))) - slack))
+    return np.ones((shrink | 1, shrink | 1), np.uint8) if shrink > 1 else None
+
+
 def _lay_into(combined: npt.NDArray[np.uint8], maps: FloatArray, matrix: npt.NDArray[np.float64]) -> None:
     """Combine one patch (C, h, w) into `combined` by maximum; `matrix` maps patch cells to cells of `combined`."""
     height, width = maps.shape[1:]
@@ -186,8 +195,7 @@ def _lay_into(combined: npt.NDArray[np.uint8], maps: FloatArray, matrix: npt.NDA
     local = matrix.copy()
     local[:, 2] -= low
     levels = np.clip(np.rint(np.asarray(maps, dtype=np.float32) * 255), 0, 255).astype(np.uint8)
-    shrink = int(np.ceil(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))) - 1e-6))
-    kernel = np.ones((shrink | 1, shrink | 1), np.uint8) if shrink > 1 else None
+    kernel = peak_kernel(matrix)
     region = combined[:, low[1] : high[1], low[0] : high[0]]
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     for target, channel in zip(region, levels, strict=True):

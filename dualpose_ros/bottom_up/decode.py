@@ -18,6 +18,7 @@ from dualpose_ros.grouping import (
     cells_to_pixels,
     group_by_tags,
     people_from_labels,
+    pixels_to_cells,
     read_by_tag,
 )
 from dualpose_ros.heatmap import find_peaks
@@ -184,7 +185,7 @@ def _window(
 ) -> tuple[int, int, int, int]:
     """Columns and rows (x0, y0, x1, y1) of the cells that a person with these joints may cover."""
     height, width = root_map.shape
-    cells = (joints_px[found] - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE
+    cells = pixels_to_cells(joints_px[found])
     low, high = cells.min(axis=0), cells.max(axis=0)
     column, row = np.rint(cells).astype(np.intp).clip(0, (width - 1, height - 1)).T
     depth = float(np.median(_root_depth(root_map[row, column], focal_px)))
@@ -207,7 +208,7 @@ def _suits_another_better(
 
 def _cells(joints_px: Floats, size: tuple[int, ...]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Columns and rows (...,) of the cells nearest to pixels (..., 2), within maps of size (h, w)."""
-    cell = np.rint((joints_px - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE).astype(np.intp)
+    cell = np.rint(pixels_to_cells(joints_px)).astype(np.intp)
     return cell[..., 0].clip(0, size[1] - 1), cell[..., 1].clip(0, size[0] - 1)
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.grouping import HEATMAP_STRIDE
-from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.heatmap import Heatmaps, peak_kernel
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]
+
 
 def no_guidance(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """What stands for heatmaps that are not there: zeros (K, H / 4, W / 4) for an input of (H, W) pixels."""
@@ -38,8 +39,7 @@ def guidance_maps(
     to_cells = np.asarray(image_to_network, dtype=np.float64) @ np.vstack([heatmaps.to_image, [0, 0, 1]])
     to_cells[:, 2] -= shift
     to_cells /= HEATMAP_STRIDE
-    shrink = int(np.ceil(1 / np.sqrt(abs(np.linalg.det(to_cells[:, :2]))) - 0.05))
-    kernel = np.ones((shrink | 1, shrink | 1), np.uint8) if shrink > 1 else None
+    kernel = peak_kernel(to_cells, slack=0.05)
     out = np.empty((len(heatmaps.channels), rows, columns), np.uint8)
     for target, channel in zip(out, heatmaps.data, strict=True):
         source = channel if kernel is None else cv2.dilate(channel, kernel)

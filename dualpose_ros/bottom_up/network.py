@@ -19,8 +19,9 @@ class BottomUpNetwork(nn.Module):
 
     `forward` takes a frame uint8 (N, H, W, 3) RGB and guidance uint8 (N, K, H/4, W/4), the top-down heatmaps with
     255 for 1. It returns four maps (N, K, H/4, W/4): heatmaps (linear, clipped to 0..1 in eval mode); tags; depths,
-    in the root's channel log(DEPTH_SCALE z / f) of the person's root wherever a joint of theirs is, in the others
-    a joint's depth relative to the root in metres (Eqs. 3 and 4); and the log of the depths' standard deviations.
+    in the root's channel log(decode.DEPTH_SCALE z / f) of the person's root wherever a joint of theirs is, in the
+    others a joint's depth relative to the root in metres (Eqs. 3 and 4); and the log of the depths' standard
+    deviations.
 
     The paper joins heatmaps and image at full resolution. Heatmaps have a quarter of it to begin with, so
     here they join where the image has come down to that.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.bottom_up.decode import DEPTH_SCALE, BottomUpMaps
-from dualpose_ros.grouping import HEATMAP_STRIDE
+from dualpose_ros.grouping import HEATMAP_STRIDE, pixels_to_cells
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]
@@ -40,7 +40,7 @@ def truth_maps(
     root_code, nearest = np.zeros((height, width)), np.full((height, width), _REACH)
     with np.errstate(invalid="ignore"):
         drawn = np.all((joints_px >= -0.5) & (joints_px <= np.array([size[1], size[0]]) - 0.5), axis=-1)
-    place = (np.where(drawn[..., None], joints_px, 0.0) - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE
+    place = pixels_to_cells(np.where(drawn[..., None], joints_px, 0.0))
     root_depth = joints_cam[:, H36M17.root, 2]
     for n in range(len(joints_px)):
         blobs = _gaussians(place[n], (height, width), sigma) * drawn[n, :, None, None]

@@ -99,11 +99,11 @@ class PoseEstimator:
         is unusable or the network answers NaN.
         """
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
-        maps = self.maps(image, boxes)
-        if len(boxes) == 0:
-            return PatchPoses([], maps)
         to_patch = patch_affines(boxes, self.patch_size, self.enlarge)
         to_image = invert_affines(to_patch)
+        maps = self._maps(image, to_patch, to_image)
+        if len(boxes) == 0:
+            return PatchPoses([], maps)
         corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         if maps.tags is None:
             poses = own_poses(decode_single(maps.heatmaps, self.decode), to_image)
@@ -115,7 +115,10 @@ class PoseEstimator:
     def maps(self, image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> PatchMaps:
         """What the network answers for patches around boxes (N, 4); errors as of a call."""
         to_patch = patch_affines(boxes_px, self.patch_size, self.enlarge)
-        cell_to_image = compose_affines(invert_affines(to_patch), cell_to_patch())
+        return self._maps(image, to_patch, invert_affines(to_patch))
+
+    def _maps(self, image: npt.NDArray[np.uint8], to_patch: Affine, to_image: Affine) -> PatchMaps:
+        cell_to_image = compose_affines(to_image, cell_to_patch())
         if len(to_patch) == 0:
             return PatchMaps(np.zeros((0, H36M17.num_joints, 1, 1), np.float32), None, cell_to_image)
         patches = extract_patches(image, to_patch, self.patch_size)

@@ -86,10 +86,16 @@ class Batch(NamedTuple):
 
 
 class FrameSamples:
-    """Frames of a cache of labelled images; `draw` changes each at random, `[i]` shows it whole."""
+    """Frames of a cache of labelled images; `draw` changes each at random, unless `whole`, `[i]` shows it whole."""
 
-    def __init__(self, images: ShardDataset, training: BottomUpTraining, indices: Sequence[int] | None = None) -> None:
-        self.images, self.training = images, training
+    def __init__(
+        self,
+        images: ShardDataset,
+        training: BottomUpTraining,
+        indices: Sequence[int] | None = None,
+        whole: bool = False,
+    ) -> None:
+        self.images, self.training, self.whole = images, training, whole
         self.indices = list(range(len(images))) if indices is None else list(indices)
         self._guide = BranchGuide(training.top_down, training.detector, training.heatmap_cells)
 
@@ -100,7 +106,9 @@ class FrameSamples:
         return plain_frame(self.images[self.indices[index]], self.training.frames, self._guide.heatmaps)
 
     def draw(self, index: int, rng: np.random.Generator) -> TrainingFrame:
-        """Frame `index`, changed by randomness of `rng` alone."""
+        """Frame `index`, changed by randomness of `rng` alone, or as it is."""
+        if self.whole:
+            return self[index]
         detector = self._guide.boxes if self.training.detector else None
         image = self.images[self.indices[index]]
         return training_frame(image, rng, self.training.frames, self._guide.heatmaps, detector)
@@ -120,14 +128,14 @@ class BottomUpTask:
         """The untrained network."""
         return BottomUpNetwork(self.network)
 
-    def datasets(self, cache_dir: Path) -> tuple[FrameSamples, _WholeFrames]:
+    def datasets(self, cache_dir: Path) -> tuple[FrameSamples, FrameSamples]:
         """Training frames, and an even selection of those of held-out shards, which are shown whole."""
         train_paths, val_paths = split_shards(cache_dir, 0.05)
         val_images = ShardDataset(val_paths)
         count = min(self.training.validation_frames, len(val_images))
         chosen = np.linspace(0, len(val_images) - 1, count).astype(int).tolist()
         train = FrameSamples(ShardDataset(train_paths), self.training)
-        return train, _WholeFrames(FrameSamples(val_images, self.training, chosen))
+        return train, FrameSamples(val_images, self.training, chosen, whole=True)
 
     def collate(self, samples: Sequence[TrainingFrame]) -> Batch:
         """Frames to a batch, padded to the largest number of people in it."""
@@ -215,19 +223,6 @@ class BottomUpTask:
         cells = {0: Axis("batch"), 2: Axis("height", step), 3: Axis("width", step)}
         outputs = ("heatmaps", "tags", "depths", "log_stddev")
         return ExportSpec({"image": image, "guidance": guidance}, outputs, {"image": axes, "guidance": cells})
-
-
-class _WholeFrames:
-    """Frames shown whole, the same every time."""
-
-    def __init__(self, frames: FrameSamples) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index: int, /) -> TrainingFrame:
-        return self._frames[index]
 
 
 def root_code(root_depth: Tensor, focal_px: Tensor) -> Tensor:

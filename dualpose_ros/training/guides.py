@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,7 +9,7 @@ from dualpose_ros.detection.stage import Detector, create_detector
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import load_engine
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.weights import weights_path
+from dualpose_ros.weights import network_file
 
 _MIN_BOX_SCORE = 0.3
 _NARROWEST_PX = 2.0
@@ -31,9 +29,7 @@ class BranchGuide:
     def heatmaps(self, image: npt.NDArray[np.uint8], boxes_px: npt.NDArray[np.floating]) -> Heatmaps:
         """Combined heatmaps of an RGB image, from patches around boxes (N, 4); slivers are left out."""
         if self._estimator is None:
-            name = self.top_down
-            path = Path(name) if name.endswith(".onnx") else weights_path(name)
-            self._estimator = PoseEstimator(load_engine(path))
+            self._estimator = PoseEstimator(load_engine(network_file(self.top_down)))
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2] > _NARROWEST_PX).all(axis=1)]
         found = self._estimator.maps(image, boxes)
