@@ -148,3 +148,18 @@ def back_project(camera: Camera, pixels: FloatArray, depth: FloatArray) -> npt.N
     rays = pixels_to_rays(camera, pixels)
     z = np.asarray(depth, dtype=np.float64)[..., None]
     return np.concatenate([rays * z, z], axis=-1)
+
+
+def turned_to(rays: FloatArray) -> npt.NDArray[np.float64]:
+    """Rotations (..., 3, 3) whose columns are the axes of virtual cameras that look along rays (..., 2).
+
+    They turn the z axis onto the ray (x / z, y / z) the shortest way; a virtual camera's points times them
+    are those of the camera.
+    """
+    rays = np.asarray(rays, dtype=np.float64)
+    direction = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    x, y, z = np.moveaxis(direction, -1, 0)
+    shared = 1 / (1 + z)
+    rows = [[1 - x * x * shared, -x * y * shared, x], [-x * y * shared, 1 - y * y * shared, y], [-x, -y, z]]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)

@@ -15,10 +15,11 @@ from dualpose_ros.synthetic.appearance import Dressed, dress
 from dualpose_ros.synthetic.backgrounds import background
 from dualpose_ros.synthetic.body import shape_body
 from dualpose_ros.synthetic.degrade import apply, degrade_clip_params
+from dualpose_ros.synthetic.frames import level_camera
 from dualpose_ros.synthetic.labels import People
 from dualpose_ros.synthetic.motion import Action, Motion, Stand, Turn, Walk, perform
 from dualpose_ros.synthetic.paint import make_view
-from dualpose_ros.synthetic.render import Lighting, View, render
+from dualpose_ros.synthetic.render import Lighting, render
 from dualpose_ros.synthetic.rig import PosedRig, pose_rig
 from dualpose_ros.synthetic.textures import cloth_atlas
 from dualpose_ros.synthetic.world import WorldConfig, as_actor, load_model
@@ -74,7 +75,7 @@ def write_clip(out: Path, seed: int, world: WorldConfig, config: ClipConfig | No
     rng = np.random.default_rng(seed)
     out.mkdir(parents=True, exist_ok=True)
     camera = camera_from_hfov(config.width, config.height, config.hfov)
-    view = _level_view(camera, config)
+    view = level_camera(camera, config.camera_height_m, config.camera_pitch)
     motions = script_motions(rng, config)
     model, textures = load_model(world), cloth_atlas(rng, 16)
     people = [dress(shape_body(model, rng, adult=True), rng, len(textures)) for _ in motions]
@@ -98,13 +99,6 @@ def write_clip(out: Path, seed: int, world: WorldConfig, config: ClipConfig | No
 
 def _pose(dressed: Dressed, motion: Motion) -> PosedRig:
     return pose_rig(dressed.rig, motion.joints_m, motion.head_forward)
-
-
-def _level_view(camera: Camera, config: ClipConfig) -> View:
-    """A camera above the origin looking along +z, pitched down."""
-    c, s = np.cos(config.camera_pitch), np.sin(config.camera_pitch)
-    rotation = np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ np.diag([-1.0, -1.0, 1.0])
-    return View(camera, rotation, -rotation @ np.array([0.0, config.camera_height_m, 0.0]))
 
 
 def _write_truth(path: Path, frames: list[People], camera: Camera, config: ClipConfig) -> None:

@@ -59,11 +59,15 @@ def _random_view(rng: np.random.Generator, camera: Camera) -> View:
     """A camera above the origin that looks along +z, tilted down more the higher it stands."""
     height = rng.choice([rng.uniform(0.3, 1.1), rng.uniform(1.1, 1.8), rng.uniform(1.8, 4.5)], p=[0.3, 0.5, 0.2])
     pitch = rng.normal(0.02, 0.08) + max(height - 1.5, 0) * rng.uniform(0.08, 0.2)  # down is positive
-    roll = rng.normal(0, 0.04)
-    down_tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    return level_camera(camera, height, pitch, rng.normal(0, 0.04))
+
+
+def level_camera(camera: Camera, height: float, pitch: float = 0.0, roll: float = 0.0) -> View:
+    """A camera so many metres above the origin that looks along +z, tilted down by `pitch` and leaning by `roll`."""
+    tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
     turn = np.array([[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
     level = np.diag([-1.0, -1.0, 1.0])  # world x left, y up, z ahead -> camera x right, y down, z ahead
-    rotation = turn @ down_tilt.T @ level
+    rotation = turn @ tilt @ level
     return View(camera, rotation, -rotation @ np.array([0.0, height, 0.0]))
 
 

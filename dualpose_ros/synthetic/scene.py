@@ -47,17 +47,20 @@ def place_group(world: World, rng: np.random.Generator, count: int, seated: floa
 
 
 def furnish(
-    world: World, rng: np.random.Generator, actors: list[Actor], camera_at: Array, hide: float
+    world: World, rng: np.random.Generator, actors: list[Actor], camera_at: Array, hide: float, attached: bool = True
 ) -> list[Mesh]:
-    """Chairs for those who sit, things carried and worn, clutter, and with chance `hide` something in front."""
+    """Chairs for those who sit, things carried and worn (attached), clutter, and with chance `hide` something in front.
+
+    What is attached is where the people are now: leave it out where they move on.
+    """
     props = []
     for actor in actors:
         pelvis = actor.joints_m[0]
         if _sits(actor) and rng.random() < 0.8:
             props.append(_seat(world, rng, actor))
-        if rng.random() < 0.3:
+        if attached and rng.random() < 0.3:
             props.append(_carried(world, rng, actor))
-        if rng.random() < 0.2:
+        if attached and rng.random() < 0.2:
             props.append(_worn(world, rng, actor))
         if rng.random() < hide:
             props.append(_in_front(world, rng, pelvis, camera_at))

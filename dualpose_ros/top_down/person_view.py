@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.camera import turned_to
+
 FloatArray = npt.NDArray[np.floating]
 
 NUM_VIEW_FEATURES = 3
@@ -57,7 +59,7 @@ def view_person(rays: FloatArray, confidence: FloatArray, weight: FloatArray | N
     total = np.maximum(weight.sum(axis=1), 1e-9)
     clean = np.where((weight > 0)[..., None], rays, 0.0)
     centre = (weight[..., None] * clean).sum(axis=1) / total[:, None]
-    to_camera = look_at(centre)
+    to_camera = turned_to(centre)
     seen = through(to_camera, clean)
     middle = (weight[..., None] * seen).sum(axis=1) / total[:, None]
     spread = ((seen - middle[:, None]) ** 2).sum(axis=2)
@@ -80,16 +82,6 @@ def back(to_camera: FloatArray, rays: FloatArray) -> FloatArray:
 def _turn(rays: FloatArray, rotation: FloatArray) -> FloatArray:
     """Directions (N, K, 3): rotations (N, 3, 3) times rays (N, K, 2) with a z of 1."""
     return np.asarray(rays @ rotation[:, :, :2].transpose(0, 2, 1) + rotation[:, None, :, 2])
-
-
-def look_at(rays: FloatArray) -> FloatArray:
-    """Rotations (N, 3, 3), virtual camera -> camera, that turn the z axis onto rays (N, 2) the shortest way."""
-    direction = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
-    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    x, y, z = np.moveaxis(direction, -1, 0)
-    shared = 1 / (1 + z)
-    rows = [[1 - x * x * shared, -x * y * shared, x], [-x * y * shared, 1 - y * y * shared, y], [-x, -y, z]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def place_root(

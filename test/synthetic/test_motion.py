@@ -147,22 +147,6 @@ def test_a_script_sits_down_waits_and_rises() -> None:
     assert late[:, kin.WRISTS[1], 1].max() > late[:, kin.SHOULDERS[1], 1].mean()
 
 
-@pytest.mark.parametrize("kind", mo.MEETINGS)
-def test_meetings_keep_two_bodies_apart(kind: str) -> None:
-    for seed in range(3):
-        pair = mo.meeting(np.random.default_rng(seed), 3.0, 30.0, kind)
-        gap = np.linalg.norm((pair[0].joints_m - pair[1].joints_m)[:, kin.THORAX][:, [0, 2]], axis=1)
-        assert gap.min() > 0.1
-        assert gap.min() < 2.5
-
-
-def test_a_handshake_meets() -> None:
-    for seed in range(3):
-        a, b = mo.meeting(np.random.default_rng(seed), 4.0, 30.0, "handshake")
-        right = kin.WRISTS[1]
-        assert np.linalg.norm(a.joints_m[:, right] - b.joints_m[:, right], axis=1).min() < 0.25
-
-
 def test_random_poses_vary_and_stand_on_the_floor() -> None:
     rng = np.random.default_rng(0)
     poses = [mo.random_pose(rng) for _ in range(100)]

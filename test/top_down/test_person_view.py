@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dualpose_ros.camera import turned_to
 from dualpose_ros.top_down import person_view as pv
 
 
@@ -19,9 +20,9 @@ def view_of(joints_cam: np.ndarray, confidence: np.ndarray | None = None) -> pv.
     return pv.view_person(rays, np.ones(rays.shape[:2]) if confidence is None else confidence)
 
 
-def test_look_at_is_the_shortest_rotation() -> None:
+def test_turned_to_is_the_shortest_rotation() -> None:
     rays = np.random.default_rng(1).normal(0, 0.7, (50, 2))
-    turned = pv.look_at(rays)
+    turned = turned_to(rays)
     direction = np.concatenate([rays, np.ones((50, 1))], axis=1)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     np.testing.assert_allclose(turned[:, :, 2], direction, atol=1e-12)
@@ -32,7 +33,7 @@ def test_look_at_is_the_shortest_rotation() -> None:
 
 def test_through_and_back_is_where_it_was() -> None:
     rays = np.random.default_rng(2).normal(0, 0.4, (20, 17, 2))
-    to_camera = pv.look_at(rays.mean(axis=1))
+    to_camera = turned_to(rays.mean(axis=1))
     np.testing.assert_allclose(pv.back(to_camera, pv.through(to_camera, rays)), rays, atol=1e-12)
 
 
