@@ -21,6 +21,7 @@ class SynthKind(str, Enum):
     patches = "patches"
     frames = "frames"
     clip = "clip"
+    recordings = "recordings"
     body = "body"
 
 
@@ -30,14 +31,16 @@ def synth(
         typer.Argument(
             help="`patches`: 288 x 288 around one person each. `frames`: whole images of a few people. "
             "`clip`: a video of four people who cross each other, as the demo's. "
+            "`recordings`: what both branches make of short videos, for training fusion. "
             "`body`: the file for --body, from MakeHuman's own data."
         ),
     ],
     out: Annotated[
         Path, typer.Option("--out", help="Folder to write into; what it holds already is kept. A file for `body`.")
     ],
-    count: Annotated[int, typer.Option("--count", min=1, help="How many patches or frames.")] = 2000,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many patches, frames or recorded videos.")] = 2000,
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=120, help="Length of a clip.")] = 22.0,
+    length: Annotated[int, typer.Option("--length", min=1, help="Frames of a recorded video.")] = 30,
     enlarge: Annotated[
         float, typer.Option("--enlarge", min=0.25, max=5, help="Size of frames, over some 384 pixels.")
     ] = 1.0,
@@ -61,7 +64,7 @@ def synth(
     if kind is SynthKind.body:
         _convert(makehuman, out)
         return
-    total, work = _work(kind, out, count, seconds, enlarge, seed, workers, body, mocap)
+    total, work = _work(kind, out, count, seconds, length, enlarge, seed, workers, body, mocap)
     columns = (TextColumn(kind.value), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     made = 0
     with Progress(*columns) as progress:
@@ -69,7 +72,8 @@ def synth(
         for done in work:
             made += done
             progress.update(task, completed=made)
-    typer.echo(f"{out}: {made} {'frames of the clip' if kind is SynthKind.clip else kind.value} made")
+    made_of = {SynthKind.clip: "frames of the clip", SynthKind.recordings: "sequences"}.get(kind, kind.value)
+    typer.echo(f"{out}: {made} {made_of} made")
 
 
 def require_numba(command: str) -> None:
@@ -98,6 +102,7 @@ def _work(
     out: Path,
     count: int,
     seconds: float,
+    length: int,
     enlarge: float,
     seed: int,
     workers: int,
@@ -116,6 +121,13 @@ def _work(
 
         config = ClipConfig(duration_s=seconds)
         return round(config.duration_s * config.fps), write_clip(out, seed, world, config)
+    if kind is SynthKind.recordings:
+        from dualpose_ros.evaluation.record import missing_sequences, write_recordings
+        from dualpose_ros.synthetic.sequences import SequenceConfig
+
+        return missing_sequences(out, count), write_recordings(
+            out, count, seed, world, workers, SequenceConfig(frames=length)
+        )
     from dualpose_ros.synthetic.cache import missing_shards
     from dualpose_ros.synthetic.generate import SHARD_SIZE, write_samples
 

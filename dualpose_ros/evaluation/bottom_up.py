@@ -48,8 +48,9 @@ class MapMaker(Protocol):
 @dataclass(frozen=True)
 class FrameScores:
     """One frame. Of each true person (N,): height_px; counted: whether asked for; found: matched at FOUND_OKS on the
-    image; near: found with the root within NEAR_M; pck_rel and pck_abs, shares of joints within 150 mm, 0 where
-    not found; depth_error of the root, relative, NaN where not found; true_roots (N, 3).
+    image; near: found with the root within NEAR_M; pck_rel and pck_abs, shares of joints within 150 mm, and auc_rel,
+    their mean over thresholds up to there, all 0 where not found; depth_error of the root, relative, NaN where not
+    found; true_roots (N, 3).
     Of each estimate (M,): roots (M, 3), scores, estimate_height_px, and match: the true person that it is, or -1.
     """
 
@@ -59,6 +60,7 @@ class FrameScores:
     near: Mask
     pck_rel: Floats
     pck_abs: Floats
+    auc_rel: Floats
     depth_error: Floats
     true_roots: Floats
     roots: Floats
@@ -108,12 +110,13 @@ def score_frame(people: People, persons: Sequence[Pose3D]) -> FrameScores:
     truth, estimate = people.joints_cam[match[rows]].astype(np.float64), estimates[rows]
     root = H36M17.root
     found, near = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    pck_rel, pck_abs, depth_error = np.zeros(count), np.zeros(count), np.full(count, np.nan)
+    pck_rel, pck_abs, auc_rel, depth_error = *np.zeros((3, count)), np.full(count, np.nan)
     found[match[rows]] = True
     near[match[rows]] = metrics.joint_errors(estimate, truth)[:, root] <= NEAR_M
     rel, true_rel = estimate - estimate[:, root : root + 1], truth - truth[:, root : root + 1]
     pck_rel[match[rows]] = metrics.pck(rel[:, _BODY], true_rel[:, _BODY])
     pck_abs[match[rows]] = metrics.pck(estimate, truth)
+    auc_rel[match[rows]] = metrics.auc(metrics.joint_errors(rel, true_rel)[:, _BODY])
     depth_error[match[rows]] = metrics.root_depth_error(estimate[:, root, 2], truth[:, root, 2])
     return FrameScores(
         height_px=heights_px(people.joints_px),
@@ -122,6 +125,7 @@ def score_frame(people: People, persons: Sequence[Pose3D]) -> FrameScores:
         near=near,
         pck_rel=pck_rel,
         pck_abs=pck_abs,
+        auc_rel=auc_rel,
         depth_error=depth_error,
         true_roots=people.joints_cam[:, root].astype(np.float64).reshape(-1, 3),
         roots=estimates[:, root],

@@ -67,6 +67,16 @@ def pck(
     return np.asarray((joint_errors(estimate, truth) <= threshold_m).mean(axis=-1))
 
 
+def auc(errors_m: FloatArray, limit_m: float = 0.15, steps: int = 30) -> npt.NDArray[np.float64]:
+    """Area (...), 0..1, under the curve of the share of errors (..., K) within a threshold, up to `limit_m`.
+
+    The mean over `steps` thresholds, evenly spaced above 0: every 5 mm up to 150 mm, as MuPoTS-3D's (which counts 0 mm too).
+    """
+    thresholds = np.linspace(0, limit_m, steps + 1)[1:]
+    within = np.asarray(errors_m, dtype=np.float64)[..., None] <= thresholds
+    return np.asarray(within.mean(axis=(-2, -1)))
+
+
 def root_depth_error(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
     """Relative error |z - z*| / z* (...) of root depths (...); ValueError unless all true depths are positive."""
     z, true_z = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)

@@ -105,6 +105,17 @@ def test_pck_against_loops() -> None:
         assert 0 < frame.pck_rel[person] < 1
 
 
+def test_auc_against_loops() -> None:
+    rng = np.random.default_rng(6)
+    joints = at((-1, 4), (1.5, 6), (0.2, 5))
+    noisy = joints + rng.normal(0, 0.03, joints.shape)
+    # The second is missed, the third at a wrong depth alone.
+    frame = score_frame(truth_of(joints), [estimate_of(noisy[0]), estimate_of(joints[2] + [0, 0, 0.2])])
+    moved = [np.linalg.norm(noisy[0, k] - noisy[0, 0] - joints[0, k] + joints[0, 0]) for k in range(1, K)]
+    shares = [sum(error <= 0.005 * n for error in moved) / (K - 1) for n in range(1, 31)]
+    assert frame.auc_rel == pytest.approx([sum(shares) / 30, 0, 1]) and 0.2 < frame.auc_rel[0] < 0.8
+
+
 def slow_similarity(keypoints: np.ndarray, people: People, person: int) -> float:
     x0, y0, x1, y1 = (float(v) for v in people.boxes_px[person])
     area, values = 0.53 * (x1 - x0) * (y1 - y0), []

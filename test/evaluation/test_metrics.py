@@ -42,6 +42,25 @@ def test_pck_against_loops(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert metrics.pck(estimate + 5.0, truth).max() == 0
 
 
+def test_auc_against_loops(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    errors = metrics.joint_errors(*pair)
+    areas = metrics.auc(errors)
+    assert areas.shape == (5, 4)
+    for i in range(5):
+        for j in range(4):
+            shares = [sum(error <= 0.005 * n for error in errors[i, j]) / 17 for n in range(1, 31)]
+            assert areas[i, j] == pytest.approx(sum(shares) / 30)
+    assert areas.min() > 0 and areas.max() < 1
+
+
+def test_auc_of_no_and_of_too_large_errors() -> None:
+    assert metrics.auc(np.zeros((3, 17))).tolist() == [1, 1, 1]
+    assert metrics.auc(np.full(17, 0.1501)) == 0 and metrics.auc(np.full(17, 9.0)) == 0
+    # A Riemann sum of what lies under the curve: an error of a third of the limit leaves two thirds.
+    assert metrics.auc(np.array([0.05 + 1e-9]), steps=3000) == pytest.approx(2 / 3, abs=1e-3)
+    assert metrics.auc(np.array([0.1, 0.5]), limit_m=0.4, steps=4) == pytest.approx(0.5)
+
+
 def test_procrustes_undoes_any_similarity(pair: tuple[np.ndarray, np.ndarray]) -> None:
     _, truth = pair
     rotation = Rotation.random(20, random_state=1).as_matrix().reshape(5, 4, 3, 3)

@@ -1,0 +1,75 @@
+"""How many pairs of a top-down and a bottom-up pose are one person, and how many such persons get their pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.integer]
+
+CROWDS = (2, 5, 10)
+"""Numbers of people in a frame that rows are given for."""
+
+
+@dataclass(frozen=True)
+class FramePairs:
+    """One frame: the poses paired, top_down (M,) and bottom_up (M,) indices; the true person of each top-down pose,
+    true_top_down (T,), and of each bottom-up pose, true_bottom_up (B,), -1 where a pose is nobody's."""
+
+    top_down: IntArray
+    bottom_up: IntArray
+    true_top_down: IntArray
+    true_bottom_up: IntArray
+
+
+def pair_row(people: int | str, frames: Sequence[FramePairs]) -> dict[str, Any]:
+    """Precision and recall of the pairs in some frames, in per cent; None where there is nothing to measure.
+
+    A pair is right if both poses are the same true person. precision: of all pairs; precision_of_known: of those
+    whose poses both are true persons; recall: true persons with a right pair, of those whom both branches found.
+    confused: pairs of two different true persons; of_nobody: pairs with a pose that is nobody's.
+    `people` says in the row which frames these are. ValueError if pairs have indices of unequal number.
+    """
+    pairs = right = confused = shared = paired = 0
+    for frame in frames:
+        if len(frame.top_down) != len(frame.bottom_up):
+            raise ValueError(f"{len(frame.top_down)} top-down poses are paired with {len(frame.bottom_up)} bottom-up")
+        # What is empty may come as floats.
+        one = np.asarray(frame.true_top_down)[np.asarray(frame.top_down, dtype=np.intp)]
+        other = np.asarray(frame.true_bottom_up)[np.asarray(frame.bottom_up, dtype=np.intp)]
+        known = (one >= 0) & (other >= 0)
+        same = known & (one == other)
+        pairs, right, confused = pairs + len(one), right + int(same.sum()), confused + int((known & ~same).sum())
+        both = np.intersect1d(frame.true_top_down, frame.true_bottom_up)
+        shared += int((both >= 0).sum())
+        paired += len(np.unique(one[same]))
+    return {
+        "people": people,
+        "frames": len(frames),
+        "pairs": pairs,
+        "found_by_both": shared,
+        "precision": _percent(right, pairs),
+        "precision_of_known": _percent(right, right + confused),
+        "recall": _percent(paired, shared),
+        "confused": confused,
+        "of_nobody": pairs - right - confused,
+    }
+
+
+def crowd_rows(
+    frames: Sequence[FramePairs], people: Sequence[int], crowds: Sequence[int] = CROWDS
+) -> list[dict[str, Any]]:
+    """A `pair_row` for each size of crowd, of the frames that hold as many people; `people` gives each frame's number.
+
+    ValueError unless there is a number for each frame.
+    """
+    chosen = list(zip(frames, people, strict=True))
+    return [pair_row(size, [frame for frame, count in chosen if count == size]) for size in crowds]
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None

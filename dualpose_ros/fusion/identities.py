@@ -1,0 +1,190 @@
+"""Who is who after fusion: one id for a person, whichever branch sees them at the moment.
+
+A person has the id of the top-down track that they were first seen with. Somebody whom only the bottom-up branch
+sees gets one of their own. Where tracks don't tell, people are known by where their last pose would be by now.
+K joints of `skeleton.H36M17`; metres in the camera's optical frame.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.grouping import assign
+from dualpose_ros.skeleton import H36M17
+
+Floats = npt.NDArray[np.float64]
+
+FIRST_OWN_ID = 1 << 20
+"""Ids from here on are of people who were first seen by the bottom-up branch alone; trackers don't get that far."""
+
+_TRACK_MEMORY_NS = 60_000_000_000
+_VELOCITY_S = 0.3
+_FASTEST_M_S = 4.0
+_NEAREST_M = 0.2
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """How people are known again.
+
+    forget_s: seconds that somebody unseen is remembered; confirm_frames: frames in a row until somebody whom only the
+    bottom-up branch sees is confirmed; reach_m, and reach_speed in m/s of time passed: mean distance of the joints from
+    where they should be, at the depth where they should be, up to which it is the same person; reach_depth: the same
+    along the ray, as a share of the distance. ValueError names a value out of range.
+    """
+
+    forget_s: float = 1.0
+    confirm_frames: int = 3
+    reach_m: float = 0.5
+    reach_speed: float = 0.5
+    reach_depth: float = 0.4
+
+    def __post_init__(self) -> None:
+        if self.confirm_frames < 1:
+            raise ValueError(f"confirm_frames is {self.confirm_frames}; it must be 1 or more")
+        for name in ("forget_s", "reach_m", "reach_depth"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not self.reach_speed >= 0:
+            raise ValueError(f"reach_speed is {self.reach_speed}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Somebody in a frame: joints_cam (K, 3); the top-down track, None where that branch has none; whether that
+    track is sure to be a person."""
+
+    joints_cam: Floats
+    track_id: int | None = None
+    confirmed: bool = False
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A person's id, whether they are confirmed, and the velocity (3,) of their root in m/s."""
+
+    person_id: int
+    confirmed: bool
+    velocity: Floats = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass(frozen=True)
+class _Person:
+    """The last of somebody: when, where, how fast, with which track, in how many frames in a row."""
+
+    stamp_ns: int
+    joints_cam: Floats
+    velocity: Floats
+    track_id: int | None
+    hits: int
+    confirmed: bool
+
+    def predicted(self, stamp_ns: int) -> Floats:
+        """Joints (K, 3) as they would be by now, the whole body moved with its root."""
+        speed = float(np.linalg.norm(self.velocity))
+        velocity = self.velocity * min(1.0, _FASTEST_M_S / max(speed, 1e-9))
+        return self.joints_cam + velocity * (stamp_ns - self.stamp_ns) * 1e-9
+
+
+class FusedIdentities:
+    """Ids of people from tracks and last poses; called once a frame, in the order of stamps."""
+
+    def __init__(self, config: IdentityConfig | None = None) -> None:
+        self.config = config if config is not None else IdentityConfig()
+        self._people: dict[int, _Person] = {}
+        self._tracks: dict[int, tuple[int, int]] = {}
+        self._next_own = FIRST_OWN_ID
+
+    def assign(self, stamp_ns: int, sightings: Sequence[Sighting], complete: bool = True) -> list[Identity]:
+        """One identity for each person of a frame, no id twice; `complete`: the bottom-up branch saw this frame."""
+        self._forget(stamp_ns)
+        ids = self._by_track(stamp_ns, sightings)
+        ids = self._by_nearness(stamp_ns, sightings, ids)
+        taken = {i for i in ids if i is not None}
+        result = []
+        for sighting, known in zip(sightings, ids, strict=True):
+            person_id = known if known is not None else self._new_id(sighting.track_id, taken)
+            taken.add(person_id)
+            result.append(self._see(stamp_ns, person_id, sighting))
+        if complete:
+            for person_id in self._people.keys() - taken:
+                self._people[person_id] = replace(self._people[person_id], hits=0)
+        return result
+
+    def _forget(self, stamp_ns: int) -> None:
+        """Drop people and tracks of long ago, and all if time went backwards."""
+        limit_ns = int(self.config.forget_s * 1e9)
+        self._people = {k: v for k, v in self._people.items() if 0 < stamp_ns - v.stamp_ns <= limit_ns}
+        self._tracks = {k: v for k, v in self._tracks.items() if 0 < stamp_ns - v[1] <= _TRACK_MEMORY_NS}
+
+    def _by_track(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[int | None]:
+        """Ids of those whose track is known; of several tracks that had one id, the last to have it keeps it."""
+        claims: dict[int, list[int]] = defaultdict(list)
+        for row, sighting in enumerate(sightings):
+            if sighting.track_id is not None and sighting.track_id in self._tracks:
+                claims[self._tracks[sighting.track_id][0]].append(row)
+        ids: list[int | None] = [None] * len(sightings)
+        for person_id, rows in claims.items():
+            ids[min(rows, key=lambda row: self._claim(stamp_ns, person_id, sightings[row]))] = person_id
+        return ids
+
+    def _claim(self, stamp_ns: int, person_id: int, sighting: Sighting) -> tuple[bool, int, float]:
+        """Sorts first whoever has the best claim to an id."""
+        person = self._people.get(person_id)
+        track_id = -1 if sighting.track_id is None else sighting.track_id
+        gap = 0.0 if person is None else self._gap(stamp_ns, person, sighting)
+        return person is None or person.track_id != track_id, -self._tracks[track_id][1], gap
+
+    def _by_nearness(
+        self, stamp_ns: int, sightings: Sequence[Sighting], ids: Sequence[int | None]
+    ) -> list[int | None]:
+        """The ids given, and for those without one the id of somebody else who should be there by now."""
+        free = [row for row, known in enumerate(ids) if known is None]
+        lost = sorted(self._people.keys() - set(ids))
+        gaps = [[self._gap(stamp_ns, self._people[k], sightings[row]) for k in lost] for row in free]
+        chosen = assign(np.array(gaps, dtype=np.float64).reshape(len(free), len(lost)), 1.0)
+        found = list(ids)
+        for row, column in zip(free, chosen, strict=True):
+            found[row] = lost[column] if column >= 0 else None
+        return found
+
+    def _gap(self, stamp_ns: int, person: _Person, sighting: Sighting) -> float:
+        """How far somebody is from where a person should be: up to 1 it may be them."""
+        expected, joints = person.predicted(stamp_ns), sighting.joints_cam
+        depth, expected_depth = (max(float(j[H36M17.root, 2]), _NEAREST_M) for j in (joints, expected))
+        # Depths differ more between frames and branches than directions do.
+        across = np.linalg.norm(joints * (expected_depth / depth) - expected, axis=1).mean()
+        reach = self.config.reach_m + self.config.reach_speed * (stamp_ns - person.stamp_ns) * 1e-9
+        along = abs(depth - expected_depth) / (self.config.reach_depth * expected_depth)
+        return float(np.hypot(across / reach, along))
+
+    def _new_id(self, track_id: int | None, taken: Collection[int]) -> int:
+        """The track's id, or one of our own where there is no track or somebody else has its id."""
+        if track_id is not None and track_id not in taken and track_id not in self._people:
+            return track_id
+        self._next_own += 1
+        return self._next_own - 1
+
+    def _see(self, stamp_ns: int, person_id: int, sighting: Sighting) -> Identity:
+        """Remember a person as seen now."""
+        last = self._people.get(person_id)
+        velocity = np.zeros(3)
+        hits, confirmed = 1, sighting.confirmed
+        if last is not None:
+            elapsed = (stamp_ns - last.stamp_ns) * 1e-9
+            moved = sighting.joints_cam[H36M17.root] - last.joints_cam[H36M17.root]
+            velocity = last.velocity + (1 - np.exp(-elapsed / _VELOCITY_S)) * (moved / elapsed - last.velocity)
+            hits, confirmed = last.hits + 1, confirmed or last.confirmed
+        confirmed = confirmed or hits >= self.config.confirm_frames
+        track_id = sighting.track_id
+        if track_id is not None:
+            self._tracks[track_id] = (person_id, stamp_ns)
+        elif last is not None:
+            track_id = last.track_id
+        self._people[person_id] = _Person(stamp_ns, sighting.joints_cam, velocity, track_id, hits, confirmed)
+        return Identity(person_id, confirmed, velocity)

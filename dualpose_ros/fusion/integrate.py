@@ -1,0 +1,125 @@
+"""One pose of the two that the branches have of each person: by the integration network, or by two simple rules.
+
+Paper, section 3.3; the rules are the baselines of its Table 3. N people, K joints; metres, camera frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualpose_ros.fusion.pairs import (
+    NUM_FEATURES,
+    BranchPoses,
+    FloatArray,
+    K,
+    Pairs,
+    view_pairs,
+)
+from dualpose_ros.inference.engine import Engine, EngineError, load_engine
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.weights import network_file
+
+METHODS = ("network", "linear", "hard")
+
+ANSWERS = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
+"""Outputs of an integration network."""
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """joints_cam (N, K, 3), joint_scores and joint_stddev (N, K), scores (N,) of the people of some pairs."""
+
+    joints_cam: FloatArray
+    joint_scores: FloatArray
+    joint_stddev: FloatArray
+    scores: FloatArray
+
+
+Integrator = Callable[[Pairs], Integrated]
+
+
+def load_integrator(
+    method: str = "network", weights: str = "fusion", backend: str = "onnxruntime", threads: int = 1
+) -> Integrator:
+    """The integrator of that name; the other arguments are the network's.
+
+    ValueError for an unknown method; WeightsError or EngineError for a network that can't be used.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no fusion method '{method}'; there are {', '.join(METHODS)}")
+    if method == "network":
+        return NetworkIntegrator(load_engine(network_file(weights), backend, threads))
+    return linear if method == "linear" else hard
+
+
+def hard(pairs: Pairs) -> Integrated:
+    """The top-down pose at the bottom-up root depth (Table 3, TD + BU (hard)); alone, a pose stays as it is."""
+    own, other = pairs.top_down, pairs.bottom_up
+    both = own.present & other.present
+    depth = np.where(both, other.roots[:, 2], own.roots[:, 2])
+    # The root keeps its place on the image.
+    root = own.roots * (depth / np.maximum(own.roots[:, 2], 1e-6))[:, None]
+    alone = ~own.present
+    rooted = np.where(both[:, None], other.joint_stddev[:, H36M17.root, None], own.joint_stddev)
+    stddev = np.maximum(rooted, own.joint_stddev)
+    return _where_alone(alone, other, own.joints_rel + root[:, None], own.joint_scores, stddev, own.scores)
+
+
+def linear(pairs: Pairs) -> Integrated:
+    """Both poses, joint by joint weighed by their confidence (Table 3, TD + BU (linear))."""
+    own, other = pairs.top_down, pairs.bottom_up
+    confidence = [np.where(b.present[:, None], b.joint_scores + 1e-6, 0.0) for b in (own, other)]
+    total = np.maximum(confidence[0] + confidence[1], 1e-12)
+    share = confidence[0] / total
+    joints_rel = share[..., None] * own.joints_rel + (1 - share[..., None]) * other.joints_rel
+    at = share[:, H36M17.root, None]
+    root = at * own.roots + (1 - at) * other.roots
+    stddev = np.sqrt((share * own.joint_stddev) ** 2 + ((1 - share) * other.joint_stddev) ** 2)
+    scores = np.maximum(own.joint_scores, other.joint_scores)
+    return Integrated(joints_rel + root[:, None], scores, stddev, np.maximum(own.scores, other.scores))
+
+
+class NetworkIntegrator:
+    """The integration network of an engine; EngineError if it is another network."""
+
+    def __init__(self, engine: Engine) -> None:
+        spec = engine.inputs.get("features")
+        if set(engine.inputs) != {"features"} or spec is None or spec.shape[1:] != (NUM_FEATURES,):
+            found = ", ".join(f"{name} {one}" for name, one in engine.inputs.items())
+            raise EngineError(f"this is no integration network: it takes {found}, not features [N, {NUM_FEATURES}]")
+        if not set(ANSWERS) <= set(engine.outputs):
+            raise EngineError(f"this is no integration network: it gives {', '.join(engine.outputs)}")
+        self._engine = engine
+
+    def __call__(self, pairs: Pairs) -> Integrated:
+        """The people of some pairs, none of them without either branch; joints that neither found score 0."""
+        if len(pairs) == 0:
+            return Integrated(np.zeros((0, K, 3)), np.zeros((0, K)), np.zeros((0, K)), np.zeros(0))
+        view = view_pairs(pairs)
+        answer = self._engine.run({"features": view.features})
+        joints_rel, place, log_stddev, joint_scores, scores = (answer[name].astype(np.float64) for name in ANSWERS)
+        depth = view.depth * np.exp(place[:, 2])
+        root = np.concatenate([place[:, :2], np.ones((len(pairs), 1))], axis=1) * depth[:, None]
+        joints = np.einsum("nab,nkb->nka", view.to_camera, joints_rel + root[:, None])
+        stddev = np.exp(log_stddev)
+        # Its first is the root's, relative to the depth; every joint in the camera frame has it besides its own.
+        away = stddev[:, :1] * depth[:, None]
+        own = stddev.copy()
+        own[:, H36M17.root] = 0
+        found = (pairs.top_down.joint_scores > 0) | (pairs.bottom_up.joint_scores > 0)
+        return Integrated(joints, np.where(found, joint_scores, 0.0), np.hypot(own, away), scores.reshape(-1))
+
+
+def _where_alone(
+    alone: np.ndarray, other: BranchPoses, joints: FloatArray, scores: FloatArray, stddev: FloatArray, score: FloatArray
+) -> Integrated:
+    """The given people, but those of the other branch where they are `alone` (N,) in it."""
+    return Integrated(
+        np.where(alone[:, None, None], other.joints_cam, joints),
+        np.where(alone[:, None], other.joint_scores, scores),
+        np.where(alone[:, None], other.joint_stddev, stddev),
+        np.where(alone, other.scores, score),
+    )

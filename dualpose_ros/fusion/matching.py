@@ -1,0 +1,256 @@
+"""Which pose of the bottom-up branch and which of the top-down branch are the same person (Eqs. 5, 6).
+
+B bottom-up and T top-down poses, N of either, K joints of `skeleton.H36M17`; metres in the camera's optical frame.
+
+The branches agree within centimetres across the ray, but along it by 3 to 8 % of the distance, which is decimetres.
+So the distance of two joints is split into the part along the ray and the part across it, each in units of its own:
+across, the size of the body times the joint's deviation; along, the uncertainty of depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.grouping import assign
+from dualpose_ros.pose import Pose3D, box_area, oks
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+ACROSS_SIGMAS: tuple[float, ...] = (
+    *(0.099, 0.114, 0.200, 0.267, 0.114, 0.200, 0.267, 0.100, 0.108),
+    *(0.100, 0.126, 0.136, 0.180, 0.253, 0.136, 0.180, 0.253),
+)
+DEPTH_SIGMA = 0.078
+"""What `measured_sigmas` gives for the two branches on recorded scenes, the mean of left and right."""
+
+ISOTROPIC_SIGMAS: tuple[float, ...] = (
+    *(0.78, 0.79, 0.90, 1.05, 0.79, 0.90, 1.05, 0.77, 0.74),
+    *(0.74, 0.76, 0.77, 0.87, 0.98, 0.77, 0.87, 0.98),
+)
+"""Of the same pairs, the deviation on each axis if the distance is not split: for `isotropic`."""
+
+_WIDTH = 2.0
+"""COCO's similarity falls off with twice the measured deviation: two that are the same are alike, not just likely."""
+
+_SMALLEST_M = 1e-3
+_RAYLEIGH_MEDIAN = float(np.sqrt(2 * np.log(2)))
+_NORMAL_MEDIAN = 0.6745
+_PARENTS, _CHILDREN = np.array(H36M17.bones).T
+_BONES = len(_PARENTS)
+
+
+class PoseArrays(Protocol):
+    """Poses of one branch: joints_cam (N, K, 3), joint_scores (N, K) in 0..1, joint_stddev (N, K) in metres."""
+
+    @property
+    def joints_cam(self) -> FloatArray: ...
+
+    @property
+    def joint_scores(self) -> FloatArray: ...
+
+    @property
+    def joint_stddev(self) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class Poses:
+    """joints_cam (N, K, 3), joint_scores (N, K) in 0..1, joint_stddev (N, K) in metres along the ray."""
+
+    joints_cam: Floats
+    joint_scores: Floats
+    joint_stddev: Floats
+
+    def __len__(self) -> int:
+        return len(self.joints_cam)
+
+
+Branch = Sequence[Pose3D] | PoseArrays
+
+
+@dataclass(frozen=True)
+class MatchConfig:
+    """Settings of the matching.
+
+    min_similarity: two poses that are less alike are no pair; sigmas: of each joint, the deviation of the branches
+    from each other across the ray on each axis, in body sizes (see `body_sizes`); depth_sigma: their deviation along
+    the ray, in parts of the distance, where the poses don't state a larger one; isotropic: Eq. 6 as written, with
+    the Euclidean distance in units of `sigmas` (then `ISOTROPIC_SIGMAS`), for comparison; shadow_oks: similarity on
+    the image from which an unmatched pose is somebody accepted already. ValueError names a value out of range.
+    """
+
+    min_similarity: float = 0.2
+    sigmas: tuple[float, ...] = ACROSS_SIGMAS
+    depth_sigma: float = DEPTH_SIGMA
+    isotropic: bool = False
+    shadow_oks: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("min_similarity", "shadow_oks"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1 and not be 0")
+        if not 0 < self.depth_sigma < np.inf:
+            raise ValueError(f"depth_sigma is {self.depth_sigma}; it must be positive")
+        if len(self.sigmas) != H36M17.num_joints or not all(0 < sigma < np.inf for sigma in self.sigmas):
+            raise ValueError(f"sigmas are {self.sigmas}; they must be {H36M17.num_joints} positive numbers")
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Pairs: indices top_down (M,) and bottom_up (M,) of the poses, each at most once, and similarity (M,)."""
+
+    top_down: IntArray
+    bottom_up: IntArray
+    similarity: Floats
+
+    def __len__(self) -> int:
+        return len(self.similarity)
+
+
+def match_poses(*, top_down: Branch, bottom_up: Branch, config: MatchConfig | None = None) -> Matches:
+    """The pairs of largest total similarity, one to one, in the order of the top-down poses.
+
+    Of pairs below `min_similarity` none is made, and none counts toward the total, so that they take nobody
+    from another pair. Given by name only, since the branches look alike.
+    """
+    config = config if config is not None else MatchConfig()
+    alike = similarity(bottom_up, top_down, config).T
+    # Whoever stays alone costs 1 / 2, so a pair gains what it is alike.
+    partner = assign(np.where(alike >= config.min_similarity, 1 - alike, np.inf), 1.0)
+    rows = np.flatnonzero(partner >= 0)
+    return Matches(rows, partner[rows], alike[rows, partner[rows]])
+
+
+def similarity(bottom_up: Branch, top_down: Branch, config: MatchConfig | None = None) -> Floats:
+    """How alike poses are, 0..1: (B, T), Eqs. 5, 6.
+
+    The mean over joints of exp(-d^2 / 2), weighted by the smaller of the two confidences. Eq. 5 is a sum, which
+    grows with the number of joints found; divided by the sum of weights it can be cut off. Zero where no joint is
+    shared; joints that are not finite are not.
+    """
+    config = config if config is not None else MatchConfig()
+    rows, columns = _poses(bottom_up), _poses(top_down)
+    if len(rows) == 0 or len(columns) == 0:
+        return np.zeros((len(rows), len(columns)))
+    sizes = (body_sizes(rows.joints_cam)[:, None] + body_sizes(columns.joints_cam)) / 2
+    unit = sizes[..., None] * (_WIDTH * np.array(config.sigmas))
+    across, along, distance = split_distance(rows.joints_cam[:, None], columns.joints_cam)
+    if config.isotropic:
+        squared = (across**2 + along**2) / unit**2
+    else:
+        stated = np.hypot(rows.joint_stddev[:, None], columns.joint_stddev)
+        depth_unit = _WIDTH * np.maximum(np.maximum(stated, config.depth_sigma * distance), _SMALLEST_M)
+        squared = (across / unit) ** 2 + (along / depth_unit) ** 2
+    weights = np.minimum(rows.joint_scores[:, None], columns.joint_scores)
+    return _weighted_mean(np.exp(-squared / 2), weights)
+
+
+def shadowed(unmatched: Branch, accepted: Branch, config: MatchConfig | None = None) -> Mask:
+    """Which unmatched poses (N,) look, at whatever depth, like somebody accepted, and so are not another person.
+
+    For those whom the branches put at depths that can't be reconciled. COCO's similarity of the rays, with the
+    larger area of their extents, times the share of the unmatched one's joints that both have, reaches `shadow_oks`.
+    """
+    config = config if config is not None else MatchConfig()
+    rows, columns = _poses(unmatched), _poses(accepted)
+    if len(rows) == 0 or len(columns) == 0:
+        return np.zeros(len(rows), dtype=bool)
+    (ray, score, area), (other, other_score, other_area) = _on_image(rows), _on_image(columns)
+    weights = np.minimum(score[:, None], other_score)
+    alike = oks(ray[:, None], other, np.maximum(area[:, None], other_area), H36M17.oks_sigmas, weights)
+    share = (weights > 0).sum(axis=2) / np.maximum((score > 0).sum(axis=1), 1)[:, None]
+    return np.asarray((alike * share >= config.shadow_oks).any(axis=1), dtype=bool)
+
+
+def measured_sigmas(
+    top_down_cam: FloatArray, bottom_up_cam: FloatArray, weights: FloatArray
+) -> tuple[Floats, float]:
+    """`sigmas` (K,) and `depth_sigma` of a `MatchConfig`, from M pairs of poses known to be the same person.
+
+    Takes joints (M, K, 3) of either branch and weights (M, K), say the smaller confidence. From weighted medians, which
+    the gross errors of some pairs don't move; about zero, not about a mean, as the similarity is. The sigma
+    of a joint that no pair shares is NaN. ValueError where no joint is shared at all.
+    """
+    one, other = np.asarray(top_down_cam, dtype=np.float64), np.asarray(bottom_up_cam, dtype=np.float64)
+    weights = np.asarray(weights, dtype=np.float64)
+    if not (weights > 0).any():
+        raise ValueError("the pairs share no joint; sigmas can't be measured")
+    across, along, distance = split_distance(one, other)
+    sizes = (body_sizes(one) + body_sizes(other)) / 2
+    sigmas = _weighted_medians(across / sizes[:, None], weights) / _RAYLEIGH_MEDIAN
+    depth = _weighted_medians((along / distance).reshape(-1, 1), weights.reshape(-1, 1)) / _NORMAL_MEDIAN
+    return sigmas, float(depth[0])
+
+
+def body_sizes(joints_cam: FloatArray) -> Floats:
+    """The length s (N,) in metres that tells how large people (N, K, 3) are: the median of their bones' lengths.
+
+    It changes neither with the posture nor where less than half of the bones are wrong; about 0.24 of an adult.
+    """
+    joints = np.asarray(joints_cam, dtype=np.float64)
+    bones = np.linalg.norm(joints[:, _CHILDREN] - joints[:, _PARENTS], axis=2)
+    middle = np.sort(bones, axis=1)[:, (_BONES - 1) // 2 : _BONES // 2 + 1].mean(axis=1)
+    return np.asarray(np.maximum(middle, _SMALLEST_M), dtype=np.float64)
+
+
+def split_distance(one: FloatArray, other: FloatArray) -> tuple[Floats, Floats, Floats]:
+    """The distance of points (..., 3) across the ray and along it, and how far away they are: each (...,).
+
+    They are as far away as the geometric mean of the two, and across is the chord between their
+    directions there; so the squares of both parts add up to that of the Euclidean distance exactly.
+    """
+    range_one, range_other = np.linalg.norm(one, axis=-1), np.linalg.norm(other, axis=-1)
+    along = np.abs(range_one - range_other)
+    difference = one - other
+    squared = np.einsum("...i,...i", difference, difference)
+    across = np.sqrt(np.maximum(squared - along**2, 0.0))
+    return across, along, np.maximum(np.sqrt(range_one * range_other), _SMALLEST_M)
+
+
+def _poses(branch: Branch) -> Poses:
+    """As float64 arrays; joints that are not finite have no confidence, deviations that are not are not stated."""
+    if isinstance(branch, Sequence):
+        count = H36M17.num_joints
+        joints = np.array([p.joints_cam for p in branch], dtype=np.float64).reshape(-1, count, 3)
+        scores = np.array([p.joint_scores for p in branch], dtype=np.float64).reshape(-1, count)
+        stddev = np.array([p.joint_stddev for p in branch], dtype=np.float64).reshape(-1, count)
+    else:
+        parts = (branch.joints_cam, branch.joint_scores, branch.joint_stddev)
+        joints, scores, stddev = (np.asarray(part, dtype=np.float64) for part in parts)
+    known = np.isfinite(joints).all(axis=2) & (scores > 0)
+    usable = np.where(np.isfinite(joints), joints, 0.0)
+    return Poses(usable, np.where(known, scores, 0.0), np.where(np.isfinite(stddev), stddev, 0.0))
+
+
+def _on_image(poses: Poses) -> tuple[Floats, Floats, Floats]:
+    """Rays (N, K, 2), confidences (N, K; 0 also where behind the camera), area (N,) of the box around the rays."""
+    depth = poses.joints_cam[..., 2]
+    scores = np.where(depth > _SMALLEST_M, poses.joint_scores, 0.0)
+    rays = poses.joints_cam[..., :2] / np.maximum(depth, _SMALLEST_M)[..., None]
+    seen = (scores > 0)[..., None]
+    low, high = np.where(seen, rays, np.inf).min(axis=1), np.where(seen, rays, -np.inf).max(axis=1)
+    some = seen.any(axis=1)
+    return rays, scores, box_area(np.where(some, np.stack([low, high]), 0.0).transpose(1, 0, 2).reshape(-1, 4))
+
+
+def _weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Over the last axis; zero where all weights are."""
+    total, weighted = weights.sum(axis=-1), (weights * values).sum(axis=-1)
+    return np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)
+
+
+def _weighted_medians(values: Floats, weights: FloatArray) -> Floats:
+    """Of each column of values (M, C) with weights (M, C); NaN where all weights are zero: (C,)."""
+    order = np.argsort(values, axis=0)
+    summed = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
+    middle = (summed >= summed[-1] / 2).argmax(axis=0)
+    chosen = np.take_along_axis(values, np.take_along_axis(order, middle[None], axis=0), axis=0)[0]
+    return np.where(summed[-1] > 0, chosen, np.nan)

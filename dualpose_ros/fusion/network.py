@@ -1,0 +1,74 @@
+"""The integration network (paper, section 3.3): three fully connected layers over a pair of poses.
+
+N people, F features of `pairs.view_pairs`, K joints. Needs torch: training and export only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, PRESENT, ROOT, K
+from dualpose_ros.skeleton import H36M17
+
+LOG_STDDEV_RANGE = (-5.0, 0.7)
+_START_LOG_STDDEV = -2.5
+_FARTHEST = 1.0
+
+
+@dataclass(frozen=True)
+class IntegrationConfig:
+    """hidden: width of the two inner layers; dropout: in both. ValueError where that is no width."""
+
+    hidden: int = 256
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.hidden < 1:
+            raise ValueError(f"hidden is {self.hidden}; it must be 1 or more")
+
+
+class IntegrationNetwork(nn.Module):
+    """Chooses between the two poses, joint by joint, and corrects the choice.
+
+    `forward` takes features (N, F) and returns, along the axes of the pair's virtual camera, joints_rel (N, K, 3)
+    from the root in metres; root (N, 3): x / z, y / z and the log of its depth over the pair's; log_stddev
+    (N, K): of the joints from the root on an axis, and in the root's place that of the log depth; joint_scores (N, K):
+    the chance that a joint is within 150 mm, from the root; score (N, 1): that there is somebody with the root within
+    250 mm.
+    """
+
+    calibration: Tensor
+
+    def __init__(self, config: IntegrationConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, outputs = config.hidden, (K + 1) + 3 * (K + 1) + K + (K + 1)
+        self.layers = nn.Sequential(
+            nn.Linear(NUM_FEATURES, hidden), nn.ReLU(), nn.Dropout(config.dropout),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(config.dropout),
+        )  # fmt: skip
+        self.head = nn.Linear(hidden, outputs)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("calibration", torch.zeros(K))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        out = self.head(self.layers(features))
+        share, shift, log_stddev, logits = out.split([K + 1, 3 * (K + 1), K, K + 1], dim=1)
+        top_down, bottom_up = features[:, :NUM_BRANCH], features[:, NUM_BRANCH : 2 * NUM_BRANCH]
+        alone = [top_down[:, PRESENT : PRESENT + 1], bottom_up[:, PRESENT : PRESENT + 1]]
+        # The share of the bottom-up branch: all where the other has none, none where it has none itself.
+        both = alone[0] * alone[1]
+        weight = (both * torch.sigmoid(share) + (1 - both) * alone[1]).unsqueeze(2)
+        shift = shift.reshape(-1, K + 1, 3)
+        joints = [branch[:, JOINTS].reshape(-1, K, 3) for branch in (top_down, bottom_up)]
+        joints_rel = (1 - weight[:, :K]) * joints[0] + weight[:, :K] * joints[1] + shift[:, :K]
+        joints_rel = joints_rel - joints_rel[:, H36M17.root : H36M17.root + 1]
+        root = (1 - weight[:, K]) * top_down[:, ROOT] + weight[:, K] * bottom_up[:, ROOT] + 0.3 * shift[:, K]
+        root = root.clamp(-_FARTHEST, _FARTHEST)
+        scores = torch.sigmoid(logits)
+        stddev = (log_stddev + _START_LOG_STDDEV).clamp(*LOG_STDDEV_RANGE) + self.calibration
+        return joints_rel, root, stddev, scores[:, :K], scores[:, K:]

@@ -1,0 +1,183 @@
+"""Fusion as one object: the poses of both branches for one image in, one pose of each person out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.fusion.handover import FusedPose, HandOver
+from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityConfig, Sighting
+from dualpose_ros.fusion.integrate import METHODS, Integrated, Integrator, load_integrator
+from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
+from dualpose_ros.fusion.pairs import Pairs, branch_poses
+from dualpose_ros.pose import FloatArray, Pose3D, Source, TrackingState
+
+Row = tuple[Pose3D | None, Pose3D | None]
+"""One person as the top-down and the bottom-up branch have them; one of the two is there."""
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """Settings of fusion.
+
+    method: network, linear or hard, see `integrate`; weights: of the network, a shipped name or an ONNX file; backend,
+    threads: of its engine; min_similarity, shadow_oks: see `MatchConfig`; min_score: people whom the bottom-up branch
+    alone sees are published from this score on; handover_s: time constant in seconds with which a difference between
+    the branches wears off when one comes or goes; forget_s, confirm_frames: see `IdentityConfig`.
+    ValueError names a value out of range.
+    """
+
+    method: str = "network"
+    weights: str = "fusion"
+    backend: str = "onnxruntime"
+    threads: int = 1
+    min_similarity: float = 0.2
+    shadow_oks: float = 0.5
+    min_score: float = 0.4
+    handover_s: float = 0.25
+    forget_s: float = 1.0
+    confirm_frames: int = 3
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method is '{self.method}'; there are {', '.join(METHODS)}")
+        if self.threads < 1:
+            raise ValueError(f"threads is {self.threads}; it must be 1 or more")
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(f"min_score is {self.min_score}; it must lie in 0..1")
+        if not self.handover_s > 0:
+            raise ValueError(f"handover_s is {self.handover_s}; it must be positive")
+        # They have bounds of their own.
+        self.matching()
+        self.identity()
+
+    def matching(self) -> MatchConfig:
+        """The settings of the matching."""
+        return MatchConfig(min_similarity=self.min_similarity, shadow_oks=self.shadow_oks)
+
+    def identity(self) -> IdentityConfig:
+        """The settings of ids."""
+        return IdentityConfig(forget_s=self.forget_s, confirm_frames=self.confirm_frames)
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """persons: everybody, once; pairs: how many of them both branches see."""
+
+    persons: tuple[Pose3D, ...]
+    pairs: int
+
+
+class FusionStage:
+    """Configured once; `process` is called once a frame, in the order of their stamps."""
+
+    def __init__(self, config: FusionConfig | None = None, integrator: Integrator | None = None) -> None:
+        """Load the network that `config` names, unless an integrator is given.
+
+        WeightsError or EngineError says what can't be loaded and what to do.
+        """
+        self.config = c = config if config is not None else FusionConfig()
+        self._integrate = (
+            integrator if integrator is not None else load_integrator(c.method, c.weights, c.backend, c.threads)
+        )
+        self._matching = c.matching()
+        self._identities = FusedIdentities(c.identity())
+        self._handover = HandOver(c.handover_s, c.forget_s)
+
+    def process(
+        self, stamp_ns: int, top_down: Sequence[Pose3D] | None, bottom_up: Sequence[Pose3D] | None
+    ) -> FusionResult:
+        """Everybody whom either branch sees in the image stamped `stamp_ns`; None is a branch that has not looked.
+
+        A pose that is not finite, or that the integrator makes so, is left out.
+        """
+        rows = self._rows([p for p in top_down or () if _is_usable(p)], [p for p in bottom_up or () if _is_usable(p)])
+        pairs = Pairs(branch_poses([row[0] for row in rows]), branch_poses([row[1] for row in rows]))
+        answer = self._integrate(pairs)
+        usable = np.isfinite(answer.joints_cam).all(axis=(1, 2)) & (answer.joints_cam[..., 2] > 0).all(axis=1)
+        kept = np.flatnonzero(usable & np.isfinite(answer.joint_stddev).all(axis=1)).tolist()
+        sightings = [_sighting(rows[n], answer.joints_cam[n]) for n in kept]
+        identities = self._identities.assign(stamp_ns, sightings, complete=bottom_up is not None)
+        self._handover.begin(stamp_ns)
+        persons = tuple(
+            self._person(stamp_ns, rows[n], answer, n, who) for n, who in zip(kept, identities, strict=True)
+        )
+        return FusionResult(persons, sum(person.source is Source.FUSED for person in persons))
+
+    def _rows(self, top_down: Sequence[Pose3D], bottom_up: Sequence[Pose3D]) -> list[Row]:
+        """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else."""
+        matches = match_poses(top_down=top_down, bottom_up=bottom_up, config=self._matching)
+        partner = dict(zip(matches.top_down.tolist(), matches.bottom_up.tolist(), strict=True))
+        rows: list[Row] = [(top_down[t], bottom_up[b]) for t, b in partner.items()]
+        rows += [(pose, None) for n, pose in enumerate(top_down) if n not in partner]
+        paired = set(partner.values())
+        left = [p for n, p in enumerate(bottom_up) if n not in paired and p.score >= self.config.min_score]
+        hidden = shadowed(left, top_down, self._matching)
+        return rows + [(None, pose) for pose, same in zip(left, hidden, strict=True) if not same]
+
+    def _person(self, stamp_ns: int, row: Row, answer: Integrated, n: int, who: Identity) -> Pose3D:
+        """Somebody as they are published."""
+        top_down, bottom_up = row
+        source, state = _source_and_state(row, who.confirmed)
+        base = top_down if top_down is not None else bottom_up
+        assert base is not None
+        velocity = np.asarray(top_down.root_velocity if top_down is not None else who.velocity, dtype=np.float64)
+        pose = FusedPose(
+            answer.joints_cam[n],
+            answer.joint_stddev[n],
+            top_down=_joints(top_down),
+            bottom_up=_joints(bottom_up),
+            velocity=velocity,
+        )
+        joints, stddev = self._handover.publish(stamp_ns, who.person_id, pose)
+        return Pose3D(
+            track_id=who.person_id,
+            state=state,
+            source=source,
+            score=float(np.clip(answer.scores[n], 0, 1)),
+            box_px=base.box_px,
+            joints_cam=joints,
+            joint_scores=np.clip(answer.joint_scores[n], 0, 1),
+            joint_stddev=stddev,
+            keypoints_px=_better_keypoints(row, base),
+            root_velocity=velocity,
+        )
+
+
+def _is_usable(pose: Pose3D) -> bool:
+    values = (pose.joints_cam, pose.joint_scores, pose.joint_stddev, pose.score)
+    return all(bool(np.isfinite(value).all()) for value in values)
+
+
+def _joints(pose: Pose3D | None) -> npt.NDArray[np.float64] | None:
+    return None if pose is None else np.asarray(pose.joints_cam, dtype=np.float64)
+
+
+def _sighting(row: Row, joints_cam: npt.NDArray[np.float64]) -> Sighting:
+    top_down = row[0]
+    if top_down is None:
+        return Sighting(joints_cam)
+    return Sighting(joints_cam, top_down.track_id, top_down.state is not TrackingState.TENTATIVE)
+
+
+def _source_and_state(row: Row, confirmed: bool) -> tuple[Source, TrackingState]:
+    """The branches that see somebody, and the state: the track's, but once confirmed nobody becomes tentative."""
+    top_down, bottom_up = row
+    state = TrackingState.TENTATIVE if top_down is None else top_down.state
+    if state is TrackingState.TENTATIVE and confirmed:
+        state = TrackingState.CONFIRMED
+    if top_down is None:
+        return Source.BOTTOM_UP, state
+    return (Source.TOP_DOWN if bottom_up is None else Source.FUSED), state
+
+
+def _better_keypoints(row: Row, base: Pose3D) -> FloatArray:
+    """Joints on the image (K, 2), each of the branch that has found it better."""
+    top_down, bottom_up = row
+    if top_down is None or bottom_up is None:
+        return base.keypoints_px
+    better = bottom_up.joint_scores > top_down.joint_scores
+    return np.where(better[:, None], bottom_up.keypoints_px, top_down.keypoints_px)

@@ -1,0 +1,140 @@
+"""The fusion stage: who comes out, with what, from which branch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dualpose_ros.fusion.identities import FIRST_OWN_ID
+from dualpose_ros.fusion.integrate import Integrated, linear
+from dualpose_ros.fusion.pairs import Pairs
+from dualpose_ros.fusion.stage import FusionConfig, FusionStage
+from dualpose_ros.pose import Pose3D, Source, TrackingState
+
+_spec = importlib.util.spec_from_file_location("fusion_people", Path(__file__).with_name("people.py"))
+assert _spec is not None and _spec.loader is not None
+people = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(people)
+body, pose = people.body, people.pose
+
+FRAME_NS = 100_000_000
+
+
+def stage(**config: Any) -> FusionStage:
+    return FusionStage(FusionConfig(method="linear", **config))
+
+
+def summary(persons: tuple[Pose3D, ...]) -> list[tuple[int, str, str]]:
+    return [(person.track_id, person.source.name, person.state.name) for person in persons]
+
+
+def test_pairs_and_people_of_one_branch() -> None:
+    result = stage().process(
+        FRAME_NS,
+        [pose(body(0, 4), 4), pose(body(2, 5), 6)],
+        [pose(body(-2, 5)), pose(body(0, 4.2))],
+    )
+    assert summary(result.persons) == [
+        (4, "FUSED", "CONFIRMED"), (6, "TOP_DOWN", "CONFIRMED"), (FIRST_OWN_ID, "BOTTOM_UP", "TENTATIVE"),
+    ]  # fmt: skip
+    assert result.pairs == 1
+    np.testing.assert_allclose(result.persons[0].joints_cam, body(0, 4.1), atol=1e-6)
+    np.testing.assert_allclose(result.persons[1].joints_cam, body(2, 5))
+    np.testing.assert_allclose(result.persons[2].joints_cam, body(-2, 5))
+
+
+def test_nobody() -> None:
+    for said in ((), None):
+        assert stage().process(FRAME_NS, said, said) == stage().process(FRAME_NS, (), ())
+    assert stage().process(FRAME_NS, (), ()).persons == ()
+
+
+def test_a_branch_that_has_not_looked_leaves_everybody_to_the_other() -> None:
+    made = stage()
+    both = [pose(body(0, 4), 4)], [pose(body(0, 4.2))]
+    sources = []
+    for number, (top_down, bottom_up) in enumerate((both, (both[0], None), (None, both[1]), both), start=1):
+        (person,) = made.process(number * FRAME_NS, top_down, bottom_up).persons
+        sources.append(person.source.name)
+        assert (person.track_id, person.state.name) == (4, "CONFIRMED")
+    assert sources == ["FUSED", "TOP_DOWN", "BOTTOM_UP", "FUSED"]
+
+
+def test_somebody_at_an_impossible_depth_is_not_another_person() -> None:
+    twin = body(0, 4) * (9 / 4)
+    result = stage().process(FRAME_NS, [pose(body(0, 4), 4)], [pose(twin), pose(body(3, 9))])
+    assert summary(result.persons) == [(4, "TOP_DOWN", "CONFIRMED"), (FIRST_OWN_ID, "BOTTOM_UP", "TENTATIVE")]
+
+
+def test_poor_people_of_the_bottom_up_branch_need_a_partner() -> None:
+    poor = pose(body(0, 4), score=0.2)
+    assert stage(min_score=0.3).process(FRAME_NS, [], [poor]).persons == ()
+    assert len(stage(min_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
+    (person,) = stage(min_score=0.3).process(FRAME_NS, [pose(body(0, 4), 1)], [poor]).persons
+    assert person.source is Source.FUSED
+
+
+def test_somebody_of_the_bottom_up_branch_is_confirmed_after_some_frames() -> None:
+    made = stage(confirm_frames=3)
+    states = []
+    for number in range(1, 5):
+        (person,) = made.process(number * FRAME_NS, [], [pose(body(0.1 * number, 4))]).persons
+        states.append(person.state.name)
+    assert states == ["TENTATIVE", "TENTATIVE", "CONFIRMED", "CONFIRMED"]
+    np.testing.assert_allclose(person.root_velocity, (0.6, 0, 0), atol=0.2)
+    tentative = pose(body(0.5, 4), 8, state=TrackingState.TENTATIVE)
+    (person,) = made.process(5 * FRAME_NS, [tentative], []).persons
+    assert (person.track_id, person.state) == (FIRST_OWN_ID, TrackingState.CONFIRMED)
+
+
+def test_what_is_taken_from_which_branch() -> None:
+    better = np.arange(17) % 2 == 0
+    own = pose(body(0, 4), 4, joint_scores=np.where(better, 0.9, 0.2), state=TrackingState.COASTING,
+               root_velocity=np.array([1.0, 2, 3]))  # fmt: skip
+    other = pose(body(0, 4), joint_scores=np.where(better, 0.5, 0.6), keypoints_px=own.keypoints_px + 5)
+    (person,) = stage().process(FRAME_NS, [own], [other]).persons
+    np.testing.assert_array_equal(person.keypoints_px, own.keypoints_px + np.where(better, 0, 5)[:, None])
+    np.testing.assert_array_equal(person.box_px, own.box_px)
+    np.testing.assert_array_equal(person.root_velocity, own.root_velocity)
+    assert person.state is TrackingState.COASTING
+
+
+def test_a_hand_over_is_smooth() -> None:
+    made = stage(handover_s=0.5)
+    near, far = pose(body(0, 4), 4), pose(body(0, 4.4))
+    made.process(FRAME_NS, [near], [])
+    (person,) = made.process(2 * FRAME_NS, None, [far]).persons
+    assert person.joints_cam[0, 2] == pytest.approx(4.4 - 0.4 * np.exp(-0.2))
+    assert person.joint_stddev[0] == pytest.approx(np.hypot(0.15, 0.4))
+    for number in range(3, 60):
+        (person,) = made.process(number * FRAME_NS, None, [far]).persons
+    assert person.joints_cam[0, 2] == pytest.approx(4.4)
+
+
+def test_what_is_not_finite_is_left_out() -> None:
+    broken = body(0, 4)
+    broken[3, 1] = np.nan
+    result = stage().process(FRAME_NS, [pose(broken, 1), pose(body(2, 5), 2)], [pose(body(0, 4), score=np.nan)])
+    assert [person.track_id for person in result.persons] == [2]
+
+    def bad(pairs: Pairs) -> Integrated:
+        answer = linear(pairs)
+        answer.joints_cam[0] = np.nan
+        return answer
+
+    made = FusionStage(FusionConfig(method="linear"), bad)
+    result = made.process(FRAME_NS, [pose(body(0, 4), 1), pose(body(2, 5), 2)], [])
+    assert [person.track_id for person in result.persons] == [2]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"method": "magic"}, {"threads": 0}, {"min_score": 2}, {"handover_s": 0}, {"min_similarity": 0}, {"forget_s": 0}],
+)
+def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        FusionConfig(**wrong)

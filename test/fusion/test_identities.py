@@ -1,0 +1,162 @@
+"""One id for a person, whichever branch sees them."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualpose_ros.fusion.identities import FIRST_OWN_ID, FusedIdentities, IdentityConfig, Sighting
+
+_spec = importlib.util.spec_from_file_location("fusion_people", Path(__file__).with_name("people.py"))
+assert _spec is not None and _spec.loader is not None
+people = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(people)
+body = people.body
+
+FRAME_NS = 100_000_000
+
+
+class Sequence:
+    """Frames 0.1 s apart."""
+
+    def __init__(self, **config: float) -> None:
+        self.identities = FusedIdentities(IdentityConfig(**config))  # type: ignore[arg-type]
+        self.now_ns = 1_000_000_000
+
+    def see(self, *sightings: tuple[int | None, np.ndarray], complete: bool = True) -> list[int]:
+        """Ids of people given as (track, joints)."""
+        return [who.person_id for who in self.look(*sightings, complete=complete)]
+
+    def look(self, *sightings: tuple[int | None, np.ndarray], complete: bool = True):  # type: ignore[no-untyped-def]
+        self.now_ns += FRAME_NS
+        seen = [Sighting(joints, track, track is not None) for track, joints in sightings]
+        return self.identities.assign(self.now_ns, seen, complete)
+
+    def wait(self, seconds: float) -> None:
+        self.now_ns += int(seconds * 1e9)
+
+
+def test_a_track_gives_its_id_and_keeps_it_wherever_it_goes() -> None:
+    frames = Sequence()
+    assert frames.see((7, body(0)), (3, body(2))) == [7, 3]
+    assert frames.see((3, body(0)), (7, body(2))) == [3, 7]
+    frames.wait(20)
+    assert frames.see((7, body(-2))) == [7]
+
+
+def test_somebody_without_a_track_gets_an_id_of_their_own_and_keeps_it() -> None:
+    frames = Sequence()
+    seen = [frames.see((None, body(0.1 * k, z=4 + 0.3 * (-1) ** k)), (None, body(2 - 0.1 * k, z=6))) for k in range(12)]
+    assert seen == [[FIRST_OWN_ID, FIRST_OWN_ID + 1]] * 12, "they walk past each other at 1 m/s, at jittering depths"
+
+
+def test_people_who_cross_are_told_apart_by_where_they_were_going() -> None:
+    frames = Sequence()
+    seen = [frames.see((None, body(-1.2 + 0.12 * k, z=4)), (None, body(1.2 - 0.12 * k, z=4.6))) for k in range(21)]
+    assert seen == [seen[0]] * 21
+
+
+def test_the_top_down_branch_finds_somebody_later() -> None:
+    frames = Sequence()
+    (own,) = frames.see((None, body(0)))
+    assert own == FIRST_OWN_ID
+    assert frames.see((5, body(0.05))) == [own], "the published id stays"
+    assert frames.see((5, body(1.5))) == [own], "and now belongs to the track, wherever it is"
+    assert frames.see((5, body(1.5)), (None, body(0.1))) == [own, FIRST_OWN_ID + 1]
+
+
+def test_a_track_drops_out_and_comes_back() -> None:
+    frames = Sequence()
+    assert frames.see((5, body(0))) == [5]
+    for k in range(1, 30):
+        assert frames.see((None, body(0.1 * k))) == [5], "the bottom-up branch still sees them"
+    assert frames.see((5, body(3))) == [5]
+
+
+def test_another_track_takes_over() -> None:
+    frames = Sequence()
+    frames.see((5, body(0)))
+    frames.see((None, body(0.1)))
+    assert frames.see((9, body(0.2))) == [5]
+    assert frames.see((9, body(0.3)), (5, body(2))) == [5, FIRST_OWN_ID], "the first track is somebody else now"
+    assert frames.see((5, body(2)), (9, body(0.4))) == [FIRST_OWN_ID, 5]
+
+
+def test_nobody_is_known_again_far_away_or_after_long() -> None:
+    frames = Sequence(forget_s=1.0)
+    assert frames.see((5, body(0))) == [5]
+    assert frames.see((None, body(1.5))) == [FIRST_OWN_ID]
+    assert frames.see((8, body(0, z=7))) == [8], "the same place on the image, but 3 m behind"
+    frames.wait(1.5)
+    assert frames.see((None, body(1.5))) == [FIRST_OWN_ID + 1]
+
+
+def test_a_gap_is_bridged_by_the_velocity() -> None:
+    frames = Sequence()
+    for k in range(10):
+        frames.see((None, body(0.2 * k)))
+    frames.wait(0.7)
+    assert frames.see((None, body(0.2 * 9 + 0.2 * 8))) == [FIRST_OWN_ID]
+
+
+def test_a_track_number_that_is_taken_is_not_used_twice() -> None:
+    frames = Sequence()
+    frames.see((5, body(0)))
+    frames.see((9, body(0.1)))
+    # The detector has started again and counts from the beginning: 5 is somebody else.
+    ids = frames.see((9, body(0.2)), (5, body(2)), (None, body(-2)))
+    assert ids[0] == 5 and len(set(ids)) == 3
+
+
+def test_who_is_confirmed() -> None:
+    frames = Sequence(confirm_frames=3)
+
+    def confirmed(*sightings: tuple[int | None, np.ndarray], complete: bool = True) -> list[bool]:
+        return [who.confirmed for who in frames.look(*sightings, complete=complete)]
+
+    assert [confirmed((None, body(0))) for _ in range(2)] == [[False]] * 2
+    assert confirmed() == []
+    assert [confirmed((None, body(0))) for _ in range(2)] == [[False]] * 2, "it was not in a row"
+    assert confirmed(complete=False) == []
+    assert confirmed((None, body(0))) == [True], "a frame that the branch skipped says nothing"
+    assert confirmed() == []
+    assert confirmed((None, body(0))) == [True], "and it stays"
+    assert confirmed((None, body(0)), (4, body(2))) == [True, True]
+    assert confirmed((None, body(0)), (None, body(2))) == [True, True]
+
+
+def test_velocities_follow_the_root() -> None:
+    frames = Sequence()
+    for k in range(30):
+        (who,) = frames.look((None, body(0.12 * k)))
+    np.testing.assert_allclose(who.velocity, (1.2, 0, 0), atol=0.01)
+
+
+def test_time_set_back_starts_anew() -> None:
+    frames = Sequence()
+    frames.see((None, body(0)))
+    frames.now_ns = 0
+    assert frames.see((None, body(0))) == [FIRST_OWN_ID + 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.none() | st.integers(0, 4), st.integers(-6, 6)), max_size=5), max_size=12))
+def test_no_id_is_given_twice_in_a_frame(sequence: list[list[tuple[int | None, int]]]) -> None:
+    frames = Sequence()
+    for crowd in sequence:
+        tracks = [track for track, _ in crowd if track is not None]
+        if len(set(tracks)) < len(tracks):
+            continue
+        ids = frames.see(*((track, body(0.3 * place)) for track, place in crowd))
+        assert len(set(ids)) == len(ids) == len(crowd)
+
+
+@pytest.mark.parametrize("wrong", [{"forget_s": 0}, {"confirm_frames": 0}, {"reach_m": -1}, {"reach_speed": -1}])
+def test_settings_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        IdentityConfig(**wrong)  # type: ignore[arg-type]
