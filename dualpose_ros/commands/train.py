@@ -25,6 +25,7 @@ class Network(str, Enum):
     bottom_up = "bottom-up"
     gcn = "gcn"
     lifting = "lifting"
+    fusion = "fusion"
 
     @property
     def file(self) -> str:
@@ -34,7 +35,7 @@ class Network(str, Enum):
     @property
     def images(self) -> str:
         """What `dualpose synth` makes for it to learn from."""
-        return "patches" if self is Network.top_down else "frames"
+        return {Network.top_down: "patches", Network.fusion: "recordings"}.get(self, "frames")
 
     @property
     def from_motion(self) -> bool:
@@ -46,7 +47,7 @@ NetworkArgument = Annotated[
     Network,
     typer.Argument(
         help="`detector` and `bottom-up` learn from frames, `top-down` from patches, which `dualpose synth` makes; "
-        "`gcn` and `lifting` from motion, the latter with the former's help."
+        "`gcn` and `lifting` from motion, the latter with the former's help; `fusion` from recordings of both branches."
     ),
 ]
 ConfigOption = Annotated[
@@ -73,7 +74,9 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", help="Folder of labelled images; for gcn and lifting motion-capture clips, procedural without."
+            "--data",
+            help="Folder of labelled images, for fusion of recordings; for gcn and lifting motion-capture clips, "
+            "procedural without.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
@@ -125,6 +128,8 @@ def train(
         task = with_files(task, data, body, errors)
     if network is Network.lifting and not (gcn is None and "gcn" in task):
         task = {**task, "gcn": str(gcn or weights_path("gcn"))}
+    if network is Network.fusion:
+        task = {**task, "recordings": str(data)}
     with needs_torch(f"train {network.value}"):
         told = {**given, "out": out, "cache": data or out}
         settings = run_settings(path, {"trained_on": learnt_from(network, data), **content["run"]}, told)
@@ -242,6 +247,10 @@ def make_task(network: Network, path: Path, settings: dict[str, Any]) -> Task:
             from dualpose_ros.training.gcn import GCNTask, GCNTraining
 
             return GCNTask(dacite.from_dict(GCNTraining, settings, strict))
+        if network is Network.fusion:
+            from dualpose_ros.training.fusion import FusionTask, FusionTraining
+
+            return FusionTask(dacite.from_dict(FusionTraining, settings, strict))
         from dualpose_ros.training.lifting import LiftingTask, LiftingTraining
 
         return LiftingTask(dacite.from_dict(LiftingTraining, settings, strict))
