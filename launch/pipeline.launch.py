@@ -16,11 +16,13 @@ from launch_ros.actions import Node
 
 PACKAGE = "dualpose_ros"
 
-# Until there is a fusion node, the top-down branch is the end of the graph.
+# The fusion node is the end of the graph, and the detection node listens to it.
+OUTPUT = {"dualpose/fused/poses3d": "/humans/poses3d"}
 REMAPPINGS = {
-    "detection_node": {},
-    "top_down_node": {"dualpose/top_down/poses3d": "/humans/poses3d"},
+    "detection_node": OUTPUT,
+    "top_down_node": {},
     "bottom_up_node": {},
+    "fusion_node": OUTPUT,
     "visualization_node": {},
 }
 

@@ -23,7 +23,7 @@ from dualpose_ros.recording.session import GraphError
 from dualpose_ros.recording.video import VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
-NETWORKS = ("detector", "top_down", "gcn", "lifting", "bottom_up")
+NETWORKS = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -29,7 +29,7 @@ def missing_weights() -> str:
         problems = verify_weights()
     except WeightsError as error:
         return str(error)
-    wanted = ("detector", "top_down", "gcn", "lifting", "bottom_up")
+    wanted = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
     return "; ".join(problems.get(name, f"no network {name}") or "" for name in wanted).strip("; ")
 
 
@@ -154,6 +154,7 @@ def check_recording(out: Path) -> dict[str, Any]:
     assert counts["/humans/poses3d"] == len(frames) == summary["frames_published"]
     assert counts["/humans/markers"] > 0
     assert counts["/dualpose/bottom_up/poses3d"] > 0
+    assert counts["/dualpose/top_down/poses3d"] == len((out / "top_down.jsonl").read_text().splitlines()) > 0
     assert counts["/camera_info"] > 0
     with av.open(str(out / "overlay.mp4")) as container:
         assert len(list(container.decode(video=0))) == summary["overlay_frames"]
@@ -174,19 +175,19 @@ def test_a_clip_runs_to_its_end(tmp_path: Path) -> None:
     assert 0.5 * count <= summary["frames_published"] <= count
     assert summary["interrupted"] is False
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"]
-    assert [node["restarts"] for node in summary["nodes"]] == [0] * 5
-    assert len({node["pid"] for node in summary["nodes"]}) == 5
+    assert [node["restarts"] for node in summary["nodes"]] == [0] * 6
+    assert len({node["pid"] for node in summary["nodes"]}) == 6
     assert all(node["cpu_s"] > 0 and node["max_rss_mb"] > 10 for node in summary["nodes"])
 
 
 @pytest.mark.timeout(300)
 def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", 150.0)
-    others = ("camera_node", "bottom_up_node", "visualization_node")
+    others = ("camera_node", "fusion_node", "visualization_node")
     with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4")) as run:
         wait_for(lambda: len(run.frames()) > 5, 90, "the first poses")
         untouched = {name: run.pid_of(name) for name in others}
-        for victim in ("top_down_node", "detection_node"):
+        for victim in ("top_down_node", "bottom_up_node", "detection_node"):
             pid = run.pid_of(victim)
             assert pid is not None
             killed_ns = time.time_ns()
@@ -204,8 +205,8 @@ def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None
     summary = check_recording(tmp_path / "out")
     assert summary["interrupted"] is True
     restarts = {node["name"]: node["restarts"] for node in summary["nodes"]}
-    killed = {"detection_node": 1, "top_down_node": 1}
-    assert restarts == {"camera_node": 0, "bottom_up_node": 0, "visualization_node": 0, **killed}
+    killed = {"detection_node": 1, "top_down_node": 1, "bottom_up_node": 1}
+    assert restarts == {"camera_node": 0, "fusion_node": 0, "visualization_node": 0, **killed}
     assert {node["name"]: node["pid"] for node in summary["nodes"] if node["name"] in others} == untouched
     stamps = [frame["stamp_ns"] for frame in run.frames()]
     assert stamps == sorted(set(stamps))
@@ -223,6 +224,7 @@ def test_demo_measures_itself_against_the_truth(tmp_path: Path) -> None:
     summary = check_recording(out)
     assert 0 <= summary["recall"] <= 1
     assert {"pck150_rel", "pck150_abs", "mpjpe_rel_mm", "root_depth_rel_err", "id_switches"} <= summary.keys()
+    assert {"recall", "pck150_rel", "pck150_abs", "id_switches"} <= summary["top_down"].keys() <= summary.keys()
     goals = {goal["name"]: goal for goal in summary["goals"]}
     assert {"fps", "latency_ms.p95", "recall", "pck150_rel", "root_depth_rel_err", "id_switches"} == goals.keys()
     assert goals["recall"]["met"] is (summary["recall"] >= 0.9)

@@ -20,9 +20,11 @@ import yaml
 from dualpose_ros import paths
 from dualpose_ros.bottom_up.stage import BottomUpConfig
 from dualpose_ros.detection.stage import DetectionConfig
+from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.nodes.bottom_up_node import BottomUpNodeConfig
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
 from dualpose_ros.nodes.detection_node import DetectionNodeConfig
+from dualpose_ros.nodes.fusion_node import FusionNodeConfig
 from dualpose_ros.nodes.parameters import build_config, coerce, parameter_fields
 from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
@@ -35,6 +37,7 @@ CONFIGS: dict[str, tuple[type[Any], ...]] = {
     "bottom_up_node": (BottomUpNodeConfig, BottomUpConfig),
     "camera_node": (CameraNodeConfig,),
     "detection_node": (DetectionNodeConfig, DetectionConfig),
+    "fusion_node": (FusionNodeConfig, FusionConfig),
     "top_down_node": (TopDownNodeConfig, TopDownConfig),
     "visualization_node": (VisualizationNodeConfig,),
 }
@@ -198,7 +201,9 @@ def test_pipeline_launch(launch_stub: None) -> None:
         assert extra == {"use_sim_time": True}
         written = yaml.safe_load(Path(path).read_text())
         assert flat(written[f"/robot1/{name}"]["ros__parameters"]) == pipeline()[name]
-    assert dict(nodes["top_down_node"]["remappings"])["dualpose/top_down/poses3d"] == "/humans/poses3d"
+    renamed = {name: dict(nodes[name]["remappings"]).get("dualpose/fused/poses3d") for name in set(nodes) - {"rviz2"}}
+    ends = {name for name, topic in renamed.items() if topic == "/humans/poses3d"}
+    assert ends == {"fusion_node", "detection_node"}, "it publishes there, and the detection node listens"
     assert Path(nodes["rviz2"]["arguments"][1]).is_file()
     assert nodes["rviz2"]["condition"].args[0].args == ("rviz",)
 

@@ -16,6 +16,7 @@ from dualpose_ros.commands.errors import InputError
 from dualpose_ros.commands.live import ASSUMED_HFOV_DEG
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
 from dualpose_ros.drawing import draw_skeletons
+from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.engine import load_engine
 from dualpose_ros.letterbox import fit_long_side
@@ -87,6 +88,7 @@ class _Jobs:
         self._detector = load_engine(weights_path("detector"), threads=threads)
         self._patches = load_engine(weights_path("top_down"), threads=threads)
         self._bottom_up = BottomUpStage(BottomUpConfig(threads=threads))
+        self._fusion = FusionStage(FusionConfig(threads=threads))
         self._whole = load_engine(weights_path("bottom_up"), threads=threads)
         scale = config.input_long_side / max(height, width)
         shape = (max(32, math.ceil(height * scale / 32) * 32), max(32, math.ceil(width * scale / 32) * 32), 3)
@@ -115,9 +117,11 @@ class _Jobs:
         seconds, result = _timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
         times.append(("top-down stage", seconds))
         maps = result.heatmaps
-        seconds, _ = _timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
+        seconds, whole = _timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
         times.append(("bottom-up stage", seconds))
         persons: tuple[Pose3D, ...] = result.persons
+        seconds, _ = _timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
+        times.append(("fusion stage", seconds))
         times.append(("drawing the overlay", _timed(lambda: draw_skeletons(frame, persons))[0]))
         self.people.append(sum(track.state is not TrackingState.TENTATIVE for track in tracks))
         return times

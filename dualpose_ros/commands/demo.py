@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +22,8 @@ from dualpose_ros.commands.run import (
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from dualpose_ros.datasets.clip import ClipTruth
     from dualpose_ros.evaluation.demo import EstimatedFrame
     from dualpose_ros.recording.session import GraphResult
@@ -72,7 +75,8 @@ def demo(
     result = run_live(options, console)
     with result.recording.frames:
         frames = estimated_frames(result, truth, rate)
-        figures = {**live_figures(options, result), **accuracy(frames, truth)}
+        alone = estimated_frames(result, truth, rate, result.recording.top_down_lines)
+        figures = {**live_figures(options, result), **accuracy(frames, truth), "top_down": accuracy(alone, truth)}
         goals = goals_of(figures, (*LIVE_GOALS, *ACCURACY_GOALS))
         # Before the pictures, which take a while: whoever stops those has the figures.
         write_summary(out / "summary.json", figures, goals)
@@ -81,17 +85,30 @@ def demo(
             figures["overlay_frames"] = draw_overlay(result, console)
             write_summary(out / "summary.json", figures, goals)
     print_run(console, figures, goals, out)
+    console.print(branches_table(figures))
 
 
-def estimated_frames(result: GraphResult, truth: ClipTruth, rate: float) -> list[EstimatedFrame]:
-    """The recorded poses, each with the frame of the clip that it is of."""
+def branches_table(figures: Mapping[str, Any]) -> Table:
+    """The accuracy of the graph's output and of the top-down branch alone, side by side."""
+    from rich.table import Table
+
+    table = Table("accuracy", "/humans/poses3d", "top-down alone")
+    for name, alone in figures["top_down"].items():
+        table.add_row(name, *("-" if value is None else f"{value:.3g}" for value in (figures[name], alone)))
+    return table
+
+
+def estimated_frames(
+    result: GraphResult, truth: ClipTruth, rate: float, lines: Path | None = None
+) -> list[EstimatedFrame]:
+    """The recorded poses of the graph's output, or those of a file of lines, each with its frame of the clip."""
     import numpy as np
 
     from dualpose_ros.evaluation.demo import EstimatedFrame, frame_indices
     from dualpose_ros.recording.pose_lines import read_pose_lines
     from dualpose_ros.skeleton import H36M17
 
-    published = list(read_pose_lines(result.recording.pose_lines))
+    published = list(read_pose_lines(lines or result.recording.pose_lines))
     if result.frames_sent > truth.num_frames:
         raise InputError(
             f"{result.frames_sent} frames were sent of a clip whose ground truth has {truth.num_frames}: "

@@ -20,13 +20,13 @@ from dualpose_ros.commands.version import version
 from dualpose_ros.paths import share_dir
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
-from dualpose_ros.recording.session import CAMERA, DETECTION, GraphOptions, GraphResult, run_graph
+from dualpose_ros.recording.session import CAMERA, DETECTION, GraphOptions, GraphResult, Watch, run_graph
 from dualpose_ros.recording.summary import Goal
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
-NETWORKS = ("top_down", "gcn", "lifting", "bottom_up")
+NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,10 @@ class LiveOptions:
     verbose: bool = False
 
 
-def run_live(options: LiveOptions, console: Console) -> GraphResult:
+def run_live(options: LiveOptions, console: Console, watch: Watch | None = None) -> GraphResult:
     """Check the input, run the graph and record it; the kept frames are still there for the overlay.
 
+    `watch`: see `run_graph`.
     Errors name what is wrong before any process is started: source, calibration, weights, parameters.
     """
     if options.out.exists() and not options.out.is_dir():
@@ -81,7 +82,7 @@ def run_live(options: LiveOptions, console: Console) -> GraphResult:
         keep_frames=options.overlay,
         verbose=options.verbose,
     )
-    return run_graph(graph, console)
+    return run_graph(graph, console, watch)
 
 
 def check_input(options: LiveOptions) -> int | None:

@@ -48,6 +48,9 @@ class BottomUpNodeConfig(NodeConfig):
     max_wait: float = field(
         default=0.2, metadata={"help": "seconds without heatmaps, after its detections, that a frame waits for its own"}
     )
+    give_up: int = field(
+        default=3, metadata={"help": "frames in a row without heatmaps after which it waits for none until some come"}
+    )
     detector_timeout: float = field(
         default=1.0, metadata={"help": "seconds without detections after which it takes the newest images by itself"}
     )
@@ -55,8 +58,9 @@ class BottomUpNodeConfig(NodeConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ring_frames < 1:
-            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+        for name in ("ring_frames", "give_up"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         for name in ("max_wait", "detector_timeout", "max_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
@@ -69,7 +73,8 @@ class BottomUpNode(PipelineNode):
         super().__init__("bottom_up_node", BottomUpNodeConfig, BottomUpConfig)
         self._stage = BottomUpStage(self.stage_configs[0])
         c = self.config
-        self._frames = GuidedFrames(c.ring_frames, c.max_wait, c.detector_timeout, c.max_rate, time.monotonic())
+        now = time.monotonic()
+        self._frames = GuidedFrames(c.ring_frames, c.max_wait, c.detector_timeout, c.max_rate, now, c.give_up)
         self._counts = {"guided": 0, "unguided": 0}
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
         images = image_qos(c, depth=min(c.ring_frames, 10))

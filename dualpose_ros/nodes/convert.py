@@ -25,6 +25,7 @@ from dualpose_ros.skeleton import H36M17
 
 PERSON_CLASS = "person"
 STATE_PREFIX = "state:"
+_MAX_UINT32 = 2**32 - 1
 _COEFFICIENTS = {"": (0, 4, 5), "plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8, 12, 14)}
 
 
@@ -192,13 +193,14 @@ def _box_of(detection: Any) -> npt.NDArray[np.float64]:
     return box
 
 
-def poses_to_message(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, int]) -> Any:
-    """dualpose_ros/MultiPersonPose3D of poses; `image_size` is (width, height), to clip the boxes."""
+def poses_to_message(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, int] | None = None) -> Any:
+    """dualpose_ros/MultiPersonPose3D of poses; `image_size` is (width, height), to clip the boxes where known."""
     message = MultiPersonPose3D()
     message.header = header
     message.skeleton = H36M17.name
     message.joint_names = list(H36M17.joint_names)
-    message.persons = [_person_to_message(pose, image_size) for pose in poses]
+    largest = image_size if image_size is not None else (_MAX_UINT32, _MAX_UINT32)
+    message.persons = [_person_to_message(pose, largest) for pose in poses]
     return message
 
 
@@ -238,6 +240,16 @@ def poses_from_message(message: Any) -> list[Pose3D]:
             f"{H36M17.name} with its {H36M17.num_joints} joints is needed"
         )
     return [_person_from_message(person) for person in message.persons]
+
+
+def finite_poses_from_message(message: Any) -> list[Pose3D]:
+    """`poses_from_message`; MessageError also if a joint, its score or deviation, or a person's score is not finite."""
+    poses = poses_from_message(message)
+    for pose in poses:
+        for name in ("joints_cam", "joint_scores", "joint_stddev", "score"):
+            if not np.isfinite(getattr(pose, name)).all():
+                raise MessageError(f"person {pose.track_id} has {name} that are not finite")
+    return poses
 
 
 def _person_from_message(person: Any) -> Pose3D:

@@ -2,12 +2,13 @@
 
 Only the newest image is processed, never a backlog: the subscription keeps one frame, and
 what arrives while the detector runs replaces it. So this node decides which frames the
-whole graph works on.
+whole graph works on; it listens to the graph's output, and starts no more than the graph keeps up with.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,14 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
+from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.pacing import Pacer
+
+# How soon a frame that has timed out makes room for another, where no image comes to ask.
+_TICK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,10 +35,22 @@ class DetectionNodeConfig(NodeConfig):
         default=0.0, metadata={"help": "most frames a second that the graph works on; 0 for as many as it can"}
     )
 
+    max_in_flight: int = field(
+        default=2, metadata={"help": "most frames that the graph has in work at once; 0 for as many as it can"}
+    )
+    in_flight_timeout: float = field(
+        default=0.5,
+        metadata={"help": "seconds without output after which the graph is not waited for, until some comes"},
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.max_rate >= 0:
             raise ValueError(f"max_rate is {self.max_rate}; it must be 0 (no limit) or more")
+        if self.max_in_flight < 0:
+            raise ValueError(f"max_in_flight is {self.max_in_flight}; it must be 0 (no limit) or more")
+        if not self.in_flight_timeout > 0:
+            raise ValueError(f"in_flight_timeout is {self.in_flight_timeout}; it must be positive")
 
 
 class RateLimit:
@@ -56,25 +74,43 @@ class RateLimit:
 
 
 class DetectionNode(PipelineNode):
-    """Image in, Detection2DArray with track ids out."""
+    """Image in, Detection2DArray with track ids out; the graph's MultiPersonPose3D says when there is room."""
 
     def __init__(self) -> None:
         super().__init__("detection_node", DetectionNodeConfig, DetectionConfig)
         self._stage = DetectionStage(self.stage_configs[0])
         self._limit = RateLimit(self.config.max_rate)
+        self._pacer = Pacer(self.config.max_in_flight, self.config.in_flight_timeout)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
         self.create_subscription(
             Image, "image_raw", self.guarded("image", self._on_image), image_qos(self.config, depth=1)
         )
+        if self.config.max_in_flight:
+            topic = "dualpose/fused/poses3d"
+            self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
+            self.create_timer(_TICK_S, self.guarded("image", self._work))
         self.get_logger().info("ready")
 
     def _on_image(self, message: Any) -> None:
+        self._pacer.offer(stamp_to_ns(message.header.stamp), message)
+        self._work()
+
+    def _on_output(self, message: Any) -> None:
+        self._pacer.came_out(stamp_to_ns(message.header.stamp), time.monotonic())
+        self._work()
+
+    def _work(self) -> None:
+        message = self._pacer.take(time.monotonic())
+        if message is None:
+            return
         stamp_ns = stamp_to_ns(message.header.stamp)
         if not self._limit.admits(stamp_ns):
             return
         tracks = self._stage.process(decode_image(message), stamp_ns)
+        self._pacer.started(stamp_ns, time.monotonic())
         self._publisher.publish(tracks_to_message(tracks, message.header))
         self.diagnostics.frame(stamp_ns)
+        self.diagnostics.extra = {"timed_out": str(self._pacer.timed_out)}
 
 
 def main(args: Sequence[str] | None = None) -> int:

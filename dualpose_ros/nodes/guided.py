@@ -31,7 +31,8 @@ class GuidedFrames:
 
     `take` gives the newest frame that detections or heatmaps have come for and that is complete. A frame goes without
     heatmaps once none, of it or any other, have come for `max_wait` seconds since its detections: while they do
-    come, the top-down branch is behind or has skipped the frame, and a newer one will be ready soon. Where
+    come, the top-down branch is behind or has skipped the frame, and a newer one will be ready soon. After `give_up`
+    such frames in a row it is taken for dead, and nothing waits until heatmaps come again. Where
     neither came for `patience` seconds, or three times as long as a slow detector took for its last frame, the newest
     image is taken, at most `max_rate` a second. Frames come out with strictly rising stamps; older ones are
     dropped. A stamp more than `reset_ns` before the newest seen means that time was set back: everything is forgotten.
@@ -44,6 +45,7 @@ class GuidedFrames:
         patience: float,
         max_rate: float,
         now: float,
+        give_up: int = 3,
         reset_ns: int = 2_000_000_000,
     ) -> None:
         self._rings: dict[str, OrderedDict[int, Any]] = {
@@ -53,6 +55,7 @@ class GuidedFrames:
         self._max_wait, self._patience, self._period = max_wait, patience, 1 / max_rate
         self._heard = self._last_detections = now
         self._last_heatmaps = float("-inf")
+        self._give_up, self._in_vain = give_up, 0
         self._slowness = 0.0
         self._last_alone = now - self._period
         self._newest_ns: int | None = None
@@ -66,7 +69,7 @@ class GuidedFrames:
         if self._newest_ns is None or name in (DETECTIONS, HEATMAPS):
             self._heard = now
         if name == HEATMAPS:
-            self._last_heatmaps = now
+            self._last_heatmaps, self._in_vain = now, 0
         if name == DETECTIONS:
             self._slowness, self._last_detections = now - self._last_detections, now
         self._newest_ns = max(stamp_ns, self._newest_ns or stamp_ns)
@@ -91,6 +94,7 @@ class GuidedFrames:
         image, info = self._rings[IMAGE][stamp_ns], self._rings[CAMERA_INFO][stamp_ns]
         frame = GuidedFrame(stamp_ns, image, info, self._rings[HEATMAPS].get(stamp_ns), asked)
         self._last_out_ns = stamp_ns
+        self._in_vain += asked and frame.heatmaps is None
         for ring in self._rings.values():
             for old in [stamp for stamp in ring if stamp <= stamp_ns]:
                 del ring[old]
@@ -106,9 +110,8 @@ class GuidedFrames:
         """The newest stamp that was asked for and need not wait any longer."""
         came, heatmaps = self._rings[DETECTIONS], self._rings[HEATMAPS]
         quiet_since = self._last_heatmaps
-        waited = {
-            stamp for stamp, since in came.items() if overdue and now - max(since, quiet_since) >= self._max_wait
-        }
+        max_wait = self._max_wait if self._in_vain < self._give_up else 0.0
+        waited = {stamp for stamp, since in came.items() if overdue and now - max(since, quiet_since) >= max_wait}
         return max(((waited | heatmaps.keys()) & self._whole()), default=None)
 
     def _alone(self, now: float) -> int | None:

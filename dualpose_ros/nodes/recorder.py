@@ -61,6 +61,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
         self.create_subscription(MultiPersonPose3D, "/humans/poses3d", self._survive(self._on_poses), reliable)
         self.create_subscription(
+            MultiPersonPose3D, "dualpose/top_down/poses3d", self._survive(self._on_top_down_poses), reliable
+        )
+        self.create_subscription(
             MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._survive(self._on_bottom_up_poses), reliable
         )
         self.create_subscription(MarkerArray, "/humans/markers", self._on_markers, reliable)
@@ -94,10 +97,10 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._recording.add_image(stamp_to_ns(message.header.stamp), decode_image(message))
 
     def _on_poses(self, message: Any) -> None:
-        received_ns = time.time_ns()
-        persons = tuple(poses_from_message(message))
-        frame = PoseFrame(stamp_to_ns(message.header.stamp), received_ns, message.header.frame_id, persons)
-        self._recording.add_poses("/humans/poses3d", frame, to_cdr(message))
+        self._recording.add_poses("/humans/poses3d", _pose_frame(message), to_cdr(message))
+
+    def _on_top_down_poses(self, message: Any) -> None:
+        self._recording.add_top_down_poses("/dualpose/top_down/poses3d", _pose_frame(message), to_cdr(message))
 
     def _on_bottom_up_poses(self, message: Any) -> None:
         self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, message, stamp_to_ns(message.header.stamp))
@@ -117,6 +120,13 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     def _record(self, topic: str, type_name: str, message: Any, stamp_ns: int) -> None:
         received_ns = time.time_ns()
         self._recording.add_message(topic, type_name, to_cdr(message), stamp_ns=stamp_ns, received_ns=received_ns)
+
+
+def _pose_frame(message: Any) -> PoseFrame:
+    """The people of a message that has just arrived."""
+    received_ns = time.time_ns()
+    persons = tuple(poses_from_message(message))
+    return PoseFrame(stamp_to_ns(message.header.stamp), received_ns, message.header.frame_id, persons)
 
 
 def _qos(depth: int, reliability: Any) -> QoSProfile:

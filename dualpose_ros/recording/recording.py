@@ -14,7 +14,7 @@ POSES_TYPE = "dualpose_ros/msg/MultiPersonPose3D"
 
 
 class Recording:
-    """Writes `poses.mcap` and `poses.jsonl`, and keeps on disk the frames that poses arrived for.
+    """Writes `poses.mcap`, `poses.jsonl` and `top_down.jsonl`, and keeps on disk the frames that poses arrived for.
 
     Everything is on disk as it arrives, but for the MCAP's last chunk and index: `close` writes
     those, and must be called however a run ends. The frames outlive `close`: the overlay is drawn
@@ -28,6 +28,7 @@ class Recording:
         self._keep_frames = keep_frames
         self._mcap = McapFile(directory / "poses.mcap")
         self._lines = (directory / "poses.jsonl").open("w", encoding="utf-8", buffering=1)
+        self._top_down_lines = (directory / "top_down.jsonl").open("w", encoding="utf-8", buffering=1)
         self._stamps_ns: list[int] = []
         self._received_ns: list[int] = []
         self._images = 0
@@ -53,6 +54,11 @@ class Recording:
         """The JSON lines file."""
         return self.directory / "poses.jsonl"
 
+    @property
+    def top_down_lines(self) -> Path:
+        """The JSON lines file of what the top-down branch said."""
+        return self.directory / "top_down.jsonl"
+
     def add_image(self, stamp_ns: int, image: Image) -> None:
         """Take in an RGB frame (H, W, 3); it reaches the disk only if poses arrive for its stamp."""
         self._images += 1
@@ -69,6 +75,11 @@ class Recording:
         if self._keep_frames:
             self.frames.keep(frame.stamp_ns)
 
+    def add_top_down_poses(self, topic: str, frame: PoseFrame, cdr: bytes) -> None:
+        """Record the people whom the top-down branch found in one image, as record and as serialised message."""
+        self.add_message(topic, POSES_TYPE, cdr, stamp_ns=frame.stamp_ns, received_ns=frame.received_ns)
+        self._top_down_lines.write(to_line(frame) + "\n")
+
     def add_message(self, topic: str, type_name: str, cdr: bytes, *, stamp_ns: int, received_ns: int) -> None:
         """Record any other message: CDR bytes of type `pkg/msg/Type`."""
         self._mcap.write(topic, type_name, cdr, log_ns=received_ns, publish_ns=stamp_ns)
@@ -76,6 +87,7 @@ class Recording:
     def close(self) -> None:
         """Finish the MCAP and the lines; harmless when already closed."""
         self._lines.close()
+        self._top_down_lines.close()
         self._mcap.close()
 
     def __enter__(self) -> Recording:

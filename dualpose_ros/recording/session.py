@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,12 @@ from dualpose_ros.camera import Camera
 from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
-from dualpose_ros.standalone.launcher import Launcher, NodeSpec
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec, NodeState
 from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
-TOP_DOWN, BOTTOM_UP = "top_down_node", "bottom_up_node"
+TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
+_OUTPUT = {"dualpose/fused/poses3d": "/humans/poses3d"}
 # Who takes images: the detector, both branches and our own recorder. The source waits for all four.
 _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
@@ -79,19 +80,23 @@ class GraphResult:
 
 
 def node_specs(options: GraphOptions) -> list[NodeSpec]:
-    """The nodes of the graph; until both branches are fused, the top-down poses are its output."""
+    """The nodes of the graph; the fused poses are its output, which the detection node listens to."""
     camera = {"start_when_subscribed": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
-    remappings = {TOP_DOWN: {"dualpose/top_down/poses3d": "/humans/poses3d"}}
+    remappings = dict.fromkeys((DETECTION, FUSION), _OUTPUT)
     parameters = {CAMERA: camera, **options.overrides}
     return [
         NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}), remappings.get(name, {}))
-        for name in (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, VISUALIZATION)
+        for name in (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, VISUALIZATION)
     ]
 
 
-def run_graph(options: GraphOptions, console: Console) -> GraphResult:
+Watch = Callable[[Recording, Sequence[NodeState]], None]
+
+
+def run_graph(options: GraphOptions, console: Console, watch: Watch | None = None) -> GraphResult:
     """Run the graph until its source ends, `max_frames` have passed or the user stops it.
 
+    `watch` is called some times a second with what was recorded so far and how the nodes are.
     GraphError if a node fails for good, with everything recorded until then finished and in place.
     """
     domain_id = random.SystemRandom().randint(1, _LARGEST_DOMAIN) if options.domain_id is None else options.domain_id
@@ -102,7 +107,7 @@ def run_graph(options: GraphOptions, console: Console) -> GraphResult:
     recording = Recording(options.out, keep_frames=options.keep_frames)
     try:
         with _stop_on_signal() as stop:
-            run = _Run(options, launcher, log, recording, console, stop)
+            run = _Run(options, launcher, log, recording, console, stop, watch)
             return run.go(domain_id)
     except BaseException:
         recording.frames.discard()
@@ -147,7 +152,9 @@ class _Run:
         recording: Recording,
         console: Console,
         stop: _StopFlag,
+        watch: Watch | None,
     ) -> None:
+        self._watch = watch
         self._options, self._launcher, self._log = options, launcher, log
         self._recording, self._console, self._stop = recording, console, stop
         self._started = time.monotonic()
@@ -199,7 +206,10 @@ class _Run:
         return now - max(self._ended, self._last_poses[1]) > _QUIET_S
 
     def _check_nodes(self) -> None:
-        for state in self._launcher.poll():
+        states = self._launcher.poll()
+        if self._watch is not None:
+            self._watch(self._recording, states)
+        for state in states:
             if state.status == "failed" or (state.status == "finished" and state.name != CAMERA):
                 words = self._log.last_words(state.name) or f"exit code {state.returncode}"
                 raise GraphError(

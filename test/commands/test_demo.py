@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dualpose_ros.camera import camera_from_hfov, project
-from dualpose_ros.commands.demo import accuracy, estimated_frames
+from dualpose_ros.commands.demo import accuracy, branches_table, estimated_frames
 from dualpose_ros.commands.errors import InputError
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.pose import Pose3D, Source, TrackingState
@@ -66,7 +67,10 @@ def record(
                 )
                 for person in range(2)
             )
-            recording.add_poses("/humans/poses3d", PoseFrame(stamp(index), stamp(index), "camera", persons), b"")
+            frame = PoseFrame(stamp(index), stamp(index), "camera", persons)
+            recording.add_poses("/humans/poses3d", frame, b"")
+            if index % 2:
+                recording.add_top_down_poses("/dualpose/top_down/poses3d", replace(frame, persons=persons[:1]), b"")
     recording.frames.discard()
     return GraphResult(
         recording=recording,
@@ -92,6 +96,21 @@ def test_true_poses_of_some_frames_are_perfect(tmp_path: Path) -> None:
     assert figures["mpjpe_rel_mm"] == pytest.approx(0, abs=0.2)
     assert figures["root_depth_rel_err"] == pytest.approx(0, abs=1e-4)
     assert figures["id_switches"] == 0
+
+
+def test_the_top_down_branch_is_measured_beside_the_output(tmp_path: Path) -> None:
+    truth = walkers()
+    result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES, list(range(FRAMES)))
+    frames = estimated_frames(result, truth, 1.0, result.recording.top_down_lines)
+    assert [frame.index for frame in frames] == [3, 7, 21, 33]
+    alone = accuracy(frames, truth)
+    assert (alone["recall"], alone["precision"], alone["pck150_abs"]) == (0.5, 1.0, 1.0)
+    figures = {**accuracy(estimated_frames(result, truth, 1.0), truth), "top_down": {**alone, "mpjpe_rel_mm": None}}
+    table = branches_table(figures)
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[0] == list(alone)
+    shown = dict(zip(cells[0], zip(cells[1], cells[2], strict=True), strict=True))
+    assert shown["recall"] == ("1", "0.5") and shown["mpjpe_rel_mm"][1] == "-"
 
 
 def test_poses_of_another_frame_are_not(tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def test_frames_that_the_top_down_branch_skips_are_not_worked_on_while_it_is_ali
     assert stopped[0] == pytest.approx(285 + 20, abs=1) and len(stopped) >= 15
 
 
+def test_heatmaps_that_fail_to_come_are_not_waited_for_for_ever() -> None:
+    made, waited = frames(), []
+    for number in range(1, 9):
+        now = 0.5 * number
+        feed(made, number, now, IMAGE, CAMERA_INFO, DETECTIONS)
+        waited.append(next(n / 100 for n in range(100) if made.take(now + n / 100) is not None))
+    assert waited == pytest.approx([0.2] * 3 + [0.0] * 5, abs=0.011)
+    feed(made, 8, 4.3, HEATMAPS)
+    feed(made, 9, 4.5, IMAGE, CAMERA_INFO, DETECTIONS)
+    assert made.take(4.65) is None, "they are late, but they come: worth waiting for"
+    assert made.take(4.71) is not None
+
+
 def test_repeated_detections_do_not_prolong_the_wait() -> None:
     made = frames()
     feed(made, 1, 0.0, IMAGE, CAMERA_INFO, DETECTIONS)

@@ -26,8 +26,8 @@ def environment(number: int) -> dict[str, str]:
     return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def scenario(name: str, number: int) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, str(HERE / "live_nodes.py"), name], env=environment(number),
+def scenario(name: str, number: int, script: str = "live_nodes.py") -> dict[str, Any]:
+    done = subprocess.run([sys.executable, str(HERE / script), name], env=environment(number),
                           capture_output=True, text=True, timeout=90)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -66,6 +66,41 @@ def test_detection_node_takes_the_newest_and_survives_errors() -> None:
     assert any("no picture of people" in text for text in result["errors"])
     assert result["after_error"] == 0
     assert result["tracks"] == [[2, "TENTATIVE"]]
+
+
+def test_detection_node_starts_no_more_than_the_graph_keeps_up_with() -> None:
+    result = scenario("paced_detection", 1, "live_fusion.py")
+    assert len(result["full"]) == 3 and result["full"][:2] == [0, 1], "frame 0 came out, two are in work"
+    assert len(result["refilled"]) == 4
+    assert 18 <= result["refilled"][-1] <= 20, "the newest image starts when there is room, not the next one"
+    assert result["waited"] == result["refilled"]
+    assert len(result["timed_out"]) >= 5 and result["timed_out"][4] == 32
+    assert 0.3 < result["seconds"] < 2.5
+    assert len(result["free"]) >= len(result["timed_out"]) + 3, "a graph whose end is dead is not waited for"
+
+
+def test_fusion_node_with_both_branches_one_and_none_that_makes_sense() -> None:
+    result = scenario("fusion", 0, "live_fusion.py")
+    waits = result["waits"]
+    assert waits["both"] < 0.25
+    assert 0.2 <= waits["top_down"] < 1.0 and 0.2 <= waits["bottom_up"] < 1.0
+    assert "joints_cam that are not finite" in result["errors"][0] and "joint_scores" in result["errors"][1]
+    assert result["nonsense"] == []
+    assert result["published"] == [1, 2, 3, *range(10, 35)], "once each, in order"
+    sources = result["sources"]
+    assert sources[:-3] == ["FUSED", "TOP_DOWN", "BOTTOM_UP", *["FUSED"] * 5, *["TOP_DOWN"] * 17]
+    assert sources[-1] == "FUSED", "when it returns, it is not waited for at once"
+    assert result["ids"] == [3], "one person, whoever sees them"
+    gaps = np.diff(result["arrived"])
+    assert gaps.max() < 0.3 + 0.1 + 0.1, "a dead branch stops the output for no longer than max_wait and a frame"
+    assert np.median(gaps) == pytest.approx(0.1, abs=0.03)
+    values = result["values"]
+    counts = {name: int(values[name]) for name in ("fused", "top_down_only", "bottom_up_only")}
+    assert counts == {name: sources.count(name.upper().removesuffix("_ONLY")) for name in counts}
+    assert int(values["late_bottom_up"]) == 1 + sources[-3:].count("TOP_DOWN")
+    assert values["pairs"] == "1" and values["persons"] == "1"
+    assert result["frame_id"] == "eye"
+    assert result["box"] == [1.0, 2.0, 30.0, 40.0]
 
 
 def test_visualization_node() -> None:

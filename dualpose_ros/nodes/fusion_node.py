@@ -1,0 +1,111 @@
+"""One pose of every person from those of both branches: top_down/poses3d and bottom_up/poses3d -> fused/poses3d.
+
+The branches are joined by exact stamp. Where one is late, has skipped the frame or is dead, the other's poses
+are published alone. Of the detections only the stamps matter: they say since when a frame is being worked on.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vision_msgs.msg import Detection2DArray
+
+from dualpose_ros.fusion.stage import FusionConfig, FusionStage
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, run_node
+from dualpose_ros.nodes.convert import finite_poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
+from dualpose_ros.pose import Pose3D
+
+_TICK_S = 0.02
+
+
+@dataclass(frozen=True)
+class FusionNodeConfig(NodeConfig):
+    """Parameters of the node itself; those of the stage are the fields of FusionConfig."""
+
+    max_wait: float = field(default=0.2, metadata={"help": "seconds that a frame waits for the other branch's poses"})
+    give_up: int = field(
+        default=2,
+        metadata={"help": "frames in a row that waited for a branch in vain after which it is not, until it returns"},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.max_wait > 0:
+            raise ValueError(f"max_wait is {self.max_wait}; it must be positive")
+        if self.give_up < 1:
+            raise ValueError(f"give_up is {self.give_up}; it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a branch said of a frame: the people, and the header to publish them with."""
+
+    persons: list[Pose3D]
+    header: Any
+
+
+class FusionNode(PipelineNode):
+    """MultiPersonPose3D of both branches in, MultiPersonPose3D out."""
+
+    def __init__(self) -> None:
+        super().__init__("fusion_node", FusionNodeConfig, FusionConfig)
+        self._stage = FusionStage(self.stage_configs[0])
+        self._frames = FusedFrames(self.config.max_wait, self.config.give_up)
+        self._counts = {"fused": 0, "top_down_only": 0, "bottom_up_only": 0}
+        self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/fused/poses3d", RELIABLE)
+        self._subscribe("dualpose/top_down/poses3d", TOP_DOWN)
+        self._subscribe("dualpose/bottom_up/poses3d", BOTTOM_UP)
+        topic = "dualpose/detections"
+        self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._on_detections), RELIABLE)
+        # What would be overdue by the next tick is so now: `max_wait` is the most that a frame waits.
+        self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(ahead_s=_TICK_S)))
+        self.get_logger().info("ready")
+
+    def _subscribe(self, topic: str, branch: str) -> None:
+        def receive(message: Any) -> None:
+            said = _Said(finite_poses_from_message(message), message.header)
+            self._frames.add(branch, stamp_to_ns(message.header.stamp), said, time.monotonic())
+            self._work()
+
+        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, receive), RELIABLE)
+
+    def _on_detections(self, message: Any) -> None:
+        self._frames.announce(stamp_to_ns(message.header.stamp), time.monotonic())
+
+    def _work(self, ahead_s: float = 0.0) -> None:
+        while (frame := self._frames.take(time.monotonic() + ahead_s)) is not None:
+            self._process(frame)
+
+    def _process(self, frame: FusedFrame) -> None:
+        said: list[_Said | None] = [frame.top_down, frame.bottom_up]
+        header = next(one.header for one in said if one is not None)
+        top_down, bottom_up = (None if one is None else one.persons for one in said)
+        result = self._stage.process(frame.stamp_ns, top_down, bottom_up)
+        self._poses.publish(poses_to_message(result.persons, header))
+        self.diagnostics.frame(frame.stamp_ns)
+        self._counts[_kind(frame)] += 1
+        counts = {name: str(count) for name, count in self._counts.items()}
+        late = {f"late_{branch}": str(count) for branch, count in self._frames.late.items()}
+        self.diagnostics.extra = {**counts, **late, "pairs": str(result.pairs), "persons": str(len(result.persons))}
+
+
+def _kind(frame: FusedFrame) -> str:
+    """Which of the branches' poses a frame is made of."""
+    if frame.top_down is None:
+        return "bottom_up_only"
+    return "top_down_only" if frame.bottom_up is None else "fused"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; the exit code of its process."""
+    return run_node(FusionNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
