@@ -263,6 +263,20 @@ def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: p
     assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
 
 
+def test_what_fusion_learns_from_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("numba", reason="the synthetic world needs numba")
+    out = ("--out", tmp_path / "run")
+    for network in ("fusion", "semi-supervised"):
+        assert "dualpose synth recordings" in refused(capsys, "train", network, *out)
+        assert "recordings_*.npz" in refused(capsys, "train", network, *out, "--data", tmp_path)
+    line = refused(capsys, "train", "semi-supervised", *out, "--data", tmp_path, "--row", "reb")
+    assert "reb" in line and "rep_mp_dis" in line
+    assert "'none'" in refused(capsys, "train", "semi-supervised", *out, "--data", tmp_path, "--row", "rep")
+    assert "train semi-supervised" in refused(capsys, "export", "semi-supervised", "--run", tmp_path)
+    assert "best.pt" in refused(capsys, "export", "fusion", "--run", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

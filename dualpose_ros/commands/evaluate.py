@@ -106,6 +106,30 @@ def bottom_up(
     report(evaluate_bottom_up(data, seed, weights=weights, pictures=pictures), json_file, seed)
 
 
+@app.command("fusion")
+def fusion(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
+    ] = Path("../shared/data"),
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", help="Folder for the first videos' last frames: both branches, fused, from above."),
+    ] = None,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Fusion of the branches: the paper's Tables 3, 4 and 5, matching in crowds, a branch killed, speed.
+
+    Videos are drawn for the purpose, in a world and of clips that trained nothing, and go through detector, tracker
+    and both branches. PCK and AUC count the joints of people who aren't found as wrong.
+    """
+    from dualpose_ros.commands.eval_fusion import evaluate_fusion
+    from dualpose_ros.commands.synth import require_numba
+
+    require_numba("eval fusion")
+    report(evaluate_fusion(data, seed, pictures=pictures), json_file, seed)
+
+
 @app.command("detector")
 def detector(
     data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],

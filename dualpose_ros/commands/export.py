@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.errors import needs_torch
+from dualpose_ros.commands.errors import InputError, needs_torch
 from dualpose_ros.commands.train import (
     ConfigOption,
+    Network,
     NetworkArgument,
     Storage,
     StorageOption,
@@ -29,6 +30,8 @@ def export(
 
     `dualpose train` does this when it ends; here it is for runs that were stopped.
     """
+    if network is Network.semi_supervised:
+        raise InputError("`dualpose train semi-supervised --resume` exports its two networks; there is no other way")
     path = config or default_config(network)
     content = read_config(path)
     with needs_torch(f"export {network.value}"):

@@ -26,6 +26,7 @@ class Network(str, Enum):
     gcn = "gcn"
     lifting = "lifting"
     fusion = "fusion"
+    semi_supervised = "semi-supervised"
 
     @property
     def file(self) -> str:
@@ -35,7 +36,8 @@ class Network(str, Enum):
     @property
     def images(self) -> str:
         """What `dualpose synth` makes for it to learn from."""
-        return {Network.top_down: "patches", Network.fusion: "recordings"}.get(self, "frames")
+        kinds = {Network.top_down: "patches", Network.fusion: "recordings", Network.semi_supervised: "recordings"}
+        return kinds.get(self, "frames")
 
     @property
     def from_motion(self) -> bool:
@@ -47,7 +49,8 @@ NetworkArgument = Annotated[
     Network,
     typer.Argument(
         help="`detector` and `bottom-up` learn from frames, `top-down` from patches, which `dualpose synth` makes; "
-        "`gcn` and `lifting` from motion, the latter with the former's help; `fusion` from recordings of both branches."
+        "`gcn` and `lifting` from motion, the latter with the former's help; `fusion` from recordings of both "
+        "branches, and so `semi-supervised`: a small lifting and a small integration network, half without labels."
     ),
 ]
 ConfigOption = Annotated[
@@ -100,6 +103,12 @@ def train(
     init: Annotated[
         Path | None, typer.Option("--init", help="Start from another run's weights: its best.pt, or an ONNX file.")
     ] = None,
+    row: Annotated[
+        str, typer.Option("--row", help="Of semi-supervised: none, rep, mp, rep_dis, rep_mp_dis or full.")
+    ] = "none",
+    first: Annotated[
+        Path | None, typer.Option("--first", help="Of semi-supervised: the folder of row `none`, for all other rows.")
+    ] = None,
     config: ConfigOption = None,
     storage: StorageOption = Storage.fp16,
 ) -> None:
@@ -124,6 +133,9 @@ def train(
     }
     given = {name: value for name, value in run.items() if value is not None}
     task = content["task"]
+    if network is Network.semi_supervised:
+        _train_row(row, data or out, out, content, first, resume, storage, given)
+        return
     if network.from_motion:
         task = with_files(task, data, body, errors)
     if network is Network.lifting and not (gcn is None and "gcn" in task):
@@ -142,6 +154,31 @@ def with_files(task: dict[str, Any], mocap: Path | None, body: Path | None, erro
     named = {name: str(file) for name, file in (("mocap", mocap), ("body", body)) if file is not None}
     data["bank"] = {**data.get("bank", {}), **named}
     return {**task, "data": {**data, **({"errors": str(errors)} if errors is not None else {})}}
+
+
+def _train_row(
+    row: str,
+    data: Path,
+    out: Path,
+    content: dict[str, Any],
+    first: Path | None,
+    resume: bool,
+    storage: Storage,
+    given: dict[str, Any],
+) -> None:
+    """Train both networks of a row of the paper's Table 4, and say what they came to."""
+    from dualpose_ros.evaluation.semi_supervised import ROWS
+
+    if row not in ROWS:
+        raise InputError(f"--row {row} is unknown; there are {', '.join(ROWS)}")
+    with needs_torch("train semi-supervised"):
+        from dualpose_ros.training.semi_supervised_run import train_row
+
+        trained = train_row(row, data, out, content, first, resume, storage.value, **given)
+    for network, result in trained.results.items():
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in result.figures.items())
+        typer.echo(f"{row}, {network}: {result.steps} steps in {result.seconds / 60:.1f} min; {figures}")
+    typer.echo(f"networks: {trained.lifting}, {trained.fusion}")
 
 
 def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, storage: Storage) -> None:

@@ -19,6 +19,7 @@ from dualpose_ros.evaluation.recordings import Estimates, Recordings
 from dualpose_ros.fusion.integrate import Integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses
 from dualpose_ros.fusion.pairs import Pairs, branch_poses
+from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.pose import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.contact import penetration
@@ -111,6 +112,19 @@ def pose_figures(scores: Sequence[FrameScores]) -> dict[str, Any]:
         "found": figures["recall"],
         "root_depth_pct": figures["root_depth_pct"],
     }
+
+
+def staged(integrator: Integrator, config: FusionConfig | None = None) -> Fuse:
+    """The live fusion stage over recorded frames, anew for each sequence."""
+    state: dict[int, FusionStage] = {}
+
+    def fuse(frame: RecordedFrame) -> Sequence[Pose3D]:
+        if frame.sequence not in state:
+            state.clear()
+            state[frame.sequence] = FusionStage(config, integrator)
+        return state[frame.sequence].process(frame.stamp_ns, frame.top_down, frame.bottom_up).persons
+
+    return fuse
 
 
 def unmatched_pairs(integrator: Integrator) -> Fuse:

@@ -70,7 +70,8 @@ def pck(
 def auc(errors_m: FloatArray, limit_m: float = 0.15, steps: int = 30) -> npt.NDArray[np.float64]:
     """Area (...), 0..1, under the curve of the share of errors (..., K) within a threshold, up to `limit_m`.
 
-    The mean over `steps` thresholds, evenly spaced above 0: every 5 mm up to 150 mm, as MuPoTS-3D's (which counts 0 mm too).
+    The mean over `steps` thresholds, evenly spaced above 0: every 5 mm up to 150 mm, as MuPoTS-3D's, which counts
+    0 mm too.
     """
     thresholds = np.linspace(0, limit_m, steps + 1)[1:]
     within = np.asarray(errors_m, dtype=np.float64)[..., None] <= thresholds

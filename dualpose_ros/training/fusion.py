@@ -53,7 +53,7 @@ class FusionTraining:
     discriminator; absolute: weight of joints and roots that are not near the truth; seed: of the meetings.
     """
 
-    recordings: str
+    recordings: str = ""
     network: IntegrationConfig = field(default_factory=IntegrationConfig)
     discriminator: DiscriminatorConfig | None = field(default_factory=DiscriminatorConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)

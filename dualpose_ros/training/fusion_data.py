@@ -6,7 +6,6 @@ R rows, each a person as the branches had them in one frame; G groups of up to P
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from dualpose_ros.evaluation.recordings import Estimates, Recordings
-from dualpose_ros.fusion.matching import MatchConfig, Poses, match_poses
+from dualpose_ros.evaluation.pair_rows import pair_rows
+from dualpose_ros.evaluation.recordings import Recordings
+from dualpose_ros.fusion.matching import MatchConfig
 from dualpose_ros.fusion.pairs import BranchPoses, FloatArray, K, Mask, Pairs
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.training.task import TrainingError
@@ -38,7 +38,8 @@ class Augmentation:
 
     mask: share of joints that are not found, in `masked` of the poses; shift_m: deviation of random shifts of joints,
     and depth: of changes of the root's log depth, each in `shifted` of the poses; zeroed: share of the pairs that
-    lose one of their poses; simulated: share of the groups whose poses are made from the truth instead of recorded; elsewhere: whether all are seen from other places.
+    lose one of their poses; simulated: share of the groups whose poses are made from the truth instead of recorded;
+    elsewhere: whether all are seen from other places. TrainingError names a number that is no share.
     """
 
     mask: float = 0.25
@@ -84,65 +85,15 @@ class Groups:
 
 def pair_data(recordings: Recordings, frames: Mask | None = None, config: MatchConfig | None = None) -> PairData:
     """The branches' poses matched frame by frame as the live stage does, of the `frames` (F,) wanted."""
-    wanted = np.ones(len(recordings.frames.stamp_s), dtype=bool) if frames is None else frames
-    rows = np.array([row for frame in _matched(recordings, wanted, config) for row in frame], dtype=np.int64)
-    rows = rows.reshape(-1, 3)
-    pairs = Pairs(_taken(recordings.top_down, rows[:, 1]), _taken(recordings.bottom_up, rows[:, 2]))
+    rows = pair_rows(recordings, frames, config)
     owners = [
-        np.where(rows[:, column] >= 0, np.append(branch.truth, -1)[rows[:, column]], -1)
-        for column, branch in ((1, recordings.top_down), (2, recordings.bottom_up))
+        np.where(index >= 0, np.append(branch.truth, -1)[index], -1)
+        for index, branch in ((rows.top_down, recordings.top_down), (rows.bottom_up, recordings.bottom_up))
     ]
     owner = np.where(owners[0] >= 0, owners[0], owners[1])
     known = owner >= 0
     truth = np.where(known[:, None, None], recordings.truth.joints_cam[np.maximum(owner, 0)], 0.0).astype(np.float64)
-    return PairData(pairs, truth, known, rows[:, 0], _groups(rows[:, 0], truth, owner))
-
-
-def _matched(
-    recordings: Recordings, wanted: Mask, config: MatchConfig | None
-) -> Iterator[list[tuple[int, int, int]]]:
-    """For each frame its rows: frame, index of the top-down and of the bottom-up pose, -1 for none."""
-    count = len(wanted)
-    by_frame = [_by_frame(branch.frame, count) for branch in (recordings.top_down, recordings.bottom_up)]
-    for frame in np.flatnonzero(wanted):
-        own, other = by_frame[0][frame], by_frame[1][frame]
-        poses = [
-            Poses(branch.joints_cam[chosen], branch.joint_scores[chosen], branch.joint_stddev[chosen])
-            for branch, chosen in ((recordings.top_down, own), (recordings.bottom_up, other))
-        ]
-        matches = match_poses(top_down=poses[0], bottom_up=poses[1], config=config)
-        rows = [
-            (int(frame), int(own[i]), int(other[j])) for i, j in zip(matches.top_down, matches.bottom_up, strict=True)
-        ]
-        rows += [(int(frame), int(own[i]), -1) for i in np.setdiff1d(np.arange(len(own)), matches.top_down)]
-        rows += [(int(frame), -1, int(other[j])) for j in np.setdiff1d(np.arange(len(other)), matches.bottom_up)]
-        yield rows
-
-
-def _by_frame(frame: npt.NDArray[np.integer], count: int) -> list[Ints]:
-    """The indices of each frame's entries; they are in the order of the frames."""
-    bounds = np.searchsorted(frame, np.arange(count + 1))
-    return [np.arange(low, high) for low, high in pairwise(bounds)]
-
-
-def _taken(branch: Estimates, rows: Ints) -> BranchPoses:
-    present = rows >= 0
-    index = np.maximum(rows, 0)
-    if len(branch.frame) == 0:
-        count = len(rows)
-        return BranchPoses(
-            present, np.zeros((count, K, 3)), np.zeros((count, K)), np.ones((count, K)), np.zeros(count)
-        )
-    return _only(
-        BranchPoses(
-            present,
-            branch.joints_cam[index].astype(np.float64),
-            branch.joint_scores[index].astype(np.float64),
-            branch.joint_stddev[index].astype(np.float64),
-            branch.score[index].astype(np.float64),
-        ),
-        present,
-    )
+    return PairData(rows.pairs, truth, known, rows.frame, _groups(rows.frame, truth, owner))
 
 
 def _only(branch: BranchPoses, present: Mask) -> BranchPoses:

@@ -365,7 +365,8 @@ def test_people_seen_from_elsewhere_keep_their_shape_and_what_is_wrong_with_them
     after = elsewhere(before, np.random.default_rng(3))
     known = before.known & before.pairs.top_down.present
     mirror = list(H36M17.mirror)
-    for one, other in ((before.truth, after.truth), (before.pairs.top_down.joints_cam, after.pairs.top_down.joints_cam)):
+    own = [g.pairs.top_down.joints_cam for g in (before, after)]
+    for one, other in ((before.truth, after.truth), own):
         bones = [np.linalg.norm(j[:, 2] - j[:, 1], axis=1)[known] for j in (one, one[:, mirror], other)]
         np.testing.assert_allclose(np.minimum(*(abs(bones[2] - bone) for bone in bones[:2])), 0, atol=1e-9)
     errors = [
