@@ -108,15 +108,20 @@ class FusionStage:
         return FusionResult(persons, sum(person.source is Source.FUSED for person in persons))
 
     def _rows(self, top_down: Sequence[Pose3D], bottom_up: Sequence[Pose3D]) -> list[Row]:
-        """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else."""
+        """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else, best first."""
         matches = match_poses(top_down=top_down, bottom_up=bottom_up, config=self._matching)
         partner = dict(zip(matches.top_down.tolist(), matches.bottom_up.tolist(), strict=True))
         rows: list[Row] = [(top_down[t], bottom_up[b]) for t, b in partner.items()]
         rows += [(pose, None) for n, pose in enumerate(top_down) if n not in partner]
         paired = set(partner.values())
         left = [p for n, p in enumerate(bottom_up) if n not in paired and p.score >= self.config.min_score]
+        left.sort(key=lambda pose: -pose.score)
         hidden = shadowed(left, top_down, self._matching)
-        return rows + [(None, pose) for pose, same in zip(left, hidden, strict=True) if not same]
+        alone: list[Pose3D] = []
+        for pose in [pose for pose, same in zip(left, hidden, strict=True) if not same]:
+            if not shadowed([pose], alone, self._matching)[0]:
+                alone.append(pose)
+        return rows + [(None, pose) for pose in alone]
 
     def _person(self, stamp_ns: int, row: Row, answer: Integrated, n: int, who: Identity) -> Pose3D:
         """Somebody as they are published."""

@@ -70,6 +70,13 @@ def test_somebody_at_an_impossible_depth_is_not_another_person() -> None:
     assert summary(result.persons) == [(4, "TOP_DOWN", "CONFIRMED"), (FIRST_OWN_ID, "BOTTOM_UP", "TENTATIVE")]
 
 
+def test_somebody_whom_the_bottom_up_branch_found_twice_is_one_person_the_better_one() -> None:
+    worse, better = pose(body(0.02, 4), score=0.5), pose(body(0, 4.1), score=0.7)
+    (person,) = stage().process(FRAME_NS, [], [worse, better]).persons
+    np.testing.assert_allclose(person.joints_cam, better.joints_cam)
+    assert len(stage().process(FRAME_NS, [], [worse, pose(body(1.5, 4))]).persons) == 2
+
+
 def test_poor_people_of_the_bottom_up_branch_need_a_partner() -> None:
     poor = pose(body(0, 4), score=0.2)
     assert stage(min_score=0.3).process(FRAME_NS, [], [poor]).persons == ()
