@@ -340,7 +340,6 @@ def load_settings_with(text: str, tmp: Path | None = None) -> training.FusionTra
         ("{recordings: r, augmentation: {mask: 2.0}}", "mask is 2.0"),
         ("{recordings: r, network: {hidden: 0}}", "hidden is 0"),
         ("{recordings: r, discriminator: {people: 5}}", "people is 5"),
-        ("{groups: 3}", "recordings"),
         ("{recordings: r, groups: 0}", "groups is 0"),
         ("{recordings: r, samples: 0}", "samples is 0"),
         ("{recordings: r, adversarial: -1.0}", "adversarial is -1"),
