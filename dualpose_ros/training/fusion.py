@@ -5,7 +5,7 @@ Paper, section 3.3, Eqs. 7 to 9. N people, G groups of P of them, K joints; metr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,7 @@ from dualpose_ros.training.fusion_data import (
     pair_data,
 )
 from dualpose_ros.training.losses import gaussian_nll
-from dualpose_ros.training.task import TrainingError
+from dualpose_ros.training.task import DrawnSamples, TrainingError
 
 NEAR_M, ROOT_NEAR_M = 0.15, 0.25
 _BODY = [k for k in range(K) if k != H36M17.root]
@@ -107,23 +107,6 @@ class Fusion(nn.Module):
         return out
 
 
-class GroupSamples:
-    """Batches of random groups; see `training.task.Samples`."""
-
-    def __init__(self, draw: Callable[[np.random.Generator], Groups], samples: int) -> None:
-        self._draw, self._samples = draw, samples
-
-    def __len__(self) -> int:
-        return self._samples
-
-    def __getitem__(self, index: int, /) -> Batch:
-        return self.draw(index, np.random.default_rng(index))
-
-    def draw(self, index: int, rng: np.random.Generator) -> Batch:
-        """A batch from the randomness of `rng` alone."""
-        return as_batch(self._draw(rng))
-
-
 class FixedGroups:
     """All groups of some recordings as they are, a slice a sample."""
 
@@ -177,14 +160,15 @@ class FusionTask:
         """The untrained network and its discriminator."""
         return Fusion(self.training)
 
-    def datasets(self, cache_dir: Path) -> tuple[GroupSamples, FixedGroups]:
+    def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedGroups]:
         """Random groups of most sequences, and those of the others as they are; no cache is read."""
         training = self.training
         train, validation = recorded_pairs(training.recordings)
         rng = np.random.default_rng(training.seed)
         meetings = draw_meetings(rng, training.meetings, PEOPLE) if training.meetings else None
-        samples = GroupSamples(
-            lambda r: draw_groups(train, training.augmentation, r, training.groups, meetings), training.samples
+        samples = DrawnSamples(
+            lambda r: as_batch(draw_groups(train, training.augmentation, r, training.groups, meetings)),
+            training.samples,
         )
         return samples, FixedGroups(validation, 4 * training.groups)
 

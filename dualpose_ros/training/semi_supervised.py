@@ -5,10 +5,10 @@ N people, K joints of `skeleton.H36M17`; metres.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -116,23 +116,6 @@ class Student(nn.Module):
         epoch = 1 + float(self.steps) / steps
         self.steps += 1
         return epoch
-
-
-class DrawnSamples(Generic[Batch]):
-    """Random batches; see `training.task.Samples`."""
-
-    def __init__(self, draw: Callable[[np.random.Generator], Batch], samples: int) -> None:
-        self._draw, self._samples = draw, samples
-
-    def __len__(self) -> int:
-        return self._samples
-
-    def __getitem__(self, index: int, /) -> Batch:
-        return self.draw(index, np.random.default_rng(index))
-
-    def draw(self, index: int, rng: np.random.Generator) -> Batch:
-        """A batch from the randomness of `rng` alone."""
-        return self._draw(rng)
 
 
 def only_one(samples: Sequence[Batch], task: str) -> Batch:

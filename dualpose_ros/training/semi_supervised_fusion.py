@@ -44,7 +44,6 @@ from dualpose_ros.training.fusion import (
 from dualpose_ros.training.fusion import Batch as FusionBatch
 from dualpose_ros.training.fusion_data import Augmentation, PairData, augmented, draw_groups, pair_data
 from dualpose_ros.training.semi_supervised import (
-    DrawnSamples,
     SemiSupervision,
     Student,
     domains,
@@ -65,6 +64,7 @@ from dualpose_ros.training.semi_supervised_data import (
     real_people,
     upright,
 )
+from dualpose_ros.training.task import DrawnSamples
 
 _ROOT = H36M17.root
 _BODY = [k for k in range(K) if k != _ROOT]

@@ -23,7 +23,6 @@ from dualpose_ros.training.lifting import Batch as LiftingBatch
 from dualpose_ros.training.lifting import LiftingTask, LiftingTraining
 from dualpose_ros.training.losses import gaussian_nll
 from dualpose_ros.training.semi_supervised import (
-    DrawnSamples,
     SemiSupervision,
     Student,
     by_estimate,
@@ -50,6 +49,7 @@ from dualpose_ros.training.semi_supervised_data import (
     targets,
     turned_targets,
 )
+from dualpose_ros.training.task import DrawnSamples
 
 _BODY = [k for k in range(K) if k != H36M17.root]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from dualpose_ros.training.export import ExportSpec
+
+Batch = TypeVar("Batch")
 
 
 class TrainingError(RuntimeError):
@@ -30,6 +32,23 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Any: ...
+
+
+class DrawnSamples(Generic[Batch]):
+    """Samples that are nothing but random."""
+
+    def __init__(self, draw: Callable[[np.random.Generator], Batch], samples: int) -> None:
+        self._draw, self._samples = draw, samples
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __getitem__(self, index: int, /) -> Batch:
+        return self.draw(index, np.random.default_rng(index))
+
+    def draw(self, index: int, rng: np.random.Generator) -> Batch:
+        """A batch from the randomness of `rng` alone."""
+        return self._draw(rng)
 
 
 class AugmentedSamples(Samples, Protocol):
