@@ -1,0 +1,46 @@
+"""How far away the person is in each frame of a window, from the integrated poses' root distances.
+
+By itself, and as a logarithm: its error is a share of the distance and lasts, and moving everything closer does not
+make changes of a logarithm smaller, as it does motions in metres. W frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.refinement.noise import ErrorModel
+
+FloatArray = npt.NDArray[np.float64]
+
+_ROUNDS = 2
+OVERSHOOT = 0.01
+"""After a jump in what is said, velocity would carry the answer past all of it: it leaves the range of the last three
+frames by no more than this share."""
+
+
+def smooth_distances(
+    said: FloatArray, stddev: FloatArray, times: FloatArray, model: ErrorModel, motion: FloatArray,
+    motion_stddev: FloatArray,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """Logarithms (W,) of distances as they are, and their deviations (W,), from those that were said.
+
+    said (W,) at times (W,) with deviations (W,), of which `model` says how they hang together; motion (W, W): weights
+    of a value less its prediction from past frames, which has the deviation motion_stddev (W,). Frames whose own
+    error is unusual lose their weight.
+    """
+    slow = model.slow * model.correlation(times) * stddev[:, None] * stddev
+    fresh = (1 - model.slow) * stddev**2
+    weighed = motion / motion_stddev[:, None]
+    stiffness = weighed.T @ weighed
+    trust = np.ones(len(said))
+    for _ in range(_ROUNDS):
+        information = np.linalg.inv(slow + np.diag(fresh / trust))
+        covariance = np.linalg.inv(information + stiffness)
+        found = covariance @ (information @ said)
+        pull = information @ (said - found)
+        trust = model.trust((said - found - slow @ pull) ** 2 / fresh, 1)
+    at = np.arange(len(said))
+    last = said[np.maximum(at - np.arange(3)[:, None], 0)]
+    held = np.clip(found, last.min(axis=0) - OVERSHOOT, last.max(axis=0) + OVERSHOOT)
+    return held, np.sqrt(np.diagonal(covariance))

@@ -1,0 +1,189 @@
+"""One person's window of frames refined by Gauss-Newton steps, warm-started, with robust weights.
+
+W frames, K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.refinement.noise import ErrorModel, informations
+from dualpose_ros.refinement.normal import normal_equations
+from dualpose_ros.refinement.terms import Terms, cost, reprojection_residuals
+from dualpose_ros.refinement.tree import NotPositiveError, TreeFactor, factorise, solve, variances
+
+FloatArray = npt.NDArray[np.float64]
+
+
+_POSITIVE = ("distance_motion", "keypoint_m", "keypoint_px", "bone_m", "motion_share", "motion_freedom", "stated_share",
+             "step_m")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SolverConfig:
+    """How far what goes into a window is trusted.
+
+    Defaults are those that refine recorded tracks best, without looking ahead. Errors there are slower than these say:
+    neighbouring frames' errors have correlations of 0.92 (root distance), 0.85 (joints about the root) and 0.75 (2D
+    joints), those 2 s apart still 0.67, 0.55 and 0.44. But what lasts for a whole window can't be seen in it.
+
+    relative, depth, keypoints: how errors of the integrated pose about its root, of its root's distance, and of 2D
+    joints hang together in time. distance_motion: by how much predictions of the root's distance are trusted less than
+    its own motion would be.
+    keypoint_m: deviation of a 2D joint of score 1, in metres at the joint, more than the 0.03 that was measured: the
+    integrated pose comes from the same images, so that little is to be learnt from them again; keypoint_px: the least,
+    in pixels; hidden_score: 2D joints with lower scores say nothing. bone_m: by how much a bone's length may differ
+    between frames. motion_share: by how much trajectory predictions are trusted less than each joint's own would be, as
+    the joints of a body jerk together; motion_freedom: of their tails (Student's t). stated_share: by how much
+    deviations are stated wider than those of the equations, such that balls of one and two hold as many true joints as
+    they should, though joints err more along the ray than across it. step_m: no joint moves more in one step.
+    ValueError names a value out of range.
+    """
+
+    relative: ErrorModel = field(default_factory=lambda: ErrorModel(0.5, 0.7))
+    depth: ErrorModel = field(default_factory=lambda: ErrorModel(0.4, 2.0))
+    keypoints: ErrorModel = field(default_factory=lambda: ErrorModel(0.7, 0.4))
+    distance_motion: float = 3.0
+    keypoint_m: float = 0.3
+    keypoint_px: float = 1.0
+    hidden_score: float = 0.05
+    bone_m: float = 0.02
+    motion_share: float = 2.0
+    motion_freedom: float = 5.0
+    stated_share: float = 0.77
+    step_m: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+        if not 0 <= self.hidden_score < 1:
+            raise ValueError(f"hidden_score is {self.hidden_score}; it must lie in 0..1")
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What is known of a window.
+
+    times (W,); prior (W, K, 3): integrated joints, the root's distance smoothed, with deviations on an axis
+    relative_stddev (W, K); rays (W, K, 2) of 2D joints with scores (W, K); pixel (W,): size of a pixel in rays; motion
+    (W, W), motion_stddev (W, K): position less its prediction from past frames; lengths (K,): logarithms of bones'.
+    """
+
+    times: FloatArray
+    prior: FloatArray
+    relative_stddev: FloatArray
+    rays: FloatArray
+    scores: FloatArray
+    pixel: FloatArray
+    motion: FloatArray
+    motion_stddev: FloatArray
+    lengths: FloatArray
+
+
+_HALVINGS = 3
+"""Of a step that would raise the cost, as where a short bone turns far."""
+
+_UNSEEN = 1e-8
+"""Trust in 2D joints that were not found; not 0, by which would be divided."""
+
+
+def terms_of(observed: Observations, joints: FloatArray, config: SolverConfig) -> Terms:
+    """The terms, with robust weights for where the joints (W, K, 3) are now."""
+    count = joints.shape[1]
+    information = _informations(observed, joints, config)
+    moved = observed.motion @ np.swapaxes(joints, 0, 1)
+    motion_information = (config.motion_share * observed.motion_stddev.T) ** -2.0
+    squares = motion_information * np.sum(moved**2, axis=-1)
+    motion_information *= np.minimum((config.motion_freedom + 3) / (config.motion_freedom + squares), 1)
+    return Terms(
+        prior=observed.prior,
+        prior_information=information[:count],
+        rays=observed.rays,
+        ray_information=information[count:],
+        motion=observed.motion,
+        motion_information=motion_information,
+        lengths=observed.lengths,
+        bone_stddev=config.bone_m * np.exp(-observed.lengths),
+    )
+
+
+def _informations(observed: Observations, joints: FloatArray, config: SolverConfig) -> FloatArray:
+    """Informations (2 K, W, W) of integrated joints and of 2D joints, with less trust in what is far off."""
+    times = observed.times
+    squares = np.sum((observed.prior - joints) ** 2, axis=-1) / observed.relative_stddev**2
+    relative_trust = config.relative.trust(squares, 3)
+    ray_stddev, seen = ray_deviations(observed, joints, config)
+    reprojected = reprojection_residuals(joints, observed.rays)
+    ray_trust = config.keypoints.trust(np.sum(reprojected**2, axis=-1) / ray_stddev**2, 2)
+    ray_trust = np.where(seen, ray_trust * np.maximum(observed.scores, config.hidden_score) ** 2, _UNSEEN)
+    covariances = [
+        config.relative.covariances(times, observed.relative_stddev.T, relative_trust.T),
+        config.keypoints.covariances(times, ray_stddev.T, ray_trust.T),
+    ]
+    return informations(np.concatenate(covariances))
+
+
+def ray_deviations(
+    observed: Observations, joints: FloatArray, config: SolverConfig
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
+
+    In metres it is the same for near people and far ones, as a network errs by a share of a person's size.
+    """
+    depth = np.maximum(observed.prior[:, :1, 2], 0.3)
+    stddev = np.hypot(config.keypoint_m / depth, config.keypoint_px * observed.pixel[:, None])
+    seen = (observed.scores >= config.hidden_score) & (joints[..., 2] > 0.1)
+    return np.broadcast_to(stddev, seen.shape), seen
+
+
+@dataclass(frozen=True)
+class Solution:
+    """joints (W, K, 3), and the factor of the equations of the last step, from which deviations come."""
+
+    joints: FloatArray
+    factor: TreeFactor | None
+
+    def spread(self, frame: int) -> FloatArray:
+        """Deviations (K,) of a frame's joints in their worst direction, as the equations have it."""
+        assert self.factor is not None
+        frames, count = self.joints.shape[:2]
+        blocks = variances(self.factor, np.tile(np.arange(3) + 3 * (frame % frames), (count, 1)))
+        return np.asarray(np.sqrt(np.linalg.eigvalsh(blocks)[:, -1]))
+
+
+def refine(observed: Observations, start: FloatArray, config: SolverConfig, steps: int = 1) -> Solution:
+    """Take Gauss-Newton steps from joints `start` (W, K, 3); a step whose equations can't be solved is damped, or left
+    out."""
+    joints, factor = start, None
+    for _ in range(steps):
+        terms = terms_of(observed, joints, config)
+        for damping in (0.0, 1e-3, 1.0):
+            try:
+                joints, factor = _step(terms, joints, config.step_m, damping)
+                break
+            except NotPositiveError:
+                continue
+    return Solution(joints, factor)
+
+
+def _step(terms: Terms, joints: FloatArray, longest: float, damping: float) -> tuple[FloatArray, TreeFactor]:
+    equations = normal_equations(terms, joints, damping)
+    factor = factorise(equations.system)
+    change = solve(factor, equations.right)
+    frames, count = joints.shape[:2]
+    step = np.swapaxes(change.reshape(count, frames, 3), 0, 1)
+    if not np.isfinite(step).all():
+        raise NotPositiveError("the step is not finite")
+    farthest = float(np.max(np.linalg.norm(step, axis=-1), initial=0.0))
+    share = min(1.0, longest / max(farthest, 1e-12))
+    before = cost(terms, joints)
+    for _ in range(_HALVINGS + 1):
+        moved = joints + share * step
+        if cost(terms, moved) <= before:
+            break
+        share /= 2
+    return moved, factor

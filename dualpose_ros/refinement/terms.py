@@ -1,0 +1,98 @@
+"""The terms that a window of one person's frames is refined by.
+
+With x the joints, half the squares, weighed by inverse (co)variances, of
+- trajectory: x less its prediction from past frames (Eq. 14 of the paper);
+- reprojection: x / z less the ray of the 2D joint (Eq. 10);
+- bone lengths: |x - parent| over the length that is known of the person, less 1 (Eq. 15, as a share: lengths
+  that differ by millimetres would draw everything toward the camera, where they differ less);
+- the integrated pose, at the root distance that `distance` has found, less x: tight, and slow in time (see `noise`).
+  Without it all would shrink toward the camera, which makes every motion small at no cost to the 2D joints.
+
+W frames, K joints; metres, camera optical frame; bones by their child joint, entries of the root are unused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.float64]
+
+NEAREST_M = 0.1
+"""Reprojection says nothing of joints nearer to the camera's plane, or behind it."""
+
+SHORTEST_M = 1e-3
+PARENTS = H36M17.parents
+_PARENT = np.array([max(p, 0) for p in PARENTS])
+HAS_BONE = np.array([p >= 0 for p in PARENTS])
+"""Of each joint, whether it hangs from another."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the window's observations say, with the weights of one iteration.
+
+    prior (W, K, 3): integrated joints; prior_information (K, W, W) of each of their axes; rays (W, K, 2) with
+    ray_information (K, W, W) of each axis; motion (W, W): position less its prediction, with motion_information (K, W);
+    lengths (K,): logarithms of bones', and bone_stddev (K,): by what share a frame's bone may differ.
+    """
+
+    prior: FloatArray
+    prior_information: FloatArray
+    rays: FloatArray
+    ray_information: FloatArray
+    motion: FloatArray
+    motion_information: FloatArray
+    lengths: FloatArray
+    bone_stddev: FloatArray
+
+
+def motion_residuals(terms: Terms, joints: FloatArray) -> FloatArray:
+    """Positions less their predictions: (K, W, 3)."""
+    return np.asarray(terms.motion @ np.swapaxes(joints, 0, 1))
+
+
+def reprojection_residuals(joints: FloatArray, rays: FloatArray) -> FloatArray:
+    """x / z and y / z less the rays: (W, K, 2); 0 for joints that are not in front of the camera."""
+    z = joints[..., 2:]
+    usable = z > NEAREST_M
+    return np.asarray(np.where(usable, joints[..., :2] / np.where(usable, z, 1.0) - rays, 0.0))
+
+
+def reprojection_jacobian(joints: FloatArray) -> FloatArray:
+    """Derivatives (W, K, 2, 3) of `reprojection_residuals`; 0 for joints that are not in front of the camera."""
+    z = joints[..., 2]
+    inverse = np.where(z > NEAREST_M, 1 / np.where(z > NEAREST_M, z, 1.0), 0.0)
+    jacobian = np.zeros((*joints.shape[:-1], 2, 3))
+    jacobian[..., 0, 0] = jacobian[..., 1, 1] = inverse
+    jacobian[..., :, 2] = -joints[..., :2] * (inverse**2)[..., None]
+    return jacobian
+
+
+def bone_vectors(joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Unit directions (W, K, 3) from each joint's parent, and lengths (W, K); 0 for the root."""
+    vector = (joints - joints[:, _PARENT]) * HAS_BONE[:, None]
+    length = np.sqrt(np.sum(vector**2, axis=-1))
+    return vector / np.maximum(length, SHORTEST_M)[..., None], length
+
+
+def bone_residuals(joints: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bones over their lengths exp(lengths (K,)), less 1: derivatives (W, K, 3) by the joint, and values (W, K)."""
+    direction, length = bone_vectors(joints)
+    inverse = np.exp(-lengths)
+    return direction * inverse[:, None], np.where(HAS_BONE, length * inverse - 1, 0.0)
+
+
+def cost(terms: Terms, joints: FloatArray) -> float:
+    """Half the weighed squares of all terms at joints (W, K, 3)."""
+    offset = np.swapaxes(terms.prior - joints, 0, 1)
+    squares = np.sum(offset * (terms.prior_information @ offset))
+    squares += np.sum(terms.motion_information[..., None] * motion_residuals(terms, joints) ** 2)
+    reprojected = np.swapaxes(reprojection_residuals(joints, terms.rays), 0, 1)
+    squares += np.sum(reprojected * (terms.ray_information @ reprojected))
+    squares += np.sum((bone_residuals(joints, terms.lengths)[1] / terms.bone_stddev) ** 2)
+    return float(squares / 2)

@@ -1,0 +1,185 @@
+"""The sliding window of one person: its frames, their refined joints, and what the solver is asked.
+
+W frames, K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.camera import Camera, pixels_to_rays
+from dualpose_ros.pose import Pose3D
+from dualpose_ros.refinement.motion import PAST_FRAMES, motion_row, steady_row
+from dualpose_ros.refinement.solver import Observations
+from dualpose_ros.refinement.terms import NEAREST_M
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.float64]
+
+LEAST_RELATIVE_M = 0.02
+"""No joint is known better about the root, nor the root itself across its ray, than this, on an axis."""
+
+LEAST_DEPTH_M = 0.02
+LEAST_FOUND = 4
+MOST_M = 5.0
+"""Deviations that are stated larger, or are not numbers, are this."""
+
+_ROOT = H36M17.root
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame's observations; see `solver.Observations`."""
+
+    time: float
+    prior: FloatArray
+    relative_stddev: FloatArray
+    depth_stddev: float
+    rays: FloatArray
+    scores: FloatArray
+    pixel: float
+
+
+def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
+    """The observations that a pose holds; what is not finite says nothing."""
+    prior = np.asarray(pose.joints_cam, dtype=np.float64)
+    usable = np.asarray(np.isfinite(prior).all(axis=-1))
+    prior = np.where(usable[:, None], prior, prior[_ROOT] if usable[_ROOT] else np.array([0.0, 0.0, 3.0]))
+    relative, depth = split_stddev(np.asarray(pose.joint_stddev, dtype=np.float64))
+    scores = np.asarray(pose.joint_scores, dtype=np.float64)
+    pixels = np.asarray(pose.keypoints_px, dtype=np.float64)
+    found = np.asarray(np.isfinite(pixels).all(axis=-1) & np.isfinite(scores) & (scores > 0))
+    rays = pixels_to_rays(camera, np.where(found[:, None], pixels, (camera.cx, camera.cy)))
+    found &= np.isfinite(rays).all(axis=-1)
+    scores = np.where(found, np.clip(scores, 0, 1), 0.0)
+    return Frame(
+        time,
+        on_rays(prior, rays, scores * usable),
+        np.where(usable, relative, MOST_M),
+        depth if usable[_ROOT] else MOST_M,
+        np.where(found[:, None], rays, 0.0),
+        scores,
+        1 / float(np.sqrt(camera.fx * camera.fy)),
+    )
+
+
+def on_rays(joints: FloatArray, rays: FloatArray, scores: FloatArray) -> FloatArray:
+    """A pose (K, 3) moved across the view to where its 2D joints are, by the median over those found.
+
+    An error that all joints share across the view would otherwise count as K errors, all made up for by depth.
+    """
+    found = (scores > 0) & (joints[:, 2] > NEAREST_M)
+    if np.count_nonzero(found) < LEAST_FOUND:
+        return joints
+    aside = np.median(rays[found] * joints[found, 2:] - joints[found, :2], axis=0)
+    return np.asarray(joints + np.append(aside, 0.0))
+
+
+def split_stddev(joint_stddev: FloatArray) -> tuple[FloatArray, float]:
+    """Deviations (K,) about the root, on an axis, and that of the root's depth, from those in the camera's frame.
+
+    `pose.Pose3D.joint_stddev` holds both, as their root sum of squares; the root's own is its depth's.
+    """
+    stated = np.asarray(joint_stddev, dtype=np.float64)
+    stated = np.clip(np.where(np.isfinite(stated), stated, MOST_M), 0.0, MOST_M)
+    relative = np.sqrt(np.maximum(stated**2 - stated[_ROOT] ** 2, 0.0))
+    return np.maximum(relative, LEAST_RELATIVE_M), max(float(stated[_ROOT]), LEAST_DEPTH_M)
+
+
+@dataclass(frozen=True)
+class Window:
+    """frames, oldest first, and what has been found of them: joints (W, K, 3), and logarithms (W,) of the root's
+    distance."""
+
+    frames: tuple[Frame, ...]
+    joints: FloatArray
+    distances: FloatArray
+    motion: FloatArray
+    motion_stddev: FloatArray
+
+    @property
+    def times(self) -> FloatArray:
+        """Times (W,) of the frames."""
+        return np.array([frame.time for frame in self.frames])
+
+    @property
+    def said_distances(self) -> FloatArray:
+        """Logarithms (W,) of the root's distance in the integrated poses."""
+        return log_distances(np.array([frame.prior[_ROOT] for frame in self.frames]))
+
+
+def log_distances(roots: FloatArray) -> FloatArray:
+    """Logarithms (W,) of the distances of points (W, 3) from the camera."""
+    return np.asarray(np.log(np.maximum(np.sqrt(np.sum(roots**2, axis=-1)), NEAREST_M)))
+
+
+def empty_window() -> Window:
+    """A window of no frame."""
+    k = H36M17.num_joints
+    return Window((), np.zeros((0, k, 3)), np.zeros(0), np.zeros((0, 0)), np.ones((0, k)))
+
+
+def with_frame(window: Window, frame: Frame, length: int) -> Window:
+    """The window with a later frame, and of those before only the newest, `length` in all.
+
+    The new frame starts at its integrated pose: one step from there finds what the others have to say.
+    """
+    kept = window.frames[-(length - 1) :] if length > 1 else ()
+    count = len(kept)
+    times = np.array([f.time for f in (*kept, frame)])
+    motion, stddev = _motion(window, times, count)
+    return Window(
+        (*kept, frame),
+        np.concatenate([window.joints[len(window.joints) - count :], frame.prior[None]]),
+        np.append(window.distances[len(window.distances) - count :], log_distances(frame.prior[_ROOT])),
+        motion,
+        stddev,
+    )
+
+
+def _motion(window: Window, times: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """Trajectory rows (W, W) of count kept frames and a new one, and deviations (W, K).
+
+    Frames whose past has left the window go by constant velocity; of the first nothing is known.
+    """
+    motion, stddev = np.zeros((count + 1, count + 1)), np.ones((count + 1, H36M17.num_joints))
+    motion[:count, :count] = window.motion[len(window.frames) - count :, len(window.frames) - count :]
+    stddev[:count] = window.motion_stddev[len(window.frames) - count :]
+    if count < len(window.frames):
+        motion[0] = 0
+        for i in range(1, min(PAST_FRAMES, count)):
+            motion[i, : i + 1], stddev[i] = steady_row(times[: i + 1])
+    if count:
+        motion[count], stddev[count] = motion_row(times)
+    return motion, stddev
+
+
+def at_distances(window: Window, distances: FloatArray) -> Window:
+    """The window with its joints moved to other distances of the root, along its rays."""
+    return replace(window, joints=_moved(window.joints, window.distances, distances), distances=distances)
+
+
+def _moved(joints: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
+    """Joints (W, K, 3) whose roots are moved by the difference of distances, given by their logarithms (W,)."""
+    root = joints[:, _ROOT]
+    ray = root / np.maximum(np.linalg.norm(root, axis=-1), NEAREST_M)[:, None]
+    return np.asarray(joints + ((np.exp(after) - np.exp(before))[:, None] * ray)[:, None])
+
+
+def observations(window: Window, lengths: FloatArray) -> Observations:
+    """What the solver is asked of a window, with logarithms (K,) of bones' lengths."""
+    frames = window.frames
+    return Observations(
+        times=window.times,
+        prior=_moved(np.array([f.prior for f in frames]), window.said_distances, window.distances),
+        relative_stddev=np.array([f.relative_stddev for f in frames]),
+        rays=np.array([f.rays for f in frames]),
+        scores=np.array([f.scores for f in frames]),
+        pixel=np.array([f.pixel for f in frames]),
+        motion=window.motion,
+        motion_stddev=window.motion_stddev,
+        lengths=lengths,
+    )

@@ -1,0 +1,154 @@
+"""Terms against finite differences, steps against a dense solver, deviations against drawn errors."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+
+from dualpose_ros.refinement.noise import ErrorModel, informations
+from dualpose_ros.refinement.normal import normal_equations
+from dualpose_ros.refinement.solver import SolverConfig, refine, terms_of
+from dualpose_ros.refinement.terms import (
+    PARENTS,
+    Terms,
+    bone_residuals,
+    cost,
+    motion_residuals,
+    reprojection_jacobian,
+    reprojection_residuals,
+)
+
+_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
+assert _spec is not None and _spec.loader is not None
+windows = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(windows)
+
+CONFIG = SolverConfig()
+
+
+def packed(joints: np.ndarray) -> np.ndarray:
+    """All unknowns in the order of the blocks: by joint, coordinates frame by frame."""
+    return np.swapaxes(joints, 0, 1).reshape(-1)
+
+
+def unpacked(values: np.ndarray, frames: int) -> np.ndarray:
+    return np.swapaxes(values.reshape(len(PARENTS), frames, 3), 0, 1)
+
+
+def whitened(terms: Terms, joints: np.ndarray) -> np.ndarray:
+    """All residuals over their deviations, whose half square is the cost, by Cholesky factors of the informations."""
+    def root(information: np.ndarray) -> np.ndarray:
+        return np.swapaxes(np.linalg.cholesky(information), -1, -2)
+
+    parts = [
+        root(terms.prior_information) @ np.swapaxes(terms.prior - joints, 0, 1),
+        root(terms.ray_information) @ np.swapaxes(reprojection_residuals(joints, terms.rays), 0, 1),
+        np.sqrt(terms.motion_information)[..., None] * motion_residuals(terms, joints),
+        bone_residuals(joints, terms.lengths)[1] / terms.bone_stddev,
+    ]
+    return np.concatenate([part.reshape(-1) for part in parts])
+
+
+def dense_jacobian(terms: Terms, joints: np.ndarray) -> np.ndarray:
+    values, frames, step = packed(joints), len(joints), 1e-6
+    columns = []
+    for i in range(len(values)):
+        shift = np.zeros_like(values)
+        shift[i] = step
+        ahead, behind = (whitened(terms, unpacked(values + sign * shift, frames)) for sign in (1, -1))
+        columns.append((ahead - behind) / (2 * step))
+    return np.array(columns).T
+
+
+def moved_window(seed: int) -> tuple[Terms, np.ndarray]:
+    """Terms about one place, joints at another."""
+    observed, start = windows.random_window(seed, frames=4)
+    terms = terms_of(observed, start, CONFIG)
+    return terms, start + np.random.default_rng(seed).normal(0, 0.02, start.shape)
+
+
+def test_jacobian_of_reprojection_is_that_of_finite_differences() -> None:
+    joints = windows.walk(np.array([0.0, 0.5]))[:, 4:7]
+    joints[1, 2, 2] = -1.0
+    jacobian = reprojection_jacobian(joints)
+    rays = np.zeros((2, 3, 2))
+    for t, k, c in np.ndindex(2, 3, 2):
+        def value(point: np.ndarray, t: int = t, k: int = k, c: int = c) -> float:
+            moved = joints.copy()
+            moved[t, k] = point
+            return float(reprojection_residuals(moved, rays)[t, k, c])
+
+        np.testing.assert_allclose(approx_fprime(joints[t, k], value, 1e-7), jacobian[t, k, c], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_equations_are_those_of_the_residuals_jacobian(seed: int) -> None:
+    terms, joints = moved_window(seed)
+    equations = normal_equations(terms, joints)
+    residuals = whitened(terms, joints)
+    assert cost(terms, joints) == pytest.approx(residuals @ residuals / 2)
+    jacobian = dense_jacobian(terms, joints)
+    right = equations.right.reshape(-1)
+    scale = np.abs(right).max()
+    np.testing.assert_allclose(right / scale, -jacobian.T @ residuals / scale, atol=1e-7)
+    dense, system = jacobian.T @ jacobian, equations.system
+    seen = np.zeros(dense.shape, dtype=bool)
+    for k, parent in enumerate(PARENTS):
+        own = np.arange(12 * k, 12 * k + 12)
+        above = np.arange(12 * parent, 12 * parent + 12) if parent >= 0 else own[:0]
+        for columns, block in ((own, system.diagonal[k]), (above, system.above[k][:, : len(above)])):
+            np.testing.assert_allclose(block, dense[np.ix_(own, columns)], atol=1e-6 * np.abs(dense).max())
+            seen[np.ix_(own, columns)] = seen[np.ix_(columns, own)] = True
+    assert np.abs(dense[~seen]).max() < 1e-6 * np.abs(dense).max()  # nothing couples that the tree does not hold
+
+
+def test_a_step_and_its_deviations_are_those_of_dense_algebra() -> None:
+    observed, start = windows.random_window(3, frames=4)
+    terms = terms_of(observed, start, CONFIG)
+    jacobian, residuals = dense_jacobian(terms, start), whitened(terms, start)
+    hessian = jacobian.T @ jacobian
+    expected = packed(start) - np.linalg.solve(hessian, jacobian.T @ residuals)
+    solution = refine(observed, start, CONFIG)
+    np.testing.assert_allclose(packed(solution.joints), expected, atol=1e-5)
+    inverse = np.linalg.inv(hessian)
+    stddev = solution.spread(2)
+    for k in range(len(PARENTS)):
+        rows = 12 * k + 6 + np.arange(3)
+        assert stddev[k] == pytest.approx(np.sqrt(np.linalg.eigvalsh(inverse[np.ix_(rows, rows)])[-1]), rel=1e-4)
+
+
+def test_steps_lower_the_cost_and_converge() -> None:
+    observed, joints = windows.random_window(1, frames=12)
+    steps = []
+    for _ in range(15):
+        terms, before = terms_of(observed, joints, CONFIG), joints
+        joints = refine(observed, before, CONFIG).joints
+        assert cost(terms, joints) <= cost(terms, before) * (1 + 1e-3)
+        steps.append(np.linalg.norm(joints - before, axis=-1).mean())
+    assert steps[0] > 0.02 and steps[-1] < 2e-3
+    truth = windows.walk(observed.times)
+    errors = [np.linalg.norm(x - truth, axis=-1).mean() for x in (joints, observed.prior)]
+    assert errors[0] < 0.8 * errors[1]
+
+
+def test_slow_errors_are_not_averaged_away() -> None:
+    times = np.arange(30) / 30
+    ones = np.ones((1, 30))
+    sure = {slow: 1 / informations(ErrorModel(slow, 1.0).covariances(times, ones, ones)).sum() for slow in (0.0, 0.9)}
+    assert sure[0.0] == pytest.approx(1 / 30)
+    assert sure[0.9] > 0.5
+    covariance = ErrorModel(0.5, 1.0).covariances(times[:2], ones[:, :2], np.array([[1.0, 0.1]]))[0]
+    slow = 0.5 * np.exp(-1 / 30)
+    np.testing.assert_allclose(covariance, [[1, slow], [slow, 10]])
+
+
+@pytest.mark.parametrize("model", [{"slow": 1.0}, {"slow": -0.1}, {"seconds": 0.0}, {"freedom": 0.0}])
+def test_impossible_settings_are_refused(model: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(model))):
+        ErrorModel(**{"slow": 0.5, "seconds": 1.0, **model})
+    with pytest.raises(ValueError, match="bone_m"):
+        SolverConfig(bone_m=0)

@@ -1,0 +1,294 @@
+"""The stage frame by frame: what it improves, what it must survive, coasting and identities."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.refinement.bones import PROPORTIONS, UNUSUAL, BoneConfig, BoneMemory
+from dualpose_ros.refinement.distance import smooth_distances
+from dualpose_ros.refinement.noise import ErrorModel
+from dualpose_ros.refinement.solver import SolverConfig, refine
+from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.refinement.track import FIRST_BONES_S
+from dualpose_ros.refinement.window import at_distances, empty_window, frame_of, observations, on_rays, with_frame
+from dualpose_ros.skeleton import H36M17
+
+_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
+assert _spec is not None and _spec.loader is not None
+windows = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(windows)
+
+K = windows.K
+STEP_NS = 40_000_000
+
+
+def noisy_walk(seed: int, frames: int) -> tuple[np.ndarray, list[Pose3D]]:
+    """True joints (T, K, 3) of a walk, and poses of it with errors of depth and joints, the 2D joints right."""
+    rng = np.random.default_rng(seed)
+    truth = windows.walk(np.arange(frames) * 0.04)
+    poses = []
+    for joints in truth:
+        deeper = joints + rng.normal(0, 0.1) * joints[0] / np.linalg.norm(joints[0])
+        said = deeper + rng.normal(0, 0.03, joints.shape) * (np.arange(K)[:, None] > 0)
+        poses.append(replace(windows.pose_of(joints), joints_cam=said))
+    return truth, poses
+
+
+def run(poses: list[Pose3D], config: RefinementConfig | None = None) -> list[Pose3D]:
+    stage = RefinementStage(config)
+    return [stage.process(i * STEP_NS, windows.CAMERA, [pose])[0] for i, pose in enumerate(poses)]
+
+
+def off(poses: list[Pose3D], truth: np.ndarray) -> np.ndarray:
+    return np.array([pose.joints_cam for pose in poses]) - truth
+
+
+def test_poses_become_truer_steadier_and_keep_their_bones() -> None:
+    fresh = SolverConfig(relative=ErrorModel(0.1, 0.5), depth=ErrorModel(0.1, 0.5))  # as those of noisy_walk are
+    before, after, late, accelerations, bones, velocities = ([] for _ in range(6))
+    for seed in range(4):
+        truth, poses = noisy_walk(seed, 40)
+        refined = run(poses, RefinementConfig(solver=fresh))
+        lagging = run(poses, RefinementConfig(solver=fresh, lag_frames=3))
+        errors = [off(some, truth)[10:] for some in (poses, refined)]
+        before.append(np.linalg.norm(errors[0], axis=-1).mean())
+        after.append(np.linalg.norm(errors[1], axis=-1).mean())
+        late.append(np.linalg.norm(off(lagging[13:], truth[10:-3]), axis=-1).mean())
+        accelerations.append([np.linalg.norm(np.diff(e, 2, axis=0), axis=-1).mean() for e in errors])
+        bones.append([bone_vectors(truth[10:] + e)[1].std(axis=0).mean() for e in errors])
+        velocities.append(np.mean([pose.root_velocity for pose in refined[15:]], axis=0))
+    assert np.mean(after) < 0.7 * np.mean(before)
+    assert np.mean(late) < np.mean(after)
+    for steadier in (np.mean(accelerations, axis=0), np.mean(bones, axis=0)):
+        assert steadier[1] < 0.4 * steadier[0]
+    np.testing.assert_allclose(np.mean(velocities, axis=0), [0.4, 0.0, -0.6], atol=0.15)
+
+
+def lengths_of(pose: np.ndarray) -> np.ndarray:
+    return bone_vectors(pose[None])[1][0]
+
+
+def usual_body(size: float) -> np.ndarray:
+    """A pose (K, 3) whose bones have usual proportions."""
+    direction, _ = bone_vectors(windows.person()[None])
+    joints = np.zeros((K, 3))
+    for k, parent in enumerate(H36M17.parents):
+        if parent >= 0:
+            joints[k] = joints[parent] + size * PROPORTIONS[k] * direction[0, k]
+    return joints
+
+
+def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
+    rng = np.random.default_rng(1)
+    joints = usual_body(0.25) + windows.person()[0]
+    config = RefinementConfig(window=12, steps=2)
+    poses = [replace(windows.pose_of(joints), joints_cam=joints + rng.normal(0, 0.01, joints.shape)) for _ in range(12)]
+    streamed = run(poses, config)[-1]
+    window, bones = empty_window(), BoneMemory(config.bones)
+    for i, pose in enumerate(poses):
+        frame = frame_of(i * 0.04, windows.CAMERA, pose)
+        window = with_frame(window, frame, 12)
+        bones.add(frame.prior, 0.04 if i else FIRST_BONES_S)
+    said, metres = window.said_distances, np.exp(window.said_distances)
+    stated = np.array([f.depth_stddev for f in window.frames]) / metres
+    usual = config.solver.distance_motion * window.motion_stddev[:, 0] / metres
+    distances, spread = smooth_distances(said, stated, window.times, config.solver.depth, window.motion, usual)
+    observed = observations(at_distances(window, distances), bones.logarithms)
+    batch = refine(observed, observed.prior, config.solver, 30)
+    assert np.abs(streamed.joints_cam - batch.joints[-1]).max() < 2e-3
+    expected = config.solver.stated_share * np.hypot(batch.spread(11), spread[-1] * metres[-1])
+    np.testing.assert_allclose(streamed.joint_stddev, expected, rtol=0.02)
+
+
+def broken(name: str, pose: Pose3D) -> Pose3D:
+    scores, joints, stddev, pixels = (np.array(a) for a in (pose.joint_scores, pose.joints_cam, pose.joint_stddev,
+                                                            pose.keypoints_px))  # fmt: skip
+    if name == "no joint seen":
+        scores[:] = 0
+    elif name == "one joint seen":
+        scores[np.arange(K) != 5] = 0
+    elif name == "behind the camera":
+        joints[..., 2] -= 6
+    elif name == "limb behind the camera":
+        joints[13] = [0.2, 0.1, -0.3]
+    elif name == "nan":
+        joints[3], pixels[7], stddev[9], scores[2] = np.nan, np.nan, np.nan, np.nan
+    elif name == "all nan":
+        joints[:], pixels[:], stddev[:] = np.nan, np.nan, np.nan
+    elif name == "at one point":
+        joints[:] = joints[0]
+    elif name == "sure":
+        stddev[:] = 0
+    return replace(pose, joint_scores=scores, joints_cam=joints, joint_stddev=stddev, keypoints_px=pixels)
+
+
+FAULTS = ("no joint seen", "one joint seen", "behind the camera", "limb behind the camera", "nan", "all nan",
+          "at one point", "sure", "identical")  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_everything_stays_finite(fault: str) -> None:
+    _, poses = noisy_walk(2, 30)
+    poses = [broken(fault, pose) for pose in poses] if fault != "identical" else [poses[0]] * 30
+    for pose in run(poses, RefinementConfig(window=8)):
+        assert np.isfinite(pose.joints_cam).all() and np.isfinite(pose.root_velocity).all()
+        assert np.isfinite(pose.joint_stddev).all() and (pose.joint_stddev > 0).all()
+
+
+def test_faults_of_a_while_are_forgotten() -> None:
+    truth, poses = noisy_walk(3, 40)
+    for fault in FAULTS[:-1]:
+        faulty = [broken(fault, p) if 5 <= i < 12 else p for i, p in enumerate(poses)]
+        error = off(run(faulty, RefinementConfig(window=8)), truth)[25:]
+        assert np.linalg.norm(error, axis=-1).mean() < 0.15, fault
+
+
+def test_hidden_joints_are_less_sure() -> None:
+    _, poses = noisy_walk(4, 20)
+    wrist = 13
+    hidden = []
+    for pose in poses:
+        scores, stddev = np.array(pose.joint_scores), np.array(pose.joint_stddev)
+        scores[wrist], stddev[wrist] = 0, 0.5
+        hidden.append(replace(pose, joint_scores=scores, joint_stddev=stddev))
+    seen, unseen = run(poses)[-1].joint_stddev, run(hidden)[-1].joint_stddev
+    assert unseen[wrist] > 1.5 * seen[wrist]
+    np.testing.assert_allclose(np.delete(unseen, wrist), np.delete(seen, wrist), rtol=0.25)
+
+
+def test_two_frames_of_the_same_time() -> None:
+    stage = RefinementStage()
+    _, poses = noisy_walk(5, 12)
+    for i, pose in enumerate(poses):
+        for _ in range(2):
+            (refined,) = stage.process(i * STEP_NS, windows.CAMERA, [pose])
+            assert np.isfinite(refined.joints_cam).all() and np.isfinite(refined.joint_stddev).all()
+
+
+def test_coasting_goes_on_grows_unsure_and_ends() -> None:
+    truth, poses = noisy_walk(6, 40)
+    stage = RefinementStage(RefinementConfig(max_coast_s=0.3))
+    for i in range(20):
+        (last,) = stage.process(i * STEP_NS, windows.CAMERA, [poses[i]])
+    spread, gone = last.joint_stddev, []
+    for i in range(20, 27):
+        (pose,) = stage.process(i * STEP_NS, windows.CAMERA, [])
+        gone.append(pose)
+        assert pose.state == TrackingState.COASTING and pose.track_id == 1
+        assert (pose.joint_stddev > spread).all() and not pose.joint_scores.any()
+        spread = pose.joint_stddev
+    drift = np.linalg.norm(off(gone, truth[20:27])[:, 0] - (last.joints_cam - truth[19])[0], axis=-1)
+    assert drift.max() < np.linalg.norm(truth[26, 0] - truth[19, 0])  # better than to stand still
+    assert np.diff([pose.score for pose in gone]).max() < 0
+    assert stage.process(28 * STEP_NS, windows.CAMERA, []) == ()
+    (back,) = stage.process(29 * STEP_NS, windows.CAMERA, [poses[29]])
+    assert back.state == TrackingState.CONFIRMED
+
+
+def test_tentative_tracks_do_not_coast_and_a_gap_is_bridged() -> None:
+    truth, poses = noisy_walk(7, 30)
+    stage = RefinementStage()
+    tentative = replace(poses[0], state=TrackingState.TENTATIVE)
+    stage.process(0, windows.CAMERA, [tentative])
+    assert stage.process(STEP_NS, windows.CAMERA, []) == ()
+    for i in [*range(2, 12), *range(19, 30)]:
+        (pose,) = stage.process(i * STEP_NS, windows.CAMERA, [poses[i]])
+    assert np.linalg.norm(pose.joints_cam - truth[29], axis=-1).mean() < 0.3  # depths are off by 0.1 m, one sigma
+
+
+def test_identities_are_kept_and_order_does_not_matter() -> None:
+    _, one = noisy_walk(8, 12)
+    _, two = noisy_walk(9, 12)
+    two = [replace(p, track_id=7, joints_cam=p.joints_cam + np.array([1.0, 0.0, 1.0])) for p in two]
+    stage = RefinementStage()
+    for i in range(12):
+        both = [one[i], two[i]] if i % 2 else [two[i], one[i]]
+        found = stage.process(i * STEP_NS, windows.CAMERA, both)
+        assert [p.track_id for p in found] == [p.track_id for p in both]
+    alone = run(one)[-1]
+    np.testing.assert_allclose(next(p for p in found if p.track_id == 1).joints_cam, alone.joints_cam, atol=1e-12)
+
+
+def test_people_without_a_track_disabled_and_repeated_ones_pass() -> None:
+    _, poses = noisy_walk(10, 3)
+    stranger = replace(poses[0], track_id=-1)
+    stage = RefinementStage()
+    found = stage.process(0, windows.CAMERA, [stranger, poses[1], poses[2]])
+    assert found[0] is stranger and found[2] is poses[2] and found[1] is not poses[1]
+    assert RefinementStage(RefinementConfig(enabled=False)).process(0, windows.CAMERA, poses) == tuple(poses)
+
+
+def test_time_that_goes_backwards_starts_anew() -> None:
+    _, poses = noisy_walk(11, 12)
+    stage = RefinementStage()
+    first = [stage.process(i * STEP_NS, windows.CAMERA, [p])[0] for i, p in enumerate(poses)]
+    again = [stage.process(i * STEP_NS, windows.CAMERA, [p])[0] for i, p in enumerate(poses)]
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a.joints_cam, b.joints_cam)
+
+
+def test_lagging_poses_are_of_earlier_frames() -> None:
+    _, poses = noisy_walk(12, 10)
+    poses = [replace(p, score=i / 10) for i, p in enumerate(poses)]
+    found = run(poses, RefinementConfig(lag_frames=2))
+    assert [p.score for p in found] == [0.0, 0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+
+
+def test_poses_move_onto_their_2d_joints() -> None:
+    joints = windows.person()
+    rays = joints[:, :2] / joints[:, 2:]
+    moved = on_rays(joints + np.array([0.2, -0.1, 0.0]), rays, np.ones(K))
+    np.testing.assert_allclose(moved, joints, atol=1e-12)
+    few = np.arange(K) < 3
+    np.testing.assert_array_equal(on_rays(joints + 0.2, rays, few.astype(float)), joints + 0.2)
+
+
+def test_bones_are_the_mean_of_what_was_seen_and_of_usual_proportions() -> None:
+    usual = usual_body(0.25)
+    memory = BoneMemory(BoneConfig())
+    memory.add(usual, 0.04)
+    np.testing.assert_allclose(np.exp(memory.logarithms)[HAS_BONE], lengths_of(usual)[HAS_BONE])
+    other = usual.copy()
+    other[13] += 0.1 * (usual[13] - usual[12])  # a forearm that is 10 % longer
+    memory, config = BoneMemory(BoneConfig()), BoneConfig()
+    for i in range(300):
+        memory.add(other, 0.04)
+        over = memory.logarithms[[13, 16]] - np.log(0.25 * PROPORTIONS[13])
+        assert over[0] == pytest.approx(over[1])  # both sides of a body are alike
+        # Half of what was seen, on both sides, is the 10 %; little of it is believed at first.
+        seen, said = (1 - np.exp(-0.04 * (i + 1) / config.memory_s)) * config.memory_s, np.log(1.1) / 2
+        share = seen / (seen + config.proportions_s / (1 + (said / UNUSUAL) ** 2))
+        assert over[0] == pytest.approx(share * said, rel=0.02)
+
+
+def test_a_bad_first_pose_does_not_set_the_size_and_strange_bones_are_left_out() -> None:
+    usual = usual_body(0.25)
+    memory = BoneMemory(BoneConfig())
+    memory.add(1.5 * usual, 0.04)
+    for _ in range(60):
+        memory.add(usual, 0.04)
+    np.testing.assert_allclose(np.exp(memory.logarithms - np.log(0.25 * PROPORTIONS))[HAS_BONE], 1, atol=0.02)
+    before, collapsed = memory.logarithms, usual.copy()
+    collapsed[13] = collapsed[12]
+    memory.add(collapsed, 0.04)
+    np.testing.assert_allclose(memory.logarithms, before, atol=1e-3)
+    memory.add(np.zeros((K, 3)), 0.04)
+    np.testing.assert_allclose(memory.logarithms, before, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"window": 2}, {"window": 65}, {"lag_frames": 16}, {"lag_frames": -1}, {"max_coast_s": -0.1},
+                {"steps": 0}]
+)  # fmt: skip
+def test_impossible_settings_are_refused(setting: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        RefinementConfig(**setting)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="memory_s"):
+        BoneConfig(memory_s=0)
