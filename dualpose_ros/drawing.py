@@ -36,8 +36,9 @@ def track_colour(track_id: int) -> Colour:
 def draw_skeletons(image: RgbImage, poses: Iterable[Pose3D], min_score: float = 0.1) -> RgbImage:
     """A copy of the image with each person's bones, id and depth in metres, the nearest on top.
 
-    Joints with a score under `min_score` or without finite pixels are left out. Predicted
-    (coasting) people are drawn thin, tentative ones without a label.
+    Joints with a score under `min_score` or without finite pixels are left out. Coasting people
+    are drawn thin, without joints where they are predicted altogether (no joint has a score),
+    tentative ones without a label.
     """
     canvas = np.ascontiguousarray(image).copy()
     scale = max(canvas.shape[0], 240) / 480
@@ -56,14 +57,16 @@ def _draw_person(canvas: RgbImage, pose: Pose3D, min_score: float, scale: float)
     points = np.asarray(pose.keypoints_px, dtype=np.float64)
     # Far outside, cv2's fixed-point coordinates would overflow.
     usable = np.isfinite(points).all(axis=1) & (np.abs(points) < 1e5).all(axis=1)
-    usable &= np.asarray(pose.joint_scores) >= min_score
+    is_coasting = pose.state is TrackingState.COASTING
+    is_predicted = np.full(len(points), is_coasting and not np.any(pose.joint_scores))
+    usable &= (np.asarray(pose.joint_scores) >= min_score) | is_predicted
     colour = track_colour(pose.track_id)
-    width = max(1, round((1 if pose.state is TrackingState.COASTING else 2.5) * scale))
+    width = max(1, round((1 if is_coasting else 2.5) * scale))
     for parent, child in H36M17.bones:
         if usable[parent] and usable[child]:
             shade = _shaded(colour, 0.6) if H36M17.joint_names[child].startswith("right_") else colour
             cv2.line(canvas, _fixed(points[parent]), _fixed(points[child]), shade, width, cv2.LINE_AA, _SHIFT)
-    for point in points[usable]:
+    for point in points[usable & ~is_predicted]:
         cv2.circle(canvas, _fixed(point), round(2.5 * scale * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
     if pose.state is not TrackingState.TENTATIVE and usable.any():
         _label(canvas, label_of(pose), points[usable], colour, scale)

@@ -16,15 +16,9 @@ from launch_ros.actions import Node
 
 PACKAGE = "dualpose_ros"
 
-# The fusion node is the end of the graph, and the detection node listens to it.
-OUTPUT = {"dualpose/fused/poses3d": "/humans/poses3d"}
-REMAPPINGS = {
-    "detection_node": OUTPUT,
-    "top_down_node": {},
-    "bottom_up_node": {},
-    "fusion_node": OUTPUT,
-    "visualization_node": {},
-}
+NODES = (
+    "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
+)  # fmt: skip
 
 
 def in_namespace(parameters: dict[str, Any], namespace: str) -> dict[str, Any]:
@@ -66,13 +60,13 @@ def make_nodes(context: LaunchContext) -> list[Node]:
             name=name,
             namespace=argument("namespace"),
             parameters=[parameters, {"use_sim_time": use_sim_time}],
-            remappings=[*inputs.items(), *remappings.items()],
+            remappings=list(inputs.items()),
             arguments=["--ros-args", "--log-level", argument("log_level")],
             output="screen",
             respawn=True,
             respawn_delay=2.0,
         )
-        for name, remappings in REMAPPINGS.items()
+        for name in NODES
     ]
     rviz = Node(
         package="rviz2",

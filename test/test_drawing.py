@@ -49,6 +49,18 @@ def test_unseen_and_unknown_joints_are_left_out() -> None:
     assert not draw_skeletons(np.zeros((240, 320, 3), np.uint8), [dataclasses.replace(pose(), keypoints_px=wild)]).any()
 
 
+def test_who_is_predicted_is_drawn_thin_and_whole() -> None:
+    empty = np.zeros((480, 320, 3), np.uint8)
+    seen = dataclasses.replace(pose(), joint_scores=np.full(K, 0.9))
+    coasting = dataclasses.replace(seen, state=TrackingState.COASTING)
+    predicted = dataclasses.replace(coasting, joint_scores=np.zeros(K))
+    half = dataclasses.replace(coasting, joint_scores=np.where(np.arange(K) < 9, 0.9, 0.0))
+    counts = [int(draw_skeletons(empty, [who]).any(axis=-1).sum()) for who in (seen, coasting, predicted, half)]
+    label = int(draw_skeletons(empty, [dataclasses.replace(half, joint_scores=np.eye(K)[1])]).any(axis=-1).sum())
+    assert label < counts[3] < counts[1] < counts[0], "joints that one who was seen lacks are left out"
+    assert label < counts[2] < counts[1], "bones without joints"
+
+
 def test_label_stays_inside_the_image() -> None:
     for centre in ((-20.0, -30.0), (330.0, 250.0), (160.0, 5.0)):
         drawn = draw_skeletons(np.zeros((240, 320, 3), np.uint8), [pose(centre=centre)])

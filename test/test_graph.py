@@ -154,7 +154,8 @@ def check_recording(out: Path) -> dict[str, Any]:
     assert counts["/humans/poses3d"] == len(frames) == summary["frames_published"]
     assert counts["/humans/markers"] > 0
     assert counts["/dualpose/bottom_up/poses3d"] > 0
-    assert counts["/dualpose/top_down/poses3d"] == len((out / "top_down.jsonl").read_text().splitlines()) > 0
+    for stage in ("top_down", "fused"):
+        assert counts[f"/dualpose/{stage}/poses3d"] == len((out / f"{stage}.jsonl").read_text().splitlines()) > 0
     assert counts["/camera_info"] > 0
     with av.open(str(out / "overlay.mp4")) as container:
         assert len(list(container.decode(video=0))) == summary["overlay_frames"]
@@ -175,15 +176,15 @@ def test_a_clip_runs_to_its_end(tmp_path: Path) -> None:
     assert 0.5 * count <= summary["frames_published"] <= count
     assert summary["interrupted"] is False
     assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"]
-    assert [node["restarts"] for node in summary["nodes"]] == [0] * 6
-    assert len({node["pid"] for node in summary["nodes"]}) == 6
+    assert [node["restarts"] for node in summary["nodes"]] == [0] * 7
+    assert len({node["pid"] for node in summary["nodes"]}) == 7
     assert all(node["cpu_s"] > 0 and node["max_rss_mb"] > 10 for node in summary["nodes"])
 
 
 @pytest.mark.timeout(300)
 def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", 150.0)
-    others = ("camera_node", "fusion_node", "visualization_node")
+    others = ("camera_node", "fusion_node", "refinement_node", "visualization_node")
     with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4")) as run:
         wait_for(lambda: len(run.frames()) > 5, 90, "the first poses")
         untouched = {name: run.pid_of(name) for name in others}
@@ -206,7 +207,7 @@ def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None
     assert summary["interrupted"] is True
     restarts = {node["name"]: node["restarts"] for node in summary["nodes"]}
     killed = {"detection_node": 1, "top_down_node": 1, "bottom_up_node": 1}
-    assert restarts == {"camera_node": 0, "fusion_node": 0, "visualization_node": 0, **killed}
+    assert restarts == {**dict.fromkeys(others, 0), **killed}
     assert {node["name"]: node["pid"] for node in summary["nodes"] if node["name"] in others} == untouched
     stamps = [frame["stamp_ns"] for frame in run.frames()]
     assert stamps == sorted(set(stamps))
@@ -224,7 +225,8 @@ def test_demo_measures_itself_against_the_truth(tmp_path: Path) -> None:
     summary = check_recording(out)
     assert 0 <= summary["recall"] <= 1
     assert {"pck150_rel", "pck150_abs", "mpjpe_rel_mm", "root_depth_rel_err", "id_switches"} <= summary.keys()
-    assert {"recall", "pck150_rel", "pck150_abs", "id_switches"} <= summary["top_down"].keys() <= summary.keys()
+    for stage in ("top_down", "fused"):
+        assert {"recall", "pck150_rel", "accel_error", "coasting"} <= summary[stage].keys() <= summary.keys()
     goals = {goal["name"]: goal for goal in summary["goals"]}
     assert {"fps", "latency_ms.p95", "recall", "pck150_rel", "root_depth_rel_err", "id_switches"} == goals.keys()
     assert goals["recall"]["met"] is (summary["recall"] >= 0.9)
@@ -232,7 +234,7 @@ def test_demo_measures_itself_against_the_truth(tmp_path: Path) -> None:
     assert summary["hfov_assumed"] is False
     assert summary["camera"]["fx"] == 280
     assert summary["domain"]
-    assert (out / "tracks.png").stat().st_size > 1000
+    assert all((out / name).stat().st_size > 1000 for name in ("tracks.png", "depth.png"))
 
 
 @pytest.mark.timeout(120)

@@ -41,7 +41,7 @@ def bench(
     """Time the stages on real frames, or the synthetic world: median, spread (quartiles), ratio to a stated reference.
 
     Compare ratios, not milliseconds, between runs: the reference takes turns with what is timed,
-    so that whatever else the machine does meets both alike.
+    so that whatever else the machine does meets both alike. Nodes run with OMP_NUM_THREADS=1; set it for their times.
     """
     if what is Benchmark.synth:
         require_numba("bench synth")

@@ -22,6 +22,7 @@ from dualpose_ros.inference.engine import load_engine
 from dualpose_ros.letterbox import fit_long_side
 from dualpose_ros.paths import share_dir
 from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import patch_size
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
@@ -89,6 +90,7 @@ class _Jobs:
         self._patches = load_engine(weights_path("top_down"), threads=threads)
         self._bottom_up = BottomUpStage(BottomUpConfig(threads=threads))
         self._fusion = FusionStage(FusionConfig(threads=threads))
+        self._refinement = RefinementStage()
         self._whole = load_engine(weights_path("bottom_up"), threads=threads)
         scale = config.input_long_side / max(height, width)
         shape = (max(32, math.ceil(height * scale / 32) * 32), max(32, math.ceil(width * scale / 32) * 32), 3)
@@ -120,8 +122,10 @@ class _Jobs:
         seconds, whole = _timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
         times.append(("bottom-up stage", seconds))
         persons: tuple[Pose3D, ...] = result.persons
-        seconds, _ = _timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
+        seconds, fused = _timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
         times.append(("fusion stage", seconds))
+        seconds, _ = _timed(lambda: self._refinement.process(stamp_ns, self._camera, fused.persons))
+        times.append(("refinement stage", seconds))
         times.append(("drawing the overlay", _timed(lambda: draw_skeletons(frame, persons))[0]))
         self.people.append(sum(track.state is not TrackingState.TENTATIVE for track in tracks))
         return times

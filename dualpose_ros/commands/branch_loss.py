@@ -14,7 +14,7 @@ from rich.console import Console
 
 from dualpose_ros.commands.live import LiveOptions, run_live
 from dualpose_ros.paths import share_dir
-from dualpose_ros.pose import Source
+from dualpose_ros.pose import Pose3D, Source, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines
 from dualpose_ros.recording.recording import Recording
 from dualpose_ros.recording.session import BOTTOM_UP, TOP_DOWN, GraphError
@@ -90,7 +90,7 @@ def loss_row(frames: Sequence[PoseFrame], node: str, killed_ns: int, max_wait_s:
     # Nothing at all after the kill is a gap until the end of the time watched.
     longest_ms = float(after.max()) if len(after) else 1000 * WATCHED_S
     later = [frame for frame in frames if frame.stamp_ns > killed_ns]
-    has = [any(person.source in _SOURCES[node] for person in frame.persons) for frame in later]
+    has = [any(_is_from(person, node) for person in frame.persons) for frame in later]
     # Frames that the branch had finished before it died may still come out.
     lost = has.index(False) if False in has else len(has)
     back = has.index(True, lost) if True in has[lost:] else None
@@ -103,3 +103,8 @@ def loss_row(frames: Sequence[PoseFrame], node: str, killed_ns: int, max_wait_s:
         "without": (len(has) if back is None else back) - lost,
         "back_after_s": None if back is None else round((later[back].received_ns - killed_ns) * 1e-9, 2),
     }
+
+
+def _is_from(person: Pose3D, node: str) -> bool:
+    """Whether a branch saw a person in this frame; who is predicted keeps the source that they had."""
+    return person.source in _SOURCES[node] and person.state is not TrackingState.COASTING

@@ -46,12 +46,14 @@ def demo(
     """Run the graph on a rendered clip of four people who cross and hide each other, and say how right it was.
 
     Each node is a process of its own, speaking ROS 2 over DDS. Writes what `dualpose run` writes, the
-    accuracy against the exact truth in `summary.json`, and `tracks.png`, true and estimated tracks from above.
+    accuracy against the exact truth in `summary.json`, `tracks.png`, true and estimated tracks from above, and
+    `depth.png`, one joint's depth over time, before and after refinement.
     """
     from dualpose_ros.commands.live import LiveOptions, draw_overlay, live_figures, print_run, run_live
     from dualpose_ros.datasets.clip import load_clip_truth
-    from dualpose_ros.evaluation.pictures import draw_tracks
+    from dualpose_ros.evaluation.pictures import draw_depth, draw_tracks
     from dualpose_ros.paths import share_dir
+    from dualpose_ros.recording.recording import STAGES
     from dualpose_ros.recording.summary import ACCURACY_GOALS, LIVE_GOALS, goals_of, write_summary
 
     console = Console(stderr=True)
@@ -75,26 +77,29 @@ def demo(
     result = run_live(options, console)
     with result.recording.frames:
         frames = estimated_frames(result, truth, rate)
-        alone = estimated_frames(result, truth, rate, result.recording.top_down_lines)
-        figures = {**live_figures(options, result), **accuracy(frames, truth), "top_down": accuracy(alone, truth)}
+        stages = {stage: estimated_frames(result, truth, rate, result.recording.stage_lines(stage)) for stage in STAGES}
+        figures = {**live_figures(options, result), **accuracy(frames, truth)}
+        figures |= {stage: accuracy(found, truth) for stage, found in stages.items()}
         goals = goals_of(figures, (*LIVE_GOALS, *ACCURACY_GOALS))
         # Before the pictures, which take a while: whoever stops those has the figures.
         write_summary(out / "summary.json", figures, goals)
         draw_tracks(out / "tracks.png", truth, frames)
+        draw_depth(out / "depth.png", truth, stages["fused"], frames)
         if overlay:
             figures["overlay_frames"] = draw_overlay(result, console)
             write_summary(out / "summary.json", figures, goals)
     print_run(console, figures, goals, out)
-    console.print(branches_table(figures))
+    console.print(stages_table(figures))
 
 
-def branches_table(figures: Mapping[str, Any]) -> Table:
-    """The accuracy of the graph's output and of the top-down branch alone, side by side."""
+def stages_table(figures: Mapping[str, Any]) -> Table:
+    """The accuracy of the graph's output, of the poses before refinement and of the top-down branch, side by side."""
     from rich.table import Table
 
-    table = Table("accuracy", "/humans/poses3d", "top-down alone")
-    for name, alone in figures["top_down"].items():
-        table.add_row(name, *("-" if value is None else f"{value:.3g}" for value in (figures[name], alone)))
+    table = Table("accuracy", "/humans/poses3d", "before refinement", "top-down alone")
+    for name in figures["top_down"]:
+        values = (figures[name], figures["fused"][name], figures["top_down"][name])
+        table.add_row(name, *("-" if value is None else f"{value:.3g}" for value in values))
     return table
 
 
@@ -105,6 +110,7 @@ def estimated_frames(
     import numpy as np
 
     from dualpose_ros.evaluation.demo import EstimatedFrame, frame_indices
+    from dualpose_ros.pose import TrackingState
     from dualpose_ros.recording.pose_lines import read_pose_lines
     from dualpose_ros.skeleton import H36M17
 
@@ -115,7 +121,8 @@ def estimated_frames(
             "clip.mp4 and truth.npz do not belong together, or the camera node was started again"
         )
     # At pace 0 frames come as fast as they decode, and gaps say nothing about how many are missing.
-    period_ns = 1e9 / (truth.fps * (rate or 1e3))
+    pace = rate or 1e3
+    period_ns = 1e9 / (truth.fps * pace)
     stamps = [frame.stamp_ns for frame in published]
     indices = frame_indices(stamps, result.info_stamps_ns, result.frames_sent, period_ns)
     return [
@@ -123,6 +130,9 @@ def estimated_frames(
             index,
             np.array([person.track_id for person in frame.persons], dtype=np.int64),
             np.array([person.joints_cam for person in frame.persons]).reshape(-1, H36M17.num_joints, 3),
+            # In the time of the clip, where that is known.
+            np.array([person.root_velocity for person in frame.persons]).reshape(-1, 3) / pace if rate else None,
+            np.array([person.state is TrackingState.COASTING for person in frame.persons], dtype=bool),
         )
         for index, frame in zip(indices, published, strict=True)
     ]
@@ -130,12 +140,16 @@ def estimated_frames(
 
 def accuracy(frames: list[EstimatedFrame], truth: ClipTruth) -> dict[str, float | int | None]:
     """The accuracy part of the summary."""
-    from dualpose_ros.evaluation.demo import evaluate_demo
+    from dataclasses import asdict
 
-    figures = evaluate_demo(truth, frames)
+    from dualpose_ros.evaluation.demo import evaluate_demo
+    from dualpose_ros.evaluation.steadiness import measure_steadiness
+
+    figures = asdict(evaluate_demo(truth, frames))
     names = (
         "recall",
         "precision",
+        "coasting",
         "pck150_rel",
         "pck150_rel_all",
         "pck150_abs",
@@ -143,7 +157,8 @@ def accuracy(frames: list[EstimatedFrame], truth: ClipTruth) -> dict[str, float 
         "root_depth_rel_err",
         "id_switches",
     )
-    return {name: _rounded(getattr(figures, name)) for name in names}
+    steadiness = asdict(measure_steadiness(truth, frames))
+    return {name: _rounded(value) for name, value in {**{n: figures[n] for n in names}, **steadiness}.items()}
 
 
 def _rounded(value: float | int | None) -> float | int | None:

@@ -31,11 +31,16 @@ _BODY = [k for k in range(H36M17.num_joints) if k != H36M17.root]
 
 @dataclass(frozen=True)
 class EstimatedFrame:
-    """What was published for frame `index` of the clip: track_ids (N,) int, joints_cam (N, K, 3)."""
+    """What was published for frame `index` of the clip: track_ids (N,) int, joints_cam (N, K, 3).
+
+    root_velocity (N, 3) in m/s, and whether people were predicted instead of seen (N,), where known.
+    """
 
     index: int
     track_ids: npt.NDArray[np.int64]
     joints_cam: FloatArray
+    root_velocity: FloatArray | None = None
+    coasting: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,11 @@ class Match:
 class DemoFigures:
     """Accuracy over all frames that poses were published for; None where nothing was found to measure.
 
-    recall: found / people to be found; precision: matched / estimates. pck150_rel and pck150_abs: share of joints
-    within 150 mm over the people found, about the root without the root itself, and in the camera frame with it;
-    pck150_rel_all counts people who weren't found as wrong throughout. mpjpe_rel_mm: mean over the joints but
-    the root. root_depth_rel_err: median of |z - z*| / z*. id_switches: times that a person's track id changed.
+    recall: found / people to be found; precision: matched / estimates; coasting: predicted / estimates. pck150_rel and
+    pck150_abs: share of joints within 150 mm over the people found, about the root without the root itself, and in the
+    camera frame with it; pck150_rel_all counts people who weren't found as wrong throughout. mpjpe_rel_mm: mean over
+    the joints but the root. root_depth_rel_err: median of |z - z*| / z*. id_switches: times that a person's track id
+    changed.
     """
 
     frames: int
@@ -64,6 +70,7 @@ class DemoFigures:
     found: int
     recall: float
     precision: float | None
+    coasting: float | None
     pck150_rel: float | None
     pck150_rel_all: float
     pck150_abs: float | None
@@ -187,9 +194,11 @@ def evaluate_demo(truth: ClipTruth, frames: Sequence[EstimatedFrame], limit_m: f
     counted = [match for match in matches if must[match.frame, match.person]]
     recall = len(counted) / people if people else 0.0
     precision = len(matches) / estimates if estimates else None
+    predicted = sum(int(np.sum(frame.coasting)) for frame in frames if frame.coasting is not None)
+    coasting = predicted / estimates if estimates else None
     switches = sum(match.is_switch for match in counted)
     if not counted:
-        return DemoFigures(len(frames), people, 0, recall, precision, None, 0.0, None, None, None, switches)
+        return DemoFigures(len(frames), people, 0, recall, precision, coasting, None, 0.0, None, None, None, switches)
     joints = np.stack([estimate_of[match.frame][match.row] for match in counted])
     true_joints = np.stack([truth.joints_cam[match.frame, match.person] for match in counted])
     root = H36M17.root
@@ -202,6 +211,7 @@ def evaluate_demo(truth: ClipTruth, frames: Sequence[EstimatedFrame], limit_m: f
         found=len(counted),
         recall=recall,
         precision=precision,
+        coasting=coasting,
         pck150_rel=pck_rel,
         pck150_rel_all=pck_rel * recall,
         pck150_abs=float(metrics.pck(joints, true_joints).mean()),

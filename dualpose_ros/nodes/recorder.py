@@ -24,7 +24,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.convert import MessageError, camera_from_info, poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import ImageError, decode_image
 from dualpose_ros.recording.pose_lines import PoseFrame
-from dualpose_ros.recording.recording import POSES_TYPE, Recording
+from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
 from dualpose_ros.standalone import messages
 
 # Deep enough that nothing is lost while a frame is compressed; shallow enough for images not to pile up.
@@ -60,9 +60,8 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, infos)
         self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
         self.create_subscription(MultiPersonPose3D, "/humans/poses3d", self._survive(self._on_poses), reliable)
-        self.create_subscription(
-            MultiPersonPose3D, "dualpose/top_down/poses3d", self._survive(self._on_top_down_poses), reliable
-        )
+        for stage in STAGES:
+            self._follow(stage, f"dualpose/{stage}/poses3d", reliable)
         self.create_subscription(
             MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._survive(self._on_bottom_up_poses), reliable
         )
@@ -72,6 +71,14 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     def status(self, node: str, key: str) -> str:
         """Newest diagnostic value of a node; an empty string where it has said nothing of it."""
         return self.statuses.get(node, {}).get(key, "")
+
+    def _follow(self, stage: str, topic: str, qos: QoSProfile) -> None:
+        """Record the poses of a stage before the end of the graph."""
+
+        def receive(message: Any) -> None:
+            self._recording.add_stage_poses(stage, f"/{topic}", _pose_frame(message), to_cdr(message))
+
+        self.create_subscription(MultiPersonPose3D, topic, self._survive(receive), qos)
 
     def _survive(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """The callback, with a message that makes no sense logged instead of ending the recording."""
@@ -98,9 +105,6 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_poses(self, message: Any) -> None:
         self._recording.add_poses("/humans/poses3d", _pose_frame(message), to_cdr(message))
-
-    def _on_top_down_poses(self, message: Any) -> None:
-        self._recording.add_top_down_poses("/dualpose/top_down/poses3d", _pose_frame(message), to_cdr(message))
 
     def _on_bottom_up_poses(self, message: Any) -> None:
         self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, message, stamp_to_ns(message.header.stamp))

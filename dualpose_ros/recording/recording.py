@@ -11,10 +11,13 @@ from dualpose_ros.recording.pose_lines import PoseFrame, to_line
 from dualpose_ros.recording.summary import PoseTimes
 
 POSES_TYPE = "dualpose_ros/msg/MultiPersonPose3D"
+STAGES = ("top_down", "fused")
+"""Stages before the end of the graph whose poses are kept as lines too."""
 
 
 class Recording:
-    """Writes `poses.mcap`, `poses.jsonl` and `top_down.jsonl`, and keeps on disk the frames that poses arrived for.
+    """Writes `poses.mcap`, `poses.jsonl` and a file of lines for each of `STAGES`, and keeps on disk the frames that
+    poses arrived for.
 
     Everything is on disk as it arrives, but for the MCAP's last chunk and index: `close` writes
     those, and must be called however a run ends. The frames outlive `close`: the overlay is drawn
@@ -28,7 +31,9 @@ class Recording:
         self._keep_frames = keep_frames
         self._mcap = McapFile(directory / "poses.mcap")
         self._lines = (directory / "poses.jsonl").open("w", encoding="utf-8", buffering=1)
-        self._top_down_lines = (directory / "top_down.jsonl").open("w", encoding="utf-8", buffering=1)
+        self._stage_lines = {
+            stage: self.stage_lines(stage).open("w", encoding="utf-8", buffering=1) for stage in STAGES
+        }
         self._stamps_ns: list[int] = []
         self._received_ns: list[int] = []
         self._images = 0
@@ -54,10 +59,9 @@ class Recording:
         """The JSON lines file."""
         return self.directory / "poses.jsonl"
 
-    @property
-    def top_down_lines(self) -> Path:
-        """The JSON lines file of what the top-down branch said."""
-        return self.directory / "top_down.jsonl"
+    def stage_lines(self, stage: str) -> Path:
+        """The JSON lines file of what one of `STAGES` said."""
+        return self.directory / f"{stage}.jsonl"
 
     def add_image(self, stamp_ns: int, image: Image) -> None:
         """Take in an RGB frame (H, W, 3); it reaches the disk only if poses arrive for its stamp."""
@@ -75,10 +79,10 @@ class Recording:
         if self._keep_frames:
             self.frames.keep(frame.stamp_ns)
 
-    def add_top_down_poses(self, topic: str, frame: PoseFrame, cdr: bytes) -> None:
-        """Record the people whom the top-down branch found in one image, as record and as serialised message."""
+    def add_stage_poses(self, stage: str, topic: str, frame: PoseFrame, cdr: bytes) -> None:
+        """Record what one of `STAGES` said of one image, as record and as serialised message."""
         self.add_message(topic, POSES_TYPE, cdr, stamp_ns=frame.stamp_ns, received_ns=frame.received_ns)
-        self._top_down_lines.write(to_line(frame) + "\n")
+        self._stage_lines[stage].write(to_line(frame) + "\n")
 
     def add_message(self, topic: str, type_name: str, cdr: bytes, *, stamp_ns: int, received_ns: int) -> None:
         """Record any other message: CDR bytes of type `pkg/msg/Type`."""
@@ -87,7 +91,8 @@ class Recording:
     def close(self) -> None:
         """Finish the MCAP and the lines; harmless when already closed."""
         self._lines.close()
-        self._top_down_lines.close()
+        for stream in self._stage_lines.values():
+            stream.close()
         self._mcap.close()
 
     def __enter__(self) -> Recording:

@@ -24,7 +24,7 @@ from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
-_OUTPUT = {"dualpose/fused/poses3d": "/humans/poses3d"}
+REFINEMENT = "refinement_node"
 # Who takes images: the detector, both branches and our own recorder. The source waits for all four.
 _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
@@ -80,13 +80,12 @@ class GraphResult:
 
 
 def node_specs(options: GraphOptions) -> list[NodeSpec]:
-    """The nodes of the graph; the fused poses are its output, which the detection node listens to."""
+    """The nodes of the graph, from the source to its output."""
     camera = {"start_when_subscribed": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
-    remappings = dict.fromkeys((DETECTION, FUSION), _OUTPUT)
     parameters = {CAMERA: camera, **options.overrides}
     return [
-        NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}), remappings.get(name, {}))
-        for name in (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, VISUALIZATION)
+        NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}))
+        for name in (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
     ]
 
 

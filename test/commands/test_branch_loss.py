@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,6 +45,15 @@ def test_a_pause_is_found_and_compared() -> None:
     assert row["met"] is False and row["without"] == 23
     assert row["back_after_s"] == pytest.approx(2.6, abs=0.06)
     assert loss_row(run(times, (6.0, 8.5), Source.BOTTOM_UP), TOP_DOWN, killed, 0.3)["met"] is True
+
+
+def test_who_is_predicted_is_not_seen_by_the_branch_that_they_came_from() -> None:
+    times = list(np.arange(0, 20, 0.1))
+    frames = run(times, (6.0, 8.5), Source.BOTTOM_UP)
+    killed = START + 6 * SECOND
+    gone = replace(frames[0].persons[0], state=TrackingState.COASTING)
+    coasting = [replace(f, persons=(*f.persons, gone)) if 6 < (f.stamp_ns - START) / SECOND < 7 else f for f in frames]
+    assert loss_row(coasting, TOP_DOWN, killed, 0.2) == loss_row(frames, TOP_DOWN, killed, 0.2)
 
 
 def test_other_pauses_do_not_count() -> None:

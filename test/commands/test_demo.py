@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.camera import camera_from_hfov, project
-from dualpose_ros.commands.demo import accuracy, branches_table, estimated_frames
+from dualpose_ros.commands.demo import accuracy, estimated_frames, stages_table
 from dualpose_ros.commands.errors import InputError
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.pose import Pose3D, Source, TrackingState
@@ -48,15 +48,18 @@ def stamp(index: int) -> int:
 
 
 def record(
-    folder: Path, truth: ClipTruth, published: list[int], sent: int, infos: list[int], shift: int = 0
+    folder: Path, truth: ClipTruth, published: list[int], sent: int, infos: list[int], shift: int = 0, pace: float = 1.0
 ) -> GraphResult:
-    """A finished run that published the truth, of `shift` frames later, for some frames."""
+    """A finished run that published the truth, of `shift` frames later, for some frames; one person coasts in the last.
+
+    At a pace of 2 the people move twice as fast as in the clip.
+    """
     with Recording(folder, keep_frames=False) as recording:
         for index in published:
             persons = tuple(
                 Pose3D(
                     track_id=7 + person,
-                    state=TrackingState.CONFIRMED,
+                    state=TrackingState.COASTING if index == published[-1] and person else TrackingState.CONFIRMED,
                     source=Source.TOP_DOWN,
                     score=1.0,
                     box_px=truth.boxes_px[index, person],
@@ -64,13 +67,15 @@ def record(
                     joint_scores=np.ones(17),
                     joint_stddev=np.ones(17),
                     keypoints_px=truth.joints_px[index, person],
+                    root_velocity=np.array([3.0 - 6 * person, 0, 0]) * pace,
                 )
                 for person in range(2)
             )
             frame = PoseFrame(stamp(index), stamp(index), "camera", persons)
             recording.add_poses("/humans/poses3d", frame, b"")
             if index % 2:
-                recording.add_top_down_poses("/dualpose/top_down/poses3d", replace(frame, persons=persons[:1]), b"")
+                alone = replace(frame, persons=persons[:1])
+                recording.add_stage_poses("top_down", "/dualpose/top_down/poses3d", alone, b"")
     recording.frames.discard()
     return GraphResult(
         recording=recording,
@@ -98,19 +103,32 @@ def test_true_poses_of_some_frames_are_perfect(tmp_path: Path) -> None:
     assert figures["id_switches"] == 0
 
 
-def test_the_top_down_branch_is_measured_beside_the_output(tmp_path: Path) -> None:
+def test_the_stages_before_are_measured_beside_the_output(tmp_path: Path) -> None:
     truth = walkers()
     result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES, list(range(FRAMES)))
-    frames = estimated_frames(result, truth, 1.0, result.recording.top_down_lines)
+    frames = estimated_frames(result, truth, 1.0, result.recording.stage_lines("top_down"))
     assert [frame.index for frame in frames] == [3, 7, 21, 33]
     alone = accuracy(frames, truth)
     assert (alone["recall"], alone["precision"], alone["pck150_abs"]) == (0.5, 1.0, 1.0)
-    figures = {**accuracy(estimated_frames(result, truth, 1.0), truth), "top_down": {**alone, "mpjpe_rel_mm": None}}
-    table = branches_table(figures)
+    stages = {"top_down": {**alone, "mpjpe_rel_mm": None}, "fused": {**alone, "recall": 0.25}}
+    table = stages_table({**accuracy(estimated_frames(result, truth, 1.0), truth), **stages})
     cells = [list(column.cells) for column in table.columns]
     assert cells[0] == list(alone)
-    shown = dict(zip(cells[0], zip(cells[1], cells[2], strict=True), strict=True))
-    assert shown["recall"] == ("1", "0.5") and shown["mpjpe_rel_mm"][1] == "-"
+    shown = dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))
+    assert shown["recall"] == ("1", "0.25", "0.5") and shown["mpjpe_rel_mm"][2] == "-"
+
+
+@pytest.mark.parametrize(("rate", "known"), [(1.0, True), (2.0, True), (0.0, False)])
+def test_velocities_are_those_of_the_clip_at_any_pace(tmp_path: Path, rate: float, known: bool) -> None:
+    truth = walkers()
+    result = record(tmp_path, truth, [2, 3, 7], FRAMES, list(range(FRAMES)), pace=rate or 1.0)
+    frames = estimated_frames(result, truth, rate)
+    figures = accuracy(frames, truth)
+    assert figures["coasting"] == pytest.approx(1 / 6, abs=1e-4)
+    if known:
+        assert figures["root_velocity_error"] == pytest.approx(0, abs=1e-3)
+    else:
+        assert figures["root_velocity_error"] is None
 
 
 def test_poses_of_another_frame_are_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from dualpose_ros.evaluation.demo import (
     match_roots,
     people_to_find,
 )
-from dualpose_ros.evaluation.pictures import draw_tracks
+from dualpose_ros.evaluation.pictures import draw_depth, draw_tracks
+from dualpose_ros.skeleton import H36M17
 
 
 def make_truth(roots: np.ndarray, seed: int = 0, fraction: np.ndarray | None = None) -> ClipTruth:
@@ -228,3 +230,35 @@ def test_the_picture_shows_the_tracks_in_colour(tmp_path) -> None:  # type: igno
     draw_tracks(tmp_path / "empty.png", truth, [])
     empty = cv2.imread(str(tmp_path / "empty.png"))
     assert np.any(empty != image)
+
+
+def test_predicted_people_count_as_estimates() -> None:
+    truth = make_truth(standing(4, [(0, 4), (1, 6)]))
+    predicted = np.array([False, True])
+    frames = [replace(f, coasting=predicted if f.index < 2 else ~predicted & predicted) for f in exact(truth)]
+    frames[0].joints_cam[1] += 3
+    figures = evaluate_demo(truth, frames)
+    assert (figures.coasting, figures.precision, figures.recall) == (0.25, 7 / 8, 7 / 8)
+    assert evaluate_demo(truth, exact(truth)).coasting == 0
+    assert evaluate_demo(truth, []).coasting is None
+
+
+def test_the_picture_of_a_depth_is_of_whom_was_found_most(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    import cv2
+
+    truth = make_truth(standing(60, [(-1, 4), (1, 6)]))
+    raw = [f if f.index % 3 else EstimatedFrame(f.index, f.track_ids[1:], f.joints_cam[1:]) for f in exact(truth)]
+    drawn = []
+    for name, moved in (("same", 0), ("first", 0.3), ("second", 0.3)):
+        refined = exact(truth)
+        for frame in refined if moved else ():
+            frame.joints_cam[0 if name == "first" else 1, H36M17.index("right_wrist"), 2] += moved
+        draw_depth(tmp_path / "new" / f"{name}.png", truth, raw, refined)
+        drawn.append(cv2.imread(str(tmp_path / "new" / f"{name}.png"))[..., ::-1].astype(int))
+    same, first, second = drawn
+    assert same.shape[0] > 500 and np.array_equal(same, first), "the first person was found less often"
+    for rgb in ((0xE6, 0x9F, 0), (0, 0x72, 0xB2)):
+        assert (np.abs(second - rgb).max(-1) < 40).sum() > 200, "before and after have their colours"
+    assert (second != same).any()
+    draw_depth(tmp_path / "empty.png", truth, [], [])
+    assert (tmp_path / "empty.png").is_file()

@@ -42,7 +42,7 @@ def paced_detection() -> dict[str, Any]:
     output = "/humans/poses3d"
     rig = Rig(detection_node.DetectionNode, {"image_raw": Image, output: MultiPersonPose3D},
               {"dualpose/detections": Detection2DArray}, "--ros-args", "-p", "image_reliability:=reliable", "-p",
-              "in_flight_timeout:=1.5", "-r", f"dualpose/fused/poses3d:={output}")  # fmt: skip
+              "in_flight_timeout:=1.5")  # fmt: skip
 
     def started() -> list[int]:
         return [stamp_to_ns(m.header.stamp) // 10_000_000 - 10_000 for m in rig.received["dualpose/detections"]]

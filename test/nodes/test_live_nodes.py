@@ -103,6 +103,39 @@ def test_fusion_node_with_both_branches_one_and_none_that_makes_sense() -> None:
     assert result["box"] == [1.0, 2.0, 30.0, 40.0]
 
 
+def test_refinement_node_puts_out_every_frame_refined_or_not() -> None:
+    result = scenario("refinement", 3, "live_refinement.py")
+    refined = [4, 5, 6, 7, 15, 18]
+    assert result["published"] == [1, 2, *refined[:4], 13, 14, 15, 16, 18], "each once, but for the one of nonsense"
+    assert result["frame_ids"] == ["eye", "other eye"]
+    assert {int(n): ids for n, ids in result["ids"].items()} == {
+        n: [3, 9] if n in refined else [3] for n in result["published"]
+    }
+    assert (result["states"], result["source"]) == (["CONFIRMED", "COASTING"], "FUSED")
+    assert result["focals"] == [[4, 70], [5, 80], [6, 80], [7, 80], [13, 80], [14, 80], [15, 80], [18, 80]]
+    # After each of the two failures the stage starts anew.
+    moved = {4: 1, 5: 2, 6: 3, 7: 4, 15: 1, 18: 2}
+    assert {int(n): z for n, z in result["depths"].items()} == {n: 2 + moved.get(n, 0) for n in result["published"]}
+    words = ["frame 'eye' yet", "not calibrated", "fallen over", "not finite", "frame 'other eye'", "person 3 has"]
+    assert all(word in text for word, text in zip(words, result["errors"], strict=True)), result["errors"]
+    assert result["total_errors"] == 8
+    counts = {"refined": "6", "passed_through": "5", "borrowed_camera_info": "6", "persons": "1", "coasting": "1"}
+    assert counts.items() <= result["values"].items()
+    assert float(result["values"]["refine_ms_p50"]) >= 0
+
+
+def test_refinement_node_that_is_told_not_to_refine() -> None:
+    result = scenario("disabled", 1, "live_refinement.py")
+    assert result["depths"] == [2, 2] and result["focals"] == [] and result["errors"] == []
+    assert result["extra"]["passed_through"] == "2" and result["extra"]["refined"] == "0"
+
+
+def test_refinement_node_with_a_lag_stamps_poses_with_their_own_frames() -> None:
+    result = scenario("lagging", 2, "live_refinement.py")
+    assert result["early"] == 0
+    assert result["published"] == [[40, 2], [13, 2]], "time was set back: what waited is forgotten"
+
+
 def test_visualization_node() -> None:
     result = scenario("visualization", 2)
     add, delete = 0, 2

@@ -1,0 +1,134 @@
+"""Poses that hold together over time: dualpose/fused/poses3d and camera_info -> /humans/poses3d, the end of the graph.
+
+Whatever comes in goes out: where a frame can't be refined (no camera is known yet, an error), its poses pass through as
+they are. A frame never waits for its camera_info.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.cameras import RecentCameras
+from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.pose import Pose3D
+from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+
+_TIMED_FRAMES = 100
+
+
+@dataclass(frozen=True)
+class RefinementNodeConfig(NodeConfig):
+    """Parameters of the node itself; those of the stage are the fields of RefinementConfig."""
+
+    ring_frames: int = field(default=60, metadata={"help": "recent camera_info kept until their poses arrive"})
+    rectified: bool = field(
+        default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ring_frames < 1:
+            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+
+
+class RefinementNode(PipelineNode):
+    """MultiPersonPose3D and CameraInfo in, MultiPersonPose3D out."""
+
+    def __init__(self) -> None:
+        super().__init__("refinement_node", RefinementNodeConfig, RefinementConfig)
+        self._refinement: RefinementConfig = self.stage_configs[0]
+        self._stage = RefinementStage(self._refinement)
+        self._cameras = RecentCameras(self.config.ring_frames)
+        self._lag = self._refinement.lag_frames if self._refinement.enabled else 0
+        # What came in: the frame whose poses are due now, then those that came after it.
+        self._recent: deque[Any] = deque(maxlen=self._lag + 1)
+        self._counts = {"refined": 0, "passed_through": 0}
+        self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
+        self._coasting = 0
+        self._poses = self.create_publisher(MultiPersonPose3D, "/humans/poses3d", RELIABLE)
+        topic = "dualpose/fused/poses3d"
+        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
+        if self._refinement.enabled:
+            infos = image_qos(self.config, depth=min(self.config.ring_frames, 10))
+            self.create_subscription(CameraInfo, "camera_info", self.guarded("camera_info", self._on_info), infos)
+        self.get_logger().info("ready")
+
+    def _on_info(self, message: Any) -> None:
+        camera = camera_from_info(message, self.config.rectified)
+        self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, camera)
+
+    def _on_poses(self, message: Any) -> None:
+        persons = finite_poses_from_message(message)
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if self._recent and stamp_ns < stamp_to_ns(self._recent[-1].header.stamp):
+            self._recent.clear()
+        self._recent.append(message)
+        refined = self._refine_or_report(stamp_ns, message.header, persons)
+        if len(self._recent) <= self._lag:
+            return
+        self._poses.publish(self._recent[0] if refined is None else refined)
+        self.diagnostics.frame(stamp_to_ns(self._recent[0].header.stamp))
+        self._counts["passed_through" if refined is None else "refined"] += 1
+        self.diagnostics.extra = self._extra(len(persons))
+
+    def _refine_or_report(self, stamp_ns: int, header: Any, persons: Sequence[Pose3D]) -> Any | None:
+        """The message of a frame's refined poses, or None where there are none and why has been reported."""
+        self._coasting = 0
+        if not self._refinement.enabled:
+            return None
+        camera = self._cameras.find(stamp_ns, header.frame_id)
+        if camera is None:
+            self._warn(f"no usable camera_info of frame '{header.frame_id}' yet: poses pass through unrefined")
+            return None
+        try:
+            return self._refine(stamp_ns, camera, persons)
+        except Exception as error:
+            # What the stage remembers may be half of a frame, or what it fell over.
+            self._stage.reset()
+            self.report(f"poses pass through unrefined: {type(error).__name__}: {error}")
+            return None
+
+    def _refine(self, stamp_ns: int, camera: Camera, persons: Sequence[Pose3D]) -> Any:
+        started = time.perf_counter()
+        refined = self._stage.process(stamp_ns, camera, persons)
+        self._seconds.append(time.perf_counter() - started)
+        for person in refined:
+            if not (np.isfinite(person.joints_cam).all() and np.isfinite(person.joint_stddev).all()):
+                raise ValueError(f"person {person.track_id} came out with joints that are not finite")
+        message = poses_to_message(refined, self._recent[0].header, (camera.width, camera.height))
+        self._coasting = len({person.track_id for person in refined} - {person.track_id for person in persons})
+        return message
+
+    def _warn(self, message: str) -> None:
+        self.get_logger().warning(message, throttle_duration_sec=5.0)
+        self.diagnostics.error(message)
+
+    def _extra(self, persons: int) -> dict[str, str]:
+        """Named values of the diagnostics."""
+        counts = {**self._counts, "borrowed_camera_info": self._cameras.borrowed}
+        counts |= {"persons": persons, "coasting": self._coasting}
+        values = {name: str(count) for name, count in counts.items()}
+        if self._seconds:
+            p50, p95 = 1000 * np.percentile(self._seconds, [50, 95])
+            values |= {"refine_ms_p50": f"{p50:.2f}", "refine_ms_p95": f"{p95:.2f}"}
+        return values
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; the exit code of its process."""
+    return run_node(RefinementNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Scenarios of test_live_nodes.py for the refinement node; see live_nodes.py. `python live_refinement.py SCENARIO`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from live_nodes import CAMERA, Rig, header, person
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.nodes import refinement_node
+from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.refinement.stage import RefinementConfig
+
+from sensor_msgs.msg import CameraInfo  # isort: skip
+
+from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
+
+FUSED, OUTPUT = "dualpose/fused/poses3d", "/humans/poses3d"
+
+
+class Stage:
+    """Moves everybody a metre away for each call since it was reset, and adds person 9, who has vanished."""
+
+    def __init__(self, config: RefinementConfig) -> None:
+        self.calls, self.focals = 0, []
+
+    def reset(self) -> None:
+        self.calls = 0
+
+    def process(self, stamp_ns: int, camera: Camera, persons: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
+        number = stamp_ns // 10_000_000 - 10_000
+        self.focals.append([number, camera.fx])
+        self.calls += 1
+        if number == 13:
+            raise ArithmeticError("the equations have fallen over")
+        shift = np.nan if number == 14 else float(self.calls)
+        moved = [replace(p, joints_cam=p.joints_cam + np.array([0, 0, shift])) for p in persons]
+        return (*moved, replace(person(9), state=TrackingState.COASTING))
+
+
+def start(*parameters: str) -> Rig:
+    refinement_node.RefinementStage = Stage  # type: ignore[misc, assignment]
+    words = [word for parameter in parameters for word in ("-p", parameter)]
+    return Rig(refinement_node.RefinementNode, {FUSED: MultiPersonPose3D, "camera_info": CameraInfo},
+               {OUTPUT: MultiPersonPose3D}, "--ros-args", "-p", "image_reliability:=reliable", *words)  # fmt: skip
+
+
+def number_of(message: Any) -> int:
+    return stamp_to_ns(message.header.stamp) // 10_000_000 - 10_000
+
+
+def send(rig: Rig, number: int, frame: str = "eye", spoilt: bool = False, outputs: int = 1) -> None:
+    """The poses of a frame, then wait until something has become of them."""
+    before, errors = len(rig.received[OUTPUT]), rig.node.diagnostics.log.total_errors
+    stamped = header(number)
+    stamped.frame_id = frame
+    message = poses_to_message([replace(person(3), source=Source.FUSED)], stamped, (64, 48))
+    if spoilt:
+        message.persons[0].joints[2].x = float("inf")
+    rig.publish(FUSED, message)
+    if spoilt:
+        rig.spin(lambda: rig.node.diagnostics.log.total_errors > errors, 3)
+    else:
+        rig.spin(lambda: len(rig.received[OUTPUT]) >= before + outputs, 3 if outputs else 0.3)
+
+
+def last_error(rig: Rig) -> str:
+    return rig.node.diagnostics.log.read(rig.node.diagnostics.now_ns()).values["last_error"]
+
+
+def send_info(rig: Rig, number: int, focal: float = 60.0) -> None:
+    info = camera_to_info(replace(CAMERA, fx=focal or 60.0, fy=focal or 60.0), header(number))
+    if not focal:
+        info.k = [0.0] * 9
+    rig.publish("camera_info", info)
+    rig.spin(seconds=0.15)
+
+
+def refinement() -> dict[str, Any]:
+    """Without a camera, with an image's own, with another's; a frame that fails; input that makes no sense."""
+    rig = start()
+    send(rig, 1)
+    send_info(rig, 2, focal=0.0)
+    send(rig, 2)
+    send_info(rig, 4, focal=70.0)
+    send_info(rig, 5, focal=80.0)
+    for number in (4, 5, 6):
+        send(rig, number)
+    send_info(rig, 7, focal=0.0)
+    said = [last_error(rig)]
+    for number in (7, 13, 14, 15):
+        send(rig, number)
+        said.append(last_error(rig))
+    send(rig, 16, frame="other eye")
+    said.append(last_error(rig))
+    send(rig, 17, spoilt=True)
+    said.append(last_error(rig))
+    send(rig, 18)
+    rig.spin(seconds=1.2)
+    values = {v.key: v.value for m in rig.received["/diagnostics"][-1:] for s in m.status for v in s.values}
+    people = {number_of(m): poses_from_message(m) for m in rig.received[OUTPUT]}
+    return {
+        "published": [number_of(m) for m in rig.received[OUTPUT]],
+        "frame_ids": sorted({m.header.frame_id for m in rig.received[OUTPUT]}),
+        "ids": {number: [p.track_id for p in persons] for number, persons in people.items()},
+        "states": [p.state.name for p in people[4]],
+        "source": people[4][0].source.name,
+        "depths": {number: persons[0].joints_cam[0, 2] for number, persons in people.items()},
+        "focals": rig.node._stage.focals,
+        "errors": [rig.errors()[0], *dict.fromkeys(said)],
+        "total_errors": rig.node.diagnostics.log.total_errors,
+        "values": values,
+    }
+
+
+def disabled() -> dict[str, Any]:
+    """Everything passes through, camera or not."""
+    rig = start("enabled:=false")
+    for number in (1, 2):
+        send(rig, number)
+    depths = [float(poses_from_message(m)[0].joints_cam[0, 2]) for m in rig.received[OUTPUT]]
+    extra = rig.node.diagnostics.extra
+    return {"depths": depths, "focals": rig.node._stage.focals, "extra": extra, "errors": rig.errors()}
+
+
+def lagging() -> dict[str, Any]:
+    """With a lag, each message carries the header of the frame that its poses are of; time is set back once."""
+    rig = start("lag_frames:=2")
+    send_info(rig, 40)
+    for number in (40, 41):
+        send(rig, number, outputs=0)
+    early = len(rig.received[OUTPUT])
+    for number in (42, 13, 14):
+        send(rig, number, outputs=int(number == 42))
+    send(rig, 15)
+    published = [(number_of(m), len(m.persons)) for m in rig.received[OUTPUT]]
+    return {"early": early, "published": published}
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]]()))

@@ -1,0 +1,46 @@
+"""Which camera an image without a CameraInfo of its own gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.nodes.cameras import RecentCameras
+
+
+def camera(focal: float) -> Camera:
+    return Camera(64, 48, focal, focal, 31.5, 23.5)
+
+
+def test_an_image_gets_its_own_camera_and_else_the_newest() -> None:
+    cameras = RecentCameras(3)
+    assert cameras.find(10, "eye") is None
+    for stamp in (30, 40, 50):
+        cameras.add(stamp, "eye", camera(stamp))
+    assert [cameras.find(stamp, "eye") for stamp in (30, 40, 50)] == [camera(30), camera(40), camera(50)]
+    assert cameras.borrowed == 0
+    assert cameras.find(45, "eye") == camera(50) and cameras.find(99, "eye") == camera(50)
+    assert cameras.borrowed == 2
+
+
+def test_a_camera_of_another_frame_is_no_stand_in() -> None:
+    cameras = RecentCameras(3)
+    cameras.add(10, "left", camera(50))
+    assert cameras.find(10, "right") is None
+    cameras.add(5, "right", camera(60))
+    assert cameras.find(10, "right") == camera(60) and cameras.find(10, "left") == camera(50)
+    assert cameras.borrowed == 1
+
+
+def test_time_set_back_makes_the_newest_the_last_that_came() -> None:
+    cameras = RecentCameras(2)
+    for stamp in (100, 200, 30):
+        cameras.add(stamp, "eye", camera(stamp))
+    assert cameras.find(31, "eye") == camera(30)
+    assert cameras.find(100, "eye") == camera(30), "the oldest was forgotten"
+    assert cameras.find(200, "eye") == camera(200)
+
+
+def test_a_capacity_of_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        RecentCameras(0)
