@@ -53,7 +53,7 @@ class SolverConfig:
     bone_m: float = 0.02
     motion_share: float = 2.0
     motion_freedom: float = 5.0
-    stated_share: float = 0.77
+    stated_share: float = 0.8
     step_m: float = 0.5
 
     def __post_init__(self) -> None:
