@@ -46,7 +46,8 @@ class BottomUpNodeConfig(NodeConfig):
         default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
     )
     max_wait: float = field(
-        default=0.2, metadata={"help": "seconds without heatmaps, after its detections, that a frame waits for its own"}
+        default=0.15,
+        metadata={"help": "seconds without heatmaps, after its detections, that a frame waits for its own"},
     )
     give_up: int = field(
         default=3, metadata={"help": "frames in a row without heatmaps after which it waits for none until some come"}
