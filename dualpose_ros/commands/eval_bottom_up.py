@@ -19,6 +19,7 @@ from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage, network_focal
 from dualpose_ros.bottom_up.truth_maps import truth_maps
 from dualpose_ros.camera import Camera, camera_from_hfov, project
+from dualpose_ros.commands.goals import Bound, judged
 from dualpose_ros.commands.measuring import Rows, drawn, find_data, held_out_world, median_ms
 from dualpose_ros.drawing import beside, draw_skeletons, top_view
 from dualpose_ros.evaluation.bottom_up import (
@@ -250,29 +251,21 @@ def goals(tables: dict[str, Rows]) -> Rows:
     """What the tables were to show, and whether they do; a value that could not be measured meets no goal."""
     found = [*_guidance_goals(tables["guidance"])]
     for row in tables["detection failures"][1:]:
-        found.append((f"recall_pct_of_{row['removed_pct']}_pct_removed", row["recall"], ">= 50", 50.0, 1))
+        found.append(Bound(f"recall_pct_of_{row['removed_pct']}_pct_removed", row["recall"], least=50.0))
     depths = [row["root_depth_pct"] for row in tables["any camera"]]
     ratio = max(depths) / max(min(depths), 1e-9) if None not in depths else None
     network, decoding, _ = tables["speed"]
     found += [
-        ("root_depth_worst_camera_over_best", ratio, "<= 1.3", 1.3, -1),
-        ("round_trip_max_mm", tables["round trip"][-1]["max_mm"], "<= 5", 5.0, -1),
-        ("network_ms", network["ms"], "<= 60", 60.0, -1),
-        ("decoding_ms_10_people", decoding["ms"], "<= 8", 8.0, -1),
+        Bound("root_depth_worst_camera_over_best", ratio, most=1.3),
+        Bound("round_trip_max_mm", tables["round trip"][-1]["max_mm"], most=5.0),
+        Bound("network_ms", network["ms"], most=60.0),
+        Bound("decoding_ms_10_people", decoding["ms"], most=8.0),
     ]
-    return [
-        {
-            "name": name,
-            "value": None if value is None else round(float(value), 4),
-            "goal": goal,
-            "met": value is not None and bool(sign * value >= sign * limit),
-        }
-        for name, value, goal, limit, sign in found
-    ]
+    return judged(found)
 
 
-def _guidance_goals(rows: Rows) -> list[tuple[str, float | None, str, float, int]]:
-    """Name, value, goal in words, limit, and 1 where more is better or -1: what heatmaps were to gain."""
+def _guidance_goals(rows: Rows) -> list[Bound]:
+    """What heatmaps were to gain."""
     cells = {(row["height_px"], row["guidance"]): row for row in rows}
 
     def gain(height: str, column: str) -> float | None:
@@ -283,9 +276,8 @@ def _guidance_goals(rows: Rows) -> list[tuple[str, float | None, str, float, int
 
     by_height = [gain(height, column) for height in ("<60", "60-120", ">120") for column in _COLUMNS]
     better = sum(value is not None and value > 0 for value in by_height)
-    found: list[tuple[str, float | None, str, float, int]] = [
-        (f"heatmaps_gain_{column}", gain("all", column), "> 0", 1e-9, 1) for column in _COLUMNS
+    return [
+        *(Bound(f"heatmaps_gain_{column}", gain("all", column), 1e-9, words="> 0") for column in _COLUMNS),
+        Bound("heatmaps_better_columns_of_12", float(better), least=12.0),
+        Bound("heatmaps_gain_pck150_abs_under_120_px", gain("<120", "pck150_abs"), least=3.0),
     ]
-    found.append(("heatmaps_better_columns_of_12", float(better), ">= 12", 12.0, 1))
-    found.append(("heatmaps_gain_pck150_abs_under_120_px", gain("<120", "pck150_abs"), ">= 3", 3.0, 1))
-    return found

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from dualpose_ros.commands.branch_loss import branch_loss_rows
 from dualpose_ros.commands.eval_bottom_up import write_picture
+from dualpose_ros.commands.goals import Bound, judged
 from dualpose_ros.commands.measuring import Rows, find_data, held_out_world, median_ms
 from dualpose_ros.datasets.mocap import load_clips
 from dualpose_ros.evaluation.branches import Branches
@@ -25,6 +26,7 @@ from dualpose_ros.evaluation.fusion import (
     neighbour_row,
     pose_row,
     recorded_frames,
+    remembered,
     staged,
     true_people,
     unmatched_pairs,
@@ -158,8 +160,8 @@ def discriminator_table(frames: Sequence[RecordedFrame]) -> Rows:
     """Table 5: networks trained without and with discriminators of one, two and three people; the truth last."""
     rows = []
     for name, weights in DISCRIMINATORS:
-        config = FusionConfig(weights=weights)
-        rows.append({**pose_row(name, frames, stage_fuse(config)), **neighbour_row(name, frames, stage_fuse(config))})
+        fuse = remembered(frames, stage_fuse(FusionConfig(weights=weights)))
+        rows.append({**pose_row(name, frames, fuse), **neighbour_row(name, frames, fuse)})
     return [*rows, neighbour_row("truth", frames, true_people)]
 
 
@@ -223,28 +225,17 @@ def goals(tables: dict[str, Rows]) -> Rows:
     found += _semi_supervised_goals(tables["semi-supervision"])
     for row in tables.get("a branch lost", []):
         limit = row["max_wait_ms"] + row["frame_period_ms"]
-        found.append((f"longest_gap_ms_without_{row['killed']}", row["longest_gap_ms"], f"<= {limit:.0f}", limit, -1))
-    found.append(("fusion_ms_10_people", tables["speed"][0]["ms"], "<= 3", 3.0, -1))
-    return [
-        {
-            "name": name,
-            "value": None if value is None else round(float(value), 4),
-            "goal": goal,
-            "met": value is not None and bool(sign * value >= sign * limit),
-        }
-        for name, value, goal, limit, sign in found
-    ]
+        name, words = f"longest_gap_ms_without_{row['killed']}", f"<= {limit:.0f}"
+        found.append(Bound(name, row["longest_gap_ms"], most=limit, words=words))
+    found.append(Bound("fusion_ms_10_people", tables["speed"][0]["ms"], most=3.0))
+    return judged(found)
 
 
-Found = list[tuple[str, float | None, str, float, int]]
-"""Name, value, goal in words, limit, and 1 where more is better or -1."""
-
-
-def _component_goals(rows: Rows) -> Found:
+def _component_goals(rows: Rows) -> list[Bound]:
     """The integration network against the best of the others, column by column."""
     others, own = [row for row in rows if row["row"] != FUSED], rows[-1]
     return [
-        (f"in_over_best_other_{column}", _difference(own[column], _largest(others, column)), "> 0", 1e-9, 1)
+        Bound(f"in_over_best_other_{column}", _difference(own[column], _largest(others, column)), 1e-9, words="> 0")
         for column in COLUMNS
     ]
 
@@ -253,17 +244,17 @@ def _largest(rows: Iterable[dict[str, Any]], column: str) -> float | None:
     return max((row[column] for row in rows if row[column] is not None), default=None)
 
 
-def _discriminator_goals(rows: Rows) -> Found:
+def _discriminator_goals(rows: Rows) -> list[Bound]:
     by_name = {row["row"]: row for row in rows}
     return [
-        (f"d2_over_d1_{column}", _difference(by_name["D2"][column], by_name["D1"][column]), ">= 0", 0.0, 1)
+        Bound(f"d2_over_d1_{column}", _difference(by_name["D2"][column], by_name["D1"][column]), 0.0)
         for column in COLUMNS
     ]
 
 
-def _semi_supervised_goals(rows: Rows) -> Found:
+def _semi_supervised_goals(rows: Rows) -> list[Bound]:
     """The share of the gap between no and full supervision that all terms together close."""
     shares = gap_closed(rows, ALL_TERMS)
     return [
-        (f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], ">= 1/3", 1 / 3, 1) for column in COLUMNS
+        Bound(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3") for column in COLUMNS
     ]

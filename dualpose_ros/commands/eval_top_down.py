@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.commands.goals import Bound, judged
 from dualpose_ros.commands.measuring import Rows, drawn, find_data, held_out_world, median_ms
 from dualpose_ros.datasets.mocap import load_clips
 from dualpose_ros.evaluation.joint_errors import JointErrors, measure_joint_errors
@@ -209,17 +210,15 @@ def goals(tables: dict[str, Rows]) -> Rows:
     hidden = next(row for row in tables["occlusion"] if row["hidden_pct"] == 40)
     shipped = next(row for row in tables["mocap"] if "shipped" in row["window"] and row["input"] == "exact")
     person = next(row for row in tables["speed"] if row["what"].endswith("TCN, of 1"))
-    gain = multi["pck150_rel"] - single["pck150_rel"]
     found = [
-        ("overlap_gain_points", gain, ">= 5", gain >= 5),
-        ("gcn_gain_at_40_pct", hidden["mpjpe_lower_pct"], ">= 25", hidden["mpjpe_lower_pct"] >= 25),
-        ("mpjpe_mm_causal_exact", shipped["mpjpe_mm"], "<= 35", shipped["mpjpe_mm"] <= 35),
-        ("root_depth_pct_exact", shipped["root_depth_pct"], "<= 3", shipped["root_depth_pct"] <= 3),
-        ("ms_a_person", person["ms"], "<= 2", person["ms"] <= 2),
+        Bound("overlap_gain_points", multi["pck150_rel"] - single["pck150_rel"], least=5.0),
+        Bound("gcn_gain_at_40_pct", hidden["mpjpe_lower_pct"], least=25.0),
+        Bound("mpjpe_mm_causal_exact", shipped["mpjpe_mm"], most=35.0),
+        Bound("root_depth_pct_exact", shipped["root_depth_pct"], most=3.0),
+        Bound("ms_a_person", person["ms"], most=2.0),
     ]
     for row in tables["calibration"]:
         for sigma, low, high in ((1, 0.60, 0.76), (2, 0.90, 0.99)):
-            value = row[f"within_{sigma}_sigma"]
             name = f"within_{sigma}_sigma: {row['of']}, {row['input']}"
-            found.append((name, value, f"{low:.2f} to {high:.2f}", low <= value <= high))
-    return [{"name": n, "value": round(float(v), 4), "goal": g, "met": bool(m)} for n, v, g, m in found]
+            found.append(Bound(name, row[f"within_{sigma}_sigma"], low, high, words=f"{low:.2f} to {high:.2f}"))
+    return judged(found)

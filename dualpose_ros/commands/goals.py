@@ -10,17 +10,20 @@ from typing import Any
 @dataclass(frozen=True)
 class Bound:
     """A value, None where it could not be measured, and the least and the most that it was to be; strict: not that
-    itself."""
+    itself; words: the goal as it is told, where the numbers don't say it well."""
 
     name: str
     value: float | None
     least: float | None = None
     most: float | None = None
     strict: bool = False
+    words: str | None = None
 
     @property
     def goal(self) -> str:
         """The bounds in words."""
+        if self.words is not None:
+            return self.words
         if self.least is not None and self.most is not None:
             return f"{self.least:g}..{self.most:g}"
         sign, limit = (">", self.least) if self.least is not None else ("<", self.most)

@@ -127,6 +127,12 @@ def staged(integrator: Integrator, config: FusionConfig | None = None) -> Fuse:
     return fuse
 
 
+def remembered(frames: Sequence[RecordedFrame], fuse: Fuse) -> Fuse:
+    """What `fuse` makes of the frames, worked out once, where more than one row is made of them."""
+    people = {id(frame): fuse(frame) for frame in frames}
+    return lambda frame: people[id(frame)]
+
+
 def unmatched_pairs(integrator: Integrator) -> Fuse:
     """Fusion without matching (Table 3, w/o PM): the best person of the one branch with the best of the other."""
 

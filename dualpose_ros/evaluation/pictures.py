@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.evaluation.demo import EstimatedFrame, match_clip, people_to_find
+from dualpose_ros.evaluation.depth_picture import Curve, draw_curves
 from dualpose_ros.skeleton import H36M17
 
 if TYPE_CHECKING:
@@ -120,40 +121,21 @@ def draw_depth(
     are hidden, the RMS errors are those of the frames that both have. Raises ValueError as `evaluation.demo.match_clip`
     does.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     at = H36M17.index(joint)
     depths = [_depths(truth, frames, at) for frames in (raw, refined)]
     person = int(np.argmax(np.isfinite(depths[0]).sum(axis=0) + np.isfinite(depths[1]).sum(axis=0)))
     true_depth = np.where(truth.present[:, person], truth.joints_cam[:, person, at, 2], np.nan)
-    figure = Figure(figsize=(11.0, 6.5), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    over_time, errors = figure.subplots(2, 1, height_ratios=(1.6, 1.0), sharex=True)
-    figure.suptitle(f"Depth of the {joint.replace('_', ' ')} of person {truth.ids[person]}")
-    seen = people_to_find(truth)[:, person]
-    over_time.plot(truth.stamps_s, true_depth, color="black", alpha=0.3, linewidth=1.2)
-    over_time.plot(truth.stamps_s, np.where(seen, true_depth, np.nan), color="black", linewidth=1.2, label="true")
     both = np.isfinite(depths[0][:, person]) & np.isfinite(depths[1][:, person])
+    curves = []
     for values, (name, colour, size) in zip(depths, _STAGES, strict=True):
-        depth = values[:, person]
-        error = depth - true_depth
-        rms = f"error {1000 * np.sqrt(np.mean(error[both] ** 2)):.0f} mm RMS" if both.any() else "not found"
-        style = {"color": colour, "marker": "o", "markersize": size, "linewidth": 0.9}
-        over_time.plot(*_without_gaps(truth.stamps_s, depth), **style, label=f"{name}: {rms}")
-        errors.plot(*_without_gaps(truth.stamps_s, error), **style)
-    errors.axhline(0, color="black", linewidth=0.8)
-    over_time.set(ylabel="depth z (m)")
-    errors.set(xlabel="time (s)", ylabel="error (m)", xlim=(truth.stamps_s[0], truth.stamps_s[-1] + 1e-3))
-    for axes in (over_time, errors):
-        axes.grid(alpha=0.25)
-    over_time.legend(loc="best", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+        error = values[both, person] - true_depth[both]
+        rms = f"error {1000 * np.sqrt(np.mean(error**2)):.0f} mm RMS" if both.any() else "not found"
+        curves.append(Curve(f"{name}: {rms}", colour, truth.stamps_s, values[:, person], size))
+    title = f"Depth of the {joint.replace('_', ' ')} of person {truth.ids[person]}"
+    draw_curves(path, title, truth.stamps_s, true_depth, curves, people_to_find(truth)[:, person])
 
 
 _STAGES = (("raw (fused)", "#e69f00", 2.5), ("refined", "#0072b2", 2.0))
-_LONGEST_LINE_S = 0.4
 
 
 def _depths(truth: ClipTruth, frames: Sequence[EstimatedFrame], joint: int) -> Array:
@@ -163,11 +145,3 @@ def _depths(truth: ClipTruth, frames: Sequence[EstimatedFrame], joint: int) -> A
     for match in match_clip(truth, frames):
         depths[match.frame, match.person] = joints_of[match.frame][match.row, joint, 2]
     return depths
-
-
-def _without_gaps(times: Array, values: Array) -> tuple[Array, Array]:
-    """The finite points, with a NaN between any two that are so far apart that no line should join them."""
-    known = np.isfinite(values)
-    times, values = times[known], values[known]
-    breaks = np.flatnonzero(np.diff(times) > _LONGEST_LINE_S) + 1
-    return np.insert(times, breaks, np.nan), np.insert(values, breaks, np.nan)
