@@ -47,7 +47,7 @@ def solved_window(movement: Movement, length: int, config: RefinementConfig) -> 
     poses, times = movement.said(), movement.times[movement.seen]
     if len(poses) < length:
         raise ValueError(f"the person was found in {len(poses)} frames; a window has {length}")
-    smoother = TrackSmoother(config.solver, config.bones, length, 0, config.steps)
+    smoother = TrackSmoother(replace(config, window=length, lag_frames=0).smoother())
     for when, pose in zip(times, poses, strict=True):
         smoother.add(frame_of(float(when), movement.camera, pose))
     window = smoother.window

@@ -23,6 +23,9 @@ PROPORTIONS = np.array(
 )
 """Mean bone lengths of fused poses of recorded tracks over each person's geometric mean; 1 for the root."""
 
+USUAL_SIZE_M = 0.211
+"""Mean over those people of their bones' geometric mean, as their fused poses have it."""
+
 UNUSUAL = 0.25
 """Proportions off by this share count half as much: other bodies, or joints placed otherwise."""
 
@@ -34,15 +37,20 @@ _OTHER_SIDE = np.array(H36M17.mirror)
 
 @dataclass(frozen=True)
 class BoneConfig:
-    """proportions_s: usual proportions count as much as so many seconds of frames; memory_s: frames are forgotten with
-    this time constant; strange: a bone that is off by more than this share counts as off by it."""
+    """proportions_s, size_s: usual proportions and a usual size count as much as so many seconds of frames; memory_s:
+    frames are forgotten with this time constant; strange: a bone that is off by more than this share counts as off by
+    it; settle_s: a new person's lengths follow what is learnt for so long, then change by no more than the share creep
+    in a second, as a body does not grow."""
 
-    proportions_s: float = 0.8
+    proportions_s: float = 8.0
+    size_s: float = 0.4
     memory_s: float = 20.0
     strange: float = 1.5
+    settle_s: float = 0.3
+    creep: float = 0.01
 
     def __post_init__(self) -> None:
-        for name in ("proportions_s", "memory_s", "strange"):
+        for name in ("proportions_s", "size_s", "memory_s", "strange", "settle_s", "creep"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
 
@@ -52,19 +60,16 @@ class BoneMemory:
 
     def __init__(self, config: BoneConfig) -> None:
         self.config = config
-        self._size = 0.0
+        self._size, self._size_s = float(np.log(USUAL_SIZE_M)), config.size_s
         self._off = np.zeros(len(PROPORTIONS))
-        self._size_s, self._seconds = 0.0, np.zeros(len(PROPORTIONS))
+        self._seconds = np.zeros(len(PROPORTIONS))
+        self._age_s = 0.0
+        self._held = self._learnt()
 
     @property
     def logarithms(self) -> FloatArray:
         """Logarithms (K,) of lengths in metres, alike on both sides of the body; 0 for the root."""
-        seconds = self._seconds + self._seconds[_OTHER_SIDE]
-        off = self._seconds * self._off
-        off = (off + off[_OTHER_SIDE]) / np.maximum(seconds, 1e-9)
-        usual = self.config.proportions_s / (1 + (off / UNUSUAL) ** 2)
-        known = seconds / (seconds + 2 * usual)
-        return np.where(HAS_BONE, self._size + np.log(PROPORTIONS) + known * off, 0.0)
+        return self._held
 
     def add(self, joints: FloatArray, elapsed_s: float) -> None:
         """Take in a pose (K, 3), so long after the last one; bones too short or too long to be any are left out."""
@@ -75,10 +80,32 @@ class BoneMemory:
         step = min(max(elapsed_s, 1e-3), LONGEST_WEIGHT_S)
         forget = float(np.exp(-step / self.config.memory_s))
         over = np.log(np.where(usual, length, 1.0)) - np.log(PROPORTIONS)
+        size, strange = float(np.median(over[usual])), self.config.strange
         self._size_s = forget * self._size_s + step
-        self._size += step / self._size_s * (float(np.median(over[usual])) - self._size)
-        strange = self.config.strange
-        off = np.clip(over - self._size, -strange, strange)
+        self._size += step / self._size_s * (size - self._size)
+        off = np.clip(over - size, -strange, strange)
         weight = np.where(usual, step, 0.0)
         self._seconds = forget * self._seconds + weight
         self._off += weight / np.maximum(self._seconds, 1e-9) * (off - self._off)
+        most = self.config.creep * step if self._age_s >= self.config.settle_s else np.inf
+        self._held = self._held + np.clip(self._learnt() - self._held, -most, most)
+        self._age_s += step
+
+    def _learnt(self) -> FloatArray:
+        """Lengths as all frames so far have them."""
+        seconds = self._seconds + self._seconds[_OTHER_SIDE]
+        off = self._seconds * self._off
+        off = (off + off[_OTHER_SIDE]) / np.maximum(seconds, 1e-9)
+        usual = self.config.proportions_s / (1 + (off / UNUSUAL) ** 2)
+        known = seconds / (seconds + 2 * usual)
+        return np.asarray(np.where(HAS_BONE, self._size + np.log(PROPORTIONS) + known * off, 0.0))
+
+
+def with_lengths(joints: FloatArray, lengths: FloatArray) -> FloatArray:
+    """A pose (K, 3) whose bones point where they did, with lengths of the logarithms (K,), from the root on."""
+    along = bone_vectors(joints[None])[0][0] * np.exp(lengths)[:, None]
+    out = np.array(joints)
+    for joint, parent in enumerate(H36M17.parents):
+        if parent >= 0:
+            out[joint] = out[parent] + along[joint]
+    return out

@@ -14,7 +14,7 @@ from dualpose_ros.refinement.noise import ErrorModel
 FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 2
-OVERSHOOT = 0.01
+OVERSHOOT = 0.1
 """After a jump in what is said, velocity would carry the answer past all of it: it leaves the range of the last three
 frames by no more than this share."""
 

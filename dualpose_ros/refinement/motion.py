@@ -12,7 +12,7 @@ from dualpose_ros.refinement.trajectory import trajectory_weights, windows_for_i
 
 FloatArray = npt.NDArray[np.float64]
 
-PAST_FRAMES = 5
+PAST_FRAMES = 7
 LARGEST_WEIGHT = 8.0
 """Predictions that multiply positions by more amplify noise alone: the position is held instead."""
 

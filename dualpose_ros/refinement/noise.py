@@ -53,6 +53,5 @@ class ErrorModel:
 
 def informations(covariances: FloatArray) -> FloatArray:
     """Inverses (N, W, W) of positive definite matrices."""
-    lower = np.linalg.cholesky(covariances)
-    inverse = np.linalg.inv(lower)
-    return np.asarray(np.swapaxes(inverse, -1, -2) @ inverse)
+    inverse = np.linalg.inv(covariances)
+    return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)

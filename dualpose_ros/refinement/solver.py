@@ -46,14 +46,14 @@ class SolverConfig:
     relative: ErrorModel = field(default_factory=lambda: ErrorModel(0.5, 0.7))
     depth: ErrorModel = field(default_factory=lambda: ErrorModel(0.4, 2.0))
     keypoints: ErrorModel = field(default_factory=lambda: ErrorModel(0.7, 0.4))
-    distance_motion: float = 3.0
+    distance_motion: float = 1.0
     keypoint_m: float = 0.3
     keypoint_px: float = 1.0
     hidden_score: float = 0.05
     bone_m: float = 0.02
     motion_share: float = 2.0
     motion_freedom: float = 5.0
-    stated_share: float = 0.8
+    stated_share: float = 0.86
     step_m: float = 0.5
 
     def __post_init__(self) -> None:

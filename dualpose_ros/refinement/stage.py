@@ -11,11 +11,13 @@ from dualpose_ros.camera import Camera, project
 from dualpose_ros.pose import Pose3D, TrackingState
 from dualpose_ros.refinement.bones import BoneConfig
 from dualpose_ros.refinement.solver import SolverConfig
-from dualpose_ros.refinement.track import Refined, TrackSmoother
+from dualpose_ros.refinement.track import Refined, SmootherConfig, TrackSmoother
 from dualpose_ros.refinement.window import frame_of
 
 SHORTEST_WINDOW = 3
 LONGEST_WINDOW = 64
+REMEMBERED_S = 60.0
+"""How long a track's bone lengths are kept after it vanished: one that comes back is the same person."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class RefinementConfig:
 
     enabled: False passes poses through; window: frames of each track that are refined together; lag_frames: poses
     are given so many of their track's frames late, for being surer; max_coast_s: how long a confirmed track that
-    vanished is predicted; steps: Gauss-Newton steps a frame; solver, bones: what is trusted by how much.
-    ValueError names a value out of range.
+    vanished is predicted; steps: Gauss-Newton steps a frame; steady_s: time constant of how what is published follows,
+    0 at once; solver, bones: what is trusted by how much. ValueError names a value out of range.
     """
 
     enabled: bool = True
@@ -33,6 +35,7 @@ class RefinementConfig:
     lag_frames: int = 0
     max_coast_s: float = 0.5
     steps: int = 1
+    steady_s: float = 0.1
     solver: SolverConfig = field(default_factory=SolverConfig)
     bones: BoneConfig = field(default_factory=BoneConfig)
 
@@ -45,6 +48,12 @@ class RefinementConfig:
             raise ValueError(f"max_coast_s is {self.max_coast_s}; it must lie in 0..5")
         if not 1 <= self.steps <= 20:
             raise ValueError(f"steps is {self.steps}; it must lie in 1..20")
+        if not 0 <= self.steady_s <= 2:
+            raise ValueError(f"steady_s is {self.steady_s}; it must lie in 0..2")
+
+    def smoother(self) -> SmootherConfig:
+        """The settings of each track's smoother."""
+        return SmootherConfig(self.window, self.lag_frames, self.steps, self.solver, self.bones, self.steady_s)
 
 
 @dataclass
@@ -99,21 +108,24 @@ class RefinementStage:
         c = self.config
         track = self._tracks.get(person.track_id)
         if track is None:
-            smoother = TrackSmoother(c.solver, c.bones, c.window, c.lag_frames, c.steps)
-            track = self._tracks[person.track_id] = _Track(smoother, person, stamp_ns, [])
+            track = self._tracks[person.track_id] = _Track(TrackSmoother(c.smoother()), person, stamp_ns, [])
         track.last, track.stamp_ns = person, stamp_ns
         track.waiting = [*track.waiting, person][-(c.lag_frames + 1) :]
         result = track.smoother.add(frame_of((stamp_ns - self._first_ns) * 1e-9, camera, person))
         return _refined_pose(track.waiting[0], result)
 
     def _coast(self, stamp_ns: int, camera: Camera, seen: set[int]) -> list[Pose3D]:
-        """Confirmed tracks not seen now, predicted; those gone for too long, and tentative ones, are dropped."""
+        """Confirmed tracks not seen now, predicted unless gone for too long; tentative ones are dropped."""
         coasting = []
         for track_id in [i for i in self._tracks if i not in seen]:
             track = self._tracks[track_id]
             gone = (stamp_ns - track.stamp_ns) * 1e-9
-            if track.last.state == TrackingState.TENTATIVE or gone > self.config.max_coast_s:
+            if track.last.state == TrackingState.TENTATIVE or gone > REMEMBERED_S:
                 del self._tracks[track_id]
+                continue
+            if gone > self.config.max_coast_s:
+                track.smoother.restart()
+                track.waiting = []
                 continue
             predicted = track.smoother.predict((stamp_ns - self._first_ns) * 1e-9)
             pose = _refined_pose(track.last, predicted)

@@ -19,11 +19,14 @@ PUBLISHED_WINDOWS: Windows = (2, 5, 5)
 STEADY_WINDOWS: Windows = (2, 0, 0)
 """Constant velocity."""
 
-SHORT_INTERVAL_S = 0.021
-"""At 50 Hz and above constant velocity is as good as the published windows, and the least sensitive to noise."""
+LONG_WINDOWS: Windows = (2, 7, 7)
+"""More of frames that are closer together."""
 
-LONG_INTERVAL_S = 0.075
-"""Below 13 Hz it is better: five frames are too long ago by then."""
+SHORT_INTERVAL_S = 0.024
+"""From 42 Hz the long windows are the best of Table 7."""
+
+LONG_INTERVAL_S = 0.071
+"""Below 14 Hz constant velocity is: five frames are too long ago by then."""
 
 _SAME_TIME_S = 1e-4
 
@@ -67,6 +70,8 @@ def _highest_coefficient(times: FloatArray, order: int) -> FloatArray | None:
 
 
 def windows_for_interval(interval_s: float) -> Windows:
-    """The windows that suit a frame interval in seconds: the published ones between 13 and 50 Hz, else constant
-    velocity."""
-    return PUBLISHED_WINDOWS if SHORT_INTERVAL_S < interval_s <= LONG_INTERVAL_S else STEADY_WINDOWS
+    """The windows that suit a frame interval in seconds: the published ones between 14 and 42 Hz, the long ones above,
+    constant velocity below."""
+    if interval_s > LONG_INTERVAL_S:
+        return STEADY_WINDOWS
+    return PUBLISHED_WINDOWS if interval_s > SHORT_INTERVAL_S else LONG_WINDOWS

@@ -101,11 +101,17 @@ def solve(factor: TreeFactor, right: FloatArray) -> FloatArray:
 def variances(factor: TreeFactor, columns: npt.NDArray[np.intp]) -> FloatArray:
     """Covariances (N, c, c) of the variables `columns` (N, c) of each block: parts of the inverse.
 
-    A block's covariance is that given its parent, and its parent's through the gain (Takahashi's recursion).
+    Each is a sum over the block and those above it, as elimination passes its unit vectors on to its parent.
     """
-    covariance = np.empty_like(factor.inverse)
-    for i, parent in enumerate(factor.parents):
-        covariance[i] = factor.inverse[i]
-        if parent >= 0:
-            covariance[i] += _product(_product(factor.gain[i], covariance[parent]), factor.gain[i].T)
-    return np.take_along_axis(np.take_along_axis(covariance, columns[:, :, None], 1), columns[:, None], 2)
+    count, size = factor.inverse.shape[:2]
+    out = np.zeros((count, columns.shape[1], columns.shape[1]))
+    passed: list[list[tuple[list[int], FloatArray]]] = [[] for _ in range(count)]
+    for i in range(count - 1, -1, -1):
+        blocks = [i, *(block for some, _ in passed[i] for block in some)]
+        vectors = np.concatenate([np.eye(size)[:, columns[i]], *(those for _, those in passed[i])], axis=1)
+        shape = (size, len(blocks), columns.shape[1])
+        weighed = _product(factor.inverse[i], vectors).reshape(shape)
+        out[blocks] += np.einsum("nba,nbc->bac", vectors.reshape(shape), weighed)
+        if factor.parents[i] >= 0:
+            passed[factor.parents[i]].append((blocks, _product(factor.gain[i].T, vectors)))
+    return out

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.pose import Pose3D
-from dualpose_ros.refinement.motion import PAST_FRAMES, motion_row, steady_row
+from dualpose_ros.refinement.motion import motion_row, steady_row
 from dualpose_ros.refinement.solver import Observations
 from dualpose_ros.refinement.terms import NEAREST_M
 from dualpose_ros.skeleton import H36M17
@@ -146,12 +146,11 @@ def _motion(window: Window, times: FloatArray, count: int) -> tuple[FloatArray, 
     Frames whose past has left the window go by constant velocity; of the first nothing is known.
     """
     motion, stddev = np.zeros((count + 1, count + 1)), np.ones((count + 1, H36M17.num_joints))
-    motion[:count, :count] = window.motion[len(window.frames) - count :, len(window.frames) - count :]
-    stddev[:count] = window.motion_stddev[len(window.frames) - count :]
-    if count < len(window.frames):
-        motion[0] = 0
-        for i in range(1, min(PAST_FRAMES, count)):
-            motion[i, : i + 1], stddev[i] = steady_row(times[: i + 1])
+    left = len(window.frames) - count
+    motion[:count, :count] = window.motion[left:, left:]
+    stddev[:count] = window.motion_stddev[left:]
+    for i in np.flatnonzero(window.motion[left:, :left].any(axis=1)):
+        motion[i, : i + 1], stddev[i] = steady_row(times[: i + 1]) if i else (0, stddev[i])
     if count:
         motion[count], stddev[count] = motion_row(times)
     return motion, stddev

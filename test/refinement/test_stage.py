@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.pose import Pose3D, TrackingState
-from dualpose_ros.refinement.bones import PROPORTIONS, UNUSUAL, BoneConfig, BoneMemory
+from dualpose_ros.refinement.bones import USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.noise import ErrorModel
 from dualpose_ros.refinement.solver import SolverConfig, refine
@@ -18,7 +18,6 @@ from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.refinement.track import FIRST_BONES_S
 from dualpose_ros.refinement.window import at_distances, empty_window, frame_of, observations, on_rays, with_frame
-from dualpose_ros.skeleton import H36M17
 
 _spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
 assert _spec is not None and _spec.loader is not None
@@ -75,20 +74,11 @@ def lengths_of(pose: np.ndarray) -> np.ndarray:
     return bone_vectors(pose[None])[1][0]
 
 
-def usual_body(size: float) -> np.ndarray:
-    """A pose (K, 3) whose bones have usual proportions."""
-    direction, _ = bone_vectors(windows.person()[None])
-    joints = np.zeros((K, 3))
-    for k, parent in enumerate(H36M17.parents):
-        if parent >= 0:
-            joints[k] = joints[parent] + size * PROPORTIONS[k] * direction[0, k]
-    return joints
-
-
 def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
     rng = np.random.default_rng(1)
-    joints = usual_body(0.25) + windows.person()[0]
-    config = RefinementConfig(window=12, steps=2)
+    joints = windows.usual_body(USUAL_SIZE_M) + windows.person()[0]
+    known = BoneConfig(proportions_s=1e6, size_s=1e6)  # lengths that don't change as frames come
+    config = RefinementConfig(window=12, steps=2, steady_s=0, bones=known)
     poses = [replace(windows.pose_of(joints), joints_cam=joints + rng.normal(0, 0.01, joints.shape)) for _ in range(12)]
     streamed = run(poses, config)[-1]
     window, bones = empty_window(), BoneMemory(config.bones)
@@ -102,7 +92,8 @@ def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
     distances, spread = smooth_distances(said, stated, window.times, config.solver.depth, window.motion, usual)
     observed = observations(at_distances(window, distances), bones.logarithms)
     batch = refine(observed, observed.prior, config.solver, 30)
-    assert np.abs(streamed.joints_cam - batch.joints[-1]).max() < 2e-3
+    published = with_lengths(batch.joints[-1], bones.logarithms)
+    assert np.abs(streamed.joints_cam - published).max() < 2e-3
     expected = config.solver.stated_share * np.hypot(batch.spread(11), spread[-1] * metres[-1])
     np.testing.assert_allclose(streamed.joint_stddev, expected, rtol=0.02)
 
@@ -250,45 +241,35 @@ def test_poses_move_onto_their_2d_joints() -> None:
     np.testing.assert_array_equal(on_rays(joints + 0.2, rays, few.astype(float)), joints + 0.2)
 
 
-def test_bones_are_the_mean_of_what_was_seen_and_of_usual_proportions() -> None:
-    usual = usual_body(0.25)
-    memory = BoneMemory(BoneConfig())
-    memory.add(usual, 0.04)
-    np.testing.assert_allclose(np.exp(memory.logarithms)[HAS_BONE], lengths_of(usual)[HAS_BONE])
-    other = usual.copy()
-    other[13] += 0.1 * (usual[13] - usual[12])  # a forearm that is 10 % longer
-    memory, config = BoneMemory(BoneConfig()), BoneConfig()
-    for i in range(300):
-        memory.add(other, 0.04)
-        over = memory.logarithms[[13, 16]] - np.log(0.25 * PROPORTIONS[13])
-        assert over[0] == pytest.approx(over[1])  # both sides of a body are alike
-        # Half of what was seen, on both sides, is the 10 %; little of it is believed at first.
-        seen, said = (1 - np.exp(-0.04 * (i + 1) / config.memory_s)) * config.memory_s, np.log(1.1) / 2
-        share = seen / (seen + config.proportions_s / (1 + (said / UNUSUAL) ** 2))
-        assert over[0] == pytest.approx(share * said, rel=0.02)
+def test_a_track_that_comes_back_has_its_bones_and_not_its_past() -> None:
+    _, poses = noisy_walk(13, 40)
+    stage = RefinementStage(RefinementConfig(max_coast_s=0.2))
+    for i, pose in enumerate(poses):
+        (last,) = stage.process(i * STEP_NS, windows.CAMERA, [pose])
+    gone = [stage.process((40 + i) * STEP_NS, windows.CAMERA, []) for i in range(25)]
+    assert [len(some) for some in gone] == [1] * 5 + [0] * 20
+    root = poses[0].joints_cam[0]
+    taller = replace(poses[0], joints_cam=root + 1.8 * (poses[0].joints_cam - root))
+    (back,) = stage.process(65 * STEP_NS, windows.CAMERA, [taller])
+    (new,) = RefinementStage().process(0, windows.CAMERA, [taller])
+    before, after, anew = (np.log(lengths_of(pose.joints_cam)[HAS_BONE]) for pose in (last, back, new))
+    np.testing.assert_allclose(after, before, atol=5e-3)
+    assert np.abs(anew - before).mean() > 0.05
+    assert np.linalg.norm(back.joints_cam[0] - root) < 0.1
+    assert not back.root_velocity.any()
 
 
-def test_a_bad_first_pose_does_not_set_the_size_and_strange_bones_are_left_out() -> None:
-    usual = usual_body(0.25)
-    memory = BoneMemory(BoneConfig())
-    memory.add(1.5 * usual, 0.04)
-    for _ in range(60):
-        memory.add(usual, 0.04)
-    np.testing.assert_allclose(np.exp(memory.logarithms - np.log(0.25 * PROPORTIONS))[HAS_BONE], 1, atol=0.02)
-    before, collapsed = memory.logarithms, usual.copy()
-    collapsed[13] = collapsed[12]
-    memory.add(collapsed, 0.04)
-    np.testing.assert_allclose(memory.logarithms, before, atol=1e-3)
-    memory.add(np.zeros((K, 3)), 0.04)
-    np.testing.assert_allclose(memory.logarithms, before, atol=1e-3)
+def test_published_bones_are_of_one_length_but_for_creep() -> None:
+    _, poses = noisy_walk(14, 60)
+    lengths = np.log([lengths_of(pose.joints_cam)[HAS_BONE] for pose in run(poses)])
+    settled = lengths[round(0.3 / 0.04) + 2 :]
+    assert np.abs(np.diff(settled, axis=0)).max() <= 0.01 * 0.04 + 1e-9
 
 
 @pytest.mark.parametrize(
     "setting", [{"window": 2}, {"window": 65}, {"lag_frames": 16}, {"lag_frames": -1}, {"max_coast_s": -0.1},
-                {"steps": 0}]
+                {"steps": 0}, {"steady_s": -0.1}]
 )  # fmt: skip
 def test_impossible_settings_are_refused(setting: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         RefinementConfig(**setting)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="memory_s"):
-        BoneConfig(memory_s=0)

@@ -7,6 +7,7 @@ import pytest
 
 from dualpose_ros.refinement.motion import JOINT_MOTION_M, motion_row, prediction_stddev, steady_row
 from dualpose_ros.refinement.trajectory import (
+    LONG_WINDOWS,
     PUBLISHED_WINDOWS,
     STEADY_WINDOWS,
     trajectory_weights,
@@ -62,9 +63,9 @@ def test_a_next_time_in_the_past_is_refused() -> None:
 
 
 def test_windows_by_interval() -> None:
-    assert windows_for_interval(1 / 60) == windows_for_interval(1 / 50) == STEADY_WINDOWS
+    assert windows_for_interval(0.0) == windows_for_interval(1 / 60) == windows_for_interval(1 / 50) == LONG_WINDOWS
     assert windows_for_interval(1 / 33) == windows_for_interval(1 / 25) == PUBLISHED_WINDOWS
-    assert windows_for_interval(0.0) == windows_for_interval(0.3) == STEADY_WINDOWS
+    assert windows_for_interval(1 / 12) == windows_for_interval(0.3) == STEADY_WINDOWS
 
 
 def test_rows_vanish_on_steady_motion_and_hold_where_the_past_is_too_close() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.refinement.bones import PROPORTIONS
 from dualpose_ros.refinement.reference import trajectory_matrix
 from dualpose_ros.refinement.solver import Observations
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
@@ -27,6 +28,16 @@ def person(place: tuple[float, float, float] = (0.3, 0.1, 4.0)) -> np.ndarray:
     joints = np.zeros((K, 3))
     for joint, parent in enumerate(H36M17.parents):
         joints[joint] = _BONES[joint] + (joints[parent] if parent >= 0 else np.array(place))
+    return joints
+
+
+def usual_body(size: float) -> np.ndarray:
+    """A pose (K, 3), its root at the camera, whose bones have usual proportions."""
+    direction, _ = bone_vectors(person()[None])
+    joints = np.zeros((K, 3))
+    for k, parent in enumerate(H36M17.parents):
+        if parent >= 0:
+            joints[k] = joints[parent] + size * PROPORTIONS[k] * direction[0, k]
     return joints
 
 

@@ -1,0 +1,42 @@
+"""What is published of a track: a new frame changes what was said of those before it, which comes in gradually.
+
+Each frame moves on from the one published before it as the window now has it from one to the other; what the window now
+says otherwise of the frame before fades in. The pose about the root simply follows: much of how it changes between
+frames is error. K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.refinement.terms import NEAREST_M
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.float64]
+
+_ROOT = H36M17.root
+
+
+def steadied(published: FloatArray, before: FloatArray, now: FloatArray, left: float) -> FloatArray:
+    """A frame's joints (K, 3) to publish.
+
+    published (K, 3): the frame before it, as it was; before, now (K, 3): that frame and this one, as they are in the
+    window; left: share of a difference that is still there by now.
+    """
+    (far, ray), (far_before, ray_before), (far_published, ray_published) = (
+        _distance_and_ray(joints[_ROOT]) for joints in (now, before, published)
+    )
+    root = far * (far_published / far_before) ** left * (ray + left * (ray_published - ray_before))
+    pose, pose_published = now - now[_ROOT], published - published[_ROOT]
+    return np.asarray(root + pose + left * (pose_published - pose))
+
+
+def still_left(elapsed_s: float, steady_s: float) -> float:
+    """Share of a difference that is left after a while, of which steady_s is the time constant; 0 keeps nothing."""
+    return float(np.exp(-elapsed_s / steady_s)) if steady_s > 0 else 0.0
+
+
+def _distance_and_ray(root: FloatArray) -> tuple[float, FloatArray]:
+    distance = max(float(np.sqrt(root @ root)), NEAREST_M)
+    return distance, root / distance

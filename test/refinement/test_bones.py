@@ -1,0 +1,102 @@
+"""What is learnt of bone lengths, from known bodies, and poses that are given them."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualpose_ros.refinement.bones import PROPORTIONS, UNUSUAL, USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
+from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+
+_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
+assert _spec is not None and _spec.loader is not None
+windows = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(windows)
+
+AT_ONCE = BoneConfig(creep=1e3)
+"""Lengths follow what is learnt."""
+
+
+def sizes(memory: BoneMemory) -> np.ndarray:
+    """Each bone's length over its usual proportion: the person's size by it."""
+    return np.exp(memory.logarithms - np.log(PROPORTIONS))[HAS_BONE]
+
+
+def test_size_is_the_mean_of_what_was_seen_and_of_what_is_usual() -> None:
+    memory, config = BoneMemory(AT_ONCE), AT_ONCE
+    np.testing.assert_allclose(sizes(memory), USUAL_SIZE_M)
+    for i in range(300):
+        memory.add(windows.usual_body(0.25), 0.04)
+        usual = config.size_s * np.exp(-0.04 * (i + 1) / config.memory_s)
+        seen = sum(0.04 * np.exp(-0.04 * n / config.memory_s) for n in range(i + 1))
+        expected = (seen * np.log(0.25) + usual * np.log(USUAL_SIZE_M)) / (seen + usual)
+        np.testing.assert_allclose(np.log(sizes(memory)), expected, atol=1e-9)
+
+
+def test_proportions_are_the_mean_of_what_was_seen_and_of_usual_ones() -> None:
+    other = windows.usual_body(USUAL_SIZE_M)
+    other[13] += 0.1 * (other[13] - other[12])  # a forearm that is 10 % longer
+    memory, config = BoneMemory(AT_ONCE), AT_ONCE
+    for i in range(300):
+        memory.add(other, 0.04)
+        over = memory.logarithms[[13, 16]] - np.log(USUAL_SIZE_M * PROPORTIONS[13])
+        assert over[0] == pytest.approx(over[1])  # both sides of a body are alike
+        # Half of what was seen, on both sides, is the 10 %; little of it is believed at first.
+        seen, said = (1 - np.exp(-0.04 * (i + 1) / config.memory_s)) * config.memory_s, np.log(1.1) / 2
+        share = seen / (seen + config.proportions_s / (1 + (said / UNUSUAL) ** 2))
+        assert over[0] == pytest.approx(share * said, rel=0.02)
+
+
+def test_lengths_settle_and_then_creep_to_what_is_learnt() -> None:
+    memory, learnt = BoneMemory(BoneConfig()), BoneMemory(AT_ONCE)
+    config, before = memory.config, sizes(memory)
+    for i in range(1500):
+        body = windows.usual_body(0.2 if i < 10 else 0.25)
+        memory.add(body, 0.04)
+        learnt.add(body, 0.04)
+        if i * 0.04 < config.settle_s:
+            np.testing.assert_allclose(sizes(memory), sizes(learnt))
+        else:
+            assert np.log(sizes(memory) / before).max() <= config.creep * 0.04 + 1e-12
+        before = sizes(memory)
+        if i == 100:
+            assert (sizes(memory) < 0.95 * sizes(learnt)).all()
+    np.testing.assert_allclose(sizes(memory), sizes(learnt), rtol=1e-3)
+
+
+def test_a_bad_first_pose_does_not_set_the_size_and_strange_bones_are_left_out() -> None:
+    usual = windows.usual_body(0.25)
+    memory = BoneMemory(AT_ONCE)
+    memory.add(1.5 * usual, 0.04)
+    for _ in range(60):
+        memory.add(usual, 0.04)
+    np.testing.assert_allclose(sizes(memory), 0.25, rtol=0.025)
+    before, collapsed = memory.logarithms, usual.copy()
+    collapsed[13] = collapsed[12]
+    memory.add(collapsed, 0.04)
+    np.testing.assert_allclose(memory.logarithms, before, atol=2e-3)
+    before = memory.logarithms
+    memory.add(np.zeros_like(usual), 0.04)
+    np.testing.assert_array_equal(memory.logarithms, before)
+
+
+def test_poses_get_their_lengths_and_keep_their_directions() -> None:
+    joints = windows.walk(np.array([0.3]))[0]
+    lengths = np.where(HAS_BONE, np.log(np.linspace(0.1, 0.5, len(joints))), 0.0)
+    found = with_lengths(joints, lengths)
+    before, after = bone_vectors(joints[None]), bone_vectors(found[None])
+    np.testing.assert_allclose(after[0], before[0], atol=1e-12)
+    np.testing.assert_allclose(after[1][0, HAS_BONE], np.exp(lengths)[HAS_BONE])
+    np.testing.assert_array_equal(found[0], joints[0])
+    same = np.log(np.where(HAS_BONE, before[1][0], 1.0))
+    np.testing.assert_allclose(with_lengths(joints, same), joints, atol=1e-12)
+    assert np.isfinite(with_lengths(np.zeros_like(joints), lengths)).all()
+
+
+@pytest.mark.parametrize("name", ["proportions_s", "size_s", "memory_s", "strange", "settle_s", "creep"])
+def test_impossible_settings_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        BoneConfig(**{name: 0.0})

@@ -1,0 +1,53 @@
+"""What is published: motion at once, corrections of it gradually, whatever the rate of frames."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dualpose_ros.refinement.steady import steadied, still_left
+
+_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
+assert _spec is not None and _spec.loader is not None
+windows = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(windows)
+
+
+def test_what_was_right_moves_on_at_once() -> None:
+    before, now = windows.person((0.3, 0.1, 4.0)), windows.person((0.5, 0.0, 3.7))
+    np.testing.assert_allclose(steadied(before, before, now, 0.7), now, atol=1e-12)
+
+
+def test_nothing_left_is_the_frame_itself() -> None:
+    published, before, now = windows.person((0.0, 0.0, 5.0)), windows.person(), windows.person((0.5, 0.0, 3.7))
+    np.testing.assert_allclose(steadied(published, before, now, 0.0), now, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_a_correction_of_the_distance_fades_in_as_a_share(steps: int) -> None:
+    """Of somebody who stands and turned out 10 % farther: the same after the same time, in however many frames."""
+    near = windows.person((0.4, 0.0, 3.0))
+    far = near - near[0] + 1.1 * near[0]
+    published = near
+    for _ in range(steps):
+        published = steadied(published, far, far, still_left(0.2 / steps, 0.1))
+    share = np.linalg.norm(published[0]) / np.linalg.norm(far[0])
+    assert np.log(share) == pytest.approx(-np.exp(-2) * np.log(1.1))
+    np.testing.assert_allclose(published - published[0], far - far[0], atol=1e-12)
+
+
+def test_the_pose_about_the_root_follows() -> None:
+    before, now = windows.walk(np.array([0.0, 0.2]))
+    found = steadied(before, before, now, 0.25)
+    rel = [pose - pose[0] for pose in (before, now, found)]
+    np.testing.assert_allclose(rel[2], 0.25 * rel[0] + 0.75 * rel[1], atol=1e-12)
+    np.testing.assert_allclose(found[0], now[0], atol=1e-12)
+
+
+def test_what_is_left_after_a_while() -> None:
+    assert still_left(0.0, 0.1) == 1
+    assert still_left(0.1, 0.1) == pytest.approx(np.exp(-1))
+    assert still_left(0.0, 0.0) == still_left(0.04, 0.0) == 0
