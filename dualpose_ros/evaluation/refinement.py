@@ -33,6 +33,7 @@ accelerations; root mean square deviation of bones' lengths from their means ove
 
 BASELINE, TWO_STAGE, OURS = "baseline", "+ two-stage optimization", "ours"
 LAG_FRAMES = 3
+AVERAGED, KNOWN_DISTANCE = "root distance off by its track's mean", "root distance known"
 
 Stages = tuple[Stage, ...]
 
@@ -207,6 +208,21 @@ def table_6(movements: Sequence[Movement], answers: Sequence[Answer]) -> list[di
         given = np.all([np.isfinite(joints).all(axis=(1, 2)) for joints in answer.joints.values()], axis=0)
         for name, joints in answer.joints.items():
             series[name].append(Series(times[given], joints[given], truth[given]))
+    return [{"row": name, **series_figures(ones)} for name, ones in series.items()]
+
+
+def distance_bounds(movements: Sequence[Movement]) -> list[dict[str, Any]]:
+    """What is left of a pose's error where the root's distance errs by the track's mean, as if all of a track were
+    averaged, and where it does not err at all: logarithms, by the truth."""
+    series = defaultdict(list)
+    for movement in movements:
+        times, truth = movement.times[movement.seen], movement.joints_cam[movement.seen]
+        said = np.array([pose.joints_cam for pose in movement.said()])
+        distance, true = (np.linalg.norm(joints[:, H36M17.root], axis=-1) for joints in (said, truth))
+        mean = float(np.log(distance / true).mean())
+        for name, moved in ((BASELINE, distance), (AVERAGED, true * np.exp(mean)), (KNOWN_DISTANCE, true)):
+            share = (moved / distance - 1)[:, None] * said[:, H36M17.root]
+            series[name].append(Series(times, said + share[:, None], truth))
     return [{"row": name, **series_figures(ones)} for name, ones in series.items()]
 
 

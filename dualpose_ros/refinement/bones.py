@@ -26,7 +26,7 @@ PROPORTIONS = np.array(
 USUAL_SIZE_M = 0.211
 """Mean over those people of their bones' geometric mean, as their fused poses have it."""
 
-UNUSUAL = 0.25
+UNUSUAL = 0.1
 """Proportions off by this share count half as much: other bodies, or joints placed otherwise."""
 
 LONGEST_WEIGHT_S = 0.2
@@ -47,7 +47,7 @@ class BoneConfig:
     memory_s: float = 20.0
     strange: float = 1.5
     settle_s: float = 0.3
-    creep: float = 0.01
+    creep: float = 0.007
 
     def __post_init__(self) -> None:
         for name in ("proportions_s", "size_s", "memory_s", "strange", "settle_s", "creep"):

@@ -34,7 +34,7 @@ class SolverConfig:
     joints hang together in time. distance_motion: by how much predictions of the root's distance are trusted less than
     its own motion would be.
     keypoint_m: deviation of a 2D joint of score 1, in metres at the joint, more than the 0.03 that was measured: the
-    integrated pose comes from the same images, so that little is to be learnt from them again; keypoint_px: the least,
+    integrated pose comes from the same images, so that part of their errors is its own; keypoint_px: the least,
     in pixels; hidden_score: 2D joints with lower scores say nothing. bone_m: by how much a bone's length may differ
     between frames. motion_share: by how much trajectory predictions are trusted less than each joint's own would be, as
     the joints of a body jerk together; motion_freedom: of their tails (Student's t). stated_share: by how much
@@ -47,7 +47,7 @@ class SolverConfig:
     depth: ErrorModel = field(default_factory=lambda: ErrorModel(0.4, 2.0))
     keypoints: ErrorModel = field(default_factory=lambda: ErrorModel(0.7, 0.4))
     distance_motion: float = 1.0
-    keypoint_m: float = 0.3
+    keypoint_m: float = 0.1
     keypoint_px: float = 1.0
     hidden_score: float = 0.05
     bone_m: float = 0.02

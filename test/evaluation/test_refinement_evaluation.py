@@ -22,6 +22,7 @@ from dualpose_ros.evaluation.refinement import (
     by_reference,
     by_stage,
     calibration_row,
+    distance_bounds,
     lagging_name,
     lost_rows,
     movement_calibration,
@@ -148,6 +149,22 @@ def test_all_rows_are_of_the_same_frames() -> None:
     assert first["mpjpe_abs_mm"] == pytest.approx(0) and first["accel_m_s2"] == pytest.approx(0)
     late = [row["mpjpe_abs_mm"] for row in table_6(movements, answers)]
     assert all(value > 0 for value in late[1:])
+
+
+def test_what_known_distances_would_gain() -> None:
+    plain = movement(12, lost=(3,), noise=0.0)
+    poses = []
+    for t, pose in enumerate(plain.poses):
+        share = np.exp(0.1 + (0.02 if t % 2 else -0.02))  # frames 0, 1, 2, 4 .. 11: five even, six odd
+        joints = plain.joints_cam[t]
+        poses.append(None if pose is None else replace(pose, joints_cam=joints + (share - 1) * joints[H36M17.root]))
+    said, averaged, known = distance_bounds([replace(plain, poses=tuple(poses))])
+    mean = np.exp(np.mean([0.1 + (0.02 if t % 2 else -0.02) for t in plain.seen]))
+    roots = np.linalg.norm(plain.joints_cam[plain.seen][:, H36M17.root], axis=-1)
+    assert averaged["mpjpe_abs_mm"] == pytest.approx(1e3 * (mean - 1) * roots.mean())
+    assert averaged["accel_m_s2"] < 0.1 * said["accel_m_s2"]
+    for column in ("mpjpe_mm", "mpjpe_abs_mm", "accel_m_s2"):
+        assert known[column] == pytest.approx(0, abs=1e-9)
 
 
 def test_rates_and_true_2d_joints() -> None:
