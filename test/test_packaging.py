@@ -29,7 +29,7 @@ from dualpose_ros.nodes.parameters import build_config, coerce, parameter_fields
 from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
 from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
-from dualpose_ros.refinement.stage import RefinementConfig
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.top_down.stage import TopDownConfig
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")

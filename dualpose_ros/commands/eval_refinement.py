@@ -45,8 +45,8 @@ from dualpose_ros.evaluation.refinement import (
 from dualpose_ros.evaluation.refinement_cost import cost_row
 from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.pose import Pose3D
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.reference import Stage
-from dualpose_ros.refinement.stage import RefinementConfig
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.retarget import from_clip
 from dualpose_ros.synthetic.rig import pose_rig

@@ -19,8 +19,9 @@ from dualpose_ros.evaluation.bottom_up import asked_for, match_people
 from dualpose_ros.evaluation.fusion import RecordedFrame, pose_row
 from dualpose_ros.evaluation.steadiness import FEWEST_FRAMES, LONGEST_TRIPLE_S, accelerations_of
 from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.reference import ONE_STAGE, TWO_STAGES, Sequence3D, Stage, optimise, trajectory_matrix
-from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.skeleton import H36M17
 

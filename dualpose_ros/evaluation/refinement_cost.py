@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from dualpose_ros.evaluation.refinement import Movement, sequence_of
 from dualpose_ros.pose import Pose3D
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.reference import Stage, optimise
 from dualpose_ros.refinement.solver import Observations, terms_of
-from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import Terms, cost
 from dualpose_ros.refinement.track import TrackSmoother
 from dualpose_ros.refinement.window import frame_of, observations
@@ -47,7 +48,7 @@ def solved_window(movement: Movement, length: int, config: RefinementConfig) -> 
     poses, times = movement.said(), movement.times[movement.seen]
     if len(poses) < length:
         raise ValueError(f"the person was found in {len(poses)} frames; a window has {length}")
-    smoother = TrackSmoother(replace(config, window=length, lag_frames=0).smoother())
+    smoother = TrackSmoother(replace(config, window=length, lag_frames=0))
     for when, pose in zip(times, poses, strict=True):
         smoother.add(frame_of(float(when), movement.camera, pose))
     window = smoother.window

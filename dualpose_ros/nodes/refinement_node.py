@@ -22,7 +22,8 @@ from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qo
 from dualpose_ros.nodes.cameras import RecentCameras
 from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.pose import Pose3D
-from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.stage import RefinementStage
 
 _TIMED_FRAMES = 100
 

@@ -3,57 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.pose import Pose3D, TrackingState
-from dualpose_ros.refinement.bones import BoneConfig
-from dualpose_ros.refinement.solver import SolverConfig
-from dualpose_ros.refinement.track import Refined, SmootherConfig, TrackSmoother
+from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.track import Refined, TrackSmoother
 from dualpose_ros.refinement.window import frame_of
 
-SHORTEST_WINDOW = 3
-LONGEST_WINDOW = 64
 REMEMBERED_S = 60.0
 """How long a track's bone lengths are kept after it vanished: one that comes back is the same person."""
-
-
-@dataclass(frozen=True)
-class RefinementConfig:
-    """Settings of the refinement.
-
-    enabled: False passes poses through; window: frames of each track that are refined together; lag_frames: poses
-    are given so many of their track's frames late, for being surer; max_coast_s: how long a confirmed track that
-    vanished is predicted; steps: Gauss-Newton steps a frame; steady_s: time constant of how what is published follows,
-    0 at once; solver, bones: what is trusted by how much. ValueError names a value out of range.
-    """
-
-    enabled: bool = True
-    window: int = 16
-    lag_frames: int = 0
-    max_coast_s: float = 0.5
-    steps: int = 1
-    steady_s: float = 0.1
-    solver: SolverConfig = field(default_factory=SolverConfig)
-    bones: BoneConfig = field(default_factory=BoneConfig)
-
-    def __post_init__(self) -> None:
-        if not SHORTEST_WINDOW <= self.window <= LONGEST_WINDOW:
-            raise ValueError(f"window is {self.window}; it must lie in {SHORTEST_WINDOW}..{LONGEST_WINDOW}")
-        if not 0 <= self.lag_frames < self.window:
-            raise ValueError(f"lag_frames is {self.lag_frames}; it must lie in 0..{self.window - 1}, within the window")
-        if not 0 <= self.max_coast_s <= 5:
-            raise ValueError(f"max_coast_s is {self.max_coast_s}; it must lie in 0..5")
-        if not 1 <= self.steps <= 20:
-            raise ValueError(f"steps is {self.steps}; it must lie in 1..20")
-        if not 0 <= self.steady_s <= 2:
-            raise ValueError(f"steady_s is {self.steady_s}; it must lie in 0..2")
-
-    def smoother(self) -> SmootherConfig:
-        """The settings of each track's smoother."""
-        return SmootherConfig(self.window, self.lag_frames, self.steps, self.solver, self.bones, self.steady_s)
 
 
 @dataclass
@@ -108,7 +69,7 @@ class RefinementStage:
         c = self.config
         track = self._tracks.get(person.track_id)
         if track is None:
-            track = self._tracks[person.track_id] = _Track(TrackSmoother(c.smoother()), person, stamp_ns, [])
+            track = self._tracks[person.track_id] = _Track(TrackSmoother(c), person, stamp_ns, [])
         track.last, track.stamp_ns = person, stamp_ns
         track.waiting = [*track.waiting, person][-(c.lag_frames + 1) :]
         result = track.smoother.add(frame_of((stamp_ns - self._first_ns) * 1e-9, camera, person))

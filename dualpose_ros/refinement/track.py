@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.refinement.bones import BoneConfig, BoneMemory, with_lengths
+from dualpose_ros.refinement.bones import BoneMemory, with_lengths
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
-from dualpose_ros.refinement.solver import SolverConfig, refine
+from dualpose_ros.refinement.solver import refine
 from dualpose_ros.refinement.steady import steadied, still_left
 from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, with_frame
 from dualpose_ros.skeleton import H36M17
@@ -43,22 +44,10 @@ class Refined:
     root_velocity: FloatArray
 
 
-@dataclass(frozen=True)
-class SmootherConfig:
-    """window, lag: frames; steps: Gauss-Newton steps a frame; steady_s: time constant in seconds (see `steady`)."""
-
-    window: int
-    lag: int
-    steps: int
-    solver: SolverConfig
-    bones: BoneConfig
-    steady_s: float
-
-
 class TrackSmoother:
     """The window, bone lengths and last answer of one track."""
 
-    def __init__(self, config: SmootherConfig) -> None:
+    def __init__(self, config: RefinementConfig) -> None:
         self.config = config
         self._window = empty_window()
         self._bones = BoneMemory(config.bones)
@@ -82,7 +71,7 @@ class TrackSmoother:
     def add(self, frame: Frame) -> Refined:
         """Take in a later frame (or one of the same time), and refine the window.
 
-        The answer is the frame that is `lag` before it, or the first while there are fewer.
+        The answer is the frame that is `lag_frames` before it, or the first while there are fewer.
         """
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
         window = with_frame(self._window, frame, self.config.window)
@@ -146,4 +135,4 @@ class TrackSmoother:
 
     def _late(self, last: int) -> int:
         """The frame that is published when `last` came."""
-        return max(last - self.config.lag, 0)
+        return max(last - self.config.lag_frames, 0)

@@ -36,9 +36,10 @@ from dualpose_ros.evaluation.refinement import (
 from dualpose_ros.evaluation.refinement_cost import cost_row, least_cost, solved_window
 from dualpose_ros.pose import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.bones import with_lengths
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.reference import Stage
 from dualpose_ros.refinement.solver import SolverConfig, terms_of
-from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import cost
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.kinematics import REST_JOINTS_M

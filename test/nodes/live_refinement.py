@@ -15,7 +15,7 @@ from dualpose_ros.camera import Camera
 from dualpose_ros.nodes import refinement_node
 from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.pose import Pose3D, Source, TrackingState
-from dualpose_ros.refinement.stage import RefinementConfig
+from dualpose_ros.refinement.config import RefinementConfig
 
 from sensor_msgs.msg import CameraInfo  # isort: skip
 

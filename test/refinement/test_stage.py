@@ -11,10 +11,11 @@ import pytest
 
 from dualpose_ros.pose import Pose3D, TrackingState
 from dualpose_ros.refinement.bones import USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.noise import ErrorModel
 from dualpose_ros.refinement.solver import SolverConfig, refine
-from dualpose_ros.refinement.stage import RefinementConfig, RefinementStage
+from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.refinement.track import FIRST_BONES_S
 from dualpose_ros.refinement.window import at_distances, empty_window, frame_of, observations, on_rays, with_frame
