@@ -103,6 +103,20 @@ def test_help_needs_neither_torch_nor_ros() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        *(([what], f"`dualpose eval {what}` needs numba") for what in ("top-down", "bottom-up", "fusion", "refinement")),
+        (["trajectory", "--data", "nowhere"], "--data nowhere holds no motion capture"),
+    ],
+)
+def test_evaluations_on_a_base_install_say_what_they_need(args: list[str], said: str) -> None:
+    code = "import sys; sys.modules['numba'] = None; from dualpose_ros import cli; cli.main(['eval', *sys.argv[1:]])"
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"dualpose: {said}") and done.stderr.count("\n") == 1
+
+
 def test_as_a_program(tmp_path: Path) -> None:
     missing = tmp_path / "missing.mp4"
     done = subprocess.run(

@@ -19,8 +19,9 @@ from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage, network_focal
 from dualpose_ros.bottom_up.truth_maps import truth_maps
 from dualpose_ros.camera import Camera, camera_from_hfov, project
-from dualpose_ros.commands.goals import Bound, judged
-from dualpose_ros.commands.measuring import Rows, drawn, find_data, held_out_world, median_ms
+from dualpose_ros.commands.data_folder import find_data
+from dualpose_ros.commands.goals import Bound, Rows, judged
+from dualpose_ros.commands.measuring import drawn, held_out_world, median_ms
 from dualpose_ros.drawing import beside, draw_skeletons, top_view
 from dualpose_ros.evaluation.bottom_up import (
     FrameScores,

@@ -13,9 +13,10 @@ import numpy as np
 from rich.progress import track
 
 from dualpose_ros.commands.branch_loss import branch_loss_rows
+from dualpose_ros.commands.data_folder import find_data
 from dualpose_ros.commands.eval_bottom_up import write_picture
-from dualpose_ros.commands.goals import Bound, judged
-from dualpose_ros.commands.measuring import Rows, find_data, held_out_world, median_ms
+from dualpose_ros.commands.goals import Bound, Rows, judged
+from dualpose_ros.commands.measuring import held_out_world, median_ms
 from dualpose_ros.datasets.mocap import load_clips
 from dualpose_ros.evaluation.branches import Branches
 from dualpose_ros.evaluation.fusion import (

@@ -12,10 +12,11 @@ import numpy as np
 from rich.progress import track
 
 from dualpose_ros.camera import Camera
+from dualpose_ros.commands.data_folder import find_data
 from dualpose_ros.commands.eval_fusion import recorded, stage_fuse
 from dualpose_ros.commands.eval_trajectory import trajectory_goals, trajectory_tables
-from dualpose_ros.commands.goals import Bound, judged
-from dualpose_ros.commands.measuring import Rows, find_data, held_out_world
+from dualpose_ros.commands.goals import Bound, Rows, judged
+from dualpose_ros.commands.measuring import held_out_world
 from dualpose_ros.datasets.mocap import Clip, load_clips
 from dualpose_ros.evaluation.branch_errors import RecordedErrors, SeenClip, corrupt, film_clips, recorded_errors
 from dualpose_ros.evaluation.branches import Branches

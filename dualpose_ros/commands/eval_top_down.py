@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.commands.goals import Bound, judged
-from dualpose_ros.commands.measuring import Rows, drawn, find_data, held_out_world, median_ms
+from dualpose_ros.commands.data_folder import find_data
+from dualpose_ros.commands.goals import Bound, Rows, judged
+from dualpose_ros.commands.measuring import drawn, held_out_world, median_ms
 from dualpose_ros.datasets.mocap import load_clips
 from dualpose_ros.evaluation.joint_errors import JointErrors, measure_joint_errors
 from dualpose_ros.evaluation.lifting import (

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.commands.goals import Bound, judged
-from dualpose_ros.commands.measuring import Rows, find_data
+from dualpose_ros.commands.data_folder import find_data
+from dualpose_ros.commands.goals import Bound, Rows, judged
 from dualpose_ros.datasets.mocap import Clip, load_clips
 from dualpose_ros.evaluation.trajectory import TABLE_7_RATES, trajectory_table
 from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, windows_for_interval

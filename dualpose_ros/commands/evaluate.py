@@ -71,10 +71,11 @@ def top_down(
 
     Images are drawn for the purpose; movements are the fifth of the clips that no training sees.
     """
-    from dualpose_ros.commands.eval_top_down import evaluate_top_down
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval top-down")
+    from dualpose_ros.commands.eval_top_down import evaluate_top_down
+
     report(evaluate_top_down(data, seed), json_file, seed)
 
 
@@ -99,10 +100,11 @@ def bottom_up(
     PCK counts the joints of people who aren't found as wrong. Frames are drawn for the purpose, in a world
     that trained nothing; guidance comes from the true boxes of people in view, each side off by 4 % of the box.
     """
-    from dualpose_ros.commands.eval_bottom_up import evaluate_bottom_up
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval bottom-up")
+    from dualpose_ros.commands.eval_bottom_up import evaluate_bottom_up
+
     report(evaluate_bottom_up(data, seed, weights=weights, pictures=pictures), json_file, seed)
 
 
@@ -123,10 +125,11 @@ def fusion(
     Videos are drawn for the purpose, in a world and of clips that trained nothing, and go through detector, tracker
     and both branches. PCK and AUC count the joints of people who aren't found as wrong.
     """
-    from dualpose_ros.commands.eval_fusion import evaluate_fusion
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval fusion")
+    from dualpose_ros.commands.eval_fusion import evaluate_fusion
+
     report(evaluate_fusion(data, seed, pictures=pictures), json_file, seed)
 
 
@@ -148,10 +151,11 @@ def refinement(
     recorded to make in videos drawn for the purpose. Frames in which a person was lost are missing for all rows.
     Deviations are of a joint's worst direction, shares within them those of a Gaussian of three axes.
     """
-    from dualpose_ros.commands.eval_refinement import evaluate_refinement
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval refinement")
+    from dualpose_ros.commands.eval_refinement import evaluate_refinement
+
     report(evaluate_refinement(data, seed, pictures=pictures), json_file, seed)
 
 

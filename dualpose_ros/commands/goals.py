@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+Rows = list[dict[str, Any]]
+"""A table, a dict by column for each row."""
+
 
 @dataclass(frozen=True)
 class Bound:

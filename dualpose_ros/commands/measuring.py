@@ -5,27 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from dualpose_ros.commands.errors import InputError
 from dualpose_ros.synthetic.labels import LabelledImage
 from dualpose_ros.synthetic.world import World, WorldConfig, load_model, load_world_clips, make_world
 
-Rows = list[dict[str, Any]]
 Draw = Callable[[World, np.random.Generator], LabelledImage]
 
 _WARM_UP = 5
-
-
-def find_data(data: Path) -> tuple[Path, Path | None]:
-    """The first file of mocap/ and of makehuman/ in a data folder; InputError without the former."""
-    clips, bodies = sorted(data.glob("mocap/*.npz")), sorted(data.glob("makehuman/*.npz"))
-    if not clips:
-        raise InputError(f"--data {data} holds no motion capture, mocap/*.npz; see datasets/mocap.py for its form")
-    return clips[0], bodies[0] if bodies else None
 
 
 def held_out_world(mocap: Path, body: Path | None, seed: int) -> World:

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.commands import eval_top_down
+from dualpose_ros.commands.data_folder import find_data
 from dualpose_ros.commands.errors import InputError
-from dualpose_ros.commands.measuring import find_data
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
