@@ -106,12 +106,18 @@ def test_help_needs_neither_torch_nor_ros() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        *(([what], f"`dualpose eval {what}` needs numba") for what in ("top-down", "bottom-up", "fusion", "refinement")),
+        (["top-down"], "`dualpose eval top-down` needs numba"),
+        (["bottom-up"], "`dualpose eval bottom-up` needs numba"),
+        (["fusion"], "`dualpose eval fusion` needs numba"),
+        (["refinement"], "`dualpose eval refinement` needs numba"),
         (["trajectory", "--data", "nowhere"], "--data nowhere holds no motion capture"),
     ],
 )
 def test_evaluations_on_a_base_install_say_what_they_need(args: list[str], said: str) -> None:
-    code = "import sys; sys.modules['numba'] = None; from dualpose_ros import cli; cli.main(['eval', *sys.argv[1:]])"
+    code = (
+        "import sys; sys.modules['numba'] = None; from dualpose_ros import cli;"
+        "sys.exit(cli.main(['eval', *sys.argv[1:]]))"
+    )
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.startswith(f"dualpose: {said}") and done.stderr.count("\n") == 1
