@@ -15,7 +15,7 @@ from dualpose_ros.camera import Camera
 from dualpose_ros.commands.data_folder import find_data
 from dualpose_ros.commands.eval_fusion import recorded, stage_fuse
 from dualpose_ros.commands.eval_trajectory import trajectory_goals, trajectory_tables
-from dualpose_ros.commands.goals import Bound, Rows, judged
+from dualpose_ros.commands.goals import CALIBRATED, Bound, Rows, judged
 from dualpose_ros.commands.measuring import held_out_world
 from dualpose_ros.datasets.mocap import Clip, load_clips
 from dualpose_ros.evaluation.branch_errors import RecordedErrors, SeenClip, corrupt, film_clips, recorded_errors
@@ -71,8 +71,6 @@ PICTURED_JOINT = "right_wrist"
 SINGLE = "single people: held-out movements with recorded errors"
 TRUE_2D, AS_CAPTURED = "single people, true 2D joints", "single people with joints where they were captured"
 BEFORE, AFTER = "fused (before)", "refined (after)"
-CALIBRATED = ("within_1_sigma", 0.60, 0.76), ("within_2_sigma", 0.90, 0.99)
-"""Of a calibrated answer."""
 
 
 def evaluate_refinement(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.commands.data_folder import find_data
-from dualpose_ros.commands.goals import Bound, Rows, judged
+from dualpose_ros.commands.goals import CALIBRATED, Bound, Rows, judged
 from dualpose_ros.commands.measuring import drawn, held_out_world, median_ms
 from dualpose_ros.datasets.mocap import load_clips
 from dualpose_ros.evaluation.joint_errors import JointErrors, measure_joint_errors
@@ -219,7 +219,7 @@ def goals(tables: dict[str, Rows]) -> Rows:
         Bound("ms_a_person", person["ms"], most=2.0),
     ]
     for row in tables["calibration"]:
-        for sigma, low, high in ((1, 0.60, 0.76), (2, 0.90, 0.99)):
-            name = f"within_{sigma}_sigma: {row['of']}, {row['input']}"
-            found.append(Bound(name, row[f"within_{sigma}_sigma"], low, high, words=f"{low:.2f} to {high:.2f}"))
+        for column, low, high in CALIBRATED:
+            name = f"{column}: {row['of']}, {row['input']}"
+            found.append(Bound(name, row[column], low, high, words=f"{low:.2f} to {high:.2f}"))
     return judged(found)

@@ -10,8 +10,8 @@ from typing import Any
 from dualpose_ros.commands.data_folder import find_data
 from dualpose_ros.commands.goals import Bound, Rows, judged
 from dualpose_ros.datasets.mocap import Clip, load_clips
-from dualpose_ros.evaluation.trajectory import TABLE_7_RATES, trajectory_table
-from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, windows_for_interval
+from dualpose_ros.evaluation.trajectory import TABLE_7_RATES, trajectory_table, windows_name
+from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, windows_for_interval
 
 HELD_OUT, ALL = "held-out movements", "all movements"
 PUBLISHED_RATES = (25.0, 33.0)
@@ -52,20 +52,16 @@ def _choice(rows: Rows, movements: str, hz: float) -> dict[str, Any]:
     """The best windows at a rate, how far the published ones and those of the rule are from them."""
     errors = {row["windows"]: row["mpjpe_mm"] for row in rows if row["hz"] == hz}
     best = min(errors, key=lambda name: errors[name])
-    chosen = _name(windows_for_interval(1 / hz))
+    chosen = windows_name(windows_for_interval(1 / hz))
     return {
         "movements": movements,
         "hz": hz,
         "best": best,
         "best_mm": errors[best],
-        "published_over_best": errors[_name(PUBLISHED_WINDOWS)] / errors[best],
+        "published_over_best": errors[windows_name(PUBLISHED_WINDOWS)] / errors[best],
         "rule": chosen,
         "rule_over_best": errors[chosen] / errors[best],
     }
-
-
-def _name(windows: Windows) -> str:
-    return "/".join(str(window) for window in windows)
 
 
 def trajectory_goals(tables: dict[str, Rows]) -> list[Bound]:

@@ -9,6 +9,9 @@ from typing import Any
 Rows = list[dict[str, Any]]
 """A table, a dict by column for each row."""
 
+CALIBRATED = (("within_1_sigma", 0.60, 0.76), ("within_2_sigma", 0.90, 0.99))
+"""Columns of a calibrated answer's row, the least and the most that they are to be."""
+
 
 @dataclass(frozen=True)
 class Bound:

@@ -19,7 +19,9 @@ from dualpose_ros.datasets.mocap import Clip, at_rate
 from dualpose_ros.evaluation.bottom_up import match_people
 from dualpose_ros.evaluation.fusion import RecordedFrame
 from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.refinement.terms import joints_from_bones
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.synthetic.scene import look_at
 
 FloatArray = npt.NDArray[np.float64]
 K = H36M17.num_joints
@@ -204,14 +206,10 @@ def with_errors(seen: SeenClip, present: npt.NDArray[np.bool_], errors: PoseErro
     bones = (truth - truth[:, _PARENTS]) @ np.swapaxes(axes, 1, 2)
     turned = Rotation.from_rotvec(errors.turns.reshape(-1, 3)).apply(bones.reshape(-1, 3)).reshape(bones.shape)
     said_bones = (np.exp(errors.log_lengths)[..., None] * turned) @ axes
-    relative = np.zeros_like(truth)
-    for joint, parent in enumerate(H36M17.parents):
-        if parent >= 0:
-            relative[:, joint] = relative[:, parent] + said_bones[:, joint]
     pixels = project(seen.camera, truth)
     return CorruptedClip(
         present,
-        said_root[:, None] + relative,
+        joints_from_bones(said_root, said_bones),
         np.hypot(errors.stated, (errors.stated_depth * said_distance)[:, None]),
         errors.scores,
         pixels + errors.keypoints * image_size(pixels)[:, None, None],
@@ -250,12 +248,8 @@ def _filmed(world: FloatArray, times: FloatArray, rng: np.random.Generator) -> F
     walk = rng.normal(0, [0.3, 0.03, 0.3]) * times[:, None]
     eyes = eye + walk + _swaying(times, rng) * [0.04, 0.02, 0.04]
     aim = _smooth(root, times, 0.5) + _swaying(times, rng) * [0.35, 0.15, 0.35]
-    forward = aim - eyes
-    forward /= np.linalg.norm(forward, axis=1, keepdims=True)
-    right = np.cross(forward, [0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right, axis=1, keepdims=True)
-    axes = np.stack([right, np.cross(forward, right), forward], axis=1)
-    return np.asarray(np.einsum("tab,tkb->tka", axes, world - eyes[:, None]))
+    views = [look_at(at, target, 0.0) for at, target in zip(eyes, aim, strict=True)]
+    return np.stack([joints @ turn.T + shift for joints, (turn, shift) in zip(world, views, strict=True)])
 
 
 def _swaying(times: FloatArray, rng: np.random.Generator) -> FloatArray:

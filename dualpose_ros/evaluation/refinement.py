@@ -17,12 +17,11 @@ from dualpose_ros.camera import Camera, pixels_to_rays, project
 from dualpose_ros.evaluation import metrics
 from dualpose_ros.evaluation.bottom_up import asked_for, match_people
 from dualpose_ros.evaluation.fusion import RecordedFrame, pose_row
-from dualpose_ros.evaluation.steadiness import FEWEST_FRAMES, LONGEST_TRIPLE_S, accelerations_of
+from dualpose_ros.evaluation.steadiness import acceleration_errors, bone_squares, mean_of
 from dualpose_ros.pose import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.reference import ONE_STAGE, TWO_STAGES, Sequence3D, Stage, optimise, trajectory_matrix
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.skeleton import H36M17
 
 Floats = npt.NDArray[np.float64]
@@ -105,7 +104,7 @@ class Series:
 def series_figures(series: Sequence[Series]) -> dict[str, float | None]:
     """COLUMNS over all frames of tracks; None where there is nothing to measure.
 
-    Accelerations are of three estimates in a row within LONGEST_TRIPLE_S, whose times may be irregular.
+    Accelerations are of three estimates in a row within `steadiness.LONGEST_TRIPLE_S`, whose times may be irregular.
     """
     relative, absolute, accelerations, squares = [], [], [], []
     for one in series:
@@ -115,20 +114,12 @@ def series_figures(series: Sequence[Series]) -> dict[str, float | None]:
         rel, true_rel = (joints - joints[:, root : root + 1] for joints in (one.joints, one.truth))
         relative.append(metrics.mpjpe(rel[:, _BODY], true_rel[:, _BODY]))
         absolute.append(metrics.mpjpe(one.joints, one.truth))
-        usable = one.times[2:] - one.times[:-2] <= LONGEST_TRIPLE_S
-        error = accelerations_of(one.joints, one.times) - accelerations_of(one.truth, one.times)
-        accelerations.append(np.linalg.norm(error[usable], axis=-1).ravel())
-        if len(one.times) >= FEWEST_FRAMES:
-            lengths = bone_vectors(one.joints)[1][:, HAS_BONE]
-            squares.append(((lengths - lengths.mean(axis=0)) ** 2).ravel())
-    bones = _mean(squares)
-    found = (_mean(relative, 1e3), _mean(absolute, 1e3), _mean(accelerations), bones and 1e3 * float(np.sqrt(bones)))
+        accelerations.append(acceleration_errors(one.joints, one.truth, one.times))
+        squares.append(bone_squares(one.joints))
+    bones = mean_of(squares)
+    deviation = bones and 1e3 * float(np.sqrt(bones))
+    found = (mean_of(relative, 1e3), mean_of(absolute, 1e3), mean_of(accelerations), deviation)
     return dict(zip(COLUMNS, found, strict=True))
-
-
-def _mean(parts: Sequence[Floats], scale: float = 1.0) -> float | None:
-    values = np.concatenate(parts) if parts else np.zeros(0)
-    return scale * float(values.mean()) if values.size else None
 
 
 def sequence_of(camera: Camera, times: Floats, poses: Sequence[Pose3D]) -> Sequence3D:
@@ -253,7 +244,7 @@ def lost_rows(movements: Sequence[Movement], answers: Sequence[Answer]) -> list[
                 held.append(metrics.mpjpe(last.joints_cam, movement.joints_cam[t]))
                 predicted.append(metrics.mpjpe(joints, movement.joints_cam[t]))
     return [
-        {"row": name, "lost": frames, "predicted": len(errors), "mpjpe_abs_mm": _mean([np.array(errors)], 1e3)}
+        {"row": name, "lost": frames, "predicted": len(errors), "mpjpe_abs_mm": mean_of([np.array(errors)], 1e3)}
         for name, errors in (("last pose held", held), (OURS, predicted))
     ]
 

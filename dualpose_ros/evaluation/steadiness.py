@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.evaluation.demo import EstimatedFrame, Match, match_clip, people_to_find
+from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.float64]
@@ -55,15 +56,11 @@ def measure_steadiness(truth: ClipTruth, frames: Sequence[EstimatedFrame]) -> St
         joints = np.stack([np.asarray(frames[place[m.frame]].joints_cam[m.row], dtype=np.float64) for m in found])
         true_joints = truth.joints_cam[indices, person]
         times = truth.stamps_s[indices]
-        usable = (places[2:] - places[:-2] == 2) & (times[2:] - times[:-2] <= LONGEST_TRIPLE_S)
-        error = accelerations_of(joints, times) - accelerations_of(true_joints, times)
-        accelerations.append(np.linalg.norm(error[usable], axis=-1).ravel())
-        if len(found) >= FEWEST_FRAMES:
-            lengths = _bone_lengths(joints)
-            squares.append(((lengths - lengths.mean(axis=0)) ** 2).ravel())
-    bones = _mean(squares)
+        accelerations.append(acceleration_errors(joints, true_joints, times, places[2:] - places[:-2] == 2))
+        squares.append(bone_squares(joints))
+    bones = mean_of(squares)
     return Steadiness(
-        accel_error=_mean(accelerations),
+        accel_error=mean_of(accelerations),
         bone_deviation_mm=None if bones is None else 1000 * float(np.sqrt(bones)),
         root_velocity_error=_velocity_error(truth, frames, matches, place),
     )
@@ -78,10 +75,22 @@ def accelerations_of(joints: FloatArray, times: FloatArray) -> FloatArray:
     return np.asarray(2 * np.diff(speeds, axis=0) / (times[2:] - times[:-2]).reshape(shape))
 
 
-def _bone_lengths(joints: FloatArray) -> FloatArray:
-    """Lengths (T, bones) of poses (T, K, 3)."""
-    parents, children = np.array(H36M17.bones).T
-    return np.asarray(np.linalg.norm(joints[:, children] - joints[:, parents], axis=-1))
+def acceleration_errors(
+    joints: FloatArray, truth: FloatArray, times: FloatArray, counted: npt.NDArray[np.bool_] | bool = True
+) -> FloatArray:
+    """|a - a*| (n,) in m/s^2 of a track's joints and truth (T, K, 3) at times (T,), over joints and three frames in a
+    row that last no longer than LONGEST_TRIPLE_S and are counted (T - 2,)."""
+    usable = (times[2:] - times[:-2] <= LONGEST_TRIPLE_S) & counted
+    error = accelerations_of(joints, times) - accelerations_of(truth, times)
+    return np.asarray(np.linalg.norm(error[usable], axis=-1).ravel())
+
+
+def bone_squares(joints: FloatArray) -> FloatArray:
+    """Squares (n,) of how far bones of a track's joints (T, K, 3) are from their mean lengths; none of few frames."""
+    if len(joints) < FEWEST_FRAMES:
+        return np.zeros(0)
+    lengths = bone_vectors(joints)[1][:, HAS_BONE]
+    return np.asarray(((lengths - lengths.mean(axis=0)) ** 2).ravel())
 
 
 def _velocity_error(
@@ -101,6 +110,7 @@ def _velocity_error(
     return float(np.mean(errors)) if errors else None
 
 
-def _mean(parts: Sequence[FloatArray]) -> float | None:
+def mean_of(parts: Sequence[FloatArray], scale: float = 1.0) -> float | None:
+    """Mean of all values, scaled; None of none."""
     values = np.concatenate(parts) if parts else np.zeros(0)
-    return float(values.mean()) if values.size else None
+    return scale * float(values.mean()) if values.size else None

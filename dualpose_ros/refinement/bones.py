@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors, joints_from_bones
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.float64]
@@ -104,8 +104,4 @@ class BoneMemory:
 def with_lengths(joints: FloatArray, lengths: FloatArray) -> FloatArray:
     """A pose (K, 3) whose bones point where they did, with lengths of the logarithms (K,), from the root on."""
     along = bone_vectors(joints[None])[0][0] * np.exp(lengths)[:, None]
-    out = np.array(joints)
-    for joint, parent in enumerate(H36M17.parents):
-        if parent >= 0:
-            out[joint] = out[parent] + along[joint]
-    return out
+    return joints_from_bones(joints[H36M17.root], along)

@@ -8,11 +8,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.refinement.trajectory import trajectory_weights, windows_for_interval
+from dualpose_ros.refinement.trajectory import (
+    LONG_WINDOWS,
+    PUBLISHED_WINDOWS,
+    trajectory_weights,
+    windows_for_interval,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
-PAST_FRAMES = 7
+PAST_FRAMES = max(*PUBLISHED_WINDOWS, *LONG_WINDOWS)
 LARGEST_WEIGHT = 8.0
 """Predictions that multiply positions by more amplify noise alone: the position is held instead."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.refinement.terms import (
+    CHILDREN,
     PARENTS,
     Terms,
     bone_residuals,
@@ -21,8 +22,6 @@ from dualpose_ros.refinement.terms import (
 from dualpose_ros.refinement.tree import TreeSystem
 
 FloatArray = npt.NDArray[np.float64]
-
-_CHILDREN = np.array([[float(parent == k) for parent in PARENTS] for k in range(len(PARENTS))])
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _add_bones(direction: FloatArray, stiff: FloatArray, to: tuple[FloatArray, F
     at = np.arange(frames)
     diagonal, above = (blocks.reshape(len(stiff), frames, 3, frames, 3) for blocks in to)
     outer = stiff[:, None, None] * direction[..., :, None] * direction[..., None, :]
-    diagonal[:, at, :, at, :] += outer + np.einsum("kc,tcab->tkab", _CHILDREN, outer)
+    diagonal[:, at, :, at, :] += outer + np.einsum("kc,tcab->tkab", CHILDREN, outer)
     above[:, at, :, at, :] = -outer
 
 
@@ -84,5 +83,5 @@ def _negative_gradient(terms: Terms, joints: FloatArray, pulled: FloatArray) -> 
     weighed = np.swapaxes(terms.ray_information @ reprojected, 0, 1)
     descent -= np.swapaxes(np.einsum("tkc,tkca->tka", weighed, reprojection_jacobian(joints)), 0, 1)
     tension = np.swapaxes(pulled, 0, 1)
-    descent += np.tensordot(_CHILDREN, tension, axes=1) - tension
+    descent += np.tensordot(CHILDREN, tension, axes=1) - tension
     return np.ascontiguousarray(descent).reshape(len(descent), -1)

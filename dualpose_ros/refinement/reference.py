@@ -7,14 +7,14 @@ K joints of `skeleton.H36M17`; metres; 2D joints as rays, whose unit the paper l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.refinement.terms import (
+    CHILDREN,
     HAS_BONE,
-    PARENTS,
     bone_vectors,
     reprojection_jacobian,
     reprojection_residuals,
@@ -23,7 +23,6 @@ from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, traje
 
 FloatArray = npt.NDArray[np.float64]
 
-_CHILDREN = np.array([[float(parent == k) for parent in PARENTS] for k in range(len(PARENTS))])
 _BETAS = (0.9, 0.999)
 
 
@@ -40,9 +39,7 @@ class Stage:
 
 ONE_STAGE = (Stage(),)
 TWO_STAGES = (Stage(), Stage(reprojection=100.0))
-REPROJECTION_ONLY = (Stage(trajectory=0.0, bones=0.0),)
-TRAJECTORY_TOO = (Stage(bones=0.0),)
-"""Table 6's rows: reprojection, with the trajectory as well, with the bones too (which is one stage), two stages."""
+"""The last two rows of Table 6."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def value_and_gradient(
     excess = np.where(HAS_BONE, length - lengths, 0.0)
     value += stage.bones * float(np.sum(excess**2))
     tension = 2 * stage.bones * excess[..., None] * direction
-    gradient += tension - np.einsum("kc,tca->tka", _CHILDREN, tension)
+    gradient += tension - np.einsum("kc,tca->tka", CHILDREN, tension)
     return value, gradient, -2 * stage.bones * excess.sum(axis=0)
 
 
@@ -112,8 +109,3 @@ def optimise(sequence: Sequence3D, stages: Sequence[Stage] = TWO_STAGES) -> tupl
             values -= stage.rate * scale * first / (np.sqrt(second) + 1e-8)
         joints, lengths = values[:size].reshape(joints.shape), values[size:]
     return joints, lengths
-
-
-def with_steps(stages: Sequence[Stage], steps: int) -> tuple[Stage, ...]:
-    """The same stages with so many steps each."""
-    return tuple(replace(stage, steps=steps) for stage in stages)

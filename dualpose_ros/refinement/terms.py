@@ -31,6 +31,9 @@ _PARENT = np.array([max(p, 0) for p in PARENTS])
 HAS_BONE = np.array([p >= 0 for p in PARENTS])
 """Of each joint, whether it hangs from another."""
 
+CHILDREN = np.array([[float(parent == k) for parent in PARENTS] for k in range(len(PARENTS))])
+"""1 in a joint's row (K, K) for those that hang from it."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -78,6 +81,14 @@ def bone_vectors(joints: FloatArray) -> tuple[FloatArray, FloatArray]:
     vector = (joints - joints[:, _PARENT]) * HAS_BONE[:, None]
     length = np.sqrt(np.sum(vector**2, axis=-1))
     return vector / np.maximum(length, SHORTEST_M)[..., None], length
+
+
+def joints_from_bones(root: FloatArray, bones: FloatArray) -> FloatArray:
+    """Joints (..., K, 3) of a root (..., 3) and of vectors (..., K, 3) to each joint from its parent."""
+    joints = np.empty_like(bones)
+    for joint, parent in enumerate(PARENTS):
+        joints[..., joint, :] = joints[..., parent, :] + bones[..., joint, :] if parent >= 0 else root
+    return joints
 
 
 def bone_residuals(joints: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+pytest.importorskip("numba", reason="the synthetic world needs numba")
+
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.datasets.mocap import Clip
 from dualpose_ros.evaluation.branch_errors import (

@@ -18,7 +18,6 @@ from dualpose_ros.refinement.reference import (
     optimise,
     trajectory_matrix,
     value_and_gradient,
-    with_steps,
 )
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 
@@ -73,7 +72,7 @@ def test_objective_is_what_the_paper_says() -> None:
 
 def test_optimising_lowers_the_objective_and_evens_out_bones_and_motion() -> None:
     of = sequence(4, frames=20)
-    joints, lengths = optimise(of, with_steps(TWO_STAGES, 300))
+    joints, lengths = optimise(of, [replace(stage, steps=300) for stage in TWO_STAGES])
     last = TWO_STAGES[-1]
     _, before = bone_vectors(of.joints)
     _, after = bone_vectors(joints)
@@ -86,5 +85,5 @@ def test_optimising_lowers_the_objective_and_evens_out_bones_and_motion() -> Non
 def test_nobody_behind_the_camera_makes_nan() -> None:
     of = sequence(5)
     of.joints[3, 4, 2] = -0.5
-    joints, _ = optimise(of, with_steps(TWO_STAGES, 5))
+    joints, _ = optimise(of, [replace(stage, steps=5) for stage in TWO_STAGES])
     assert np.isfinite(joints).all()
