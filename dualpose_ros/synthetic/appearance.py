@@ -181,7 +181,7 @@ def _on_head(body: Body, region: _Regions) -> tuple[F32, F32]:
     """Where faces lie on the head: 0 at the neck to 1 at the top, 0 at the back to 1 at the nose."""
     head = region.within("head") & (body.model.layer == SKIN)
     y, z = region.centre[:, 1], region.centre[:, 2]
-    low, high = body.rig.joints[9, 1], body.rig.joints[10, 1]
+    low, high = body.rig.origins[PART["head"], 1], body.rig.joints[10, 1]
     back, front = z[head].min(), z[head].max()
     return (y - low) / max(high - low, 1e-3), (z - back) / max(front - back, 1e-3)
 
@@ -280,7 +280,8 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
         material[skirt] = TOP_M if outfit.skirt_is_top else BOTTOM_M
     if outfit.hair in ("long", "medium"):
         low = {"long": rng.uniform(-0.35, -0.05), "medium": rng.uniform(-0.05, 0.08)}[outfit.hair]
-        material[(model.layer == HAIR) & (y > body.rig.joints[9, 1] + low) & ~_before_face(body, region)] = HAIR_M
+        hangs = y > body.rig.origins[PART["head"], 1] + low
+        material[(model.layer == HAIR) & hangs & ~_before_face(body, region)] = HAIR_M
     drawn = material >= 0
     hemmed = replace(body, vertices=_straighten_hems(body, outfit, cloth, material)) if has_suit else body
     vertices = _inflate(hemmed, outfit, material, drawn, rng)
@@ -301,7 +302,7 @@ def _inflate(
     """Move vertices outward by the thickness of what they carry, uneven as cloth is."""
     vertices, faces = body.vertices, body.model.faces
     thickness = np.zeros(len(vertices), np.float32)
-    head = 0.12 * float(body.rig.joints[10, 1] - body.rig.joints[9, 1])
+    head = 0.12 * float(body.rig.joints[10, 1] - body.rig.origins[PART["head"], 1])
     amounts = {
         TOP_M: outfit.top_thickness_m, BOTTOM_M: outfit.bottom_thickness_m, SHOE_M: 0.012,
         HAIR_M: head * {"short": rng.uniform(0.1, 0.7), "medium": 1.0, "long": 0.8}.get(outfit.hair, 0.3),

@@ -48,6 +48,9 @@ _ORIGIN_JOINT = {
     "shin": "lowerleg01", "foot": "foot",
 }  # fmt: skip
 
+_THORAX_DOWN, _NECK_UP = 0.1, 0.4
+"""Where the thorax and neck joints lie: medians of captured skeletons, see `measure_rig`."""
+
 _LIPS = ("oris",)
 _BROWS = ("oculi01",)
 
@@ -207,7 +210,12 @@ def _part_origins(data: dict[str, np.ndarray]) -> tuple[npt.NDArray[np.intp], ..
 
 
 def measure_rig(model: BodyModel, vertices: npt.NDArray[np.floating]) -> Rig:
-    """Where the parts turn and where the joints of H36M17 lie in a rest mesh."""
+    """Where the parts turn and where the joints of H36M17 lie in a rest mesh.
+
+    The trunk's joints lie as in captured motion: the thorax a tenth of the way from the shoulders' middle to the hips',
+    the spine half way from the hips' middle to the thorax, the neck two fifths of the way from the shoulders' middle
+    to the crown.
+    """
     origins = np.array([vertices[chosen].mean(0, dtype=np.float64) for chosen in model.origins])
     skin = model.skin_vertices
     head = skin[model.skin_index[skin, 0] == PART["head"]]
@@ -216,9 +224,13 @@ def measure_rig(model: BodyModel, vertices: npt.NDArray[np.floating]) -> Rig:
     def at(part: str) -> Array:
         return np.asarray(origins[PART[part]])
 
+    shoulders = (at("left_upper_arm") + at("right_upper_arm")) / 2
+    thorax = shoulders + _THORAX_DOWN * (at("pelvis") - shoulders)
+    neck = shoulders + _NECK_UP * (top - shoulders)
+    spine = (at("pelvis") + thorax) / 2
     joints = np.array(
         [at("pelvis"), at("right_thigh"), at("right_shin"), at("right_foot"), at("left_thigh"), at("left_shin"),
-         at("left_foot"), at("chest"), at("neck"), at("head"), top, at("left_upper_arm"), at("left_forearm"),
+         at("left_foot"), spine, thorax, neck, top, at("left_upper_arm"), at("left_forearm"),
          at("left_hand"), at("right_upper_arm"), at("right_forearm"), at("right_hand")]
     )  # fmt: skip
     return Rig(origins, joints, float(vertices[skin, 1].min()))

@@ -19,7 +19,7 @@ CAPSULES: tuple[tuple[str, str, float, float], ...] = (
     ("pelvis", "spine", 1.0, 0.105),
     ("spine", "thorax", 1.0, 0.11),
     ("thorax", "neck", 1.0, 0.045),
-    ("neck", "head_top", 0.54, 0.085),
+    ("neck", "head_top", 0.57, 0.085),
     ("left_shoulder", "right_shoulder", 1.0, 0.05),
     *(
         (f"{side}_{near}", f"{side}_{far}", 1.0, radius)

@@ -16,17 +16,17 @@ from dualpose_ros.synthetic.curves import FloatArray, cycles, drift, ease, keyfr
 from dualpose_ros.synthetic.gait import RUN_FROM_M_S
 from dualpose_ros.synthetic.kinematics import (
     ARM_M,
+    CHEST_ORIGIN_M,
     REST_JOINTS_M,
     SHOULDERS,
     SIDE_SIGN,
-    THORAX,
     Trunk,
     rotation,
 )
 from dualpose_ros.synthetic.stances import Body
 
 Arms = tuple[FloatArray, FloatArray]
-SHOULDER_CHEST = REST_JOINTS_M[list(SHOULDERS)] - REST_JOINTS_M[THORAX]
+SHOULDER_CHEST = REST_JOINTS_M[list(SHOULDERS)] - CHEST_ORIGIN_M
 
 
 @dataclass(frozen=True)

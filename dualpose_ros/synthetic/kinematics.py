@@ -36,9 +36,9 @@ _REST = {
     "left_hip": (0.09, 0.935, 0.0),
     "left_knee": (0.095, 0.505, 0.0),
     "left_ankle": (0.095, 0.085, -0.01),
-    "spine": (0.0, 1.165, -0.015),
-    "thorax": (0.0, 1.41, -0.02),
-    "neck": (0.0, 1.535, 0.0),
+    "spine": (0.0, 1.1375, -0.005),
+    "thorax": (0.0, 1.34, -0.01),
+    "neck": (0.0, 1.522, 0.0),
     "head_top": (0.0, 1.72, 0.01),
     "left_shoulder": (0.18, 1.39, -0.015),
     "left_elbow": (0.205, 1.10, -0.03),
@@ -53,6 +53,9 @@ def _rest_joints() -> FloatArray:
 
 REST_JOINTS_M = _rest_joints()
 """The reference adult standing at rest, arms down: (17, 3)."""
+
+CHEST_ORIGIN_M = np.array([0.0, 1.41, -0.02])
+"""Where the chest's frame starts at rest: between the shoulders, above the thorax joint."""
 
 ANKLE_HEIGHT_M = float(REST_JOINTS_M[ANKLES[0], 1])
 HIP_HEIGHT_M = float(REST_JOINTS_M[PELVIS, 1])
@@ -69,11 +72,13 @@ LEG_M, ARM_M = THIGH_M + SHANK_M, UPPER_ARM_M + FOREARM_M
 
 @dataclass(frozen=True)
 class Trunk:
-    """Where the trunk is: joints (T, 3) by name and rotations (T, 3, 3) body part -> world."""
+    """Where the trunk is: joints (T, 3) by name, chest_m the chest frame's origin, and rotations (T, 3, 3) body part ->
+    world."""
 
     pelvis_m: FloatArray
     spine_m: FloatArray
     thorax_m: FloatArray
+    chest_m: FloatArray
     neck_m: FloatArray
     head_top_m: FloatArray
     pelvis_rotation: FloatArray
@@ -87,12 +92,12 @@ class Trunk:
         return self.pelvis_m[:, None] + np.einsum("tij,sj->tsi", self.pelvis_rotation, offsets)
 
     def from_chest(self, points: FloatArray) -> FloatArray:
-        """World position of points (T, S, 3) given in the chest frame (origin thorax)."""
-        return self.thorax_m[:, None] + np.einsum("tij,tsj->tsi", self.chest_rotation, points)
+        """World position of points (T, S, 3) given in the chest frame (origin chest_m)."""
+        return self.chest_m[:, None] + np.einsum("tij,tsj->tsi", self.chest_rotation, points)
 
     def to_chest(self, points: FloatArray) -> FloatArray:
         """Chest frame coordinates of world points (T, S, 3)."""
-        return np.einsum("tji,tsj->tsi", self.chest_rotation, points - self.thorax_m[:, None])
+        return np.einsum("tji,tsj->tsi", self.chest_rotation, points - self.chest_m[:, None])
 
     def from_pelvis(self, points: FloatArray) -> FloatArray:
         """World position of points (T, S, 3) given in the pelvis frame."""
@@ -130,9 +135,10 @@ def solve_trunk(root_m: FloatArray, pelvis: FloatArray, spine: FloatArray, head:
     head_rotation = chest @ rotation(head)
     spine_m = root_m + middle @ (rest[SPINE] - rest[PELVIS])
     thorax_m = spine_m + upper @ (rest[THORAX] - rest[SPINE])
+    chest_m = thorax_m + chest @ (CHEST_ORIGIN_M - rest[THORAX])
     neck_m = thorax_m + neck_rotation @ (rest[NECK] - rest[THORAX])
     head_m = neck_m + head_rotation @ (rest[HEAD_TOP] - rest[NECK])
-    return Trunk(root_m, spine_m, thorax_m, neck_m, head_m, pelvis_rotation, chest, head_rotation)
+    return Trunk(root_m, spine_m, thorax_m, chest_m, neck_m, head_m, pelvis_rotation, chest, head_rotation)
 
 
 def soft_reach(distance: FloatArray, low: float, high: float) -> FloatArray:
@@ -197,9 +203,10 @@ def solve_arms(
     """
     wrists_m = np.array(wrists_m)
     wrists_m[..., 1] = np.maximum(wrists_m[..., 1], 0.05)
+    down = REST_JOINTS_M[THORAX] - CHEST_ORIGIN_M
     rest = REST_JOINTS_M[list(SHOULDERS)] - REST_JOINTS_M[THORAX]
     target = _outside_torso(trunk.to_chest(wrists_m))
-    toward = (target - rest) / ARM_M
+    toward = (target - (rest + down)) / ARM_M
     sign = SIDE_SIGN[None, :]
     raised = np.clip(toward[..., 1] + 0.3, 0, 1.3)
     shift = np.stack(
@@ -207,6 +214,7 @@ def solve_arms(
     )
     offset = rest + shift
     offset *= np.linalg.norm(rest, axis=-1)[None, :, None] / np.linalg.norm(offset, axis=-1, keepdims=True)
+    offset += down
     line = target - offset
     direction = line / np.maximum(np.linalg.norm(line, axis=-1, keepdims=True), 1e-9)
     # The elbow's side is undefined for a hand in line with its pole: smoothing in time bridges that.

@@ -50,7 +50,7 @@ def from_clip(clip_joints_m: npt.ArrayLike, fps: float) -> Motion:
     joints[:, THORAX] = joints[:, SPINE] + chest @ (rest[THORAX] - rest[SPINE])
     shoulders = np.einsum("tij,sj->tsi", chest, rest[list(SHOULDERS)] - rest[THORAX])
     joints[:, list(SHOULDERS)] = joints[:, THORAX][:, None] + shoulders
-    neck = _unit(clip[:, NECK] - shoulder_middle)
+    neck = _unit(clip[:, NECK] - clip[:, THORAX])
     head = _unit(clip[:, HEAD_TOP] - clip[:, THORAX])
     joints[:, NECK] = joints[:, THORAX] + neck * np.linalg.norm(rest[NECK] - rest[THORAX])
     joints[:, HEAD_TOP] = joints[:, NECK] + head * np.linalg.norm(rest[HEAD_TOP] - rest[NECK])

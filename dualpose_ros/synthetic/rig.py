@@ -33,11 +33,11 @@ JOINT_PART = tuple(
     PART[name]
     for name in (
         "pelvis", "right_thigh", "right_shin", "right_foot", "left_thigh", "left_shin", "left_foot",
-        "chest", "neck", "head", "head", "left_upper_arm", "left_forearm", "left_hand",
+        "abdomen", "chest", "neck", "head", "left_upper_arm", "left_forearm", "left_hand",
         "right_upper_arm", "right_forearm", "right_hand",
     )
 )  # fmt: skip
-"""The part that each joint of H36M17 moves with."""
+"""The part that each joint of H36M17 moves with; the spine lies half way from pelvis to thorax in every pose."""
 
 _J = {name: index for index, name in enumerate(H36M17.joint_names)}
 _UP = np.array([0.0, 1.0, 0.0])
@@ -260,6 +260,7 @@ def _placed(rig: Rig, source: Array, world: Array) -> PosedRig:
     steps[:, 0, 1] *= legs[1] / legs[0]
     origins = _ANCESTRY @ steps
     posed = origins[:, JOINT_PART] + (world[:, JOINT_PART] @ rig.joint_offsets[..., None])[..., 0]
+    posed[:, _J["spine"]] = (posed[:, _J["pelvis"]] + posed[:, _J["thorax"]]) / 2
     lift = np.array([0.0, _floor_offset(rig, source, origins, world, posed), 0.0])
     return PosedRig(world, origins + lift, posed + lift)
 

@@ -132,14 +132,14 @@ def _worn(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     return replace(mesh, vertices=(size * mesh.vertices @ rotation.T + place).astype(np.float32))
 
 
-_HEAD_M = 0.185
-"""From the top of an adult's neck to the top of the head."""
+_HEAD_M = 0.26
+"""From the neck joint to the crown of a body that things worn fit as they are."""
 
 _WEARING = {
     "hat": ("head", (10,), (0.0, 0.012, 0.0)),
-    "sunglasses": ("head", (9, 10), (0.0, -0.03, 0.12)),
-    "scarf": ("chest", (8, 9), (0.0, -0.02, 0.0)),
-    "backpack": ("chest", (8,), (0.0, -0.16, -0.1)),
+    "sunglasses": ("head", (9, 10), (0.0, 0.007, 0.12)),
+    "scarf": ("chest", (9,), (0.0, -0.01, 0.0)),
+    "backpack": ("chest", (8,), (0.0, 0.02, -0.1)),
 }
 """Things worn: the part that they turn with, the joints whose mean they hang on, and how far from there, metres."""
 

@@ -1,7 +1,8 @@
-"""A small world of the built-in body, and MakeHuman's mesh where it lies beside the checkout."""
+"""A small world of the built-in body, and MakeHuman's mesh where DUALPOSE_DATA has it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from dualpose_ros.synthetic.body import BodyModel, load_body
 from dualpose_ros.synthetic.builtin_body import builtin_body
 from dualpose_ros.synthetic.world import World, WorldConfig, make_world
 
-_MESH = Path(__file__).resolve().parents[3] / "shared" / "data" / "makehuman" / "makehuman_base.npz"
+_MESH = Path(os.environ.get("DUALPOSE_DATA", "data")) / "makehuman" / "makehuman_base.npz"
 
 SMALL = WorldConfig(cast=4, textures=4, poses=10, seated=5, props=1)
 

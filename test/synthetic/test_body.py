@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
+from dualpose_ros.skeleton import H36M17
 from dualpose_ros.synthetic.appearance import HAIR_M, SKIN_M, TOP_M, Outfit, dress, random_outfit
 from dualpose_ros.synthetic.body import EYE, SKIN, SKIRT, SUIT, BodyError, BodyModel, load_body, shape_body
 from dualpose_ros.synthetic.rig import JOINT_PART, PART, PART_PARENT, PARTS
@@ -50,11 +51,39 @@ def test_shaped_joints_lie_where_their_vertices_are(model: BodyModel, seed: int)
     assert body.rig.sole_y == pytest.approx(body.vertices[skin, 1].min(), abs=1e-4)
     head = skin[model.skin_index[skin, 0] == PART["head"]]
     assert body.rig.joints[10, 1] == pytest.approx(body.vertices[head, 1].max(), abs=1e-4)
+    trunk = [H36M17.index(name) for name in ("spine", "thorax", "neck", "head_top")]
     for joint, part in enumerate(JOINT_PART):
-        if joint != 10:
+        if joint not in trunk:
             np.testing.assert_allclose(body.rig.joints[joint], body.rig.origins[part])
     for part, parent in enumerate(PART_PARENT):
         assert parent < 0 or np.linalg.norm(body.rig.origins[part] - body.rig.origins[parent]) < 0.7
+
+
+def test_joints_lie_where_anthropometry_has_them(model: BodyModel) -> None:
+    """Means of adults over stature, against Winter, "Biomechanics and Motor Control of Human Movement" (4th ed., figure
+    4.1, after Drillis and Contini 1966) for limbs and de Leva, "Adjustments to Zatsiorsky-Seluyanov's segment inertia
+    parameters", J. Biomech. 29, 1996 (table 4, mean of men and women) for the trunk and shoulders."""
+    rng = np.random.default_rng(0)
+    rigs = [shape_body(model, rng, adult=True).rig for _ in range(40)]
+    joints = np.mean([rig.joints / (rig.joints[10, 1] - rig.sole_y) for rig in rigs], axis=0)
+    at = {name: joints[index] for index, name in enumerate(H36M17.joint_names)}
+
+    def apart(a: str, b: str) -> float:
+        return float(np.linalg.norm(at[a] - at[b]))
+
+    shoulders = (at["left_shoulder"] + at["right_shoulder"]) / 2
+    np.testing.assert_allclose(at["pelvis"], (at["left_hip"] + at["right_hip"]) / 2, atol=1e-9)
+    np.testing.assert_allclose(at["spine"], (at["pelvis"] + at["thorax"]) / 2, atol=1e-9)
+    assert apart("left_hip", "left_knee") == pytest.approx(0.245, abs=0.02)
+    assert apart("left_knee", "left_ankle") == pytest.approx(0.246, abs=0.02)
+    assert apart("left_elbow", "left_wrist") == pytest.approx(0.146, abs=0.015)
+    assert apart("left_shoulder", "left_elbow") == pytest.approx(0.160, abs=0.02)
+    assert np.linalg.norm(shoulders - at["pelvis"]) == pytest.approx(0.29, abs=0.03)
+    assert np.linalg.norm(shoulders - at["head_top"]) == pytest.approx(0.19, abs=0.025)
+    assert apart("left_hip", "right_hip") == pytest.approx(0.11, abs=0.02)
+    # 5 cm below and 13 cm above the shoulders of somebody of 1.72 m.
+    assert np.linalg.norm(shoulders - at["thorax"]) == pytest.approx(0.029, abs=0.006)
+    assert np.linalg.norm(shoulders - at["neck"]) == pytest.approx(0.077, abs=0.012)
 
 
 def test_bodies_vary_within_human_bounds(model: BodyModel) -> None:

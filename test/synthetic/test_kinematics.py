@@ -70,6 +70,14 @@ def test_rest_angles_give_the_rest_pose_of_the_trunk() -> None:
     np.testing.assert_allclose(trunk.hips_m[0], kin.REST_JOINTS_M[list(kin.HIPS)], atol=1e-12)
 
 
+def test_the_trunk_of_the_reference_is_that_of_captured_skeletons() -> None:
+    rest, shoulders = kin.REST_JOINTS_M, kin.REST_JOINTS_M[list(kin.SHOULDERS)].mean(axis=0)
+    np.testing.assert_allclose(rest[kin.PELVIS], rest[list(kin.HIPS)].mean(axis=0))
+    np.testing.assert_allclose(rest[kin.SPINE], (rest[kin.PELVIS] + rest[kin.THORAX]) / 2)
+    assert shoulders[1] - rest[kin.THORAX, 1] == pytest.approx(0.05, abs=0.005)
+    assert rest[kin.NECK, 1] - shoulders[1] == pytest.approx(0.13, abs=0.005)
+
+
 def test_the_reference_is_symmetric() -> None:
     mirrored = kin.REST_JOINTS_M[list(H36M17.mirror)] * [-1, 1, 1]
     np.testing.assert_allclose(mirrored, kin.REST_JOINTS_M)

@@ -21,7 +21,7 @@ LIMBS = [
     for side in ("left", "right")
     for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 ]
-RIGID = [*LIMBS, (J["pelvis"], J["left_hip"]), (J["left_hip"], J["right_hip"]), (J["neck"], J["head_top"])]
+RIGID = [*LIMBS, (J["pelvis"], J["left_hip"]), (J["left_hip"], J["right_hip"])]
 
 
 def lengths(joints: Array, bones: list[tuple[int, int]]) -> Array:
@@ -63,8 +63,17 @@ def test_parts_hang_on_their_parents_and_carry_their_joints(model: BodyModel, se
                 arm = posed.rotations[time, parent] @ (rig.origins[part] - rig.origins[parent])
                 np.testing.assert_allclose(posed.origins[time, part], posed.origins[time, parent] + arm, atol=1e-9)
         for joint, part in enumerate(JOINT_PART):
+            if joint == J["spine"]:
+                continue
             arm = posed.rotations[time, part] @ (rig.joints[joint] - rig.origins[part])
             np.testing.assert_allclose(posed.joints[time, joint], posed.origins[time, part] + arm, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", (0, 5, 11))
+def test_the_spine_lies_half_way_from_pelvis_to_thorax(model: BodyModel, seed: int) -> None:
+    _, _, posed, _ = random_case(model, seed)
+    middle = (posed.joints[:, J["pelvis"]] + posed.joints[:, J["thorax"]]) / 2
+    np.testing.assert_allclose(posed.joints[:, J["spine"]], middle, atol=1e-12)
 
 
 def test_abdomen_turns_halfway_between_pelvis_and_chest(builtin: BodyModel) -> None:
