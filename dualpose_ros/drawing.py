@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 RgbImage = npt.NDArray[np.uint8]

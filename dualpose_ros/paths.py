@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -47,3 +48,14 @@ def _pip_share() -> list[Path]:
         if file.parts[-2:] == _MARK.parts:
             found.append(Path(str(file.locate())).resolve().parents[1])
     return [*found, Path(sys.prefix) / "share" / PACKAGE]
+
+
+def version() -> str:
+    """The running installation's: by pip's record, else by package.xml (a ROS 2 workspace has no record)."""
+    try:
+        return importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    manifest = share_dir() / "package.xml"
+    found = re.search(r"<version>([^<]+)</version>", manifest.read_text()) if manifest.is_file() else None
+    return found[1] if found else "unknown"

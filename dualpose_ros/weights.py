@@ -21,6 +21,10 @@ from dualpose_ros.paths import share_dir
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
+BASELINES = "baselines"
+"""The folder of the networks that only tables compare with; a robot's installation leaves it out."""
+BASELINE = "baseline_"
+"""What their names begin with."""
 
 
 class WeightsError(RuntimeError):
@@ -101,7 +105,7 @@ def install_weights(
     directory: Path | str | None = None,
     domain: str | None = None,
 ) -> WeightsEntry:
-    """Put a trained network in place as `<name>.onnx` and record it in the manifest.
+    """Put a trained network in place as `<name>.onnx`, below `baselines/` if named so, and record it in the manifest.
 
     report: the report.json that training wrote, or its content; `domain` there is used unless given here.
     WeightsError if the file doesn't load as ONNX, or the report lacks what the manifest records.
@@ -114,7 +118,7 @@ def install_weights(
     folder.mkdir(parents=True, exist_ok=True)
     entry = WeightsEntry(
         name=name,
-        file=f"{name}.onnx",
+        file=_file_of(name),
         sha256=sha256_of(source),
         bytes=source.stat().st_size,
         domain=domain or content.get("domain") or "synthetic",
@@ -129,7 +133,8 @@ def install_weights(
     entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
     target = folder / entry.file
     if source.resolve() != target.resolve():
-        temporary = folder / f".{entry.file}.tmp"
+        target.parent.mkdir(exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
         shutil.copyfile(source, temporary)
         os.replace(temporary, target)
     _write_manifest(folder, {**entries, name: entry})
@@ -162,6 +167,11 @@ def _portable(value: Any) -> Any:
 def _known_sha256(path: Path, size: int, modified_ns: int) -> str:
     """sha256 of a file that is taken as unchanged as long as its size and time are."""
     return sha256_of(path)
+
+
+def _file_of(name: str) -> str:
+    """Where a network lies in the folder of weights, by its name."""
+    return f"{BASELINES}/{name.removeprefix(BASELINE)}.onnx" if name.startswith(BASELINE) else f"{name}.onnx"
 
 
 def _folder(directory: Path | str | None) -> Path:
@@ -218,7 +228,7 @@ def _read_manifest(folder: Path) -> dict[str, WeightsEntry]:
             entry = WeightsEntry(name=name, **{k: v for k, v in values.items() if k in known and k != "name"})
         except (TypeError, AttributeError) as error:
             raise WeightsError(f"the manifest {path} is incomplete for '{name}': {error}") from error
-        if Path(entry.file).name != entry.file:
+        if entry.file != _file_of(name):
             raise WeightsError(f"the manifest {path} points outside of its folder for '{name}': {entry.file}")
         entries[name] = entry
     return entries

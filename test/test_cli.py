@@ -18,9 +18,9 @@ import typer
 
 from dualpose_ros import cli
 from dualpose_ros import weights as weights_module
-from dualpose_ros.commands.report import report
-from dualpose_ros.recording.session import GraphError
+from dualpose_ros.lab.evaluation.report import report
 from dualpose_ros.recording.video import VideoWriter
+from dualpose_ros.runs.session import GraphError
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
@@ -237,7 +237,7 @@ def test_unusable_folders_and_files(clip: Path, tmp_path: Path, capsys: pytest.C
 def test_the_detector_may_come_from_the_parameter_file(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dualpose_ros.commands.live import LiveOptions, detector_of
+    from dualpose_ros.runs.live import LiveOptions, detector_of
 
     params = tmp_path / "params.yaml"
     params.write_text("detection_node: {ros__parameters: {detector: 'yolox:gone.onnx'}}\n")
@@ -325,7 +325,7 @@ def test_export_of_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.Captur
 def test_what_training_needs_is_asked_for(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("dualpose_ros.training")]:
+    for name in [name for name in sys.modules if name.startswith(("dualpose_ros.lab", "dualpose_ros.inference.export"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     line = refused(capsys, "train", "lifting", "--out", tmp_path / "run")
@@ -391,7 +391,7 @@ def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.Capt
 def test_errors_that_are_ours_are_not_dressed_up(
     monkeypatch: pytest.MonkeyPatch, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dualpose_ros.commands import live
+    from dualpose_ros.runs import live
 
     def fail(error: Exception) -> Any:
         def raises(*_: Any) -> None:
@@ -411,7 +411,7 @@ def test_errors_that_are_ours_are_not_dressed_up(
 
 @pytest.mark.usefixtures("weights")
 def test_folder_of_images_is_a_source(tmp_path: Path) -> None:
-    from dualpose_ros.commands.live import LiveOptions, check_input
+    from dualpose_ros.runs.live import LiveOptions, check_input
 
     folder = tmp_path / "images"
     folder.mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.drawing import beside, draw_skeletons, label_of, top_view, track_colour
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +16,7 @@ from dualpose_ros.grouping import (
     read_by_tag,
 )
 from dualpose_ros.skeleton import H36M17
-
-_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).parent / "top_down" / "people_maps.py")
-assert _spec is not None and _spec.loader is not None
-maps = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(maps)
+from support import people_maps as maps
 
 K = H36M17.num_joints
 

@@ -22,7 +22,7 @@ from dualpose_ros.grouping import (
     read_by_tag,
 )
 from dualpose_ros.heatmap import find_peaks
-from dualpose_ros.pose import oks
+from dualpose_ros.people import oks
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]

@@ -16,7 +16,7 @@ from dualpose_ros.grouping import HEATMAP_STRIDE, GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError, load_engine
 from dualpose_ros.letterbox import Letterbox, fit_long_side
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
 

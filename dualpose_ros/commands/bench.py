@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.report import report
 from dualpose_ros.commands.synth import require_numba
+from dualpose_ros.lab.evaluation.report import report
 
 
 class Benchmark(str, Enum):
@@ -45,10 +45,10 @@ def bench(
     """
     if what is Benchmark.synth:
         require_numba("bench synth")
-        from dualpose_ros.commands.bench_synth import bench_synth
+        from dualpose_ros.lab.benchmarks.synth import bench_synth
 
         report(bench_synth(body, mocap, repeats), json_file, seed=0)
         return
-    from dualpose_ros.commands.bench_pipeline import bench_pipeline
+    from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
 
     report(bench_pipeline(source, repeats, threads), json_file, seed=0)

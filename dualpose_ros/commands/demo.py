@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from dualpose_ros.commands.errors import InputError
 from dualpose_ros.commands.run import (
     DetectorOption,
     DomainOption,
@@ -20,13 +19,14 @@ from dualpose_ros.commands.run import (
     RateOption,
     VerboseOption,
 )
+from dualpose_ros.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from dualpose_ros.datasets.clip import ClipTruth
-    from dualpose_ros.evaluation.demo import EstimatedFrame
-    from dualpose_ros.recording.session import GraphResult
+    from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame
+    from dualpose_ros.runs.session import GraphResult
 
 
 def demo(
@@ -49,12 +49,12 @@ def demo(
     accuracy against the exact truth in `summary.json`, `tracks.png`, true and estimated tracks from above, and
     `depth.png`, one joint's depth over time, before and after refinement.
     """
-    from dualpose_ros.commands.live import LiveOptions, draw_overlay, live_figures, print_run, run_live
     from dualpose_ros.datasets.clip import load_clip_truth
-    from dualpose_ros.evaluation.pictures import draw_depth, draw_tracks
+    from dualpose_ros.lab.evaluation.demo.pictures import draw_depth, draw_tracks
     from dualpose_ros.paths import share_dir
     from dualpose_ros.recording.recording import STAGES
     from dualpose_ros.recording.summary import ACCURACY_GOALS, LIVE_GOALS, goals_of, write_summary
+    from dualpose_ros.runs.live import LiveOptions, draw_overlay, live_figures, print_run, run_live
 
     console = Console(stderr=True)
     folder = clip or share_dir() / "demo"
@@ -109,8 +109,8 @@ def estimated_frames(
     """The recorded poses of the graph's output, or those of a file of lines, each with its frame of the clip."""
     import numpy as np
 
-    from dualpose_ros.evaluation.demo import EstimatedFrame, frame_indices
-    from dualpose_ros.pose import TrackingState
+    from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, frame_indices
+    from dualpose_ros.people import TrackingState
     from dualpose_ros.recording.pose_lines import read_pose_lines
     from dualpose_ros.skeleton import H36M17
 
@@ -142,8 +142,8 @@ def accuracy(frames: list[EstimatedFrame], truth: ClipTruth) -> dict[str, float 
     """The accuracy part of the summary."""
     from dataclasses import asdict
 
-    from dualpose_ros.evaluation.demo import evaluate_demo
-    from dualpose_ros.evaluation.steadiness import measure_steadiness
+    from dualpose_ros.lab.evaluation.demo.measures import evaluate_demo
+    from dualpose_ros.lab.evaluation.demo.steadiness import measure_steadiness
 
     figures = asdict(evaluate_demo(truth, frames))
     names = (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.report import report
+from dualpose_ros.lab.evaluation.report import report
 
 app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSON on demand.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def photographs(
 
     Scored are people with eight labelled keypoints or more, over the joints that COCO and this package share.
     """
-    from dualpose_ros.evaluation.photographs import evaluate_photographs
+    from dualpose_ros.lab.evaluation.photographs import evaluate_photographs
 
     report(evaluate_photographs(root, weights, out, flip_test), json_file, seed)
 
@@ -54,7 +54,7 @@ def joints(
 
     Errors are shares of the longer side of the person on the image.
     """
-    from dualpose_ros.commands.eval_joints import evaluate_joints
+    from dualpose_ros.lab.evaluation.joints import evaluate_joints
 
     report(evaluate_joints(data, weights, count, seed, save), json_file, seed)
 
@@ -74,7 +74,7 @@ def top_down(
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval top-down")
-    from dualpose_ros.commands.eval_top_down import evaluate_top_down
+    from dualpose_ros.lab.evaluation.top_down.tables import evaluate_top_down
 
     report(evaluate_top_down(data, seed), json_file, seed)
 
@@ -103,7 +103,7 @@ def bottom_up(
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval bottom-up")
-    from dualpose_ros.commands.eval_bottom_up import evaluate_bottom_up
+    from dualpose_ros.lab.evaluation.bottom_up.tables import evaluate_bottom_up
 
     report(evaluate_bottom_up(data, seed, weights=weights, pictures=pictures), json_file, seed)
 
@@ -128,7 +128,7 @@ def fusion(
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval fusion")
-    from dualpose_ros.commands.eval_fusion import evaluate_fusion
+    from dualpose_ros.lab.evaluation.fusion.tables import evaluate_fusion
 
     report(evaluate_fusion(data, seed, pictures=pictures), json_file, seed)
 
@@ -154,7 +154,7 @@ def refinement(
     from dualpose_ros.commands.synth import require_numba
 
     require_numba("eval refinement")
-    from dualpose_ros.commands.eval_refinement import evaluate_refinement
+    from dualpose_ros.lab.evaluation.refinement.tables import evaluate_refinement
 
     report(evaluate_refinement(data, seed, pictures=pictures), json_file, seed)
 
@@ -168,7 +168,7 @@ def trajectory(
     seed: SeedOption = 0,
 ) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
-    from dualpose_ros.commands.eval_trajectory import evaluate_trajectory
+    from dualpose_ros.lab.evaluation.refinement.trajectory_tables import evaluate_trajectory
 
     report(evaluate_trajectory(data), json_file, seed)
 
@@ -184,6 +184,6 @@ def detector(
     seed: SeedOption = 0,
 ) -> None:
     """Person detection on labelled frames: average precision at IoU 0.5, recall, precision."""
-    from dualpose_ros.commands.eval_detector import evaluate_detector
+    from dualpose_ros.lab.evaluation.detector import evaluate_detector
 
     report(evaluate_detector(data, spec, count, seed), json_file, seed)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.errors import InputError, needs_torch
 from dualpose_ros.commands.train import (
     ConfigOption,
     Network,
@@ -18,6 +17,7 @@ from dualpose_ros.commands.train import (
     make_task,
     read_config,
 )
+from dualpose_ros.errors import InputError, needs_torch
 
 
 def export(
@@ -35,8 +35,8 @@ def export(
     path = config or default_config(network)
     content = read_config(path)
     with needs_torch(f"export {network.value}"):
-        from dualpose_ros.training.export import export_onnx
-        from dualpose_ros.training.trainer import load_best
+        from dualpose_ros.inference.export import export_onnx
+        from dualpose_ros.lab.training.loop.trainer import load_best
 
         task = make_task(network, path, content["task"])
         target = run / f"{network.file}.onnx"

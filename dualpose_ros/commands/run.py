@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dualpose_ros.commands.errors import InputError
+from dualpose_ros.errors import InputError
 
 SourceOption = Annotated[
     str, typer.Option("--source", help="Video file, folder of images, or camera (index such as `0`, or /dev/videoN).")
@@ -74,8 +74,8 @@ def run(
     Writes into the output folder: `poses.mcap` (rosbag2: poses, markers, camera_info), `poses.jsonl`,
     `overlay.mp4`, `summary.json` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
     """
-    from dualpose_ros.commands.live import LiveOptions, draw_overlay, live_figures, print_run, run_live
     from dualpose_ros.recording.summary import write_summary
+    from dualpose_ros.runs.live import LiveOptions, draw_overlay, live_figures, print_run, run_live
 
     console = Console(stderr=True)
     options = LiveOptions(

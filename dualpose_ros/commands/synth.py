@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dualpose_ros.commands.errors import InputError
+from dualpose_ros.errors import InputError
 
 
 class SynthKind(str, Enum):
@@ -86,7 +86,7 @@ def require_numba(command: str) -> None:
 
 def _convert(makehuman: Path | None, out: Path) -> None:
     """Make the body file of `--body` from MakeHuman's own data."""
-    from dualpose_ros.synthetic.convert_makehuman import convert
+    from dualpose_ros.lab.synthetic.body.convert_makehuman import convert
 
     if makehuman is None:
         raise InputError(
@@ -110,26 +110,26 @@ def _work(
     mocap: Path | None,
 ) -> tuple[int | None, Iterator[int]]:
     """How many images there are to make, and their making step by step."""
-    from dualpose_ros.synthetic.world import WorldConfig
+    from dualpose_ros.lab.synthetic.scenes.world import WorldConfig
 
     for name, path in (("--body", body), ("--mocap", mocap)):
         if path is not None and not path.is_file():
             raise InputError(f"{name} {path} is no file")
     world = WorldConfig(body=body, mocap=mocap)
     if kind is SynthKind.clip:
-        from dualpose_ros.synthetic.clip import ClipConfig, write_clip
+        from dualpose_ros.lab.synthetic.scenes.clip import ClipConfig, write_clip
 
         config = ClipConfig(duration_s=seconds)
         return round(config.duration_s * config.fps), write_clip(out, seed, world, config)
     if kind is SynthKind.recordings:
-        from dualpose_ros.evaluation.record import missing_sequences, write_recordings
-        from dualpose_ros.synthetic.sequences import SequenceConfig
+        from dualpose_ros.lab.evaluation.record import missing_sequences, write_recordings
+        from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
 
         return missing_sequences(out, count), write_recordings(
             out, count, seed, world, workers, SequenceConfig(frames=length)
         )
-    from dualpose_ros.synthetic.cache import missing_shards
-    from dualpose_ros.synthetic.generate import SHARD_SIZE, write_samples
+    from dualpose_ros.datasets.cache import missing_shards
+    from dualpose_ros.lab.synthetic.scenes.generate import SHARD_SIZE, write_samples
 
     shards = -(-count // SHARD_SIZE)
     total = sum(min(SHARD_SIZE, count - index * SHARD_SIZE) for index in missing_shards(out, shards))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from dualpose_ros.commands.errors import InputError, needs_torch
+from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.paths import share_dir
 from dualpose_ros.weights import weights_path
 
 if TYPE_CHECKING:
-    from dualpose_ros.training.task import Task, TrainConfig
+    from dualpose_ros.lab.training.loop.task import Task, TrainConfig
 
 
 class Network(str, Enum):
@@ -167,12 +167,12 @@ def _train_row(
     given: dict[str, Any],
 ) -> None:
     """Train both networks of a row of the paper's Table 4, and say what they came to."""
-    from dualpose_ros.evaluation.semi_supervised import ROWS
+    from dualpose_ros.lab.experiments.semi_supervised.evaluation import ROWS
 
     if row not in ROWS:
         raise InputError(f"--row {row} is unknown; there are {', '.join(ROWS)}")
     with needs_torch("train semi-supervised"):
-        from dualpose_ros.training.semi_supervised_run import train_row
+        from dualpose_ros.lab.experiments.semi_supervised.run import train_row
 
         trained = train_row(row, data, out, content, first, resume, storage.value, **given)
     for network, result in trained.results.items():
@@ -183,8 +183,8 @@ def _train_row(
 
 def _train_one(task: Task, settings: TrainConfig, file: str, resume: bool, storage: Storage) -> None:
     """Train and export one network, and say what it came to."""
-    from dualpose_ros.training.export import export_onnx
-    from dualpose_ros.training.trainer import train as run_training
+    from dualpose_ros.inference.export import export_onnx
+    from dualpose_ros.lab.training.loop.trainer import train as run_training
 
     result = run_training(task, settings, resume=resume)
     exported = export_onnx(result.model, task.export_spec(), settings.out / f"{file}.onnx", storage=storage.value)
@@ -227,7 +227,7 @@ def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> Trai
     """Settings of a run: those of the file, what the command line gives in front; InputError names a bad one."""
     import dacite
 
-    from dualpose_ros.training.task import TrainConfig
+    from dualpose_ros.lab.training.loop.task import TrainConfig
 
     kept = {**run}
     if {"max_minutes", "epochs"} & given.keys():
@@ -264,31 +264,31 @@ def make_task(network: Network, path: Path, settings: dict[str, Any]) -> Task:
     strict = dacite.Config(strict=True, cast=[tuple, float])
     try:
         if network is Network.detector:
-            from dualpose_ros.training.detector import DetectorTask, DetectorTaskConfig
+            from dualpose_ros.lab.training.detector.task import DetectorTask, DetectorTaskConfig
 
             return DetectorTask(dacite.from_dict(DetectorTaskConfig, settings, strict))
         networks = share_dir() / "config" / "networks"
         if network is Network.top_down:
-            from dualpose_ros.training.networks import load_network
-            from dualpose_ros.training.top_down import TopDownTask, TopDownTraining
+            from dualpose_ros.lab.training.networks import load_network
+            from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining
 
             training = dacite.from_dict(TopDownTraining, settings, strict)
             return TopDownTask(training, load_network(training.network, networks / "top_down.yaml"))
         if network is Network.bottom_up:
-            from dualpose_ros.training.bottom_up import BottomUpTask, BottomUpTraining
-            from dualpose_ros.training.networks import load_network
+            from dualpose_ros.lab.training.bottom_up.task import BottomUpTask, BottomUpTraining
+            from dualpose_ros.lab.training.networks import load_network
 
             whole = dacite.from_dict(BottomUpTraining, settings, strict)
             return BottomUpTask(whole, load_network(whole.network, networks / "bottom_up.yaml"))
         if network is Network.gcn:
-            from dualpose_ros.training.gcn import GCNTask, GCNTraining
+            from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining
 
             return GCNTask(dacite.from_dict(GCNTraining, settings, strict))
         if network is Network.fusion:
-            from dualpose_ros.training.fusion import FusionTask, FusionTraining
+            from dualpose_ros.lab.training.fusion.task import FusionTask, FusionTraining
 
             return FusionTask(dacite.from_dict(FusionTraining, settings, strict))
-        from dualpose_ros.training.lifting import LiftingTask, LiftingTraining
+        from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining
 
         return LiftingTask(dacite.from_dict(LiftingTraining, settings, strict))
     except (dacite.DaciteError, ValueError, TypeError) as error:

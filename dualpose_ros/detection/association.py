@@ -6,7 +6,7 @@ import lap
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.pose import box_iou
+from dualpose_ros.people import box_iou
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]

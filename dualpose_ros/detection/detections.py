@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.pose import box_area, box_iou
+from dualpose_ros.people import box_area, box_iou
 
 FloatArray = npt.NDArray[np.floating]
 

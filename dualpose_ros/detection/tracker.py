@@ -29,7 +29,7 @@ from dualpose_ros.detection.kalman import (
     start_states,
     update_states,
 )
-from dualpose_ros.pose import Track, TrackingState, box_area, box_iou
+from dualpose_ros.people import Track, TrackingState, box_area, box_iou
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.grouping import assign
-from dualpose_ros.pose import Pose3D, box_area, oks
+from dualpose_ros.people import Pose3D, box_area, oks
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.floating]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.camera import turned_to
-from dualpose_ros.pose import Pose3D
+from dualpose_ros.people import Pose3D
 from dualpose_ros.skeleton import H36M17
 
 FloatArray = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityCo
 from dualpose_ros.fusion.integrate import METHODS, Integrated, Integrator, load_integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
 from dualpose_ros.fusion.pairs import Pairs, branch_poses
-from dualpose_ros.pose import FloatArray, Pose3D, Source, TrackingState
+from dualpose_ros.people import FloatArray, Pose3D, Source, TrackingState
 
 Row = tuple[Pose3D | None, Pose3D | None]
 """One person as the top-down and the bottom-up branch have them; one of the two is there."""

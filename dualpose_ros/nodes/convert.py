@@ -20,7 +20,7 @@ from dualpose_ros.camera import Camera, CameraError, camera_from_matrix
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
 from dualpose_ros.msg import MultiPersonPose3D, PersonPose3D
-from dualpose_ros.pose import Pose3D, Source, Track, TrackingState
+from dualpose_ros.people import Pose3D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 PERSON_CLASS = "person"

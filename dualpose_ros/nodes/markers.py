@@ -16,7 +16,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from dualpose_ros.drawing import label_of, track_colour
-from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 BONES, JOINTS, LABEL = "bones", "joints", "label"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dualpose_ros.camera import Camera
 from dualpose_ros.drawing import beside, draw_skeletons, top_view
-from dualpose_ros.pose import Pose3D
+from dualpose_ros.people import Pose3D
 from dualpose_ros.recording.frame_store import FrameStore
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines
 from dualpose_ros.recording.video import VideoWriter

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 
 
 @dataclass(frozen=True)

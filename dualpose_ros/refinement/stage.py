@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dualpose_ros.camera import Camera, project
-from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.track import Refined, TrackSmoother
 from dualpose_ros.refinement.window import frame_of

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.camera import Camera, pixels_to_rays
-from dualpose_ros.pose import Pose3D
+from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.motion import motion_row, steady_row
 from dualpose_ros.refinement.solver import Observations
 from dualpose_ros.refinement.terms import NEAREST_M

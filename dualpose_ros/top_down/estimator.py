@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dualpose_ros.heatmap import Heatmaps, combine_heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError
-from dualpose_ros.pose import Pose2D
+from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, decode_single
 from dualpose_ros.top_down.merge import MergeConfig, merge_patches, own_poses

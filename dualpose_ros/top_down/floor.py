@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.camera import Camera
-from dualpose_ros.pose import Pose2D
+from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting import LiftedPose
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.grouping import assign
-from dualpose_ros.pose import Pose2D, oks
+from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 
 MIN_COMMON_JOINTS = 3

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.grouping import assign
-from dualpose_ros.pose import Pose2D, oks
+from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
 from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness

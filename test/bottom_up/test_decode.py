@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import importlib.util
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,10 @@ from hypothesis import strategies as st
 
 from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, decode_frame, weighted_median
 from dualpose_ros.bottom_up.place import place_people
-from dualpose_ros.bottom_up.truth_maps import TAG_STEP, truth_maps
 from dualpose_ros.grouping import GroupingConfig
+from dualpose_ros.lab.evaluation.bottom_up.truth_maps import TAG_STEP, truth_maps
 from dualpose_ros.skeleton import H36M17
-
-_spec = importlib.util.spec_from_file_location("scenes", Path(__file__).with_name("scenes.py"))
-assert _spec is not None and _spec.loader is not None
-scenes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scenes)
+from support import scenes
 
 K = H36M17.num_joints
 

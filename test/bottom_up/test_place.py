@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,7 @@ from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.place import MISSING_STDDEV, fill_missing, place_people
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.skeleton import H36M17
-
-_spec = importlib.util.spec_from_file_location("scenes", Path(__file__).with_name("scenes.py"))
-assert _spec is not None and _spec.loader is not None
-scenes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scenes)
+from support import scenes
 
 K = H36M17.num_joints
 CAMERA = Camera(640, 480, 500.0, 520.0, 330.0, 236.0)

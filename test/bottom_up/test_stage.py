@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,13 @@ import numpy.typing as npt
 import pytest
 
 from dualpose_ros.bottom_up.stage import NOT_TRACKED, BottomUpConfig, BottomUpStage
-from dualpose_ros.bottom_up.truth_maps import truth_maps
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.heatmap import Heatmaps, combined_grid
 from dualpose_ros.inference.engine import EngineError, TensorSpec
-from dualpose_ros.pose import Source, TrackingState
+from dualpose_ros.lab.evaluation.bottom_up.truth_maps import truth_maps
+from dualpose_ros.people import Source, TrackingState
 from dualpose_ros.skeleton import H36M17
-
-_spec = importlib.util.spec_from_file_location("scenes", Path(__file__).with_name("scenes.py"))
-assert _spec is not None and _spec.loader is not None
-scenes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(scenes)
+from support import scenes
 
 K = H36M17.num_joints
 OUTPUTS = ("heatmaps", "tags", "depths", "log_stddev")

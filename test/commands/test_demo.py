@@ -10,12 +10,12 @@ import pytest
 
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.commands.demo import accuracy, estimated_frames, stages_table
-from dualpose_ros.commands.errors import InputError
 from dualpose_ros.datasets.clip import ClipTruth
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.errors import InputError
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import Recording
-from dualpose_ros.recording.session import GraphResult
+from dualpose_ros.runs.session import GraphResult
 
 FRAMES, FPS = 40, 20.0
 START_NS = 1_700_000_000_000_000_000

@@ -67,8 +67,8 @@ def test_the_exported_network_computes_what_torch_does(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from dualpose_ros.backbone import HRNetConfig
     from dualpose_ros.detection.network import DetectorConfig, DetectorNetwork
-    from dualpose_ros.training.detector import DetectorTask
-    from dualpose_ros.training.export import export_onnx
+    from dualpose_ros.inference.export import export_onnx
+    from dualpose_ros.lab.training.detector.task import DetectorTask
 
     assert sum(p.numel() for p in DetectorNetwork().parameters()) < 0.9e6
     torch.manual_seed(0)
@@ -101,8 +101,8 @@ def slow_focal(logits: np.ndarray, target: np.ndarray) -> float:
 
 def test_losses_equal_slow_sums_and_vanish_for_perfect_output() -> None:
     torch = pytest.importorskip("torch")
-    from dualpose_ros.detection.losses import DetectorTargets, box_losses, centre_focal_loss
     from dualpose_ros.detection.network import REFERENCE_SIZE_PX, RawDetections
+    from dualpose_ros.lab.training.detector.losses import DetectorTargets, box_losses, centre_focal_loss
 
     maps = encode_boxes(np.array([[10.0, 12, 40, 60], [70, 20, 110, 90]]), 32, 32)
     targets = DetectorTargets(*(torch.from_numpy(m[None]) for m in maps))
@@ -124,8 +124,8 @@ def test_losses_equal_slow_sums_and_vanish_for_perfect_output() -> None:
 
 def test_no_people_in_a_batch_gives_a_finite_loss() -> None:
     torch = pytest.importorskip("torch")
-    from dualpose_ros.detection.losses import DetectorTargets, detector_loss
     from dualpose_ros.detection.network import DetectorNetwork
+    from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
 
     maps = encode_boxes(np.zeros((0, 4)), 16, 16)
     targets = DetectorTargets(*(torch.from_numpy(m[None]) for m in maps))

@@ -12,7 +12,7 @@ import pytest
 from dualpose_ros.detection.appearance import describe_people
 from dualpose_ros.detection.detections import Detections, no_detections
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
-from dualpose_ros.pose import Track, TrackingState, box_area, box_iou
+from dualpose_ros.people import Track, TrackingState, box_area, box_iou
 
 WIDTH, HEIGHT = 640, 480
 NOISE = np.random.default_rng(7).normal(0, 12, 1_500_000).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean, nms, no_detections
-from dualpose_ros.pose import box_iou
+from dualpose_ros.people import box_iou
 
 
 def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:

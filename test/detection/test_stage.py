@@ -15,7 +15,7 @@ from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
 from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.engine import EngineError
-from dualpose_ros.pose import TrackingState
+from dualpose_ros.people import TrackingState
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"

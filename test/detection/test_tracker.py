@@ -10,7 +10,7 @@ import pytest
 
 from dualpose_ros.detection.detections import Detections, no_detections
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
-from dualpose_ros.pose import Track, TrackingState
+from dualpose_ros.people import Track, TrackingState
 
 TENTATIVE, CONFIRMED, COASTING = TrackingState.TENTATIVE, TrackingState.CONFIRMED, TrackingState.COASTING
 START_NS = 1_700_000_000_000_000_000

@@ -11,13 +11,9 @@ import pytest
 
 from dualpose_ros.detection.detections import DetectionError
 from dualpose_ros.detection.yolox import YoloxDetector, anchor_grid, decode_people
-from dualpose_ros.evaluation.detection import TrueBoxes, evaluate_detections
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, load_engine
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-NANO = DATA / "weights" / "yolox_nano.onnx"
-PHOTOGRAPHS = DATA / "coco_sample"
-needs_nano = pytest.mark.skipif(not NANO.is_file(), reason=f"{NANO} isn't there")
+from dualpose_ros.lab.evaluation.detection import TrueBoxes, evaluate_detections
+from support.data import data_path
 
 
 class FakeEngine:
@@ -123,11 +119,10 @@ def test_a_corrupt_file_is_refused(tmp_path: Path) -> None:
         load_engine(file)
 
 
-@needs_nano
-@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"{PHOTOGRAPHS} isn't there")
 def test_the_published_network_finds_people_on_photographs() -> None:
-    labels = json.loads((PHOTOGRAPHS / "person_keypoints.json").read_text())
-    detector = YoloxDetector(load_engine(NANO), min_score=0.05)
+    photographs = data_path("coco_sample")
+    labels = json.loads((photographs / "person_keypoints.json").read_text())
+    detector = YoloxDetector(load_engine(data_path("weights/yolox_nano.onnx")), min_score=0.05)
     truth, found = [], []
     for entry in labels["images"]:
         people = [a for a in labels["annotations"] if a["image_id"] == entry["id"]]
@@ -136,7 +131,7 @@ def test_the_published_network_finds_people_on_photographs() -> None:
         # Nano at 416 pixels doesn't see people of a few pixels; those here are large enough to be posed.
         ignored = np.array([bool(a["iscrowd"]) or a["area"] < 48**2 for a in people], dtype=bool)
         truth.append(TrueBoxes(boxes, ignored))
-        image = cv2.imread(str(PHOTOGRAPHS / "images" / entry["file_name"]))
+        image = cv2.imread(str(photographs / "images" / entry["file_name"]))
         found.append(detector(np.ascontiguousarray(image[..., ::-1])))
     report = evaluate_detections(truth, found, score=0.4)
     assert report.people > 50

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,9 @@ from dualpose_ros.fusion.identities import FIRST_OWN_ID
 from dualpose_ros.fusion.integrate import Integrated, linear
 from dualpose_ros.fusion.pairs import Pairs
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
+from support import fusion_people as people
 
-_spec = importlib.util.spec_from_file_location("fusion_people", Path(__file__).with_name("people.py"))
-assert _spec is not None and _spec.loader is not None
-people = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(people)
 body, pose = people.body, people.pose
 
 FRAME_NS = 100_000_000

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from dualpose_ros.fusion.handover import FusedPose, HandOver
-
-_spec = importlib.util.spec_from_file_location("fusion_people", Path(__file__).with_name("people.py"))
-assert _spec is not None and _spec.loader is not None
-people = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(people)
+from support import fusion_people as people
 
 FRAME_NS = 100_000_000
 SECONDS = 0.5

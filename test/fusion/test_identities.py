@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualpose_ros.fusion.identities import FIRST_OWN_ID, FusedIdentities, IdentityConfig, Sighting
+from support import fusion_people as people
 
-_spec = importlib.util.spec_from_file_location("fusion_people", Path(__file__).with_name("people.py"))
-assert _spec is not None and _spec.loader is not None
-people = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(people)
 body = people.body
 
 FRAME_NS = 100_000_000

@@ -20,7 +20,7 @@ from dualpose_ros.fusion.matching import (
     similarity,
     split_distance,
 )
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints

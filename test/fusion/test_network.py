@@ -23,7 +23,7 @@ from dualpose_ros.fusion.pairs import (  # noqa: E402
     view_pairs,
 )
 from dualpose_ros.inference.engine import load_engine  # noqa: E402
-from dualpose_ros.training.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.export import export_onnx  # noqa: E402
 
 SMALL = IntegrationConfig(hidden=32)
 
@@ -128,7 +128,7 @@ def test_widths_that_are_none_are_refused() -> None:
 
 def test_onnx_says_what_torch_says(tmp_path: Path) -> None:
     pytest.importorskip("numba", reason="training is on the synthetic world")
-    from dualpose_ros.training.fusion import FusionTask, FusionTraining
+    from dualpose_ros.lab.training.fusion.task import FusionTask, FusionTraining
 
     task = FusionTask(FusionTraining("nowhere", network=SMALL))
     trained, model = task.build_model(), network(std=0.3)

@@ -24,7 +24,7 @@ from dualpose_ros.fusion.pairs import (
     root_weights,
     view_pairs,
 )
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 
 
 def branch(rng: np.random.Generator, present: list[bool], roots: np.ndarray | None = None) -> BranchPoses:

@@ -39,7 +39,7 @@ def write_network(path):
 def write_program(path):
     """The same network for torch."""
     torch = pytest.importorskip("torch")
-    from dualpose_ros.training.export import Axis, ExportSpec, export_program
+    from dualpose_ros.inference.export import Axis, ExportSpec, export_program
 
     class Network(torch.nn.Module):
         def forward(self, x, k):

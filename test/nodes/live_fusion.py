@@ -19,7 +19,7 @@ from live_nodes import Rig, header, person, picture
 from dualpose_ros.nodes import detection_node, fusion_node
 from dualpose_ros.nodes.convert import poses_from_message, poses_to_message, stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import encode_image
-from dualpose_ros.pose import Source, Track
+from dualpose_ros.people import Source, Track
 from dualpose_ros.skeleton import H36M17
 
 from sensor_msgs.msg import Image  # isort: skip

@@ -31,7 +31,7 @@ from dualpose_ros.nodes.convert import (
     tracks_to_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image, encode_image
-from dualpose_ros.pose import Pose3D, Source, Track, TrackingState
+from dualpose_ros.people import Pose3D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.stage import TopDownResult
 

@@ -14,7 +14,7 @@ from live_nodes import CAMERA, Rig, header, person
 from dualpose_ros.camera import Camera
 from dualpose_ros.nodes import refinement_node
 from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, poses_to_message, stamp_to_ns
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 
 from sensor_msgs.msg import CameraInfo  # isort: skip

@@ -22,7 +22,7 @@ from dualpose_ros.nodes.convert import (
     tracks_from_message,
     tracks_to_message,
 )
-from dualpose_ros.pose import Pose3D, Source, Track, TrackingState
+from dualpose_ros.people import Pose3D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 from sensor_msgs.msg import CameraInfo  # isort: skip

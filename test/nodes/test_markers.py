@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from dualpose_ros.nodes.markers import BONES, JOINTS, LABEL, MarkerStyle, SkeletonMarkers
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 from std_msgs.msg import Header  # isort: skip

@@ -21,7 +21,7 @@ NS = 1_700_000_000_123_456_789
 def poses_message(seed: int) -> Any:
     from std_msgs.msg import Header
 
-    from dualpose_ros.pose import Pose3D, Source, TrackingState
+    from dualpose_ros.people import Pose3D, Source, TrackingState
 
     rng = np.random.default_rng(seed)
     pose = Pose3D(

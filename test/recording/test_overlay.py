@@ -10,7 +10,7 @@ import pytest
 
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.drawing import track_colour
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.recording.frame_store import FrameStore
 from dualpose_ros.recording.overlay import TRAIL_NS, Trails, view_depth, write_overlay
 from dualpose_ros.recording.pose_lines import PoseFrame, to_line

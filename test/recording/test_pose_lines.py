@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualpose_ros.pose import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame, from_line, read_pose_lines, to_line
 
 

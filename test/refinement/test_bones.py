@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from dualpose_ros.refinement.bones import PROPORTIONS, UNUSUAL, USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
-
-_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
-assert _spec is not None and _spec.loader is not None
-windows = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(windows)
+from support import windows
 
 AT_ONCE = BoneConfig(creep=1e3)
 """Lengths follow what is learnt."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualpose_ros.lab.evaluation.refinement.published_solver import trajectory_matrix
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.noise import ErrorModel
-from dualpose_ros.refinement.reference import trajectory_matrix
 
 TIMES = np.arange(12) * 0.08
 GAUSSIAN = ErrorModel(0.5, 2.0, freedom=1e9)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -21,11 +18,7 @@ from dualpose_ros.refinement.terms import (
     reprojection_jacobian,
     reprojection_residuals,
 )
-
-_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
-assert _spec is not None and _spec.loader is not None
-windows = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(windows)
+from support import windows
 
 CONFIG = SolverConfig()
 

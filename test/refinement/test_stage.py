@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dualpose_ros.pose import Pose3D, TrackingState
+from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.bones import USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
@@ -19,11 +17,7 @@ from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.refinement.track import FIRST_BONES_S
 from dualpose_ros.refinement.window import at_distances, empty_window, frame_of, observations, on_rays, with_frame
-
-_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
-assert _spec is not None and _spec.loader is not None
-windows = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(windows)
+from support import windows
 
 K = windows.K
 STEP_NS = 40_000_000

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from dualpose_ros.refinement.steady import steadied, still_left
-
-_spec = importlib.util.spec_from_file_location("windows", Path(__file__).with_name("windows.py"))
-assert _spec is not None and _spec.loader is not None
-windows = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(windows)
+from support import windows
 
 
 def test_what_was_right_moves_on_at_once() -> None:

@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from dualpose_ros.top_down.decode import decode_patches
 from dualpose_ros.top_down.target import TARGET_TAG
-
-_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
-assert _spec is not None and _spec.loader is not None
-maps = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(maps)
+from support import people_maps as maps
 
 
 def test_one_person_is_found_to_a_fraction_of_a_pixel() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from dualpose_ros.camera import camera_from_hfov, project
-from dualpose_ros.pose import Pose2D
+from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, Scale, fit_floor, lower_foot, scaled
 from dualpose_ros.top_down.lifting import LiftedPose

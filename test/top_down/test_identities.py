@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.pose import Pose2D
+from dualpose_ros.people import Pose2D
 from dualpose_ros.top_down.identities import PoseIdentities, likeness
 
 FRAME_NS = 50_000_000

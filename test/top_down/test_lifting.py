@@ -10,7 +10,7 @@ import pytest
 
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.inference.engine import EngineError, TensorSpec
-from dualpose_ros.pose import Pose2D
+from dualpose_ros.people import Pose2D
 from dualpose_ros.top_down.completion import JOINTS_REL, LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.lifting import Lifter
 from dualpose_ros.top_down.person_view import view_person

@@ -1,21 +1,14 @@
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from dualpose_ros.pose import Pose2D
+from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
 from dualpose_ros.top_down.merge import merge_patches, pose_similarity, suppressed_scores
 from dualpose_ros.top_down.patch import apply_affines, invert_affines, patch_affines
-
-_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
-assert _spec is not None and _spec.loader is not None
-maps = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(maps)
+from support import people_maps as maps
 
 K = H36M17.num_joints
 

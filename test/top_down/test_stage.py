@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +10,11 @@ import pytest
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.inference.engine import EngineError, TensorSpec
-from dualpose_ros.pose import Pose2D, Source, Track, TrackingState
+from dualpose_ros.people import Pose2D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting import LiftedPose
 from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
-
-_spec = importlib.util.spec_from_file_location("people_maps", Path(__file__).with_name("people_maps.py"))
-assert _spec is not None and _spec.loader is not None
-maps = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(maps)
+from support import people_maps as maps
 
 K = H36M17.num_joints
 CAMERA = camera_from_hfov(640, 480, 1.0)

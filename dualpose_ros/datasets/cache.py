@@ -1,0 +1,275 @@
+"""Labelled images on disk: shards of encoded images with their ground truth, read at random.
+
+A shard is one `shard_00000.npz` without compression: JPEG bytes of the images, PNG bytes of the
+masks, both concatenated with offsets, and flat arrays of people and cameras. It appears under its
+name only when it is complete, so a writer that was stopped goes on with the shards that are missing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.datasets.labels import LabelledImage, People
+
+JPEG_QUALITY = 93
+FORMAT_VERSION = 1
+_NAME = re.compile(r"shard_(\d{5,})\.npz")
+_PEOPLE_SHAPES: dict[str, tuple[type, tuple[int, ...]]] = {
+    "ids": (np.int32, ()),
+    "boxes_px": (np.float32, (4,)),
+    "joints_px": (np.float32, (17, 2)),
+    "visibility": (np.uint8, (17,)),
+    "joints_cam": (np.float32, (17, 3)),
+    "visible_fraction": (np.float32, ()),
+}
+
+
+class CacheError(ValueError):
+    """A cache directory or shard that can't be read; the message names the file."""
+
+
+def shard_path(directory: Path | str, index: int) -> Path:
+    """Where shard `index` of a cache lies."""
+    return Path(directory) / f"shard_{index:05d}.npz"
+
+
+def list_shards(directory: Path | str) -> list[Path]:
+    """The complete shards of a cache by number; CacheError if there are none."""
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise CacheError(f"{folder} is no directory; make a cache with `dualpose synth`")
+    shards = sorted((p for p in folder.iterdir() if _NAME.fullmatch(p.name)), key=_shard_index)
+    if not shards:
+        raise CacheError(f"{folder} holds no shard_*.npz; make a cache with `dualpose synth`")
+    return shards
+
+
+def missing_shards(directory: Path | str, count: int) -> list[int]:
+    """Indices below `count` whose shard is not there yet: what a resumed writer still has to make."""
+    return [i for i in range(count) if not shard_path(directory, i).is_file()]
+
+
+def _shard_index(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match.group(1))
+
+
+def write_shard(path: Path | str, samples: Sequence[LabelledImage], jpeg_quality: int = JPEG_QUALITY) -> None:
+    """Write images with their labels as one shard, whole or not at all (temporary file, then rename).
+
+    ValueError names the sample whose arrays don't fit each other or that OpenCV can't encode.
+    """
+    path = Path(path)
+    if not samples:
+        raise ValueError(f"no images to write into {path}")
+    for index, sample in enumerate(samples):
+        _check_sample(sample, index)
+    arrays: dict[str, npt.NDArray[Any]] = {"version": np.int64(FORMAT_VERSION).reshape(1)}
+    jpeg = (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality)
+    _pack(arrays, "image", (_encode(".jpg", s.image[..., ::-1], jpeg) for s in samples))
+    _pack(arrays, "mask", (_encode(".png", s.mask, (cv2.IMWRITE_PNG_COMPRESSION, 6)) for s in samples))
+    arrays["people_offsets"] = _offsets([len(s.people) for s in samples])
+    for field, (dtype, shape) in _PEOPLE_SHAPES.items():
+        rows: list[npt.NDArray[Any]] = [
+            np.asarray(getattr(s.people, field), dtype).reshape(-1, *shape) for s in samples
+        ]
+        arrays[field] = np.concatenate(rows)
+    cameras = [s.camera for s in samples]
+    arrays["camera_size"] = np.array([(c.width, c.height) for c in cameras], np.int32)
+    arrays["camera_f_c"] = np.array([(c.fx, c.fy, c.cx, c.cy) for c in cameras], np.float64)
+    arrays["distortion_offsets"] = _offsets([len(c.distortion) for c in cameras])
+    arrays["distortion"] = np.array([v for c in cameras for v in c.distortion], np.float64)
+    _write_atomically(path, arrays)
+
+
+def _check_sample(sample: LabelledImage, index: int) -> None:
+    image, mask, people = sample.image, sample.mask, sample.people
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"sample {index}: image is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
+    if mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
+        raise ValueError(f"sample {index}: mask is {mask.dtype} {mask.shape}, not uint8 {image.shape[:2]}")
+    for field, (_, shape) in _PEOPLE_SHAPES.items():
+        found = np.shape(getattr(people, field))
+        if found != (len(people), *shape):
+            raise ValueError(f"sample {index}: people.{field} has shape {found}, not {(len(people), *shape)}")
+
+
+def _encode(extension: str, pixels: npt.NDArray[np.uint8], options: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    done, data = cv2.imencode(extension, np.ascontiguousarray(pixels), options)
+    if not done:
+        raise ValueError(f"OpenCV can't encode an array of shape {pixels.shape} as {extension}")
+    return np.asarray(data, np.uint8).reshape(-1)
+
+
+def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _pack(arrays: dict[str, npt.NDArray[Any]], name: str, parts: Iterable[npt.NDArray[np.uint8]]) -> None:
+    blobs = list(parts)
+    arrays[f"{name}_bytes"] = np.concatenate(blobs)
+    arrays[f"{name}_offsets"] = _offsets([len(b) for b in blobs])
+
+
+def _write_atomically(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard in memory, images still encoded; `sample(i)` decodes image i."""
+
+    path: Path
+    arrays: dict[str, npt.NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.arrays["camera_size"])
+
+    def sample(self, index: int) -> LabelledImage:
+        """Decode image `index`; CacheError if its bytes are damaged."""
+        a = self.arrays
+        image = self._decode("image", index, cv2.IMREAD_COLOR)
+        mask = self._decode("mask", index, cv2.IMREAD_GRAYSCALE)
+        start, stop = a["people_offsets"][index : index + 2]
+        people = People(**{field: a[field][start:stop].copy() for field in _PEOPLE_SHAPES})
+        width, height = (int(v) for v in a["camera_size"][index])
+        d_start, d_stop = a["distortion_offsets"][index : index + 2]
+        fx, fy, cx, cy = (float(v) for v in a["camera_f_c"][index])
+        distortion = tuple(float(v) for v in a["distortion"][d_start:d_stop])
+        camera = Camera(width, height, fx, fy, cx, cy, distortion)
+        return LabelledImage(np.ascontiguousarray(image[..., ::-1]), mask, people, camera)
+
+    def _decode(self, name: str, index: int, flag: int) -> npt.NDArray[np.uint8]:
+        start, stop = self.arrays[f"{name}_offsets"][index : index + 2]
+        pixels = cv2.imdecode(self.arrays[f"{name}_bytes"][start:stop], flag)
+        if pixels is None:
+            raise CacheError(f"{self.path}: {name} {index} can't be decoded; delete this shard and make it again")
+        return np.asarray(pixels, np.uint8)
+
+
+def read_shard(path: Path | str) -> Shard:
+    """Load a shard whole; CacheError names it if it is missing, damaged or of another format."""
+    path = Path(path)
+    try:
+        # One read, then parsing from memory: np.load on a path would seek once an array.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        _check_arrays(arrays)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CacheError(f"{path} is damaged ({error}); delete this shard and make it again") from error
+    return Shard(path, arrays)
+
+
+def _check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """ValueError or KeyError unless all arrays of the format are there and fit each other."""
+    version = int(arrays["version"][0])
+    if version != FORMAT_VERSION:
+        raise ValueError(f"format {version}, but this program reads {FORMAT_VERSION}")
+    count = len(arrays["camera_size"])
+    lengths = {"image": "image_bytes", "mask": "mask_bytes", "people": "ids", "distortion": "distortion"}
+    for name, data in lengths.items():
+        offsets = arrays[f"{name}_offsets"]
+        if len(offsets) != count + 1 or offsets[-1] != len(arrays[data]):
+            raise ValueError(f"{name}_offsets don't fit")
+    for field, (_, shape) in _PEOPLE_SHAPES.items():
+        if arrays[field].shape != (len(arrays["ids"]), *shape):
+            raise ValueError(f"{field} has shape {arrays[field].shape}")
+    if arrays["camera_f_c"].shape != (count, 4):
+        raise ValueError(f"camera_f_c has shape {arrays['camera_f_c'].shape}")
+
+
+class ShardDataset:
+    """The labelled images of a cache, by index, decoded on access (a torch map-style dataset).
+
+    directory: the cache, or an explicit list of shards (see `split_shards`). With `cache_in_ram` all
+    encoded bytes are loaded now and shared with forked workers; otherwise a shard is read when its image
+    is asked for and only the latest one is kept. CacheError names a shard that can't be read.
+    """
+
+    def __init__(self, directory: Path | str | Sequence[Path], cache_in_ram: bool = True) -> None:
+        if isinstance(directory, (str, Path)):
+            self.paths = list_shards(directory)
+        else:
+            self.paths = list(directory)
+        self._cached: dict[int, Shard] = {}
+        counts = []
+        for number, path in enumerate(self.paths):
+            if cache_in_ram:
+                self._cached[number] = read_shard(path)
+                counts.append(len(self._cached[number]))
+            else:
+                counts.append(_shard_length(path))
+        self._starts = _offsets(counts)
+        self._keeps_all = cache_in_ram
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        if number not in self._cached:
+            assert not self._keeps_all
+            self._cached = {number: read_shard(self.paths[number])}
+        return self._cached[number].sample(index - int(self._starts[number]))
+
+
+def choose_images(
+    directory: Path | str, count: int, rng: np.random.Generator
+) -> tuple[ShardDataset, list[int]]:
+    """A cache's images, and up to `count` random indices of them, ascending; CacheError if there are no shards."""
+    images = ShardDataset(directory)
+    return images, [int(i) for i in np.sort(rng.permutation(len(images))[:count])]
+
+
+def _shard_length(path: Path) -> int:
+    """Number of images of a shard from its camera array alone."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return len(file["camera_size"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CacheError(f"{path} is damaged ({error}); delete this shard and make it again") from error
+
+
+def split_shards(directory: Path | str, val_fraction: float = 0.1, seed: int = 0) -> tuple[list[Path], list[Path]]:
+    """Training and validation shards of a cache: whole shards, so that scenes never lie in both.
+
+    A shard's side depends on `seed` and its own number only, so it stays there when the cache grows;
+    except that one shard at least lies on each side. CacheError if there are fewer than two.
+    """
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction {val_fraction} is not between 0 and 1")
+    shards = list_shards(directory)
+    if len(shards) < 2:
+        raise CacheError(f"{directory} holds one shard only, but a split needs two; make a larger cache")
+    draws = {p: np.random.default_rng((seed, _shard_index(p))).random() for p in shards}
+    val = [p for p in shards if draws[p] < val_fraction] or [min(shards, key=draws.__getitem__)]
+    if len(val) == len(shards):
+        val.remove(max(shards, key=draws.__getitem__))
+    return [p for p in shards if p not in val], val

@@ -1,0 +1,94 @@
+"""The 2D errors that the top-down network makes on labelled images: measured, and kept to train lifting with.
+
+M people seen, K joints of `skeleton.H36M17`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.floating]
+
+_ARRAYS = ("offsets", "scores", "labelled")
+
+
+class JointErrorsError(ValueError):
+    """A file of joint errors that can't be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class JointErrors:
+    """offsets (M, K, 2): found minus true place over the longer side of the person's joints on the image, 0 where
+    not found; scores (M, K), 0 = not found; labelled (M, K): joints that lie within the image."""
+
+    offsets: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    labelled: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+def error_figures(errors: JointErrors) -> dict[str, float]:
+    """Over joints within the image: the share found, and of those the median error and the shares near the truth."""
+    found = (errors.scores > 0) & errors.labelled
+    distance = np.linalg.norm(errors.offsets, axis=-1)
+    return {
+        "people": float(len(errors)),
+        "found": float(found.sum() / max(errors.labelled.sum(), 1)),
+        "median_error": float(np.median(distance[found])) if found.any() else float("nan"),
+        "within_5_percent": float((distance[found] < 0.05).mean()) if found.any() else float("nan"),
+        "within_10_percent": float((distance[found] < 0.1).mean()) if found.any() else float("nan"),
+    }
+
+
+def with_measured(
+    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, errors: JointErrors,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """2D joints (N, M, K, 2) with errors of whole poses that a network made, and its scores (N, M, K).
+
+    An error lasts for a random spell, as it does in video, with a little jitter on top; half of the
+    people get their errors mirrored.
+    """
+    n, m = times.shape
+    mirror = list(H36M17.mirror)
+    rate = np.exp(rng.uniform(np.log(0.7), np.log(8.0), n))
+    gap = np.diff(np.where(np.isfinite(times), times, 0.0), axis=1, prepend=0.0)
+    change = rng.random((n, m)) < 1 - np.exp(-np.maximum(gap, 0) * rate[:, None])
+    spell = np.cumsum(change, axis=1)
+    which = rng.integers(len(errors), size=(n, m + 1))[np.arange(n)[:, None], spell]
+    offset, score = errors.offsets[which], np.where(errors.labelled[which], errors.scores[which], 0.0)
+    mirrored = rng.random(n) < 0.5
+    offset[mirrored] = offset[mirrored][:, :, mirror] * np.array([-1, 1], dtype=offset.dtype)
+    score[mirrored] = score[mirrored][:, :, mirror]
+    jitter = 0.004 * rng.standard_normal((n, m, H36M17.num_joints, 2), dtype=np.float32)
+    return rays + (offset + jitter) * size[:, :, None, None], np.where(scores > 0, score, 0.0)
+
+
+def save_joint_errors(path: Path, errors: JointErrors) -> None:
+    """Write errors as an .npz file, in half precision."""
+    offsets, scores = errors.offsets.astype(np.float16), errors.scores.astype(np.float16)
+    with path.open("wb") as file:
+        np.savez_compressed(file, offsets=offsets, scores=scores, labelled=errors.labelled)
+
+
+def load_joint_errors(path: Path) -> JointErrors:
+    """Read what `save_joint_errors` wrote; JointErrorsError if the file is missing, damaged or empty."""
+    try:
+        with np.load(path) as file:
+            offsets, scores, labelled = (np.asarray(file[name]) for name in _ARRAYS)
+    except (OSError, KeyError, ValueError) as error:
+        raise JointErrorsError(f"{path} holds no joint errors: {error}; `dualpose eval joints` makes them") from error
+    joints = H36M17.num_joints
+    if offsets.shape[1:] != (joints, 2) or scores.shape != offsets.shape[:2] or labelled.shape != scores.shape:
+        raise JointErrorsError(f"{path} holds offsets {offsets.shape}; needed are (M, {joints}, 2)")
+    if len(offsets) == 0:
+        raise JointErrorsError(f"{path} holds nobody")
+    return JointErrors(offsets.astype(np.float32), scores.astype(np.float32), labelled.astype(np.bool_))

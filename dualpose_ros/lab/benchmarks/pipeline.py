@@ -1,0 +1,137 @@
+"""Times the stages of the pipeline on the frames of a clip, as `dualpose bench pipeline` reports it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
+from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
+from dualpose_ros.drawing import draw_skeletons
+from dualpose_ros.errors import InputError
+from dualpose_ros.fusion.stage import FusionConfig, FusionStage
+from dualpose_ros.grouping import HEATMAP_STRIDE
+from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.letterbox import fit_long_side
+from dualpose_ros.paths import share_dir
+from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.refinement.stage import RefinementStage
+from dualpose_ros.runs.live import ASSUMED_HFOV_DEG
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.estimator import patch_size
+from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
+from dualpose_ros.weights import weights_path
+
+Image = npt.NDArray[np.uint8]
+PATCHES = (1, 2, 4)
+REFERENCE = "detector network alone"
+_WARM_UP = 5
+
+
+def bench_pipeline(source: str | None, repeats: int, threads: int) -> dict[str, Any]:
+    """Milliseconds of stages and networks, and their ratios to the detector's network on the same frames."""
+    started = time.monotonic()
+    frames = read_frames(source or str(share_dir() / "demo" / "clip.mp4"), repeats + _WARM_UP)
+    jobs = _Jobs(frames[0], threads)
+    times: dict[str, list[float]] = {}
+    for index, frame in enumerate(frames):
+        for name, seconds in jobs.measure(frame, index):
+            if index >= _WARM_UP:
+                times.setdefault(name, []).append(seconds)
+    reference = np.array(times[REFERENCE])
+    rows = [_row(name, np.array(values), reference) for name, values in times.items()]
+    people = [{"frames": len(jobs.people), "people": round(float(np.mean(jobs.people[_WARM_UP:])), 2)}]
+    seconds = round(time.monotonic() - started, 2)
+    return {"what": "pipeline", "seconds": seconds, "tables": {"times": rows, "input": people}, "goals": []}
+
+
+def read_frames(source: str, count: int) -> list[Image]:
+    """Consecutive frames of a video or folder; InputError if it has too few."""
+    from dualpose_ros.sources.frames import open_source
+
+    video = open_source(source)
+    frames: list[Image] = []
+    while len(frames) < count and (frame := video.read()) is not None:
+        frames.append(frame)
+    video.close()
+    if len(frames) < count:
+        raise InputError(f"{source} has {len(frames)} frames; {count} are needed, or fewer --repeats")
+    return frames
+
+
+def _row(name: str, seconds: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> dict[str, Any]:
+    low, median, high = np.percentile(1000 * seconds, [25, 50, 75])
+    ratio_low, ratio, ratio_high = np.percentile(seconds / reference, [25, 50, 75])
+    return {
+        "what": name,
+        "ms": round(float(median), 3),
+        "ms_quartiles": f"{low:.3g}..{high:.3g}",
+        "ratio": round(float(ratio), 3),
+        "ratio_quartiles": f"{ratio_low:.3g}..{ratio_high:.3g}",
+    }
+
+
+class _Jobs:
+    """Stages and bare networks, ready to be timed one after the other on a frame."""
+
+    def __init__(self, frame: Image, threads: int) -> None:
+        height, width = frame.shape[:2]
+        config = DetectionConfig(threads=threads)
+        self._camera = camera_from_hfov(width, height, math.radians(ASSUMED_HFOV_DEG))
+        self._detection = DetectionStage(config)
+        self._top_down = TopDownStage(TopDownConfig(threads=threads))
+        self._detector = load_engine(weights_path("detector"), threads=threads)
+        self._patches = load_engine(weights_path("top_down"), threads=threads)
+        self._bottom_up = BottomUpStage(BottomUpConfig(threads=threads))
+        self._fusion = FusionStage(FusionConfig(threads=threads))
+        self._refinement = RefinementStage()
+        self._whole = load_engine(weights_path("bottom_up"), threads=threads)
+        scale = config.input_long_side / max(height, width)
+        shape = (max(32, math.ceil(height * scale / 32) * 32), max(32, math.ceil(width * scale / 32) * 32), 3)
+        side = patch_size(self._patches)
+        rng = np.random.default_rng(0)
+        self._image = rng.integers(0, 256, (1, *shape), dtype=np.uint8)
+        self._patch = rng.integers(0, 256, (max(PATCHES), side, side, 3), dtype=np.uint8)
+        box = fit_long_side(width, height, self._bottom_up.config.long_side)
+        cells = (box.height // HEATMAP_STRIDE, box.width // HEATMAP_STRIDE)
+        self._frame = rng.integers(0, 256, (1, box.height, box.width, 3), dtype=np.uint8)
+        self._guidance = rng.integers(0, 256, (1, H36M17.num_joints, *cells), dtype=np.uint8)
+        self.people: list[int] = []
+
+    def measure(self, frame: Image, index: int) -> list[tuple[str, float]]:
+        """(name, seconds) of everything on one frame."""
+        stamp_ns = index * 50_000_000
+        times = [(REFERENCE, _timed(lambda: self._detector.run({"image": self._image}))[0])]
+        for count in PATCHES:
+            patches = self._patch[:count]
+            seconds, _ = _timed(lambda patches=patches: self._patches.run({"patches": patches}))  # type: ignore[misc]
+            times.append((f"top-down network alone, {count} patch{'es' if count > 1 else ''}", seconds))
+        guided = {"image": self._frame, "guidance": self._guidance}
+        times.append(("bottom-up network alone", _timed(lambda: self._whole.run(guided))[0]))
+        seconds, tracks = _timed(lambda: self._detection.process(frame, stamp_ns))
+        times.append(("detection stage", seconds))
+        seconds, result = _timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
+        times.append(("top-down stage", seconds))
+        maps = result.heatmaps
+        seconds, whole = _timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
+        times.append(("bottom-up stage", seconds))
+        persons: tuple[Pose3D, ...] = result.persons
+        seconds, fused = _timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
+        times.append(("fusion stage", seconds))
+        seconds, _ = _timed(lambda: self._refinement.process(stamp_ns, self._camera, fused.persons))
+        times.append(("refinement stage", seconds))
+        times.append(("drawing the overlay", _timed(lambda: draw_skeletons(frame, persons))[0]))
+        self.people.append(sum(track.state is not TrackingState.TENTATIVE for track in tracks))
+        return times
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    result = work()
+    return time.perf_counter() - started, result

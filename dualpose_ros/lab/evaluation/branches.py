@@ -1,0 +1,52 @@
+"""The graph's stages one after the other, without nodes: what both branches make of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
+from dualpose_ros.camera import Camera
+from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
+from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.people import Pose3D, Track
+from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
+from dualpose_ros.weights import weights_path
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One frame: the tracks of the detector, the people of the top-down and of the bottom-up branch."""
+
+    tracks: tuple[Track, ...]
+    top_down: tuple[Pose3D, ...]
+    bottom_up: tuple[Pose3D, ...]
+
+
+class Branches:
+    """Loads every network once; `restart` before each video, then `process` its frames in their order."""
+
+    def __init__(self) -> None:
+        """Load the shipped networks; WeightsError or EngineError if they can't be used."""
+        names = ("top_down", "lifting", "gcn", "bottom_up")
+        self._engines: dict[str, Engine] = {name: load_engine(weights_path(name), threads=1) for name in names}
+        self._detector = create_detector("centre")
+        self._bottom_up = BottomUpStage(BottomUpConfig(), self._engines["bottom_up"])
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all tracks."""
+        engines = self._engines
+        self._detection = DetectionStage(DetectionConfig(), self._detector)
+        lifter = Lifter(engines["lifting"], engines["gcn"])
+        self._top_down = TopDownStage(TopDownConfig(), engines["top_down"], lifter)
+
+    def process(self, image: npt.NDArray[np.uint8], stamp_ns: int, camera: Camera) -> Seen:
+        """What both branches find in an RGB image (H, W, 3); errors are those of the stages."""
+        tracks = self._detection.process(image, stamp_ns)
+        seen = self._top_down.process(image, stamp_ns, camera, tracks)
+        whole = self._bottom_up.process(image, stamp_ns, camera, seen.heatmaps)
+        return Seen(tuple(tracks), seen.persons, whole.persons)

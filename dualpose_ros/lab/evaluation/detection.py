@@ -1,0 +1,101 @@
+"""How well boxes are found: average precision and recall, matched as COCO does it.
+
+Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, with 101 recall levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.detection.detections import Detections
+from dualpose_ros.metrics.poses import average_precision
+from dualpose_ros.people import box_area, box_iou
+
+FloatArray = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class TrueBoxes:
+    """The people of one image: boxes_px (N, 4), and ignored (N,), where a detection is neither right nor wrong.
+
+    Ignored are crowds and people of whom next to nothing is seen.
+    """
+
+    boxes_px: FloatArray
+    ignored: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """Figures over a set of images; NaN where nobody is there to be found, precision also where nobody was found.
+
+    ap: average precision at the IoU of matching. recall and precision: of detections at `score` or
+    more. max_recall: with every detection. people, images: how many were counted.
+    """
+
+    ap: float
+    recall: float
+    precision: float
+    max_recall: float
+    score: float
+    people: int
+    images: int
+
+
+def evaluate_detections(
+    truth: Sequence[TrueBoxes], found: Sequence[Detections], min_iou: float = 0.5, score: float = 0.5
+) -> DetectionReport:
+    """Compare detections with the true boxes, image by image; ValueError if the numbers of images differ."""
+    if len(truth) != len(found):
+        raise ValueError(f"true boxes of {len(truth)} images, but detections of {len(found)}")
+    people = sum(int(np.sum(~t.ignored)) for t in truth)
+    outcomes = [match_image(t, f, min_iou) for t, f in zip(truth, found, strict=True)]
+    scores = np.concatenate([s for s, _ in outcomes]) if outcomes else np.zeros(0)
+    right = np.concatenate([r for _, r in outcomes]) if outcomes else np.zeros(0, dtype=bool)
+    sure = scores >= score
+    correct = int(right[sure].sum())
+    return DetectionReport(
+        ap=average_precision(scores, right, people),
+        recall=correct / people if people else float("nan"),
+        precision=correct / int(sure.sum()) if sure.any() else float("nan"),
+        max_recall=int(right.sum()) / people if people else float("nan"),
+        score=score,
+        people=people,
+        images=len(truth),
+    )
+
+
+def match_image(
+    truth: TrueBoxes, found: Detections, min_iou: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Scores (M,) of one image's detections that count, and which of them are right, best score first.
+
+    Each detection in turn takes the free true box that it overlaps most. One that takes none, but
+    lies within an ignored box (by share of its own area), is left out.
+    """
+    order = np.argsort(-found.scores, kind="stable")
+    boxes, scores = found.boxes_px[order], found.scores[order]
+    real = truth.boxes_px[~truth.ignored]
+    overlaps = box_iou(boxes, real)
+    excused = _share_inside(boxes, truth.boxes_px[truth.ignored]).max(axis=1, initial=0) >= min_iou
+    right, counts = np.zeros(len(boxes), dtype=bool), np.ones(len(boxes), dtype=bool)
+    free = np.ones(len(real), dtype=bool)
+    for i in range(len(boxes)):
+        candidates = np.where(free, overlaps[i], -1.0)
+        best = int(np.argmax(candidates)) if len(real) else -1
+        if best >= 0 and candidates[best] >= min_iou:
+            free[best], right[i] = False, True
+        else:
+            counts[i] = not excused[i]
+    return scores[counts], right[counts]
+
+
+def _share_inside(boxes_px: FloatArray, regions_px: FloatArray) -> npt.NDArray[np.float64]:
+    """Share (M, R) of each box (M, 4) that lies in each region (R, 4)."""
+    a, b = np.asarray(boxes_px)[:, None], np.asarray(regions_px)[None]
+    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
+    return box_area(np.concatenate([low, high], axis=-1)) / np.maximum(box_area(a), 1e-9)

@@ -1,0 +1,85 @@
+"""2D joints on labelled frames, as `dualpose eval joints` reports them: what the top-down network gets wrong.
+
+M people seen, K joints of `skeleton.H36M17`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from dualpose_ros.datasets.cache import choose_images
+from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, save_joint_errors
+from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
+from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.estimator import PoseEstimator
+from dualpose_ros.weights import weights_path
+
+FloatArray = npt.NDArray[np.floating]
+
+MIN_VISIBLE = 0.25
+"""People of whom less is in view are not asked for: a detector would seldom find them."""
+
+
+def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, save: Path | None) -> dict[str, Any]:
+    """Errors of the top-down network on up to `count` frames, chosen by `seed`; all of them into `save` if given.
+
+    Errors: CacheError for a folder without shards, EngineError for an unusable network.
+    """
+    started = time.monotonic()
+    estimator = PoseEstimator(load_engine(weights if weights is not None else weights_path("top_down")))
+    rng = np.random.default_rng(seed)
+    images, chosen = choose_images(data, count, rng)
+    frames = (images[index] for index in track(chosen, description="frames", transient=True))
+    errors = measure_joint_errors(frames, estimator, rng)
+    if save is not None:
+        save_joint_errors(save, errors)
+    row = {"images": len(chosen), **error_figures(errors)}
+    return {"what": "joints", "seconds": round(time.monotonic() - started, 2), "tables": {"joints": [row]}, "goals": []}
+
+
+def measure_joint_errors(
+    images: Iterable[LabelledImage], estimator: PoseEstimator, rng: np.random.Generator, box_jitter: float = 0.04
+) -> JointErrors:
+    """Run the network on every image with its people's true boxes, each side moved by `box_jitter` of the box.
+
+    People for whom the network returns nothing, or of whom little is in view, are left out.
+    """
+    rows: list[tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]] = []
+    for image in images:
+        people = image.people
+        chosen = np.flatnonzero(people.visible_fraction >= MIN_VISIBLE)
+        found = estimator(image.image, jittered(people.boxes_px[chosen], box_jitter, rng))
+        for person, pose in zip(chosen, found.poses, strict=True):
+            if pose is not None:
+                rows.append(_row(people, int(person), pose.joints_px, pose.scores))
+    joints = H36M17.num_joints
+    offsets = np.array([row[0] for row in rows], dtype=np.float32).reshape(-1, joints, 2)
+    scores = np.array([row[1] for row in rows], dtype=np.float32).reshape(-1, joints)
+    return JointErrors(offsets, scores, np.array([row[2] for row in rows], dtype=np.bool_).reshape(-1, joints))
+
+
+def jittered(boxes_px: FloatArray, amount: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Boxes (N, 4) with each side moved by a normal error of `amount` times their longer side."""
+    boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
+    side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1.0)
+    moved = boxes + np.clip(rng.normal(0, amount, boxes.shape), -0.2, 0.2) * side[:, None]
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.concatenate([np.minimum(moved[:, :2], middle), np.maximum(moved[:, 2:], middle)], axis=1)
+
+
+def _row(
+    people: People, person: int, joints_px: FloatArray, scores: FloatArray
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    truth = people.joints_px[person].astype(np.float64)
+    size = max(float(np.ptp(truth, axis=0).max()), 1.0)
+    found = (scores > 0)[:, None]
+    offsets = np.where(found, (np.where(found, joints_px, 0.0) - truth) / size, 0.0)
+    return offsets, np.clip(scores, 0, 1), people.visibility[person] != OUTSIDE

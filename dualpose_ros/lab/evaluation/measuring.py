@@ -1,0 +1,41 @@
+"""What the evaluations of the branches share: a world that nothing learnt from, images of it, times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from dualpose_ros.datasets.labels import LabelledImage
+from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, load_model, load_world_clips, make_world
+
+Draw = Callable[[World, np.random.Generator], LabelledImage]
+
+_WARM_UP = 5
+
+
+def held_out_world(mocap: Path, body: Path | None, seed: int) -> World:
+    """Another world than any that training drew, of clips that no training sees."""
+    config = WorldConfig(body=body, mocap=mocap, cast=24, textures=24, poses=120, seated=30)
+    clips = load_world_clips(config, "held_out")
+    return make_world(config, np.random.default_rng((seed, 99)), load_model(config), clips)
+
+
+def drawn(world: World, draw: Draw, count: int, seed: tuple[int, int], what: str) -> Iterator[LabelledImage]:
+    """So many images, each from a seed of its own, under a progress bar that says `what` they are."""
+    for index in track(range(count), description=what, transient=True):
+        yield draw(world, np.random.default_rng((*seed, index)))
+
+
+def median_ms(call: Callable[[], object], repeats: int = 200) -> float:
+    """Median duration of a call in milliseconds, after a few that warm up."""
+    times = []
+    for index in range(repeats + _WARM_UP):
+        started = time.perf_counter()
+        call()
+        if index >= _WARM_UP:
+            times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times))

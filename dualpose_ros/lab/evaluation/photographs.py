@@ -1,0 +1,212 @@
+"""How the top-down network does on real photographs: OKS of people whose boxes are given.
+
+A folder holds `images/` and a COCO `person_keypoints.json`. Scored are people with eight labelled
+keypoints or more, over the 12 joints that COCO and the inner skeleton share (shoulders to ankles).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.people import Pose2D, oks
+from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
+from dualpose_ros.top_down.estimator import PoseEstimator
+from dualpose_ros.weights import weights_path as shipped_weights
+
+FloatArray = npt.NDArray[np.floating]
+Image = npt.NDArray[np.uint8]
+
+MIN_KEYPOINTS = 8
+GOAL_OKS = 0.45
+_INNER = joint_mapping(H36M17, COCO17)
+SHARED = np.flatnonzero(_INNER >= 0)
+"""COCO's indices of the joints that both skeletons have."""
+
+_TILE = 224
+_COLUMNS = 8
+
+
+class PhotographsError(ValueError):
+    """A folder of photographs that can't be evaluated; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One annotated person: box_px (4,), joints_px (J, 2) and visibility (J,; 0 = not labelled) of `SHARED`, area."""
+
+    box_px: npt.NDArray[np.float64]
+    joints_px: npt.NDArray[np.float64]
+    visibility: npt.NDArray[np.int64]
+    area_px: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One person's result: OKS (0..1), each joint's similarity (J,; NaN = not labelled), and the pose found."""
+
+    oks: float
+    joints: npt.NDArray[np.float64]
+    person: Person
+    pose: Pose2D | None
+    file: str
+
+
+def evaluate_photographs(
+    root: Path | str,
+    weights_path: Path | str | None = None,
+    out: Path | str | None = None,
+    flip_test: bool = False,
+) -> dict[str, Any]:
+    """OKS on a folder of photographs, over all scored people and by joint; pictures into `out` if given.
+
+    weights_path: a top-down network, the shipped one by default; flip_test as in `PoseEstimator`. The result
+    holds `what`, `seconds`, `tables` and `goals` as `dualpose eval` writes them. PhotographsError if the
+    folder can't be used.
+    """
+    root = Path(root)
+    started = time.monotonic()
+    images = read_annotations(root)
+    network = Path(weights_path) if weights_path is not None else shipped_weights("top_down")
+    estimator = PoseEstimator(load_engine(network), flip_test=flip_test)
+    scored: list[Scored] = []
+    tiles: list[Image] = []
+    for file, people in images.items():
+        image = _read_image(root / "images" / file)
+        found = estimator(image, np.stack([p.box_px for p in people]))
+        for person, pose in zip(people, found.poses, strict=True):
+            scored.append(score_person(person, pose, file))
+            if out is not None:
+                tiles.append(draw_person(image, scored[-1]))
+    if out is not None:
+        _write_grid(Path(out), [tiles[i] for i in np.argsort([-s.oks for s in scored], kind="stable")])
+    return _report(scored, len(images), time.monotonic() - started)
+
+
+def read_annotations(root: Path) -> dict[str, list[Person]]:
+    """People to score by file name, images without any left out; PhotographsError names what is missing or wrong."""
+    path = root / "person_keypoints.json"
+    if not path.is_file() or not (root / "images").is_dir():
+        raise PhotographsError(f"{root} needs a folder images/ and COCO annotations in person_keypoints.json")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = {image["id"]: image["file_name"] for image in content["images"]}
+        people: dict[str, list[Person]] = {}
+        for annotation in content["annotations"]:
+            if annotation.get("iscrowd", 0) or annotation.get("num_keypoints", 0) < MIN_KEYPOINTS:
+                continue
+            person = _person(annotation)
+            if (person.visibility > 0).any():
+                people.setdefault(files[annotation["image_id"]], []).append(person)
+    except (ValueError, KeyError, TypeError) as error:
+        raise PhotographsError(f"{path} is no COCO keypoint file: {type(error).__name__} {error}") from error
+    if not people:
+        raise PhotographsError(f"{path} has nobody with {MIN_KEYPOINTS} labelled keypoints or more")
+    return people
+
+
+def _person(annotation: dict[str, Any]) -> Person:
+    x, y, width, height = (float(v) for v in annotation["bbox"])
+    keypoints = np.array(annotation["keypoints"], dtype=np.float64).reshape(COCO17.num_joints, 3)[SHARED]
+    # COCO's coordinates count from the corner of the first pixel, ours from its centre.
+    box = np.array([x, y, x + width, y + height]) - 0.5
+    return Person(box, keypoints[:, :2], keypoints[:, 2].astype(np.int64), float(annotation["area"]))
+
+
+def score_person(person: Person, pose: Pose2D | None, file: str = "") -> Scored:
+    """COCO's OKS of a person over the shared joints that are labelled; joints that weren't found count as wrong."""
+    labelled = person.visibility > 0
+    if pose is None:
+        return Scored(0.0, np.where(labelled, 0.0, np.nan), person, None, file)
+    inner = _INNER[SHARED]
+    found = np.where(pose.scores[inner, None] > 0, pose.joints_px[inner], 1e6)
+    sigmas = np.array(COCO17.oks_sigmas)[SHARED]
+    total = float(oks(found, person.joints_px, person.area_px, sigmas, labelled.astype(np.float64)))
+    alone = oks(
+        found[:, None],
+        person.joints_px[:, None],
+        np.full(len(inner), person.area_px),
+        sigmas[:, None],
+        np.ones((len(inner), 1)),
+    )
+    return Scored(total, np.where(labelled, alone, np.nan), person, pose, file)
+
+
+def _read_image(path: Path) -> Image:
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise PhotographsError(f"{path} is missing or no image")
+    return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
+
+
+def _report(scored: list[Scored], images: int, seconds: float) -> dict[str, Any]:
+    values = np.array([s.oks for s in scored])
+    mean = float(values.mean())
+    joints = np.stack([s.joints for s in scored])
+    summary = {
+        "people": len(scored),
+        "images": images,
+        "oks": round(mean, 4),
+        "share_oks_above_50": round(float((values > 0.5).mean()), 4),
+        "share_oks_above_75": round(float((values > 0.75).mean()), 4),
+        "not_found": sum(s.pose is None for s in scored),
+    }
+    by_joint = [
+        {
+            "joint": COCO17.joint_names[coco],
+            "labelled": int(np.isfinite(column).sum()),
+            "similarity": round(float(np.nanmean(column)), 4) if np.isfinite(column).any() else None,
+        }
+        for coco, column in zip(SHARED, joints.T, strict=True)
+    ]
+    people = [{"file": s.file, "oks": round(s.oks, 4), "labelled": int(np.isfinite(s.joints).sum())} for s in scored]
+    goal = {"name": "photographs_oks", "value": round(mean, 4), "goal": f">= {GOAL_OKS}", "met": mean >= GOAL_OKS}
+    tables = {"summary": [summary], "joints": by_joint, "people": people}
+    return {"what": "photographs", "seconds": round(seconds, 2), "tables": tables, "goals": [goal]}
+
+
+def draw_person(image: Image, scored: Scored) -> Image:
+    """A square tile of one person: found bones in colour, true joints as white rings, the OKS."""
+    box = scored.person.box_px
+    side = 1.25 * float(max(box[2:] - box[:2]))
+    scale = _TILE / max(side, 1.0)
+    shift = (_TILE - 1) / 2 - (box[:2] + box[2:]) / 2 * scale
+    matrix = np.array([[scale, 0.0, shift[0]], [0.0, scale, shift[1]]])
+    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    tile = np.asarray(cv2.warpAffine(image, matrix, (_TILE, _TILE), flags=flags), np.uint8)
+    if scored.pose is not None:
+        points, found = scored.pose.joints_px * scale + shift, scored.pose.scores > 0
+        for parent, child in H36M17.bones:
+            if found[parent] and found[child]:
+                name = H36M17.joint_names[child]
+                colour = (255, 80, 60) if name.startswith("right_") else (60, 160, 255)
+                colour = colour if name.startswith(("right_", "left_")) else (90, 220, 90)
+                cv2.line(tile, _whole(points[parent]), _whole(points[child]), colour, 2, cv2.LINE_AA)
+    for point in scored.person.joints_px[scored.person.visibility > 0] * scale + shift:
+        cv2.circle(tile, _whole(point), 3, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.putText(tile, f"{scored.oks:.2f}", (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 0), 1, cv2.LINE_AA)
+    return tile
+
+
+def _whole(point: FloatArray) -> tuple[int, int]:
+    return (round(float(point[0])), round(float(point[1])))
+
+
+def _write_grid(out: Path, tiles: list[Image]) -> None:
+    """photographs.png: everyone, best first."""
+    rows = -(-len(tiles) // _COLUMNS)
+    grid = np.zeros((rows * _TILE, _COLUMNS * _TILE, 3), np.uint8)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, _COLUMNS)
+        grid[row * _TILE : (row + 1) * _TILE, column * _TILE : (column + 1) * _TILE] = tile
+    out.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(out / "photographs.png"), grid[..., ::-1]):
+        raise PhotographsError(f"can't write {out / 'photographs.png'}")

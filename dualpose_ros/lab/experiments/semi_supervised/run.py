@@ -1,0 +1,136 @@
+"""A row of Table 4 from recordings to two ONNX files: the lifting network, then the integration network behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dacite
+
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask
+from dualpose_ros.lab.experiments.semi_supervised.lifting import SemiSupervisedLifting, SemiSupervisedLiftingTask
+from dualpose_ros.lab.experiments.semi_supervised.terms import SemiSupervision
+from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
+from dualpose_ros.lab.training.loop.trainer import TrainResult
+from dualpose_ros.lab.training.loop.trainer import train as run_training
+
+FIRST = "none"
+"""The row that the others start from, and that makes their pseudo-labels."""
+
+NETWORKS = ("lifting", "fusion")
+
+LENGTHS = {"epochs", "max_minutes"}
+"""Of which one given takes the place of the file's."""
+
+
+@dataclass(frozen=True)
+class RowRun:
+    """Settings of `TrainConfig` by name: common to all; of the first row, and of the others, by network."""
+
+    common: dict[str, Any] = field(default_factory=dict)
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RowTask:
+    """Settings by name of `SemiSupervision`, `SemiSupervisedLifting` and `SemiSupervisedFusion`."""
+
+    terms: dict[str, Any] = field(default_factory=dict)
+    lifting: dict[str, Any] = field(default_factory=dict)
+    fusion: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainedRow:
+    """The ONNX files of a row, and what its runs came to."""
+
+    lifting: Path
+    fusion: Path
+    results: dict[str, TrainResult]
+
+
+def onnx_file(out: Path, row: str, network: str) -> Path:
+    """Where `train_row` puts a network."""
+    return out / network / f"{row}_{network}.onnx"
+
+
+def train_row(
+    row: str,
+    recordings: Path,
+    out: Path,
+    content: dict[str, dict[str, Any]],
+    first: Path | None = None,
+    resume: bool = False,
+    storage: str = "fp16",
+    **changed: Any,
+) -> TrainedRow:
+    """Train both networks of a row of `semi_supervised.ROWS`, into folders of `out`.
+
+    content: a settings file's mappings `run` (RowRun) and `task` (RowTask); first: `out` of row FIRST, which all
+    others need; changed: settings of TrainConfig in front of the file's. With `resume` what is finished stays.
+    TrainingError names a bad setting, or a network that is missing; others as `trainer.train`.
+    """
+    settings = row_settings(row, recordings, out, content, first, **changed)
+    results = {}
+    for network, (make, config) in settings.items():
+        task, file = make(), onnx_file(out, row, network)
+        results[network] = run_training(task, config, resume=resume and (config.out / "last.pt").is_file())
+        export_onnx(results[network].model, task.export_spec(), file, storage=storage)
+    return TrainedRow(onnx_file(out, row, "lifting"), onnx_file(out, row, "fusion"), results)
+
+
+def row_settings(
+    row: str,
+    recordings: Path,
+    out: Path,
+    content: dict[str, dict[str, Any]],
+    first: Path | None = None,
+    **changed: Any,
+) -> dict[str, tuple[Callable[[], Task], TrainConfig]]:
+    """By network, how its task is made and the settings of its run; arguments and errors as of `train_row`.
+
+    The task of the integration network can only be trained once there is the lifting network.
+    """
+    if row != FIRST and first is None:
+        raise TrainingError(f"row '{row}' starts from row '{FIRST}': train that first and name its folder")
+    run, task = (_read(kind, content.get(key, {}), key) for kind, key in ((RowRun, "run"), (RowTask, "task")))
+    given: dict[str, Any] = {"recordings": str(recordings), "row": row}
+    if first is not None:
+        given |= {f"teacher_{network}": str(_found(onnx_file(first, FIRST, network))) for network in NETWORKS}
+    terms = _read(SemiSupervision, {**task.terms, **given}, "terms")
+    # The terms are checked once, above, and put in place of these.
+    bare = {"data": {"recordings": str(recordings)}}
+    lifting = _read(SemiSupervisedLifting, {**task.lifting, **bare}, "lifting")
+    behind = {"lifting": str(onnx_file(out, row, "lifting"))}
+    fusion = _read(SemiSupervisedFusion, {**task.fusion, **bare, **behind}, "fusion")
+    makers: dict[str, Callable[[], Task]] = {
+        "lifting": lambda: SemiSupervisedLiftingTask(replace(lifting, data=terms)),
+        "fusion": lambda: SemiSupervisedFusionTask(replace(fusion, data=terms)),
+    }
+    settings = {}
+    for network, make in makers.items():
+        told = {"out": out / network, "cache": recordings, "trained_on": f"synthetic recordings ({recordings.name})"}
+        if first is not None and row != FIRST:
+            told["init"] = _found(first / network / "best.pt")
+        own = {**run.common, **(run.first if row == FIRST else run.rows).get(network, {})}
+        if LENGTHS & changed.keys():
+            own = {name: value for name, value in own.items() if name not in LENGTHS}
+        settings[network] = (make, _read(TrainConfig, {**own, **changed, **told}, "run"))
+    return settings
+
+
+def _read(kind: type[Any], settings: dict[str, Any], key: str) -> Any:
+    try:
+        return dacite.from_dict(kind, settings, dacite.Config(strict=True, cast=[tuple, float]))
+    except (dacite.DaciteError, TypeError, ValueError) as error:
+        raise TrainingError(f"settings, key `{key}`: {error}") from error
+
+
+def _found(path: Path) -> Path:
+    if not path.is_file():
+        raise TrainingError(f"{path} is missing: train row '{FIRST}' first")
+    return path

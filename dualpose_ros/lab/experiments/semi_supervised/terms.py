@@ -1,0 +1,217 @@
+"""The terms of semi-supervised training (paper, section 3.4, Eqs. 10 to 12), of whichever network, and its rows.
+
+N people, K joints of `skeleton.H36M17`; metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dualpose_ros.datasets.recordings import RecordingError, Recordings, load_recordings
+from dualpose_ros.fusion.integrate import Integrated, NetworkIntegrator
+from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN, Floats, K, Mask
+from dualpose_ros.lab.experiments.semi_supervised.evaluation import relifted
+from dualpose_ros.lab.training.fusion.discriminator import (
+    DiscriminatorConfig,
+    InterPersonDiscriminator,
+    adversarial_loss,
+)
+from dualpose_ros.lab.training.fusion.pair_rows import PairRows, pair_rows
+from dualpose_ros.lab.training.loop.task import TrainingError
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What of Eq. 11 acts on the unlabelled domain; `labels`: its truth instead, for comparison."""
+
+    reprojection: bool = False
+    perspective: bool = False
+    adversarial: bool = False
+    labels: bool = False
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the unlabelled domain is looked at without its truth."""
+        return self.reprojection or self.perspective or self.adversarial
+
+
+ROWS: Mapping[str, Terms] = {
+    "none": Terms(),
+    "rep": Terms(reprojection=True),
+    "mp": Terms(perspective=True),
+    "rep_dis": Terms(reprojection=True, adversarial=True),
+    "rep_mp_dis": Terms(reprojection=True, perspective=True, adversarial=True),
+    "full": Terms(labels=True),
+}
+"""Those of Table 4, and the two that they are measured against."""
+
+
+@dataclass(frozen=True)
+class SemiSupervision:
+    """row: one of ROWS; recordings: folder of `dualpose synth recordings`; teacher_lifting, teacher_fusion: ONNX files
+    of the networks that were trained on the labelled domain alone, which make the pseudo-labels.
+
+    reprojection, perspective: weights of Eq. 11's terms against the supervised loss; adversarial: of what the
+    discriminator says; sureness: of the integration network's scores, to stay the teachers'; epoch: steps that count
+    as one in Eq. 12; meetings, mocap: unpaired people for the discriminator, drawn and captured; noise: of the 2D
+    joints of turned poses, in parts of the person's size; turn: by how much at most they are turned, in radians;
+    seed: of the meetings. TrainingError names a bad value.
+    """
+
+    recordings: str
+    row: str = "none"
+    teacher_lifting: str | None = None
+    teacher_fusion: str | None = None
+    reprojection: float = 30.0
+    perspective: float = 1.0
+    adversarial: float = 0.1
+    sureness: float = 1.0
+    epoch: int = 200
+    meetings: int = 800
+    mocap: str | None = None
+    noise: float = 0.03
+    turn: float = float(np.pi)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.row not in ROWS:
+            raise TrainingError(f"there is no row '{self.row}'; there are {', '.join(ROWS)}")
+        if self.epoch < 1:
+            raise TrainingError(f"epoch is {self.epoch}; it must be 1 or more")
+        if self.terms.unlabelled and not (self.teacher_lifting and self.teacher_fusion):
+            raise TrainingError(f"row '{self.row}' needs the networks of row 'none' as teachers, lifting and fusion")
+
+    @property
+    def terms(self) -> Terms:
+        """Those of the row."""
+        return ROWS[self.row]
+
+
+class Student(nn.Module):
+    """A network with the discriminator of its poses; `forward`, of a class for each, is the network's.
+
+    It counts its steps, since Eq. 12 depends on the epoch, so that a resumed run goes on with the same weights;
+    one that starts from another row's weights starts counting anew.
+    """
+
+    steps: Tensor
+    row: Tensor
+
+    def __init__(self, network: nn.Module, discriminator: DiscriminatorConfig, row: str) -> None:
+        super().__init__()
+        self.network = network
+        self.discriminator = InterPersonDiscriminator(discriminator)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("row", torch.tensor(list(ROWS).index(row)))
+        self.register_load_state_dict_pre_hook(_take_over)
+
+    def next_epoch(self, steps: int) -> float:
+        """Count a step; the epoch r of Eq. 12, from 1, of so many steps each."""
+        epoch = 1 + float(self.steps) / steps
+        self.steps += 1
+        return epoch
+
+
+def only_one(samples: Sequence[Batch], task: str) -> Batch:
+    """The sample that is a batch; TrainingError for more."""
+    if len(samples) != 1:
+        raise TrainingError(f"batch_size is {len(samples)}, but a sample of {task} is a batch: set it to 1")
+    return samples[0]
+
+
+def _take_over(student: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Start anew where the weights are another row's."""
+    assert isinstance(student, Student)
+    if int(state[f"{prefix}row"]) != int(student.row):
+        state[f"{prefix}row"], state[f"{prefix}steps"] = student.row.clone(), torch.zeros_like(student.steps)
+
+
+def reprojection_errors(joints_cam: Tensor, rays: Tensor, confidence: Tensor, extent: Tensor) -> Tensor:
+    """Eq. 10 of each person (N,): squared distances of joints (N, K, 3) from where they were found (N, K, 2).
+
+    In units of the person's size on the image, extent (N,), so that near people count as far ones do; rays are those
+    of the camera of joints_cam.
+    """
+    projected = joints_cam[..., :2] / joints_cam[..., 2:].clamp(min=0.2)
+    squared = (((projected - rays) / extent[:, None, None]) ** 2).sum(dim=-1)
+    # A joint taken for another one is off by a body; it should not outweigh all others.
+    return (confidence * squared.clamp(max=4.0)).mean(dim=-1)
+
+
+def easy_weights(errors: Sequence[Tensor], epoch: float) -> Tensor:
+    """Eq. 12: weights (N,) of the samples of a batch by their errors (N,) of each term, with a mean of 1.
+
+    As printed, softmax(E / r) would weigh the hardest samples most, against what the text says of it; here it is
+    softmax(-E / r), with the errors in units of their mean, since the two terms have different ones.
+    """
+    total = sum(torch.softmax(-e.detach() / (epoch * e.detach().mean().clamp(min=1e-9)), dim=0) for e in errors)
+    return torch.as_tensor(total) * (len(errors[0]) / len(errors))
+
+
+def place(joints: Tensor, depth: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
+    """Joints in a virtual camera (N, K, 3) from those relative to the root and its depth (N,) along the axis.
+
+    As `top_down.person_view.place_root`: x and y fit the rays (N, K, 2) found best, weighted (N, K).
+    """
+    wanted = rays * (joints[..., 2:] + depth[:, None, None]) - joints[..., :2]
+    shares = weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    across = (shares[..., None] * wanted).sum(dim=1)
+    return joints + torch.cat([across, depth[:, None]], dim=1)[:, None]
+
+
+def unnatural(student: Student, estimated: Tensor, real: Tensor, together: Tensor, scale: float) -> Tensor:
+    """Minus L_dis (Eq. 8) of estimated against real people, both upright (G, 2, K, 3); the second of each is
+    there where `together` (G,)."""
+    present = torch.stack([torch.ones_like(together), together], dim=1)
+    return adversarial_loss(student.discriminator, estimated, real, present, scale)
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Recordings, and which frames (F,) are of each domain, for training and for validation."""
+
+    recordings: Recordings
+    labelled: Mask
+    unlabelled: Mask
+    labelled_validation: Mask
+    unlabelled_validation: Mask
+
+
+def domains(folder: str) -> Domains:
+    """Walking people before level cameras are labelled, everything else is not; TrainingError without recordings."""
+    try:
+        recordings = load_recordings(Path(folder))
+    except RecordingError as error:
+        raise TrainingError(str(error)) from error
+    apart = recordings.frames.sequence % VALIDATION_ONE_IN == VALIDATION_ONE_IN - 1
+    level = recordings.frames.level
+    parts = (level & ~apart, ~level & ~apart, level & apart, ~level & apart)
+    names = ("labelled", "unlabelled", "labelled validation", "unlabelled validation")
+    for name, part in zip(names, parts, strict=True):
+        if not part.any():
+            raise TrainingError(f"{folder} holds no {name} sequences; make more recordings")
+    return Domains(recordings, *parts)
+
+
+def taught(recordings: Recordings, lifting: str, fusion: str, frames: Mask) -> tuple[PairRows, Integrated]:
+    """What two networks make of the `frames` (F,) chosen, to be pseudo-labels."""
+    rows = pair_rows(relifted(recordings, load_engine(lifting)), frames)
+    return rows, NetworkIntegrator(load_engine(fusion))(rows.pairs)
+
+
+def by_estimate(rows: PairRows, answer: Integrated, count: int) -> Floats:
+    """The fused joints of each of `count` top-down estimates (M, K, 3), NaN for those that have none."""
+    joints = np.full((count, K, 3), np.nan)
+    chosen = rows.top_down >= 0
+    joints[rows.top_down[chosen]] = answer.joints_cam[chosen]
+    return joints

@@ -1,0 +1,316 @@
+"""Training of the bottom-up network: its samples, losses and measure of success, for `training.trainer`.
+
+N frames of H x W pixels, P people a frame (padded), K joints of `skeleton.H36M17`; depths in metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.bottom_up.decode import DEPTH_SCALE, BottomUpMaps, FramePeople, decode_frame
+from dualpose_ros.bottom_up.network import BottomUpNetwork
+from dualpose_ros.datasets.cache import ShardDataset, split_shards
+from dualpose_ros.grouping import HEATMAP_STRIDE
+from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, TrainingFrame, plain_frame, training_frame
+from dualpose_ros.lab.training.bottom_up.guides import BranchGuide
+from dualpose_ros.lab.training.calibration import fit_calibration
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.losses import (
+    ABSENT,
+    associative_embedding_loss,
+    gather_tags,
+    heatmap_loss,
+    heatmap_targets,
+    sides_loss,
+)
+from dualpose_ros.metrics.poses import sigma_radii
+from dualpose_ros.people import oks
+from dualpose_ros.skeleton import H36M17
+
+_RADII = sigma_radii(1)
+
+
+@dataclass(frozen=True)
+class BottomUpLoss:
+    """sigma: of target peaks, in cells; foreground: how much more peaks weigh than empty cells; the rest weighs the
+    other losses against the heatmap loss. reach: cells around a joint at which its depth is asked for."""
+
+    sigma: float = 2.0
+    foreground: float = 4.0
+    sides: float = 0.5
+    pull: float = 0.6
+    push: float = 1.5
+    root_depth: float = 6.0
+    rel_depth: float = 20.0
+    likelihood: float = 0.1
+    reach: float = 1.0
+
+
+@dataclass(frozen=True)
+class BottomUpTraining:
+    """What is trained and on what. network: an entry of config/networks/bottom_up.yaml; top_down, detector: shipped
+    names or ONNX files of the networks that make the guidance ("" for no detector); heatmap_cells: longer side of the
+    combined heatmaps, as in live use; max_people: of a frame, those with most joints in view first."""
+
+    network: str = "cpu"
+    top_down: str = "top_down"
+    detector: str = "detector"
+    heatmap_cells: int = 160
+    validation_frames: int = 160
+    max_people: int = 12
+    frames: FrameConfig = field(default_factory=FrameConfig)
+    loss: BottomUpLoss = field(default_factory=BottomUpLoss)
+
+
+class Batch(NamedTuple):
+    """image uint8 (N, H, W, 3); guidance uint8 (N, K, h, w); joints_px (N, P, K, 2); weights (N, P, K);
+    root_depth (N, P); rel_depth (N, P, K); focal_px (N,)."""
+
+    image: Tensor
+    guidance: Tensor
+    joints_px: Tensor
+    weights: Tensor
+    root_depth: Tensor
+    rel_depth: Tensor
+    focal_px: Tensor
+
+
+class FrameSamples:
+    """Frames of a cache of labelled images; `draw` changes each at random, unless `whole`, `[i]` shows it whole."""
+
+    def __init__(
+        self,
+        images: ShardDataset,
+        training: BottomUpTraining,
+        indices: Sequence[int] | None = None,
+        whole: bool = False,
+    ) -> None:
+        self.images, self.training, self.whole = images, training, whole
+        self.indices = list(range(len(images))) if indices is None else list(indices)
+        self._guide = BranchGuide(training.top_down, training.detector, training.heatmap_cells)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> TrainingFrame:
+        return plain_frame(self.images[self.indices[index]], self.training.frames, self._guide.heatmaps)
+
+    def draw(self, index: int, rng: np.random.Generator) -> TrainingFrame:
+        """Frame `index`, changed by randomness of `rng` alone, or as it is."""
+        if self.whole:
+            return self[index]
+        detector = self._guide.boxes if self.training.detector else None
+        image = self.images[self.indices[index]]
+        return training_frame(image, rng, self.training.frames, self._guide.heatmaps, detector)
+
+
+class BottomUpTask:
+    """The bottom-up network as a `training.task.Task`."""
+
+    name = "bottom_up"
+    starts_fresh = ("depth_head.", "calibration")
+    """Weights that a top-down network, whose backbone this one can start from, doesn't have."""
+
+    def __init__(self, training: BottomUpTraining, network: HRNetConfig) -> None:
+        self.training, self.network = training, network
+
+    def build_model(self) -> nn.Module:
+        """The untrained network."""
+        return BottomUpNetwork(self.network)
+
+    def datasets(self, cache_dir: Path) -> tuple[FrameSamples, FrameSamples]:
+        """Training frames, and an even selection of those of held-out shards, which are shown whole."""
+        train_paths, val_paths = split_shards(cache_dir, 0.05)
+        val_images = ShardDataset(val_paths)
+        count = min(self.training.validation_frames, len(val_images))
+        chosen = np.linspace(0, len(val_images) - 1, count).astype(int).tolist()
+        train = FrameSamples(ShardDataset(train_paths), self.training)
+        return train, FrameSamples(val_images, self.training, chosen, whole=True)
+
+    def collate(self, samples: Sequence[TrainingFrame]) -> Batch:
+        """Frames to a batch, padded to the largest number of people in it."""
+        orders = [np.argsort(-np.clip(s.weights, 0, None).sum(axis=1))[: self.training.max_people] for s in samples]
+        people = max([len(order) for order in orders] + [1])
+
+        def padded(name: str, fill: float) -> Tensor:
+            first = getattr(samples[0], name)
+            out = np.full((len(samples), people, *first.shape[1:]), fill, np.float32)
+            for row, sample, order in zip(out, samples, orders, strict=True):
+                row[: len(order)] = getattr(sample, name)[order]
+            return torch.from_numpy(out)
+
+        return Batch(
+            torch.from_numpy(np.stack([s.image for s in samples])),
+            torch.from_numpy(np.stack([s.guidance for s in samples])),
+            padded("joints_px", 0.0),
+            padded("weights", ABSENT),
+            padded("root_depth", 1.0),
+            padded("rel_depth", 0.0),
+            torch.tensor([s.focal_px for s in samples]),
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Heatmap loss (Eq. 1), in units of one peak's energy, tag losses, and depth losses (Eq. 2)."""
+        config = self.training.loss
+        with torch.autocast(batch.image.device.type, enabled=False):
+            size = (batch.guidance.shape[2], batch.guidance.shape[3])
+            target, cells = heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
+        maps = model(batch.image, batch.guidance)
+        with torch.autocast(batch.image.device.type, enabled=False):
+            heatmaps, tags, depths, log_stddev = (part.float() for part in maps)
+            energy = torch.pi * config.sigma**2
+            heat = heatmap_loss(heatmaps, target, cells, config.foreground) / energy
+            sides = sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / energy
+            pull, push, _ = associative_embedding_loss(tags, batch.joints_px, batch.weights, HEATMAP_STRIDE)
+            parts = {"heatmap": heat, "sides": sides, "pull": pull, "push": push}
+            parts |= depth_losses(depths, log_stddev, batch, config.reach if model.training else 0.0)
+        total = heat + config.sides * sides + config.pull * pull + config.push * push
+        total = total + config.root_depth * parts["root_depth"] + config.rel_depth * parts["rel_depth"]
+        return total + config.likelihood * parts["depth_nll"], parts
+
+    def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+        """OKS, share of people found, depth errors of those: of the root relative, of joints from it in mm."""
+        rows = [row for batch in batches for row in frame_scores(model, batch)]
+        table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+        found = table[:, 0] > 0.5
+        return {
+            "oks": float(table[:, 0].mean()) if len(table) else float("nan"),
+            "found": float(found.mean()) if len(table) else float("nan"),
+            "root_depth_rel_err": float(np.median(table[found, 1])) if found.any() else float("nan"),
+            "rel_depth_mm": 1000 * float(table[found, 2].mean()) if found.any() else float("nan"),
+        }
+
+    def objective(self, figures: dict[str, float]) -> float:
+        """What is missing from an OKS of one, plus twice the root's depth error and that of joints in metres."""
+        depth = figures["root_depth_rel_err"] + figures["rel_depth_mm"] / 1000
+        return 1 - figures["oks"] + 2 * (depth if np.isfinite(depth) else 1.0)
+
+    def calibrate(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        """Scale the network's standard deviations, in place, so that they hold the share that they should."""
+        if not isinstance(model, BottomUpNetwork):
+            raise TrainingError(f"{type(model).__name__} has no deviations to calibrate")
+        rows: list[list[npt.NDArray[np.float64]]] = [[] for _ in range(H36M17.num_joints)]
+        with torch.no_grad():
+            model.calibration.zero_()
+            for batch in batches:
+                _, _, depths, log_stddev = model(batch.image, batch.guidance)
+                for joint, sigmas in enumerate(_depth_sigmas(depths, log_stddev, batch)):
+                    rows[joint].append(sigmas)
+            for joint, parts in enumerate(rows):
+                sigmas = np.concatenate(parts)
+                if len(sigmas) >= 20:
+                    model.calibration[joint] = float(fit_calibration(sigmas, _RADII))
+
+    def export_spec(self) -> ExportSpec:
+        """Inputs `image` and `guidance`, outputs as `BottomUpNetwork.forward` says; all but the channels dynamic."""
+        stride, generator = self.network.stride, torch.Generator().manual_seed(0)
+        size, joints = (3 * stride, 4 * stride), H36M17.num_joints
+        image = torch.randint(0, 256, (2, *size, 3), dtype=torch.uint8, generator=generator)
+        shape = (2, joints, size[0] // HEATMAP_STRIDE, size[1] // HEATMAP_STRIDE)
+        guidance = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        axes = {0: Axis("batch"), 1: Axis("height", stride), 2: Axis("width", stride)}
+        step = stride // HEATMAP_STRIDE
+        cells = {0: Axis("batch"), 2: Axis("height", step), 3: Axis("width", step)}
+        outputs = ("heatmaps", "tags", "depths", "log_stddev")
+        return ExportSpec({"image": image, "guidance": guidance}, outputs, {"image": axes, "guidance": cells})
+
+
+def root_code(root_depth: Tensor, focal_px: Tensor) -> Tensor:
+    """What the root's channel holds: log(DEPTH_SCALE z / f) of depths (N, P) and focal lengths (N,)."""
+    return torch.log(DEPTH_SCALE * root_depth / focal_px[:, None])
+
+
+def depth_losses(depths: Tensor, log_stddev: Tensor, batch: Batch, reach: float) -> dict[str, Tensor]:
+    """Mean absolute errors of root and relative depths at the true joints (Eq. 2), and their likelihood.
+
+    Absolute errors, not squared ones: at a joint behind somebody else two people's depths claim one cell, and
+    squares would let such joints rule. The root's depth is asked for at all joints of a person. With a reach,
+    joints are moved at random by up to so many cells, so that maps are flat around them.
+    """
+    jitter = (2 * torch.rand_like(batch.joints_px) - 1) * (reach * HEATMAP_STRIDE)
+    places = batch.joints_px + jitter
+    root = H36M17.root
+    everywhere = (H36M17.num_joints, -1, -1)
+    at_joints, inside = gather_tags(depths, places, HEATMAP_STRIDE)
+    log_at, _ = gather_tags(log_stddev, places, HEATMAP_STRIDE)
+    root_at, _ = gather_tags(depths[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
+    root_log, _ = gather_tags(log_stddev[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
+    weight = batch.weights.clamp(min=0) * inside
+    limbs = weight.clone()
+    limbs[..., root] = 0
+    code = root_code(batch.root_depth, batch.focal_px)[..., None]
+    root_error, rel_error = (root_at - code).abs(), (at_joints - batch.rel_depth).abs()
+    likelihood = _weighted(_nll(root_error, root_log), weight) + _weighted(_nll(rel_error, log_at), limbs)
+    return {
+        "root_depth": _weighted(root_error, weight),
+        "rel_depth": _weighted(rel_error, limbs),
+        "depth_nll": likelihood,
+    }
+
+
+def _nll(error: Tensor, log_stddev: Tensor) -> Tensor:
+    return 0.5 * (error.detach() * torch.exp(-log_stddev)) ** 2 + log_stddev
+
+
+def _weighted(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum().clamp(min=1)
+
+
+def _depth_sigmas(depths: Tensor, log_stddev: Tensor, batch: Batch) -> list[npt.NDArray[np.float64]]:
+    """Errors in stated deviations of every channel at the true joints in view."""
+    truth = batch.rel_depth.clone()
+    truth[..., H36M17.root] = root_code(batch.root_depth, batch.focal_px)
+    values, inside = gather_tags(depths.float(), batch.joints_px, HEATMAP_STRIDE)
+    logs, _ = gather_tags(log_stddev.float(), batch.joints_px, HEATMAP_STRIDE)
+    sigmas = ((values - truth).abs() * torch.exp(-logs)).cpu().numpy().astype(np.float64)
+    counted = ((batch.weights >= 1) & inside).cpu().numpy()
+    return [sigmas[..., joint][counted[..., joint]] for joint in range(H36M17.num_joints)]
+
+
+def frame_scores(model: nn.Module, batch: Batch) -> list[tuple[float, float, float]]:
+    """Of every person of a batch with five joints or more in view: OKS of the pose found that fits best, and its
+    errors, the root depth's relative and the mean of relative depths in metres (infinite where nobody is)."""
+    maps = [part.float().cpu().numpy() for part in model(batch.image, batch.guidance)]
+    rows: list[tuple[float, float, float]] = []
+    for index in range(len(batch.image)):
+        people = decode_frame(BottomUpMaps(*(part[index] for part in maps)), float(batch.focal_px[index]))
+        names = ("joints_px", "weights", "root_depth", "rel_depth")
+        truth = (getattr(batch, name)[index].cpu().numpy() for name in names)
+        for joints, weight, root, rel in zip(*truth, strict=True):
+            if (weight > 0).sum() >= 5:
+                rows.append(_person_score(people, joints, weight, float(root), rel))
+    return rows
+
+
+def _person_score(
+    people: FramePeople,
+    joints_px: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    root_depth: float,
+    rel_depth: npt.NDArray[np.float32],
+) -> tuple[float, float, float]:
+    if len(people) == 0:
+        return 0.0, np.inf, np.inf
+    labelled = (weights > 0).astype(np.float64)
+    extent = np.ptp(joints_px[weights > 0], axis=0)
+    area = max(float(extent.prod()), float(extent.max()) ** 2 / 4)
+    found = np.where(people.scores[..., None] > 0, people.joints_px, 1e6)
+    similarity = oks(found, joints_px, area, H36M17.oks_sigmas, labelled)
+    best = int(np.argmax(similarity))
+    common = (people.scores[best] > 0) & (weights > 0)
+    off = np.abs(people.rel_depth[best] - rel_depth)[common]
+    return (
+        float(similarity[best]),
+        abs(float(people.root_depth[best]) / root_depth - 1),
+        float(off.mean()) if common.any() else np.inf,
+    )

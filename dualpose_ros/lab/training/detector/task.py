@@ -1,0 +1,169 @@
+"""The person detector as a task for the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from dualpose_ros.datasets.cache import ShardDataset, split_shards
+from dualpose_ros.detection.decode import STRIDE, decode_boxes, encode_boxes
+from dualpose_ros.detection.detections import clean
+from dualpose_ros.detection.network import DetectorConfig, DetectorNetwork
+from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.evaluation.detection import TrueBoxes, evaluate_detections
+from dualpose_ros.lab.training.detector.augmentation import (
+    AugmentConfig,
+    DetectorSample,
+    augmented_sample,
+    plain_sample,
+)
+from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
+from dualpose_ros.lab.training.loop.task import Samples
+
+VALIDATION_MIN_SCORE = 0.05
+VALIDATION_NMS_IOU = 0.6
+VALIDATION_SCORE = 0.4
+
+
+@dataclass(frozen=True)
+class DetectorTaskConfig:
+    """What the detector is and learns from; ValueError names a field that is out of range.
+
+    width, height: size of training pictures, multiples of 32. val_fraction: share of the shards kept
+    for validation.
+    """
+
+    network: DetectorConfig = field(default_factory=DetectorConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    width: int = 320
+    height: int = 256
+    val_fraction: float = 0.05
+    size_weight: float = 2.0
+    offset_weight: float = 2.0
+
+    def __post_init__(self) -> None:
+        stride = self.network.backbone.stride
+        for name in ("width", "height"):
+            if getattr(self, name) <= 0 or getattr(self, name) % stride:
+                raise ValueError(f"{name} {getattr(self, name)} is not a positive multiple of {stride}")
+
+
+@dataclass(frozen=True)
+class DetectorBatch:
+    """Pictures (N, H, W, 3) uint8 with the targets of training and the boxes for validation."""
+
+    image: torch.Tensor
+    targets: DetectorTargets
+    boxes_px: tuple[npt.NDArray[np.float32], ...]
+    ignored: tuple[npt.NDArray[np.bool_], ...]
+
+
+class TrainingPictures:
+    """Labelled images, augmented; pastes people of one image into another."""
+
+    def __init__(self, images: ShardDataset, config: DetectorTaskConfig) -> None:
+        self._images, self._config = images, config
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> DetectorSample:
+        return self.draw(index, np.random.default_rng())
+
+    def draw(self, index: int, rng: np.random.Generator) -> DetectorSample:
+        """A new picture of image `index`, fully determined by the generator."""
+        config = self._config
+        other = None
+        if rng.random() < config.augment.paste:
+            other = self._images[int(rng.integers(len(self._images)))]
+        return augmented_sample(self._images[index], config.width, config.height, config.augment, rng, other)
+
+
+class ValidationPictures:
+    """Labelled images as they are, scaled to fit."""
+
+    def __init__(self, images: ShardDataset, config: DetectorTaskConfig) -> None:
+        self._images, self._config = images, config
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> DetectorSample:
+        config = self._config
+        return plain_sample(self._images[index], config.width, config.height, config.augment)
+
+
+class DetectorTask:
+    """Trains `DetectorNetwork` on labelled images; figures are average precision and recall at IoU 0.5."""
+
+    name = "detector"
+
+    def __init__(self, config: DetectorTaskConfig | None = None) -> None:
+        self.config = config if config is not None else DetectorTaskConfig()
+
+    def build_model(self) -> nn.Module:
+        """The untrained network."""
+        return DetectorNetwork(self.config.network)
+
+    def datasets(self, cache_dir: Path) -> tuple[Samples, Samples]:
+        """Training and validation pictures from the shards in `cache_dir`; CacheError if they can't be read."""
+        train, val = split_shards(cache_dir, self.config.val_fraction)
+        return (
+            TrainingPictures(ShardDataset(train), self.config),
+            ValidationPictures(ShardDataset(val), self.config),
+        )
+
+    def collate(self, samples: Sequence[DetectorSample]) -> DetectorBatch:
+        """Stack pictures and draw their targets."""
+        height, width = (size // STRIDE for size in samples[0].image.shape[:2])
+        maps = [encode_boxes(sample.boxes_px, height, width, sample.ignored) for sample in samples]
+        stacked = [torch.from_numpy(np.stack([m[k] for m in maps])) for k in range(4)]
+        return DetectorBatch(
+            torch.from_numpy(np.stack([sample.image for sample in samples])),
+            DetectorTargets(*stacked),
+            tuple(sample.boxes_px for sample in samples),
+            tuple(sample.ignored for sample in samples),
+        )
+
+    def loss(self, model: nn.Module, batch: DetectorBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Focal loss of the centres, L1 of size and offset."""
+        assert isinstance(model, DetectorNetwork)
+        raw = model.raw(batch.image)
+        return detector_loss(raw, batch.targets, self.config.size_weight, self.config.offset_weight)
+
+    def validate(self, model: nn.Module, batches: Iterable[DetectorBatch]) -> dict[str, float]:
+        """ap50; recall and precision at VALIDATION_SCORE; recall of all candidates."""
+        truth, found = [], []
+        for batch in batches:
+            maps = [output.float().cpu().numpy() for output in model(batch.image)]
+            height, width = batch.image.shape[1:3]
+            for centre, size, offset in zip(*maps, strict=True):
+                boxes, scores = decode_boxes(centre[0], size, offset, VALIDATION_MIN_SCORE)
+                found.append(clean(boxes, scores, width, height, VALIDATION_NMS_IOU, 100))
+            truth += [TrueBoxes(b, i) for b, i in zip(batch.boxes_px, batch.ignored, strict=True)]
+        report = evaluate_detections(truth, found, score=VALIDATION_SCORE)
+        return {
+            "ap50": report.ap,
+            "recall": report.recall,
+            "precision": report.precision,
+            "max_recall": report.max_recall,
+        }
+
+    def objective(self, figures: dict[str, float]) -> float:
+        """Minus the average precision; infinite if nobody was there to be found."""
+        return -figures["ap50"] if np.isfinite(figures["ap50"]) else float("inf")
+
+    def export_spec(self) -> ExportSpec:
+        """`image` uint8 (N, H, W, 3), all but the channels dynamic; outputs centre, size, offset."""
+        generator = torch.Generator().manual_seed(0)
+        stride = self.config.network.backbone.stride
+        shape = (2, 6 * stride, 8 * stride, 3)
+        image = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        axes = {0: Axis("batch"), 1: Axis("height", stride), 2: Axis("width", stride)}
+        return ExportSpec({"image": image}, ("centre", "size", "offset"), {"image": axes})

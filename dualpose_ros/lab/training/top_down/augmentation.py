@@ -1,0 +1,329 @@
+"""Random views of labelled patches for training: geometry, backgrounds, occluders, photometry.
+
+P people, K joints, S x S pixels of the network patch. Networks trained on rendered images meet real
+ones only through variety, so each step here is wide; all of it is OpenCV on one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.lab.training.photometric import photometric
+from dualpose_ros.skeleton import H36M17
+
+Image = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.floating]
+BackgroundSource = Callable[[np.random.Generator], Image]
+"""Draws one RGB image (H, W, 3) of any size to put behind people."""
+
+ABSENT = -1.0
+_NOWHERE, _FRAME = 254, 253
+"""Mask values of patch pixels that lie outside the source image, and in its black margin."""
+_UPPER = tuple(H36M17.index(n) for n in ("spine", "thorax", "neck", "head_top", "left_shoulder", "right_shoulder"))
+_ARMS = tuple(H36M17.index(n) for n in ("left_elbow", "right_elbow", "left_wrist", "right_wrist"))
+_HIPS = tuple(H36M17.index(n) for n in ("pelvis", "left_hip", "right_hip"))
+_LEGS = tuple(H36M17.index(n) for n in ("left_knee", "right_knee", "left_ankle", "right_ankle"))
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How far each random change goes; probabilities in 0..1. `geometry=False` gives the live stage's view."""
+
+    geometry: bool = True
+    rotation_deg: float = 40.0
+    scale: tuple[float, float] = (0.65, 1.5)
+    shift: float = 0.07
+    bad_shift: float = 0.3
+    half_body: float = 0.2
+    image_border: float = 0.2
+    background_swap: float = 0.5
+    occluders: float = 0.5
+    photometric: float = 0.9
+    hidden_weight: float = 0.5
+    min_visible_fraction: float = 0.2
+
+
+@dataclass(frozen=True)
+class View:
+    """A patch to be cut: source-to-patch affine (2, 3), whether it mirrors, and the patch rectangle kept."""
+
+    matrix: npt.NDArray[np.float64]
+    mirrored: bool
+    keep_px: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class TrainingPatch:
+    """image uint8 (S, S, 3); joints_px (P, K, 2) and weights (P, K) as in `training.losses`; box_px (4,) of person 0.
+
+    Person 0 is the one that the patch is made for; mirrored people have their sides exchanged.
+    """
+
+    image: Image
+    joints_px: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+    box_px: npt.NDArray[np.float32]
+
+
+def augment(
+    sample: LabelledImage,
+    rng: np.random.Generator,
+    config: AugmentationConfig,
+    background: BackgroundSource | None = None,
+    size: int = 192,
+    enlarge: float = 1.25,
+    max_people: int = 10,
+) -> TrainingPatch:
+    """Cut and change one training patch around person 0 of `sample`; ValueError if it holds no people."""
+    people = sample.people
+    if len(people) == 0:
+        raise ValueError("a training patch needs at least one person; this sample has none")
+    view = draw_view(people, rng, config, size, enlarge)
+    image, mask = _cut(sample, view, size)
+    nowhere, margin = mask == _NOWHERE, mask == _FRAME
+    joints, visibility = _move_people(people, view)
+    if background is not None:
+        swapped = rng.random() < config.background_swap
+        kept = ~nowhere & (mask != 0) if swapped else ~nowhere
+        if swapped or nowhere.any():
+            alpha = np.asarray(cv2.blur(kept.astype(np.float32), (3, 3)), np.float32)
+            backdrop = _draw_backdrop(background, rng, size)
+            image = np.asarray(cv2.blendLinear(image, backdrop, alpha, 1 - alpha), np.uint8)
+        # Seldom black, unless the image ends here: the live stage's black margins have no slanted edges.
+        nowhere &= bool(margin.any()) or rng.random() < 0.2
+    if config.occluders > 0 and rng.random() < config.occluders:
+        covered = draw_occluders(image, rng, joints[0], background)
+        visibility = _hide_covered(joints, visibility, covered)
+    if config.photometric > 0 and rng.random() < config.photometric:
+        image = photometric(image, rng)
+    black = nowhere | margin | _beyond(view.keep_px, size)
+    image[black] = 0
+    weights = joint_weights(people, joints, visibility, black, config)
+    chosen = _choose_people(weights, max_people)
+    padded_joints = np.zeros((max_people, *joints.shape[1:]), np.float32)
+    padded_weights = np.full((max_people, joints.shape[1]), ABSENT, np.float32)
+    padded_joints[: len(chosen)] = joints[chosen]
+    padded_weights[: len(chosen)] = weights[chosen]
+    return TrainingPatch(image, padded_joints, padded_weights, _moved_box(people.boxes_px[0], view))
+
+
+def draw_view(people: People, rng: np.random.Generator, config: AugmentationConfig, size: int, enlarge: float) -> View:
+    """Draw where the patch lies: around person 0's box, or around half of the body, turned, scaled and shifted."""
+    box: FloatArray = np.asarray(people.boxes_px[0], np.float64)
+    everything = (-1.0, -1.0, float(size), float(size))
+    if not config.geometry:
+        return View(_similarity(box, enlarge, 0.0, (0.0, 0.0), False, size), False, everything)
+    half = rng.random() < config.half_body
+    if half:
+        box, half = _half_body_box(people, box, rng)
+    scale = float(np.clip(np.exp(rng.normal(0, 0.22)), *config.scale))
+    if rng.random() < 0.15:
+        scale = float(np.exp(rng.uniform(*np.log(config.scale))))
+    badly = rng.random() < 0.15
+    shift = rng.uniform(-1, 1, 2) * config.bad_shift if badly else np.clip(rng.normal(0, config.shift, 2), -0.3, 0.3)
+    limit = np.radians(config.rotation_deg)
+    angle = float(np.clip(rng.normal(0, limit / 2), -limit, limit)) if rng.random() < 0.6 else 0.0
+    mirrored = bool(rng.random() < 0.5)
+    longest = float(max(box[2] - box[0], box[3] - box[1]))
+    matrix = _similarity(box, enlarge * scale, angle, (shift[0] * longest, shift[1] * longest), mirrored, size)
+    if half and rng.random() < 0.5:
+        return View(matrix, mirrored, _cut_at_box(box, longest * enlarge * scale, rng, size))
+    if rng.random() < config.image_border:
+        return View(matrix, mirrored, _cut_one_side(rng, size))
+    return View(matrix, mirrored, everything)
+
+
+def _similarity(
+    box: FloatArray, enlarge: float, angle: float, shift: tuple[float, float], mirrored: bool, size: int
+) -> npt.NDArray[np.float64]:
+    side = max(enlarge * float(max(box[2] - box[0], box[3] - box[1])), 8.0)
+    centre = (box[:2] + box[2:]) / 2 + shift
+    scale = size / side
+    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    if mirrored:
+        linear = np.diag([-1.0, 1.0]) @ linear
+    return np.column_stack([linear, (size - 1) / 2 - linear @ centre])
+
+
+def _half_body_box(people: People, box: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, bool]:
+    """Box around some of person 0's joints in view, and whether there were enough of them."""
+    subsets = (_UPPER + _ARMS, _UPPER + _ARMS + _HIPS, _UPPER + _ARMS + _HIPS + _LEGS[:2], _LEGS + _HIPS, _UPPER)
+    subset = list(subsets[rng.choice(5, p=(0.3, 0.3, 0.15, 0.15, 0.1))])
+    points = people.joints_px[0, subset][people.visibility[0, subset] != OUTSIDE]
+    if len(points) < 4:
+        return box, False
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = rng.uniform(0.05, 0.25) * float((high - low).max())
+    half_box = np.concatenate([np.maximum(low - pad, box[:2]), np.minimum(high + pad, box[2:])])
+    large_enough = float((half_box[2:] - half_box[:2]).max()) > 0.2 * float((box[2:] - box[:2]).max())
+    return (half_box, True) if large_enough else (box, False)
+
+
+def _cut_at_box(box: FloatArray, side: float, rng: np.random.Generator, size: int) -> tuple[float, float, float, float]:
+    """Rectangle kept when the picture ends where the half body does, below it and perhaps beside it."""
+    half_w, half_h = (box[2:] - box[:2]) / 2 * size / side
+    middle = (size - 1) / 2
+    bottom = middle + half_h * rng.uniform(0.95, 1.1)
+    left = middle - half_w * rng.uniform(0.9, 1.2) if rng.random() < 0.25 else -1.0
+    right = middle + half_w * rng.uniform(0.9, 1.2) if rng.random() < 0.25 else float(size)
+    return (float(left), -1.0, float(right), float(bottom))
+
+
+def _cut_one_side(rng: np.random.Generator, size: int) -> tuple[float, float, float, float]:
+    """Rectangle kept when the image ends inside the patch, most often at the bottom."""
+    keep = [-1.0, -1.0, float(size), float(size)]
+    side = int(rng.choice(4, p=(0.2, 0.2, 0.2, 0.4)))
+    depth = rng.uniform(0.03, 0.3) * size
+    keep[side] = depth if side < 2 else size - depth
+    return (keep[0], keep[1], keep[2], keep[3])
+
+
+def _cut(sample: LabelledImage, view: View, size: int) -> tuple[Image, Image]:
+    image, mask, matrix = sample.image, _mark_margin(sample), view.matrix
+    if abs(np.linalg.det(matrix[:, :2])) < 0.4:
+        # Area-averaging first keeps strongly shrunk patches from aliasing, as the live stage does.
+        half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]])
+        matrix = np.column_stack([matrix[:, :2] @ half[:, :2], matrix[:, :2] @ half[:, 2] + matrix[:, 2]])
+        height, width = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * height, : 2 * width]
+        image = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        mask = np.ascontiguousarray(mask[: 2 * height : 2, : 2 * width : 2])
+    patch = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    labels = cv2.warpAffine(
+        mask, matrix, (size, size), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(_NOWHERE,)
+    )
+    return np.asarray(patch, np.uint8), np.asarray(labels, np.uint8)
+
+
+def _mark_margin(sample: LabelledImage) -> Image:
+    """The mask with the black margin of patches cut at an image's border told apart from occluders."""
+    dark = cv2.inRange(sample.image, np.zeros(3), np.full(3, 8.0)) & (sample.mask == OCCLUDER).astype(np.uint8)
+    if not dark.any():
+        return sample.mask
+    margin = cv2.morphologyEx(dark, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    return np.where(margin > 0, _FRAME, sample.mask).astype(np.uint8)
+
+
+def _move_people(people: People, view: View) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Joints (N, K, 2) in patch pixels and visibility (N, K), sides exchanged where the view mirrors."""
+    joints = people.joints_px.astype(np.float64) @ view.matrix[:, :2].T + view.matrix[:, 2]
+    visibility = people.visibility.copy()
+    if view.mirrored:
+        mirror = list(H36M17.mirror)
+        joints, visibility = joints[:, mirror], visibility[:, mirror]
+    return joints.astype(np.float32), visibility
+
+
+def _moved_box(box_px: FloatArray, view: View) -> npt.NDArray[np.float32]:
+    x0, y0, x1, y1 = (float(v) for v in box_px)
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) @ view.matrix[:, :2].T + view.matrix[:, 2]
+    return np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
+
+
+def joint_weights(
+    people: People,
+    joints_px: npt.NDArray[np.float32],
+    visibility: npt.NDArray[np.uint8],
+    black: npt.NDArray[np.bool_],
+    config: AugmentationConfig,
+) -> npt.NDArray[np.float32]:
+    """How each joint (N, K) is supervised: 1 in view, `hidden_weight` behind something, 0 masked, ABSENT.
+
+    Masked are people hidden almost whole (the patch's own person bears four times more) and joints
+    that the source image didn't hold; absent are joints outside the patch or in its black part.
+    """
+    size = black.shape[0]
+    weights = np.where(visibility == VISIBLE, 1.0, config.hidden_weight).astype(np.float32)
+    weights[visibility == OUTSIDE] = 0.0
+    least = np.full(len(people), config.min_visible_fraction)
+    least[0] /= 4
+    weights[people.visible_fraction < least] = 0.0
+    cell = np.rint(np.clip(np.nan_to_num(joints_px, nan=-1e4), -1e4, 1e4)).astype(np.int64)
+    outside = ((cell < 0) | (cell >= size)).any(axis=-1)
+    inside_cell = np.clip(cell, 0, size - 1)
+    weights[outside | black[inside_cell[..., 1], inside_cell[..., 0]]] = ABSENT
+    return weights
+
+
+def _choose_people(weights: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.intp]:
+    """Person 0 first, then up to `limit` - 1 others that have joints in the patch, best supervised first."""
+    others = np.arange(1, len(weights))
+    others = others[(weights[1:] > ABSENT / 2).any(axis=1)]
+    order = np.argsort(-np.clip(weights[others], 0, None).sum(axis=1), kind="stable")
+    return np.concatenate([[0], others[order]])[:limit].astype(np.intp)
+
+
+def _beyond(keep_px: tuple[float, float, float, float], size: int) -> npt.NDArray[np.bool_]:
+    at = np.arange(size)
+    columns = (at < keep_px[0]) | (at > keep_px[2])
+    rows = (at < keep_px[1]) | (at > keep_px[3])
+    return np.asarray(rows[:, None] | columns[None, :])
+
+
+def _draw_backdrop(source: BackgroundSource, rng: np.random.Generator, size: int) -> Image:
+    """A random crop of a background, perhaps mirrored, at patch size."""
+    picture = source(rng)
+    height, width = picture.shape[:2]
+    side = int(rng.uniform(0.4, 1.0) * min(height, width))
+    y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    crop = picture[y : y + side, x : x + side]
+    crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+    return np.asarray(cv2.resize(np.ascontiguousarray(crop), (size, size)), np.uint8)
+
+
+def draw_occluders(
+    image: Image, rng: np.random.Generator, near_px: FloatArray, background: BackgroundSource | None
+) -> npt.NDArray[np.bool_]:
+    """Draw one to three random shapes over `image` in place, half of them at joints near_px (K, 2); where they lie."""
+    size = image.shape[0]
+    covered = np.zeros(image.shape[:2], np.uint8)
+    for _ in range(int(rng.integers(1, 4))):
+        centre = rng.uniform(0, size, 2)
+        if rng.random() < 0.5:
+            centre = near_px[rng.integers(len(near_px))] + rng.normal(0, 0.05 * size, 2)
+        if not np.all(np.abs(centre) < 4 * size):
+            continue
+        extent = rng.uniform(0.03, 0.18, 2) * size
+        shape = np.zeros_like(covered)
+        _draw_shape(shape, rng, centre, extent)
+        if background is not None and rng.random() < 0.5:
+            filling = _draw_backdrop(background, rng, size)
+            cv2.copyTo(filling, shape, image)
+        else:
+            colour = rng.uniform(0, 255, 3)
+            ramp = np.linspace(-1, 1, size)[:, None] * rng.uniform(-40, 40)
+            shaded = np.clip(colour + ramp, 0, 255).astype(np.uint8)
+            cv2.copyTo(np.ascontiguousarray(np.broadcast_to(shaded[:, None], image.shape)), shape, image)
+        covered |= shape
+    return covered > 0
+
+
+def _draw_shape(canvas: Image, rng: np.random.Generator, centre: FloatArray, extent: FloatArray) -> None:
+    kind = rng.integers(3)
+    at = (float(centre[0]), float(centre[1]))
+    angle = float(rng.uniform(0, 180))
+    if kind == 0:
+        cv2.ellipse(canvas, (at, (2 * float(extent[0]), 2 * float(extent[1])), angle), (255,), -1)
+        return
+    if kind == 1:
+        corners = cv2.boxPoints((at, (2 * float(extent[0]), 3 * float(extent[1])), angle))
+    else:
+        around = np.sort(rng.uniform(0, 2 * np.pi, 7))
+        ring = np.stack([np.cos(around), np.sin(around)], axis=1) * rng.uniform(0.6, 1.4, (7, 1))
+        corners = centre + ring * extent
+    cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], (255,))
+
+
+def _hide_covered(
+    joints_px: npt.NDArray[np.float32], visibility: npt.NDArray[np.uint8], covered: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:
+    size = covered.shape[0]
+    cell = np.clip(np.rint(np.nan_to_num(joints_px)), 0, size - 1).astype(np.int64)
+    behind = covered[cell[..., 1], cell[..., 0]] & (visibility == VISIBLE)
+    return np.where(behind, HIDDEN, visibility).astype(np.uint8)

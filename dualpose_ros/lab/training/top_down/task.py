@@ -1,0 +1,294 @@
+"""Training of the top-down network: its samples, loss and measure of success, for `training.trainer`.
+
+N patches of S x S pixels, P people a patch (person 0 is the patch's own), K joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.datasets.cache import ShardDataset, split_shards
+from dualpose_ros.grouping import HEATMAP_STRIDE
+from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.losses import (
+    ABSENT,
+    associative_embedding_loss,
+    heatmap_loss,
+    heatmap_targets,
+    sides_loss,
+    target_tag_loss,
+)
+from dualpose_ros.lab.training.top_down.augmentation import (
+    AugmentationConfig,
+    BackgroundSource,
+    TrainingPatch,
+    augment,
+)
+from dualpose_ros.lab.training.top_down.backgrounds import (
+    BackgroundPool,
+    LabelledImages,
+    pool_from_folder,
+    pool_from_samples,
+)
+from dualpose_ros.people import oks
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.decode import decode_patches, decode_single
+from dualpose_ros.top_down.network import TopDownNetwork
+from dualpose_ros.top_down.patch import ENLARGE
+from dualpose_ros.top_down.target import TARGET_TAG
+
+LIVE_VIEW = AugmentationConfig(
+    geometry=False, image_border=0.0, background_swap=0.0, occluders=0.0, photometric=0.0, min_visible_fraction=0.2
+)
+"""The view that the live stage has: a box enlarged, nothing else changed."""
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """sigma: of target peaks, in cells; foreground: how much more peaks weigh than empty cells; the rest
+    weighs the other losses against the heatmap loss (sides: 0 leaves left and right to it; target_tag: 0
+    leaves the own person's tag free)."""
+
+    sigma: float = 2.0
+    foreground: float = 4.0
+    sides: float = 0.5
+    pull: float = 0.3
+    push: float = 0.5
+    target_tag: float = 0.5
+
+
+@dataclass(frozen=True)
+class TopDownTraining:
+    """What is trained and on what. network: an entry of config/networks/top_down.yaml; patch_size: side of
+    the patches in pixels, a multiple of 32, which becomes part of the exported network; people: "all" of a
+    patch, told apart by tags, or "one", the patch's own, as single-person networks do.
+
+    backgrounds: a folder of pictures without people to put behind people; without it they come from
+    the training images. validation_patches: how many held-out patches measure progress.
+    """
+
+    network: str = "cpu"
+    patch_size: int = 192
+    people: str = "all"
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    backgrounds: str | None = None
+    background_count: int = 800
+    validation_patches: int = 384
+    max_people: int = 10
+
+    def __post_init__(self) -> None:
+        if self.people not in ("all", "one"):
+            raise TrainingError(f"people is '{self.people}'; it must be 'all' or 'one'")
+
+
+class Batch(NamedTuple):
+    """patches uint8 (N, S, S, 3); joints_px (N, P, K, 2); weights (N, P, K); boxes_px (N, 4) of person 0."""
+
+    patches: Tensor
+    joints_px: Tensor
+    weights: Tensor
+    boxes_px: Tensor
+
+
+class PatchSamples:
+    """Training patches of a cache of labelled images; `draw` changes each at random, `[i]` shows the live view."""
+
+    def __init__(
+        self,
+        images: LabelledImages,
+        config: TopDownTraining,
+        background: BackgroundSource | None = None,
+        indices: Sequence[int] | None = None,
+        live_view: bool = False,
+    ) -> None:
+        self.images, self.config, self.background = images, config, background
+        self.indices = list(range(len(images))) if indices is None else list(indices)
+        self.augmentation = LIVE_VIEW if live_view else config.augmentation
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> TrainingPatch:
+        return self._patch(index, np.random.default_rng(index), LIVE_VIEW)
+
+    def draw(self, index: int, rng: np.random.Generator) -> TrainingPatch:
+        """Patch `index`, changed by randomness of `rng` alone."""
+        return self._patch(index, rng, self.augmentation)
+
+    def _patch(self, index: int, rng: np.random.Generator, augmentation: AugmentationConfig) -> TrainingPatch:
+        sample = self.images[self.indices[index]]
+        if len(sample.people) == 0:
+            raise TrainingError(f"image {self.indices[index]} of the cache has no people; make it as person patches")
+        size = self.config.patch_size
+        return augment(sample, rng, augmentation, self.background, size, ENLARGE, self.config.max_people)
+
+
+class TopDownTask:
+    """The top-down network as a `training.task.Task`."""
+
+    name = "top_down"
+
+    def __init__(self, training: TopDownTraining, network: HRNetConfig) -> None:
+        self.training, self.network = training, network
+
+    def build_model(self) -> nn.Module:
+        """The untrained network."""
+        return TopDownNetwork(self.network, tags=self.training.people == "all")
+
+    def datasets(self, cache_dir: Path) -> tuple[PatchSamples, PatchSamples]:
+        """Training patches with augmentation, and an even selection of those of held-out shards without."""
+        train_paths, val_paths = split_shards(cache_dir)
+        train_images, val_images = ShardDataset(train_paths), ShardDataset(val_paths)
+        count = min(self.training.validation_patches, len(val_images))
+        chosen = np.linspace(0, len(val_images) - 1, count).astype(int).tolist()
+        pool = self._backgrounds(train_images)
+        train = PatchSamples(train_images, self.training, pool)
+        return train, PatchSamples(val_images, self.training, None, chosen, live_view=True)
+
+    def _backgrounds(self, images: ShardDataset) -> BackgroundPool | None:
+        if self.training.augmentation.background_swap <= 0:
+            return None
+        if self.training.backgrounds is not None:
+            return pool_from_folder(Path(self.training.backgrounds), self.training.background_count)
+        return pool_from_samples(images, self.training.background_count, self.training.patch_size)
+
+    def collate(self, samples: Sequence[TrainingPatch]) -> Batch:
+        """Patches to a batch, padded to the largest number of people in it."""
+        weights = np.stack([s.weights for s in samples])
+        people = max(int((weights > ABSENT / 2).any(axis=2).sum(axis=1).max()), 1)
+        return Batch(
+            torch.from_numpy(np.stack([s.image for s in samples])),
+            torch.from_numpy(np.stack([s.joints_px for s in samples])[:, :people]),
+            torch.from_numpy(weights[:, :people]),
+            torch.from_numpy(np.stack([s.box_px for s in samples])),
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Heatmap loss (Eq. 1), in units of one peak's energy, plus weighted tag losses."""
+        heatmaps, tags = _maps(model, batch)
+        return self._loss_of(heatmaps.float(), None if tags is None else tags.float(), batch)
+
+    def _loss_of(self, heatmaps: Tensor, tags: Tensor | None, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        config = self.training.loss
+        people = 1 if tags is None else batch.joints_px.shape[1]
+        with torch.autocast(heatmaps.device.type, enabled=False):
+            size = (heatmaps.shape[2], heatmaps.shape[3])
+            joints, weights = batch.joints_px[:, :people], batch.weights[:, :people]
+            target, cells = heatmap_targets(joints, weights, size, HEATMAP_STRIDE, config.sigma)
+            peak_energy = torch.pi * config.sigma**2
+            heat = heatmap_loss(heatmaps, target, cells, config.foreground) / peak_energy
+            sides = sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / peak_energy
+            if tags is None:
+                return heat + config.sides * sides, {"heatmap": heat, "sides": sides}
+            pull, push, means = associative_embedding_loss(tags, batch.joints_px, batch.weights, HEATMAP_STRIDE)
+            own = target_tag_loss(means, batch.weights, TARGET_TAG)
+            total = heat + config.sides * sides + config.pull * pull + config.push * push + config.target_tag * own
+        return total, {"heatmap": heat, "sides": sides, "pull": pull, "push": push, "target_tag": own}
+
+    def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+        """OKS, PCK and share of limbs on their own side of each patch's own person, found as the live stage does."""
+        losses: list[Tensor] = []
+        sides: list[npt.NDArray[np.bool_]] = []
+        scores: list[npt.NDArray[np.float64]] = []
+        for batch in batches:
+            heatmaps, tags = _maps(model, batch)
+            boxes, maps = batch.boxes_px.cpu().numpy(), heatmaps.cpu().numpy()
+            people = decode_single(maps) if tags is None else decode_patches(maps, tags.cpu().numpy(), boxes)
+            joints, weights = batch.joints_px[:, 0].cpu().numpy(), batch.weights[:, 0].cpu().numpy()
+            for found, truth, weight, box in zip(people, joints, weights, boxes, strict=True):
+                if (weight > 0).any():
+                    scores.append(target_scores(found.joints_px, found.scores, found.target, truth, weight, box))
+                    if found.target >= 0:
+                        sides.append(sides_right(found.joints_px[found.target], truth, weight, box))
+            losses.append(self._loss_of(heatmaps, tags, batch)[0])
+        mean = np.mean(scores, axis=0) if scores else np.zeros(3)
+        loss = float(torch.stack(losses).mean()) if losses else float("nan")
+        right = np.concatenate(sides) if sides else np.zeros(0)
+        return {
+            "oks": float(mean[0]),
+            "oks_visible": float(mean[1]),
+            "pck": float(mean[2]),
+            "sides": float(right.mean()) if right.size else float("nan"),
+            "loss": loss,
+        }
+
+    def objective(self, figures: dict[str, float]) -> float:
+        """One minus the OKS of visible and hidden joints."""
+        return 1 - figures["oks"]
+
+    def export_spec(self) -> ExportSpec:
+        """Input `patches` uint8 (N, S, S, 3); outputs `heatmaps` clipped to 0..1 and, of all people, `tags`.
+
+        Both are (N, K, S/4, S/4).
+        """
+        side = self.training.patch_size
+        example = torch.zeros((2, side, side, 3), dtype=torch.uint8)
+        outputs = ("heatmaps", "tags") if self.training.people == "all" else ("heatmaps",)
+        return ExportSpec({"patches": example}, outputs, {"patches": {0: Axis("people")}})
+
+
+def _maps(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Heatmaps, and tags where the network has any."""
+    out = model(batch.patches)
+    return (out, None) if isinstance(out, Tensor) else (out[0], out[1])
+
+
+def target_scores(
+    joints_px: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+    target: int,
+    truth_px: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    box_px: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """OKS over labelled joints, OKS over visible ones, and the share within a tenth of the box's longer side: (3,).
+
+    joints_px (P, K, 2) and scores (P, K) of a patch's people; joints that weren't found count as wrong.
+    """
+    if target < 0:
+        return np.zeros(3)
+    found = np.where(scores[target][:, None] > 0, joints_px[target], 1e6)
+    size = np.asarray(box_px[2:] - box_px[:2], np.float64)
+    # COCO's areas are of the silhouette, about half of the box.
+    area = float(size[0] * size[1]) * 0.5
+    labelled, visible = (weights > 0).astype(np.float64), (weights >= 1).astype(np.float64)
+    visible = visible if visible.any() else labelled
+    near = np.linalg.norm(found - truth_px, axis=1) < 0.1 * size.max()
+    sigmas = H36M17.oks_sigmas
+    return np.array(
+        [
+            float(oks(found, truth_px, area, sigmas, labelled)),
+            float(oks(found, truth_px, area, sigmas, visible)),
+            float((near * labelled).sum() / labelled.sum()),
+        ]
+    )
+
+
+def sides_right(
+    joints_px: npt.NDArray[np.float64],
+    truth_px: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    box_px: npt.NDArray[np.float32],
+) -> npt.NDArray[np.bool_]:
+    """Which left joints found (K, 2) are nearer to the true left one than to the right: one value a pair.
+
+    Pairs count if both are visible and further apart than a tenth of the box's longer side; half
+    of them right is chance.
+    """
+    left = np.array([joint for joint, other in enumerate(H36M17.mirror) if joint < other])
+    right = np.asarray(H36M17.mirror)[left]
+    apart = np.linalg.norm(truth_px[left] - truth_px[right], axis=1) > 0.1 * (box_px[2:] - box_px[:2]).max()
+    counted = apart & (weights[left] >= 1) & (weights[right] >= 1)
+    own = np.linalg.norm(joints_px[left] - truth_px[left], axis=1)
+    return np.asarray((own < np.linalg.norm(joints_px[left] - truth_px[right], axis=1))[counted], np.bool_)

@@ -1,0 +1,244 @@
+"""What `run` and `demo` share: look at the input first, run the graph, write the output folder."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dualpose_ros.errors import InputError
+from dualpose_ros.paths import share_dir, version
+from dualpose_ros.recording.overlay import write_overlay
+from dualpose_ros.recording.pose_lines import read_pose_lines
+from dualpose_ros.recording.summary import Goal
+from dualpose_ros.runs.session import CAMERA, DETECTION, GraphOptions, GraphResult, Watch, run_graph
+from dualpose_ros.standalone.arguments import read_parameter_file
+from dualpose_ros.weights import list_weights, weights_path
+
+ASSUMED_HFOV_DEG = 60.0
+NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What the user asked for; see the options of `dualpose run`."""
+
+    source: str
+    out: Path
+    detector: str | None = None
+    hfov_deg: float | None = None
+    calibration: Path | None = None
+    rate: float = 1.0
+    max_rate: float | None = None
+    max_frames: int | None = None
+    params_file: Path | None = None
+    domain_id: int | None = None
+    overlay: bool = True
+    verbose: bool = False
+
+
+def run_live(options: LiveOptions, console: Console, watch: Watch | None = None) -> GraphResult:
+    """Check the input, run the graph and record it; the kept frames are still there for the overlay.
+
+    `watch`: see `run_graph`.
+    Errors name what is wrong before any process is started: source, calibration, weights, parameters.
+    """
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"--out {options.out} is a file; name a folder")
+    total = check_input(options)
+    camera: dict[str, Any] = {"source": options.source, "rate": options.rate}
+    if options.calibration is not None:
+        camera["calibration"] = str(options.calibration)
+    else:
+        camera["hfov_deg"] = options.hfov_deg or ASSUMED_HFOV_DEG
+        if options.hfov_deg is None:
+            console.print(
+                f"The camera is unknown: a horizontal field of view of {ASSUMED_HFOV_DEG:g} degrees is assumed, and "
+                "depths are off as far as that is. Give --hfov or --calibration."
+            )
+    detection: dict[str, Any] = {}
+    if options.detector is not None:
+        detection["detector"] = options.detector
+    if options.max_rate is not None:
+        detection["max_rate"] = options.max_rate
+    graph = GraphOptions(
+        out=options.out,
+        camera=camera,
+        overrides={DETECTION: detection},
+        params_file=options.params_file or default_params(),
+        domain_id=options.domain_id,
+        max_frames=options.max_frames,
+        total_frames=total,
+        keep_frames=options.overlay,
+        verbose=options.verbose,
+    )
+    return run_graph(graph, console, watch)
+
+
+def check_input(options: LiveOptions) -> int | None:
+    """Look at everything that the nodes will need; the source's number of frames, where it is known."""
+    # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
+    from dualpose_ros.nodes.camera_node import CameraNodeConfig, camera_of
+    from dualpose_ros.sources.frames import open_source
+
+    if options.params_file is not None and not options.params_file.is_file():
+        raise InputError(f"--params-file {options.params_file} is no file")
+    if options.calibration is not None and options.hfov_deg is not None:
+        raise InputError("both --calibration and --hfov are given; give one of them")
+    source = open_source(options.source)
+    source.close()
+    config = CameraNodeConfig(
+        source=options.source,
+        calibration=str(options.calibration or ""),
+        hfov_deg=0.0 if options.calibration else options.hfov_deg or ASSUMED_HFOV_DEG,
+    )
+    camera_of(config, source.info)
+    if options.params_file is None:
+        for name in NETWORKS:
+            weights_path(name)
+    check_detector(detector_of(options))
+    return source.info.count
+
+
+def detector_of(options: LiveOptions) -> str:
+    """The detector of a run: as asked for, or as the parameter file says."""
+    if options.detector is not None:
+        return options.detector
+    given = read_parameter_file(options.params_file or default_params())
+    return next((str(p.value) for p in given if p.name == "detector" and p.matches(f"/{DETECTION}")), "centre")
+
+
+def default_params() -> Path:
+    """The parameters that come with the package."""
+    return share_dir() / "config" / "pipeline.yaml"
+
+
+def check_detector(spec: str) -> None:
+    """Refuse a detector that is unknown, or whose file is missing or damaged."""
+    from dualpose_ros.detection.stage import DetectionConfig, existing_file
+
+    try:
+        config = DetectionConfig(detector=spec)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    kind, _, name = config.detector.partition(":")
+    if name:
+        existing_file(name)
+    elif kind == "centre":
+        weights_path("detector")
+
+
+def draw_overlay(result: GraphResult, console: Console) -> int:
+    """Draw overlay.mp4 from the frames that were kept; the number of frames drawn.
+
+    Ctrl-C ends the drawing early: the video then holds what was drawn so far.
+    """
+    recording = result.recording
+    columns = (TextColumn("overlay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    done = 0
+    try:
+        with Progress(*columns, console=console, transient=True) as bar, _ctrl_c_raises():
+            task = bar.add_task("overlay", total=len(recording.frames))
+
+            def progress(count: int, total: int) -> None:
+                nonlocal done
+                done = count
+                bar.update(task, completed=count)
+
+            path = recording.directory / "overlay.mp4"
+            path.unlink(missing_ok=True)
+            return write_overlay(path, recording.pose_lines, recording.frames, result.camera, progress)
+    except KeyboardInterrupt:
+        console.print(f"overlay.mp4 ends after {done} frames: stopped by Ctrl-C")
+        return done
+
+
+@contextmanager
+def _ctrl_c_raises() -> Iterator[None]:
+    """Python's own Ctrl-C, whoever had it before."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
+    """The figures that every run has, as `summary.json` holds them."""
+    times = result.recording.times
+    tracks: dict[int, int] = {}
+    most = 0
+    for frame in read_pose_lines(result.recording.pose_lines):
+        most = max(most, len(frame.persons))
+        for person in frame.persons:
+            tracks[person.track_id] = tracks.get(person.track_id, 0) + 1
+    camera = result.camera
+    return {
+        "version": version(),
+        "source": options.source,
+        "detector": detector_of(options),
+        "camera": camera and {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy},
+        "hfov_deg": camera and round(math.degrees(2 * math.atan2(camera.width / 2, camera.fx)), 2),
+        "hfov_assumed": options.calibration is None and options.hfov_deg is None,
+        "frames_sent": result.frames_sent,
+        "frames_published": result.recording.num_poses,
+        "seconds": round(result.seconds, 2),
+        "fps": round(times.fps(), 2),
+        "latency_ms": times.latency_ms(),
+        "tracks": len(tracks),
+        "most_people_at_once": most,
+        "interrupted": result.interrupted,
+        "domain": training_domain(detector_of(options)),
+        "ros_domain_id": result.domain_id,
+        "cpu_count": os.cpu_count(),
+        "nodes": [
+            {
+                "name": usage.name,
+                "pid": usage.pid,
+                "pids": list(usage.pids),
+                "cpu_s": round(usage.cpu_s, 2),
+                "max_rss_mb": round(usage.max_rss_mb, 1),
+                "restarts": usage.restarts,
+            }
+            for usage in result.usage
+        ],
+        "node_errors": {name: text for name, text in result.errors.items() if name != CAMERA or text},
+    }
+
+
+def training_domain(detector: str) -> str:
+    """What the networks of a run were trained on, by the manifest: one word, or several joined by a plus."""
+    used = [*NETWORKS, *(["detector"] if detector == "centre" else [])]
+    return "+".join(sorted({entry.domain for entry in list_weights() if entry.name in used}))
+
+
+def print_run(console: Console, figures: dict[str, Any], goals: Sequence[Goal], out: Path) -> None:
+    """The result in the terminal: rates, nodes, goals, and where everything is."""
+    latency = figures["latency_ms"]
+    spread = "" if latency["p50"] is None else f", latency {latency['p50']:.0f} ms (p95 {latency['p95']:.0f} ms)"
+    console.print(
+        f"{figures['frames_published']} of {figures['frames_sent']} frames with poses, {figures['fps']:.1f} fps{spread}"
+    )
+    nodes = Table("node", "pid", "CPU s", "memory MB", "restarts")
+    for node in figures["nodes"]:
+        nodes.add_row(*(str(node[key]) for key in ("name", "pid", "cpu_s", "max_rss_mb", "restarts")))
+    console.print(nodes)
+    if goals:
+        table = Table("figure", "value", "goal", "met")
+        for goal in goals:
+            record = goal.record()
+            value = "-" if goal.value is None else f"{goal.value:.3g}"
+            table.add_row(goal.name, value, record["goal"], "yes" if goal.met else "no")
+        console.print(table)
+    for name, text in figures["node_errors"].items():
+        console.print(f"{name}: {text}", style="yellow", markup=False)
+    console.print(f"written to {out}: {', '.join(sorted(p.name for p in out.iterdir() if not p.name.startswith('.')))}")

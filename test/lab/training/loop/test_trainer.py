@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
+from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader  # noqa: E402
+from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
+from dualpose_ros.lab.training.loop.trainer import learning_rate, load_best, train  # noqa: E402
+from support.data import ROOT  # noqa: E402
+from support.tiny_task import MATRIX, TinySamples, TinyTask  # noqa: E402
+
+
+def config(out: Path, **changes) -> TrainConfig:
+    base = {"batch_size": 8, "lr": 1e-2, "epochs": 5, "workers": 0, "bf16": False, "log_steps": 10, "validations": 2}
+    return TrainConfig(out=out, cache=out, **{**base, **changes})
+
+
+def state(path: Path) -> dict:
+    return torch.load(path, weights_only=True)
+
+
+def test_it_learns_and_leaves_all_it_promises(tmp_path):
+    result = train(TinyTask(), config(tmp_path, epochs=40, weight_decay=0.0))
+    untrained = float(np.mean((TinySamples(40, 0.0).x @ MATRIX) ** 2))
+    assert result.figures["mse"] < 0.1 * untrained
+    assert result.figures["count"] == 40
+    assert result.steps == 40 * (100 // 8)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["figures"] == result.figures and report["seed"] == 0 and report["seconds"] > 0
+    assert report["parameters"] == sum(p.numel() for p in TinyTask().build_model().parameters())
+    assert report["data"]["training_samples"] == 100
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    lines = read_lines(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(10, result.steps + 1, 10))
+    assert sum(line["kind"] == "val" for line in lines) == 2
+    best = min(line["mse"] for line in lines if line["kind"] == "val")
+    assert result.figures["mse"] == pytest.approx(best)
+    # The returned network is best.pt's, and its figures can be measured again.
+    batches = validation_loader(TinySamples(40, 0.0), TinyTask().collate, 8, 0, 0)
+    with torch.no_grad():
+        again = TinyTask().validate(load_best(TinyTask(), tmp_path), batches)
+    assert again["mse"] == pytest.approx(result.figures["mse"], rel=1e-6)
+
+
+@pytest.mark.parametrize("stop_at", [7, 12, 31])
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, stop_at):
+    whole = train(TinyTask(), config(tmp_path / "whole"))
+    task = TinyTask()
+    task.interrupt_at = stop_at
+    with pytest.raises(KeyboardInterrupt):
+        train(task, config(tmp_path / "parts"))
+    assert state(tmp_path / "parts/last.pt")["step"] == stop_at
+    parts = train(TinyTask(), config(tmp_path / "parts"), resume=True)
+    a, b = state(tmp_path / "whole/last.pt"), state(tmp_path / "parts/last.pt")
+    for kind in ("model", "average"):
+        for name, value in a[kind].items():
+            assert torch.equal(value, b[kind][name]), (kind, name)
+    assert whole.figures == parts.figures and whole.steps == parts.steps
+    keep = ("kind", "step", "lr", "mse")
+    logs = [
+        [{k: v for k, v in line.items() if k in keep} for line in read_lines(tmp_path / part / "metrics.jsonl")]
+        for part in ("whole", "parts")
+    ]
+    validations = [[line for line in log if line["kind"] == "val"] for log in logs]
+    assert validations[0] == validations[1]
+    assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
+    first = train(TinyTask(), config(tmp_path / "first"))
+    begun = config(tmp_path / "second", init=tmp_path / "first/best.pt", lr=1e-12, epochs=1)
+    second = train(TinyTask(), begun)
+    trained = dict(second.model.named_parameters())
+    for name, value in first.model.named_parameters():
+        assert torch.allclose(value, trained[name], atol=1e-6), name
+
+
+def test_a_run_refuses_to_start_from_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "other.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(TrainingError, match=r"other\.pt"):
+        train(TinyTask(), config(tmp_path / "run", init=tmp_path / "other.pt"))
+
+
+def test_workers_draw_the_same_samples(tmp_path):
+    alone = train(TinyTask(), config(tmp_path / "a", epochs=1))
+    helped = train(TinyTask(), config(tmp_path / "b", epochs=1, workers=1))
+    assert alone.figures == helped.figures
+
+
+def test_the_seed_changes_the_run(tmp_path):
+    one = train(TinyTask(), config(tmp_path / "a", epochs=1))
+    other = train(TinyTask(), config(tmp_path / "b", epochs=1, seed=1))
+    assert one.figures != other.figures
+
+
+def test_time_bound_holds_over_a_resume(tmp_path):
+    bound = config(tmp_path, epochs=None, max_minutes=2 / 60, validations=1)
+    task = TinyTask()
+    task.interrupt_at = 40
+    with pytest.raises(KeyboardInterrupt):
+        train(task, bound)
+    spent = state(tmp_path / "last.pt")["seconds"]
+    assert spent > 0
+    result = train(TinyTask(), bound, resume=True)
+    # Time of the first part counts; the only validation comes when the time is up.
+    last = [line for line in read_lines(tmp_path / "metrics.jsonl") if line["kind"] == "train"][-1]
+    assert spent < last["seconds"] <= 2.5
+    assert result.seconds >= 2.0
+    rates = [line["lr"] for line in read_lines(tmp_path / "metrics.jsonl") if line["kind"] == "train"]
+    assert rates[-1] < 0.2 * bound.lr
+
+
+def test_prolonging_a_finished_run(tmp_path):
+    train(TinyTask(), config(tmp_path, epochs=2))
+    longer = train(TinyTask(), config(tmp_path, epochs=4), resume=True)
+    assert longer.steps == 48
+    again = train(TinyTask(), config(tmp_path, epochs=4), resume=True)
+    assert again.steps == 48 and again.figures == longer.figures
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(TrainingError, match="nothing to resume"):
+        train(TinyTask(), config(tmp_path), resume=True)
+    train(TinyTask(), config(tmp_path, epochs=1))
+    with pytest.raises(TrainingError, match="already holds a run"):
+        train(TinyTask(), config(tmp_path, epochs=1))
+    with pytest.raises(TrainingError, match="batch_size was 8, now 16"):
+        train(TinyTask(), config(tmp_path, epochs=2, batch_size=16), resume=True)
+    with pytest.raises(TrainingError, match="another network"):
+        train(TinyTask(width=8), config(tmp_path, epochs=2), resume=True)
+    (tmp_path / "last.pt").write_bytes(b"PK rubbish")
+    with pytest.raises(TrainingError, match=r"last\.pt can't be read"):
+        train(TinyTask(), config(tmp_path, epochs=2), resume=True)
+
+
+def test_a_loss_that_is_not_finite_is_named(tmp_path):
+    task = TinyTask()
+    task.loss = lambda model, batch: ((model(batch["x"]) * float("nan")).mean(), {"mse": torch.tensor(1.0)})
+    with pytest.raises(TrainingError, match="loss is nan at step 0"):
+        train(task, config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": None}, "needs an end"),
+        ({"lr": -1.0}, "lr is -1.0"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+        ({"workers": -1}, "workers"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path, changes, message):
+    with pytest.raises(TrainingError, match=message):
+        config(tmp_path, **changes)
+
+
+def test_learning_rate_rises_then_falls(tmp_path):
+    setting = config(tmp_path, warmup=0.1, final_lr=0.05)
+    rates = [learning_rate(setting, p) for p in np.linspace(0, 1, 101)]
+    assert np.argmax(rates) == 10 and rates[10] == pytest.approx(setting.lr)
+    assert rates[-1] == pytest.approx(0.05 * setting.lr)
+    assert np.all(np.diff(rates[:11]) > 0) and np.all(np.diff(rates[10:]) < 0)
+
+
+def test_sampler_covers_each_epoch_and_starts_anywhere():
+    def take(first: int, count: int):
+        iterator = iter(StepSampler(10, 3, seed=5, first_step=first))
+        return [next(iterator) for _ in range(count)]
+
+    batches = take(0, 9)
+    for epoch in range(3):
+        drawn = [index for batch in batches[3 * epoch : 3 * epoch + 3] for _, index in batch]
+        assert len(set(drawn)) == 9
+    assert {e for e, _ in batches[3]} == {1}
+    assert take(4, 5) == batches[4:]
+    with pytest.raises(TrainingError, match="empty"):
+        StepSampler(0, 3, seed=0)
+
+
+def test_to_device_reaches_into_records():
+    @dataclasses.dataclass(frozen=True)
+    class Record:
+        value: object
+        name: str = "kept"
+
+    meta = torch.device("meta")
+    moved = to_device({"a": [torch.ones(2), (torch.ones(1), 3)], "b": Record(torch.ones(4))}, meta)
+    assert moved["a"][0].device == meta and moved["a"][1][0].device == meta and moved["a"][1][1] == 3
+    assert moved["b"].value.device == meta and moved["b"].name == "kept"
+
+
+_CTRL_C_SCRIPT = """
+import sys
+from pathlib import Path
+from dualpose_ros.lab.training.loop.task import TrainConfig
+from dualpose_ros.lab.training.loop.trainer import train
+sys.path.insert(0, sys.argv[1])
+from support.tiny_task import TinyTask
+out = Path(sys.argv[2])
+train(TinyTask(), TrainConfig(out, out, batch_size=8, max_minutes=2, workers=1, log_steps=5))
+"""
+
+
+def test_ctrl_c_of_a_terminal_ends_it_with_a_checkpoint(tmp_path):
+    """The terminal signals the whole process group: the worker must not die of it, nor the step be torn."""
+    tests = str(ROOT / "test")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CTRL_C_SCRIPT, tests, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not read_lines(tmp_path / "metrics.jsonl") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "go on with --resume" in output and "DataLoader worker" not in output, output
+    assert state(tmp_path / "last.pt")["step"] >= 5
+    assert not (tmp_path / "report.json").exists()

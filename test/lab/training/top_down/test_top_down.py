@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import dacite
+import numpy as np
+import numpy.typing as npt
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+
+from dualpose_ros.backbone import HRNetConfig  # noqa: E402
+from dualpose_ros.camera import camera_from_hfov  # noqa: E402
+from dualpose_ros.datasets.cache import shard_path, write_shard  # noqa: E402
+from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People  # noqa: E402
+from dualpose_ros.inference.engine import load_engine  # noqa: E402
+from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
+from dualpose_ros.lab.training.losses import ABSENT  # noqa: E402
+from dualpose_ros.lab.training.photometric import photometric  # noqa: E402
+from dualpose_ros.lab.training.top_down.augmentation import AugmentationConfig, augment  # noqa: E402
+from dualpose_ros.lab.training.top_down.backgrounds import BackgroundPool, pool_from_samples, without_people  # noqa: E402
+from dualpose_ros.lab.training.top_down.task import (  # noqa: E402
+    LIVE_VIEW,
+    PatchSamples,
+    TopDownTask,
+    TopDownTraining,
+    sides_right,
+    target_scores,
+)
+from dualpose_ros.paths import share_dir  # noqa: E402
+from dualpose_ros.skeleton import H36M17  # noqa: E402
+from dualpose_ros.top_down.patch import extract_patches, patch_affines  # noqa: E402
+
+K = H36M17.num_joints
+SIZE = 320
+TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)
+GEOMETRY_ONLY = AugmentationConfig(photometric=0, occluders=0, background_swap=0, image_border=0)
+SHADES = np.stack([40 + 12 * np.arange(K), 240 - 12 * np.arange(K), (90 * np.arange(K)) % 250], axis=1)
+
+
+def dotted_person(seed: int, people: int = 1, dot: int = 5) -> LabelledImage:
+    """People as coloured dots, each joint of person 0 in a colour of its own, on grey."""
+    rng = np.random.default_rng(seed)
+    image, mask = np.full((SIZE, SIZE, 3), 128, np.uint8), np.zeros((SIZE, SIZE), np.uint8)
+    joints = rng.uniform(70, 250, (people, K, 2)).astype(np.float32)
+    for n in reversed(range(people)):
+        for k in range(K):
+            at = (round(float(joints[n, k, 0])), round(float(joints[n, k, 1])))
+            shade = SHADES[k] if n == 0 else np.full(3, 20 * n)
+            cv2.circle(image, at, dot, tuple(float(v) for v in shade), -1)
+            cv2.circle(mask, at, dot, (n + 1,), -1)
+    boxes = np.concatenate([joints.min(axis=1) - dot, joints.max(axis=1) + dot], axis=1)
+    visibility = np.full((people, K), VISIBLE, np.uint8)
+    labels = People(
+        np.arange(people, dtype=np.int32), boxes, joints, visibility, np.zeros((people, K, 3), np.float32),
+        np.ones(people, np.float32),
+    )  # fmt: skip
+    return LabelledImage(image, mask, labels, camera_from_hfov(SIZE, SIZE, 1.0))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_labels_follow_the_pixels(seed: int) -> None:
+    """Every joint's colour lies at its new place, or its mirror's colour where sides are exchanged."""
+    sample = dotted_person(1000 + seed)
+    patch = augment(sample, np.random.default_rng(seed), GEOMETRY_ONLY)
+    matches = {False: 0, True: 0}
+    visible = np.flatnonzero((patch.weights[0] == 1) & (np.abs(patch.joints_px[0] - 127.5) < 124).all(axis=1))
+    for k in visible:
+        x, y = np.rint(patch.joints_px[0, k]).astype(int)
+        for mirrored in (False, True):
+            shade = SHADES[H36M17.mirror[k] if mirrored else k]
+            matches[mirrored] += bool(np.abs(patch.image[y, x].astype(int) - shade).max() < 25)
+    # Dots may cover each other, and are drawn at whole pixels; all but a few must be where they belong.
+    assert len(visible) == 0 or max(matches.values()) >= 0.75 * len(visible)
+
+
+def test_both_orientations_occur_and_mirroring_exchanges_sides() -> None:
+    sample = dotted_person(7)
+    wrist = H36M17.index("left_wrist")
+    kinds = set()
+    for seed in range(30):
+        patch = augment(sample, np.random.default_rng(seed), GEOMETRY_ONLY)
+        a, b, c = patch.joints_px[0, [0, 7, 10]].astype(float)  # joints on the body's middle keep their names
+        before = sample.people.joints_px[0, [0, 7, 10]].astype(float)
+        after, source = np.linalg.det([b - a, c - a]), np.linalg.det([before[1] - before[0], before[2] - before[0]])
+        mirrored = bool(after * source < 0)
+        kinds.add(mirrored)
+        source = H36M17.mirror[wrist] if mirrored else wrist
+        similar = np.linalg.norm(patch.joints_px[0, wrist] - patch.joints_px[0, 0]) / np.linalg.norm(b - a)
+        expected = np.linalg.norm(sample.people.joints_px[0, source] - before[0]) / np.linalg.norm(
+            before[1] - before[0]
+        )
+        assert similar == pytest.approx(expected, rel=1e-3)
+    assert kinds == {False, True}
+
+
+def test_the_same_generator_draws_the_same_patch() -> None:
+    sample, pool = dotted_person(1, people=3), BackgroundPool([np.zeros((64, 64, 3), np.uint8)])
+    a, b = (augment(sample, np.random.default_rng(5), AugmentationConfig(), pool) for _ in range(2))
+    c = augment(sample, np.random.default_rng(6), AugmentationConfig(), pool)
+    assert np.array_equal(a.image, b.image) and np.array_equal(a.joints_px, b.joints_px)
+    assert not np.array_equal(a.image, c.image)
+
+
+def test_live_view_is_what_the_live_stage_cuts() -> None:
+    sample = dotted_person(3, people=2)
+    patch = augment(sample, np.random.default_rng(0), LIVE_VIEW)
+    affine = patch_affines(sample.people.boxes_px[:1], 192)
+    live = extract_patches(sample.image, affine, 192)[0]
+    assert np.abs(patch.image.astype(int) - live).max() <= 1
+    expected = sample.people.joints_px @ affine[0, :, :2].T + affine[0, :, 2]
+    assert np.allclose(patch.joints_px[:2], expected, atol=1e-3)
+    assert (patch.weights[2:] == ABSENT).all()
+
+
+def test_weights_by_visibility_place_and_black_margin() -> None:
+    sample = dotted_person(4, people=3)
+    visibility = sample.people.visibility.copy()
+    visibility[0, :3] = (OUTSIDE, HIDDEN, VISIBLE)
+    joints = sample.people.joints_px.copy()
+    joints[0, 5] = (-40, 100)
+    joints[0, 6], joints[0, 2], joints[0, 0], joints[0, 1] = (80, 100), (200, 200), (210, 180), (190, 170)
+    image, mask = sample.image.copy(), sample.mask.copy()
+    image[:, :100], mask[:, :100] = 0, OCCLUDER
+    boxes = sample.people.boxes_px.copy()
+    boxes[0] = (60, 60, 260, 260)
+    fractions = np.array([0.06, 0.1, 0.9], np.float32)
+    people = dataclasses.replace(
+        sample.people, visibility=visibility, joints_px=joints, visible_fraction=fractions, boxes_px=boxes
+    )
+    patch = augment(LabelledImage(image, mask, people, sample.camera), np.random.default_rng(0), LIVE_VIEW)
+    assert patch.weights[0, [0, 1, 2, 5, 6]].tolist() == [0.0, 0.5, 1.0, ABSENT, ABSENT]
+    rest = patch.weights[1:3]
+    assert sorted(rest.max(axis=1).tolist()) == [0.0, 1.0]  # the hardly visible one is masked
+    assert patch.image[100, 5].max() == 0
+
+
+def test_backgrounds_replace_what_is_behind_people_only() -> None:
+    sample = dotted_person(2, dot=9)
+    green = BackgroundPool([np.full((300, 400, 3), (0, 255, 0), np.uint8)])
+    config = dataclasses.replace(LIVE_VIEW, background_swap=1.0)
+    patch = augment(sample, np.random.default_rng(0), config, green)
+    plain = augment(sample, np.random.default_rng(0), LIVE_VIEW)
+    changed = (patch.image != plain.image).any(axis=2)
+    for k in range(K):
+        x, y = np.rint(patch.joints_px[0, k]).astype(int)
+        assert not changed[y, x]
+    assert (patch.image[changed] == (0, 255, 0)).all(axis=1).mean() > 0.7 and changed.mean() > 0.5
+
+
+def test_filling_people_in_keeps_the_rest_and_continues_it() -> None:
+    image = np.repeat(np.tile(np.linspace(50, 200, SIZE).astype(np.uint8), (SIZE, 1))[..., None], 3, axis=2)
+    sample = dotted_person(5)
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[100:200, 120:180] = 1
+    painted = image.copy()
+    painted[mask > 0] = (255, 0, 0)
+    filled = without_people(dataclasses.replace(sample, image=painted, mask=mask))
+    away = cv2.dilate(mask, np.ones((7, 7), np.uint8)) == 0
+    assert np.array_equal(filled[away], image[away])
+    assert np.abs(filled[mask > 0].astype(int) - image[mask > 0]).mean() < 20
+    assert len(pool_from_samples([sample] * 3, count=2)) == 2
+
+
+def test_photometric_changes_values_and_nothing_else() -> None:
+    image = dotted_person(0).image
+    before = image.copy()
+    results = [photometric(image, np.random.default_rng(seed)) for seed in range(60)]
+    assert np.array_equal(image, before)
+    assert all(r.shape == image.shape and r.dtype == np.uint8 for r in results)
+    again = photometric(image, np.random.default_rng(7))
+    assert np.array_equal(results[7], again)
+    assert len({round(float(r.mean()), 2) for r in results}) > 50
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("patches")
+    for index in range(3):
+        write_shard(shard_path(folder, index), [dotted_person(10 * index + i, 1 + i % 2) for i in range(4)])
+    return folder
+
+
+@pytest.fixture
+def task() -> TopDownTask:
+    return TopDownTask(TopDownTraining(validation_patches=3, background_count=4), TINY)
+
+
+def test_training_lowers_the_loss_and_validation_measures_it(task: TopDownTask, cache: Path) -> None:
+    torch.manual_seed(0)
+    train, held_out = task.datasets(cache)
+    batch = task.collate([train[i] for i in range(4)])
+    assert batch.patches.dtype == torch.uint8 and batch.joints_px.shape[1] == 2
+    model = task.build_model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(40):
+        loss, parts = task.loss(model.train(), batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+    assert set(parts) == {"heatmap", "sides", "pull", "push", "target_tag"}
+    with torch.no_grad():
+        figures = task.validate(model.eval(), [task.collate([held_out[i] for i in range(len(held_out))])])
+    assert all(0 <= figures[name] <= 1 for name in ("oks", "oks_visible", "pck", "sides"))
+    assert np.isfinite(figures["loss"]) and task.objective(figures) == 1 - figures["oks"]
+
+
+def test_perfect_maps_measure_as_perfect(task: TopDownTask, cache: Path) -> None:
+    _, held_out = task.datasets(cache)
+    batch = task.collate([held_out[i] for i in range(len(held_out))])
+
+    class Oracle(torch.nn.Module):
+        def forward(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            from dualpose_ros.lab.training.losses import heatmap_targets
+
+            own = batch.joints_px[:, :1], batch.weights[:, :1]
+            heat, _ = heatmap_targets(*own, (64, 64))
+            return heat, torch.full_like(heat, 2.0)
+
+    figures = task.validate(Oracle(), [batch])
+    assert figures["oks"] > 0.99 and figures["pck"] > 0.99
+
+
+def test_scores_written_out() -> None:
+    rng = np.random.default_rng(0)
+    truth, box = rng.uniform(50, 200, (K, 2)), np.array([50.0, 50, 150, 250])
+    found = truth + rng.normal(0, 8, (K, 2))
+    weights = rng.choice([ABSENT, 0.0, 0.5, 1.0], K)
+    scores = (rng.random(K) < 0.8).astype(float)
+    terms, near = [], []
+    for k in range(K):
+        if weights[k] > 0:
+            distance = np.linalg.norm(found[k] - truth[k]) if scores[k] else 1e9
+            terms.append(np.exp(-(distance**2) / (2 * 0.5 * 100 * 200 * (2 * H36M17.oks_sigmas[k]) ** 2)))
+            near.append(distance < 20)
+    arguments: tuple[npt.NDArray[np.float64], ...] = (found[None], scores[None])
+    result = target_scores(*arguments, 0, truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32))
+    assert result[0] == pytest.approx(np.mean(terms), abs=1e-6) and result[2] == pytest.approx(np.mean(near))
+    nobody = target_scores(*arguments, -1, truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32))
+    assert nobody.tolist() == [0, 0, 0]
+
+
+def test_exported_network_takes_bytes_and_clips_heatmaps(task: TopDownTask, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = task.build_model().eval()
+    with torch.no_grad():
+        model.heatmap_head.weight.mul_(100)
+    export_onnx(model, task.export_spec(), tmp_path / "top_down.onnx")
+    engine = load_engine(tmp_path / "top_down.onnx")
+    for count in (1, 3):
+        outputs = engine.run(
+            {"patches": np.random.default_rng(0).integers(0, 256, (count, 192, 192, 3), dtype=np.uint8)}
+        )
+        assert outputs["heatmaps"].shape == outputs["tags"].shape == (count, K, 48, 48)
+        assert outputs["heatmaps"].min() == 0 and outputs["heatmaps"].max() == 1
+
+
+def test_shipped_settings_load() -> None:
+    settings = yaml.safe_load((share_dir() / "config" / "training" / "top_down.yaml").read_text())["task"]
+    training = dacite.from_dict(TopDownTraining, settings, dacite.Config(strict=True, cast=[tuple, float]))
+    assert isinstance(training.augmentation.scale, tuple)
+
+
+def test_images_without_people_are_refused(task: TopDownTask) -> None:
+    sample = dotted_person(0)
+    nobody = People(*(getattr(sample.people, f.name)[:0] for f in dataclasses.fields(People)))
+    with pytest.raises(TrainingError, match="no people"):
+        PatchSamples([dataclasses.replace(sample, people=nobody)], task.training)[0]
+
+
+def test_a_network_of_one_person_learns_from_the_patchs_own_alone(cache: Path) -> None:
+    one = TopDownTask(TopDownTraining(validation_patches=3, background_count=4, people="one"), TINY)
+    torch.manual_seed(0)
+    model = one.build_model().train()
+    _, validation = one.datasets(cache)
+    batch = one.collate([validation[i] for i in range(3)])
+    loss, parts = one.loss(model, batch)
+    assert parts.keys() == {"heatmap", "sides"}
+    elsewhere = batch._replace(joints_px=torch.cat([batch.joints_px[:, :1], batch.joints_px[:, 1:] + 30], dim=1))
+    again, _ = one.loss(model, elsewhere)
+    assert loss.item() == pytest.approx(again.item())
+    with torch.no_grad():
+        figures = one.validate(model.eval(), [batch])
+    assert np.isfinite(one.objective(figures))
+    assert one.export_spec().outputs == ("heatmaps",)
+    with pytest.raises(TrainingError, match="people is 'few'"):
+        TopDownTraining(people="few")
+
+
+def test_sides_count_pairs_that_are_apart_and_visible() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.uniform(0, 200, (K, 2)).astype(np.float32)
+    truth[H36M17.index("left_knee")] = truth[H36M17.index("right_knee")] + 2
+    weights = np.ones(K, np.float32)
+    weights[H36M17.index("right_wrist")] = 0.5
+    box = np.array([0, 0, 100, 200], np.float32)
+    assert sides_right(truth.astype(float), truth, weights, box).tolist() == [True] * 4
+    mirrored = truth[list(H36M17.mirror)].astype(float)
+    assert sides_right(mirrored, truth, weights, box).tolist() == [False] * 4
+    assert sides_right(truth.astype(float), truth, weights * 0.5, box).size == 0

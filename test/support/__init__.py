@@ -1,0 +1,1 @@
+"""What tests of several rooms share: small scenes, made recordings, tiny networks, data folders."""
