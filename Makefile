@@ -29,10 +29,12 @@ test: $(TEST_STAMP) lint ## ruff, mypy and pytest, with the test extras
 
 lint: $(TEST_STAMP) ## ruff and mypy
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-format: $(TEST_STAMP) ## let ruff order the imports and mend what it can
+format: $(TEST_STAMP) ## let ruff format everything and mend what it can
 	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 clean: ## remove .venv, caches and output
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -80,9 +80,7 @@ class Camera:
         )
 
 
-def camera_from_matrix(
-    width: int, height: int, matrix: npt.ArrayLike, distortion: npt.ArrayLike = ()
-) -> Camera:
+def camera_from_matrix(width: int, height: int, matrix: npt.ArrayLike, distortion: npt.ArrayLike = ()) -> Camera:
     """Camera from K (9 values, row-major) and D as CameraInfo holds them; CameraError if unusable."""
     k = np.asarray(matrix, dtype=np.float64).reshape(-1)
     if k.size != 9:

@@ -185,9 +185,7 @@ class _TopView:
         x_px, y_px = np.round(self.to_px(np.asarray(point, dtype=np.float64))).astype(int)
         return int(x_px), int(y_px)
 
-    def _line(
-        self, canvas: RgbImage, start: npt.ArrayLike, end: npt.ArrayLike, colour: Colour, width: int = 1
-    ) -> None:
+    def _line(self, canvas: RgbImage, start: npt.ArrayLike, end: npt.ArrayLike, colour: Colour, width: int = 1) -> None:
         cv2.line(canvas, self._pixel(start), self._pixel(end), colour, width, cv2.LINE_AA)
 
 

@@ -162,7 +162,6 @@ def _portable(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) and value.startswith("/") else value
 
 
-
 @lru_cache(maxsize=64)
 def _known_sha256(path: Path, size: int, modified_ns: int) -> str:
     """sha256 of a file that is taken as unchanged as long as its size and time are."""

@@ -325,7 +325,9 @@ def test_export_of_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.Captur
 def test_what_training_needs_is_asked_for(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith(("dualpose_ros.lab", "dualpose_ros.inference.export"))]:
+    for name in [
+        name for name in sys.modules if name.startswith(("dualpose_ros.lab", "dualpose_ros.inference.export"))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     line = refused(capsys, "train", "lifting", "--out", tmp_path / "run")

@@ -148,9 +148,7 @@ def check_recording(out: Path) -> dict[str, Any]:
     with (out / "poses.mcap").open("rb") as stream:
         contents = make_reader(stream).get_summary()
     assert contents is not None and contents.statistics is not None
-    counts = {
-        contents.channels[key].topic: count for key, count in contents.statistics.channel_message_counts.items()
-    }
+    counts = {contents.channels[key].topic: count for key, count in contents.statistics.channel_message_counts.items()}
     assert counts["/humans/poses3d"] == len(frames) == summary["frames_published"]
     assert counts["/humans/markers"] > 0
     assert counts["/dualpose/bottom_up/poses3d"] > 0

@@ -22,9 +22,7 @@ def no_guidance(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return np.zeros((H36M17.num_joints, size[0] // HEATMAP_STRIDE, size[1] // HEATMAP_STRIDE), np.uint8)
 
 
-def guidance_maps(
-    heatmaps: Heatmaps, image_to_network: FloatArray, size: tuple[int, int]
-) -> npt.NDArray[np.uint8]:
+def guidance_maps(heatmaps: Heatmaps, image_to_network: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Combined heatmaps of an image on the cells of a network input of size (H, W): (K, H / 4, W / 4), 255 = 1.
 
     image_to_network (2, 3) maps image pixels to those of the input. Where a cell spans several of the

@@ -240,9 +240,7 @@ class ShardDataset:
         return self._cached[number].sample(index - int(self._starts[number]))
 
 
-def choose_images(
-    directory: Path | str, count: int, rng: np.random.Generator
-) -> tuple[ShardDataset, list[int]]:
+def choose_images(directory: Path | str, count: int, rng: np.random.Generator) -> tuple[ShardDataset, list[int]]:
     """A cache's images, and up to `count` random indices of them, ascending; CacheError if there are no shards."""
     images = ShardDataset(directory)
     return images, [int(i) for i in np.sort(rng.permutation(len(images))[:count])]

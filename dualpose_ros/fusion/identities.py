@@ -140,9 +140,7 @@ class FusedIdentities:
         gap = 0.0 if person is None else self._gap(stamp_ns, person, sighting)
         return person is None or person.track_id != track_id, -self._tracks[track_id][1], gap
 
-    def _by_nearness(
-        self, stamp_ns: int, sightings: Sequence[Sighting], ids: Sequence[int | None]
-    ) -> list[int | None]:
+    def _by_nearness(self, stamp_ns: int, sightings: Sequence[Sighting], ids: Sequence[int | None]) -> list[int | None]:
         """The ids given, and for those without one the id of somebody else who should be there by now."""
         free = [row for row, known in enumerate(ids) if known is None]
         lost = sorted(self._people.keys() - set(ids))

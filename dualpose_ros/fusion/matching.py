@@ -170,9 +170,7 @@ def shadowed(unmatched: Branch, accepted: Branch, config: MatchConfig | None = N
     return np.asarray((alike * share >= config.shadow_oks).any(axis=1), dtype=bool)
 
 
-def measured_sigmas(
-    top_down_cam: FloatArray, bottom_up_cam: FloatArray, weights: FloatArray
-) -> tuple[Floats, float]:
+def measured_sigmas(top_down_cam: FloatArray, bottom_up_cam: FloatArray, weights: FloatArray) -> tuple[Floats, float]:
     """`sigmas` (K,) and `depth_sigma` of a `MatchConfig`, from M pairs of poses known to be the same person.
 
     Takes joints (M, K, 3) of either branch and weights (M, K), say the smaller confidence. From weighted medians, which

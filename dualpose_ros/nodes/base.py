@@ -46,9 +46,7 @@ class NodeConfig:
         default="best_effort",
         metadata={"help": "QoS of images and camera_info: best_effort accepts any camera, reliable loses no frame"},
     )
-    diagnostics_period_s: float = field(
-        default=1.0, metadata={"help": "seconds between two messages on /diagnostics"}
-    )
+    diagnostics_period_s: float = field(default=1.0, metadata={"help": "seconds between two messages on /diagnostics"})
 
     def __post_init__(self) -> None:
         if self.image_reliability not in _RELIABILITY:
@@ -59,9 +57,7 @@ class NodeConfig:
 
 def image_qos(config: NodeConfig, depth: int) -> QoSProfile:
     """QoS of an image stream: the newest `depth` frames, reliability as configured."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=_RELIABILITY[config.image_reliability]
-    )
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=_RELIABILITY[config.image_reliability])
 
 
 class PipelineNode(Node):  # type: ignore[misc, unused-ignore]

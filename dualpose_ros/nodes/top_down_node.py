@@ -34,9 +34,7 @@ from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 class TopDownNodeConfig(NodeConfig):
     """Parameters of the node itself; those of the stage are the fields of TopDownConfig."""
 
-    ring_frames: int = field(
-        default=30, metadata={"help": "recent images kept until their detections arrive"}
-    )
+    ring_frames: int = field(default=30, metadata={"help": "recent images kept until their detections arrive"})
     rectified: bool = field(
         default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
     )

@@ -96,9 +96,7 @@ class RefinementStage:
 
 
 def _refined_pose(person: Pose3D, refined: Refined) -> Pose3D:
-    return replace(
-        person, joints_cam=refined.joints, joint_stddev=refined.stddev, root_velocity=refined.root_velocity
-    )
+    return replace(person, joints_cam=refined.joints, joint_stddev=refined.stddev, root_velocity=refined.root_velocity)
 
 
 def _coasting_pose(pose: Pose3D, camera: Camera, share: float) -> Pose3D:

@@ -129,9 +129,7 @@ class TrackSmoother:
         moved = root[last] - root[self._late(last)] + counted * velocity
         grown = np.hypot(prediction_stddev(counted), 0.3 * HOLD_SPEED * ahead)
         assert self._published is not None
-        return Refined(
-            time, self._published + moved, np.hypot(self._stddev, grown), velocity * (1 - counted / COAST_S)
-        )
+        return Refined(time, self._published + moved, np.hypot(self._stddev, grown), velocity * (1 - counted / COAST_S))
 
     def _late(self, last: int) -> int:
         """The frame that is published when `last` came."""

@@ -31,9 +31,7 @@ LONG_INTERVAL_S = 0.071
 _SAME_TIME_S = 1e-4
 
 
-def trajectory_weights(
-    times_past: npt.ArrayLike, time_next: float, windows: Windows = PUBLISHED_WINDOWS
-) -> FloatArray:
+def trajectory_weights(times_past: npt.ArrayLike, time_next: float, windows: Windows = PUBLISHED_WINDOWS) -> FloatArray:
     """Weights (W,) with which past positions add up to the prediction for `time_next`; they sum to 1.
 
     times_past (W,) ascend and may be irregular. windows: frames of the regressions of order 1, 2, 3; 0 leaves an

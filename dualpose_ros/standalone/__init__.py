@@ -10,9 +10,25 @@ from dualpose_ros.standalone.errors import MissingPackageError, StandaloneError
 
 __all__ = ["MissingPackageError", "StandaloneError", "install", "is_installed"]
 
-_RCLPY = ("", ".clock", ".context", ".duration", ".exceptions", ".executors", ".logging", ".node",
-          ".parameter", ".publisher", ".qos", ".serialization", ".signals", ".subscription", ".time", ".timer",
-          ".utilities")
+_RCLPY = (
+    "",
+    ".clock",
+    ".context",
+    ".duration",
+    ".exceptions",
+    ".executors",
+    ".logging",
+    ".node",
+    ".parameter",
+    ".publisher",
+    ".qos",
+    ".serialization",
+    ".signals",
+    ".subscription",
+    ".time",
+    ".timer",
+    ".utilities",
+)
 
 
 def is_installed() -> bool:

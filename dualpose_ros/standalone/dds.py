@@ -209,8 +209,12 @@ class Participant:
         info = message_class("rmw_dds_common/msg/ParticipantEntitiesInfo")(
             gid=gids([self.entity])[0],
             node_entities_info_seq=[
-                entities(node_namespace=node.namespace, node_name=node.name, reader_gid_seq=gids(node.readers),
-                         writer_gid_seq=gids(node.writers))
+                entities(
+                    node_namespace=node.namespace,
+                    node_name=node.name,
+                    reader_gid_seq=gids(node.readers),
+                    writer_gid_seq=gids(node.writers),
+                )
                 for node in self._nodes
             ],
         )

@@ -14,8 +14,17 @@ from typing import Any
 
 import numpy as np
 
-_INTEGERS = {"int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q",
-             "uint64": "Q", "char": "B"}
+_INTEGERS = {
+    "int8": "b",
+    "uint8": "B",
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "char": "B",
+}
 _FLOATS = {"float32": "f", "float64": "d"}
 _TYPECODES = _INTEGERS | _FLOATS
 _FLOAT32_MAX = 3.402823466e38
@@ -60,15 +69,20 @@ def _scalar_check(base: str) -> Callable[[Any], bool]:
     if base == "float64":
         return lambda value: isinstance(value, float)
     if base == "float32":
-        return lambda value: isinstance(value, float) and (
-            -_FLOAT32_MAX <= value <= _FLOAT32_MAX or not math.isfinite(value)
+        return lambda value: (
+            isinstance(value, float) and (-_FLOAT32_MAX <= value <= _FLOAT32_MAX or not math.isfinite(value))
         )
     low, high = integer_range(base)
     return lambda value: isinstance(value, int) and low <= value <= high
 
 
-_EXPECTED = {"bool": "a bool", "byte": "bytes of length 1", "string": "a str", "float32": "a float in float32's range",
-             "float64": "a float"}
+_EXPECTED = {
+    "bool": "a bool",
+    "byte": "bytes of length 1",
+    "string": "a str",
+    "float32": "a float in float32's range",
+    "float64": "a float",
+}
 
 
 def _expected(base: str) -> str:
@@ -92,8 +106,9 @@ def scalar(base: str, default: Any = None) -> Codec:
 
     if base == "byte":
         # rosbags reads and writes this type as signed.
-        return Codec(base, lambda: start, accept, lambda value: (value[0] ^ 128) - 128,
-                     lambda value: bytes((value & 255,)))
+        return Codec(
+            base, lambda: start, accept, lambda value: (value[0] ^ 128) - 128, lambda value: bytes((value & 255,))
+        )
     return Codec(base, lambda: start, accept)
 
 
@@ -127,8 +142,13 @@ def number_sequence(base: str, bound: int) -> Codec:
         held.frombytes(np.ascontiguousarray(value).data.cast("B"))
         return held
 
-    return Codec(f"sequence<{base}>", lambda: array.array(typecode), accept,
-                 lambda value: np.frombuffer(value, dtype) if len(value) else np.empty(0, dtype), from_wire)
+    return Codec(
+        f"sequence<{base}>",
+        lambda: array.array(typecode),
+        accept,
+        lambda value: np.frombuffer(value, dtype) if len(value) else np.empty(0, dtype),
+        from_wire,
+    )
 
 
 def number_array(base: str, length: int) -> Codec:
@@ -143,8 +163,13 @@ def number_array(base: str, length: int) -> Codec:
         _require(_is_sequence(value) and len(value) == length and all(map(check, value)), name, expected, value)
         return np.array(list(value), dtype)
 
-    return Codec(f"{base}[{length}]", lambda: np.zeros(length, dtype), accept,
-                 lambda value: np.ascontiguousarray(value).reshape(length), lambda value: value.astype(dtype))
+    return Codec(
+        f"{base}[{length}]",
+        lambda: np.zeros(length, dtype),
+        accept,
+        lambda value: np.ascontiguousarray(value).reshape(length),
+        lambda value: value.astype(dtype),
+    )
 
 
 def list_of(item: Codec, length: int, fixed: bool) -> Codec:
@@ -164,6 +189,11 @@ def list_of(item: Codec, length: int, fixed: bool) -> Codec:
     if item.ros_type == "bool":
         return Codec(suffix, default, accept, lambda value: np.array(list(value), np.bool_), np.ndarray.tolist)
     if item.ros_type == "byte":
-        return Codec(suffix, default, accept, lambda value: np.frombuffer(b"".join(value), np.int8),
-                     lambda value: [bytes((int(element) & 255,)) for element in value])
+        return Codec(
+            suffix,
+            default,
+            accept,
+            lambda value: np.frombuffer(b"".join(value), np.int8),
+            lambda value: [bytes((int(element) & 255,)) for element in value],
+        )
     return Codec(suffix, default, accept)

@@ -21,8 +21,13 @@ from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage
 from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-                     "NUMBA_NUM_THREADS")
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 
 
@@ -186,8 +191,13 @@ class Launcher:
     def states(self) -> tuple[NodeState, ...]:
         """How each node was at the last poll."""
         return tuple(
-            NodeState(entry.spec.name, entry.status, entry.process.pid if entry.process else None, entry.restarts,
-                      entry.returncode)
+            NodeState(
+                entry.spec.name,
+                entry.status,
+                entry.process.pid if entry.process else None,
+                entry.restarts,
+                entry.returncode,
+            )
             for entry in self._entries
         )
 
@@ -227,8 +237,9 @@ class Launcher:
     def stop(self) -> None:
         """Stop all: SIGINT first, SIGTERM and SIGKILL for those that miss the deadlines."""
         running = [entry for entry in self._entries if entry.process is not None]
-        for number, patience_s in zip((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), (*self._deadlines, 5.0),
-                                      strict=True):
+        for number, patience_s in zip(
+            (signal.SIGINT, signal.SIGTERM, signal.SIGKILL), (*self._deadlines, 5.0), strict=True
+        ):
             for entry in running:
                 if entry.process is not None:
                     entry.process.signal(number)
@@ -278,8 +289,12 @@ class Launcher:
 
     def _spawn(self, entry: _Entry) -> None:
         process = subprocess.Popen(
-            self.command(entry.spec), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=self._environment, start_new_session=True,
+            self.command(entry.spec),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environment,
+            start_new_session=True,
         )
         entry.process = NodeProcess(process)
         entry.pids.append(process.pid)

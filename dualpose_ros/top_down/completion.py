@@ -69,5 +69,3 @@ def _features(
 def time_feature(elapsed_s: FloatArray) -> npt.NDArray[np.float32]:
     """The last feature: the log of the time since the track's last frame over 1/30 s; LONGEST_GAP_S at its birth."""
     return np.asarray(np.log(30 * np.clip(elapsed_s, 1 / 240, LONGEST_GAP_S)), dtype=np.float32)
-
-

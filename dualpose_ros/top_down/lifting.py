@@ -89,9 +89,7 @@ class Lifter:
         self._tracks.clear()
         self._stamp_ns = None
 
-    def update(
-        self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]]
-    ) -> dict[int, LiftedPose]:
+    def update(self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]]) -> dict[int, LiftedPose]:
         """Lift the people seen in one frame, given as (track id, 2D pose) with one entry a track.
 
         Somebody of whom no joint was found is left out of the result. A track not seen for LONGEST_GAP_S

@@ -84,9 +84,7 @@ def _turn(rays: FloatArray, rotation: FloatArray) -> FloatArray:
     return np.asarray(rays @ rotation[:, :, :2].transpose(0, 2, 1) + rotation[:, None, :, 2])
 
 
-def place_root(
-    view: PersonView, joints: FloatArray, stddev: FloatArray, depth: FloatArray
-) -> npt.NDArray[np.float64]:
+def place_root(view: PersonView, joints: FloatArray, stddev: FloatArray, depth: FloatArray) -> npt.NDArray[np.float64]:
     """Root positions (N, 3) in the camera frame that best reproject root-relative joints (N, K, 3).
 
     joints are along the virtual camera's axes and depth (N,) is along its z axis; x and y are the weighted

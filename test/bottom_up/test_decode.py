@@ -54,9 +54,7 @@ def check_round_trip(scene: Any) -> int:
     hfov=st.floats(0.75, 1.75),
     size=st.sampled_from([(640, 480), (1280, 720), (480, 640), (333, 500), (384, 384)]),
 )
-def test_true_maps_give_back_the_joints_in_metres(
-    seed: int, people: int, hfov: float, size: tuple[int, int]
-) -> None:
+def test_true_maps_give_back_the_joints_in_metres(seed: int, people: int, hfov: float, size: tuple[int, int]) -> None:
     check_round_trip(scenes.random_scene(seed, people, hfov, size))
 
 

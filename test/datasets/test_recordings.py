@@ -237,9 +237,7 @@ def test_each_sequence_starts_anew(
     assert load_recordings(tmp_path).frames.sequence.tolist() == [0] * 4 + [1] * 4
 
 
-def test_files_that_are_there_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: Recordings
-) -> None:
+def test_files_that_are_there_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: Recordings) -> None:
     drawn: list[int] = []
 
     def instead(world: World, scripts: list[Script], branches: object) -> list[Recordings]:

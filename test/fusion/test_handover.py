@@ -37,9 +37,7 @@ class Walker:
         near, far = truth - np.array([0, 0, 0.25]), truth + np.array([0, 0, 0.3])
         far[16, 1] += 0.2
         integrated = truth if top_down and bottom_up else near if top_down else far
-        pose = FusedPose(
-            integrated, np.full(17, 0.1), near if top_down else None, far if bottom_up else None, SPEED
-        )
+        pose = FusedPose(integrated, np.full(17, 0.1), near if top_down else None, far if bottom_up else None, SPEED)
         stamp_ns = self.frame * FRAME_NS
         self.handover.begin(stamp_ns)
         return self.handover.publish(stamp_ns, 1, pose)

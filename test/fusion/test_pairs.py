@@ -114,9 +114,7 @@ def test_features_against_a_slow_form() -> None:
         angle = np.arccos(axis[2])
         rotation = Rotation.from_rotvec(angle * turn / np.linalg.norm(turn)).as_matrix()
         np.testing.assert_allclose(view.to_camera[n], rotation, atol=1e-9)
-        variances = [
-            (b.joint_stddev[n, 0] / b.joints_cam[n, 0, 2]) ** 2 for b in (pairs.top_down, pairs.bottom_up)
-        ]
+        variances = [(b.joint_stddev[n, 0] / b.joints_cam[n, 0, 2]) ** 2 for b in (pairs.top_down, pairs.bottom_up)]
         seen = [b.joints_cam[n] @ rotation for b in (pairs.top_down, pairs.bottom_up)]
         logs = [np.log(points[0, 2]) for points in seen]
         log_depth = (logs[0] / variances[0] + logs[1] / variances[1]) / (1 / variances[0] + 1 / variances[1])
@@ -128,9 +126,7 @@ def test_features_against_a_slow_form() -> None:
             np.testing.assert_allclose(row[STDDEVS], np.log(b.joint_stddev[n] / 0.2), atol=1e-5)
             place = [*(seen[index][0, :2] / seen[index][0, 2]), logs[index] - log_depth]
             np.testing.assert_allclose(row[ROOT], place, atol=1e-5)
-            assert row[ROOT_STDDEV] == pytest.approx(
-                np.log(b.joint_stddev[n, 0] / seen[index][0, 2] / 0.05), abs=1e-4
-            )
+            assert row[ROOT_STDDEV] == pytest.approx(np.log(b.joint_stddev[n, 0] / seen[index][0, 2] / 0.05), abs=1e-4)
             assert row[SCORE] == pytest.approx(b.scores[n]) and row[PRESENT] == 1
         own = view.features[n, 2 * NUM_BRANCH :]
         np.testing.assert_allclose(own, [log_depth - 1.3, *np.arctan(middle)], atol=1e-5)

@@ -34,6 +34,7 @@ def unpacked(values: np.ndarray, frames: int) -> np.ndarray:
 
 def whitened(terms: Terms, joints: np.ndarray) -> np.ndarray:
     """All residuals over their deviations, whose half square is the cost, by Cholesky factors of the informations."""
+
     def root(information: np.ndarray) -> np.ndarray:
         return np.swapaxes(np.linalg.cholesky(information), -1, -2)
 
@@ -70,6 +71,7 @@ def test_jacobian_of_reprojection_is_that_of_finite_differences() -> None:
     jacobian = reprojection_jacobian(joints)
     rays = np.zeros((2, 3, 2))
     for t, k, c in np.ndindex(2, 3, 2):
+
         def value(point: np.ndarray, t: int = t, k: int = k, c: int = c) -> float:
             moved = joints.copy()
             moved[t, k] = point

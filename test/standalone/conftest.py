@@ -42,8 +42,12 @@ def children():
 
     def start(arguments, environment, **options):
         process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)], env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+            [sys.executable, *map(str, arguments)],
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
         )
         started.append(process)
         return process

@@ -52,8 +52,9 @@ def message_type(typename):
 
 
 def talk_types(node):
-    publishers = [node.create_publisher(message_type(name), f"types/n{index}", LATCHED)
-                  for index, name in enumerate(TYPES)]
+    publishers = [
+        node.create_publisher(message_type(name), f"types/n{index}", LATCHED) for index, name in enumerate(TYPES)
+    ]
     for index, publisher in enumerate(publishers):
         for seed in range(3):
             publisher.publish(random_message(TYPES[index], seed))
@@ -66,8 +67,12 @@ def hear_types(node):
     for index, name in enumerate(TYPES):
         node.create_subscription(message_type(name), f"types/n{index}", heard[name].append, LATCHED)
     spin_until(node, lambda: all(len(messages) == 3 for messages in heard.values()), 20)
-    tell(**{name: [message == random_message(name, seed) for seed, message in enumerate(messages)]
-            for name, messages in heard.items()})
+    tell(
+        **{
+            name: [message == random_message(name, seed) for seed, message in enumerate(messages)]
+            for name, messages in heard.items()
+        }
+    )
 
 
 def talk_images(node, count):
@@ -129,8 +134,14 @@ def names(node):
     node.declare_parameter("rate", 1.0)
     publisher = node.create_publisher(String, "chatter", 1)
     private = node.create_publisher(String, "~/debug", 1)
-    tell(name=node.get_name(), namespace=node.get_namespace(), full=node.get_fully_qualified_name(),
-         chatter=publisher.topic_name, debug=private.topic_name, rate=node.get_parameter("rate").value)
+    tell(
+        name=node.get_name(),
+        namespace=node.get_namespace(),
+        full=node.get_fully_qualified_name(),
+        chatter=publisher.topic_name,
+        debug=private.topic_name,
+        rate=node.get_parameter("rate").value,
+    )
 
 
 def stay(node):
@@ -165,8 +176,12 @@ def graph(node, talker):
         return bool(heard) and entries.get(f"/{talker}", (0, 0)) == (1, 1) and node.count_subscribers("x") == 1
 
     spin_until(node, look, 15)
-    tell(entries=entries, lines=[[line.name, line.level, line.msg] for line in lines],
-         subscribers=node.count_subscribers("x"), publishers=node.count_publishers("/rosout"))
+    tell(
+        entries=entries,
+        lines=[[line.name, line.level, line.msg] for line in lines],
+        subscribers=node.count_subscribers("x"),
+        publishers=node.count_publishers("/rosout"),
+    )
 
 
 def hear_points(node):
@@ -174,8 +189,9 @@ def hear_points(node):
 
     heard = []
     publisher = node.create_publisher(PointStamped, "back", LATCHED)
-    node.create_subscription(PointStamped, "points", lambda message: (heard.append(message),
-                                                                      publisher.publish(message)), LATCHED)
+    node.create_subscription(
+        PointStamped, "points", lambda message: (heard.append(message), publisher.publish(message)), LATCHED
+    )
     spin_until(node, lambda: len(heard) == 3, 15)
     tell(points=[[message.header.stamp.sec, message.header.frame_id, message.point.y] for message in heard])
     spin_until(node, lambda: False, 2)

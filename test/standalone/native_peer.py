@@ -53,8 +53,9 @@ def main():
     )
     writer = DataWriter(participant, Topic(participant, "rt/points", PointStamped), qos=qos)
     reader = DataReader(participant, Topic(participant, "rt/back", PointStamped), qos=qos)
-    sent = [PointStamped(Header(Time(index, 5), f"frame_{'x' * index}"), Point(1.0, index / 4, 3.0))
-            for index in range(3)]
+    sent = [
+        PointStamped(Header(Time(index, 5), f"frame_{'x' * index}"), Point(1.0, index / 4, 3.0)) for index in range(3)
+    ]
     for point in sent:
         writer.write(point)
     back, end = [], time.monotonic() + 15

@@ -38,8 +38,26 @@ def write(tmp_path, text):
 
 
 def test_ros_arguments_are_split_from_the_rest():
-    parsed = parse(["prog", "--own", "1", "--ros-args", "-r", "a:=/b", "--remap", "n:__node:=m", "-p", "x:=[1, 2]",
-                    "--log-level", "warn", "--log-level", "n:=debug", "--", "rest"])
+    parsed = parse(
+        [
+            "prog",
+            "--own",
+            "1",
+            "--ros-args",
+            "-r",
+            "a:=/b",
+            "--remap",
+            "n:__node:=m",
+            "-p",
+            "x:=[1, 2]",
+            "--log-level",
+            "warn",
+            "--log-level",
+            "n:=debug",
+            "--",
+            "rest",
+        ]
+    )
     assert parsed.others == ("prog", "--own", "1", "rest")
     assert parsed.remaps == (Remap(None, "a", "/b"), Remap("n", "__node", "m"))
     assert [(item.name, item.value) for item in parsed.overrides] == [("x", [1, 2])]
@@ -71,8 +89,18 @@ def test_wrong_argument_is_named(arguments, message):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", 1), ("1.0", 1.0), ("1e-3", 0.001), ("-2E+2", -200.0), ("true", True), ("a", "a"), ("'1'", "1"),
-     ("[1.0, 2e3]", [1.0, 2000.0]), ("1e", "1e"), ("''", "")],
+    [
+        ("1", 1),
+        ("1.0", 1.0),
+        ("1e-3", 0.001),
+        ("-2E+2", -200.0),
+        ("true", True),
+        ("a", "a"),
+        ("'1'", "1"),
+        ("[1.0, 2e3]", [1.0, 2000.0]),
+        ("1e", "1e"),
+        ("''", ""),
+    ],
 )
 def test_values_have_the_types_that_ros_gives_them(text, value):
     found = parse_value(text, "x")
@@ -114,9 +142,20 @@ def test_wrong_parameter_file_is_refused_in_one_line(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("pattern", "node", "matches"),
-    [("/**", "/a", True), ("/**", "/x/y/a", True), ("/a", "/a", True), ("/a", "/x/a", False), ("/**/a", "/a", True),
-     ("/**/a", "/x/y/a", True), ("/**/a", "/x/ab", False), ("/*/a", "/x/a", True), ("/*/a", "/a", False),
-     ("/*/a", "/x/y/a", False), ("/x/a", "/x/a", True), ("**", "/x/a", True)],
+    [
+        ("/**", "/a", True),
+        ("/**", "/x/y/a", True),
+        ("/a", "/a", True),
+        ("/a", "/x/a", False),
+        ("/**/a", "/a", True),
+        ("/**/a", "/x/y/a", True),
+        ("/**/a", "/x/ab", False),
+        ("/*/a", "/x/a", True),
+        ("/*/a", "/a", False),
+        ("/*/a", "/x/y/a", False),
+        ("/x/a", "/x/a", True),
+        ("**", "/x/a", True),
+    ],
 )
 def test_node_patterns(pattern, node, matches):
     assert Override(pattern, "p", 1, "f").matches(node) is matches
@@ -137,8 +176,13 @@ def test_bad_topic_names(name):
 
 
 def test_remapping():
-    rules = [Remap("other", "image", "/no"), Remap(None, "image", "/camera/image"), Remap(None, "image", "/late"),
-             Remap(None, "~/debug", "debug"), Remap(None, "__ns", "/x")]
+    rules = [
+        Remap("other", "image", "/no"),
+        Remap(None, "image", "/camera/image"),
+        Remap(None, "image", "/late"),
+        Remap(None, "~/debug", "debug"),
+        Remap(None, "__ns", "/x"),
+    ]
     assert remap_topic("image", "/robot", "cam", rules) == "/camera/image"
     assert remap_topic("/robot/image", "/robot", "cam", rules) == "/camera/image"
     assert remap_topic("/image", "/robot", "cam", rules) == "/image"

@@ -53,8 +53,9 @@ def test_two_processes_exchange(heard_types, typename):
 
 
 def test_vga_images_arrive(children, domain_environment):
-    listeners = {kind: children([CHILD, "hear_images", kind, FRAMES], domain_environment)
-                 for kind in ("reliable", "best_effort")}
+    listeners = {
+        kind: children([CHILD, "hear_images", kind, FRAMES], domain_environment) for kind in ("reliable", "best_effort")
+    }
     sender = children([CHILD, "talk_images", FRAMES], domain_environment)
     sent = result(sender)
     heard = {kind: result(process) for kind, process in listeners.items()}
@@ -78,10 +79,32 @@ def test_timers_keep_their_pace(children, domain_environment):
 
 
 def test_command_line_names_and_remaps(children, domain_environment):
-    process = children([CHILD, "names", "--ros-args", "-r", "__node:=cam", "-r", "__ns:=/robot", "-r",
-                        "chatter:=/all/talk", "-r", "other:~/debug:=/no", "-p", "rate:=2.5"], domain_environment)
-    assert result(process) == {"name": "cam", "namespace": "/robot", "full": "/robot/cam", "chatter": "/all/talk",
-                               "debug": "/robot/cam/debug", "rate": 2.5}
+    process = children(
+        [
+            CHILD,
+            "names",
+            "--ros-args",
+            "-r",
+            "__node:=cam",
+            "-r",
+            "__ns:=/robot",
+            "-r",
+            "chatter:=/all/talk",
+            "-r",
+            "other:~/debug:=/no",
+            "-p",
+            "rate:=2.5",
+        ],
+        domain_environment,
+    )
+    assert result(process) == {
+        "name": "cam",
+        "namespace": "/robot",
+        "full": "/robot/cam",
+        "chatter": "/all/talk",
+        "debug": "/robot/cam/debug",
+        "rate": 2.5,
+    }
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -18,8 +18,13 @@ HERE = Path(__file__).resolve().parent
 def python(code, environment, *paths):
     """(exit code, stdout, stderr) of a fresh interpreter."""
     path = ":".join([*map(str, paths), environment["PYTHONPATH"]])
-    done = subprocess.run([sys.executable, "-c", code], env={**environment, "PYTHONPATH": path}, capture_output=True,
-                          text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
@@ -47,8 +52,7 @@ def test_broken_ros_is_replaced(domain_environment, fake_ros):
         "from dualpose_ros import standalone\nprint(standalone.install(), standalone.install())\n"
         "from rclpy.node import Node\nprint(Node.__module__)"
     )
-    assert python(code, domain_environment, fake_ros)[:2] == (
-        0, "True True\ndualpose_ros.standalone.rclpy.node")
+    assert python(code, domain_environment, fake_ros)[:2] == (0, "True True\ndualpose_ros.standalone.rclpy.node")
 
 
 def test_names_are_importable_as_in_ros(domain_environment):

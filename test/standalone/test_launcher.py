@@ -137,8 +137,10 @@ def test_unknown_parameter_fails_at_once(launch, tmp_path):
 
 @pytest.mark.parametrize(
     ("bad", "said"),
-    [(NodeSpec("n", "launcher_node", {"behave": 3}), "behave"),
-     (NodeSpec("n", "launcher_node", {}, {"beat": "no good"}), "no good")],
+    [
+        (NodeSpec("n", "launcher_node", {"behave": 3}), "behave"),
+        (NodeSpec("n", "launcher_node", {}, {"beat": "no good"}), "no good"),
+    ],
 )
 def test_bad_parameter_or_remap_is_one_line(launch, bad, said):
     launcher = launch(bad)
@@ -226,11 +228,16 @@ def _nodes_of(process):
 
 
 def test_run_returns_the_code_of_a_failed_node(domain_environment):
-    launcher = Launcher([NodeSpec("n", "launcher_node", {"behave": 3})], environment=domain_environment,
-                        output=io.StringIO())
+    launcher = Launcher(
+        [NodeSpec("n", "launcher_node", {"behave": 3})], environment=domain_environment, output=io.StringIO()
+    )
     assert launcher.run() == 2
-    launcher = Launcher([spec("n", behave="crash")], environment=domain_environment, output=io.StringIO(),
-                        restart=RestartPolicy(limit=0))
+    launcher = Launcher(
+        [spec("n", behave="crash")],
+        environment=domain_environment,
+        output=io.StringIO(),
+        restart=RestartPolicy(limit=0),
+    )
     assert launcher.run() == 1
     launcher = Launcher([spec("n", behave="finish")], environment=domain_environment, output=io.StringIO())
     assert launcher.run() == 0
@@ -258,10 +265,15 @@ def test_two_nodes_of_one_name_are_refused():
 
 def test_pipeline_from_a_parameter_file(tmp_path):
     path = tmp_path / "pipeline.yaml"
-    path.write_text("/**:\n  ros__parameters: {x: 1}\ncamera_node:\n  ros__parameters: {a: 1}\n"
-                    "/**/detection_node:\n  ros__parameters: {b: 1}\n", encoding="utf-8")
+    path.write_text(
+        "/**:\n  ros__parameters: {x: 1}\ncamera_node:\n  ros__parameters: {a: 1}\n"
+        "/**/detection_node:\n  ros__parameters: {b: 1}\n",
+        encoding="utf-8",
+    )
     assert [(item.name, item.module) for item in load_pipeline(path)] == [
-        ("camera_node", "dualpose_ros.nodes.camera_node"), ("detection_node", "dualpose_ros.nodes.detection_node")]
+        ("camera_node", "dualpose_ros.nodes.camera_node"),
+        ("detection_node", "dualpose_ros.nodes.detection_node"),
+    ]
     path.write_text("camera_noed:\n  ros__parameters: {a: 1}\n", encoding="utf-8")
     with pytest.raises(StandaloneError, match="'camera_noed'"):
         load_pipeline(path)

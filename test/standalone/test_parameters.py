@@ -76,10 +76,14 @@ def test_undeclared_twice_and_without_value():
 
 
 def test_ranges():
-    number = Descriptor(floating_point_range=[
-        message_class("rcl_interfaces/msg/FloatingPointRange")(from_value=0.0, to_value=1.0, step=0.25)])
-    whole = Descriptor(integer_range=[
-        message_class("rcl_interfaces/msg/IntegerRange")(from_value=1, to_value=9, step=2)])
+    number = Descriptor(
+        floating_point_range=[
+            message_class("rcl_interfaces/msg/FloatingPointRange")(from_value=0.0, to_value=1.0, step=0.25)
+        ]
+    )
+    whole = Descriptor(
+        integer_range=[message_class("rcl_interfaces/msg/IntegerRange")(from_value=1, to_value=9, step=2)]
+    )
     parameters = store("bad:=1.5", "steps:=0.3")
     assert parameters.declare("x", 0.5, number, False).value == 0.5
     for name in ("bad", "steps"):
@@ -140,8 +144,17 @@ def test_declared_from_overrides_then_replaced():
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(True, "BOOL"), (1, "INTEGER"), (1.0, "DOUBLE"), ("a", "STRING"), ([True], "BOOL_ARRAY"),
-     ([1, 2], "INTEGER_ARRAY"), ((1.0,), "DOUBLE_ARRAY"), (["a"], "STRING_ARRAY"), (None, "NOT_SET")],
+    [
+        (True, "BOOL"),
+        (1, "INTEGER"),
+        (1.0, "DOUBLE"),
+        ("a", "STRING"),
+        ([True], "BOOL_ARRAY"),
+        ([1, 2], "INTEGER_ARRAY"),
+        ((1.0,), "DOUBLE_ARRAY"),
+        (["a"], "STRING_ARRAY"),
+        (None, "NOT_SET"),
+    ],
 )
 def test_types_of_values(value, kind):
     parameter = Parameter("p", value=value)

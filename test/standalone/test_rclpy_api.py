@@ -23,8 +23,11 @@ INTERNAL = {
     "Timer": {"callback", "call"},
     "Context": {"arguments", "participant", "stop"},
 }
-INTERNAL_NAMES = {"rclpy.qos": {"as_profile", "dds_policies"}, "rclpy.logging": {"connect"},
-                  "rclpy.exceptions": {"UnknownParameterError"}}
+INTERNAL_NAMES = {
+    "rclpy.qos": {"as_profile", "dds_policies"},
+    "rclpy.logging": {"connect"},
+    "rclpy.exceptions": {"UnknownParameterError"},
+}
 
 
 def test_nodes_use_only_what_rclpy_has():

@@ -64,8 +64,11 @@ def test_qos():
     assert as_profile(7) != QoSProfile(depth=8)
     assert dds_policies(as_profile(7)) == {"depth": 7, "keep_all": False, "reliable": True, "transient_local": False}
     assert dds_policies(qos_profile_sensor_data)["reliable"] is False and qos_profile_sensor_data.depth == 5
-    latched = QoSProfile(history=HistoryPolicy.KEEP_ALL, durability=DurabilityPolicy.TRANSIENT_LOCAL,
-                         reliability=ReliabilityPolicy.BEST_EFFORT)
+    latched = QoSProfile(
+        history=HistoryPolicy.KEEP_ALL,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+    )
     assert dds_policies(latched) == {"depth": 10, "keep_all": True, "reliable": False, "transient_local": True}
     for bad in ({}, {"history": HistoryPolicy.KEEP_LAST}, {"reliability": ReliabilityPolicy.RELIABLE}):
         with pytest.raises(InvalidQoSProfileException):
@@ -95,7 +98,10 @@ def test_log_format_and_levels(capsys):
     err = capsys.readouterr().err
     assert "quiet" not in err
     assert [line.split("] ")[0] + line.split("] ")[2] for line in err.splitlines()] == [
-        "[INFO[robot.cam]: hello", "[DEBUG[robot.cam]: now", "[WARN[robot.cam.lens]: mind"]
+        "[INFO[robot.cam]: hello",
+        "[DEBUG[robot.cam]: now",
+        "[WARN[robot.cam.lens]: mind",
+    ]
 
 
 def test_throttle_once_and_skip_first_by_place(capsys, monkeypatch):

@@ -60,8 +60,10 @@ def pose_of(joints: np.ndarray, track_id: int = 1, state: TrackingState = Tracki
     pixels = project(CAMERA, joints)
     stddev = np.full(K, np.hypot(relative, depth))
     stddev[0] = depth
-    box = np.concatenate([np.nanmin(pixels, axis=0), np.nanmax(pixels, axis=0)]) if np.isfinite(pixels).any() else (
-        np.array([0.0, 0.0, 10.0, 10.0])
+    box = (
+        np.concatenate([np.nanmin(pixels, axis=0), np.nanmax(pixels, axis=0)])
+        if np.isfinite(pixels).any()
+        else (np.array([0.0, 0.0, 10.0, 10.0]))
     )
     return Pose3D(track_id, state, Source.FUSED, 0.8, box, joints, np.full(K, score), stddev, pixels)
 

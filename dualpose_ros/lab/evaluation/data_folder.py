@@ -8,8 +8,8 @@ from dualpose_ros.errors import InputError
 
 
 def find_data(data: Path) -> tuple[Path, Path | None]:
-    """The first file of mocap/ and of makehuman/ in a data folder; InputError without the former."""
-    clips, bodies = sorted(data.glob("mocap/*.npz")), sorted(data.glob("makehuman/*.npz"))
+    """The first file of motion/ and of makehuman/ in a data folder; InputError without the former."""
+    clips, bodies = sorted(data.glob("motion/*.npz")), sorted(data.glob("makehuman/*.npz"))
     if not clips:
-        raise InputError(f"--data {data} holds no motion capture, mocap/*.npz; see datasets/mocap.py for its form")
+        raise InputError(f"--data {data} holds no motion capture, motion/*.npz; see datasets/motion.py for its form")
     return clips[0], bodies[0] if bodies else None

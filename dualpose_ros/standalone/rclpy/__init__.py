@@ -59,9 +59,7 @@ def spin(node: Node, executor: SingleThreadedExecutor | None = None) -> None:
         executor.remove_node(node)
 
 
-def spin_once(
-    node: Node, *, executor: SingleThreadedExecutor | None = None, timeout_sec: float | None = None
-) -> None:
+def spin_once(node: Node, *, executor: SingleThreadedExecutor | None = None, timeout_sec: float | None = None) -> None:
     """Run one callback of the node; without a time limit (seconds) wait for it for ever."""
     executor = executor or _executor_of(node)
     try:

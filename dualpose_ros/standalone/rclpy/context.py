@@ -77,4 +77,3 @@ class Context:
         callbacks, self._on_shutdown = self._on_shutdown, []
         for callback in callbacks:
             callback()
-

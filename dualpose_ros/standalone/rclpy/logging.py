@@ -21,8 +21,12 @@ class LoggingSeverity(IntEnum):
     FATAL = 50
 
 
-_COLOURS = {LoggingSeverity.DEBUG: "32", LoggingSeverity.WARN: "33", LoggingSeverity.ERROR: "31",
-            LoggingSeverity.FATAL: "31"}
+_COLOURS = {
+    LoggingSeverity.DEBUG: "32",
+    LoggingSeverity.WARN: "33",
+    LoggingSeverity.ERROR: "31",
+    LoggingSeverity.FATAL: "31",
+}
 _levels: dict[str, LoggingSeverity] = {"": LoggingSeverity.INFO}
 _sinks: dict[str, Callable[[LoggingSeverity, str, str, Any], None]] = {}
 _OPTIONS = {"throttle_duration_sec", "throttle_time_source_type", "skip_first", "once"}

@@ -79,11 +79,17 @@ class Node:
 
         def send(severity: logging.LoggingSeverity, name: str, text: str, caller: Any) -> None:
             code = caller.f_code if caller else None
-            publisher.publish(log(
-                stamp=self._clock.now().to_msg(), level=int(severity), name=name, msg=text,
-                file=code.co_filename if code else "", function=code.co_name if code else "",
-                line=caller.f_lineno if caller else 0,
-            ))
+            publisher.publish(
+                log(
+                    stamp=self._clock.now().to_msg(),
+                    level=int(severity),
+                    name=name,
+                    msg=text,
+                    file=code.co_filename if code else "",
+                    function=code.co_name if code else "",
+                    line=caller.f_lineno if caller else 0,
+                )
+            )
 
         logging.connect(self._logger.name, send)
 
@@ -215,8 +221,12 @@ class Node:
         """Declare several parameters, each (name[, value[, descriptor]]), under a common prefix. Errors: rclpy's."""
         prefix = f"{namespace}." if namespace else ""
         return [
-            self.declare_parameter(prefix + item[0], item[1] if len(item) > 1 else None,
-                                   item[2] if len(item) > 2 else None, ignore_override)
+            self.declare_parameter(
+                prefix + item[0],
+                item[1] if len(item) > 1 else None,
+                item[2] if len(item) > 2 else None,
+                ignore_override,
+            )
             for item in parameters
         ]
 
@@ -235,7 +245,7 @@ class Node:
     def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
         """The declared parameters under a prefix ("" for all), by the rest of their names."""
         start = f"{prefix}." if prefix else ""
-        return {name[len(start):]: self.parameter_store.get(name) for name in self.parameter_store.names(start)}
+        return {name[len(start) :]: self.parameter_store.get(name) for name in self.parameter_store.names(start)}
 
     def undeclare_parameter(self, name: str) -> None:
         """Forget a parameter. Errors: ParameterNotDeclaredException, ParameterImmutableException."""

@@ -10,8 +10,17 @@ from dualpose_ros.standalone.messages import Message, message_class
 
 _SCALARS: tuple[tuple[type, int], ...] = ((bool, 1), (int, 2), (float, 3), (str, 4))
 _ARRAYS: tuple[tuple[type, int], ...] = ((bytes, 5), (bool, 6), (int, 7), (float, 8), (str, 9))
-_FIELDS = {1: "bool_value", 2: "integer_value", 3: "double_value", 4: "string_value", 5: "byte_array_value",
-           6: "bool_array_value", 7: "integer_array_value", 8: "double_array_value", 9: "string_array_value"}
+_FIELDS = {
+    1: "bool_value",
+    2: "integer_value",
+    3: "double_value",
+    4: "string_value",
+    5: "byte_array_value",
+    6: "bool_array_value",
+    7: "integer_array_value",
+    8: "double_array_value",
+    9: "string_array_value",
+}
 
 
 class Parameter:
@@ -83,7 +92,10 @@ class Parameter:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Parameter) and (self._name, self._type, self._value) == (
-            other._name, other._type, other._value)
+            other._name,
+            other._type,
+            other._value,
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -29,8 +29,9 @@ class ParameterStore:
         rank = {"/**": 0, "**": 2}
         self._overrides = {
             item.name: item
-            for item in sorted((item for item in overrides if item.matches(node)),
-                               key=lambda item: rank.get(item.node_pattern, 1))
+            for item in sorted(
+                (item for item in overrides if item.matches(node)), key=lambda item: rank.get(item.node_pattern, 1)
+            )
         }
         self._parameters: dict[str, Parameter] = {}
         self._descriptors: dict[str, Any] = {}
@@ -99,8 +100,10 @@ class ParameterStore:
         descriptor, kind = self._descriptors[parameter.name], self._types[parameter.name]
         wrong_type = kind not in (parameter.type_, Parameter.Type.NOT_SET) and not descriptor.dynamic_typing
         reason = (
-            f"Parameter {parameter.name} is read-only" if descriptor.read_only
-            else f"Wrong parameter type, expected '{kind.name}' got '{parameter.type_.name}'" if wrong_type
+            f"Parameter {parameter.name} is read-only"
+            if descriptor.read_only
+            else f"Wrong parameter type, expected '{kind.name}' got '{parameter.type_.name}'"
+            if wrong_type
             else _range_error(parameter, descriptor) or self._refusal([parameter])
         )
         if not reason:
@@ -116,8 +119,9 @@ class ParameterStore:
 
     def check_unknown(self) -> None:
         """UnknownParameterError where a value was given, for this node by name, that it does not declare."""
-        unknown = [item for name, item in self._overrides.items()
-                   if name not in self._descriptors and not item.is_for_all]
+        unknown = [
+            item for name, item in self._overrides.items() if name not in self._descriptors and not item.is_for_all
+        ]
         if not unknown:
             return
         parts = []

@@ -81,7 +81,7 @@ def as_profile(profile: QoSProfile | int) -> QoSProfile:
     if isinstance(profile, QoSProfile):
         return profile
     if isinstance(profile, bool) or not isinstance(profile, int):
-        raise TypeError("Expected QoSProfile or int, but received " f"{type(profile)!r}")
+        raise TypeError(f"Expected QoSProfile or int, but received {type(profile)!r}")
     if profile < 0:
         raise ValueError("history depth must be greater than or equal to zero")
     return QoSProfile(depth=profile)

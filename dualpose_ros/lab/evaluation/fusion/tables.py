@@ -117,8 +117,7 @@ def evaluate_fusion(
 def _crowd(world: World, clips: list[Any], seed: int, people: int) -> list[Script]:
     config = SequenceConfig(frames=CROWD_FRAMES, people=(people, people), crowd=CROWD_M, level=False)
     return [
-        draw_sequence(world, clips, np.random.default_rng((seed, 6, people, i)), config)
-        for i in range(CROWD_SEQUENCES)
+        draw_sequence(world, clips, np.random.default_rng((seed, 6, people, i)), config) for i in range(CROWD_SEQUENCES)
     ]
 
 
@@ -197,9 +196,7 @@ def speed_table(frames: Sequence[RecordedFrame], people: int = 10) -> Rows:
     """Medians on one core, for so many people whom both branches see."""
     paired = [pair for frame in frames for pair in _paired(frame)][:people]
     # Side by side, so that nobody is taken for anybody else.
-    own, other = (
-        [_moved(pair[branch], n - people / 2, n) for n, pair in enumerate(paired)] for branch in (0, 1)
-    )
+    own, other = ([_moved(pair[branch], n - people / 2, n) for n, pair in enumerate(paired)] for branch in (0, 1))
     stage = FusionStage()
     clock = iter(range(1, 1_000_000))
     fused = len(stage.process(0, own, other).persons)
@@ -210,9 +207,7 @@ def speed_table(frames: Sequence[RecordedFrame], people: int = 10) -> Rows:
 
 def _paired(frame: RecordedFrame) -> list[tuple[Pose3D, Pose3D]]:
     pairs = frame_pairs(frame)
-    return [
-        (frame.top_down[i], frame.bottom_up[j]) for i, j in zip(pairs.top_down, pairs.bottom_up, strict=True)
-    ]
+    return [(frame.top_down[i], frame.bottom_up[j]) for i, j in zip(pairs.top_down, pairs.bottom_up, strict=True)]
 
 
 def _moved(pose: Pose3D, aside_m: float, track_id: int) -> Pose3D:
@@ -257,6 +252,4 @@ def _discriminator_goals(rows: Rows) -> list[Bound]:
 def _semi_supervised_goals(rows: Rows) -> list[Bound]:
     """The share of the gap between no and full supervision that all terms together close."""
     shares = gap_closed(rows, ALL_TERMS)
-    return [
-        Bound(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3") for column in COLUMNS
-    ]
+    return [Bound(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3") for column in COLUMNS]

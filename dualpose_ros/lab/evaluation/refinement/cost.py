@@ -52,9 +52,7 @@ def solved_window(movement: Movement, length: int, config: RefinementConfig) -> 
     for when, pose in zip(times, poses, strict=True):
         smoother.add(frame_of(float(when), movement.camera, pose))
     window = smoother.window
-    return SolvedWindow(
-        times[-length:], tuple(poses[-length:]), observations(window, smoother.lengths), window.joints
-    )
+    return SolvedWindow(times[-length:], tuple(poses[-length:]), observations(window, smoother.lengths), window.joints)
 
 
 def least_cost(terms: Terms, joints: Floats) -> float:

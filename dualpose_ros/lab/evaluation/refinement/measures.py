@@ -225,9 +225,7 @@ def distance_bounds(movements: Sequence[Movement]) -> list[dict[str, Any]]:
     return [{"row": name, **series_figures(ones)} for name, ones in series.items()]
 
 
-def rate_rows(
-    movements: Sequence[Movement], stages: Sequence[Stage], rates: Sequence[float]
-) -> list[dict[str, Any]]:
+def rate_rows(movements: Sequence[Movement], stages: Sequence[Stage], rates: Sequence[float]) -> list[dict[str, Any]]:
     """The published optimisation at other rates of Adam's, over all frames in which the person was found."""
     rows = []
     for rate in rates:

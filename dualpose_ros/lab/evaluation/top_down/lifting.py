@@ -94,9 +94,7 @@ def with_noise(passages: Passages, errors: JointErrors, seed: int) -> Passages:
     """The passages with 2D errors that a network made."""
     size = np.ptp(passages.rays, axis=2).max(axis=2)
     times = np.broadcast_to(np.arange(passages.rays.shape[1]) / HZ, size.shape)
-    rays, scores = with_measured(
-        passages.rays, passages.scores, size, times, errors, np.random.default_rng(seed)
-    )
+    rays, scores = with_measured(passages.rays, passages.scores, size, times, errors, np.random.default_rng(seed))
     return replace(passages, rays=np.asarray(rays, dtype=np.float64), scores=np.asarray(scores, dtype=np.float64))
 
 
@@ -124,9 +122,7 @@ def connected_joints(count: int, rng: np.random.Generator) -> npt.NDArray[np.int
     return np.array(chosen, dtype=np.intp)
 
 
-def lift_passages(
-    passages: Passages, engine: Engine, gcn: Engine | None, history: int | None = None
-) -> Measured:
+def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None, history: int | None = None) -> Measured:
     """What a lifting network and a GCN (None: without) make of the counted frames.
 
     history: how many frames before each counted one the network is shown, up to FIRST_COUNTED, as of a track that was

@@ -296,9 +296,7 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
     )  # fmt: skip
 
 
-def _inflate(
-    body: Body, outfit: Outfit, material: npt.NDArray[np.int32], drawn: Bool, rng: np.random.Generator
-) -> F32:
+def _inflate(body: Body, outfit: Outfit, material: npt.NDArray[np.int32], drawn: Bool, rng: np.random.Generator) -> F32:
     """Move vertices outward by the thickness of what they carry, uneven as cloth is."""
     vertices, faces = body.vertices, body.model.faces
     thickness = np.zeros(len(vertices), np.float32)

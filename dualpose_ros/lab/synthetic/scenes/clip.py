@@ -64,9 +64,7 @@ _SCRIPTS: tuple[tuple[tuple[float, float], float, tuple[Action, ...]], ...] = (
 
 def script_motions(rng: np.random.Generator, config: ClipConfig) -> list[Motion]:
     """The motions of the demo's four people, in the world frame."""
-    return [
-        perform(rng, config.fps, start, yaw, list(actions), config.duration_s) for start, yaw, actions in _SCRIPTS
-    ]
+    return [perform(rng, config.fps, start, yaw, list(actions), config.duration_s) for start, yaw, actions in _SCRIPTS]
 
 
 def write_clip(out: Path, seed: int, world: WorldConfig, config: ClipConfig | None = None) -> Iterator[int]:
@@ -103,6 +101,7 @@ def _pose(dressed: Dressed, motion: Motion) -> PosedRig:
 
 def _write_truth(path: Path, frames: list[People], camera: Camera, config: ClipConfig) -> None:
     """The clip's ground truth as `datasets.clip` reads it; joints in half precision (2 mm at 4 m)."""
+
     def column(name: str) -> np.ndarray:
         return np.stack([getattr(frame, name) for frame in frames])
 

@@ -71,9 +71,7 @@ def level_camera(camera: Camera, height: float, pitch: float = 0.0, roll: float 
     return View(camera, rotation, -rotation @ np.array([0.0, height, 0.0]))
 
 
-def _people(
-    world: World, rng: np.random.Generator, view: View, camera_at: Array, count: int
-) -> list[Actor]:
+def _people(world: World, rng: np.random.Generator, view: View, camera_at: Array, count: int) -> list[Actor]:
     """People on the floor inside the field of view, often in clusters, some cut by the border."""
     half = 0.5 * view.camera.width / view.camera.fx
     actors: list[Actor] = []

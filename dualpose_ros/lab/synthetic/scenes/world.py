@@ -113,9 +113,7 @@ def _about_y(angle: float) -> Array:
     return axis_rotation(np.array([[0.0, 1.0, 0.0]]), np.array([angle]))[0]
 
 
-def pose_person(
-    dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw: float, place_xz: Array
-) -> PosedRig:
+def pose_person(dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw: float, place_xz: Array) -> PosedRig:
     """Put a person into one pose, turned by yaw about the vertical, standing at place_xz."""
     turn = _about_y(yaw)
     turned = pose.joints_m @ turn.T + [place_xz[0], 0.0, place_xz[1]]

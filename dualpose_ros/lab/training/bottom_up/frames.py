@@ -143,9 +143,7 @@ def faulty_boxes(sample: LabelledImage, rng: np.random.Generator, config: FrameC
     return boxes
 
 
-def random_view(
-    sample: LabelledImage, rng: np.random.Generator, config: FrameConfig
-) -> npt.NDArray[np.float64]:
+def random_view(sample: LabelledImage, rng: np.random.Generator, config: FrameConfig) -> npt.NDArray[np.float64]:
     """Affine (2, 3) from image pixels to those of the network's input: a random zoom and place, never turned."""
     height, width = sample.image.shape[:2]
     scale = config.long_side / max(height, width) * np.exp(rng.uniform(*np.log(config.zoom)))

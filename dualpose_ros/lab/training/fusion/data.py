@@ -191,9 +191,7 @@ def every_group(data: PairData) -> Groups:
     """All groups as they were recorded."""
     index = np.maximum(data.groups, 0).ravel()
     there = (data.groups >= 0).ravel()
-    own, other = (
-        _only(_rows(b, index), b.present[index] & there) for b in (data.pairs.top_down, data.pairs.bottom_up)
-    )
+    own, other = (_only(_rows(b, index), b.present[index] & there) for b in (data.pairs.top_down, data.pairs.bottom_up))
     known = data.known[index] & there
     return Groups(Pairs(own, other), data.truth[index], known, known.reshape(data.groups.shape))
 

@@ -114,9 +114,7 @@ def _on(rig: Rig, motion: Motion) -> npt.NDArray[np.float64]:
     return pose_rig(rig, motion.joints_m, motion.head_forward).joints
 
 
-def with_bone_lengths(
-    joints_m: npt.NDArray[np.floating], scale: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float32]:
+def with_bone_lengths(joints_m: npt.NDArray[np.floating], scale: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Joints (N, M, K, 3) with bone k of person n scaled by scale[n, k] (N, K), directions kept; root in place."""
     out = np.array(joints_m, dtype=np.float32)
     for parent, child in H36M17.bones:

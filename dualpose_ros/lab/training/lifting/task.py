@@ -190,9 +190,7 @@ def sequence_batch(
             extent[chosen] = poses.view.extent.reshape(-1, frames)
     elapsed = np.concatenate([np.full((count, 1), LONGEST_GAP_S), np.diff(drawn.times, axis=1)], axis=1)
     features[..., -1] = time_feature(elapsed)
-    joints, depth = truth_in_view(
-        drawn.joints_cam.reshape(-1, H36M17.num_joints, 3), to_camera.reshape(-1, 3, 3)
-    )
+    joints, depth = truth_in_view(drawn.joints_cam.reshape(-1, H36M17.num_joints, 3), to_camera.reshape(-1, 3, 3))
     depth = depth.reshape(count, frames)
     counted = (np.arange(frames) < drawn.frames[:, None]) & (depth > 0.3)
     target = np.log(np.where(counted, depth * extent, 1.0)).astype(np.float32)

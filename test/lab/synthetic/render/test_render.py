@@ -144,9 +144,7 @@ def test_boxes_enclose_silhouettes_tightly(small_world: World, seed: int) -> Non
 
 def test_boxes_are_clipped_to_the_picture_and_people_beyond_it_have_none(small_world: World) -> None:
     view = view_from(1.3)
-    close, far_left, behind = (
-        person(small_world, n, place) for n, place in enumerate([(0, 0), (9, 0), (0, 6)])
-    )
+    close, far_left, behind = (person(small_world, n, place) for n, place in enumerate([(0, 0), (9, 0), (0, 6)]))
     people = picture([close, far_left, behind], [], view, small_world).people
     assert (people.boxes_px[0, 2:] <= [159, 199]).all() and (people.boxes_px[0, :2] >= 0).all()
     assert (people.visibility[0] == OUTSIDE).any() and (people.visibility[0] != OUTSIDE).any()

@@ -72,9 +72,7 @@ def test_a_high_camera_that_looks_down_sees_the_floor_in_the_middle() -> None:
 
 def test_the_same_seed_draws_and_renders_the_same(small_world: World) -> None:
     config = SequenceConfig(frames=2, people=(2, 2))
-    first, again, other = (
-        draw_sequence(small_world, [], np.random.default_rng(seed), config) for seed in (5, 5, 6)
-    )
+    first, again, other = (draw_sequence(small_world, [], np.random.default_rng(seed), config) for seed in (5, 5, 6))
     assert first.actions == again.actions and first.cast == again.cast and first.seed == again.seed
     np.testing.assert_array_equal(first.stamps_s, again.stamps_s)
     for a, b in zip(first.posed, again.posed, strict=True):
@@ -210,9 +208,7 @@ def test_crowds_are_close(small_world: World) -> None:
     assert spread(0.7) < 0.6 * spread(0.0)
 
 
-def test_captured_passages_need_clips_that_are_long_enough(
-    small_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_captured_passages_need_clips_that_are_long_enough(small_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequences, "_CAPTURED_SHARE", 1.0)
     monkeypatch.setattr(sequences, "_MEETINGS_SHARE", 0.0)
     config = SequenceConfig(frames=10, people=(1, 1), level=False)

@@ -292,9 +292,7 @@ def test_meetings_stand_in_for_half_of_the_simulated_groups(data: PairData) -> N
     for group in truth[met][:20]:
         # They are as near each other, and as large, as in one of the meetings.
         distances = np.linalg.norm(group[:, None, :, None] - group[None, :, None, :], axis=-1)
-        same = [
-            np.linalg.norm(m[:, None, :, None] - m[None, :, None, :], axis=-1) for m in meetings.astype(np.float64)
-        ]
+        same = [np.linalg.norm(m[:, None, :, None] - m[None, :, None, :], axis=-1) for m in meetings.astype(np.float64)]
         assert min(np.abs(distances - one).max() for one in same) < 1e-9
     untouched = draw_groups(data, PLAIN, np.random.default_rng(11), 50, meetings)
     assert all(joints.tobytes() in recorded for joints in untouched.truth.reshape(50, PEOPLE, K, 3)[:, 0])
@@ -364,8 +362,7 @@ def test_people_seen_from_elsewhere_keep_their_shape_and_what_is_wrong_with_them
         bones = [np.linalg.norm(j[:, 2] - j[:, 1], axis=1)[known] for j in (one, one[:, mirror], other)]
         np.testing.assert_allclose(np.minimum(*(abs(bones[2] - bone) for bone in bones[:2])), 0, atol=1e-9)
     errors = [
-        np.linalg.norm(g.pairs.top_down.joints_rel - (g.truth - g.truth[:, :1]), axis=2)[known]
-        for g in (before, after)
+        np.linalg.norm(g.pairs.top_down.joints_rel - (g.truth - g.truth[:, :1]), axis=2)[known] for g in (before, after)
     ]
     np.testing.assert_allclose(np.sort(errors[0], axis=1), np.sort(errors[1], axis=1), atol=1e-9)
     ratio = [
