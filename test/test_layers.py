@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+
 from support.data import ROOT
 
 PACKAGE = "dualpose_ros"
