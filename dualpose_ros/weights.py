@@ -253,7 +253,8 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _require_onnx(path: Path) -> None:
     """WeightsError unless ONNX Runtime loads the file."""
-    from dualpose_ros.inference.engine import EngineError, load_engine
+    from dualpose_ros.inference.engine import EngineError
+    from dualpose_ros.inference.load import load_engine
 
     try:
         load_engine(path)

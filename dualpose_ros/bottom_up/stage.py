@@ -14,7 +14,8 @@ from dualpose_ros.bottom_up.place import PlacedPerson, place_people
 from dualpose_ros.camera import Camera, check_image
 from dualpose_ros.grouping import HEATMAP_STRIDE, GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.inference.engine import Engine, EngineError, load_engine
+from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.letterbox import Letterbox, fit_long_side
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17

@@ -14,7 +14,7 @@ from dualpose_ros.detection.detections import DetectionError, Detector, check_im
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.detection.yolox import YoloxDetector
-from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Track
 from dualpose_ros.weights import weights_path
 

@@ -18,7 +18,8 @@ from dualpose_ros.fusion.pairs import (
     Pairs,
     view_pairs,
 )
-from dualpose_ros.inference.engine import Engine, EngineError, load_engine
+from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.camera import Camera, pixels_to_rays
-from dualpose_ros.inference.engine import Engine, EngineError, load_engine
+from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature

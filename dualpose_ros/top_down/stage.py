@@ -12,7 +12,8 @@ import numpy.typing as npt
 from dualpose_ros.camera import Camera, check_image
 from dualpose_ros.grouping import GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D, Pose3D, Source, Track, TrackingState
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator

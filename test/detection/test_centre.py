@@ -10,7 +10,8 @@ import pytest
 from dualpose_ros.detection.centre import CentreDetector
 from dualpose_ros.detection.decode import encode_boxes
 from dualpose_ros.detection.detections import DetectionError
-from dualpose_ros.inference.engine import Arrays, TensorSpec, load_engine
+from dualpose_ros.inference.engine import Arrays, TensorSpec
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.letterbox import fit_long_side
 
 

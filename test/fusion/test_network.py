@@ -22,8 +22,8 @@ from dualpose_ros.fusion.pairs import (  # noqa: E402
     branch_poses,
     view_pairs,
 )
-from dualpose_ros.inference.engine import load_engine  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 
 SMALL = IntegrationConfig(hidden=32)
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dualpose_ros.inference.engine import BACKENDS, EngineError, TensorSpec, check_inputs, load_engine
+from dualpose_ros.inference.engine import EngineError, TensorSpec, check_inputs
+from dualpose_ros.inference.load import BACKENDS, load_engine
 
 onnx = pytest.importorskip("onnx")
 
@@ -203,7 +204,7 @@ def test_gpu_probe_survives_a_machine_without_driver():
 
 def test_the_live_path_imports_neither_torch_nor_onnx(network_file):
     code = (
-        "import sys; from dualpose_ros.inference.engine import load_engine; "
+        "import sys; from dualpose_ros.inference.load import load_engine; "
         f"load_engine({str(network_file)!r}); import dualpose_ros.weights; "
         "print([m for m in ('torch', 'onnx', 'openvino', 'tensorrt') if m in sys.modules])"
     )

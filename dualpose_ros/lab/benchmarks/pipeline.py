@@ -17,7 +17,7 @@ from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.grouping import HEATMAP_STRIDE
-from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.letterbox import fit_long_side
 from dualpose_ros.paths import share_dir
 from dualpose_ros.people import Pose3D, TrackingState

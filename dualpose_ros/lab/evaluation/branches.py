@@ -10,7 +10,8 @@ import numpy.typing as npt
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose3D, Track
 from dualpose_ros.top_down.lifting import Lifter
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage

@@ -17,7 +17,7 @@ from rich.progress import track
 from dualpose_ros.datasets.cache import choose_images
 from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, save_joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
-from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import weights_path

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
 from dualpose_ros.top_down.estimator import PoseEstimator

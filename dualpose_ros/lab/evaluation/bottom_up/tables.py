@@ -21,7 +21,8 @@ from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.datasets.labels import LabelledImage, People
 from dualpose_ros.drawing import beside, draw_skeletons, top_view
 from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.measures import (
     FrameScores,
     Guide,

@@ -16,7 +16,8 @@ from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.datasets.recordings import Recordings, joined
 from dualpose_ros.fusion.integrate import load_integrator
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.tables import write_picture
 from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.data_folder import find_data

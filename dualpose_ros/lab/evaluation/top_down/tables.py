@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.datasets.motion import load_clips
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.goals import CALIBRATED, Bound, Rows, judged
 from dualpose_ros.lab.evaluation.joints import measure_joint_errors

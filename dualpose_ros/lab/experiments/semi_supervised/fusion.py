@@ -20,8 +20,8 @@ from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.integrate import Integrated
 from dualpose_ros.fusion.network import IntegrationConfig, IntegrationNetwork
 from dualpose_ros.fusion.pairs import BranchPoses, Pairs, PairView, view_pairs
-from dualpose_ros.inference.engine import load_engine
 from dualpose_ros.inference.export import ExportSpec
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import (
     Floats,
     Ints,

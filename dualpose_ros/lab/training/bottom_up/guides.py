@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from dualpose_ros.detection.stage import Detector, create_detector
 from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.inference.engine import load_engine
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import network_file
 

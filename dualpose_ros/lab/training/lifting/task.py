@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.inference.engine import Engine, load_engine
+from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.lifting.sequences import (
     MotionChunks,

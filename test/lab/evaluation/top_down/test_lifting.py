@@ -9,7 +9,8 @@ import pytest
 
 from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.datasets.motion import Clip
-from dualpose_ros.inference.engine import EngineError, TensorSpec, load_engine
+from dualpose_ros.inference.engine import EngineError, TensorSpec
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.top_down import lifting as evaluation
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import NUM_FEATURES

@@ -15,8 +15,9 @@ from dualpose_ros.datasets.recordings import Recordings, camera_of  # noqa: E402
 from dualpose_ros.fusion.integrate import linear  # noqa: E402
 from dualpose_ros.fusion.matching import match_poses  # noqa: E402
 from dualpose_ros.fusion.stage import FusionStage  # noqa: E402
-from dualpose_ros.inference.engine import Engine, EngineError, load_engine  # noqa: E402
+from dualpose_ros.inference.engine import Engine, EngineError  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, pose_row, recorded_frames, staged  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised import evaluation  # noqa: E402
 from dualpose_ros.lab.training.fusion.pair_rows import pair_rows  # noqa: E402

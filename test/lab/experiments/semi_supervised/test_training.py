@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("numba", reason="recordings are of the synthetic world")
 
 from dualpose_ros.datasets.recordings import Recordings, save_recordings  # noqa: E402
-from dualpose_ros.inference.engine import load_engine  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised import data, evaluation, run  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised import terms as training  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask  # noqa: E402

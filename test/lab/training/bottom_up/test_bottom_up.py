@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.inference.engine import load_engine  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.synthetic.scenes import generate  # noqa: E402
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig  # noqa: E402
 from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, TrainingFrame  # noqa: E402

@@ -26,8 +26,8 @@ torch = pytest.importorskip("torch")
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
 from dualpose_ros.detection.centre import CentreDetector  # noqa: E402
 from dualpose_ros.detection.network import DetectorConfig  # noqa: E402
-from dualpose_ros.inference.engine import load_engine  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.training.detector.task import DetectorTask, DetectorTaskConfig  # noqa: E402
 from support.data import ROOT  # noqa: E402
 

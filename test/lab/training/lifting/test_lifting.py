@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
-from dualpose_ros.inference.engine import load_engine  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.training.lifting import task as training  # noqa: E402
 from dualpose_ros.lab.training.lifting.bank import Bank, BankConfig, make_bank  # noqa: E402
 from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining  # noqa: E402

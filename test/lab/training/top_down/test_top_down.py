@@ -16,8 +16,8 @@ from dualpose_ros.backbone import HRNetConfig  # noqa: E402
 from dualpose_ros.camera import camera_from_hfov  # noqa: E402
 from dualpose_ros.datasets.cache import shard_path, write_shard  # noqa: E402
 from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People  # noqa: E402
-from dualpose_ros.inference.engine import load_engine  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
+from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
 from dualpose_ros.lab.training.losses import ABSENT  # noqa: E402
 from dualpose_ros.lab.training.photometric import photometric  # noqa: E402

@@ -1,0 +1,54 @@
+"""Choosing what runs a network: one file a backend, none imported before it is asked for.
+
+So only onnxruntime has to be installed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dualpose_ros.inference.engine import Engine, EngineError
+
+BACKENDS = ("onnxruntime", "openvino", "torch", "tensorrt")
+_EXTRAS = {
+    "onnxruntime": "onnxruntime",
+    "openvino": "'dualpose_ros[openvino]'",
+    "torch": "'dualpose_ros[train]'",
+    "tensorrt": "'dualpose_ros[tensorrt]'",
+}
+
+
+def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1) -> Engine:
+    """Load a network file with one of `BACKENDS`; `threads` is the number of CPU threads a run may use.
+
+    EngineError says what to do where the backend is unknown or not installed, or the file can't be read.
+    """
+    path = Path(path)
+    if backend not in BACKENDS:
+        raise EngineError(f"unknown backend '{backend}'; there are {', '.join(BACKENDS)}")
+    if threads < 1:
+        raise EngineError(f"an engine needs at least one thread, not {threads}")
+    try:
+        return _load(path, backend, threads)
+    except ImportError as error:
+        raise EngineError(
+            f"backend '{backend}' can't be imported ({error}); install it: pip install {_EXTRAS[backend]}"
+        ) from error
+
+
+def _load(path: Path, backend: str, threads: int) -> Engine:
+    if backend == "onnxruntime":
+        from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(path, threads)
+    if backend == "openvino":
+        from dualpose_ros.inference.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads)
+    if backend == "torch":
+        from dualpose_ros.inference.torch_engine import TorchEngine
+
+        return TorchEngine(path, threads)
+    from dualpose_ros.inference.tensorrt_engine import TensorRtEngine
+
+    return TensorRtEngine(path)
