@@ -37,6 +37,33 @@ def photographs(
     report(evaluate_photographs(root, weights, out, flip_test), json_file, seed)
 
 
+@app.command("video")
+def video(
+    root: Annotated[
+        Path,
+        typer.Option(
+            "--root",
+            help="Folder with a video (or images/), camera.yaml, and truth.npz or a .trc file for each person.",
+        ),
+    ],
+    source: Annotated[str | None, typer.Option("--source", help="Another video or folder of images.")] = None,
+    calibration: Annotated[Path | None, typer.Option("--calibration", help="Another calibration file.")] = None,
+    truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
+    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after so many frames.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for overlays and errors by joint.")] = None,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """A real video with 3D truth, through all stages: found, errors, depth, ids, jitter and ghosts, a row a stage.
+
+    The form of the truth is in docs/evaluating-videos.md.
+    """
+    from dualpose_ros.lab.evaluation.video import evaluate_video, find_files
+
+    files = find_files(root, source, calibration, truth or ())
+    report(evaluate_video(files, out, max_frames), json_file, seed)
+
+
 @app.command("joints")
 def joints(
     data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],

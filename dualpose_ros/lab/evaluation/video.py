@@ -1,0 +1,306 @@
+"""A real video with 3D truth, through the stages of the live graph, as `dualpose eval video` reports it.
+
+People are matched on the image, so that somebody at a wrong depth is found all the same, and errors are over the
+joints that the truth has. T frames, N true people, K joints of `skeleton.H36M17`; metres in the camera frame.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+from scipy.optimize import linear_sum_assignment
+
+from dualpose_ros.camera import Camera, project
+from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
+from dualpose_ros.drawing import draw_skeletons
+from dualpose_ros.fusion.stage import FusionStage
+from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.metrics.poses import pa_mpjpe
+from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.refinement.stage import RefinementStage
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.sources.calibration import load_calibration
+from dualpose_ros.sources.frames import FrameSource, open_source
+
+FloatArray = npt.NDArray[np.float64]
+K, ROOT = H36M17.num_joints, H36M17.root
+
+FARTHEST_SHARE = 0.25
+"""On the image, the mean distance of joints over the person's size up to which an estimate is of that person."""
+
+GHOST_S = 0.5
+"""A ghost that lasts as long is one that somebody sees."""
+
+STAGES = ("top_down", "bottom_up", "fused", "refined")
+_VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+
+
+@dataclass(frozen=True)
+class VideoFiles:
+    """What one evaluation needs: the video (or folder of images), its camera, its truth."""
+
+    source: str
+    camera: Camera
+    truth: VideoTruth
+
+
+@dataclass(frozen=True)
+class Published:
+    """What one stage put out for a frame: its time in the video, the people."""
+
+    stamp_s: float
+    persons: tuple[Pose3D, ...]
+
+
+@dataclass
+class Score:
+    """What is counted over a video; errors are lists over people found in a frame."""
+
+    asked: int = 0
+    found: int = 0
+    relative_m: list[FloatArray] = field(default_factory=list)
+    aligned_m: list[float] = field(default_factory=list)
+    depth: list[float] = field(default_factory=list)
+    ghosts: int = 0
+    published: int = 0
+    switches: int = 0
+    ids: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ghost_ids: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    tracks: dict[tuple[int, int], list[tuple[float, FloatArray, FloatArray]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+
+def find_files(
+    root: Path, source: str | None = None, calibration: Path | None = None, truth: Sequence[Path] = ()
+) -> VideoFiles:
+    """The files of a folder: one video or `images/`, `camera.yaml`, `truth.npz` or .trc files, `truth.yaml` if any.
+
+    Args:
+        root: the folder.
+        source, calibration, truth: instead of what the folder has.
+
+    Raises:
+        VideoTruthError, CameraError, SourceError: name what is missing or can't be used.
+    """
+    if not root.is_dir():
+        raise VideoTruthError(f"--root {root} is no folder")
+    if source is None:
+        videos = sorted(p for p in root.iterdir() if p.suffix.lower() in _VIDEOS)
+        if len(videos) > 1:
+            raise VideoTruthError(f"{root} holds {len(videos)} videos; name one with --source")
+        if not videos and not (root / "images").is_dir():
+            raise VideoTruthError(f"{root} holds no video and no images/; name one with --source")
+        source = str(videos[0] if videos else root / "images")
+    files = list(truth) or sorted(root.glob("truth.npz")) or sorted(root.glob("*.trc"))
+    setup = root / "truth.yaml"
+    return VideoFiles(
+        source,
+        load_calibration(calibration or root / "camera.yaml"),
+        load_video_truth(files, setup if setup.is_file() else None),
+    )
+
+
+def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int | None = None) -> dict[str, Any]:
+    """Run the live stages on every frame, with no frame skipped, and measure each stage's people.
+
+    Args:
+        files: what `find_files` gives.
+        out: folder for overlays of twenty frames and a picture of errors by joint; None for none.
+        max_frames: stop after so many.
+
+    Returns:
+        A result in the design's form: a row a stage, joint by joint errors of the refined poses.
+    """
+    started = time.monotonic()
+    source = open_source(files.source)
+    try:
+        if (source.info.width, source.info.height) != (files.camera.width, files.camera.height):
+            raise VideoTruthError(
+                f"{files.source} is {source.info.width}x{source.info.height}, but its camera "
+                f"{files.camera.width}x{files.camera.height}"
+            )
+        frames = _run(source, files, out, max_frames)
+    finally:
+        source.close()
+    scores = {stage: score_video(files, frames[stage]) for stage in STAGES}
+    rows = [{"stage": stage, **figures_of(score, files.truth.everybody)} for stage, score in scores.items()]
+    joints = _joint_rows(scores["refined"])
+    if out is not None:
+        _draw_joints(out / "joints.png", joints)
+    tables = {"video": rows, "joints": joints}
+    return {"what": "video", "seconds": round(time.monotonic() - started, 2), "tables": tables, "goals": []}
+
+
+def _run(
+    source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None
+) -> dict[str, list[Published]]:
+    """What each stage publishes of each frame."""
+    branches, fusion, refinement = Branches(), FusionStage(), RefinementStage()
+    count = min(c for c in (source.info.count, max_frames, 10**9) if c is not None)
+    shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
+    frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}
+    for index, image in enumerate(track(_images(source, count), "video", count, transient=True)):
+        stamp_s = index / source.info.fps
+        stamp_ns = round(stamp_s * 1e9)
+        seen = branches.process(image, stamp_ns, files.camera)
+        fused = fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons
+        refined = refinement.process(stamp_ns, files.camera, fused)
+        for stage, persons in zip(STAGES, (seen.top_down, seen.bottom_up, fused, refined), strict=True):
+            frames[stage].append(Published(stamp_s, tuple(persons)))
+        if out is not None and index in shown:
+            out.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(out / f"frame_{index:05d}.jpg"), draw_skeletons(image, refined)[..., ::-1])
+    return frames
+
+
+def _images(source: FrameSource, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+    for _ in range(count):
+        image = source.read()
+        if image is None:
+            return
+        yield image
+
+
+def score_video(files: VideoFiles, frames: Sequence[Published]) -> Score:
+    """Count and measure what one stage published of each frame; frames without any truth are left out."""
+    score, last = Score(), dict[int, int]()
+    truth = at_times(files.truth, np.array([frame.stamp_s for frame in frames]))
+    for frame, joints in zip(frames, truth, strict=True):
+        there = _there(joints, files.camera)
+        if not len(there):
+            continue
+        pairs = match_on_image(joints[there], frame.persons, files.camera)
+        score.asked += len(there)
+        score.found += len(pairs)
+        score.published += len(frame.persons)
+        for index, row in pairs:
+            person, pose = int(there[index]), frame.persons[row]
+            _add(score, person, joints[person], pose, frame.stamp_s)
+            score.switches += last.get(person, pose.track_id) != pose.track_id
+            last[person] = pose.track_id
+        for row in set(range(len(frame.persons))) - {row for _, row in pairs}:
+            score.ghosts += 1
+            score.ghost_ids[frame.persons[row].track_id].append(frame.stamp_s)
+    return score
+
+
+def _there(joints: FloatArray, camera: Camera) -> npt.NDArray[np.intp]:
+    """The people (M,) of a frame's truth (N, K, 3) whose measured joints are mostly within the image."""
+    measured = np.isfinite(joints).all(axis=-1)
+    pixels = np.nan_to_num(project(camera, joints), nan=-1e6)
+    inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=-1) & measured
+    rooted = np.nan_to_num(joints[:, ROOT, 2], nan=-1.0) > 0
+    return np.flatnonzero(rooted & (measured.sum(1) >= 6) & (inside.sum(1) >= 0.5 * measured.sum(1)))
+
+
+def match_on_image(truth: FloatArray, persons: Sequence[Pose3D], camera: Camera) -> list[tuple[int, int]]:
+    """Pairs (true person, estimate) by their joints on the image, each used once, the nearest first of all.
+
+    Args:
+        truth: joints (M, K, 3), NaN where not measured.
+        persons: what was published.
+        camera: of the image.
+    """
+    if not len(truth) or not persons:
+        return []
+    true_px = project(camera, truth)
+    size = np.maximum(np.nanmax(true_px, axis=1) - np.nanmin(true_px, axis=1), 1.0).max(axis=1)
+    own = np.stack([np.asarray(p.keypoints_px, dtype=np.float64) for p in persons])
+    apart = np.nanmean(np.linalg.norm(true_px[:, None] - own[None], axis=-1), axis=-1) / size[:, None]
+    cost = np.where(np.nan_to_num(apart, nan=np.inf) <= FARTHEST_SHARE, apart, 1e3)
+    rows, columns = linear_sum_assignment(cost)
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 1e3]
+
+
+def _add(score: Score, person: int, truth: FloatArray, pose: Pose3D, stamp_s: float) -> None:
+    joints = np.asarray(pose.joints_cam, dtype=np.float64)
+    relative, true_relative = joints - joints[ROOT], truth - truth[ROOT]
+    score.relative_m.append(np.linalg.norm(relative - true_relative, axis=-1))
+    known = np.isfinite(truth).all(axis=-1)
+    score.aligned_m.append(float(pa_mpjpe(joints[known], truth[known])))
+    score.depth.append(float(abs(joints[ROOT, 2] - truth[ROOT, 2]) / truth[ROOT, 2]))
+    score.ids[person].append(pose.track_id)
+    if pose.state is not TrackingState.COASTING:
+        score.tracks[person, pose.track_id].append((stamp_s, joints, truth))
+
+
+def figures_of(score: Score, everybody: bool) -> dict[str, float | int | None]:
+    """The columns of a row: shares, millimetres, per cent and m/s^2; None where there is nothing to measure."""
+    errors = np.concatenate([e[np.isfinite(e) & _BODY] for e in score.relative_m]) if score.relative_m else np.zeros(0)
+    people = np.array([np.nanmean(e[_BODY]) for e in score.relative_m])
+    lasting = sum(max(times) - min(times) >= GHOST_S for times in score.ghost_ids.values())
+    frames = max(score.asked, 1)
+    return {
+        "people": score.asked,
+        "found": score.found / frames,
+        "median_mm": _mm(np.median(errors)) if errors.size else None,
+        "mean_mm": _mm(people.mean()) if people.size else None,
+        "pa_mm": _mm(np.mean(score.aligned_m)) if score.aligned_m else None,
+        "depth_pct": round(100 * float(np.median(score.depth)), 2) if score.depth else None,
+        "jitter_m_s2": _jitter(score),
+        "ids": len({track for ids in score.ids.values() for track in ids}),
+        "id_switches": score.switches,
+        "ghosts_a_person": round(score.ghosts / frames, 4) if everybody else None,
+        "lasting_ghosts": lasting if everybody else None,
+    }
+
+
+_BODY = np.arange(K) != ROOT
+
+
+def _mm(metres: Any) -> float:
+    return round(1000 * float(metres), 2)
+
+
+def _jitter(score: Score) -> float | None:
+    """Mean difference of accelerations from the truth's, over joints of three estimates within half a second."""
+    found: list[FloatArray] = []
+    for rows in score.tracks.values():
+        times = np.array([row[0] for row in rows])
+        error = np.stack([row[1] - row[2] for row in rows])
+        if len(times) < 3:
+            continue
+        speed = np.diff(error, axis=0) / np.diff(times)[:, None, None]
+        change = 2 * np.diff(speed, axis=0) / (times[2:] - times[:-2])[:, None, None]
+        size = np.linalg.norm(change[times[2:] - times[:-2] <= 0.5], axis=-1).ravel()
+        found.append(size[np.isfinite(size)])
+    values = np.concatenate(found) if found else np.zeros(0)
+    return round(float(values.mean()), 3) if values.size else None
+
+
+def _joint_rows(score: Score) -> list[dict[str, Any]]:
+    """Median and mean error of each joint about the root, in millimetres."""
+    errors = np.stack(score.relative_m) if score.relative_m else np.zeros((0, K))
+    rows = []
+    for joint, name in enumerate(H36M17.joint_names):
+        own = errors[np.isfinite(errors[:, joint]), joint]
+        if joint != ROOT and own.size:
+            rows.append({"joint": name, "median_mm": _mm(np.median(own)), "mean_mm": _mm(own.mean()), "n": own.size})
+    return rows
+
+
+def _draw_joints(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Bars of each joint's median and mean error."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.add_subplot()
+    places = np.arange(len(rows))
+    axes.barh(places + 0.2, [row["median_mm"] for row in rows], 0.4, label="median")
+    axes.barh(places - 0.2, [row["mean_mm"] for row in rows], 0.4, label="mean")
+    axes.set_yticks(places, [row["joint"] for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("distance from the truth, about the pelvis (mm)")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
