@@ -8,7 +8,7 @@ K joints of `skeleton.H36M17`; metres in the camera's optical frame.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,8 +19,9 @@ from dualpose_ros.skeleton import H36M17
 
 Floats = npt.NDArray[np.float64]
 
-FIRST_OWN_ID = 1 << 20
-"""Ids from here on are of people who were first seen by the bottom-up branch alone; trackers don't get that far."""
+FIRST_OWN_ID, LAST_ID = 500, 999
+"""People who were first seen by the bottom-up branch alone, or with a track beyond the first of these, have ids from
+here on, in turn."""
 
 _TRACK_MEMORY_NS = 60_000_000_000
 _VELOCITY_S = 0.3
@@ -98,6 +99,7 @@ class FusedIdentities:
         self.config = config if config is not None else IdentityConfig()
         self._people: dict[int, _Person] = {}
         self._tracks: dict[int, tuple[int, int]] = {}
+        self._given: dict[int, int] = {}
         self._next_own = FIRST_OWN_ID
 
     def assign(self, stamp_ns: int, sightings: Sequence[Sighting], complete: bool = True) -> list[Identity]:
@@ -121,6 +123,7 @@ class FusedIdentities:
         limit_ns = int(self.config.forget_s * 1e9)
         self._people = {k: v for k, v in self._people.items() if 0 < stamp_ns - v.stamp_ns <= limit_ns}
         self._tracks = {k: v for k, v in self._tracks.items() if 0 < stamp_ns - v[1] <= _TRACK_MEMORY_NS}
+        self._given = {k: v for k, v in self._given.items() if 0 < stamp_ns - v <= _TRACK_MEMORY_NS}
 
     def _by_track(self, stamp_ns: int, sightings: Sequence[Sighting]) -> list[int | None]:
         """Ids of those whose track is known; of several tracks that had one id, the last to have it keeps it."""
@@ -161,12 +164,17 @@ class FusedIdentities:
         along = abs(depth - expected_depth) / (self.config.reach_depth * expected_depth)
         return float(np.hypot(across / reach, along))
 
-    def _new_id(self, track_id: int | None, taken: Collection[int]) -> int:
-        """The track's id, or one of our own where there is no track or somebody else has its id."""
-        if track_id is not None and track_id not in taken and track_id not in self._people:
+    def _new_id(self, track_id: int | None, taken: Set[int]) -> int:
+        """The track's id, or one of our own where there is no track, its id is large or somebody had it lately."""
+        lately = taken | self._people.keys() | self._given.keys()
+        if track_id is not None and 0 <= track_id < FIRST_OWN_ID and track_id not in lately:
             return track_id
-        self._next_own += 1
-        return self._next_own - 1
+        order = [*range(self._next_own, LAST_ID + 1), *range(FIRST_OWN_ID, self._next_own)]
+        # Where all were given lately, the one that was so first.
+        free = [i for i in order if i not in lately] or sorted(set(order) - taken, key=lambda i: self._given.get(i, 0))
+        own = free[0]
+        self._next_own = own + 1 if own < LAST_ID else FIRST_OWN_ID
+        return own
 
     def _see(self, stamp_ns: int, person_id: int, sighting: Sighting) -> Identity:
         """Remember a person as seen now."""
@@ -184,5 +192,6 @@ class FusedIdentities:
             self._tracks[track_id] = (person_id, stamp_ns)
         elif last is not None:
             track_id = last.track_id
+        self._given[person_id] = stamp_ns
         self._people[person_id] = _Person(stamp_ns, sighting.joints_cam, velocity, track_id, hits, confirmed)
         return Identity(person_id, confirmed, velocity)

@@ -107,6 +107,24 @@ def test_a_track_number_that_is_taken_is_not_used_twice() -> None:
     assert ids[0] == 5 and len(set(ids)) == 3
 
 
+def test_ids_stay_small_and_none_comes_back_within_a_minute() -> None:
+    frames = Sequence(forget_s=0.05)
+    last: dict[int, int] = {}
+    for k in range(1500):
+        for person in frames.see((None, body(0)), (100_000 + k, body(3))):
+            assert 0 <= person < 1000
+            assert frames.now_ns - last.get(person, -(10**12)) > 20_000_000_000, "everybody is new after 0.05 s"
+            last[person] = frames.now_ns
+        frames.wait(0.2)
+
+
+def test_more_people_than_ids_are_still_told_apart() -> None:
+    frames = Sequence(forget_s=0.05)
+    for _ in range(400):
+        ids = frames.see((None, body(0)), (None, body(3)))
+        assert len(set(ids)) == 2 and max(ids) < 1000
+
+
 def test_who_is_confirmed() -> None:
     frames = Sequence(confirm_frames=3)
 
