@@ -27,8 +27,8 @@ from dualpose_ros.nodes.convert import (
     poses_to_message,
     stamp_to_ns,
 )
-from dualpose_ros.nodes.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.joining.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
 from dualpose_ros.skeleton import H36M17
 
 # Long enough for messages that came during a frame's work to be served before anything counts as overdue.

@@ -21,7 +21,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
-from dualpose_ros.nodes.pacing import Pacer
+from dualpose_ros.nodes.joining.pacing import Pacer
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
 _TICK_S = 0.05

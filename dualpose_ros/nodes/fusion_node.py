@@ -18,7 +18,7 @@ from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, run_node
 from dualpose_ros.nodes.convert import finite_poses_from_message, poses_to_message, stamp_to_ns
-from dualpose_ros.nodes.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
+from dualpose_ros.nodes.joining.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
 from dualpose_ros.people import Pose3D
 
 _TICK_S = 0.02

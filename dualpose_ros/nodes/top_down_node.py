@@ -26,7 +26,7 @@ from dualpose_ros.nodes.convert import (
     tracks_from_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image
-from dualpose_ros.nodes.join import StampJoin
+from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 
 

@@ -15,7 +15,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
 from dualpose_ros.nodes.convert import poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image, encode_image
-from dualpose_ros.nodes.join import StampJoin
+from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
 from dualpose_ros.people import TrackingState
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dualpose_ros.camera import Camera
-from dualpose_ros.nodes.cameras import RecentCameras
+from dualpose_ros.nodes.joining.cameras import RecentCameras
 
 
 def camera(focal: float) -> Camera:

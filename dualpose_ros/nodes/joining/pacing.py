@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dualpose_ros.nodes.stamps import StampClock, StampRing
+
+_MOST_IN_WORK = 1000
+
 
 class Pacer:
     """Keeps the newest image until there is room for it.
@@ -14,49 +18,44 @@ class Pacer:
     There is room while fewer than `limit` frames are in work: started, and neither they nor a newer one has come out.
     With a limit of 0 there is always room. So there is from when a frame in work has seen nothing come out for
     `timeout` seconds until something does: a graph whose end is dead, or has never been heard of, is not waited for.
-    A stamp more than `reset_ns` before the newest seen means that time was set back.
+    Where time was set back, nothing is in work any more.
     """
 
-    def __init__(self, limit: int, timeout: float, reset_ns: int = 2_000_000_000) -> None:
-        self._limit, self._timeout, self._reset_ns = limit, timeout, reset_ns
-        self._in_work: dict[int, float] = {}
-        self._waiting: tuple[int, Any] | None = None
+    def __init__(self, limit: int, timeout: float) -> None:
+        self._limit, self._timeout = limit, timeout
+        self._clock = StampClock()
+        self._in_work: StampRing[float] = StampRing(_MOST_IN_WORK)
+        self._waiting: Any | None = None
         self._answers = False
         self._last_out = float("-inf")
-        self._newest_ns: int | None = None
-        self.replaced = 0
         self.timed_out = 0
 
     def offer(self, stamp_ns: int, image: Any) -> None:
         """A new image; the one that waits, if any, is dropped for it."""
-        if self._newest_ns is not None and stamp_ns < self._newest_ns - self._reset_ns:
+        if self._clock.was_set_back(stamp_ns):
             self._in_work.clear()
-            self._newest_ns = None
-        self._newest_ns = max(stamp_ns, self._newest_ns or stamp_ns)
-        self.replaced += self._waiting is not None
-        self._waiting = (stamp_ns, image)
+        self._waiting = image
 
     def came_out(self, stamp_ns: int, now: float) -> None:
         """The graph has put a frame out; older ones won't come any more."""
         self._answers, self._last_out = True, now
-        self._in_work = {stamp: since for stamp, since in self._in_work.items() if stamp > stamp_ns}
+        self._in_work.drop_until(stamp_ns)
 
     def take(self, now: float) -> Any | None:
         """The image to work on now, if there is one and room for it; `started` tells when it is on its way."""
         self._expire(now)
-        if self._waiting is None or (self._limit and self._answers and len(self._in_work) >= self._limit):
+        if self._limit and self._answers and len(self._in_work) >= self._limit:
             return None
-        image = self._waiting[1]
-        self._waiting = None
+        image, self._waiting = self._waiting, None
         return image
 
     def started(self, stamp_ns: int, now: float) -> None:
         """A frame was handed to the graph, and is expected to come out."""
         if self._limit:
-            self._in_work[stamp_ns] = now
+            self._in_work.add(stamp_ns, now)
 
     def _expire(self, now: float) -> None:
-        since = max(self._last_out, min(self._in_work.values(), default=now))
+        since = max(self._last_out, min((since for _, since in self._in_work.items()), default=now))
         if now - since >= self._timeout:
             self.timed_out += len(self._in_work)
             self._in_work.clear()

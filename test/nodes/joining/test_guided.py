@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualpose_ros.nodes.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
+from dualpose_ros.nodes.joining.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
 
 SECOND = 1_000_000_000
 ALL = (IMAGE, CAMERA_INFO, DETECTIONS, HEATMAPS)
