@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -7,7 +9,7 @@ torch = pytest.importorskip("torch")
 from dualpose_ros.backbone import CPU, CPU_SMALL, FAMILIES, HRNet, HRNetConfig  # noqa: E402
 
 
-def count(model) -> int:
+def count(model: Any) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
@@ -40,12 +42,12 @@ def published_parameters(c: HRNetConfig) -> int:
 
 
 @pytest.mark.parametrize("name", list(FAMILIES))
-def test_parameters_are_those_of_the_description(name):
+def test_parameters_are_those_of_the_description(name: Any) -> None:
     with torch.device("meta"):
         assert count(HRNet(FAMILIES[name])) == published_parameters(FAMILIES[name])
 
 
-def test_size_of_the_families():
+def test_size_of_the_families() -> None:
     with torch.device("meta"):
         assert 1.2e6 < count(HRNet(CPU)) < 1.4e6
         assert 0.6e6 < count(HRNet(CPU_SMALL)) < 0.8e6
@@ -62,7 +64,7 @@ def test_size_of_the_families():
         HRNetConfig(stem=8, widths=(4, 8, 8), modules=(1, 1), blocks=1, out_channels=5, context_blocks=2),
     ],
 )
-def test_shape_and_gradients(config):
+def test_shape_and_gradients(config: Any) -> None:
     torch.manual_seed(0)
     model = HRNet(config).train()
     size = 2 * config.stride
@@ -78,7 +80,7 @@ def test_shape_and_gradients(config):
     assert not still
 
 
-def test_low_resolution_branch_sees_far():
+def test_low_resolution_branch_sees_far() -> None:
     """A change in one corner reaches the opposite one, which high resolution alone could not carry."""
     torch.manual_seed(0)
     model = HRNet(CPU_SMALL).eval()
@@ -94,7 +96,7 @@ def test_low_resolution_branch_sees_far():
     assert difference[30, 30] > 0
 
 
-def test_misuse_is_named():
+def test_misuse_is_named() -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
         HRNet(CPU_SMALL)(torch.zeros(1, 3, 64, 65))
     with pytest.raises(ValueError, match="one entry a stage"):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,7 @@ REPORT = {
 }
 
 
-def network(path, factor: float = 2.0):
+def network(path: Any, factor: float = 2.0) -> Any:
     tensor, helper = onnx.TensorProto, onnx.helper
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "factor"], ["y"])],
@@ -45,13 +47,13 @@ def network(path, factor: float = 2.0):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     source = network(tmp_path / "trained.onnx")
     install_weights(source, REPORT, "detector", tmp_path / "weights")
     return tmp_path / "weights"
 
 
-def test_install_then_find(folder, tmp_path):
+def test_install_then_find(folder: Path, tmp_path: Path) -> None:
     path = weights_path("detector", folder)
     assert path == folder / "detector.onnx"
     assert path.read_bytes() == (tmp_path / "trained.onnx").read_bytes()
@@ -63,7 +65,7 @@ def test_install_then_find(folder, tmp_path):
     assert verify_weights(folder) == {"detector": None}
 
 
-def test_install_keeps_the_others_and_replaces_its_own(folder, tmp_path):
+def test_install_keeps_the_others_and_replaces_its_own(folder: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     report.write_text(json.dumps({**REPORT, "domain": "mocap"}))
     install_weights(network(tmp_path / "b.onnx", 3.0), report, "lifting", folder)
@@ -76,21 +78,21 @@ def test_install_keeps_the_others_and_replaces_its_own(folder, tmp_path):
     assert weights_path("detector", folder).is_file() and weights_path("lifting", folder).is_file()
 
 
-def test_a_missing_file_says_what_to_do(folder):
+def test_a_missing_file_says_what_to_do(folder: Path) -> None:
     (folder / "detector.onnx").unlink()
     with pytest.raises(WeightsError, match=r"detector\.onnx is missing; .*dualpose train detector"):
         weights_path("detector", folder)
     assert "is missing" in verify_weights(folder)["detector"]
 
 
-def test_a_truncated_file_is_refused(folder):
+def test_a_truncated_file_is_refused(folder: Path) -> None:
     path = folder / "detector.onnx"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(WeightsError, match="is damaged"):
         weights_path("detector", folder)
 
 
-def test_another_file_of_the_same_size_is_refused_even_after_a_good_one_was_seen(folder):
+def test_another_file_of_the_same_size_is_refused_even_after_a_good_one_was_seen(folder: Path) -> None:
     path = weights_path("detector", folder)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -100,13 +102,13 @@ def test_another_file_of_the_same_size_is_refused_even_after_a_good_one_was_seen
         weights_path("detector", folder)
 
 
-def test_the_hash_is_computed_once(folder, monkeypatch):
+def test_the_hash_is_computed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights_path("detector", folder)
     monkeypatch.setattr(weights_module, "sha256_of", lambda path: pytest.fail("hashed again"))
     weights_path("detector", folder)
 
 
-def test_unknown_names_and_broken_manifests(folder):
+def test_unknown_names_and_broken_manifests(folder: Path) -> None:
     with pytest.raises(WeightsError, match="no network 'detecter'; it has detector"):
         weights_path("detecter", folder)
     manifest = folder / "manifest.json"
@@ -129,7 +131,7 @@ def test_unknown_names_and_broken_manifests(folder):
         weights_path("detector", folder)
 
 
-def test_what_can_not_be_installed(folder, tmp_path):
+def test_what_can_not_be_installed(folder: Path, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.onnx"
     rubbish.write_bytes(b"not a network")
     with pytest.raises(WeightsError, match=r"can't load .*rubbish\.onnx"):
@@ -155,7 +157,7 @@ def test_recorded_commands_name_no_folder_of_the_machine(typed: str, portable: s
     assert portable_command(typed) == portable
 
 
-def test_a_network_is_a_file_or_a_shipped_name(tmp_path):
+def test_a_network_is_a_file_or_a_shipped_name(tmp_path: Path) -> None:
     assert network_file(str(tmp_path / "mine.onnx")) == tmp_path / "mine.onnx"
     with pytest.raises(WeightsError, match="no network 'mine'"):
         network_file("mine")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,7 +51,7 @@ def assert_same(a: LabelledImage, b: LabelledImage) -> None:
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path: Path) -> Any:
     samples = [make(seed, people, width=64 + 8 * seed) for seed, people in enumerate([2, 0, 3, 1, 0])]
     write_shard(shard_path(tmp_path, 0), samples[:3])
     write_shard(shard_path(tmp_path, 1), samples[3:])
@@ -56,7 +59,7 @@ def cache(tmp_path):
 
 
 @pytest.mark.parametrize("in_ram", [True, False])
-def test_round_trip_in_any_order(cache, in_ram):
+def test_round_trip_in_any_order(cache: Any, in_ram: Any) -> None:
     folder, samples = cache
     dataset = ShardDataset(folder, cache_in_ram=in_ram)
     assert len(dataset) == 5
@@ -67,19 +70,19 @@ def test_round_trip_in_any_order(cache, in_ram):
         dataset[5]
 
 
-def test_samples_are_copies(cache):
+def test_samples_are_copies(cache: Any) -> None:
     dataset = ShardDataset(cache[0])
     dataset[0].people.joints_px[:] = 0
     dataset[0].image[:] = 0
     assert_same(cache[1][0], dataset[0])
 
 
-def test_nothing_but_whole_shards_appears(cache, monkeypatch):
+def test_nothing_but_whole_shards_appears(cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, samples = cache
     assert {p.name for p in folder.iterdir()} == {"shard_00000.npz", "shard_00001.npz"}
     assert missing_shards(folder, 4) == [2, 3]
 
-    def disk_full(file, **arrays):
+    def disk_full(file: Any, **arrays: Any) -> None:
         file.write(b"half a shard")
         raise OSError("no space left on device")
 
@@ -91,7 +94,7 @@ def test_nothing_but_whole_shards_appears(cache, monkeypatch):
 
 
 @pytest.mark.parametrize("in_ram", [True, False])
-def test_damage_is_found_and_named(cache, in_ram):
+def test_damage_is_found_and_named(cache: Any, in_ram: Any) -> None:
     folder, _ = cache
     path = shard_path(folder, 1)
     data = path.read_bytes()
@@ -105,7 +108,7 @@ def test_damage_is_found_and_named(cache, in_ram):
         ShardDataset(folder, cache_in_ram=in_ram)[4]
 
 
-def test_arrays_that_do_not_fit_are_named(cache):
+def test_arrays_that_do_not_fit_are_named(cache: Any) -> None:
     folder, _ = cache
     path = shard_path(folder, 0)
     arrays = dict(read_shard(path).arrays)
@@ -125,7 +128,7 @@ def test_arrays_that_do_not_fit_are_named(cache):
         read_shard(path).sample(0)
 
 
-def test_what_can_not_be_written_is_refused(tmp_path):
+def test_what_can_not_be_written_is_refused(tmp_path: Path) -> None:
     good = make(0, 1)
     with pytest.raises(ValueError, match="no images"):
         write_shard(tmp_path / "shard_00000.npz", [])
@@ -141,14 +144,14 @@ def test_what_can_not_be_written_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_cache_is_named(tmp_path):
+def test_missing_cache_is_named(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="is no directory"):
         list_shards(tmp_path / "nowhere")
     with pytest.raises(CacheError, match="holds no shard"):
         ShardDataset(tmp_path)
 
 
-def test_split_is_by_shard_and_stays_when_the_cache_grows(tmp_path):
+def test_split_is_by_shard_and_stays_when_the_cache_grows(tmp_path: Path) -> None:
     for index in range(40):
         shard_path(tmp_path, index).touch()
     train, val = split_shards(tmp_path, 0.2, seed=3)
@@ -163,7 +166,7 @@ def test_split_is_by_shard_and_stays_when_the_cache_grows(tmp_path):
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
-def test_both_sides_of_a_split_have_a_shard(tmp_path, fraction):
+def test_both_sides_of_a_split_have_a_shard(tmp_path: Path, fraction: Any) -> None:
     shard_path(tmp_path, 0).touch()
     with pytest.raises(CacheError, match="split needs two"):
         split_shards(tmp_path, fraction)

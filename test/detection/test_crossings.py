@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,9 @@ def walking_people(
     return frames
 
 
-def _frame(rng, stamp_ns, x, depth, bodies, clothes, backdrop) -> Frame:
+def _frame(
+    rng: np.random.Generator, stamp_ns: Any, x: Any, depth: Any, bodies: Any, clothes: Any, backdrop: Any
+) -> Frame:
     focal = 500.0
     height, middle = focal * bodies / depth, WIDTH / 2 + focal * x / depth
     bottom = HEIGHT / 2 + focal * 1.2 / depth
@@ -74,7 +77,7 @@ def _frame(rng, stamp_ns, x, depth, bodies, clothes, backdrop) -> Frame:
     return Frame(stamp_ns, detections, image, boxes, visible)
 
 
-def _detect(rng, boxes, visible) -> Detections:
+def _detect(rng: np.random.Generator, boxes: Any, visible: Any) -> Detections:
     found, scores = [], []
     for box, share in zip(boxes, visible, strict=True):
         score = np.clip(0.25 + 0.75 * share + rng.normal(0, 0.08), 0, 1)

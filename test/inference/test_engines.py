@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from dualpose_ros.inference.load import BACKENDS, load_engine
 onnx = pytest.importorskip("onnx")
 
 
-def write_network(path):
+def write_network(path: Any) -> Any:
     """y = sum over channels of x as float, z = 2 k; x in bytes, height and width multiples of 4."""
     tensor, helper = onnx.TensorProto, onnx.helper
     graph = helper.make_graph(
@@ -37,13 +39,13 @@ def write_network(path):
     return path
 
 
-def write_program(path):
+def write_program(path: Any) -> None:
     """The same network for torch."""
     torch = pytest.importorskip("torch")
     from dualpose_ros.inference.export import Axis, ExportSpec, export_program
 
     class Network(torch.nn.Module):
-        def forward(self, x, k):
+        def forward(self, x: Any, k: Any) -> Any:
             return x.float().sum(dim=3), 2 * k
 
     batch = Axis("N")
@@ -53,12 +55,12 @@ def write_program(path):
 
 
 @pytest.fixture(scope="module")
-def network_file(tmp_path_factory):
+def network_file(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return write_network(tmp_path_factory.mktemp("net") / "net.onnx")
 
 
 @pytest.fixture(params=["onnxruntime", "openvino", "torch"])
-def engine(request, network_file):
+def engine(request: pytest.FixtureRequest, network_file: Any) -> Any:
     if request.param == "openvino":
         pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
     if request.param == "torch":
@@ -66,13 +68,13 @@ def engine(request, network_file):
     return load_engine(network_file, request.param)
 
 
-def good_inputs(n=2, h=8, w=4):
+def good_inputs(n: Any = 2, h: Any = 8, w: Any = 4) -> Any:
     rng = np.random.default_rng(0)
     return {"x": rng.integers(0, 256, (n, h, w, 3), dtype=np.uint8), "k": rng.random(n, dtype=np.float32)}
 
 
 @pytest.mark.parametrize("size", [(1, 4, 4), (3, 8, 12), (2, 16, 4)])
-def test_every_backend_computes_the_network(engine, size):
+def test_every_backend_computes_the_network(engine: Any, size: Any) -> None:
     inputs = good_inputs(*size)
     outputs = engine.run(inputs)
     assert list(outputs) == ["y", "z"] == list(engine.outputs)
@@ -81,7 +83,7 @@ def test_every_backend_computes_the_network(engine, size):
     assert outputs["y"].dtype == np.float32
 
 
-def test_outputs_of_a_run_survive_the_next(engine):
+def test_outputs_of_a_run_survive_the_next(engine: Any) -> None:
     first = engine.run(good_inputs())
     kept = {name: value.copy() for name, value in first.items()}
     engine.run({"x": np.zeros((2, 8, 4, 3), np.uint8), "k": np.zeros(2, np.float32)})
@@ -89,7 +91,7 @@ def test_outputs_of_a_run_survive_the_next(engine):
         np.testing.assert_array_equal(value, kept[name])
 
 
-def test_views_that_are_not_contiguous(engine):
+def test_views_that_are_not_contiguous(engine: Any) -> None:
     inputs = good_inputs(2, 8, 8)
     mirrored = engine.run({**inputs, "x": inputs["x"][:, :, ::-1]})
     np.testing.assert_array_equal(mirrored["y"], engine.run(inputs)["y"][:, :, ::-1])
@@ -107,14 +109,14 @@ def test_views_that_are_not_contiguous(engine):
         ({"x": np.zeros((0, 8, 4, 3), np.uint8)}, "axis 0 is empty"),
     ],
 )
-def test_inputs_that_do_not_fit_are_named(engine, change, message):
+def test_inputs_that_do_not_fit_are_named(engine: Any, change: Any, message: Any) -> None:
     inputs = {name: value for name, value in {**good_inputs(), **change}.items() if value is not None}
     with pytest.raises(EngineError, match=message):
         engine.run(inputs)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
-def test_named_axes_are_checked(network_file, backend):
+def test_named_axes_are_checked(network_file: Any, backend: Any) -> None:
     if backend == "torch":
         write_program(network_file)
     engine = load_engine(network_file, backend)
@@ -124,7 +126,7 @@ def test_named_axes_are_checked(network_file, backend):
         engine.run({**good_inputs(), "k": np.zeros(3, np.float32)})
 
 
-def test_check_inputs_orders_and_does_not_copy():
+def test_check_inputs_orders_and_does_not_copy() -> None:
     specs = {"a": TensorSpec("a", np.dtype(np.float32), ("N", 2)), "b": TensorSpec("b", np.dtype(np.float32), ("N",))}
     a, b = np.zeros((3, 2), np.float32), np.zeros(3, np.float32)
     checked = check_inputs(specs, {"b": b, "a": a})
@@ -132,7 +134,7 @@ def test_check_inputs_orders_and_does_not_copy():
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
-def test_files_that_are_no_networks(tmp_path, backend):
+def test_files_that_are_no_networks(tmp_path: Path, backend: Any) -> None:
     pytest.importorskip(backend)
     with pytest.raises(EngineError, match="is not there"):
         load_engine(tmp_path / "none.onnx", backend)
@@ -145,7 +147,7 @@ def test_files_that_are_no_networks(tmp_path, backend):
         load_engine(path, backend)
 
 
-def test_wrong_requests(network_file):
+def test_wrong_requests(network_file: Any) -> None:
     with pytest.raises(EngineError, match=r"unknown backend 'onnx'; there are onnxruntime"):
         load_engine(network_file, "onnx")
     with pytest.raises(EngineError, match="at least one thread"):
@@ -153,7 +155,9 @@ def test_wrong_requests(network_file):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_library_that_is_not_installed_is_named(network_file, backend, monkeypatch):
+def test_a_library_that_is_not_installed_is_named(
+    network_file: Any, backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import dualpose_ros.inference.gpu_probe as probe
 
     monkeypatch.setattr(probe, "gpu_name", lambda: "a GPU")
@@ -168,7 +172,7 @@ def test_a_library_that_is_not_installed_is_named(network_file, backend, monkeyp
         load_engine(network_file, backend)
 
 
-def test_tensorrt_is_not_touched_without_a_gpu(network_file, monkeypatch):
+def test_tensorrt_is_not_touched_without_a_gpu(network_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import dualpose_ros.inference.tensorrt_engine as module
 
     monkeypatch.setattr(module, "gpu_name", lambda: None)
@@ -177,7 +181,7 @@ def test_tensorrt_is_not_touched_without_a_gpu(network_file, monkeypatch):
         load_engine(network_file, "tensorrt")
 
 
-def test_tensorrt_cache_serves_only_what_it_was_built_from(tmp_path):
+def test_tensorrt_cache_serves_only_what_it_was_built_from(tmp_path: Path) -> None:
     from dualpose_ros.inference.tensorrt_engine import axis_range, cache_file, onnx_axis_names
 
     base = cache_file(b"net", "10.0", "GPU A", tmp_path)
@@ -196,13 +200,13 @@ def test_tensorrt_cache_serves_only_what_it_was_built_from(tmp_path):
     assert onnx_axis_names(network) == {"x": {0: "N", 1: "4*H", 2: "4*W"}, "k": {0: "N"}}
 
 
-def test_gpu_probe_survives_a_machine_without_driver():
+def test_gpu_probe_survives_a_machine_without_driver() -> None:
     from dualpose_ros.inference.gpu_probe import gpu_name
 
     assert gpu_name("libno-such-driver.so") is None
 
 
-def test_the_live_path_imports_neither_torch_nor_onnx(network_file):
+def test_the_live_path_imports_neither_torch_nor_onnx(network_file: Any) -> None:
     code = (
         "import sys; from dualpose_ros.inference.load import load_engine; "
         f"load_engine({str(network_file)!r}); import dualpose_ros.weights; "

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import collections
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -51,7 +53,7 @@ def model() -> nn.Module:
     return Small().eval()
 
 
-def test_exported_file_computes_the_same_at_any_size(model, tmp_path):
+def test_exported_file_computes_the_same_at_any_size(model: Any, tmp_path: Path) -> None:
     result = export_onnx(model, spec(), tmp_path / "small.onnx")
     assert set(result.difference) == {"score", "value"} and max(result.difference.values()) < 1e-5
     session = onnxruntime.InferenceSession(str(result.path), providers=["CPUExecutionProvider"])
@@ -65,7 +67,7 @@ def test_exported_file_computes_the_same_at_any_size(model, tmp_path):
     assert operators["BatchNormalization"] == 0 and operators["Conv"] == 2
 
 
-def test_fp16_weights_halve_the_file_and_barely_change_the_result(model, tmp_path):
+def test_fp16_weights_halve_the_file_and_barely_change_the_result(model: Any, tmp_path: Path) -> None:
     full = export_onnx(model, spec(), tmp_path / "full.onnx")
     half = export_onnx(model, spec(), tmp_path / "half.onnx", storage="fp16")
     graph = onnx.load(half.path).graph
@@ -89,7 +91,7 @@ def rounded_like(values: np.ndarray, storage: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("storage", ["fp16", "int8"])
-def test_small_weights_run_like_the_rounded_ones(model, tmp_path, storage):
+def test_small_weights_run_like_the_rounded_ones(model: Any, tmp_path: Path, storage: Any) -> None:
     """Casting on load has to equal rounding the folded weights, to the last bit of fp32 computing."""
     full = onnx.load(export_onnx(model, spec(), tmp_path / "full.onnx").path)
     rounded = onnx.ModelProto()
@@ -110,7 +112,7 @@ def test_small_weights_run_like_the_rounded_ones(model, tmp_path, storage):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_int8_steps_are_of_output_channels(tmp_path):
+def test_int8_steps_are_of_output_channels(tmp_path: Path) -> None:
     """Of a linear layer, whose matrix the exporter transposes, too: a channel's rounding knows only its own size."""
     layer = torch.nn.Linear(32, 24).eval()
     with torch.no_grad():
@@ -125,12 +127,12 @@ def test_int8_steps_are_of_output_channels(tmp_path):
     assert 0 < off.max() <= 0.5 / 127 + 1e-6
 
 
-def test_other_ways_to_store_are_refused(model, tmp_path):
+def test_other_ways_to_store_are_refused(model: Any, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="can't be stored as 'int4'"):
         export_onnx(model, spec(), tmp_path / "x.onnx", storage="int4")
 
 
-def test_a_file_that_computes_something_else_is_not_written(model, tmp_path):
+def test_a_file_that_computes_something_else_is_not_written(model: Any, tmp_path: Path) -> None:
     data = export_onnx(model, spec(), tmp_path / "good.onnx").path.read_bytes()
     other = Small().eval()
     assert max(compare(other, spec(), data).values()) > 1e-2
@@ -139,7 +141,7 @@ def test_a_file_that_computes_something_else_is_not_written(model, tmp_path):
     assert not (tmp_path / "bad.onnx").exists()
 
 
-def test_weights_beyond_fp16_are_refused(tmp_path):
+def test_weights_beyond_fp16_are_refused(tmp_path: Path) -> None:
     model = Small().eval()
     model.conv[0].weight.data *= 1e8
     model.conv[1].running_var.fill_(1.0)

@@ -6,7 +6,9 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,18 +19,18 @@ _counter = itertools.count()
 
 
 @pytest.fixture
-def domain_environment():
+def domain_environment() -> Any:
     """Environment of child processes: a domain that no other test of this machine should use, loopback only."""
     return make_environment()
 
 
 @pytest.fixture(scope="module")
-def module_environment():
+def module_environment() -> Any:
     """As domain_environment, for all tests of a module."""
     return make_environment()
 
 
-def make_environment():
+def make_environment() -> Any:
     domain = 1 + (os.getpid() * 13 + next(_counter)) % 100
     path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
@@ -36,11 +38,11 @@ def make_environment():
 
 
 @pytest.fixture
-def children():
+def children() -> Iterator[Any]:
     """Start child processes; all are dead after the test."""
     started = []
 
-    def start(arguments, environment, **options):
+    def start(arguments: Any, environment: Any, **options: Any) -> Any:
         process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             env=environment,

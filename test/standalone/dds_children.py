@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import Any
 
 from random_messages import random_message, vga_image
 
@@ -34,11 +35,11 @@ LATCHED = QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
-def tell(**values):
+def tell(**values: Any) -> None:
     print(json.dumps(values), flush=True)
 
 
-def spin_until(node, done, limit_s):
+def spin_until(node: Any, done: Any, limit_s: Any) -> Any:
     """Whether `done()` came true within the limit."""
     end = time.monotonic() + limit_s
     while not done() and time.monotonic() < end:
@@ -46,12 +47,12 @@ def spin_until(node, done, limit_s):
     return done()
 
 
-def message_type(typename):
+def message_type(typename: Any) -> Any:
     package, _, name = typename.split("/")
     return getattr(sys.modules[f"{package}.msg"], name)
 
 
-def talk_types(node):
+def talk_types(node: Any) -> None:
     publishers = [
         node.create_publisher(message_type(name), f"types/n{index}", LATCHED) for index, name in enumerate(TYPES)
     ]
@@ -62,7 +63,7 @@ def talk_types(node):
     rclpy.spin(node)
 
 
-def hear_types(node):
+def hear_types(node: Any) -> None:
     heard = {name: [] for name in TYPES}
     for index, name in enumerate(TYPES):
         node.create_subscription(message_type(name), f"types/n{index}", heard[name].append, LATCHED)
@@ -75,13 +76,13 @@ def hear_types(node):
     )
 
 
-def talk_images(node, count):
+def talk_images(node: Any, count: Any) -> None:
     publisher = node.create_publisher(Image, "image", RELIABLE)
     spin_until(node, lambda: publisher.get_subscription_count() == 2, 20)
     images = [vga_image(index) for index in range(int(count))]
     sent = []
 
-    def send():
+    def send() -> None:
         image = images[len(sent)]
         image.header.stamp = node.get_clock().now().to_msg()
         start = time.perf_counter()
@@ -95,10 +96,10 @@ def talk_images(node, count):
     tell(median_ms=1e3 * sorted(sent)[len(sent) // 2], dropped=publisher.dropped)
 
 
-def hear_images(node, reliability, count):
+def hear_images(node: Any, reliability: Any, count: Any) -> None:
     frames, late_ms = {}, []
 
-    def take(message):
+    def take(message: Any) -> None:
         index = int(message.header.frame_id)
         stamp = rclpy.time.Time.from_msg(message.header.stamp)
         late_ms.append((node.get_clock().now() - stamp).nanoseconds / 1e6)
@@ -109,7 +110,7 @@ def hear_images(node, reliability, count):
     tell(frames=len(frames), right=all(frames.values()), median_ms=sorted(late_ms)[len(late_ms) // 2])
 
 
-def timers(node):
+def timers(node: Any) -> None:
     calls = {"fast": [], "slow": [], "cancelled": [], "blocked": []}
     for name, period in (("fast", 0.02), ("slow", 0.1), ("cancelled", 0.05)):
         node.create_timer(period, lambda name=name: calls[name].append(time.monotonic()))
@@ -120,7 +121,7 @@ def timers(node):
     # A first callback that takes 2.5 periods costs a call, but the pace stays on the grid.
     start = time.monotonic()
 
-    def block():
+    def block() -> None:
         calls["blocked"].append(time.monotonic() - start)
         if len(calls["blocked"]) == 1:
             time.sleep(0.25)
@@ -130,7 +131,7 @@ def timers(node):
     tell(**{name: len(times) for name, times in calls.items() if name != "blocked"}, blocked=calls["blocked"])
 
 
-def names(node):
+def names(node: Any) -> None:
     node.declare_parameter("rate", 1.0)
     publisher = node.create_publisher(String, "chatter", 1)
     private = node.create_publisher(String, "~/debug", 1)
@@ -144,7 +145,7 @@ def names(node):
     )
 
 
-def stay(node):
+def stay(node: Any) -> None:
     node.declare_parameter("rate", 1.0)
     node.get_logger().info("here I am")
     node.create_subscription(String, "x", lambda message: None, 1)
@@ -152,7 +153,7 @@ def stay(node):
     rclpy.spin(node)
 
 
-def graph(node, talker):
+def graph(node: Any, talker: Any) -> None:
     """What others can see of the talker: its entry in ros_discovery_info, its lines on /rosout, its topics."""
     from cyclonedds.sub import DataReader
     from cyclonedds.topic import Topic
@@ -168,7 +169,7 @@ def graph(node, talker):
     lines, entries = [], {}
     node.create_subscription(Log, "/rosout", lines.append, LATCHED)
 
-    def look():
+    def look() -> Any:
         while sample := dds.take(reader):
             for item in sample.message.node_entities_info_seq:
                 entries[item.node_namespace + item.node_name] = (len(item.reader_gid_seq), len(item.writer_gid_seq))
@@ -184,7 +185,7 @@ def graph(node, talker):
     )
 
 
-def hear_points(node):
+def hear_points(node: Any) -> None:
     from geometry_msgs.msg import PointStamped
 
     heard = []
@@ -197,7 +198,7 @@ def hear_points(node):
     spin_until(node, lambda: False, 2)
 
 
-def main():
+def main() -> None:
     role, *arguments = rclpy.utilities.remove_ros_args(sys.argv)[1:]
     rclpy.init()
     node = Node(role)

@@ -14,14 +14,14 @@ from std_msgs.msg import String
 
 
 class LauncherNode(Node):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("launcher_node")
         self.behave = self.declare_parameter("behave", "well").value
         self.burn_s = self.declare_parameter("burn_s", 0.0).value
         self.publisher = self.create_publisher(String, "beat", 10)
         self.create_timer(0.05, self.beat)
 
-    def beat(self):
+    def beat(self) -> None:
         self.get_logger().info(f"started, threads {os.environ.get('OMP_NUM_THREADS')}", once=True)
         end = time.process_time() + self.burn_s
         self.burn_s = 0.0
@@ -34,7 +34,7 @@ class LauncherNode(Node):
             raise KeyboardInterrupt
 
 
-def main():
+def main() -> None:
     rclpy.init()
     node = LauncherNode()
     if node.behave == "ignore":

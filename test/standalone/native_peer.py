@@ -41,7 +41,7 @@ class PointStamped(IdlStruct, typename="geometry_msgs.msg.dds_.PointStamped_"):
     point: Point
 
 
-def main():
+def main() -> None:
     domain = Domain(domain_id(), cyclone_config(False))
     participant = DomainParticipant(domain_id())
     qos = Qos(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from dualpose_ros.standalone.arguments import (
@@ -31,13 +34,13 @@ camera_node:
 """
 
 
-def write(tmp_path, text):
+def write(tmp_path: Path, text: Any) -> Any:
     path = tmp_path / "pipeline.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def test_ros_arguments_are_split_from_the_rest():
+def test_ros_arguments_are_split_from_the_rest() -> None:
     parsed = parse(
         [
             "prog",
@@ -80,7 +83,7 @@ def test_ros_arguments_are_split_from_the_rest():
         (["--params-file", "/nowhere/x.yaml"], "/nowhere/x.yaml"),
     ],
 )
-def test_wrong_argument_is_named(arguments, message):
+def test_wrong_argument_is_named(arguments: Any, message: Any) -> None:
     with pytest.raises(StandaloneError) as caught:
         parse(["--ros-args", *arguments])
     assert message in str(caught.value)
@@ -102,13 +105,13 @@ def test_wrong_argument_is_named(arguments, message):
         ("''", ""),
     ],
 )
-def test_values_have_the_types_that_ros_gives_them(text, value):
+def test_values_have_the_types_that_ros_gives_them(text: Any, value: Any) -> None:
     found = parse_value(text, "x")
     assert found == value
     assert type(found) is type(value)
 
 
-def test_parameter_file(tmp_path):
+def test_parameter_file(tmp_path: Path) -> None:
     path = write(tmp_path, FILE)
     rows = {(item.node_pattern, item.name): item.value for item in read_parameter_file(path)}
     assert rows == {
@@ -132,7 +135,7 @@ def test_parameter_file(tmp_path):
         ("camera_node:\n  ros__parameters:\n    rate:", "'rate'"),
     ],
 )
-def test_wrong_parameter_file_is_refused_in_one_line(tmp_path, text, message):
+def test_wrong_parameter_file_is_refused_in_one_line(tmp_path: Path, text: Any, message: Any) -> None:
     path = write(tmp_path, text)
     with pytest.raises(StandaloneError) as caught:
         read_parameter_file(path)
@@ -157,7 +160,7 @@ def test_wrong_parameter_file_is_refused_in_one_line(tmp_path, text, message):
         ("**", "/x/a", True),
     ],
 )
-def test_node_patterns(pattern, node, matches):
+def test_node_patterns(pattern: Any, node: Any, matches: Any) -> None:
     assert Override(pattern, "p", 1, "f").matches(node) is matches
 
 
@@ -165,17 +168,17 @@ def test_node_patterns(pattern, node, matches):
     ("name", "full"),
     [("a", "/robot/a"), ("a/b", "/robot/a/b"), ("/a", "/a"), ("~/a", "/robot/cam/a"), ("~", "/robot/cam")],
 )
-def test_expansion(name, full):
+def test_expansion(name: Any, full: Any) -> None:
     assert expand_topic(name, "/robot", "cam") == full
 
 
 @pytest.mark.parametrize("name", ["", "a b", "/1a", "a//b", "a/", "a__b", "é"])
-def test_bad_topic_names(name):
+def test_bad_topic_names(name: Any) -> None:
     with pytest.raises(StandaloneError, match="not valid"):
         expand_topic(name, "/", "n")
 
 
-def test_remapping():
+def test_remapping() -> None:
     rules = [
         Remap("other", "image", "/no"),
         Remap(None, "image", "/camera/image"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,19 +20,19 @@ CHILD = HERE / "dds_children.py"
 FRAMES = 60
 
 
-def result(process, timeout_s=60):
+def result(process: Any, timeout_s: Any = 60) -> Any:
     """The first line of JSON that a child printed. Its stderr is shown where it failed."""
     out, err = process.communicate(timeout=timeout_s)
     assert process.returncode == 0, err
     return json.loads(out.splitlines()[0])
 
 
-def first_line(process):
+def first_line(process: Any) -> Any:
     return json.loads(process.stdout.readline() or '{"error": "ended early"}')
 
 
 @pytest.fixture(scope="module")
-def heard_types():
+def heard_types() -> Iterator[Any]:
     """What a second process received of three random messages of each type."""
     import subprocess
     import sys
@@ -48,11 +50,11 @@ def heard_types():
 
 
 @pytest.mark.parametrize("typename", TYPES)
-def test_two_processes_exchange(heard_types, typename):
+def test_two_processes_exchange(heard_types: Any, typename: Any) -> None:
     assert heard_types[typename] == [True] * 3
 
 
-def test_vga_images_arrive(children, domain_environment):
+def test_vga_images_arrive(children: Any, domain_environment: Any) -> None:
     listeners = {
         kind: children([CHILD, "hear_images", kind, FRAMES], domain_environment) for kind in ("reliable", "best_effort")
     }
@@ -69,7 +71,7 @@ def test_vga_images_arrive(children, domain_environment):
     assert heard["reliable"]["median_ms"] < 50
 
 
-def test_timers_keep_their_pace(children, domain_environment):
+def test_timers_keep_their_pace(children: Any, domain_environment: Any) -> None:
     calls = result(children([CHILD, "timers"], domain_environment))
     assert 85 <= calls["fast"] <= 103
     assert 18 <= calls["slow"] <= 21
@@ -78,7 +80,7 @@ def test_timers_keep_their_pace(children, domain_environment):
     assert calls["blocked"] == pytest.approx([0.1, 0.35, 0.4, 0.5], abs=0.04)
 
 
-def test_command_line_names_and_remaps(children, domain_environment):
+def test_command_line_names_and_remaps(children: Any, domain_environment: Any) -> None:
     process = children(
         [
             CHILD,
@@ -108,7 +110,7 @@ def test_command_line_names_and_remaps(children, domain_environment):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_a_node_cleanly(children, domain_environment, number):
+def test_signals_end_a_node_cleanly(children: Any, domain_environment: Any, number: Any) -> None:
     process = children([CHILD, "stay"], domain_environment)
     assert first_line(process) == {"ready": True}
     process.send_signal(number)
@@ -118,7 +120,7 @@ def test_signals_end_a_node_cleanly(children, domain_environment, number):
     assert "Traceback" not in err
 
 
-def test_unknown_parameter_ends_a_node_with_one_line(children, domain_environment, tmp_path):
+def test_unknown_parameter_ends_a_node_with_one_line(children: Any, domain_environment: Any, tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text("stay:\n  ros__parameters: {raet: 2.0}\n", encoding="utf-8")
     process = children([CHILD, "stay", "--ros-args", "--params-file", path], domain_environment)
@@ -129,7 +131,7 @@ def test_unknown_parameter_ends_a_node_with_one_line(children, domain_environmen
     assert "Traceback" not in err
 
 
-def test_graph_is_announced(children, domain_environment):
+def test_graph_is_announced(children: Any, domain_environment: Any) -> None:
     stay = children([CHILD, "stay", "--ros-args", "-r", "__node:=talker"], domain_environment)
     assert first_line(stay) == {"ready": True}
     seen = result(children([CHILD, "graph", "talker"], domain_environment))
@@ -139,7 +141,7 @@ def test_graph_is_announced(children, domain_environment):
     assert seen["publishers"] == 2
 
 
-def test_foreign_peer_reads_and_is_read(children, domain_environment):
+def test_foreign_peer_reads_and_is_read(children: Any, domain_environment: Any) -> None:
     ours = children([CHILD, "hear_points"], domain_environment)
     theirs = children([HERE / "native_peer.py"], domain_environment)
     assert result(theirs) == {"back": [True] * 3}

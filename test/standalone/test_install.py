@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from dualpose_ros.standalone.errors import MissingPackageError, StandaloneError,
 HERE = Path(__file__).resolve().parent
 
 
-def python(code, environment, *paths):
+def python(code: Any, environment: Any, *paths: Any) -> Any:
     """(exit code, stdout, stderr) of a fresh interpreter."""
     path = ":".join([*map(str, paths), environment["PYTHONPATH"]])
     done = subprocess.run(
@@ -29,14 +30,14 @@ def python(code, environment, *paths):
 
 
 @pytest.fixture
-def fake_ros(tmp_path):
+def fake_ros(tmp_path: Path) -> Any:
     """A folder with an rclpy that imports."""
     (tmp_path / "rclpy").mkdir()
     (tmp_path / "rclpy" / "__init__.py").write_text("MARK = 'real'\n", encoding="utf-8")
     return tmp_path
 
 
-def test_working_ros_is_not_touched(domain_environment, fake_ros):
+def test_working_ros_is_not_touched(domain_environment: Any, fake_ros: Any) -> None:
     code = (
         "import sys\nfrom dualpose_ros import standalone\nbefore = set(sys.modules)\n"
         "print(standalone.install(), standalone.is_installed())\nimport rclpy\nprint(rclpy.MARK)\n"
@@ -45,7 +46,7 @@ def test_working_ros_is_not_touched(domain_environment, fake_ros):
     assert python(code, domain_environment, fake_ros)[:2] == (0, "False False\nreal\n[]")
 
 
-def test_broken_ros_is_replaced(domain_environment, fake_ros):
+def test_broken_ros_is_replaced(domain_environment: Any, fake_ros: Any) -> None:
     (fake_ros / "rclpy" / "__init__.py").write_text("import rclpy.impl\n", encoding="utf-8")
     (fake_ros / "rclpy" / "impl.py").write_text("raise ImportError('built for another Python')\n", encoding="utf-8")
     code = (
@@ -55,7 +56,7 @@ def test_broken_ros_is_replaced(domain_environment, fake_ros):
     assert python(code, domain_environment, fake_ros)[:2] == (0, "True True\ndualpose_ros.standalone.rclpy.node")
 
 
-def test_names_are_importable_as_in_ros(domain_environment):
+def test_names_are_importable_as_in_ros(domain_environment: Any) -> None:
     code = """
 from dualpose_ros import standalone
 assert standalone.install()
@@ -85,7 +86,7 @@ except ImportError as error:
 
 
 @pytest.mark.parametrize("package", ["cyclonedds", "rosbags"])
-def test_missing_package_is_one_line_with_what_to_do(domain_environment, tmp_path, package):
+def test_missing_package_is_one_line_with_what_to_do(domain_environment: Any, tmp_path: Path, package: Any) -> None:
     (tmp_path / f"{package}.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
     code = f"""
 import sys
@@ -100,25 +101,25 @@ sys.exit(main(["launcher_node"]))
     assert all(part in lines[0] for part in (package, f"pip install {package}", "ROS 2", "aarch64"))
 
 
-def test_require_names_the_package():
+def test_require_names_the_package() -> None:
     with pytest.raises(MissingPackageError, match="'no_such_module'"):
         require("no_such_module.part")
     assert require("json").dumps(1) == "1"
 
 
 @pytest.mark.parametrize(("text", "number"), [("", 0), ("0", 0), (" 42 ", 42), ("232", 232)])
-def test_domain_id(text, number):
+def test_domain_id(text: Any, number: Any) -> None:
     assert dds.domain_id({"ROS_DOMAIN_ID": text}) == number
     assert dds.domain_id({}) == 0
 
 
 @pytest.mark.parametrize("text", ["-1", "233", "abc", "1.5"])
-def test_bad_domain_id(text):
+def test_bad_domain_id(text: Any) -> None:
     with pytest.raises(StandaloneError, match="ROS_DOMAIN_ID"):
         dds.domain_id({"ROS_DOMAIN_ID": text})
 
 
-def test_network_is_closed_unless_asked():
+def test_network_is_closed_unless_asked() -> None:
     assert not dds.network_is_open({})
     assert not dds.network_is_open({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"})
     assert dds.network_is_open({"ROS_AUTOMATIC_DISCOVERY_RANGE": "subnet"})
@@ -127,7 +128,7 @@ def test_network_is_closed_unless_asked():
     assert "127.0.0.1" in dds.cyclone_config(False) and "127.0.0.1" not in dds.cyclone_config(True)
 
 
-def test_small_receive_buffer_is_warned_about(tmp_path):
+def test_small_receive_buffer_is_warned_about(tmp_path: Path) -> None:
     limit = tmp_path / "rmem_max"
     limit.write_text("212992\n", encoding="ascii")
     warning = dds.receive_buffer_warning(limit)
@@ -138,7 +139,7 @@ def test_small_receive_buffer_is_warned_about(tmp_path):
 
 
 @pytest.mark.parametrize("open_network", [False, True])
-def test_cyclone_takes_the_configuration(domain_environment, open_network):
+def test_cyclone_takes_the_configuration(domain_environment: Any, open_network: Any) -> None:
     code = (
         "from dualpose_ros.standalone import dds\nfrom cyclonedds.domain import Domain, DomainParticipant\n"
         f"domain = Domain(dds.domain_id(), dds.cyclone_config({open_network}))\n"
@@ -147,7 +148,7 @@ def test_cyclone_takes_the_configuration(domain_environment, open_network):
     assert python(code, domain_environment) == (0, "ok", "")
 
 
-def test_sends_on_loopback_only(domain_environment):
+def test_sends_on_loopback_only(domain_environment: Any) -> None:
     code = (
         "import json, psutil\nfrom dualpose_ros.standalone import dds\nparticipant = dds.Participant(dds.domain_id())\n"
         "print(json.dumps([c.laddr.ip for c in psutil.Process().net_connections('udp') if c.laddr]))"

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -22,11 +24,11 @@ HERE = Path(__file__).resolve().parent
 QUICK = RestartPolicy(limit=2, first_pause_s=0.1, longest_pause_s=0.2)
 
 
-def spec(name, **parameters):
+def spec(name: Any, **parameters: Any) -> Any:
     return NodeSpec(name, "launcher_node", parameters)
 
 
-def wait_for(launcher, condition, limit_s=20.0):
+def wait_for(launcher: Any, condition: Any, limit_s: Any = 20.0) -> Any:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         states = {state.name: state for state in launcher.poll()}
@@ -37,11 +39,11 @@ def wait_for(launcher, condition, limit_s=20.0):
 
 
 @pytest.fixture
-def launch(domain_environment):
+def launch(domain_environment: Any) -> Iterator[Any]:
     """Start a launcher on the given nodes; its output is `launcher.text`."""
     launchers = []
 
-    def start(*specs, **options):
+    def start(*specs: Any, **options: Any) -> Any:
         output = io.StringIO()
         launcher = Launcher(specs, environment=domain_environment, output=output, restart=QUICK, **options)
         launcher.text = output.getvalue
@@ -54,7 +56,7 @@ def launch(domain_environment):
         launcher.stop()
 
 
-def beats(launcher, environment, name, seconds=10.0):
+def beats(launcher: Any, environment: Any, name: Any, seconds: Any = 10.0) -> Any:
     """The process id in the next beat of a node, as a process of its own hears it."""
     code = (
         "from dualpose_ros import standalone; standalone.install()\n"
@@ -72,7 +74,7 @@ def beats(launcher, environment, name, seconds=10.0):
     return int(done.stdout)
 
 
-def test_killed_node_returns_and_others_live_on(launch, domain_environment):
+def test_killed_node_returns_and_others_live_on(launch: Any, domain_environment: Any) -> None:
     launcher = launch(spec("alpha"), spec("beta"))
     first = wait_for(launcher, lambda states: launcher.text().count("started") == 2)
     assert len({state.pid for state in first.values()}) == 2
@@ -91,7 +93,7 @@ def test_killed_node_returns_and_others_live_on(launch, domain_environment):
     assert launcher.text().count("clean end") == 2
 
 
-def test_every_line_bears_the_name(launch):
+def test_every_line_bears_the_name(launch: Any) -> None:
     launcher = launch(spec("a"), spec("longer"))
     wait_for(launcher, lambda states: launcher.text().count("started") == 2)
     launcher.stop()
@@ -100,7 +102,7 @@ def test_every_line_bears_the_name(launch):
     assert any(line.startswith("[a]      [INFO]") and "threads 1" in line for line in lines)
 
 
-def test_crashing_node_is_given_up_after_the_limit(launch):
+def test_crashing_node_is_given_up_after_the_limit(launch: Any) -> None:
     launcher = launch(spec("good"), spec("bad", behave="crash"))
     states = wait_for(launcher, lambda states: states["bad"].status == "failed")
     assert (states["bad"].restarts, states["bad"].returncode, states["bad"].pid) == (2, 1, None)
@@ -109,13 +111,13 @@ def test_crashing_node_is_given_up_after_the_limit(launch):
     assert "not restarted" in launcher.text()
 
 
-def test_finished_node_is_not_restarted(launch):
+def test_finished_node_is_not_restarted(launch: Any) -> None:
     launcher = launch(spec("once", behave="finish"))
     states = wait_for(launcher, lambda states: states["once"].status == "finished")
     assert (states["once"].restarts, states["once"].returncode) == (0, 0)
 
 
-def test_deaf_node_is_killed_by_the_deadline(launch):
+def test_deaf_node_is_killed_by_the_deadline(launch: Any) -> None:
     launcher = launch(spec("deaf", behave="ignore"), stop_deadlines_s=(0.3, 0.3))
     states = wait_for(launcher, lambda states: "deaf\n" in launcher.text())
     start = time.monotonic()
@@ -125,7 +127,7 @@ def test_deaf_node_is_killed_by_the_deadline(launch):
     assert launcher.states()[0].returncode == -signal.SIGKILL
 
 
-def test_unknown_parameter_fails_at_once(launch, tmp_path):
+def test_unknown_parameter_fails_at_once(launch: Any, tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text("bad:\n  ros__parameters: {behaev: well}\n", encoding="utf-8")
     launcher = launch(spec("bad"), params_file=path)
@@ -142,7 +144,7 @@ def test_unknown_parameter_fails_at_once(launch, tmp_path):
         (NodeSpec("n", "launcher_node", {}, {"beat": "no good"}), "no good"),
     ],
 )
-def test_bad_parameter_or_remap_is_one_line(launch, bad, said):
+def test_bad_parameter_or_remap_is_one_line(launch: Any, bad: Any, said: Any) -> None:
     launcher = launch(bad)
     states = wait_for(launcher, lambda states: states["n"].status == "failed")
     assert states["n"].returncode == 2
@@ -150,17 +152,17 @@ def test_bad_parameter_or_remap_is_one_line(launch, bad, said):
     assert "Traceback" not in launcher.text()
 
 
-def test_missing_module_is_a_failure(launch):
+def test_missing_module_is_a_failure(launch: Any) -> None:
     launcher = launch(NodeSpec("n", "no_such_module_here"))
     wait_for(launcher, lambda states: states["n"].status == "failed")
     assert "no_such_module_here" in launcher.text()
 
 
-def test_usage_counts_processor_time_and_memory(launch):
+def test_usage_counts_processor_time_and_memory(launch: Any) -> None:
     launcher = launch(spec("worker", burn_s=1.5), spec("idle"))
     wait_for(launcher, lambda states: launcher.text().count("started") == 2)
 
-    def lead():
+    def lead() -> Any:
         costs = {row.name: row.cpu_s for row in launcher.usage()}
         return costs["worker"] - costs["idle"]
 
@@ -173,7 +175,7 @@ def test_usage_counts_processor_time_and_memory(launch):
     assert all(20 < row.max_rss_mb < 500 for row in rows.values())
 
 
-def test_node_parameters_remaps_and_namespace_reach_the_node(tmp_path):
+def test_node_parameters_remaps_and_namespace_reach_the_node(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("/**/cam:\n  ros__parameters: {z: 3}\n", encoding="utf-8")
     launcher = Launcher([], namespace="/robot", params_file=path, log_level="debug")
@@ -197,7 +199,7 @@ sys.exit(Launcher([NodeSpec("a", "launcher_node"), NodeSpec("b", "launcher_node"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_stops_the_whole_graph(children, domain_environment, number):
+def test_signal_stops_the_whole_graph(children: Any, domain_environment: Any, number: Any) -> None:
     process = children(["-c", RUNNER], domain_environment)
     nodes = _nodes_of(process)
     process.send_signal(number)
@@ -207,7 +209,7 @@ def test_signal_stops_the_whole_graph(children, domain_environment, number):
     assert not any(psutil.pid_exists(pid) for pid in nodes)
 
 
-def test_nodes_end_with_a_launcher_that_was_killed(children, domain_environment):
+def test_nodes_end_with_a_launcher_that_was_killed(children: Any, domain_environment: Any) -> None:
     process = children(["-c", RUNNER], domain_environment)
     nodes = _nodes_of(process)
     process.kill()
@@ -217,7 +219,7 @@ def test_nodes_end_with_a_launcher_that_was_killed(children, domain_environment)
     assert not any(psutil.pid_exists(pid) for pid in nodes)
 
 
-def _nodes_of(process):
+def _nodes_of(process: Any) -> Any:
     """The process ids of the two nodes, once both run."""
     seen = 0
     while seen < 2:
@@ -227,7 +229,7 @@ def _nodes_of(process):
     return [child.pid for child in psutil.Process(process.pid).children()]
 
 
-def test_run_returns_the_code_of_a_failed_node(domain_environment):
+def test_run_returns_the_code_of_a_failed_node(domain_environment: Any) -> None:
     launcher = Launcher(
         [NodeSpec("n", "launcher_node", {"behave": 3})], environment=domain_environment, output=io.StringIO()
     )
@@ -243,12 +245,12 @@ def test_run_returns_the_code_of_a_failed_node(domain_environment):
     assert launcher.run() == 0
 
 
-def test_back_off_doubles_up_to_a_longest_pause():
+def test_back_off_doubles_up_to_a_longest_pause() -> None:
     policy = RestartPolicy(first_pause_s=0.5, longest_pause_s=3.0)
     assert [policy.pause(deaths) for deaths in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
-def test_section_that_misses_the_namespace_is_refused(tmp_path):
+def test_section_that_misses_the_namespace_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text("a:\n  ros__parameters: {behave: well}\n", encoding="utf-8")
     Launcher([spec("a"), spec("b")], params_file=path)
@@ -258,12 +260,12 @@ def test_section_that_misses_the_namespace_is_refused(tmp_path):
     Launcher([spec("a")], params_file=path, namespace="robot")
 
 
-def test_two_nodes_of_one_name_are_refused():
+def test_two_nodes_of_one_name_are_refused() -> None:
     with pytest.raises(StandaloneError, match="same name"):
         Launcher([spec("a"), spec("a")])
 
 
-def test_pipeline_from_a_parameter_file(tmp_path):
+def test_pipeline_from_a_parameter_file(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.yaml"
     path.write_text(
         "/**:\n  ros__parameters: {x: 1}\ncamera_node:\n  ros__parameters: {a: 1}\n"

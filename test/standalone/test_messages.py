@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ TYPES = [f"{package}/msg/{name}" for package in PACKAGES for name in message_nam
 
 
 @pytest.mark.parametrize("typename", TYPES)
-def test_cdr_equals_that_of_rosbags(typename):
+def test_cdr_equals_that_of_rosbags(typename: Any) -> None:
     for seed in range(3):
         values = random_values(typename, np.random.default_rng(seed))
         ours = our_message(typename, values)
@@ -28,14 +29,14 @@ def test_cdr_equals_that_of_rosbags(typename):
 
 
 @pytest.mark.parametrize("typename", TYPES)
-def test_default_message_round_trip(typename):
+def test_default_message_round_trip(typename: Any) -> None:
     message = message_class(typename)()
     again = deserialize(serialize(message), typename)
     assert again == message
     assert repr(again) == repr(message)
 
 
-def test_big_endian_bytes_are_read():
+def test_big_endian_bytes_are_read() -> None:
     values = random_values("sensor_msgs/msg/CameraInfo", np.random.default_rng(1))
     big = typestore().serialize_cdr(
         rosbags_message("sensor_msgs/msg/CameraInfo", values), "sensor_msgs/msg/CameraInfo", little_endian=False
@@ -43,13 +44,13 @@ def test_big_endian_bytes_are_read():
     assert deserialize(bytes(big), "sensor_msgs/msg/CameraInfo") == our_message("sensor_msgs/msg/CameraInfo", values)
 
 
-def test_packages_hold_our_messages_and_vision_msgs():
+def test_packages_hold_our_messages_and_vision_msgs() -> None:
     files = {path.stem for path in (share_dir() / "msg").glob("*.msg")}
     assert files == set(message_names("dualpose_ros"))
     assert {"Detection2D", "Detection2DArray", "ObjectHypothesisWithPose"} <= set(message_names("vision_msgs"))
 
 
-def test_ros_defaults():
+def test_ros_defaults() -> None:
     pose = message_class("geometry_msgs/msg/Pose")()
     assert (pose.orientation.w, pose.orientation.x, pose.position.x) == (1.0, 0.0, 0.0)
     info = message_class("sensor_msgs/msg/CameraInfo")()
@@ -61,7 +62,7 @@ def test_ros_defaults():
     assert second.stamp.sec == 0
 
 
-def test_constants():
+def test_constants() -> None:
     person = message_class("dualpose_ros/msg/PersonPose3D")
     assert (person.TENTATIVE, person.CONFIRMED, person.COASTING) == (0, 1, 2)
     assert (person().TOP_DOWN, person.BOTTOM_UP, person.FUSED) == (0, 1, 2)
@@ -99,14 +100,14 @@ def test_constants():
         ("rcl_interfaces/msg/ParameterDescriptor", "read_only", 1),
     ],
 )
-def test_wrong_value_is_refused_as_in_rclpy(typename, field, value):
+def test_wrong_value_is_refused_as_in_rclpy(typename: Any, field: Any, value: Any) -> None:
     with pytest.raises(AssertionError, match=field):
         setattr(message_class(typename)(), field, value)
     with pytest.raises(AssertionError, match=field):
         message_class(typename)(**{field: value})
 
 
-def test_bounded_sequence_is_bounded():
+def test_bounded_sequence_is_bounded() -> None:
     limits = message_class("rcl_interfaces/msg/IntegerRange")
     descriptor = message_class("rcl_interfaces/msg/ParameterDescriptor")
     assert len(descriptor(integer_range=[limits()]).integer_range) == 1
@@ -114,7 +115,7 @@ def test_bounded_sequence_is_bounded():
         descriptor(integer_range=[limits(), limits()])
 
 
-def test_right_values_are_taken():
+def test_right_values_are_taken() -> None:
     person = message_class("dualpose_ros/msg/PersonPose3D")(score=float("nan"), joint_scores=[0.5, 1.0])
     assert person.joint_scores == array.array("f", [0.5, 1.0])
     image = message_class("sensor_msgs/msg/Image")(data=b"\x01\x02")
@@ -123,7 +124,7 @@ def test_right_values_are_taken():
     assert info.k.tolist() == [1.0] * 9
 
 
-def test_unknown_fields_and_types_are_named():
+def test_unknown_fields_and_types_are_named() -> None:
     with pytest.raises(AssertionError, match="widht"):
         message_class("sensor_msgs/msg/Image")(widht=1)
     with pytest.raises(AttributeError):
@@ -134,14 +135,14 @@ def test_unknown_fields_and_types_are_named():
         _ = package_module("sensor_msgs").Imag
 
 
-def test_malformed_bytes_raise():
+def test_malformed_bytes_raise() -> None:
     good = serialize(message_class("std_msgs/msg/Header")(frame_id="camera"))
     for bad in (b"", good[:7], b"\x00\x07" + good[2:], good[:12] + b"\xff\xff\xff\xff" + good[16:]):
         with pytest.raises(Exception, match=r"[Cc]ould not|[Ii]nvalid|length|size"):
             deserialize(bad, "std_msgs/msg/Header")
 
 
-def test_large_array_is_copied_as_a_block():
+def test_large_array_is_copied_as_a_block() -> None:
     image = vga_image(3)
     data = serialize(image)
     again = deserialize(data, "sensor_msgs/msg/Image")

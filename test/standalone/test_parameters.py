@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from dualpose_ros.standalone.arguments import parse
@@ -14,7 +17,7 @@ Descriptor = message_class("rcl_interfaces/msg/ParameterDescriptor")
 Result = message_class("rcl_interfaces/msg/SetParametersResult")
 
 
-def store(*values, node="/camera_node", file=None):
+def store(*values: Any, node: Any = "/camera_node", file: Any = None) -> Any:
     arguments = ["--ros-args", *(["--params-file", str(file)] if file else [])]
     for value in values:
         arguments += ["-p", value]
@@ -22,7 +25,7 @@ def store(*values, node="/camera_node", file=None):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Any:
     path = tmp_path / "pipeline.yaml"
     path.write_text(
         "/**:\n  ros__parameters: {shared: 1, foreign: 3}\n"
@@ -33,7 +36,7 @@ def file(tmp_path):
     return path
 
 
-def test_default_then_file_then_command_line(file):
+def test_default_then_file_then_command_line(file: Any) -> None:
     assert store().declare("rate", 1.0, None, False).value == 1.0
     assert store(file=file).declare("rate", 1.0, None, False).value == 5.0
     assert store("rate:=7.0", file=file).declare("rate", 1.0, None, False).value == 7.0
@@ -42,7 +45,7 @@ def test_default_then_file_then_command_line(file):
     assert store(file=file, node="/other").declare("shared", 0, None, False).value == 1
 
 
-def test_values_for_one_node_by_prefix():
+def test_values_for_one_node_by_prefix() -> None:
     assert store("camera_node:rate:=2.0").declare("rate", 1.0, None, False).value == 2.0
     assert store("detection_node:rate:=2.0").declare("rate", 1.0, None, False).value == 1.0
 
@@ -51,18 +54,18 @@ def test_values_for_one_node_by_prefix():
     ("default", "given"),
     [(1.0, "1"), (1, "1.0"), ("a", "1"), (True, "1"), (["a"], "[1]"), (1, "a"), ([1.0], "[1, 2]")],
 )
-def test_wrong_type_is_refused(default, given):
+def test_wrong_type_is_refused(default: Any, given: Any) -> None:
     parameters = store(f"x:={given}")
     with pytest.raises(exceptions.InvalidParameterTypeException, match=r"'x'.*command line"):
         parameters.declare("x", default, None, False)
 
 
-def test_mixed_list_is_refused():
+def test_mixed_list_is_refused() -> None:
     with pytest.raises(TypeError, match="list"):
         store("x:=[1, a]").declare("x", [1], None, False)
 
 
-def test_undeclared_twice_and_without_value():
+def test_undeclared_twice_and_without_value() -> None:
     parameters = store()
     with pytest.raises(exceptions.ParameterNotDeclaredException, match="rate"):
         parameters.get("rate")
@@ -75,7 +78,7 @@ def test_undeclared_twice_and_without_value():
     assert parameters.get("anything").value is None
 
 
-def test_ranges():
+def test_ranges() -> None:
     number = Descriptor(
         floating_point_range=[
             message_class("rcl_interfaces/msg/FloatingPointRange")(from_value=0.0, to_value=1.0, step=0.25)
@@ -96,7 +99,7 @@ def test_ranges():
     assert parameters.get("n").value == 9
 
 
-def test_setting():
+def test_setting() -> None:
     parameters = store()
     parameters.declare("fixed", 1, Descriptor(read_only=True), False)
     parameters.declare("free", 1, Descriptor(dynamic_typing=True), False)
@@ -112,7 +115,7 @@ def test_setting():
         parameters.set(Parameter("nothing", value=1))
 
 
-def test_unknown_parameter_is_named_with_node_and_file(file):
+def test_unknown_parameter_is_named_with_node_and_file(file: Any) -> None:
     parameters = store("camera_node:typo:=1", file=file)
     for name, value in (("rate", 1.0), ("shared", 1)):
         parameters.declare(name, value, None, False)
@@ -124,14 +127,14 @@ def test_unknown_parameter_is_named_with_node_and_file(file):
     assert "foreign" not in text and "threshold" not in text and "\n" not in text
 
 
-def test_all_known_passes(file):
+def test_all_known_passes(file: Any) -> None:
     parameters = store(file=file)
     for name, value in (("rate", 1.0), ("shared", 1), ("raet", 1.0)):
         parameters.declare(name, value, None, False)
     parameters.check_unknown()
 
 
-def test_declared_from_overrides_then_replaced():
+def test_declared_from_overrides_then_replaced() -> None:
     parameters = store("a.b:=1", "c:=x")
     parameters.declare_overrides()
     assert (parameters.get("a.b").value, parameters.names("a.")) == (1, ["a.b"])
@@ -156,13 +159,13 @@ def test_declared_from_overrides_then_replaced():
         (None, "NOT_SET"),
     ],
 )
-def test_types_of_values(value, kind):
+def test_types_of_values(value: Any, kind: Any) -> None:
     parameter = Parameter("p", value=value)
     assert parameter.type_.name == kind
     assert parameter.get_parameter_value().type == int(parameter.type_)
 
 
-def test_type_and_value_must_agree():
+def test_type_and_value_must_agree() -> None:
     with pytest.raises(ValueError, match="do not agree"):
         Parameter("p", Parameter.Type.INTEGER, 1.0)
     with pytest.raises(TypeError, match="allowed types"):

@@ -6,6 +6,7 @@ import enum
 import importlib
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rclpy_usage as usage
@@ -30,7 +31,7 @@ INTERNAL_NAMES = {
 }
 
 
-def test_nodes_use_only_what_rclpy_has():
+def test_nodes_use_only_what_rclpy_has() -> None:
     files = sorted((REPOSITORY / "dualpose_ros" / "nodes").glob("*.py"))
     assert files
     assert usage.Sources({path.name: path.read_text(encoding="utf-8") for path in files}).complaints() == []
@@ -64,7 +65,7 @@ def main():
 """
 
 
-def test_good_source_passes():
+def test_good_source_passes() -> None:
     assert usage.Sources({"good.py": GOOD}).complaints() == []
 
 
@@ -85,14 +86,14 @@ def test_good_source_passes():
         ("self._publisher.publish(self.own)", "self.timers_.clear()", "'timers_'"),
     ],
 )
-def test_bad_source_is_caught(old, new, complaint):
+def test_bad_source_is_caught(old: Any, new: Any, complaint: Any) -> None:
     assert old in GOOD
     found = usage.Sources({"bad.py": GOOD.replace(old, new)}).complaints()
     assert any(complaint in text for text in found), found
 
 
 @pytest.mark.parametrize("part", _RCLPY)
-def test_own_rclpy_offers_nothing_else(part):
+def test_own_rclpy_offers_nothing_else(part: Any) -> None:
     module = importlib.import_module(f"dualpose_ros.standalone.rclpy{part}")
     name = f"rclpy{part}"
     known = usage.names_of(name) if name in usage.MODULES else set()
@@ -106,7 +107,7 @@ def test_own_rclpy_offers_nothing_else(part):
             _check_arguments(value, usage.MODULES[name]["functions"][attribute], attribute, skip=0)
 
 
-def _check_class(cls):
+def _check_class(cls: Any) -> None:
     if cls.__name__ in INTERNAL_NAMES.get("rclpy.exceptions", set()) or cls.__name__ == "ParameterStore":
         return
     assert cls.__name__ in usage.CLASSES, f"rclpy has no class {cls.__name__}"
@@ -129,7 +130,7 @@ def _check_class(cls):
             _check_arguments(inner, found, f"{cls.__name__}.{attribute}", skip=1)
 
 
-def _check_arguments(function, known, what, skip):
+def _check_arguments(function: Any, known: Any, what: Any, skip: Any) -> None:
     """Every argument is one of the real function, and positional only where the real one is."""
     star = known.index("*") if "*" in known else len(known)
     for parameter in list(inspect.signature(function).parameters.values())[skip:]:

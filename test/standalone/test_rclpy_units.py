@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ from dualpose_ros.standalone.rclpy.time import Time
 from dualpose_ros.standalone.rclpy.timer import Timer
 
 
-def test_time_to_and_from_message():
+def test_time_to_and_from_message() -> None:
     moment = Time(seconds=12, nanoseconds=345, clock_type=ClockType.ROS_TIME)
     message = moment.to_msg()
     assert (message.sec, message.nanosec) == (12, 345)
@@ -32,7 +34,7 @@ def test_time_to_and_from_message():
     assert moment.seconds_nanoseconds() == (12, 345) and moment.nanoseconds == 12_000_000_345
 
 
-def test_time_arithmetic():
+def test_time_arithmetic() -> None:
     early, late = Time(nanoseconds=5), Time(seconds=1)
     assert late - early == Duration(nanoseconds=999_999_995)
     assert (early - late).nanoseconds == -999_999_995
@@ -45,7 +47,7 @@ def test_time_arithmetic():
         Time(nanoseconds=-1)
 
 
-def test_duration_message_of_negative_span():
+def test_duration_message_of_negative_span() -> None:
     message = Duration(nanoseconds=-1).to_msg()
     assert (message.sec, message.nanosec) == (-1, 999_999_999)
     assert Duration.from_msg(message) == Duration(nanoseconds=-1)
@@ -53,13 +55,13 @@ def test_duration_message_of_negative_span():
     assert Duration(seconds=1) < Duration(seconds=2) and Duration(seconds=2) >= Duration(seconds=2)
 
 
-def test_clocks():
+def test_clocks() -> None:
     assert abs(ROSClock().now().nanoseconds - time.time_ns()) < 1e9
     assert ROSClock().now().clock_type == ClockType.ROS_TIME
     assert abs(Clock(clock_type=ClockType.STEADY_TIME).now().nanoseconds - time.monotonic_ns()) < 1e9
 
 
-def test_qos():
+def test_qos() -> None:
     assert as_profile(7) == QoSProfile(depth=7)
     assert as_profile(7) != QoSProfile(depth=8)
     assert dds_policies(as_profile(7)) == {"depth": 7, "keep_all": False, "reliable": True, "transient_local": False}
@@ -82,14 +84,14 @@ def test_qos():
 
 
 @pytest.fixture(autouse=True)
-def levels():
+def levels() -> Iterator[Any]:
     saved = dict(logging._levels)
     yield
     logging._levels.clear()
     logging._levels.update(saved)
 
 
-def test_log_format_and_levels(capsys):
+def test_log_format_and_levels(capsys: pytest.CaptureFixture[str]) -> None:
     logger = RcutilsLogger("robot.cam")
     assert logger.info("hello") and not logger.debug("quiet")
     logging.set_logger_level("robot", LoggingSeverity.DEBUG)
@@ -104,7 +106,9 @@ def test_log_format_and_levels(capsys):
     ]
 
 
-def test_throttle_once_and_skip_first_by_place(capsys, monkeypatch):
+def test_throttle_once_and_skip_first_by_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [100.0]
     monkeypatch.setattr(logging.time, "monotonic", lambda: now[0])
     logger = RcutilsLogger("n")
@@ -123,7 +127,7 @@ def test_throttle_once_and_skip_first_by_place(capsys, monkeypatch):
         logger.info("x", throttle=1.0)
 
 
-def test_timer_grid(monkeypatch):
+def test_timer_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0]
     monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
     called = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +22,10 @@ class TinySamples:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> Any:
         return self.draw(index, np.random.default_rng(0))
 
-    def draw(self, index: int, rng: np.random.Generator):
+    def draw(self, index: int, rng: np.random.Generator) -> Any:
         x = self.x[index] + self.noise * rng.standard_normal(4).astype(np.float32)
         return x, x @ MATRIX
 
@@ -42,16 +43,16 @@ class TinyTask:
             nn.Linear(4, self.width), nn.BatchNorm1d(self.width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(self.width, 3)
         )
 
-    def datasets(self, cache_dir: Path):
+    def datasets(self, cache_dir: Path) -> Any:
         return TinySamples(100, 0.1), TinySamples(40, 0.0)
 
-    def collate(self, samples):
+    def collate(self, samples: Any) -> Any:
         return {
             "x": torch.from_numpy(np.stack([s[0] for s in samples])),
             "y": torch.from_numpy(np.stack([s[1] for s in samples])),
         }
 
-    def loss(self, model: nn.Module, batch):
+    def loss(self, model: nn.Module, batch: Any) -> Any:
         self.steps_seen += 1
         if self.steps_seen == self.interrupt_at:
             import os
@@ -61,11 +62,11 @@ class TinyTask:
         error = (model(batch["x"]).float() - batch["y"]).square().mean()
         return error, {"mse": error.detach()}
 
-    def validate(self, model: nn.Module, batches):
+    def validate(self, model: nn.Module, batches: Any) -> Any:
         errors = [(model(b["x"]) - b["y"]).square().mean(dim=1) for b in batches]
         return {"mse": float(torch.cat(errors).mean()), "count": float(sum(len(e) for e in errors))}
 
-    def objective(self, figures):
+    def objective(self, figures: Any) -> Any:
         return figures["mse"]
 
     def export_spec(self) -> ExportSpec:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from support.data import ROOT  # noqa: E402
 from support.tiny_task import MATRIX, TinySamples, TinyTask  # noqa: E402
 
 
-def config(out: Path, **changes) -> TrainConfig:
+def config(out: Path, **changes: Any) -> TrainConfig:
     base = {"batch_size": 8, "lr": 1e-2, "epochs": 5, "workers": 0, "bf16": False, "log_steps": 10, "validations": 2}
     return TrainConfig(out=out, cache=out, **{**base, **changes})
 
@@ -31,7 +32,7 @@ def state(path: Path) -> dict:
     return torch.load(path, weights_only=True)
 
 
-def test_it_learns_and_leaves_all_it_promises(tmp_path):
+def test_it_learns_and_leaves_all_it_promises(tmp_path: Path) -> None:
     result = train(TinyTask(), config(tmp_path, epochs=40, weight_decay=0.0))
     untrained = float(np.mean((TinySamples(40, 0.0).x @ MATRIX) ** 2))
     assert result.figures["mse"] < 0.1 * untrained
@@ -55,7 +56,7 @@ def test_it_learns_and_leaves_all_it_promises(tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [7, 12, 31])
-def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, stop_at):
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path: Path, stop_at: Any) -> None:
     whole = train(TinyTask(), config(tmp_path / "whole"))
     task = TinyTask()
     task.interrupt_at = stop_at
@@ -78,7 +79,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, stop_at):
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
 
 
-def test_a_run_starts_from_the_weights_of_another(tmp_path):
+def test_a_run_starts_from_the_weights_of_another(tmp_path: Path) -> None:
     first = train(TinyTask(), config(tmp_path / "first"))
     begun = config(tmp_path / "second", init=tmp_path / "first/best.pt", lr=1e-12, epochs=1)
     second = train(TinyTask(), begun)
@@ -87,25 +88,25 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path):
         assert torch.allclose(value, trained[name], atol=1e-6), name
 
 
-def test_a_run_refuses_to_start_from_what_is_no_checkpoint(tmp_path):
+def test_a_run_refuses_to_start_from_what_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "other.pt").write_bytes(b"no checkpoint")
     with pytest.raises(TrainingError, match=r"other\.pt"):
         train(TinyTask(), config(tmp_path / "run", init=tmp_path / "other.pt"))
 
 
-def test_workers_draw_the_same_samples(tmp_path):
+def test_workers_draw_the_same_samples(tmp_path: Path) -> None:
     alone = train(TinyTask(), config(tmp_path / "a", epochs=1))
     helped = train(TinyTask(), config(tmp_path / "b", epochs=1, workers=1))
     assert alone.figures == helped.figures
 
 
-def test_the_seed_changes_the_run(tmp_path):
+def test_the_seed_changes_the_run(tmp_path: Path) -> None:
     one = train(TinyTask(), config(tmp_path / "a", epochs=1))
     other = train(TinyTask(), config(tmp_path / "b", epochs=1, seed=1))
     assert one.figures != other.figures
 
 
-def test_time_bound_holds_over_a_resume(tmp_path):
+def test_time_bound_holds_over_a_resume(tmp_path: Path) -> None:
     bound = config(tmp_path, epochs=None, max_minutes=2 / 60, validations=1)
     task = TinyTask()
     task.interrupt_at = 40
@@ -122,7 +123,7 @@ def test_time_bound_holds_over_a_resume(tmp_path):
     assert rates[-1] < 0.2 * bound.lr
 
 
-def test_prolonging_a_finished_run(tmp_path):
+def test_prolonging_a_finished_run(tmp_path: Path) -> None:
     train(TinyTask(), config(tmp_path, epochs=2))
     longer = train(TinyTask(), config(tmp_path, epochs=4), resume=True)
     assert longer.steps == 48
@@ -130,7 +131,7 @@ def test_prolonging_a_finished_run(tmp_path):
     assert again.steps == 48 and again.figures == longer.figures
 
 
-def test_refusals(tmp_path):
+def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nothing to resume"):
         train(TinyTask(), config(tmp_path), resume=True)
     train(TinyTask(), config(tmp_path, epochs=1))
@@ -145,7 +146,7 @@ def test_refusals(tmp_path):
         train(TinyTask(), config(tmp_path, epochs=2), resume=True)
 
 
-def test_a_loss_that_is_not_finite_is_named(tmp_path):
+def test_a_loss_that_is_not_finite_is_named(tmp_path: Path) -> None:
     task = TinyTask()
     task.loss = lambda model, batch: ((model(batch["x"]) * float("nan")).mean(), {"mse": torch.tensor(1.0)})
     with pytest.raises(TrainingError, match="loss is nan at step 0"):
@@ -161,12 +162,12 @@ def test_a_loss_that_is_not_finite_is_named(tmp_path):
         ({"workers": -1}, "workers"),
     ],
 )
-def test_settings_that_make_no_sense(tmp_path, changes, message):
+def test_settings_that_make_no_sense(tmp_path: Path, changes: Any, message: Any) -> None:
     with pytest.raises(TrainingError, match=message):
         config(tmp_path, **changes)
 
 
-def test_learning_rate_rises_then_falls(tmp_path):
+def test_learning_rate_rises_then_falls(tmp_path: Path) -> None:
     setting = config(tmp_path, warmup=0.1, final_lr=0.05)
     rates = [learning_rate(setting, p) for p in np.linspace(0, 1, 101)]
     assert np.argmax(rates) == 10 and rates[10] == pytest.approx(setting.lr)
@@ -174,8 +175,8 @@ def test_learning_rate_rises_then_falls(tmp_path):
     assert np.all(np.diff(rates[:11]) > 0) and np.all(np.diff(rates[10:]) < 0)
 
 
-def test_sampler_covers_each_epoch_and_starts_anywhere():
-    def take(first: int, count: int):
+def test_sampler_covers_each_epoch_and_starts_anywhere() -> None:
+    def take(first: int, count: int) -> Any:
         iterator = iter(StepSampler(10, 3, seed=5, first_step=first))
         return [next(iterator) for _ in range(count)]
 
@@ -189,7 +190,7 @@ def test_sampler_covers_each_epoch_and_starts_anywhere():
         StepSampler(0, 3, seed=0)
 
 
-def test_to_device_reaches_into_records():
+def test_to_device_reaches_into_records() -> None:
     @dataclasses.dataclass(frozen=True)
     class Record:
         value: object
@@ -213,7 +214,7 @@ train(TinyTask(), TrainConfig(out, out, batch_size=8, max_minutes=2, workers=1, 
 """
 
 
-def test_ctrl_c_of_a_terminal_ends_it_with_a_checkpoint(tmp_path):
+def test_ctrl_c_of_a_terminal_ends_it_with_a_checkpoint(tmp_path: Path) -> None:
     """The terminal signals the whole process group: the worker must not die of it, nor the step be torn."""
     tests = str(ROOT / "test")
     process = subprocess.Popen(
