@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from dualpose_ros.commands.evaluate import report
 from dualpose_ros.commands.synth import require_numba
-from dualpose_ros.lab.evaluation.report import report
 
 
 class Benchmark(str, Enum):

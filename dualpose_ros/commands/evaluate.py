@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-
-from dualpose_ros.lab.evaluation.report import report
 
 app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSON on demand.", no_args_is_help=True)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write tables and goals to this file too.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Recorded with the result; chooses samples.")]
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="DUALPOSE_DATA",
+        help="Folder with motion capture, motion/*.npz, and a body, makehuman/*.npz; docs/data.md has their form.",
+    ),
+]
+
+
+def report(result: Mapping[str, Any], json_file: Path | None, seed: int) -> None:
+    """Print a result, and write it where a file is named."""
+    from dualpose_ros.lab.evaluation.report import report as tell
+
+    tell(result, json_file, seed)
 
 
 @app.command("photographs")
@@ -88,9 +102,7 @@ def joints(
 
 @app.command("top-down")
 def top_down(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
-    ] = Path("../shared/data"),
+    data: DataOption,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -108,9 +120,7 @@ def top_down(
 
 @app.command("bottom-up")
 def bottom_up(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
-    ] = Path("../shared/data"),
+    data: DataOption,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Another bottom-up network (.onnx) than the shipped one.")
     ] = None,
@@ -137,9 +147,7 @@ def bottom_up(
 
 @app.command("fusion")
 def fusion(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
-    ] = Path("../shared/data"),
+    data: DataOption,
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", help="Folder for the first videos' last frames: both branches, fused, from above."),
@@ -162,9 +170,7 @@ def fusion(
 
 @app.command("refinement")
 def refinement(
-    data: Annotated[
-        Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz, and a body, makehuman/*.npz.")
-    ] = Path("../shared/data"),
+    data: DataOption,
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements."),
@@ -188,9 +194,7 @@ def refinement(
 
 @app.command("trajectory")
 def trajectory(
-    data: Annotated[Path, typer.Option("--data", help="Folder with motion capture, mocap/*.npz.")] = Path(
-        "../shared/data"
-    ),
+    data: DataOption,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:

@@ -44,7 +44,7 @@ class Bound:
 
 
 def judged(bounds: Iterable[Bound]) -> list[dict[str, Any]]:
-    """The goals of a result; see DESIGN's form."""
+    """The goals of a result, as `report` takes them."""
     return [
         {
             "name": bound.name,

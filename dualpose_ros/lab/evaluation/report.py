@@ -1,4 +1,4 @@
-"""Results of evaluations and benchmarks: tables in the terminal, one JSON file in DESIGN's form."""
+"""Results of evaluations and benchmarks: tables in the terminal, one JSON file."""
 
 from __future__ import annotations
 

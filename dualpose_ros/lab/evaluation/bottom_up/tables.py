@@ -89,7 +89,7 @@ def evaluate_bottom_up(
     pictures: Path | None = None,
     engine: Engine | None = None,
 ) -> dict[str, Any]:
-    """All tables and goals. data: folder with motion capture in mocap/*.npz and a body in makehuman/*.npz.
+    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     frames, scenes: to draw for guidance and failures, and to see through many cameras; weights: another network than
     the shipped one; pictures: folder for pictures of the first frames; engine: a loaded network, instead of `weights`.

@@ -74,7 +74,7 @@ INEQUALITIES = (
 def evaluate_fusion(
     data: Path, seed: int, sequences: int = SEQUENCES, lose_branches: bool = True, pictures: Path | None = None
 ) -> dict[str, Any]:
-    """All tables and goals. data: folder with motion capture in mocap/*.npz and a body in makehuman/*.npz.
+    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     sequences: videos for the paper's tables; lose_branches: run the demo's graph and kill its branches; pictures:
     folder for a frame of each of the first videos.

@@ -87,7 +87,7 @@ def evaluate_refinement(
     reference: Mapping[str, Stages] = REFERENCE_ROWS,
     pictures: Path | None = None,
 ) -> dict[str, Any]:
-    """All tables and goals. data: folder with motion capture in mocap/*.npz and a body in makehuman/*.npz.
+    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     videos, movements: how many; reference: rows of Table 6 by the published optimisation, two stages among them;
     pictures: folder for the depth of a wrist in each of the first movements.

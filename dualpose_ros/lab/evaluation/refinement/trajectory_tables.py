@@ -23,7 +23,7 @@ MARGIN = 1.02
 def evaluate_trajectory(data: Path) -> dict[str, Any]:
     """Table 7 on movements that nothing learnt from, and on all; the goals are of the former.
 
-    data: folder with motion capture in mocap/*.npz. Errors: InputError without it.
+    data: folder with motion capture in motion/*.npz. Errors: InputError without it.
     """
     started = time.monotonic()
     mocap, _ = find_data(data)

@@ -65,7 +65,7 @@ class Networks:
 def evaluate_top_down(
     data: Path, seed: int, overlaps: int = OVERLAPS, noise_frames: int = NOISE_FRAMES, views: int = VIEWS
 ) -> dict[str, Any]:
-    """All tables and goals. data: folder with motion capture in mocap/*.npz and a body in makehuman/*.npz.
+    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     overlaps, noise_frames: images to draw of people in front of each other, and to measure 2D errors on; views: of
     each clip.

@@ -138,7 +138,7 @@ def test_pictures_show_the_frames_and_who_was_found(made: tuple[dict[str, Any], 
 
 
 def test_missing_data_and_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=r"mocap/\*\.npz"):
+    with pytest.raises(InputError, match=r"motion/\*\.npz"):
         eval_bottom_up.evaluate_bottom_up(tmp_path, 0)
     monkeypatch.setattr(eval_bottom_up, "find_data", lambda data: (data, None))
     with pytest.raises(EngineError, match=r"none\.onnx"):

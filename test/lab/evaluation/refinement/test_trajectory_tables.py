@@ -52,7 +52,7 @@ def test_goals_are_of_the_held_out_movements() -> None:
 
 
 def test_the_command_writes_and_says_what_is_missing(tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "mocap"
+    folder = tmp_path / "data" / "motion"
     folder.mkdir(parents=True)
     clips = [clip(seed=seed).joints_m for seed in range(30)]
     names = [f"clip {n}" for n in range(30)]

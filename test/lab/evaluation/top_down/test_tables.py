@@ -56,5 +56,5 @@ def test_goals_say_what_the_tables_say(result: dict[str, list[dict[str, object]]
 
 
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"mocap/\*\.npz"):
+    with pytest.raises(InputError, match=r"motion/\*\.npz"):
         find_data(tmp_path)
