@@ -16,6 +16,7 @@ _HELP = """3D poses, in metres and in the camera's frame, of every person that o
 `dualpose demo` shows it on a clip that ships with the package, `dualpose run` on your own video or camera.
 """
 
+_LAB = "dualpose_ros.lab"
 _FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, FileExistsError)
 
 app = typer.Typer(
@@ -66,9 +67,14 @@ def _report(error: Exception) -> int:
 def _input_message(error: Exception) -> str | None:
     """What to tell the user where an error is about their input, None where it is ours.
 
-    Input errors are wrong arguments, files that aren't there or can't be read, and every
-    exception class that this package defines: those carry a message meant for its users.
+    Input errors are wrong arguments, files that aren't there or can't be read, every exception class that this
+    package defines, which carry a message meant for its users, and what a ROS installation leaves out.
     """
+    if isinstance(error, ModuleNotFoundError) and f"{error.name}.".startswith(f"{_LAB}."):
+        return (
+            "this command renders, trains or measures, which an installation for robots leaves out "
+            f"({_LAB}): install the package by pip from its source repository"
+        )
     if hasattr(error, "format_message"):
         return f"{error.format_message()} (see `dualpose --help`)"
     if type(error).__module__.split(".")[0] == "dualpose_ros":

@@ -25,6 +25,8 @@ BASELINES = "baselines"
 """The folder of the networks that only tables compare with; a robot's installation leaves it out."""
 BASELINE = "baseline_"
 """What their names begin with."""
+OBTAIN_BASELINES = "networks that only evaluations compare with are in weights/baselines of the source repository"
+"""Where to get those that an installation left out."""
 
 
 class WeightsError(RuntimeError):
@@ -78,7 +80,8 @@ def weights_path(name: str, directory: Path | str | None = None) -> Path:
     """The verified file of network `name` ("detector", "top_down", "gcn", "lifting").
 
     directory: where manifest.json lies, the shipped weights by default. The sha256 is computed once a
-    process and file. WeightsError if the network is unknown, or its file missing or another one.
+    process and file. WeightsError if the network is unknown, left out of this installation, or its file missing or
+    another one.
     """
     folder = _folder(directory)
     entries = _read_manifest(folder)
@@ -86,16 +89,26 @@ def weights_path(name: str, directory: Path | str | None = None) -> Path:
         raise WeightsError(
             f"{folder / MANIFEST} has no network '{name}'; it has {', '.join(sorted(entries)) or 'none'}"
         )
-    problem = _problem(folder, entries[name])
+    entry = entries[name]
+    if is_left_out(entry, folder):
+        raise WeightsError(f"'{name}' is not installed: {OBTAIN_BASELINES}; copy that folder to {folder / BASELINES}")
+    problem = _problem(folder, entry)
     if problem:
         raise WeightsError(problem)
-    return folder / entries[name].file
+    return folder / entry.file
 
 
 def verify_weights(directory: Path | str | None = None) -> dict[str, str | None]:
-    """For every network of the manifest, what is wrong with its file, or None."""
+    """For every network of the manifest that this installation has, what is wrong with its file, or None."""
     folder = _folder(directory)
-    return {name: _problem(folder, entry) for name, entry in sorted(_read_manifest(folder).items())}
+    entries = sorted(_read_manifest(folder).items())
+    return {name: _problem(folder, entry) for name, entry in entries if not is_left_out(entry, folder)}
+
+
+def is_left_out(entry: WeightsEntry, directory: Path | str | None = None) -> bool:
+    """Whether a network is one that only evaluations compare with, in an installation without their folder."""
+    folder = _folder(directory)
+    return entry.file.startswith(f"{BASELINES}/") and not (folder / BASELINES).is_dir()
 
 
 def install_weights(

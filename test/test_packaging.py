@@ -31,6 +31,7 @@ from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.top_down.stage import TopDownConfig
+from dualpose_ros.weights import BASELINES, list_weights
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -114,6 +115,23 @@ def test_cmake_installs_every_message_and_executable() -> None:
         assert os.access(path, os.X_OK), f"{path} is not executable"
         (module,) = re.findall(r"^from (dualpose_ros[\w.]*) import main$", path.read_text(), re.MULTILINE)
         assert (ROOT / Path(*module.split("."))).with_suffix(".py").is_file()
+
+
+def test_installations_leave_out_what_only_evaluations_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: dict[str, Any] = {}
+    setuptools = ModuleType("setuptools")
+    setuptools.setup = installed.update  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "setuptools", setuptools)
+    runpy.run_path(str(ROOT / "setup.py"))
+    names = [name for _, files in installed["data_files"] for name in files]
+    shipped = {entry.file for entry in list_weights() if not entry.file.startswith(f"{BASELINES}/")}
+    assert {name for name in names if name.endswith(".onnx")} == {f"weights/{file}" for file in shipped}
+    assert {"weights/manifest.json", "demo/truth.npz", "msg/Heatmaps.msg", "config/pipeline.yaml"} <= set(names)
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    (package,) = re.findall(r"DIRECTORY \$\{PROJECT_NAME\}/[^)]*", cmake)
+    (data,) = re.findall(r"DIRECTORY config launch weights[^)]*", cmake)
+    assert 'PATTERN "lab" EXCLUDE' in package and f'PATTERN "{BASELINES}" EXCLUDE' in data
+    assert f"prune weights/{BASELINES}" in (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
 
 
 def test_message_packages_are_declared() -> None:

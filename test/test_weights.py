@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,26 @@ def test_a_missing_file_says_what_to_do(folder: Path) -> None:
     with pytest.raises(WeightsError, match=r"detector\.onnx is missing; .*dualpose train detector"):
         weights_path("detector", folder)
     assert "is missing" in verify_weights(folder)["detector"]
+
+
+@pytest.fixture
+def compared(folder: Path, tmp_path: Path) -> Path:
+    """The folder with a network more, which only evaluations compare with."""
+    install_weights(tmp_path / "trained.onnx", REPORT, "baseline_window_9", folder)
+    return folder
+
+
+def test_networks_for_comparison_may_be_left_out(compared: Path) -> None:
+    assert weights_path("baseline_window_9", compared) == compared / "baselines" / "window_9.onnx"
+    shutil.rmtree(compared / "baselines")
+    assert verify_weights(compared) == {"detector": None}
+    with pytest.raises(WeightsError, match=r"not installed: .*weights/baselines of the source repository; copy"):
+        weights_path("baseline_window_9", compared)
+
+
+def test_one_missing_among_those_that_are_there_is_a_fault(compared: Path) -> None:
+    (compared / "baselines" / "window_9.onnx").rename(compared / "baselines" / "window_8.onnx")
+    assert "is missing" in str(verify_weights(compared)["baseline_window_9"])
 
 
 def test_a_truncated_file_is_refused(folder: Path) -> None:

@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dualpose_ros.weights import WeightsError, install_weights, list_weights, verify_weights, weights_dir
+from dualpose_ros.weights import (
+    OBTAIN_BASELINES,
+    WeightsError,
+    install_weights,
+    is_left_out,
+    list_weights,
+    verify_weights,
+    weights_dir,
+)
 
 app = typer.Typer(help="The trained networks: list, verify, install.", no_args_is_help=True)
 
@@ -22,21 +30,33 @@ DirOption = Annotated[
 def list_command(directory: DirOption = None) -> None:
     """List the networks: size, domain, what they were trained on, and their figures."""
     table = Table("network", "file", "MB", "domain", "trained on", "figures", title=str(directory or weights_dir()))
-    total = 0
+    total, left_out = 0, 0
     for entry in list_weights(directory):
+        if is_left_out(entry, directory):
+            left_out += 1
+            continue
         figures = "\n".join(f"{name} {value:.3g}" for name, value in entry.figures.items())
         table.add_row(entry.name, entry.file, f"{entry.bytes / 1e6:.2f}", entry.domain, entry.trained_on, figures)
         total += entry.bytes
     table.caption = f"{total / 1e6:.2f} MB together"
     Console().print(table)
+    if left_out:
+        typer.echo(f"{left_out} not installed: {OBTAIN_BASELINES}")
 
 
 @app.command("verify")
 def verify_command(directory: DirOption = None) -> None:
-    """Check every file against the manifest's sha256; exit code 2 if one is missing or another one."""
+    """Check every file against the manifest's sha256; exit code 2 if one is missing or another one.
+
+    Networks that only evaluations compare with may be absent all together: a wheel and a ROS installation leave them
+    out.
+    """
     problems = verify_weights(directory)
     for name, problem in problems.items():
         typer.echo(f"{name}: {problem or 'ok'}")
+    left_out = sum(is_left_out(entry, directory) for entry in list_weights(directory))
+    if left_out:
+        typer.echo(f"{left_out} not installed: {OBTAIN_BASELINES}")
     wrong = [name for name, problem in problems.items() if problem]
     if wrong:
         raise WeightsError(f"{len(wrong)} of {len(problems)} networks are not as the manifest says: {', '.join(wrong)}")
@@ -46,7 +66,7 @@ def verify_command(directory: DirOption = None) -> None:
 def install_command(
     onnx: Annotated[Path, typer.Argument(help="The network, as `dualpose export` or `dualpose train` wrote it.")],
     report: Annotated[Path, typer.Option("--report", help="report.json of its training.")],
-    name: Annotated[str, typer.Option("--name", help="detector, top_down, bottom_up, gcn or lifting.")],
+    name: Annotated[str, typer.Option("--name", help="detector, top_down, bottom_up, gcn, lifting or fusion.")],
     directory: DirOption = None,
     domain: Annotated[
         str | None, typer.Option("--domain", help="What it was trained on in a word, if the report doesn't say.")
