@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Floats, RgbImage
 
 
 class CameraError(ValueError):
@@ -57,7 +57,7 @@ class Camera:
             raise CameraError(f"{len(self.distortion)} distortion coefficients; OpenCV takes 0, 4, 5, 8, 12 or 14")
 
     @property
-    def matrix(self) -> npt.NDArray[np.float64]:
+    def matrix(self) -> Floats:
         """K, 3 x 3."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
@@ -99,7 +99,7 @@ def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
     return Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
-def check_image(image: npt.NDArray[np.uint8], camera: Camera) -> None:
+def check_image(image: RgbImage, camera: Camera) -> None:
     """ValueError unless an image is uint8 RGB (H, W, 3) of the camera's size."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
@@ -107,14 +107,14 @@ def check_image(image: npt.NDArray[np.uint8], camera: Camera) -> None:
         raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
 
 
-def project(camera: Camera, points_cam: FloatArray) -> npt.NDArray[np.float64]:
+def project(camera: Camera, points_cam: AnyFloats) -> Floats:
     """Pixels (..., 2) of points (..., 3) in metres; NaN for points not in front of the camera."""
     points = np.asarray(points_cam, dtype=np.float64)
     depth = np.where(points[..., 2:] > 1e-6, points[..., 2:], np.nan)
     return rays_to_pixels(camera, points[..., :2] / depth)
 
 
-def rays_to_pixels(camera: Camera, rays: FloatArray) -> npt.NDArray[np.float64]:
+def rays_to_pixels(camera: Camera, rays: AnyFloats) -> Floats:
     """Pixels (..., 2) of undistorted normalised rays (..., 2) = (x / z, y / z)."""
     rays = np.asarray(rays, dtype=np.float64)
     if not camera.is_distorted:
@@ -125,7 +125,7 @@ def rays_to_pixels(camera: Camera, rays: FloatArray) -> npt.NDArray[np.float64]:
     return np.asarray(pixels, dtype=np.float64).reshape(rays.shape)
 
 
-def pixels_to_rays(camera: Camera, pixels: FloatArray) -> npt.NDArray[np.float64]:
+def pixels_to_rays(camera: Camera, pixels: AnyFloats) -> Floats:
     """Undistorted normalised rays (..., 2) = ((u - cx) / fx, (v - cy) / fy) of pixels (..., 2)."""
     pixels = np.asarray(pixels, dtype=np.float64)
     if not camera.is_distorted:
@@ -141,14 +141,14 @@ def pixels_to_rays(camera: Camera, pixels: FloatArray) -> npt.NDArray[np.float64
     return np.asarray(rays, dtype=np.float64).reshape(pixels.shape)
 
 
-def back_project(camera: Camera, pixels: FloatArray, depth: FloatArray) -> npt.NDArray[np.float64]:
+def back_project(camera: Camera, pixels: AnyFloats, depth: AnyFloats) -> Floats:
     """Points (..., 3) in the camera frame of pixels (..., 2) at depths z (...,) in metres."""
     rays = pixels_to_rays(camera, pixels)
     z = np.asarray(depth, dtype=np.float64)[..., None]
     return np.concatenate([rays * z, z], axis=-1)
 
 
-def turned_to(rays: FloatArray) -> npt.NDArray[np.float64]:
+def turned_to(rays: AnyFloats) -> Floats:
     """Rotations (..., 3, 3) whose columns are the axes of virtual cameras that look along rays (..., 2).
 
     They turn the z axis onto the ray (x / z, y / z) the shortest way; a virtual camera's points times them

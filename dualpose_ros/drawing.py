@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.skeleton import H36M17
 
-RgbImage = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 _GOLDEN = 0.618033988749895
@@ -78,7 +78,7 @@ def label_of(pose: Pose3D) -> str:
     return f"#{pose.track_id} {depth:.1f} m" if np.isfinite(depth) else f"#{pose.track_id}"
 
 
-def _label(canvas: RgbImage, text: str, points: npt.NDArray[np.float64], colour: Colour, scale: float) -> None:
+def _label(canvas: RgbImage, text: str, points: Floats, colour: Colour, scale: float) -> None:
     """Text on a filled box above the person, kept inside the image."""
     size = max(0.45 * scale, 0.33)
     (width, height), base = cv2.getTextSize(text, _FONT, size, max(1, round(scale)))
@@ -89,7 +89,7 @@ def _label(canvas: RgbImage, text: str, points: npt.NDArray[np.float64], colour:
     cv2.putText(canvas, text, (x, y), _FONT, size, ink, max(1, round(scale)), cv2.LINE_AA)
 
 
-def _fixed(point: npt.NDArray[np.float64]) -> tuple[int, int]:
+def _fixed(point: Floats) -> tuple[int, int]:
     return round(float(point[0]) * 2**_SHIFT), round(float(point[1]) * 2**_SHIFT)
 
 
@@ -140,7 +140,7 @@ class _TopView:
         self._width, self._height, self._depth_m = width, height, depth_m
         self._px_per_m = (height - 2 * self._MARGIN_PX) / depth_m
 
-    def to_px(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def to_px(self, points: Floats) -> Floats:
         """Pixels (..., 2) of points (..., 2) = (x, z) in metres."""
         right = self._width / 2 + points[..., 0] * self._px_per_m
         down = self._height - self._MARGIN_PX - points[..., 1] * self._px_per_m

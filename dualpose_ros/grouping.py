@@ -11,13 +11,10 @@ from dataclasses import dataclass
 
 import lap
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices
 from dualpose_ros.heatmap import peak_offsets
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.intp]
 
 HEATMAP_STRIDE = 4
 """Pixels of a network's input a cell of its maps: cell (i, j) has its centre at pixel (4j + 1.5, 4i + 1.5)."""
@@ -57,7 +54,7 @@ class ReadingConfig:
     tag_sigma: float = 0.5
 
 
-def assign(cost: FloatArray, limit: float) -> IntArray:
+def assign(cost: AnyFloats, limit: float) -> Indices:
     """For each row of a cost matrix (R, C) the column assigned to it, or -1: (R,).
 
     Minimises the cost of the pairs plus limit / 2 for every row and column left alone; so no pair
@@ -72,12 +69,12 @@ def assign(cost: FloatArray, limit: float) -> IntArray:
 
 
 def group_by_tags(
-    joint: IntArray,
-    tag: FloatArray,
-    score: FloatArray,
+    joint: Indices,
+    tag: AnyFloats,
+    score: AnyFloats,
     config: GroupingConfig,
-    apart: FloatArray | None = None,
-) -> tuple[IntArray, int]:
+    apart: AnyFloats | None = None,
+) -> tuple[Indices, int]:
     """Label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
 
     joint (M,) is which joint a candidate is of, tag (M,), score (M,). Joint by joint, candidates are
@@ -114,8 +111,8 @@ def group_by_tags(
 
 
 def people_from_labels(
-    labels: IntArray, people: int, joint: IntArray, xy: FloatArray, score: FloatArray, tag: FloatArray, min_joints: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    labels: Indices, people: int, joint: Indices, xy: AnyFloats, score: AnyFloats, tag: AnyFloats, min_joints: int
+) -> tuple[Floats, Floats, Floats]:
     """Joints (P, K, 2), scores (P, K; 0 = none) and mean tags (P,) of labelled candidates; small people dropped."""
     count = H36M17.num_joints
     joints, scores, tags = np.zeros((people, count, 2)), np.zeros((people, count)), np.zeros((people, count))
@@ -128,25 +125,25 @@ def people_from_labels(
     return joints[kept], scores[kept], tags[kept].sum(axis=1) / np.maximum(found[kept], 1)
 
 
-def cells_to_pixels(xy: FloatArray) -> npt.NDArray[np.float64]:
+def cells_to_pixels(xy: AnyFloats) -> Floats:
     """Pixels of the network's input at heatmap coordinates (..., 2)."""
     return np.asarray(np.asarray(xy) * HEATMAP_STRIDE + (HEATMAP_STRIDE - 1) / 2, dtype=np.float64)
 
 
-def pixels_to_cells(xy_px: FloatArray) -> npt.NDArray[np.float64]:
+def pixels_to_cells(xy_px: AnyFloats) -> Floats:
     """Heatmap coordinates (..., 2), fractional cells, of pixels of the network's input."""
     return np.asarray((np.asarray(xy_px) - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE, dtype=np.float64)
 
 
 def read_by_tag(
-    heatmaps: npt.NDArray[np.float32],
-    tags: npt.NDArray[np.float32],
+    heatmaps: Float32s,
+    tags: Float32s,
     tag: float,
-    joints_px: FloatArray,
-    scores: FloatArray,
+    joints_px: AnyFloats,
+    scores: AnyFloats,
     config: ReadingConfig,
     window: tuple[int, int, int, int] | None = None,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Floats, Floats]:
     """A person's joints (K, 2) and scores (K,), read from the maps (K, h, w) by the mean tag of those grouped.
 
     A joint goes where its heatmap less the tag's distance from that mean is largest: grouping hands each peak to
@@ -164,8 +161,8 @@ def read_by_tag(
 
 
 def read_largest(
-    value: npt.NDArray[np.float32], heatmaps: npt.NDArray[np.float32], corner: tuple[int, int] = (0, 0)
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    value: Float32s, heatmaps: Float32s, corner: tuple[int, int] = (0, 0)
+) -> tuple[Floats, Floats, Float32s]:
     """Where each map of `value` (M, h', w') is largest, in pixels (M, 2), and what heatmaps and it hold there.
 
     heatmaps (M, h, w) have all cells; corner: column and row of the one that `value` starts at.

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, UInt8s
 
 UINT8_SCALE = 1 / 255
 """Value of one step of an 8-bit heatmap that covers 0..1."""
@@ -29,8 +28,8 @@ class Heatmaps:
     """
 
     channels: tuple[str, ...]
-    data: npt.NDArray[np.uint8]
-    to_image: FloatArray
+    data: UInt8s
+    to_image: AnyFloats
     scale: float
 
     def __post_init__(self) -> None:
@@ -47,16 +46,16 @@ class Peaks:
     Sorted by channel, then by falling score.
     """
 
-    channel: npt.NDArray[np.intp]
-    cell: npt.NDArray[np.intp]
-    xy: npt.NDArray[np.float64]
-    score: npt.NDArray[np.float64]
+    channel: Indices
+    cell: Indices
+    xy: Floats
+    score: Floats
 
     def __len__(self) -> int:
         return len(self.score)
 
 
-def find_peaks(heatmaps: FloatArray, threshold: float, max_peaks: int = 10, window: int = 3) -> Peaks:
+def find_peaks(heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, window: int = 3) -> Peaks:
     """Local maxima of heatmaps (C, h, w) above `threshold`, at most `max_peaks` a channel, refined to sub-cell.
 
     A peak is the largest of its window x window neighbourhood (window odd); of equal neighbours the
@@ -80,7 +79,7 @@ def find_peaks(heatmaps: FloatArray, threshold: float, max_peaks: int = 10, wind
     return Peaks(channel, cell, cell + peak_offsets(maps, channel, row, column), score)
 
 
-def _window_max(maps: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.float32]:
+def _window_max(maps: Float32s, window: int) -> Float32s:
     """Largest value of each cell's window; all maps in one picture, with rows between that never win."""
     channels, height, width = maps.shape
     if maps.size == 0:
@@ -93,12 +92,12 @@ def _window_max(maps: npt.NDArray[np.float32], window: int) -> npt.NDArray[np.fl
 
 
 def _is_first_of_equals(
-    maps: npt.NDArray[np.float32],
-    channel: npt.NDArray[np.intp],
-    row: npt.NDArray[np.intp],
-    column: npt.NDArray[np.intp],
+    maps: Float32s,
+    channel: Indices,
+    row: Indices,
+    column: Indices,
     window: int,
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """Whether no cell before it in reading order, within its window, has the same value."""
     reach = window // 2
     steps = np.arange(-reach, reach + 1)
@@ -110,9 +109,7 @@ def _is_first_of_equals(
     return np.asarray(~(inside & (values == maps[channel, row, column][:, None])).any(axis=1))
 
 
-def peak_offsets(
-    maps: FloatArray, channel: npt.NDArray[np.intp], row: npt.NDArray[np.intp], column: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float64]:
+def peak_offsets(maps: AnyFloats, channel: Indices, row: Indices, column: Indices) -> Floats:
     """Sub-cell offsets (M, 2) as (x, y), within half a cell, of peaks from the logarithm's second-order expansion.
 
     The logarithm of a Gaussian is a parabola, so a lone Gaussian peak of any width is found exactly;
@@ -140,7 +137,7 @@ def peak_offsets(
     return np.clip(offsets, -0.5, 0.5)
 
 
-def combined_grid(image_size: tuple[int, int], longest: int = 160) -> tuple[tuple[int, int], npt.NDArray[np.float64]]:
+def combined_grid(image_size: tuple[int, int], longest: int = 160) -> tuple[tuple[int, int], Floats]:
     """Size (h, w) and cell-to-image affine (2, 3) of image-level heatmaps.
 
     The grid has 4 image pixels a cell, or as many as keep its longer side within `longest` cells;
@@ -153,8 +150,8 @@ def combined_grid(image_size: tuple[int, int], longest: int = 160) -> tuple[tupl
 
 
 def combine_heatmaps(
-    patches: FloatArray,
-    cell_to_image: FloatArray,
+    patches: AnyFloats,
+    cell_to_image: AnyFloats,
     image_size: tuple[int, int],
     channels: tuple[str, ...],
     longest: int = 160,
@@ -175,7 +172,7 @@ def combine_heatmaps(
     return Heatmaps(channels, combined, to_image, UINT8_SCALE)
 
 
-def peak_kernel(matrix: FloatArray, slack: float = 1e-6) -> npt.NDArray[np.uint8] | None:
+def peak_kernel(matrix: AnyFloats, slack: float = 1e-6) -> UInt8s | None:
     """What to dilate maps with before `matrix` (2, 3) shrinks them, so that no peak falls between two cells.
 
     None where a cell spans no more than one of the maps', or little more, by `slack` of a cell.
@@ -184,7 +181,7 @@ def peak_kernel(matrix: FloatArray, slack: float = 1e-6) -> npt.NDArray[np.uint8
     return np.ones((shrink | 1, shrink | 1), np.uint8) if shrink > 1 else None
 
 
-def _lay_into(combined: npt.NDArray[np.uint8], maps: FloatArray, matrix: npt.NDArray[np.float64]) -> None:
+def _lay_into(combined: UInt8s, maps: AnyFloats, matrix: Floats) -> None:
     """Combine one patch (C, h, w) into `combined` by maximum; `matrix` maps patch cells to cells of `combined`."""
     height, width = maps.shape[1:]
     corners = np.array([[-1, -1], [width, -1], [width, height], [-1, height]]) @ matrix[:, :2].T + matrix[:, 2]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Floats, RgbImage, UInt8s
+
 PAD_VALUE = 114
 AREA_SCALE = 0.6
 """Below this scale, linear interpolation would skip pixels, so areas are averaged instead."""
@@ -40,16 +40,16 @@ class Letterbox:
             raise ValueError(f"scaled image {self.inner_width}x{self.inner_height} exceeds {self.width}x{self.height}")
 
     @property
-    def scale(self) -> npt.NDArray[np.float64]:
+    def scale(self) -> Floats:
         """Network pixels per image pixel, (2,) for x and y: not quite equal, as sizes are whole pixels."""
         return np.array([self.inner_width / self.image_width, self.inner_height / self.image_height])
 
     @property
-    def affine(self) -> npt.NDArray[np.float64]:
+    def affine(self) -> Floats:
         """What `points_to_network` does, as a matrix (2, 3) for columns (x, y, 1)."""
         return np.column_stack([np.diag(self.scale), (self.scale - 1) / 2])
 
-    def apply(self, image: npt.NDArray[np.uint8], pad_value: int = PAD_VALUE) -> npt.NDArray[np.uint8]:
+    def apply(self, image: RgbImage, pad_value: int = PAD_VALUE) -> UInt8s:
         """Network input (height, width, C) of an image (H, W, C); ValueError if its size is another."""
         if image.shape[:2] != (self.image_height, self.image_width):
             own = f"{self.image_width}x{self.image_height}"
@@ -65,19 +65,19 @@ class Letterbox:
             inner[:] = cv2.resize(image, size, interpolation=method).reshape(inner.shape)
         return out
 
-    def boxes_to_network(self, boxes_px: FloatArray) -> npt.NDArray[np.float64]:
+    def boxes_to_network(self, boxes_px: AnyFloats) -> Floats:
         """Boxes (..., 4) of the image in network pixels."""
         return np.asarray(boxes_px, dtype=np.float64) * np.tile(self.scale, 2)
 
-    def boxes_to_image(self, boxes_px: FloatArray) -> npt.NDArray[np.float64]:
+    def boxes_to_image(self, boxes_px: AnyFloats) -> Floats:
         """Boxes (..., 4) of the network in image pixels, not clipped."""
         return np.asarray(boxes_px, dtype=np.float64) / np.tile(self.scale, 2)
 
-    def points_to_network(self, points_px: FloatArray) -> npt.NDArray[np.float64]:
+    def points_to_network(self, points_px: AnyFloats) -> Floats:
         """Points (..., 2) of the image in network pixels."""
         return (np.asarray(points_px, dtype=np.float64) + 0.5) * self.scale - 0.5
 
-    def points_to_image(self, points_px: FloatArray) -> npt.NDArray[np.float64]:
+    def points_to_image(self, points_px: AnyFloats) -> Floats:
         """Points (..., 2) of the network in image pixels."""
         return (np.asarray(points_px, dtype=np.float64) + 0.5) / self.scale - 0.5
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Floats
 
 
 class TrackingState(IntEnum):
@@ -35,7 +35,7 @@ class Source(IntEnum):
 class Detection:
     """One detected person: box_px (4,) and a confidence in 0..1."""
 
-    box_px: FloatArray
+    box_px: AnyFloats
     score: float
 
 
@@ -45,7 +45,7 @@ class Track:
 
     track_id: int
     state: TrackingState
-    box_px: FloatArray
+    box_px: AnyFloats
     score: float
 
 
@@ -53,8 +53,8 @@ class Track:
 class Pose2D:
     """2D joints of one person: joints_px (K, 2) in image pixels, scores (K,) in 0..1 (0 = not found)."""
 
-    joints_px: FloatArray
-    scores: FloatArray
+    joints_px: AnyFloats
+    scores: AnyFloats
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,22 @@ class Pose3D:
     state: TrackingState
     source: Source
     score: float
-    box_px: FloatArray
-    joints_cam: FloatArray
-    joint_scores: FloatArray
-    joint_stddev: FloatArray
-    keypoints_px: FloatArray
-    root_velocity: FloatArray = field(default_factory=lambda: np.zeros(3))
+    box_px: AnyFloats
+    joints_cam: AnyFloats
+    joint_scores: AnyFloats
+    joint_stddev: AnyFloats
+    keypoints_px: AnyFloats
+    root_velocity: AnyFloats = field(default_factory=lambda: np.zeros(3))
 
 
-def box_area(boxes_px: FloatArray) -> npt.NDArray[np.float64]:
+def box_area(boxes_px: AnyFloats) -> Floats:
     """Area (...,) of boxes (..., 4); zero for empty ones."""
     boxes = np.asarray(boxes_px, dtype=np.float64)
     size = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
     return size[..., 0] * size[..., 1]
 
 
-def box_iou(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
+def box_iou(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
     """Intersection over union of every box of a (N, 4) with every box of b (M, 4): (N, M)."""
     a = np.asarray(a_px, dtype=np.float64).reshape(-1, 1, 4)
     b = np.asarray(b_px, dtype=np.float64).reshape(1, -1, 4)
@@ -95,8 +95,8 @@ def box_iou(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def oks(
-    a_px: FloatArray, b_px: FloatArray, area_px: float | FloatArray, sigmas: npt.ArrayLike, weights: FloatArray
-) -> npt.NDArray[np.float64]:
+    a_px: AnyFloats, b_px: AnyFloats, area_px: float | AnyFloats, sigmas: npt.ArrayLike, weights: AnyFloats
+) -> Floats:
     """Object keypoint similarity (...,) of joints a and b (..., K, 2), weighted mean over joints.
 
     area_px (...,) is the person's area in square pixels, weights (..., K) the visibility or

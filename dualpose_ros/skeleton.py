@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from dualpose_ros.arrays import Indices
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ COCO17 = _skeleton(
 SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17)}
 
 
-def joint_mapping(source: Skeleton, target: Skeleton) -> npt.NDArray[np.intp]:
+def joint_mapping(source: Skeleton, target: Skeleton) -> Indices:
     """For each joint of `target`, its index in `source`, or -1 where it has none: (K_target,)."""
     return np.array(
         [source.joint_names.index(n) if n in source.joint_names else -1 for n in target.joint_names],

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.heatmap import Heatmaps, combine_heatmaps, combined_grid, find_peaks
 
 
-def gaussians(
-    centres: npt.NDArray[np.float64], sigma: float, height: int = 24, width: int = 32
-) -> npt.NDArray[np.float64]:
+def gaussians(centres: Floats, sigma: float, height: int = 24, width: int = 32) -> Floats:
     """One map (h, w) a centre (x, y)."""
     y, x = np.mgrid[:height, :width]
     return np.exp(-((x - centres[:, 0, None, None]) ** 2 + (y - centres[:, 1, None, None]) ** 2) / (2 * sigma**2))

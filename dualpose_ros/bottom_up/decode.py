@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.bottom_up.upright import REACH
 from dualpose_ros.grouping import (
     HEATMAP_STRIDE,
@@ -24,10 +24,6 @@ from dualpose_ros.grouping import (
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.people import oks
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
-Floats = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 DEPTH_SCALE = 100.0
 """The root's channel of the depths holds log(DEPTH_SCALE z / f), z the root's depth, f the focal length in pixels."""
@@ -45,10 +41,10 @@ class BottomUpMaps:
     log(DEPTH_SCALE z_root / f) at every joint of a person, in the others z_joint - z_root in metres (Eqs. 3 and 4);
     log_stddev, the log of the deviations of what the depths hold."""
 
-    heatmaps: FloatArray
-    tags: FloatArray
-    depths: FloatArray
-    log_stddev: FloatArray
+    heatmaps: AnyFloats
+    tags: AnyFloats
+    depths: AnyFloats
+    log_stddev: AnyFloats
 
 
 @dataclass(frozen=True)
@@ -122,7 +118,7 @@ def _checked(maps: BottomUpMaps) -> BottomUpMaps:
     return BottomUpMaps(*values)
 
 
-def _root_depth(code: FloatArray, focal_px: float) -> Floats:
+def _root_depth(code: AnyFloats, focal_px: float) -> Floats:
     """Metres that values of the depths' root channel stand for."""
     limited = np.clip(np.asarray(code, dtype=np.float64), -_LOG_LIMIT, _LOG_LIMIT)
     return np.asarray(focal_px / DEPTH_SCALE * np.exp(limited), dtype=np.float64)
@@ -132,12 +128,12 @@ def _root_depth(code: FloatArray, focal_px: float) -> Floats:
 class _Places:
     """Joints (M,) by kind, where they are, as rays (M, 2) from the middle of the maps, and the depth (M,) there."""
 
-    joint: IntArray
+    joint: Indices
     rays: Floats
     depth: Floats
 
 
-def _places(maps: BottomUpMaps, joint: IntArray, joints_px: Floats, focal_px: float) -> _Places:
+def _places(maps: BottomUpMaps, joint: Indices, joints_px: Floats, focal_px: float) -> _Places:
     middle = HEATMAP_STRIDE * np.array(maps.heatmaps.shape[:0:-1]) / 2
     column, row = _cells(joints_px, maps.heatmaps.shape[1:])
     return _Places(joint, (joints_px - middle) / focal_px, _root_depth(maps.depths[_ROOT, row, column], focal_px))
@@ -180,9 +176,7 @@ def _read(
     return np.where(lost[..., None], joints_px, read_joints), np.where(lost, scores, read_scores)
 
 
-def _window(
-    joints_px: Floats, found: npt.NDArray[np.bool_], root_map: FloatArray, focal_px: float
-) -> tuple[int, int, int, int]:
+def _window(joints_px: Floats, found: Mask, root_map: AnyFloats, focal_px: float) -> tuple[int, int, int, int]:
     """Columns and rows (x0, y0, x1, y1) of the cells that a person with these joints may cover."""
     height, width = root_map.shape
     cells = pixels_to_cells(joints_px[found])
@@ -195,9 +189,7 @@ def _window(
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def _suits_another_better(
-    joints_px: Floats, scores: Floats, tags: Floats, tag_maps: FloatArray
-) -> npt.NDArray[np.bool_]:
+def _suits_another_better(joints_px: Floats, scores: Floats, tags: Floats, tag_maps: AnyFloats) -> Mask:
     """Joints (P, K) at the same cell as another person's whose tag is nearer to what the map has there."""
     column, row = _cells(joints_px, tag_maps.shape[1:])
     off = np.abs(tag_maps[np.arange(len(tag_maps)), row, column] - tags[:, None])
@@ -206,7 +198,7 @@ def _suits_another_better(
     return np.asarray((same & (off < off[:, None])).any(axis=1))
 
 
-def _cells(joints_px: Floats, size: tuple[int, ...]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _cells(joints_px: Floats, size: tuple[int, ...]) -> tuple[Indices, Indices]:
     """Columns and rows (...,) of the cells nearest to pixels (..., 2), within maps of size (h, w)."""
     cell = np.rint(pixels_to_cells(joints_px)).astype(np.intp)
     return cell[..., 0].clip(0, size[1] - 1), cell[..., 1].clip(0, size[0] - 1)
@@ -247,7 +239,7 @@ def _root_of(code: Floats, log_stddev: Floats, scores: Floats) -> tuple[Floats, 
     return middle, np.maximum(weighted_median(stddev, weight), spread)
 
 
-def weighted_median(values: FloatArray, weights: FloatArray) -> Floats:
+def weighted_median(values: AnyFloats, weights: AnyFloats) -> Floats:
     """Median (...,) of values (..., N) under weights (..., N) of 0 or more: the first one that half the weight is at
     or below. The smallest value where all weights are 0."""
     order = np.argsort(values, axis=-1)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, UInt8s
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.heatmap import Heatmaps, peak_kernel
 from dualpose_ros.skeleton import H36M17
 
-FloatArray = npt.NDArray[np.floating]
 
-
-def no_guidance(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def no_guidance(size: tuple[int, int]) -> UInt8s:
     """What stands for heatmaps that are not there: zeros (K, H / 4, W / 4) for an input of (H, W) pixels."""
     return np.zeros((H36M17.num_joints, size[0] // HEATMAP_STRIDE, size[1] // HEATMAP_STRIDE), np.uint8)
 
 
-def guidance_maps(heatmaps: Heatmaps, image_to_network: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def guidance_maps(heatmaps: Heatmaps, image_to_network: AnyFloats, size: tuple[int, int]) -> UInt8s:
     """Combined heatmaps of an image on the cells of a network input of size (H, W): (K, H / 4, W / 4), 255 = 1.
 
     image_to_network (2, 3) maps image pixels to those of the input. Where a cell spans several of the

@@ -9,15 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.upright import BONES_APART, UPRIGHT
 from dualpose_ros.camera import Camera, back_project, pixels_to_rays
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
-Floats = npt.NDArray[np.float64]
 
 MISSING_STDDEV = 0.3
 """Least deviation in metres of a joint that was not found."""
@@ -81,9 +78,7 @@ def _seen_at(joints_cam: Floats, camera: Camera) -> Floats:
     return np.asarray(joints_cam[..., :2] / depth * (camera.fx, camera.fy) + (camera.cx, camera.cy), dtype=np.float64)
 
 
-def fill_missing(
-    joints_cam: FloatArray, joint_stddev: FloatArray, found: npt.NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+def fill_missing(joints_cam: AnyFloats, joint_stddev: AnyFloats, found: Mask) -> tuple[Floats, Floats]:
     """Joints (P, K, 3) and deviations (P, K) with those not found put where an upright person has them.
 
     A missing joint hangs from the nearest joints found along the skeleton, from their mean where there are several
@@ -101,7 +96,7 @@ def fill_missing(
     return np.where(found[..., None], joints_cam, filled), np.where(found, joint_stddev, unsure)
 
 
-def _turned(joints_cam: FloatArray, found: npt.NDArray[np.bool_]) -> Floats:
+def _turned(joints_cam: AnyFloats, found: Mask) -> Floats:
     """Where people's left is, (P, 1, 3): a horizontal vector fitted to the joints found, of length 1 at most.
 
     Somebody of whom the middle alone is seen may be turned either way: zero.

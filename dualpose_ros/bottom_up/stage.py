@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, decode_frame
 from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
 from dualpose_ros.bottom_up.place import PlacedPerson, place_people
@@ -20,8 +20,6 @@ from dualpose_ros.letterbox import Letterbox, fit_long_side
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
-
-Image = npt.NDArray[np.uint8]
 
 NOT_TRACKED = -1
 """Track id of people whom this branch finds: it looks at each frame by itself."""
@@ -97,7 +95,7 @@ class BottomUpStage:
             grouping=grouping,
         )
 
-    def process(self, image: Image, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
+    def process(self, image: RgbImage, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
         """3D poses of the people in an RGB image (H, W, 3), guided by the top-down heatmaps of the same image.
 
         ValueError if the image is not uint8 RGB or not of the camera's size, if the heatmaps' channels are not the
@@ -110,7 +108,7 @@ class BottomUpStage:
         placed = place_people(people, letterbox.points_to_image, camera, pixel_stddev)
         return BottomUpResult(tuple(_pose(person) for person in placed), heatmaps is not None)
 
-    def maps(self, image: Image, letterbox: Letterbox, heatmaps: Heatmaps | None) -> BottomUpMaps:
+    def maps(self, image: RgbImage, letterbox: Letterbox, heatmaps: Heatmaps | None) -> BottomUpMaps:
         """What the network answers for an image in its letterbox; errors as of `process`."""
         size = (letterbox.height, letterbox.width)
         guidance = no_guidance(size) if heatmaps is None else guidance_maps(heatmaps, letterbox.affine, size)

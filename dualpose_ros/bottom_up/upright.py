@@ -6,11 +6,9 @@ K joints of `skeleton.H36M17`; metres.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.skeleton import H36M17
-
-Floats = npt.NDArray[np.float64]
 
 UPRIGHT_BONES = {
     "right_hip": (-0.12, 0.0),

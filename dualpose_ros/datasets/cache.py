@@ -15,12 +15,11 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray, Ints, UInt8s
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.labels import LabelledImage, People
 
@@ -78,15 +77,13 @@ def write_shard(path: Path | str, samples: Sequence[LabelledImage], jpeg_quality
         raise ValueError(f"no images to write into {path}")
     for index, sample in enumerate(samples):
         _check_sample(sample, index)
-    arrays: dict[str, npt.NDArray[Any]] = {"version": np.int64(FORMAT_VERSION).reshape(1)}
+    arrays: dict[str, AnyArray] = {"version": np.int64(FORMAT_VERSION).reshape(1)}
     jpeg = (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality)
     _pack(arrays, "image", (_encode(".jpg", s.image[..., ::-1], jpeg) for s in samples))
     _pack(arrays, "mask", (_encode(".png", s.mask, (cv2.IMWRITE_PNG_COMPRESSION, 6)) for s in samples))
     arrays["people_offsets"] = _offsets([len(s.people) for s in samples])
     for field, (dtype, shape) in _PEOPLE_SHAPES.items():
-        rows: list[npt.NDArray[Any]] = [
-            np.asarray(getattr(s.people, field), dtype).reshape(-1, *shape) for s in samples
-        ]
+        rows: list[AnyArray] = [np.asarray(getattr(s.people, field), dtype).reshape(-1, *shape) for s in samples]
         arrays[field] = np.concatenate(rows)
     cameras = [s.camera for s in samples]
     arrays["camera_size"] = np.array([(c.width, c.height) for c in cameras], np.int32)
@@ -108,24 +105,24 @@ def _check_sample(sample: LabelledImage, index: int) -> None:
             raise ValueError(f"sample {index}: people.{field} has shape {found}, not {(len(people), *shape)}")
 
 
-def _encode(extension: str, pixels: npt.NDArray[np.uint8], options: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def _encode(extension: str, pixels: UInt8s, options: tuple[int, ...]) -> UInt8s:
     done, data = cv2.imencode(extension, np.ascontiguousarray(pixels), options)
     if not done:
         raise ValueError(f"OpenCV can't encode an array of shape {pixels.shape} as {extension}")
     return np.asarray(data, np.uint8).reshape(-1)
 
 
-def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+def _offsets(lengths: Sequence[int]) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _pack(arrays: dict[str, npt.NDArray[Any]], name: str, parts: Iterable[npt.NDArray[np.uint8]]) -> None:
+def _pack(arrays: dict[str, AnyArray], name: str, parts: Iterable[UInt8s]) -> None:
     blobs = list(parts)
     arrays[f"{name}_bytes"] = np.concatenate(blobs)
     arrays[f"{name}_offsets"] = _offsets([len(b) for b in blobs])
 
 
-def _write_atomically(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+def _write_atomically(path: Path, arrays: dict[str, AnyArray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_", suffix=".tmp")
     try:
@@ -145,7 +142,7 @@ class Shard:
     """One shard in memory, images still encoded; `sample(i)` decodes image i."""
 
     path: Path
-    arrays: dict[str, npt.NDArray[Any]]
+    arrays: dict[str, AnyArray]
 
     def __len__(self) -> int:
         return len(self.arrays["camera_size"])
@@ -164,7 +161,7 @@ class Shard:
         camera = Camera(width, height, fx, fy, cx, cy, distortion)
         return LabelledImage(np.ascontiguousarray(image[..., ::-1]), mask, people, camera)
 
-    def _decode(self, name: str, index: int, flag: int) -> npt.NDArray[np.uint8]:
+    def _decode(self, name: str, index: int, flag: int) -> UInt8s:
         start, stop = self.arrays[f"{name}_offsets"][index : index + 2]
         pixels = cv2.imdecode(self.arrays[f"{name}_bytes"][start:stop], flag)
         if pixels is None:
@@ -185,7 +182,7 @@ def read_shard(path: Path | str) -> Shard:
     return Shard(path, arrays)
 
 
-def _check_arrays(arrays: dict[str, npt.NDArray[Any]]) -> None:
+def _check_arrays(arrays: dict[str, AnyArray]) -> None:
     """ValueError or KeyError unless all arrays of the format are there and fit each other."""
     version = int(arrays["version"][0])
     if version != FORMAT_VERSION:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray, Floats, Ints, Mask, UInt8s
 from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class ClipError(ValueError):
@@ -32,14 +30,14 @@ class ClipTruth:
     without occlusion; present (T, N) bool: in the image at all. What isn't present may hold any value.
     """
 
-    stamps_s: FloatArray
-    ids: npt.NDArray[np.int64]
-    joints_cam: FloatArray
-    joints_px: FloatArray
-    boxes_px: FloatArray
-    visibility: npt.NDArray[np.uint8]
-    visible_fraction: FloatArray
-    present: npt.NDArray[np.bool_]
+    stamps_s: Floats
+    ids: Ints
+    joints_cam: Floats
+    joints_px: Floats
+    boxes_px: Floats
+    visibility: UInt8s
+    visible_fraction: Floats
+    present: Mask
     camera: Camera
     fps: float
 
@@ -77,7 +75,7 @@ def load_clip_truth(path: Path) -> ClipTruth:
     return truth
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+def _read(path: Path) -> dict[str, AnyArray]:
     if not path.is_file():
         raise ClipError(f"no ground truth at {path}: make the clip with `dualpose synth`, or give another path")
     try:
@@ -87,9 +85,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         raise ClipError(f"{path} is not a readable npz archive ({error}): make or fetch the clip anew") from error
 
 
-def _array(
-    path: Path, arrays: dict[str, npt.NDArray[np.generic]], name: str, shape: tuple[int, ...]
-) -> npt.NDArray[np.generic]:
+def _array(path: Path, arrays: dict[str, AnyArray], name: str, shape: tuple[int, ...]) -> AnyArray:
     """The array of that name and shape, -1 standing for any length."""
     if name not in arrays:
         raise ClipError(f"{path} has no array '{name}': it is no clip's ground truth, or of another version")
@@ -102,7 +98,7 @@ def _array(
     return array
 
 
-def _camera(path: Path, values: npt.NDArray[np.generic]) -> Camera:
+def _camera(path: Path, values: AnyArray) -> Camera:
     fx, fy, cx, cy, width, height = (float(value) for value in values.astype(np.float64))
     try:
         return Camera(int(width), int(height), fx, fy, cx, cy)
@@ -110,7 +106,7 @@ def _camera(path: Path, values: npt.NDArray[np.generic]) -> Camera:
         raise ClipError(f"{path}: intrinsics are unusable: {error}") from error
 
 
-def _check(path: Path, truth: ClipTruth, all_ids: npt.NDArray[np.generic]) -> None:
+def _check(path: Path, truth: ClipTruth, all_ids: AnyArray) -> None:
     if truth.num_frames == 0:
         raise ClipError(f"{path} holds no frames")
     if not np.isfinite(truth.fps) or truth.fps <= 0:

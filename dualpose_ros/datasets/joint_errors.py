@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Mask
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
 
 _ARRAYS = ("offsets", "scores", "labelled")
 
@@ -27,9 +25,9 @@ class JointErrors:
     """offsets (M, K, 2): found minus true place over the longer side of the person's joints on the image, 0 where
     not found; scores (M, K), 0 = not found; labelled (M, K): joints that lie within the image."""
 
-    offsets: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    labelled: npt.NDArray[np.bool_]
+    offsets: Float32s
+    scores: Float32s
+    labelled: Mask
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -49,9 +47,9 @@ def error_figures(errors: JointErrors) -> dict[str, float]:
 
 
 def with_measured(
-    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, errors: JointErrors,
+    rays: AnyFloats, scores: AnyFloats, size: AnyFloats, times: AnyFloats, errors: JointErrors,
     rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+) -> tuple[AnyFloats, AnyFloats]:  # fmt: skip
     """2D joints (N, M, K, 2) with errors of whole poses that a network made, and its scores (N, M, K).
 
     An error lasts for a random spell, as it does in video, with a little jitter on top; half of the

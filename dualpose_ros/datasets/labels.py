@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from dualpose_ros.arrays import Float32s, Int32s, RgbImage, UInt8s
 from dualpose_ros.camera import Camera
 
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
@@ -28,12 +26,12 @@ class People:
     visible_fraction (N,): pixels of the person in view over those without occlusion.
     """
 
-    ids: npt.NDArray[np.int32]
-    boxes_px: npt.NDArray[np.float32]
-    joints_px: npt.NDArray[np.float32]
-    visibility: npt.NDArray[np.uint8]
-    joints_cam: npt.NDArray[np.float32]
-    visible_fraction: npt.NDArray[np.float32]
+    ids: Int32s
+    boxes_px: Float32s
+    joints_px: Float32s
+    visibility: UInt8s
+    joints_cam: Float32s
+    visible_fraction: Float32s
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -46,7 +44,7 @@ class LabelledImage:
     The mask holds 0 for background, n + 1 for person n, OCCLUDER for anything else in front.
     """
 
-    image: npt.NDArray[np.uint8]
-    mask: npt.NDArray[np.uint8]
+    image: RgbImage
+    mask: UInt8s
     people: People
     camera: Camera

@@ -13,8 +13,8 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray, AnyFloats, Float32s, Floats
 from dualpose_ros.skeleton import H36M17
 
 SPLITS = ("train", "validation", "held_out", "all")
@@ -34,7 +34,7 @@ class Clip:
     """One recorded motion: name, joints_m (T, K, 3) in a y-up world, frames per second."""
 
     name: str
-    joints_m: npt.NDArray[np.float32]
+    joints_m: Float32s
     fps: float
 
     @property
@@ -74,7 +74,7 @@ def load_clips(path: str | os.PathLike[str], split: str = "train") -> list[Clip]
     return [clip for clip in clips if split in ("all", split_of(clip.name))]
 
 
-def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+def _read(path: Path) -> dict[str, AnyArray]:
     """The arrays of the file by key; MocapError if it is no such file."""
     if not path.is_file():
         raise MocapError(f"motion-capture file {path} does not exist")
@@ -90,7 +90,7 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         raise MocapError(f"{path} is not a readable .npz file of clips: {error}") from error
 
 
-def _check(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+def _check(path: Path, arrays: dict[str, AnyArray]) -> None:
     """Raise MocapError where the arrays don't fit together or the skeleton is another one."""
     joints, lengths = arrays["joints_m"], arrays["clip_lengths"]
     names = tuple(str(name) for name in arrays["joint_names"].reshape(-1))
@@ -109,7 +109,7 @@ def _check(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
         raise MocapError(f"{path}: fps {fps} is not one number between 1 and 1000")
 
 
-def at_rate(joints_m: npt.NDArray[np.floating], fps: float, hz: float) -> npt.NDArray[np.float64]:
+def at_rate(joints_m: AnyFloats, fps: float, hz: float) -> Floats:
     """Joints (T', K, 3) at hz frames a second, linear between the frames (T, K, 3) at fps."""
     joints = np.asarray(joints_m, dtype=np.float64)
     at = np.arange(0, (len(joints) - 1) / fps + 1e-9, 1 / hz) * fps

@@ -15,12 +15,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.camera import Camera
 from dualpose_ros.skeleton import H36M17
 
-Array = npt.NDArray[Any]
 K = H36M17.num_joints
 
 
@@ -33,11 +32,11 @@ class Frames:
     """sequence (F,) int; stamp_s (F,); camera (F, 6): fx, fy, cx, cy, width, height; down (F, 3) the direction of
     gravity; level (F,): whether of a sequence of walking people before a level camera."""
 
-    sequence: Array
-    stamp_s: Array
-    camera: Array
-    down: Array
-    level: Array
+    sequence: AnyArray
+    stamp_s: AnyArray
+    camera: AnyArray
+    down: AnyArray
+    level: AnyArray
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,14 @@ class Truth:
     joints_cam (N, K, 3); joints_px (N, K, 2); visibility (N, K) as in `labels`; visible_fraction (N,);
     boxes_px (N, 4)."""
 
-    frame: Array
-    person: Array
-    action: Array
-    joints_cam: Array
-    joints_px: Array
-    visibility: Array
-    visible_fraction: Array
-    boxes_px: Array
+    frame: AnyArray
+    person: AnyArray
+    action: AnyArray
+    joints_cam: AnyArray
+    joints_px: AnyArray
+    visibility: AnyArray
+    visible_fraction: AnyArray
+    boxes_px: AnyArray
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,14 @@ class Estimates:
     """One branch. frame (M,); track (M,) or -1; truth (M,) index into the true people, by similarity on the image, or
     -1; joints_cam (M, K, 3); joint_scores and joint_stddev (M, K); score (M,); keypoints_px (M, K, 2)."""
 
-    frame: Array
-    track: Array
-    truth: Array
-    joints_cam: Array
-    joint_scores: Array
-    joint_stddev: Array
-    score: Array
-    keypoints_px: Array
+    frame: AnyArray
+    track: AnyArray
+    truth: AnyArray
+    joints_cam: AnyArray
+    joint_scores: AnyArray
+    joint_stddev: AnyArray
+    score: AnyArray
+    keypoints_px: AnyArray
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ _UNREADABLE = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeE
 def collected(part: str, rows: list[dict[str, object]]) -> Any:
     """Rows of one part (`frames`, `truth`, `top_down`, `bottom_up`), a value for each of its columns, as its record."""
     kind, shapes = PARTS[part][0], _SHAPES[PARTS[part][1]]
-    columns: dict[str, Array] = {
+    columns: dict[str, AnyArray] = {
         name: np.array([row[name] for row in rows], dtype=dtype).reshape(-1, *shape)
         for name, (dtype, shape) in shapes.items()
     }
@@ -110,7 +109,7 @@ def collected(part: str, rows: list[dict[str, object]]) -> Any:
 
 def joined(recordings: Iterable[Recordings]) -> Recordings:
     """Recordings end to end, with indices and the numbers of sequences going on."""
-    parts: dict[str, list[dict[str, Array]]] = {name: [] for name in PARTS}
+    parts: dict[str, list[dict[str, AnyArray]]] = {name: [] for name in PARTS}
     frames = people = sequences = 0
     for recording in recordings:
         for name in PARTS:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 from scipy.spatial.transform import Rotation
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.skeleton import H36M17
 
-FloatArray = npt.NDArray[np.float64]
 K = H36M17.num_joints
 
 _UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -42,12 +41,12 @@ class VideoTruth:
     """stamps_s (T,) from the video's first frame; joints_cam (T, N, K, 3), NaN where not measured; whether everybody
     in view is in it, so that whoever else is found is nobody."""
 
-    stamps_s: FloatArray
-    joints_cam: FloatArray
+    stamps_s: Floats
+    joints_cam: Floats
     everybody: bool
 
     @property
-    def present(self) -> npt.NDArray[np.bool_]:
+    def present(self) -> Mask:
         """Who is there in each frame (T, N): with a pelvis in front of the camera and six measured joints or more."""
         root = self.joints_cam[..., _PELVIS, 2]
         measured = np.isfinite(self.joints_cam).all(axis=-1).sum(axis=-1) >= 6
@@ -59,7 +58,7 @@ class Setup:
     """What `truth.yaml` beside the files says: world_to_camera (4, 4); the first frame's time on the video in
     seconds; frames a second where the file has none; whether everybody in view is in the truth."""
 
-    world_to_camera: FloatArray
+    world_to_camera: Floats
     start_s: float = 0.0
     fps: float | None = None
     everybody: bool = True
@@ -133,7 +132,7 @@ def _read_setup(path: Path) -> Setup:
     return setup
 
 
-def _read_npz(path: Path, setup: Setup) -> tuple[FloatArray, FloatArray, bool]:
+def _read_npz(path: Path, setup: Setup) -> tuple[Floats, Floats, bool]:
     """Stamps (T,), joints (T, N, K, 3) in the file's frame, and whether they are everybody's."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -156,7 +155,7 @@ def _read_npz(path: Path, setup: Setup) -> tuple[FloatArray, FloatArray, bool]:
     return stamps, _by_name(path, given, names), bool(arrays.get("everybody", setup.everybody))
 
 
-def _read_trc(path: Path, setup: Setup) -> tuple[FloatArray, FloatArray]:
+def _read_trc(path: Path, setup: Setup) -> tuple[Floats, Floats]:
     """Stamps (T,) and joints (T, K, 3) of one person from OpenSim's TRC: five lines of head, then rows of numbers."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -186,7 +185,7 @@ def _read_trc(path: Path, setup: Setup) -> tuple[FloatArray, FloatArray]:
     return stamps, _by_name(path, markers, names)[:, 0]
 
 
-def _by_name(path: Path, given: FloatArray, names: Sequence[str]) -> FloatArray:
+def _by_name(path: Path, given: Floats, names: Sequence[str]) -> Floats:
     """Joints (..., K, 3) out of markers (..., J, 3) by their names, NaN where no marker is meant."""
     joints = np.full((*given.shape[:-2], K, 3), np.nan)
     known = {joint: n for n, name in enumerate(names) if (joint := joint_of(name)) is not None}
@@ -197,7 +196,7 @@ def _by_name(path: Path, given: FloatArray, names: Sequence[str]) -> FloatArray:
     return joints
 
 
-def _together(people: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArray, FloatArray]:
+def _together(people: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
     """Several people's frames on the times that any of them has: stamps (T,), joints (T, N, K, 3)."""
     stamps = np.unique(np.round(np.concatenate([own for own, _ in people]), 6))
     joints = np.full((len(stamps), len(people), K, 3), np.nan)
@@ -206,7 +205,7 @@ def _together(people: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArr
     return stamps, joints
 
 
-def at_times(truth: VideoTruth, times_s: FloatArray) -> FloatArray:
+def at_times(truth: VideoTruth, times_s: Floats) -> Floats:
     """The truth's joints (M, N, K, 3) at times (M,): its frames' own or between two neighbours, NaN elsewhere."""
     after = np.clip(np.searchsorted(truth.stamps_s, times_s), 1, max(len(truth.stamps_s) - 1, 1))
     if len(truth.stamps_s) == 1:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, RgbImage
+
 SIDE_PX = 32
 BINS = (8, 6, 6)
 """Bins of lightness, and of the two colour axes of CIE Lab: lightness counts, as many clothes are grey."""
@@ -15,7 +15,7 @@ UPPER_BODY = (0.2, 0.1, 0.8, 0.55)
 """Part of the box, in box widths and heights, where mostly clothes are seen and little background."""
 
 
-def describe_people(image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> npt.NDArray[np.float32]:
+def describe_people(image: RgbImage, boxes_px: AnyFloats) -> Float32s:
     """Histograms (N, B) of boxes (N, 4) in an RGB image, each summing to one, or NaN for a box outside it.
 
     A blur over neighbouring bins keeps a small change of light from emptying one bin into the next.
@@ -35,7 +35,7 @@ def describe_people(image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> npt.N
     return out
 
 
-def _soft_histogram(position: FloatArray) -> npt.NDArray[np.float32]:
+def _soft_histogram(position: AnyFloats) -> Float32s:
     """Histogram (B,) of positions (P, 3) in bins, each shared linearly between the 8 nearest bins."""
     bins = np.array(BINS)
     floor = np.floor(position)
@@ -51,7 +51,7 @@ def _soft_histogram(position: FloatArray) -> npt.NDArray[np.float32]:
     return (histogram / histogram.sum()).astype(np.float32)
 
 
-def appearance_distances(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
+def appearance_distances(a: AnyFloats, b: AnyFloats) -> Floats:
     """Hellinger distance (N, M) in 0..1 of histograms a (N, B) and b (M, B); 0.5 where one is unknown (NaN)."""
     similarity = np.sqrt(np.asarray(a, dtype=np.float64)) @ np.sqrt(np.asarray(b, dtype=np.float64)).T
     distance = np.sqrt(np.clip(1 - similarity, 0, 1))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import lap
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Indices
 from dualpose_ros.people import box_iou
 
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.intp]
 FORBIDDEN = 1e6
 """Cost of a pair that may not be matched."""
 
 
-def overlap_cost(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
+def overlap_cost(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
     """Cost (N, M) in 0..2 of taking box b (M, 4) for box a (N, 4): 1 - DIoU.
 
     DIoU (Zheng et al., "Distance-IoU Loss", AAAI 2020) is the overlap less the squared distance of
@@ -29,7 +27,7 @@ def overlap_cost(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
     return 1 - box_iou(a_px, b_px) + between / np.maximum(diagonal, 1e-9)
 
 
-def size_ratios(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
+def size_ratios(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
     """How many times longer a side is in one box of a pair than in the other, for the side that agrees better.
 
     One side only, (N, M), 1 or more: the image's border or a table cuts a person's width or height, rarely both.
@@ -38,7 +36,7 @@ def size_ratios(a_px: FloatArray, b_px: FloatArray) -> npt.NDArray[np.float64]:
     return np.exp(np.abs(log_a[:, None] - log_b[None]).min(axis=-1))
 
 
-def assign(cost: FloatArray, limit: float) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def assign(cost: AnyFloats, limit: float) -> tuple[Indices, Indices, Indices, Indices]:
     """Cheapest one-to-one matching of rows and columns of cost (N, M), no pair dearer than `limit`.
 
     Leaving a row and a column alone costs `limit`, so the total over pairs of (cost - limit) is

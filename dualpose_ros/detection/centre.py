@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray, Float32s, RgbImage
 from dualpose_ros.detection.decode import STRIDE, decode_boxes
 from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
 from dualpose_ros.inference.engine import Engine
@@ -41,7 +41,7 @@ class CentreDetector:
         self._input_long_side = input_long_side
         self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections:
+    def __call__(self, image: RgbImage) -> Detections:
         """Detections in an RGB image; DetectionError if it, or the network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
@@ -54,7 +54,7 @@ class CentreDetector:
         return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
 
 
-def _checked(outputs: dict[str, npt.NDArray[np.generic]], box: Letterbox) -> list[npt.NDArray[np.float32]]:
+def _checked(outputs: dict[str, AnyArray], box: Letterbox) -> list[Float32s]:
     """The three maps (C, h, w) of the first image; DetectionError names one that is missing, misshapen or NaN."""
     maps = []
     for name, channels in CHANNELS.items():

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask
+
 STRIDE = 4
 ALMOST = np.float32(0.95)
 """Height of an ignored box's bump: no peak to learn, and (1 - 0.95)^4 of the usual penalty."""
 
 
-def cell_positions_px(height: int, width: int) -> npt.NDArray[np.float32]:
+def cell_positions_px(height: int, width: int) -> Float32s:
     """Positions (height, width, 2) of the cells' middles in network pixels, x first."""
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return np.stack([x, y], axis=-1) * STRIDE + STRIDE / 2
 
 
-def find_peaks(heatmap: FloatArray, min_score: float, max_peaks: int) -> tuple[npt.NDArray[np.intp], FloatArray]:
+def find_peaks(heatmap: AnyFloats, min_score: float, max_peaks: int) -> tuple[Indices, AnyFloats]:
     """Cells not below any of their 8 neighbours: flat indices (P,) and scores (P,), best first."""
     cells = np.ascontiguousarray(heatmap, dtype=np.float32)
     highest = cv2.dilate(cells, np.ones((3, 3), np.uint8))
@@ -33,8 +33,8 @@ def find_peaks(heatmap: FloatArray, min_score: float, max_peaks: int) -> tuple[n
 
 
 def decode_boxes(
-    centre: FloatArray, size: FloatArray, offset: FloatArray, min_score: float, max_peaks: int = 100
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    centre: AnyFloats, size: AnyFloats, offset: AnyFloats, min_score: float, max_peaks: int = 100
+) -> tuple[Floats, Floats]:
     """Boxes (P, 4) in network pixels and scores (P,), best first, overlaps not yet suppressed.
 
     centre (h, w) in 0..1; size (2, h, w) box width and height, offset (2, h, w) from the
@@ -48,12 +48,12 @@ def decode_boxes(
 
 
 def encode_boxes(
-    boxes_px: FloatArray,
+    boxes_px: AnyFloats,
     height: int,
     width: int,
-    ignored: npt.NDArray[np.bool_] | None = None,
+    ignored: Mask | None = None,
     spread: float = 0.54,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+) -> tuple[Float32s, Float32s, Float32s, Float32s]:
     """Training targets of boxes (N, 4) in network pixels on a grid of height x width cells.
 
     Returns centre (1, h, w), size (2, h, w), offset (2, h, w) and weight (1, h, w): where size

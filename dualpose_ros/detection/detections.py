@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask, RgbImage
 from dualpose_ros.people import box_area, box_iou
-
-FloatArray = npt.NDArray[np.floating]
 
 
 class DetectionError(ValueError):
@@ -25,8 +23,8 @@ class Detections:
     without area, or scores outside 0..1.
     """
 
-    boxes_px: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
+    boxes_px: Floats
+    scores: Floats
 
     def __post_init__(self) -> None:
         if self.boxes_px.ndim != 2 or self.boxes_px.shape[1:] != (4,) or self.scores.shape != self.boxes_px.shape[:1]:
@@ -43,7 +41,7 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Detections:
+    def __getitem__(self, index: Mask | Indices) -> Detections:
         return Detections(self.boxes_px[index], self.scores[index])
 
 
@@ -53,7 +51,7 @@ class Detector(Protocol):
     Scores go down to a low threshold on purpose: the tracker uses weak boxes too.
     """
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections: ...
+    def __call__(self, image: RgbImage) -> Detections: ...
 
 
 def no_detections() -> Detections:
@@ -61,7 +59,7 @@ def no_detections() -> Detections:
     return Detections(np.zeros((0, 4)), np.zeros(0))
 
 
-def check_image(image: npt.NDArray[np.uint8]) -> None:
+def check_image(image: RgbImage) -> None:
     """DetectionError unless the image is (H, W, 3) uint8 with at least one pixel."""
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
@@ -70,7 +68,7 @@ def check_image(image: npt.NDArray[np.uint8]) -> None:
         raise DetectionError(f"image is empty: {image.shape[1]}x{image.shape[0]}")
 
 
-def nms(boxes_px: FloatArray, scores: FloatArray, max_iou: float) -> npt.NDArray[np.intp]:
+def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float) -> Indices:
     """Indices of boxes (N, 4) to keep, best score first.
 
     A box goes if it overlaps a kept one of higher score by more than `max_iou`.
@@ -86,7 +84,7 @@ def nms(boxes_px: FloatArray, scores: FloatArray, max_iou: float) -> npt.NDArray
 
 
 def clean(
-    boxes_px: FloatArray, scores: FloatArray, width: int, height: int, max_iou: float, max_people: int
+    boxes_px: AnyFloats, scores: AnyFloats, width: int, height: int, max_iou: float, max_people: int
 ) -> Detections:
     """A network's raw boxes (N, 4) made into detections: clipped to the image, non-maxima and slivers dropped.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
 
 PERSON = 1
@@ -30,7 +30,7 @@ class FasterRCNNDetector:
         self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
         self._torch, self._model = _load(threads, pretrained)
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections:
+    def __call__(self, image: RgbImage) -> Detections:
         """Detections in an RGB image; DetectionError if it can't be one."""
         check_image(image)
         torch = self._torch

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
+
 MIN_SIZE_PX = 1.0
 
 
@@ -36,23 +36,23 @@ class MotionNoise:
 class BoxStates:
     """N filters: mean (N, 4, 2) of value and rate (px, px/s) of x, y, w, h, covariance (N, 4, 2, 2)."""
 
-    mean: npt.NDArray[np.float64]
-    covariance: npt.NDArray[np.float64]
+    mean: Floats
+    covariance: Floats
 
     def __len__(self) -> int:
         return len(self.mean)
 
-    def __getitem__(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> BoxStates:
+    def __getitem__(self, index: Mask | Indices) -> BoxStates:
         return BoxStates(self.mean[index], self.covariance[index])
 
     @property
-    def boxes_px(self) -> npt.NDArray[np.float64]:
+    def boxes_px(self) -> Floats:
         """Boxes (N, 4) as (x0, y0, x1, y1)."""
         middle, half = self.mean[:, :2, 0], self.mean[:, 2:, 0] / 2
         return np.concatenate([middle - half, middle + half], axis=1)
 
 
-def to_xywh(boxes_px: FloatArray) -> npt.NDArray[np.float64]:
+def to_xywh(boxes_px: AnyFloats) -> Floats:
     """Middle and size (N, 4) of boxes (N, 4) given by their edges."""
     boxes = np.asarray(boxes_px, dtype=np.float64)
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
@@ -68,14 +68,14 @@ def join_states(a: BoxStates, b: BoxStates) -> BoxStates:
     return BoxStates(np.concatenate([a.mean, b.mean]), np.concatenate([a.covariance, b.covariance]))
 
 
-def replace_states(states: BoxStates, index: npt.NDArray[np.intp], new: BoxStates) -> BoxStates:
+def replace_states(states: BoxStates, index: Indices, new: BoxStates) -> BoxStates:
     """A copy of `states` whose filters at `index` (M,) are those of `new` (M)."""
     mean, covariance = states.mean.copy(), states.covariance.copy()
     mean[index], covariance[index] = new.mean, new.covariance
     return BoxStates(mean, covariance)
 
 
-def start_states(boxes_px: FloatArray, noise: MotionNoise) -> BoxStates:
+def start_states(boxes_px: AnyFloats, noise: MotionNoise) -> BoxStates:
     """Filters of boxes (N, 4) seen for the first time: at rest, the rate unknown."""
     xywh = to_xywh(boxes_px)
     height = xywh[:, 3:4]
@@ -101,7 +101,7 @@ def predict_states(states: BoxStates, dt: float, noise: MotionNoise) -> BoxState
 
 
 def update_states(
-    states: BoxStates, boxes_px: FloatArray, noise: MotionNoise, doubt: FloatArray | None = None
+    states: BoxStates, boxes_px: AnyFloats, noise: MotionNoise, doubt: AnyFloats | None = None
 ) -> BoxStates:
     """Filters after measuring boxes (N, 4), one each; doubt (N,) multiplies the measurement's deviation."""
     factor = np.ones(len(states)) if doubt is None else np.asarray(doubt, dtype=np.float64)
@@ -114,7 +114,7 @@ def update_states(
     return BoxStates(mean, p - gain[..., :, None] * p[..., 0, None, :])
 
 
-def middle_distances(states: BoxStates, boxes_px: FloatArray, noise: MotionNoise) -> npt.NDArray[np.float64]:
+def middle_distances(states: BoxStates, boxes_px: AnyFloats, noise: MotionNoise) -> Floats:
     """Mahalanobis distance (N, M) of each filter's middle to each measured box's, in standard deviations."""
     measured = to_xywh(boxes_px)[None, :, :2]
     variance = states.covariance[:, :2, 0, 0] + (states.mean[:, 3, 0, None] * noise.measurement[:2]) ** 2

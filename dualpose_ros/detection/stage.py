@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.detection.appearance import describe_people
 from dualpose_ros.detection.centre import CentreDetector
 from dualpose_ros.detection.detections import DetectionError, Detector, check_image
@@ -104,7 +102,7 @@ class DetectionStage:
         )
         self._tracker = Tracker(self.config)
 
-    def process(self, image: npt.NDArray[np.uint8], stamp_ns: int) -> list[Track]:
+    def process(self, image: RgbImage, stamp_ns: int) -> list[Track]:
         """People tracked in an RGB image (H, W, 3) uint8 taken at `stamp_ns`; boxes clipped to the image.
 
         A stamp before the last one starts tracking anew, with fresh ids. DetectionError, with the

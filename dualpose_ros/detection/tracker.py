@@ -13,8 +13,8 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Indices, Mask
 from dualpose_ros.detection.appearance import appearance_distances
 from dualpose_ros.detection.association import FORBIDDEN, assign, overlap_cost, size_ratios
 from dualpose_ros.detection.detections import Detections
@@ -31,8 +31,6 @@ from dualpose_ros.detection.kalman import (
 )
 from dualpose_ros.people import Track, TrackingState, box_area, box_iou
 
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.intp]
 _log = logging.getLogger(__name__)
 
 CLEAR_VIEW_IOU = 0.15
@@ -108,7 +106,7 @@ class _Life:
     track_id: int
     score: float
     last_seen: float
-    appearance: npt.NDArray[np.float32] | None
+    appearance: Float32s | None
     hits: int = 1
     is_confirmed: bool = False
     overlapped: float = 0.0
@@ -137,7 +135,7 @@ class Tracker:
         self,
         detections: Detections,
         stamp_ns: int,
-        appearance: FloatArray | None = None,
+        appearance: AnyFloats | None = None,
         image_size: tuple[int, int] | None = None,
     ) -> list[Track]:
         """Tracks after a frame's detections (M), oldest first.
@@ -173,7 +171,7 @@ class Tracker:
         self._states = self._states[np.array(is_kept, dtype=bool)]
         self._lives = [life for life, kept in zip(self._lives, is_kept, strict=True) if kept]
 
-    def _associate(self, detections: Detections, appearance: FloatArray | None, now: float) -> IntArray:
+    def _associate(self, detections: Detections, appearance: AnyFloats | None, now: float) -> Indices:
         """Match and update in three rounds; returns for each detection its track's row or -1."""
         config = self.config
         seen = np.full(len(detections), -1, dtype=np.intp)
@@ -201,13 +199,13 @@ class Tracker:
 
     def _match(
         self,
-        rows: IntArray,
-        columns: IntArray,
+        rows: Indices,
+        columns: Indices,
         detections: Detections,
-        appearance: FloatArray | None,
+        appearance: AnyFloats | None,
         limit: float,
-        seen: IntArray,
-    ) -> tuple[IntArray, IntArray]:
+        seen: Indices,
+    ) -> tuple[Indices, Indices]:
         """Assign tracks `rows` to detections `columns`, write `seen`; returns the rows and columns left over."""
         states, boxes = self._states[rows], detections.boxes_px[columns]
         cost = overlap_cost(states.boxes_px, boxes)
@@ -224,10 +222,10 @@ class Tracker:
         seen[columns[taken]] = rows[matched]
         return rows[left], columns[free]
 
-    def _looked_up(self, rows: IntArray) -> list[_Life]:
+    def _looked_up(self, rows: Indices) -> list[_Life]:
         return [self._lives[i] for i in rows]
 
-    def _learn_appearance(self, detections: Detections, appearance: FloatArray | None, seen: IntArray) -> None:
+    def _learn_appearance(self, detections: Detections, appearance: AnyFloats | None, seen: Indices) -> None:
         """Move matched tracks' colours toward what is seen of them, where nobody overlaps them."""
         if appearance is None or len(detections) == 0:
             return
@@ -236,7 +234,7 @@ class Tracker:
             old = life.appearance
             life.appearance = new if old is None else old + APPEARANCE_RATE * (new - old)
 
-    def _start(self, detections: Detections, appearance: FloatArray | None, seen: IntArray, now: float) -> None:
+    def _start(self, detections: Detections, appearance: AnyFloats | None, seen: Indices, now: float) -> None:
         """Begin tracks from strong detections that nobody claims and that repeat no matched box."""
         free = np.flatnonzero((seen < 0) & (detections.scores >= self.config.score_new))
         taken = self._states[seen[seen >= 0]].boxes_px
@@ -289,7 +287,7 @@ class Tracker:
         return tracks
 
 
-def _in_clear_view(detections: Detections) -> npt.NDArray[np.bool_]:
+def _in_clear_view(detections: Detections) -> Mask:
     """Which detections (M,) no other one overlaps much."""
     overlaps = box_iou(detections.boxes_px, detections.boxes_px)
     np.fill_diagonal(overlaps, 0)

@@ -7,8 +7,8 @@ middle and log size relative to the anchor's cell, objectness, and one score a c
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray, AnyFloats, Float32s, Floats, RgbImage
 from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.letterbox import fit_inside, fit_long_side
@@ -21,7 +21,7 @@ MAX_LOG_SIZE = 8.0
 """Keeps exp() finite where an anchor that saw nothing puts out nonsense."""
 
 
-def anchor_grid(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def anchor_grid(height: int, width: int) -> tuple[Float32s, Float32s]:
     """Cells (A, 2) as (column, row), and strides (A, 1), of all anchors in the order of the network's rows."""
     cells, strides = [], []
     for stride in STRIDES:
@@ -31,9 +31,7 @@ def anchor_grid(height: int, width: int) -> tuple[npt.NDArray[np.float32], npt.N
     return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def decode_people(
-    rows: npt.NDArray[np.floating], height: int, width: int, min_score: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def decode_people(rows: AnyFloats, height: int, width: int, min_score: float) -> tuple[Floats, Floats]:
     """Boxes (P, 4) in network pixels and scores (P,) of the network's rows (A, 5 + classes), for people."""
     cells, strides = anchor_grid(height, width)
     scores = rows[:, 4] * rows[:, CLASS_COLUMN + PERSON]
@@ -64,7 +62,7 @@ class YoloxDetector:
         self._input_long_side = input_long_side
         self._input, self._size = _input_of(engine)
 
-    def __call__(self, image: npt.NDArray[np.uint8]) -> Detections:
+    def __call__(self, image: RgbImage) -> Detections:
         """Detections in an RGB image; DetectionError if it, or the network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
@@ -94,7 +92,7 @@ def _input_of(engine: Engine) -> tuple[str, tuple[int, int] | None]:
     return specs[0].name, (width, height)
 
 
-def _checked_rows(outputs: dict[str, npt.NDArray[np.generic]], height: int, width: int) -> npt.NDArray[np.floating]:
+def _checked_rows(outputs: dict[str, AnyArray], height: int, width: int) -> AnyFloats:
     """The rows (A, 5 + classes) of the only image; DetectionError if the output has another shape or isn't finite."""
     anchors = sum((height // stride) * (width // stride) for stride in STRIDES)
     found = next(iter(outputs.values()))

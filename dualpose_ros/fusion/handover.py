@@ -11,11 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.skeleton import H36M17
-
-Floats = npt.NDArray[np.float64]
 
 GATE_SIGMAS = 4.0
 """A difference of more stated deviations is a real one, and nothing is kept of it."""

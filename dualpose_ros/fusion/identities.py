@@ -12,12 +12,10 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.grouping import assign
 from dualpose_ros.skeleton import H36M17
-
-Floats = npt.NDArray[np.float64]
 
 FIRST_OWN_ID, LAST_ID = 500, 999
 """People who were first seen by the bottom-up branch alone, or with a track beyond the first of these, have ids from

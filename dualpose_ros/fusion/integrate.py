@@ -10,14 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.fusion.pairs import (
-    NUM_FEATURES,
-    BranchPoses,
-    FloatArray,
-    K,
-    Pairs,
-    view_pairs,
-)
+from dualpose_ros.arrays import Floats
+from dualpose_ros.fusion.pairs import NUM_FEATURES, BranchPoses, K, Pairs, view_pairs
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.skeleton import H36M17
@@ -33,10 +27,10 @@ ANSWERS = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
 class Integrated:
     """joints_cam (N, K, 3), joint_scores and joint_stddev (N, K), scores (N,) of the people of some pairs."""
 
-    joints_cam: FloatArray
-    joint_scores: FloatArray
-    joint_stddev: FloatArray
-    scores: FloatArray
+    joints_cam: Floats
+    joint_scores: Floats
+    joint_stddev: Floats
+    scores: Floats
 
 
 Integrator = Callable[[Pairs], Integrated]
@@ -115,7 +109,7 @@ class NetworkIntegrator:
 
 
 def _where_alone(
-    alone: np.ndarray, other: BranchPoses, joints: FloatArray, scores: FloatArray, stddev: FloatArray, score: FloatArray
+    alone: np.ndarray, other: BranchPoses, joints: Floats, scores: Floats, stddev: Floats, score: Floats
 ) -> Integrated:
     """The given people, but those of the other branch where they are `alone` (N,) in it."""
     return Integrated(

@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.grouping import assign
 from dualpose_ros.people import Pose3D, box_area, oks
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
-Floats = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-Mask = npt.NDArray[np.bool_]
 
 ACROSS_SIGMAS: tuple[float, ...] = (
     *(0.099, 0.114, 0.200, 0.267, 0.114, 0.200, 0.267, 0.100, 0.108),
@@ -52,13 +47,13 @@ class PoseArrays(Protocol):
     """Poses of one branch: joints_cam (N, K, 3), joint_scores (N, K) in 0..1, joint_stddev (N, K) in metres."""
 
     @property
-    def joints_cam(self) -> FloatArray: ...
+    def joints_cam(self) -> AnyFloats: ...
 
     @property
-    def joint_scores(self) -> FloatArray: ...
+    def joint_scores(self) -> AnyFloats: ...
 
     @property
-    def joint_stddev(self) -> FloatArray: ...
+    def joint_stddev(self) -> AnyFloats: ...
 
 
 @dataclass(frozen=True)
@@ -107,8 +102,8 @@ class MatchConfig:
 class Matches:
     """Pairs: indices top_down (M,) and bottom_up (M,) of the poses, each at most once, and similarity (M,)."""
 
-    top_down: IntArray
-    bottom_up: IntArray
+    top_down: Indices
+    bottom_up: Indices
     similarity: Floats
 
     def __len__(self) -> int:
@@ -170,7 +165,7 @@ def shadowed(unmatched: Branch, accepted: Branch, config: MatchConfig | None = N
     return np.asarray((alike * share >= config.shadow_oks).any(axis=1), dtype=bool)
 
 
-def measured_sigmas(top_down_cam: FloatArray, bottom_up_cam: FloatArray, weights: FloatArray) -> tuple[Floats, float]:
+def measured_sigmas(top_down_cam: AnyFloats, bottom_up_cam: AnyFloats, weights: AnyFloats) -> tuple[Floats, float]:
     """`sigmas` (K,) and `depth_sigma` of a `MatchConfig`, from M pairs of poses known to be the same person.
 
     Takes joints (M, K, 3) of either branch and weights (M, K), say the smaller confidence. From weighted medians, which
@@ -188,7 +183,7 @@ def measured_sigmas(top_down_cam: FloatArray, bottom_up_cam: FloatArray, weights
     return sigmas, float(depth[0])
 
 
-def body_sizes(joints_cam: FloatArray) -> Floats:
+def body_sizes(joints_cam: AnyFloats) -> Floats:
     """The length s (N,) in metres that tells how large people (N, K, 3) are: the median of their bones' lengths.
 
     It changes neither with the posture nor where less than half of the bones are wrong; about 0.24 of an adult.
@@ -199,7 +194,7 @@ def body_sizes(joints_cam: FloatArray) -> Floats:
     return np.asarray(np.maximum(middle, _SMALLEST_M), dtype=np.float64)
 
 
-def split_distance(one: FloatArray, other: FloatArray) -> tuple[Floats, Floats, Floats]:
+def split_distance(one: AnyFloats, other: AnyFloats) -> tuple[Floats, Floats, Floats]:
     """The distance of points (..., 3) across the ray and along it, and how far away they are: each (...,).
 
     They are as far away as the geometric mean of the two, and across is the chord between their
@@ -245,7 +240,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)
 
 
-def _weighted_medians(values: Floats, weights: FloatArray) -> Floats:
+def _weighted_medians(values: Floats, weights: AnyFloats) -> Floats:
     """Of each column of values (M, C) with weights (M, C); NaN where all weights are zero: (C,)."""
     order = np.argsort(values, axis=0)
     summed = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Mask
 from dualpose_ros.camera import turned_to
 from dualpose_ros.people import Pose3D
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 K = H36M17.num_joints
 _NEAREST_M = 0.2
@@ -40,21 +37,21 @@ class BranchPoses:
     joint_stddev (N, K); scores (N,). What is not present is zero, with a deviation of 1."""
 
     present: Mask
-    joints_cam: FloatArray
-    joint_scores: FloatArray
-    joint_stddev: FloatArray
-    scores: FloatArray
+    joints_cam: Floats
+    joint_scores: Floats
+    joint_stddev: Floats
+    scores: Floats
 
     def __len__(self) -> int:
         return len(self.present)
 
     @property
-    def roots(self) -> FloatArray:
+    def roots(self) -> Floats:
         """The roots in the camera frame: (N, 3)."""
         return self.joints_cam[:, H36M17.root]
 
     @property
-    def joints_rel(self) -> FloatArray:
+    def joints_rel(self) -> Floats:
         """The joints from the root, along camera axes: (N, K, 3)."""
         return self.joints_cam - self.joints_cam[:, H36M17.root, None]
 
@@ -75,9 +72,9 @@ class PairView:
     """Pairs as a virtual camera sees them that looks at the root. features (N, NUM_FEATURES) float32; to_camera
     (N, 3, 3), its axes -> camera axes; depth (N,): of the root along its z axis, by both branches together."""
 
-    features: npt.NDArray[np.float32]
-    to_camera: FloatArray
-    depth: FloatArray
+    features: Float32s
+    to_camera: Floats
+    depth: Floats
 
 
 def branch_poses(poses: Sequence[Pose3D | None]) -> BranchPoses:
@@ -93,7 +90,7 @@ def branch_poses(poses: Sequence[Pose3D | None]) -> BranchPoses:
     return BranchPoses(present, joints, scores, stddev, score)
 
 
-def root_weights(pairs: Pairs) -> tuple[FloatArray, FloatArray]:
+def root_weights(pairs: Pairs) -> tuple[Floats, Floats]:
     """How much each branch's root depth counts (N,), by its relative variance; they add up to 1."""
     weights = []
     for branch in (pairs.top_down, pairs.bottom_up):
@@ -123,7 +120,7 @@ def view_pairs(pairs: Pairs) -> PairView:
     return PairView(features, to_camera, depth)
 
 
-def _branch_features(branch: BranchPoses, root: FloatArray, to_camera: FloatArray, depth: FloatArray) -> FloatArray:
+def _branch_features(branch: BranchPoses, root: Floats, to_camera: Floats, depth: Floats) -> Floats:
     """NUM_BRANCH numbers a person, all 0 where the branch has none."""
     joints = np.einsum("nba,nkb->nka", to_camera, branch.joints_rel)
     stddev = np.log(np.maximum(branch.joint_stddev, _LEAST_STDDEV_M) / 0.2)

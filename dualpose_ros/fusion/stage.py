@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats
 from dualpose_ros.fusion.handover import FusedPose, HandOver
 from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityConfig, Sighting
 from dualpose_ros.fusion.integrate import METHODS, Integrated, Integrator, load_integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
 from dualpose_ros.fusion.pairs import Pairs, branch_poses
-from dualpose_ros.people import FloatArray, Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Source, TrackingState
 
 Row = tuple[Pose3D | None, Pose3D | None]
 """One person as the top-down and the bottom-up branch have them; one of the two is there."""
@@ -157,11 +157,11 @@ def _is_usable(pose: Pose3D) -> bool:
     return all(bool(np.isfinite(value).all()) for value in values)
 
 
-def _joints(pose: Pose3D | None) -> npt.NDArray[np.float64] | None:
+def _joints(pose: Pose3D | None) -> Floats | None:
     return None if pose is None else np.asarray(pose.joints_cam, dtype=np.float64)
 
 
-def _sighting(row: Row, joints_cam: npt.NDArray[np.float64]) -> Sighting:
+def _sighting(row: Row, joints_cam: Floats) -> Sighting:
     top_down = row[0]
     if top_down is None:
         return Sighting(joints_cam)
@@ -179,7 +179,7 @@ def _source_and_state(row: Row, confirmed: bool) -> tuple[Source, TrackingState]
     return (Source.TOP_DOWN if bottom_up is None else Source.FUSED), state
 
 
-def _better_keypoints(row: Row, base: Pose3D) -> FloatArray:
+def _better_keypoints(row: Row, base: Pose3D) -> AnyFloats:
     """Joints on the image (K, 2), each of the branch that has found it better."""
     top_down, bottom_up = row
     if top_down is None or bottom_up is None:

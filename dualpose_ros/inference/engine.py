@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Arrays = dict[str, npt.NDArray[Any]]
+from dualpose_ros.arrays import AnyArray
+
+Arrays = dict[str, AnyArray]
 
 _MULTIPLE = re.compile(r"(\d+)\s*\*\s*\w+")
 
@@ -48,7 +49,7 @@ class Engine(Protocol):
         """Names of the outputs."""
         ...
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         """All outputs by name; EngineError names an input that is missing, unknown or of wrong type or shape."""
         ...
 
@@ -61,7 +62,7 @@ def require_file(path: Path) -> None:
         raise EngineError(f"network file {path} is empty")
 
 
-def check_inputs(specs: Mapping[str, TensorSpec], inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+def check_inputs(specs: Mapping[str, TensorSpec], inputs: Mapping[str, AnyArray]) -> Arrays:
     """The inputs, contiguous, in the order of the specs; EngineError names the first that does not fit.
 
     Nothing is cast: a float image for a byte input is a mistake further up, not a matter of types.

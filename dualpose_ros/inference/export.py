@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import nn
 
+from dualpose_ros.arrays import AnyArray, Float32s
 from dualpose_ros.inference.torch_engine import NAMES_FILE
 
 MIN_STORED_SMALL = 256
@@ -188,7 +188,7 @@ def store_weights_small(graph: onnx.ModelProto, storage: str) -> None:
     graph.graph.node.extend(nodes)
 
 
-def int8_step(values: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+def int8_step(values: Float32s, axis: int) -> Float32s:
     """What one step of an 8-bit weight is worth, for each channel along `axis`: broadcasts against the values."""
     others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
     largest = np.max(np.abs(values), axis=others, keepdims=True)
@@ -225,9 +225,9 @@ def compare(model: nn.Module, spec: ExportSpec, onnx_bytes: bytes, seed: int = 0
     return worst
 
 
-def _random_inputs(spec: ExportSpec, rng: np.random.Generator, change: bool) -> dict[str, npt.NDArray[np.generic]]:
+def _random_inputs(spec: ExportSpec, rng: np.random.Generator, change: bool) -> dict[str, AnyArray]:
     """Noise like the examples: any byte for integers, their spread for floats; dynamic axes one step longer."""
-    inputs: dict[str, npt.NDArray[np.generic]] = {}
+    inputs: dict[str, AnyArray] = {}
     for name, example in spec.inputs.items():
         array = example.detach().cpu().numpy()
         shape = list(array.shape)

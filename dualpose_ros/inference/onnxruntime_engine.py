@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 
 _DTYPES = {
@@ -50,7 +49,7 @@ class OnnxRuntimeEngine:
         self.inputs = {i.name: tensor_spec(i.name, i.type, i.shape) for i in self._session.get_inputs()}
         self.outputs = tuple(o.name for o in self._session.get_outputs())
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
         try:
             values = self._session.run(None, checked)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 
 
@@ -36,7 +36,7 @@ class OpenVinoEngine:
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
         try:
             # share_outputs=False: the next run must not overwrite what this one returned.

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 from dualpose_ros.inference.gpu_probe import gpu_name
 
@@ -78,7 +78,7 @@ class TensorRtEngine:
             self._context.pop()
         self._buffers: dict[str, tuple[int, Any]] = {}
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
         self._context.push()
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 
 NAMES_FILE = "dualpose_names.json"
@@ -46,7 +45,7 @@ class TorchEngine:
         self.outputs = tuple(names["outputs"])
         self._module = program.module().to(self._device)
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
         tensors = [torch.from_numpy(value).to(self._device) for value in checked.values()]
         try:

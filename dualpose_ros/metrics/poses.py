@@ -6,10 +6,9 @@ Shapes (..., K, 3) in metres unless said otherwise; results keep the leading axe
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import chi2
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 
 RECALL_LEVELS = np.linspace(0, 1, 101)
 
@@ -17,13 +16,13 @@ SIGMA_SHARES = (float(chi2.cdf(1, 1)), float(chi2.cdf(4, 1)))
 """Of a Gaussian, within one and two standard deviations."""
 
 
-def joint_errors(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+def joint_errors(estimate: AnyFloats, truth: AnyFloats) -> Floats:
     """Distance of each joint to its true place: (..., K)."""
     estimate, truth = _pair(estimate, truth)
     return np.asarray(np.linalg.norm(estimate - truth, axis=-1))
 
 
-def mpjpe(estimate: FloatArray, truth: FloatArray, root: int | None = None) -> npt.NDArray[np.float64]:
+def mpjpe(estimate: AnyFloats, truth: AnyFloats, root: int | None = None) -> Floats:
     """Mean per-joint position error (...,); root-relative where a root joint is named."""
     estimate, truth = _pair(estimate, truth)
     if root is not None:
@@ -32,7 +31,7 @@ def mpjpe(estimate: FloatArray, truth: FloatArray, root: int | None = None) -> n
     return np.asarray(joint_errors(estimate, truth).mean(axis=-1))
 
 
-def procrustes(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+def procrustes(estimate: AnyFloats, truth: AnyFloats) -> Floats:
     """The estimate (..., K, 3) moved, turned and scaled (never mirrored) to fit the truth best in least squares.
 
     Umeyama (1991). An estimate whose joints all coincide is moved to the truth's middle.
@@ -49,14 +48,12 @@ def procrustes(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float6
     return np.asarray(scale[..., None, None] * (a @ rotation) + mean_b)
 
 
-def pa_mpjpe(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+def pa_mpjpe(estimate: AnyFloats, truth: AnyFloats) -> Floats:
     """Mean per-joint position error (...,) after the best similarity transform."""
     return mpjpe(procrustes(estimate, truth), truth)
 
 
-def pck(
-    estimate: FloatArray, truth: FloatArray, threshold_m: float = 0.15, root: int | None = None
-) -> npt.NDArray[np.float64]:
+def pck(estimate: AnyFloats, truth: AnyFloats, threshold_m: float = 0.15, root: int | None = None) -> Floats:
     """Share of joints (...,) within a distance of their true places; root-relative where a root joint is named."""
     if not threshold_m > 0:
         raise ValueError(f"threshold {threshold_m} m is not positive")
@@ -67,7 +64,7 @@ def pck(
     return np.asarray((joint_errors(estimate, truth) <= threshold_m).mean(axis=-1))
 
 
-def auc(errors_m: FloatArray, limit_m: float = 0.15, steps: int = 30) -> npt.NDArray[np.float64]:
+def auc(errors_m: AnyFloats, limit_m: float = 0.15, steps: int = 30) -> Floats:
     """Area (...), 0..1, under the curve of the share of errors (..., K) within a threshold, up to `limit_m`.
 
     The mean over `steps` thresholds, evenly spaced above 0: every 5 mm up to 150 mm, as MuPoTS-3D's, which counts
@@ -78,7 +75,7 @@ def auc(errors_m: FloatArray, limit_m: float = 0.15, steps: int = 30) -> npt.NDA
     return np.asarray(within.mean(axis=(-2, -1)))
 
 
-def root_depth_error(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.float64]:
+def root_depth_error(estimate: AnyFloats, truth: AnyFloats) -> Floats:
     """Relative error |z - z*| / z* (...) of root depths (...); ValueError unless all true depths are positive."""
     z, true_z = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if np.any(~(true_z > 0)):
@@ -86,7 +83,7 @@ def root_depth_error(estimate: FloatArray, truth: FloatArray) -> npt.NDArray[np.
     return np.asarray(np.abs(z - true_z) / true_z)
 
 
-def average_precision(scores: FloatArray, right: npt.NDArray[np.bool_], people: int) -> float:
+def average_precision(scores: AnyFloats, right: Mask, people: int) -> float:
     """Mean over 101 recall levels of the best precision at that recall or more; NaN without people."""
     if people == 0:
         return float("nan")
@@ -98,9 +95,7 @@ def average_precision(scores: FloatArray, right: npt.NDArray[np.bool_], people: 
     return float(np.mean(envelope[np.searchsorted(recall, RECALL_LEVELS, side="left")]))
 
 
-def right_roots(
-    roots: FloatArray, scores: FloatArray, true_roots: FloatArray, limit_m: float = 0.25
-) -> npt.NDArray[np.intp]:
+def right_roots(roots: AnyFloats, scores: AnyFloats, true_roots: AnyFloats, limit_m: float = 0.25) -> Indices:
     """Which true root (N, 3) of an image each estimated root (M, 3) is right about, -1 for none: (M,).
 
     Best score (M,) first, each takes the nearest free one within `limit_m`. At 250 mm, the average
@@ -127,7 +122,7 @@ def sigma_radii(axes: int) -> tuple[float, float]:
     return one, two
 
 
-def _pair(estimate: FloatArray, truth: FloatArray) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _pair(estimate: AnyFloats, truth: AnyFloats) -> tuple[Floats, Floats]:
     a, b = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if a.shape != b.shape or a.ndim < 2 or a.shape[-1] != 3:
         raise ValueError(f"joints have shapes {a.shape} and {b.shape}; needed are two alike (..., K, 3)")

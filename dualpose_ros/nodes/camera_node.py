@@ -16,12 +16,13 @@ from pathlib import Path
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.nodes.base import NodeConfig, PipelineNode, StartupError, image_qos, run_node
 from dualpose_ros.nodes.convert import camera_to_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import encode_image
 from dualpose_ros.sources.calibration import load_calibration
-from dualpose_ros.sources.frames import FrameSource, RgbImage, SourceError, SourceInfo, open_source
+from dualpose_ros.sources.frames import FrameSource, SourceError, SourceInfo, open_source
 
 
 @dataclass(frozen=True)

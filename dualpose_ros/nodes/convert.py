@@ -16,6 +16,7 @@ from geometry_msgs.msg import Point
 from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
+from dualpose_ros.arrays import AnyArray, Floats
 from dualpose_ros.camera import Camera, CameraError, camera_from_matrix
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
@@ -81,7 +82,7 @@ def _cropped_and_binned(camera: Camera, info: Any) -> Camera:
     return camera if bin_x == bin_y == 1 else camera.resized(camera.width // bin_x, camera.height // bin_y)
 
 
-def camera_for_image(info: Any, image: npt.NDArray[Any], rectified: bool = False) -> Camera:
+def camera_for_image(info: Any, image: AnyArray, rectified: bool = False) -> Camera:
     """`camera_from_info`, checked against the size of the image (H, W, ...) that it came with."""
     camera = camera_from_info(info, rectified)
     height, width = image.shape[:2]
@@ -180,7 +181,7 @@ def _track_id(text: str) -> int:
     return number if 0 <= number < 2**31 else zlib.crc32(text.encode()) & 0x7FFFFFFF
 
 
-def _box_of(detection: Any) -> npt.NDArray[np.float64]:
+def _box_of(detection: Any) -> Floats:
     """Upright box (4,) around a BoundingBox2D, which may be turned by theta."""
     center, theta = detection.bbox.center.position, float(detection.bbox.center.theta)
     size = np.array([detection.bbox.size_x, detection.bbox.size_y], dtype=np.float64)

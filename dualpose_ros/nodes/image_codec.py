@@ -12,22 +12,21 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from sensor_msgs.msg import Image
 
-RgbImage = npt.NDArray[np.uint8]
+from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
 
 
 class ImageError(ValueError):
     """An Image message that cannot be turned into a picture."""
 
 
-def _swap(code: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+def _swap(code: int) -> Callable[[AnyArray], AnyArray]:
     """An OpenCV colour conversion as a function."""
     return lambda pixels: cv2.cvtColor(pixels, code)
 
 
-def _keep(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _keep(pixels: AnyArray) -> AnyArray:
     return pixels
 
 
@@ -36,7 +35,7 @@ _RGBA, _BGRA = _swap(cv2.COLOR_RGBA2RGB), _swap(cv2.COLOR_BGRA2RGB)
 
 # encoding -> (NumPy type, channels, conversion to RGB of the 8-bit pixels).
 # OpenCV names a Bayer pattern by its second row and column, ROS by its first.
-_ENCODINGS: dict[str, tuple[str, int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]]] = {
+_ENCODINGS: dict[str, tuple[str, int, Callable[[AnyArray], AnyArray]]] = {
     "rgb8": ("u1", 3, _keep),
     "bgr8": ("u1", 3, _BGR),
     "rgba8": ("u1", 4, _RGBA),
@@ -83,7 +82,7 @@ def decode_image(message: Any) -> RgbImage:
     return np.ascontiguousarray(convert(_to_8_bit(pixels, message.encoding)))
 
 
-def _view(message: Any, kind: str, channels: int) -> npt.NDArray[Any]:
+def _view(message: Any, kind: str, channels: int) -> AnyArray:
     """The message's pixels (H, W) or (H, W, C) in place, in the type they have."""
     height, width, step = int(message.height), int(message.width), int(message.step)
     if height < 1 or width < 1:
@@ -101,7 +100,7 @@ def _view(message: Any, kind: str, channels: int) -> npt.NDArray[Any]:
     return np.ndarray(shape, dtype, buffer=data.data, strides=strides)
 
 
-def _to_8_bit(pixels: npt.NDArray[Any], encoding: str) -> npt.NDArray[np.uint8]:
+def _to_8_bit(pixels: AnyArray, encoding: str) -> UInt8s:
     """Pixels of any supported type as uint8 of full range."""
     if pixels.dtype.kind == "u":
         if pixels.dtype.itemsize == 1:

@@ -8,11 +8,10 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from dualpose_ros.arrays import RgbImage
 
 _MOST_AWAITED = 64
-
-Image = npt.NDArray[np.uint8]
 
 
 class FrameStore:
@@ -25,7 +24,7 @@ class FrameStore:
     def __init__(self, path: Path, *, ring_bytes: int = 96 << 20, quality: int = 90) -> None:
         self._path = path
         self._stream = path.open("w+b")
-        self._ring: OrderedDict[int, Image] = OrderedDict()
+        self._ring: OrderedDict[int, RgbImage] = OrderedDict()
         self._ring_bytes = ring_bytes
         self._held_bytes = 0
         self._awaited: OrderedDict[int, None] = OrderedDict()
@@ -45,7 +44,7 @@ class FrameStore:
         """Stamps of the kept frames, oldest first."""
         return sorted(self._spans)
 
-    def add(self, stamp_ns: int, image: Image) -> None:
+    def add(self, stamp_ns: int, image: RgbImage) -> None:
         """Put an RGB frame (H, W, 3) into the ring; the oldest fall out where it is full."""
         if stamp_ns in self._awaited:
             del self._awaited[stamp_ns]
@@ -67,7 +66,7 @@ class FrameStore:
         while self._ring and next(iter(self._ring)) <= stamp_ns:
             self._drop_oldest()
 
-    def read(self, stamp_ns: int) -> Image:
+    def read(self, stamp_ns: int) -> RgbImage:
         """The kept RGB frame (H, W, 3) of a stamp; KeyError if there is none."""
         start, length = self._spans[stamp_ns]
         self._stream.seek(start)
@@ -91,7 +90,7 @@ class FrameStore:
     ) -> None:
         self.discard()
 
-    def _store(self, stamp_ns: int, image: Image) -> None:
+    def _store(self, stamp_ns: int, image: RgbImage) -> None:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not ok:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage, UInt8s
 from dualpose_ros.camera import Camera
 from dualpose_ros.drawing import beside, draw_skeletons, top_view
 from dualpose_ros.people import Pose3D
@@ -29,7 +29,7 @@ class Trails:
         self._length_ns = length_ns
         self._points: dict[int, deque[tuple[int, float, float]]] = {}
 
-    def update(self, stamp_ns: int, persons: tuple[Pose3D, ...]) -> dict[int, npt.NDArray[np.float64]]:
+    def update(self, stamp_ns: int, persons: tuple[Pose3D, ...]) -> dict[int, Floats]:
         """Add a frame's people; the trails (T, 2) of all tracks as (x, z) in metres, oldest point first."""
         for person in persons:
             x, _, z = (float(value) for value in person.joints_cam[H36M17.root])
@@ -71,11 +71,11 @@ def write_overlay(
 
 def draw_frame(
     frame: PoseFrame,
-    image: npt.NDArray[np.uint8],
+    image: RgbImage,
     depth_m: float,
     hfov: float | None,
-    trails: dict[int, npt.NDArray[np.float64]],
-) -> npt.NDArray[np.uint8]:
+    trails: dict[int, Floats],
+) -> UInt8s:
     """One picture of the overlay: image with skeletons (H, W, 3), and a square top view at its right."""
     height = image.shape[0]
     above = top_view(frame.persons, (height, height), depth_m, hfov, trails)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from dualpose_ros.recording.frame_store import FrameStore, Image
+from dualpose_ros.arrays import RgbImage
+from dualpose_ros.recording.frame_store import FrameStore
 from dualpose_ros.recording.mcap_file import McapFile
 from dualpose_ros.recording.pose_lines import PoseFrame, to_line
 from dualpose_ros.recording.summary import PoseTimes
@@ -63,7 +64,7 @@ class Recording:
         """The JSON lines file of what one of `STAGES` said."""
         return self.directory / f"{stage}.jsonl"
 
-    def add_image(self, stamp_ns: int, image: Image) -> None:
+    def add_image(self, stamp_ns: int, image: RgbImage) -> None:
         """Take in an RGB frame (H, W, 3); it reaches the disk only if poses arrive for its stamp."""
         self._images += 1
         if self._keep_frames:

@@ -8,7 +8,8 @@ from types import TracebackType
 
 import av
 import numpy as np
-import numpy.typing as npt
+
+from dualpose_ros.arrays import RgbImage
 
 _TICKS = 90_000
 
@@ -28,7 +29,7 @@ class VideoWriter:
         self._last_tick = -1
         self._last_duration = 0
 
-    def write(self, image: npt.NDArray[np.uint8], stamp_ns: int) -> None:
+    def write(self, image: RgbImage, stamp_ns: int) -> None:
         """Append an RGB frame (H, W, 3); a stamp not after the last one is moved just behind it."""
         height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
         if self._stream is None:

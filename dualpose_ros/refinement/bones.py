@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors, joints_from_bones
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 SHORTEST_BONE_M = 0.03
 LONGEST_BONE_M = 0.7
@@ -67,11 +65,11 @@ class BoneMemory:
         self._held = self._learnt()
 
     @property
-    def logarithms(self) -> FloatArray:
+    def logarithms(self) -> Floats:
         """Logarithms (K,) of lengths in metres, alike on both sides of the body; 0 for the root."""
         return self._held
 
-    def add(self, joints: FloatArray, elapsed_s: float) -> None:
+    def add(self, joints: Floats, elapsed_s: float) -> None:
         """Take in a pose (K, 3), so long after the last one; bones too short or too long to be any are left out."""
         length = bone_vectors(joints[None])[1][0]
         usual = HAS_BONE & (length > SHORTEST_BONE_M) & (length < LONGEST_BONE_M)
@@ -91,7 +89,7 @@ class BoneMemory:
         self._held = self._held + np.clip(self._learnt() - self._held, -most, most)
         self._age_s += step
 
-    def _learnt(self) -> FloatArray:
+    def _learnt(self) -> Floats:
         """Lengths as all frames so far have them."""
         seconds = self._seconds + self._seconds[_OTHER_SIDE]
         off = self._seconds * self._off
@@ -101,7 +99,7 @@ class BoneMemory:
         return np.asarray(np.where(HAS_BONE, self._size + np.log(PROPORTIONS) + known * off, 0.0))
 
 
-def with_lengths(joints: FloatArray, lengths: FloatArray) -> FloatArray:
+def with_lengths(joints: Floats, lengths: Floats) -> Floats:
     """A pose (K, 3) whose bones point where they did, with lengths of the logarithms (K,), from the root on."""
     along = bone_vectors(joints[None])[0][0] * np.exp(lengths)[:, None]
     return joints_from_bones(joints[H36M17.root], along)

@@ -7,11 +7,9 @@ make changes of a logarithm smaller, as it does motions in metres. W frames.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.noise import ErrorModel
-
-FloatArray = npt.NDArray[np.float64]
 
 _ROUNDS = 2
 OVERSHOOT = 0.1
@@ -20,9 +18,9 @@ frames by no more than this share."""
 
 
 def smooth_distances(
-    said: FloatArray, stddev: FloatArray, times: FloatArray, model: ErrorModel, motion: FloatArray,
-    motion_stddev: FloatArray,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    said: Floats, stddev: Floats, times: Floats, model: ErrorModel, motion: Floats,
+    motion_stddev: Floats,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """Logarithms (W,) of distances as they are, and their deviations (W,), from those that were said.
 
     said (W,) at times (W,) with deviations (W,), of which `model` says how they hang together; motion (W, W): weights

@@ -6,16 +6,14 @@ W frames, K joints of `skeleton.H36M17`; metres, seconds.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.trajectory import (
     LONG_WINDOWS,
     PUBLISHED_WINDOWS,
     trajectory_weights,
     windows_for_interval,
 )
-
-FloatArray = npt.NDArray[np.float64]
 
 PAST_FRAMES = max(*PUBLISHED_WINDOWS, *LONG_WINDOWS)
 LARGEST_WEIGHT = 8.0
@@ -33,13 +31,13 @@ JOINT_MOTION_M = 1e-3 * np.array(
 """Deviation on an axis of predictions 40 ms ahead from windows 2, 5, 5, joint by joint, of captured movements."""
 
 
-def prediction_stddev(ahead_s: float | FloatArray) -> FloatArray:
+def prediction_stddev(ahead_s: float | Floats) -> Floats:
     """Deviation (..., K) on an axis of trajectory predictions so many seconds ahead (...,), from true positions."""
     ahead = np.asarray(ahead_s, dtype=np.float64)[..., None]
     return np.asarray(np.maximum(JOINT_MOTION_M * (ahead / _REFERENCE_S) ** _GROWTH, _LEAST_M))
 
 
-def motion_row(times: FloatArray) -> tuple[FloatArray, FloatArray]:
+def motion_row(times: Floats) -> tuple[Floats, Floats]:
     """Weights (W,) whose sum over positions is the last position less its prediction, and its deviation (K,).
 
     The prediction is by the windows that suit the interval. Where they can't be trusted, the position is held.
@@ -58,7 +56,7 @@ def motion_row(times: FloatArray) -> tuple[FloatArray, FloatArray]:
     return row, stddev
 
 
-def steady_row(times: FloatArray) -> tuple[FloatArray, FloatArray]:
+def steady_row(times: Floats) -> tuple[Floats, Floats]:
     """As `motion_row` by constant velocity from the last two past frames, or held: for frames with few before them."""
     row = np.zeros(len(times))
     row[-1] = 1

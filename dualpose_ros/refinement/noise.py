@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from dualpose_ros.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,11 @@ class ErrorModel:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
 
-    def correlation(self, times: FloatArray) -> FloatArray:
+    def correlation(self, times: Floats) -> Floats:
         """Correlation (W, W) of the slow part at times (W,)."""
         return np.asarray(np.exp(-np.abs(times[:, None] - times[None]) / self.seconds))
 
-    def covariances(self, times: FloatArray, stddev: FloatArray, trust: FloatArray) -> FloatArray:
+    def covariances(self, times: Floats, stddev: Floats, trust: Floats) -> Floats:
         """Covariances (N, W, W) of errors with deviations stddev (N, W).
 
         A frame's trust (N, W) in 0..1 divides its variance; what is added is the frame's own.
@@ -45,13 +44,13 @@ class ErrorModel:
         slow[:, at, at] += stddev**2 * (1 / trust - self.slow)
         return slow
 
-    def trust(self, squares: FloatArray, axes: int) -> FloatArray:
+    def trust(self, squares: Floats, axes: int) -> Floats:
         """Trust (...,) in errors whose squares (...,), in variances, sum over so many axes: 1 up to where they are
         usual."""
         return np.asarray(np.minimum((self.freedom + axes) / (self.freedom + squares), 1))
 
 
-def informations(covariances: FloatArray) -> FloatArray:
+def informations(covariances: Floats) -> Floats:
     """Inverses (N, W, W) of positive definite matrices."""
     inverse = np.linalg.inv(covariances)
     return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.terms import (
     CHILDREN,
     PARENTS,
@@ -21,18 +21,16 @@ from dualpose_ros.refinement.terms import (
 )
 from dualpose_ros.refinement.tree import TreeSystem
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class NormalEquations:
     """system, and its right-hand side (K, 3 W), the negative gradient."""
 
     system: TreeSystem
-    right: FloatArray
+    right: Floats
 
 
-def normal_equations(terms: Terms, joints: FloatArray, damping: float = 0.0) -> NormalEquations:
+def normal_equations(terms: Terms, joints: Floats, damping: float = 0.0) -> NormalEquations:
     """The equations for the change of joints (W, K, 3); damping: a share of the diagonal added to it (Marquardt)."""
     frames, count = joints.shape[:2]
     size, stiff = 3 * frames, terms.bone_stddev**-2.0
@@ -47,7 +45,7 @@ def normal_equations(terms: Terms, joints: FloatArray, damping: float = 0.0) -> 
     return NormalEquations(TreeSystem(PARENTS, diagonal, above), right)
 
 
-def _add_positions(terms: Terms, jacobian: FloatArray, blocks: FloatArray) -> None:
+def _add_positions(terms: Terms, jacobian: Floats, blocks: Floats) -> None:
     """Prior, trajectory and reprojection of each joint's coordinates, to blocks (K, W, 3, W, 3)."""
     weighed = terms.motion[None] * np.sqrt(terms.motion_information)[:, :, None]
     same = terms.prior_information + np.swapaxes(weighed, 1, 2) @ weighed
@@ -65,7 +63,7 @@ def _add_positions(terms: Terms, jacobian: FloatArray, blocks: FloatArray) -> No
     blocks[:, :, 2, :, 2] = terms.ray_information * both + same
 
 
-def _add_bones(direction: FloatArray, stiff: FloatArray, to: tuple[FloatArray, FloatArray], frames: int) -> None:
+def _add_bones(direction: Floats, stiff: Floats, to: tuple[Floats, Floats], frames: int) -> None:
     """Bones' pull on both of their ends: within a frame, along the bone."""
     at = np.arange(frames)
     diagonal, above = (blocks.reshape(len(stiff), frames, 3, frames, 3) for blocks in to)
@@ -74,7 +72,7 @@ def _add_bones(direction: FloatArray, stiff: FloatArray, to: tuple[FloatArray, F
     above[:, at, :, at, :] = -outer
 
 
-def _negative_gradient(terms: Terms, joints: FloatArray, pulled: FloatArray) -> FloatArray:
+def _negative_gradient(terms: Terms, joints: Floats, pulled: Floats) -> Floats:
     """(K, 3 W), from the bones' pull (W, K, 3) on their child joints among others."""
     offset = np.swapaxes(terms.prior - joints, 0, 1)
     moved = terms.motion_information[:, :, None] * motion_residuals(terms, joints)

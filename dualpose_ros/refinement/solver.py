@@ -8,15 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.refinement.noise import ErrorModel, informations
 from dualpose_ros.refinement.normal import normal_equations
 from dualpose_ros.refinement.terms import Terms, cost, reprojection_residuals
 from dualpose_ros.refinement.tree import NotPositiveError, TreeFactor, factorise, solve, variances
-
-FloatArray = npt.NDArray[np.float64]
-
 
 _POSITIVE = ("distance_motion", "keypoint_m", "keypoint_px", "bone_m", "motion_share", "motion_freedom", "stated_share",
              "step_m")  # fmt: skip
@@ -73,15 +70,15 @@ class Observations:
     (W, W), motion_stddev (W, K): position less its prediction from past frames; lengths (K,): logarithms of bones'.
     """
 
-    times: FloatArray
-    prior: FloatArray
-    relative_stddev: FloatArray
-    rays: FloatArray
-    scores: FloatArray
-    pixel: FloatArray
-    motion: FloatArray
-    motion_stddev: FloatArray
-    lengths: FloatArray
+    times: Floats
+    prior: Floats
+    relative_stddev: Floats
+    rays: Floats
+    scores: Floats
+    pixel: Floats
+    motion: Floats
+    motion_stddev: Floats
+    lengths: Floats
 
 
 _HALVINGS = 3
@@ -91,7 +88,7 @@ _UNSEEN = 1e-8
 """Trust in 2D joints that were not found; not 0, by which would be divided."""
 
 
-def terms_of(observed: Observations, joints: FloatArray, config: SolverConfig) -> Terms:
+def terms_of(observed: Observations, joints: Floats, config: SolverConfig) -> Terms:
     """The terms, with robust weights for where the joints (W, K, 3) are now."""
     count = joints.shape[1]
     information = _informations(observed, joints, config)
@@ -111,7 +108,7 @@ def terms_of(observed: Observations, joints: FloatArray, config: SolverConfig) -
     )
 
 
-def _informations(observed: Observations, joints: FloatArray, config: SolverConfig) -> FloatArray:
+def _informations(observed: Observations, joints: Floats, config: SolverConfig) -> Floats:
     """Informations (2 K, W, W) of integrated joints and of 2D joints, with less trust in what is far off."""
     times = observed.times
     squares = np.sum((observed.prior - joints) ** 2, axis=-1) / observed.relative_stddev**2
@@ -127,9 +124,7 @@ def _informations(observed: Observations, joints: FloatArray, config: SolverConf
     return informations(np.concatenate(covariances))
 
 
-def ray_deviations(
-    observed: Observations, joints: FloatArray, config: SolverConfig
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig) -> tuple[Floats, Mask]:
     """Deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
 
     In metres it is the same for near people and far ones, as a network errs by a share of a person's size.
@@ -144,10 +139,10 @@ def ray_deviations(
 class Solution:
     """joints (W, K, 3), and the factor of the equations of the last step, from which deviations come."""
 
-    joints: FloatArray
+    joints: Floats
     factor: TreeFactor | None
 
-    def spread(self, frame: int) -> FloatArray:
+    def spread(self, frame: int) -> Floats:
         """Deviations (K,) of a frame's joints in their worst direction, as the equations have it."""
         assert self.factor is not None
         frames, count = self.joints.shape[:2]
@@ -155,7 +150,7 @@ class Solution:
         return np.asarray(np.sqrt(np.linalg.eigvalsh(blocks)[:, -1]))
 
 
-def refine(observed: Observations, start: FloatArray, config: SolverConfig, steps: int = 1) -> Solution:
+def refine(observed: Observations, start: Floats, config: SolverConfig, steps: int = 1) -> Solution:
     """Take Gauss-Newton steps from joints `start` (W, K, 3); a step whose equations can't be solved is damped, or left
     out."""
     joints, factor = start, None
@@ -170,7 +165,7 @@ def refine(observed: Observations, start: FloatArray, config: SolverConfig, step
     return Solution(joints, factor)
 
 
-def _step(terms: Terms, joints: FloatArray, longest: float, damping: float) -> tuple[FloatArray, TreeFactor]:
+def _step(terms: Terms, joints: Floats, longest: float, damping: float) -> tuple[Floats, TreeFactor]:
     equations = normal_equations(terms, joints, damping)
     factor = factorise(equations.system)
     change = solve(factor, equations.right)

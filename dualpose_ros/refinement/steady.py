@@ -8,17 +8,15 @@ frames is error. K joints of `skeleton.H36M17`; metres, seconds, camera optical 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.terms import NEAREST_M
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 _ROOT = H36M17.root
 
 
-def steadied(published: FloatArray, before: FloatArray, now: FloatArray, left: float) -> FloatArray:
+def steadied(published: Floats, before: Floats, now: Floats, left: float) -> Floats:
     """A frame's joints (K, 3) to publish.
 
     published (K, 3): the frame before it, as it was; before, now (K, 3): that frame and this one, as they are in the
@@ -37,6 +35,6 @@ def still_left(elapsed_s: float, steady_s: float) -> float:
     return float(np.exp(-elapsed_s / steady_s)) if steady_s > 0 else 0.0
 
 
-def _distance_and_ray(root: FloatArray) -> tuple[float, FloatArray]:
+def _distance_and_ray(root: Floats) -> tuple[float, Floats]:
     distance = max(float(np.sqrt(root @ root)), NEAREST_M)
     return distance, root / distance

@@ -16,11 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 NEAREST_M = 0.1
 """Reprojection says nothing of joints nearer to the camera's plane, or behind it."""
@@ -44,29 +42,29 @@ class Terms:
     lengths (K,): logarithms of bones', and bone_stddev (K,): by what share a frame's bone may differ.
     """
 
-    prior: FloatArray
-    prior_information: FloatArray
-    rays: FloatArray
-    ray_information: FloatArray
-    motion: FloatArray
-    motion_information: FloatArray
-    lengths: FloatArray
-    bone_stddev: FloatArray
+    prior: Floats
+    prior_information: Floats
+    rays: Floats
+    ray_information: Floats
+    motion: Floats
+    motion_information: Floats
+    lengths: Floats
+    bone_stddev: Floats
 
 
-def motion_residuals(terms: Terms, joints: FloatArray) -> FloatArray:
+def motion_residuals(terms: Terms, joints: Floats) -> Floats:
     """Positions less their predictions: (K, W, 3)."""
     return np.asarray(terms.motion @ np.swapaxes(joints, 0, 1))
 
 
-def reprojection_residuals(joints: FloatArray, rays: FloatArray) -> FloatArray:
+def reprojection_residuals(joints: Floats, rays: Floats) -> Floats:
     """x / z and y / z less the rays: (W, K, 2); 0 for joints that are not in front of the camera."""
     z = joints[..., 2:]
     usable = z > NEAREST_M
     return np.asarray(np.where(usable, joints[..., :2] / np.where(usable, z, 1.0) - rays, 0.0))
 
 
-def reprojection_jacobian(joints: FloatArray) -> FloatArray:
+def reprojection_jacobian(joints: Floats) -> Floats:
     """Derivatives (W, K, 2, 3) of `reprojection_residuals`; 0 for joints that are not in front of the camera."""
     z = joints[..., 2]
     inverse = np.where(z > NEAREST_M, 1 / np.where(z > NEAREST_M, z, 1.0), 0.0)
@@ -76,14 +74,14 @@ def reprojection_jacobian(joints: FloatArray) -> FloatArray:
     return jacobian
 
 
-def bone_vectors(joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+def bone_vectors(joints: Floats) -> tuple[Floats, Floats]:
     """Unit directions (W, K, 3) from each joint's parent, and lengths (W, K); 0 for the root."""
     vector = (joints - joints[:, _PARENT]) * HAS_BONE[:, None]
     length = np.sqrt(np.sum(vector**2, axis=-1))
     return vector / np.maximum(length, SHORTEST_M)[..., None], length
 
 
-def joints_from_bones(root: FloatArray, bones: FloatArray) -> FloatArray:
+def joints_from_bones(root: Floats, bones: Floats) -> Floats:
     """Joints (..., K, 3) of a root (..., 3) and of vectors (..., K, 3) to each joint from its parent."""
     joints = np.empty_like(bones)
     for joint, parent in enumerate(PARENTS):
@@ -91,14 +89,14 @@ def joints_from_bones(root: FloatArray, bones: FloatArray) -> FloatArray:
     return joints
 
 
-def bone_residuals(joints: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
+def bone_residuals(joints: Floats, lengths: Floats) -> tuple[Floats, Floats]:
     """Bones over their lengths exp(lengths (K,)), less 1: derivatives (W, K, 3) by the joint, and values (W, K)."""
     direction, length = bone_vectors(joints)
     inverse = np.exp(-lengths)
     return direction * inverse[:, None], np.where(HAS_BONE, length * inverse - 1, 0.0)
 
 
-def cost(terms: Terms, joints: FloatArray) -> float:
+def cost(terms: Terms, joints: Floats) -> float:
     """Half the weighed squares of all terms at joints (W, K, 3)."""
     offset = np.swapaxes(terms.prior - joints, 0, 1)
     squares = np.sum(offset * (terms.prior_information @ offset))

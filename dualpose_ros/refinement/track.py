@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.bones import BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
@@ -18,8 +18,6 @@ from dualpose_ros.refinement.solver import refine
 from dualpose_ros.refinement.steady import steadied, still_left
 from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, with_frame
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 FIRST_STEPS = 3
 FIRST_BONES_S = 0.1
@@ -39,9 +37,9 @@ class Refined:
     """One frame's refined joints (K, 3), deviations (K,) in their worst direction, the root's velocity (3,) in m/s."""
 
     time: float
-    joints: FloatArray
-    stddev: FloatArray
-    root_velocity: FloatArray
+    joints: Floats
+    stddev: Floats
+    root_velocity: Floats
 
 
 class TrackSmoother:
@@ -51,7 +49,7 @@ class TrackSmoother:
         self.config = config
         self._window = empty_window()
         self._bones = BoneMemory(config.bones)
-        self._published: FloatArray | None = None
+        self._published: Floats | None = None
         self._stddev = np.zeros(H36M17.num_joints)
 
     @property
@@ -60,7 +58,7 @@ class TrackSmoother:
         return self._window
 
     @property
-    def lengths(self) -> FloatArray:
+    def lengths(self) -> Floats:
         """Logarithms (K,) of bones' lengths in metres."""
         return self._bones.logarithms
 
@@ -86,7 +84,7 @@ class TrackSmoother:
         self._published = self._steady(at)
         return Refined(float(window.times[at]), self._published, self._stddev, self._velocity(at))
 
-    def _steady(self, at: int) -> FloatArray:
+    def _steady(self, at: int) -> Floats:
         """A frame's joints (K, 3) to publish: steady, and with the person's bone lengths exactly, for which one step
         from frame to frame is not enough."""
         joints, times = self._window.joints, self._window.times
@@ -96,7 +94,7 @@ class TrackSmoother:
             pose = steadied(self._published, joints[at - 1], pose, left)
         return with_lengths(pose, self._bones.logarithms)
 
-    def _at_smooth_distances(self, window: Window) -> tuple[Window, FloatArray]:
+    def _at_smooth_distances(self, window: Window) -> tuple[Window, Floats]:
         """The window at the roots' smoothed distances, and their deviations (W,) in metres."""
         said = window.said_distances
         metres = np.exp(said)
@@ -107,7 +105,7 @@ class TrackSmoother:
         )
         return at_distances(window, distances), np.asarray(shares * metres)
 
-    def _velocity(self, at: int, within_s: float = VELOCITY_S) -> FloatArray:
+    def _velocity(self, at: int, within_s: float = VELOCITY_S) -> Floats:
         """Velocity (3,) of the root by a line through the frames just before and after: c1 of Eq. 13."""
         times = self._window.times
         near = np.abs(times - times[at]) <= within_s

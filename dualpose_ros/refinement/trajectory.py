@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from dualpose_ros.arrays import Floats
+
 Windows = tuple[int, int, int]
 
 PUBLISHED_WINDOWS: Windows = (2, 5, 5)
@@ -31,7 +32,7 @@ LONG_INTERVAL_S = 0.071
 _SAME_TIME_S = 1e-4
 
 
-def trajectory_weights(times_past: npt.ArrayLike, time_next: float, windows: Windows = PUBLISHED_WINDOWS) -> FloatArray:
+def trajectory_weights(times_past: npt.ArrayLike, time_next: float, windows: Windows = PUBLISHED_WINDOWS) -> Floats:
     """Weights (W,) with which past positions add up to the prediction for `time_next`; they sum to 1.
 
     times_past (W,) ascend and may be irregular. windows: frames of the regressions of order 1, 2, 3; 0 leaves an
@@ -54,7 +55,7 @@ def trajectory_weights(times_past: npt.ArrayLike, time_next: float, windows: Win
     return weights
 
 
-def _highest_coefficient(times: FloatArray, order: int) -> FloatArray | None:
+def _highest_coefficient(times: Floats, order: int) -> Floats | None:
     """Weights on values at times (n,) whose sum is the coefficient of t^order of the regression of that degree."""
     if len(times) <= order or np.count_nonzero(np.diff(times) > _SAME_TIME_S) < order:
         return None

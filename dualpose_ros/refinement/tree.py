@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from dualpose_ros.arrays import Floats, Indices
 
 _ONE_THREAD = 200_000
 """Multiplications of a product up to which OpenBLAS takes one thread."""
@@ -38,8 +37,8 @@ class TreeSystem:
     """
 
     parents: tuple[int, ...]
-    diagonal: FloatArray
-    above: FloatArray
+    diagonal: Floats
+    above: Floats
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,8 @@ class TreeFactor:
     """inverse (N, n, n) of each block after its children's elimination, gain (N, n, n): that times `above`."""
 
     parents: tuple[int, ...]
-    inverse: FloatArray
-    gain: FloatArray
+    inverse: Floats
+    gain: Floats
 
 
 def factorise(system: TreeSystem) -> TreeFactor:
@@ -81,7 +80,7 @@ def _levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(i for i, d in enumerate(depth) if d == level) for level in range(max(depth) + 1))
 
 
-def _inverses(blocks: FloatArray) -> FloatArray:
+def _inverses(blocks: Floats) -> Floats:
     """Inverses (m, n, n) of symmetric positive definite matrices, by halves: in half the time of LAPACK's."""
     half = blocks.shape[-1] // 2
     if half < _SMALLEST_HALF:
@@ -98,7 +97,7 @@ def _inverses(blocks: FloatArray) -> FloatArray:
     return out
 
 
-def _product(a: FloatArray, b: FloatArray) -> FloatArray:
+def _product(a: Floats, b: Floats) -> Floats:
     """Product of two matrices, by as many rows at a time as are taken by one thread."""
     rows = max(_ONE_THREAD // b.size, 1)
     if rows >= len(a):
@@ -106,7 +105,7 @@ def _product(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.concatenate([a[at : at + rows] @ b for at in range(0, len(a), rows)])
 
 
-def solve(factor: TreeFactor, right: FloatArray) -> FloatArray:
+def solve(factor: TreeFactor, right: Floats) -> Floats:
     """Solution (N, n) for a right-hand side (N, n)."""
     values, out = np.array(right), np.empty_like(right)
     for i in range(len(values) - 1, 0, -1):
@@ -118,14 +117,14 @@ def solve(factor: TreeFactor, right: FloatArray) -> FloatArray:
     return out
 
 
-def variances(factor: TreeFactor, columns: npt.NDArray[np.intp]) -> FloatArray:
+def variances(factor: TreeFactor, columns: Indices) -> Floats:
     """Covariances (N, c, c) of the variables `columns` (N, c) of each block: parts of the inverse.
 
     Each is a sum over the block and those above it, as elimination passes its unit vectors on to its parent.
     """
     count, size = factor.inverse.shape[:2]
     out = np.zeros((count, columns.shape[1], columns.shape[1]))
-    passed: list[list[tuple[list[int], FloatArray]]] = [[] for _ in range(count)]
+    passed: list[list[tuple[list[int], Floats]]] = [[] for _ in range(count)]
     for i in range(count - 1, -1, -1):
         blocks = [i, *(block for some, _ in passed[i] for block in some)]
         vectors = np.concatenate([np.eye(size)[:, columns[i]], *(those for _, those in passed[i])], axis=1)

@@ -8,16 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.motion import motion_row, steady_row
 from dualpose_ros.refinement.solver import Observations
 from dualpose_ros.refinement.terms import NEAREST_M
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 LEAST_RELATIVE_M = 0.02
 """No joint is known better about the root, nor the root itself across its ray, than this, on an axis."""
@@ -35,11 +33,11 @@ class Frame:
     """One frame's observations; see `solver.Observations`."""
 
     time: float
-    prior: FloatArray
-    relative_stddev: FloatArray
+    prior: Floats
+    relative_stddev: Floats
     depth_stddev: float
-    rays: FloatArray
-    scores: FloatArray
+    rays: Floats
+    scores: Floats
     pixel: float
 
 
@@ -66,7 +64,7 @@ def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
     )
 
 
-def on_rays(joints: FloatArray, rays: FloatArray, scores: FloatArray) -> FloatArray:
+def on_rays(joints: Floats, rays: Floats, scores: Floats) -> Floats:
     """A pose (K, 3) moved across the view to where its 2D joints are, by the median over those found.
 
     An error that all joints share across the view would otherwise count as K errors, all made up for by depth.
@@ -78,7 +76,7 @@ def on_rays(joints: FloatArray, rays: FloatArray, scores: FloatArray) -> FloatAr
     return np.asarray(joints + np.append(aside, 0.0))
 
 
-def split_stddev(joint_stddev: FloatArray) -> tuple[FloatArray, float]:
+def split_stddev(joint_stddev: Floats) -> tuple[Floats, float]:
     """Deviations (K,) about the root, on an axis, and that of the root's depth, from those in the camera's frame.
 
     `pose.Pose3D.joint_stddev` holds both, as their root sum of squares; the root's own is its depth's.
@@ -95,23 +93,23 @@ class Window:
     distance."""
 
     frames: tuple[Frame, ...]
-    joints: FloatArray
-    distances: FloatArray
-    motion: FloatArray
-    motion_stddev: FloatArray
+    joints: Floats
+    distances: Floats
+    motion: Floats
+    motion_stddev: Floats
 
     @property
-    def times(self) -> FloatArray:
+    def times(self) -> Floats:
         """Times (W,) of the frames."""
         return np.array([frame.time for frame in self.frames])
 
     @property
-    def said_distances(self) -> FloatArray:
+    def said_distances(self) -> Floats:
         """Logarithms (W,) of the root's distance in the integrated poses."""
         return log_distances(np.array([frame.prior[_ROOT] for frame in self.frames]))
 
 
-def log_distances(roots: FloatArray) -> FloatArray:
+def log_distances(roots: Floats) -> Floats:
     """Logarithms (W,) of the distances of points (W, 3) from the camera."""
     return np.asarray(np.log(np.maximum(np.sqrt(np.sum(roots**2, axis=-1)), NEAREST_M)))
 
@@ -140,7 +138,7 @@ def with_frame(window: Window, frame: Frame, length: int) -> Window:
     )
 
 
-def _motion(window: Window, times: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+def _motion(window: Window, times: Floats, count: int) -> tuple[Floats, Floats]:
     """Trajectory rows (W, W) of count kept frames and a new one, and deviations (W, K).
 
     Frames whose past has left the window go by constant velocity; of the first nothing is known.
@@ -156,19 +154,19 @@ def _motion(window: Window, times: FloatArray, count: int) -> tuple[FloatArray, 
     return motion, stddev
 
 
-def at_distances(window: Window, distances: FloatArray) -> Window:
+def at_distances(window: Window, distances: Floats) -> Window:
     """The window with its joints moved to other distances of the root, along its rays."""
     return replace(window, joints=_moved(window.joints, window.distances, distances), distances=distances)
 
 
-def _moved(joints: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
+def _moved(joints: Floats, before: Floats, after: Floats) -> Floats:
     """Joints (W, K, 3) whose roots are moved by the difference of distances, given by their logarithms (W,)."""
     root = joints[:, _ROOT]
     ray = root / np.maximum(np.linalg.norm(root, axis=-1), NEAREST_M)[:, None]
     return np.asarray(joints + ((np.exp(after) - np.exp(before))[:, None] * ray)[:, None])
 
 
-def observations(window: Window, lengths: FloatArray) -> Observations:
+def observations(window: Window, lengths: Floats) -> Observations:
     """What the solver is asked of a window, with logarithms (K,) of bones' lengths."""
     frames = window.frames
     return Observations(

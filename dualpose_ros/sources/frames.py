@@ -12,9 +12,9 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-RgbImage = npt.NDArray[np.uint8]
+from dualpose_ros.arrays import RgbImage
+
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 DIRECTORY_FPS = 30.0
 """Frames a second of a directory of images, which states none."""

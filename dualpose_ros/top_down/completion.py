@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES, PersonView, back, view_person
 
-FloatArray = npt.NDArray[np.floating]
 K = H36M17.num_joints
 
 NUM_FEATURES = 7 * K + NUM_VIEW_FEATURES + 1
@@ -33,10 +32,10 @@ class CompletedPoses:
     found; features (N, F) float32, the lifting network's input less the time since the last frame."""
 
     view: PersonView
-    features: npt.NDArray[np.float32]
+    features: Float32s
 
 
-def complete(rays: FloatArray, confidence: FloatArray, gcn: Engine | None) -> CompletedPoses:
+def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> CompletedPoses:
     """Completed poses of people whose joints were found at rays (N, K, 2) with confidence (N, K).
 
     Without a GCN joints that were not found stay so, and the view is of the others.
@@ -58,14 +57,12 @@ def complete(rays: FloatArray, confidence: FloatArray, gcn: Engine | None) -> Co
     return CompletedPoses(whole, _features(whole, answer["log_stddev_2d"], joints_rel, whole.scaled()))
 
 
-def _features(
-    view: PersonView, log_stddev: FloatArray, joints_rel: FloatArray, scaled: FloatArray
-) -> npt.NDArray[np.float32]:
+def _features(view: PersonView, log_stddev: AnyFloats, joints_rel: AnyFloats, scaled: AnyFloats) -> Float32s:
     count = len(scaled)
     parts = (scaled.reshape(count, -1), view.confidence, log_stddev, joints_rel.reshape(count, -1), view.features())
     return np.concatenate([*parts, np.zeros((count, 1))], axis=1).astype(np.float32)
 
 
-def time_feature(elapsed_s: FloatArray) -> npt.NDArray[np.float32]:
+def time_feature(elapsed_s: AnyFloats) -> Float32s:
     """The last feature: the log of the time since the track's last frame over 1/30 s; LONGEST_GAP_S at its birth."""
     return np.asarray(np.log(30 * np.clip(elapsed_s, 1 / 240, LONGEST_GAP_S)), dtype=np.float32)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats
 from dualpose_ros.grouping import (
     GroupingConfig,
     ReadingConfig,
@@ -21,8 +21,6 @@ from dualpose_ros.grouping import (
 )
 from dualpose_ros.heatmap import Peaks, find_peaks
 from dualpose_ros.top_down.target import target_utility
-
-FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,10 @@ class PatchPeople:
     """The people of one patch: joints_px (P, K, 2) in patch pixels, scores (P, K; 0 = not found), tags (P,),
     utility (P,) as in `target.target_utility`, and the index of the patch's own person, -1 for none."""
 
-    joints_px: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
-    tags: npt.NDArray[np.float64]
-    utility: npt.NDArray[np.float64]
+    joints_px: Floats
+    scores: Floats
+    tags: Floats
+    utility: Floats
     target: int
 
     def __len__(self) -> int:
@@ -53,7 +51,7 @@ class PatchPeople:
 
 
 def decode_patches(
-    heatmaps: FloatArray, tags: FloatArray, boxes_px: FloatArray, config: DecodeConfig | None = None
+    heatmaps: AnyFloats, tags: AnyFloats, boxes_px: AnyFloats, config: DecodeConfig | None = None
 ) -> list[PatchPeople]:
     """People of each patch from heatmaps and tags (N, K, h, w); boxes_px (N, 4) is each track's box in its patch.
 
@@ -77,7 +75,7 @@ def decode_patches(
     return results
 
 
-def decode_single(heatmaps: FloatArray, config: DecodeConfig | None = None) -> list[PatchPeople]:
+def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> list[PatchPeople]:
     """The one person of each patch that a network without tags sees: the largest value of each map (N, K, h, w).
 
     ValueError if the heatmaps hold NaN.
@@ -102,12 +100,12 @@ def decode_single(heatmaps: FloatArray, config: DecodeConfig | None = None) -> l
 
 
 def _decode_one(
-    heatmaps: npt.NDArray[np.float32],
-    tags: npt.NDArray[np.float32],
+    heatmaps: Float32s,
+    tags: Float32s,
     peaks: Peaks,
-    peak_tags: npt.NDArray[np.float64],
+    peak_tags: Floats,
     own: slice,
-    box_px: FloatArray,
+    box_px: AnyFloats,
     config: DecodeConfig,
 ) -> PatchPeople:
     joint = peaks.channel[own] % len(heatmaps)
@@ -123,6 +121,6 @@ def _decode_one(
     return PatchPeople(joints, scores, means, utility, target)
 
 
-def _refuse_nan(maps: npt.NDArray[np.float32]) -> None:
+def _refuse_nan(maps: Float32s) -> None:
     if np.isnan(maps.max(initial=0.0)):
         raise ValueError("the top-down network answered NaN: its weights or its input are broken")

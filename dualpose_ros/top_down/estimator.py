@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, RgbImage, UInt8s
 from dualpose_ros.heatmap import Heatmaps, combine_heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.people import Pose2D
@@ -19,7 +19,6 @@ from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, decode_si
 from dualpose_ros.top_down.merge import MergeConfig, merge_patches, own_poses
 from dualpose_ros.top_down.patch import (
     ENLARGE,
-    Affine,
     apply_affines,
     cell_to_patch,
     compose_affines,
@@ -28,17 +27,15 @@ from dualpose_ros.top_down.patch import (
     patch_affines,
 )
 
-FloatArray = npt.NDArray[np.floating]
-
 
 @dataclass(frozen=True)
 class PatchMaps:
     """heatmaps (N, K, h, w) of patches, tags of the same shape where the network has any, and the
     affines (N, 2, 3) from their cells to the image."""
 
-    heatmaps: npt.NDArray[np.float32]
-    tags: npt.NDArray[np.float32] | None
-    cell_to_image: Affine
+    heatmaps: Float32s
+    tags: Float32s | None
+    cell_to_image: Floats
 
     def combined(self, image_size: tuple[int, int], longest: int) -> Heatmaps:
         """All patches' heatmaps in one of the image, whose size is (H, W)."""
@@ -62,7 +59,7 @@ def patch_size(engine: Engine) -> int:
     return spec.shape[1]
 
 
-def unflip(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def unflip(maps: Float32s) -> Float32s:
     """Maps (N, K, h, w) of mirrored patches as those of the patches: columns reversed, sides exchanged."""
     return maps[:, list(H36M17.mirror), :, ::-1]
 
@@ -90,9 +87,7 @@ class PoseEstimator:
         self.patch_size = patch_size(engine)
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
-    def __call__(
-        self, image: npt.NDArray[np.uint8], boxes_px: FloatArray, previous: Sequence[Pose2D | None] = ()
-    ) -> PatchPoses:
+    def __call__(self, image: RgbImage, boxes_px: AnyFloats, previous: Sequence[Pose2D | None] = ()) -> PatchPoses:
         """2D poses in pixels of an RGB image (H, W, 3) for boxes (N, 4); previous as in `merge.merge_patches`.
 
         EngineError if the network's outputs are not those of a top-down network; ValueError if a box
@@ -112,12 +107,12 @@ class PoseEstimator:
             poses = merge_patches(people, to_image, self.merge, previous)
         return PatchPoses(poses, maps)
 
-    def maps(self, image: npt.NDArray[np.uint8], boxes_px: FloatArray) -> PatchMaps:
+    def maps(self, image: RgbImage, boxes_px: AnyFloats) -> PatchMaps:
         """What the network answers for patches around boxes (N, 4); errors as of a call."""
         to_patch = patch_affines(boxes_px, self.patch_size, self.enlarge)
         return self._maps(image, to_patch, invert_affines(to_patch))
 
-    def _maps(self, image: npt.NDArray[np.uint8], to_patch: Affine, to_image: Affine) -> PatchMaps:
+    def _maps(self, image: RgbImage, to_patch: Floats, to_image: Floats) -> PatchMaps:
         cell_to_image = compose_affines(to_image, cell_to_patch())
         if len(to_patch) == 0:
             return PatchMaps(np.zeros((0, H36M17.num_joints, 1, 1), np.float32), None, cell_to_image)
@@ -130,7 +125,7 @@ class PoseEstimator:
             tags = None if tags is None or mirrored[1] is None else half * (tags + unflip(mirrored[1]))
         return PatchMaps(heatmaps, tags, cell_to_image)
 
-    def _run(self, patches: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    def _run(self, patches: UInt8s) -> tuple[Float32s, Float32s | None]:
         """Heatmaps (N, K, h, w), and tags of the same shape where the network has any."""
         parts = [
             self.engine.run({"patches": patches[start : start + self.batch]})

@@ -17,14 +17,12 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting import LiftedPose
-
-FloatArray = npt.NDArray[np.float64]
 
 _ANKLES = (H36M17.index("left_ankle"), H36M17.index("right_ankle"))
 _MIN_SCORE = 0.3
@@ -73,10 +71,10 @@ class FloorScale:
 
     def __init__(self, config: FloorConfig | None = None) -> None:
         self.config = config if config is not None else FloorConfig()
-        self._sights: dict[int, deque[tuple[int, FloatArray]]] = {}
+        self._sights: dict[int, deque[tuple[int, Floats]]] = {}
         self._scales: dict[int, Scale] = {}
 
-    def add(self, stamp_ns: int, feet: dict[int, FloatArray]) -> None:
+    def add(self, stamp_ns: int, feet: dict[int, Floats]) -> None:
         """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id."""
         limit_ns, interval_ns = int(self.config.memory_s * 1e9), int(self.config.interval_s * 1e9)
         for identity in list(self._sights):
@@ -116,7 +114,7 @@ class FloorScale:
         }
 
 
-def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> FloatArray | None:
+def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> Floats | None:
     """The lower ankle (3,) in the camera frame, None where both are not clearly seen or it may be cut off."""
     if lifted is None or float(pose.scores[list(_ANKLES)].min()) < _MIN_SCORE:
         return None
@@ -144,9 +142,7 @@ def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
     )
 
 
-def fit_floor(
-    feet: FloatArray, person: npt.NDArray[np.intp], spell: npt.NDArray[np.intp], config: FloorConfig
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig) -> tuple[Floats, Floats, Floats]:
     """Log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
 
     feet (M, 3), whose each is (M,), and in which spell it was seen (M,); a spell is of one person. Gauss-Newton with

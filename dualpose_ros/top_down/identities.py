@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.grouping import assign
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
@@ -64,7 +64,7 @@ class PoseIdentities:
         found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
         return [last.pose if last is not None else None for last in found]
 
-    def seniority(self, track_ids: Sequence[int]) -> npt.NDArray[np.float64]:
+    def seniority(self, track_ids: Sequence[int]) -> Floats:
         """In how many frames each track's person was seen so far."""
         found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
         return np.array([last.frames if last is not None else 0 for last in found], dtype=np.float64)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.inference.load import load_engine
@@ -21,9 +21,6 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
 from dualpose_ros.top_down.person_view import place_root
 from dualpose_ros.top_down.root_geometry import fit_root, fuse_depth
-
-FloatArray = npt.NDArray[np.float64]
-Float32Array = npt.NDArray[np.float32]
 
 _MIN_SCORE = 0.05
 
@@ -36,19 +33,19 @@ class LiftedPose:
     x / z and y / z, the best fit of the joints seen to their 2D places.
     """
 
-    joints_rel: FloatArray
-    joint_stddev: FloatArray
+    joints_rel: Floats
+    joint_stddev: Floats
     root_depth: float
     root_depth_stddev: float
-    root_ray: FloatArray
+    root_ray: Floats
 
     @property
-    def root_cam(self) -> FloatArray:
+    def root_cam(self) -> Floats:
         """The pelvis in the camera frame: (3,)."""
         return self.root_depth * np.array([self.root_ray[0], self.root_ray[1], 1.0])
 
     @property
-    def joints_cam(self) -> FloatArray:
+    def joints_cam(self) -> Floats:
         """All joints in the camera frame: (K, 3)."""
         return self.joints_rel + self.root_cam
 
@@ -58,8 +55,8 @@ class _Memory:
     """What a track's next frame needs of those before: features (P, F) and activations (C, S)."""
 
     stamp_ns: int
-    past_features: Float32Array
-    past: Float32Array
+    past_features: Float32s
+    past: Float32s
 
 
 class Lifter:
@@ -102,7 +99,7 @@ class Lifter:
         self._stamp_ns = stamp_ns
         longest = int(LONGEST_GAP_S * 1e9)
         self._tracks = {i: memory for i, memory in self._tracks.items() if stamp_ns - memory.stamp_ns <= longest}
-        seen: dict[int, tuple[FloatArray, FloatArray]] = {}
+        seen: dict[int, tuple[Floats, Floats]] = {}
         for track_id, pose in poses:
             if track_id in seen or (track_id in self._tracks and self._tracks[track_id].stamp_ns == stamp_ns):
                 raise ValueError(f"track {track_id} was given twice for stamp {stamp_ns}")
@@ -149,16 +146,16 @@ class PlacedPeople:
     """joints_rel (N, K, 3) along camera axes, stddev (N, K), root_cam (N, 3), depth_stddev (N,) relative; and the
     depths along the virtual camera's axis (N,): learned, fitted by geometry, and used."""
 
-    joints_rel: FloatArray
-    stddev: FloatArray
-    root_cam: FloatArray
-    depth_stddev: FloatArray
-    learned: FloatArray
-    fitted: FloatArray
-    depth_axis: FloatArray
+    joints_rel: Floats
+    stddev: Floats
+    root_cam: Floats
+    depth_stddev: Floats
+    learned: Floats
+    fitted: Floats
+    depth_axis: Floats
 
 
-def place_people(people: CompletedPoses, answer: Mapping[str, Float32Array]) -> PlacedPeople:
+def place_people(people: CompletedPoses, answer: Mapping[str, Float32s]) -> PlacedPeople:
     """People in the camera frame from a lifting network's ANSWERS, each (N, ...).
 
     The root's depth is the network's and that of geometry, weighed by their variances.
@@ -174,7 +171,7 @@ def place_people(people: CompletedPoses, answer: Mapping[str, Float32Array]) -> 
     return PlacedPeople(joints_rel, stddev, root_cam, np.sqrt(variance), learned, fitted, depth)
 
 
-def _rays(track_id: int, camera: Camera, pose: Pose2D) -> tuple[FloatArray, FloatArray]:
+def _rays(track_id: int, camera: Camera, pose: Pose2D) -> tuple[Floats, Floats]:
     """Rays (K, 2) of a pose's joints and their scores (K,), 0 where a joint was not found."""
     joints = np.asarray(pose.joints_px, dtype=np.float64)
     scores = np.array(pose.scores, dtype=np.float64)
@@ -187,7 +184,7 @@ def _rays(track_id: int, camera: Camera, pose: Pose2D) -> tuple[FloatArray, Floa
     return np.asarray(rays, dtype=np.float64), np.where(found, np.clip(scores, 0, 1), 0.0)
 
 
-def empty_memory(engine: Engine, count: int) -> tuple[int, dict[str, Float32Array]]:
+def empty_memory(engine: Engine, count: int) -> tuple[int, dict[str, Float32s]]:
     """How many frames a lifting network's answers are late, and its memory inputs for tracks just born.
 
     EngineError if it is no lifting network.

@@ -9,17 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.grouping import assign
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
 from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness
-from dualpose_ros.top_down.patch import Affine, apply_affines
-
-FloatArray = npt.NDArray[np.floating]
-IntArray = npt.NDArray[np.intp]
+from dualpose_ros.top_down.patch import apply_affines
 
 _MAX_UTILITY = 4.0
 
@@ -38,7 +35,7 @@ class MergeConfig:
 
 def merge_patches(
     people: Sequence[PatchPeople],
-    patch_to_image: Affine,
+    patch_to_image: Floats,
     config: MergeConfig | None = None,
     previous: Sequence[Pose2D | None] = (),
 ) -> list[Pose2D | None]:
@@ -73,7 +70,7 @@ def merge_patches(
     return result
 
 
-def own_poses(people: Sequence[PatchPeople], patch_to_image: Affine) -> list[Pose2D | None]:
+def own_poses(people: Sequence[PatchPeople], patch_to_image: Floats) -> list[Pose2D | None]:
     """Each patch's own person in image pixels, None where there is none, whoever else sees the same: N entries."""
     return [
         Pose2D(apply_affines(affine, found.joints_px[found.target]), found.scores[found.target])
@@ -84,13 +81,13 @@ def own_poses(people: Sequence[PatchPeople], patch_to_image: Affine) -> list[Pos
 
 
 def _worth(
-    joints_px: FloatArray,
-    scores: FloatArray,
-    patch: IntArray,
-    utility: FloatArray,
+    joints_px: AnyFloats,
+    scores: AnyFloats,
+    patch: Indices,
+    utility: AnyFloats,
     previous: Sequence[Pose2D | None],
     config: MergeConfig,
-) -> FloatArray:
+) -> AnyFloats:
     """What each person (M,) is worth to the track of their patch; -inf for one who explains its box too badly.
 
     Times the score, or a track would give its person to another one and make do with a phantom.
@@ -104,8 +101,8 @@ def _worth(
 
 
 def cluster_people(
-    joints_px: FloatArray, scores: FloatArray, patch: IntArray, is_target: npt.NDArray[np.bool_], same_oks: float
-) -> IntArray:
+    joints_px: AnyFloats, scores: AnyFloats, patch: Indices, is_target: Mask, same_oks: float
+) -> Indices:
     """Cluster index (M,) of each person: similar poses of different patches share one.
 
     joints_px (M, K, 2), scores (M, K; 0 = not found), patch (M,). Patches' own people lead, by score;
@@ -128,7 +125,7 @@ def cluster_people(
     return cluster
 
 
-def pose_similarity(joints_px: FloatArray, scores: FloatArray) -> npt.NDArray[np.float64]:
+def pose_similarity(joints_px: AnyFloats, scores: AnyFloats) -> Floats:
     """Object keypoint similarity (M, M) over joints that both have; zero with fewer than three of them.
 
     The area is that of the smaller pose's extents over such joints.
@@ -143,7 +140,7 @@ def pose_similarity(joints_px: FloatArray, scores: FloatArray) -> npt.NDArray[np
     return np.where(common.sum(axis=2) >= MIN_COMMON_JOINTS, similarity, 0.0)
 
 
-def suppressed_scores(poses: Sequence[Pose2D], seniority: FloatArray | None = None) -> npt.NDArray[np.float64]:
+def suppressed_scores(poses: Sequence[Pose2D], seniority: AnyFloats | None = None) -> Floats:
     """Mean joint scores (N,) of poses, each less its similarity to a better one: linear soft-NMS.
 
     Better is who has more seniority (N,), by default all the same, and among equals who has the higher score.
@@ -161,7 +158,7 @@ def suppressed_scores(poses: Sequence[Pose2D], seniority: FloatArray | None = No
     return np.asarray(mean * (1 - np.where(better, similarity, 0.0).max(axis=1)), dtype=np.float64)
 
 
-def _fill_from_others(joints: FloatArray, scores: FloatArray, own: int, members: IntArray) -> Pose2D:
+def _fill_from_others(joints: AnyFloats, scores: AnyFloats, own: int, members: Indices) -> Pose2D:
     """Person `own`'s joints, with those not found taken from the member that found them best."""
     best = members[np.argmax(scores[members], axis=0)]
     every = np.arange(scores.shape[1])

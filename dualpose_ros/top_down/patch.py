@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, RgbImage, UInt8s
 from dualpose_ros.grouping import HEATMAP_STRIDE
-
-FloatArray = npt.NDArray[np.floating]
-Affine = npt.NDArray[np.float64]
 
 ENLARGE = 1.25
 """Side of a patch over the longer side of the box that it is made for."""
@@ -22,7 +19,7 @@ ENLARGE = 1.25
 _MIN_SIDE_PX = 8.0
 
 
-def patch_affines(boxes_px: FloatArray, size: int, enlarge: float = ENLARGE) -> Affine:
+def patch_affines(boxes_px: AnyFloats, size: int, enlarge: float = ENLARGE) -> Floats:
     """Image-to-patch affines (N, 2, 3) of square patches, `size` pixels wide, around boxes (N, 4).
 
     The patch is centred on the box and `enlarge` times its longer side. ValueError names a box
@@ -40,29 +37,29 @@ def patch_affines(boxes_px: FloatArray, size: int, enlarge: float = ENLARGE) -> 
     return affines
 
 
-def invert_affines(affines: Affine) -> Affine:
+def invert_affines(affines: Floats) -> Floats:
     """Inverses (..., 2, 3) of affines (..., 2, 3)."""
     linear = np.linalg.inv(affines[..., :2])
     return np.concatenate([linear, -linear @ affines[..., 2:]], axis=-1)
 
 
-def compose_affines(outer: Affine, inner: Affine) -> Affine:
+def compose_affines(outer: Floats, inner: Floats) -> Floats:
     """The affines (..., 2, 3) that apply `inner` first and `outer` then."""
     shift = outer[..., :2] @ inner[..., 2:] + outer[..., 2:]
     return np.concatenate([outer[..., :2] @ inner[..., :2], shift], axis=-1)
 
 
-def apply_affines(affines: Affine, points: FloatArray) -> npt.NDArray[np.float64]:
+def apply_affines(affines: Floats, points: AnyFloats) -> Floats:
     """Points (..., M, 2) mapped by affines (..., 2, 3)."""
     return np.asarray(points @ np.swapaxes(affines[..., :2], -1, -2) + affines[..., None, :, 2], dtype=np.float64)
 
 
-def cell_to_patch(stride: int = HEATMAP_STRIDE) -> Affine:
+def cell_to_patch(stride: int = HEATMAP_STRIDE) -> Floats:
     """Affine (2, 3) from heatmap cells to the patch pixels of their centres."""
     return np.array([[stride, 0.0, (stride - 1) / 2], [0.0, stride, (stride - 1) / 2]])
 
 
-def extract_patches(image: npt.NDArray[np.uint8], image_to_patch: Affine, size: int) -> npt.NDArray[np.uint8]:
+def extract_patches(image: RgbImage, image_to_patch: Floats, size: int) -> UInt8s:
     """Patches (N, S, S, 3) of an RGB image (H, W, 3); black where a patch reaches beyond the image.
 
     Patches that shrink the image twofold or more are sampled from a halved image (area average,
@@ -87,7 +84,7 @@ def extract_patches(image: npt.NDArray[np.uint8], image_to_patch: Affine, size: 
     return patches
 
 
-def _halve(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _halve(image: RgbImage) -> UInt8s:
     """The image at half size by exact 2 x 2 averages; an odd last row or column is dropped."""
     height, width = image.shape[0] // 2, image.shape[1] // 2
     even = image[: 2 * height, : 2 * width]

@@ -10,11 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats
 from dualpose_ros.camera import turned_to
-
-FloatArray = npt.NDArray[np.floating]
 
 NUM_VIEW_FEATURES = 3
 _MIN_EXTENT = 1e-4
@@ -27,30 +25,30 @@ class PersonView:
     extent (N,): RMS distance of the joints from their middle, in virtual rays; rays (N, K, 2) in the
     virtual camera and confidence (N, K), 0 = not found."""
 
-    centre: FloatArray
-    to_camera: FloatArray
-    extent: FloatArray
-    rays: FloatArray
-    confidence: FloatArray
+    centre: AnyFloats
+    to_camera: AnyFloats
+    extent: AnyFloats
+    rays: AnyFloats
+    confidence: AnyFloats
 
-    def scaled(self) -> FloatArray:
+    def scaled(self) -> AnyFloats:
         """All joints in units of the extent: (N, K, 2)."""
         return np.asarray(np.clip(self.rays / self.extent[:, None, None], -_FARTHEST, _FARTHEST))
 
-    def scaled_joints(self) -> npt.NDArray[np.float32]:
+    def scaled_joints(self) -> Float32s:
         """Joints in units of the extent, (0, 0) where not found: (N, K, 2)."""
         return np.where((self.confidence > 0)[..., None], self.scaled(), 0.0).astype(np.float32)
 
-    def joints_found(self) -> npt.NDArray[np.float32]:
+    def joints_found(self) -> Float32s:
         """`scaled_joints` and their confidence, what the GCN takes: (N, K, 3)."""
         return np.concatenate([self.scaled_joints(), self.confidence[..., None].astype(np.float32)], axis=2)
 
-    def features(self) -> npt.NDArray[np.float32]:
+    def features(self) -> Float32s:
         """What scaling took away: log extent and the two angles of the viewing direction, (N, 3)."""
         return np.concatenate([np.log(self.extent)[:, None] + 2.0, np.arctan(self.centre)], axis=1).astype(np.float32)
 
 
-def view_person(rays: FloatArray, confidence: FloatArray, weight: FloatArray | None = None) -> PersonView:
+def view_person(rays: AnyFloats, confidence: AnyFloats, weight: AnyFloats | None = None) -> PersonView:
     """The view of people whose joints lie at rays (N, K, 2), found with confidence (N, K).
 
     weight (N, K), the confidence unless given, says how much each joint counts for centre and extent.
@@ -67,24 +65,24 @@ def view_person(rays: FloatArray, confidence: FloatArray, weight: FloatArray | N
     return PersonView(centre, to_camera, np.maximum(extent, _MIN_EXTENT), seen, confidence)
 
 
-def through(to_camera: FloatArray, rays: FloatArray) -> FloatArray:
+def through(to_camera: AnyFloats, rays: AnyFloats) -> AnyFloats:
     """Rays (N, K, 2) of the camera as seen by virtual cameras (N, 3, 3)."""
     turned = _turn(rays, to_camera.transpose(0, 2, 1))
     return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], 0.1))
 
 
-def back(to_camera: FloatArray, rays: FloatArray) -> FloatArray:
+def back(to_camera: AnyFloats, rays: AnyFloats) -> AnyFloats:
     """Rays (N, K, 2) of virtual cameras (N, 3, 3) as the camera sees them."""
     turned = _turn(rays, to_camera)
     return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], 0.1))
 
 
-def _turn(rays: FloatArray, rotation: FloatArray) -> FloatArray:
+def _turn(rays: AnyFloats, rotation: AnyFloats) -> AnyFloats:
     """Directions (N, K, 3): rotations (N, 3, 3) times rays (N, K, 2) with a z of 1."""
     return np.asarray(rays @ rotation[:, :, :2].transpose(0, 2, 1) + rotation[:, None, :, 2])
 
 
-def place_root(view: PersonView, joints: FloatArray, stddev: FloatArray, depth: FloatArray) -> npt.NDArray[np.float64]:
+def place_root(view: PersonView, joints: AnyFloats, stddev: AnyFloats, depth: AnyFloats) -> Floats:
     """Root positions (N, 3) in the camera frame that best reproject root-relative joints (N, K, 3).
 
     joints are along the virtual camera's axes and depth (N,) is along its z axis; x and y are the weighted

@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.floating]
+from dualpose_ros.arrays import AnyFloats, Floats
 
 RAY_NOISE = 0.03
 """Standard deviation of a ray as a share of the person's extent on the image."""
@@ -32,17 +31,17 @@ _MIN_DEPTH_M = 0.1
 class RootFit:
     """root (N, 3): the pelvis; log_depth_variance (N,): of the logarithm of its depth, infinite without a fit."""
 
-    root: FloatArray
-    log_depth_variance: FloatArray
+    root: AnyFloats
+    log_depth_variance: AnyFloats
 
 
 def fit_root(
-    rays: FloatArray,
-    confidence: FloatArray,
-    joints: FloatArray,
-    stddev: FloatArray,
-    depth: FloatArray,
-    extent: FloatArray,
+    rays: AnyFloats,
+    confidence: AnyFloats,
+    joints: AnyFloats,
+    stddev: AnyFloats,
+    depth: AnyFloats,
+    extent: AnyFloats,
 ) -> RootFit:
     """Root positions that best reproject joints (N, K, 3) relative to them onto rays (N, K, 2).
 
@@ -72,9 +71,7 @@ def fit_root(
     return RootFit(root, np.where(solvable, SPREAD**2 * spread + SIZE_STDDEV**2, np.inf))
 
 
-def fuse_depth(
-    depth: FloatArray, log_variance: FloatArray, fit: RootFit
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def fuse_depth(depth: AnyFloats, log_variance: AnyFloats, fit: RootFit) -> tuple[Floats, Floats]:
     """Depths (N,) and variances (N,) of their logarithms, from given ones and those of a fit, by variance.
 
     The variances weigh the two as if they were independent; but both come of the same network, so the result's

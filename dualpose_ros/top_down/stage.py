@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.camera import Camera, check_image
 from dualpose_ros.grouping import GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
@@ -22,8 +22,6 @@ from dualpose_ros.top_down.identities import PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.weights import network_file
-
-Image = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,9 @@ class RootVelocities:
 
     def __init__(self, seconds: float, forget_seconds: float = 1.0) -> None:
         self.seconds, self.forget_ns = seconds, int(forget_seconds * 1e9)
-        self._last: dict[int, tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+        self._last: dict[int, tuple[int, Floats, Floats]] = {}
 
-    def update(self, track_id: int, stamp_ns: int, root: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def update(self, track_id: int, stamp_ns: int, root: Floats) -> Floats:
         """Velocity (3,) in m/s after the root was seen at `root` (3,); zero at first sight or after a gap."""
         last = self._last.get(track_id)
         velocity = np.zeros(3)
@@ -136,7 +134,7 @@ class TopDownStage:
         self._identities = PoseIdentities()
         self._floor = FloorScale()
 
-    def process(self, image: Image, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
+    def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
 
         A track whose patch shows nobody of its own, or whose box is not a box, is left out. ValueError if the
@@ -188,7 +186,7 @@ class TopDownStage:
         )
 
 
-def absolute_stddev(lifted: LiftedPose) -> npt.NDArray[np.float64]:
+def absolute_stddev(lifted: LiftedPose) -> Floats:
     """Deviation (K,) in metres of joints in the camera frame: the relative one and the root's along its ray."""
     along_ray = lifted.root_depth_stddev * float(np.hypot(1.0, np.linalg.norm(lifted.root_ray)))
     return np.hypot(np.asarray(lifted.joint_stddev, dtype=np.float64), along_ray)

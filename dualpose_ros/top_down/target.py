@@ -6,17 +6,15 @@ P people, K joints.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
 
 TARGET_TAG = 2.0
 """Mean tag that training asks of the person that a patch is centred on (0 weight in training: no such tag)."""
 
 
-def target_utility(joints: FloatArray, scores: FloatArray, tags: FloatArray, box: FloatArray) -> FloatArray:
+def target_utility(joints: AnyFloats, scores: AnyFloats, tags: AnyFloats, box: AnyFloats) -> AnyFloats:
     """How well each person (P,) explains `box` (4,), the tracked box in the joints' own coordinates.
 
     Sums the share of joints found inside the box (by score), the overlap of the joints' extents with the box,

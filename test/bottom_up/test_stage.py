@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from dualpose_ros.arrays import AnyArray, Floats, UInt8s
 from dualpose_ros.bottom_up.stage import NOT_TRACKED, BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.heatmap import Heatmaps, combined_grid
@@ -26,15 +26,15 @@ class IdealNetwork:
 
     outputs: tuple[str, ...] = OUTPUTS
 
-    def __init__(self, camera: Camera, joints_cam: npt.NDArray[np.float64]) -> None:
+    def __init__(self, camera: Camera, joints_cam: Floats) -> None:
         self.inputs = {
             "image": TensorSpec("image", np.dtype(np.uint8), ("N", "32*H", "32*W", 3)),
             "guidance": TensorSpec("guidance", np.dtype(np.uint8), ("N", K, "8*H", "8*W")),
         }
         self.camera, self.joints_cam = camera, joints_cam
-        self.seen: list[Mapping[str, npt.NDArray[Any]]] = []
+        self.seen: list[Mapping[str, AnyArray]] = []
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         self.seen.append(inputs)
         image, guidance = inputs["image"], inputs["guidance"]
         assert image.dtype == guidance.dtype == np.uint8
@@ -59,7 +59,7 @@ def stage_for(size: tuple[int, int] = (640, 480), **settings: Any) -> tuple[Bott
     return BottomUpStage(BottomUpConfig(**settings), network), network
 
 
-def picture(camera: Camera) -> npt.NDArray[np.uint8]:
+def picture(camera: Camera) -> UInt8s:
     return np.full((camera.height, camera.width, 3), 60, np.uint8)
 
 
@@ -118,7 +118,7 @@ class Altered(IdealNetwork):
         super().__init__(network.camera, network.joints_cam)
         self.change = change
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         answers = super().run(inputs)
         self.change(answers)
         return answers

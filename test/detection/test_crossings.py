@@ -7,9 +7,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.detection.appearance import describe_people
 from dualpose_ros.detection.detections import Detections, no_detections
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
@@ -25,9 +25,9 @@ class Frame:
 
     stamp_ns: int
     detections: Detections
-    image: npt.NDArray[np.uint8]
-    true_boxes_px: npt.NDArray[np.float64]
-    visible: npt.NDArray[np.float64]
+    image: RgbImage
+    true_boxes_px: Floats
+    visible: Floats
 
 
 def walking_people(

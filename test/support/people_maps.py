@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.skeleton import H36M17
 
 # A standing figure, unit height, x to the right and y down, in the order of H36M17.
@@ -17,19 +17,19 @@ FIGURE = np.array(
 )  # fmt: skip
 
 
-def figure(x: float, y: float, height: float) -> npt.NDArray[np.float64]:
+def figure(x: float, y: float, height: float) -> Floats:
     """Joints (K, 2) of a standing figure whose box's upper middle is at (x, y)."""
     return FIGURE * height + (x, y)
 
 
-def figure_box(joints: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def figure_box(joints: Floats) -> Floats:
     """Box (4,) around joints."""
     return np.concatenate([joints.min(axis=0), joints.max(axis=0)])
 
 
 def ideal_maps(
-    people_px: list[npt.NDArray[np.float64]], tags: list[float], sigma: float = 2.0, size: int = 64, stride: int = 4
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    people_px: list[Floats], tags: list[float], sigma: float = 2.0, size: int = 64, stride: int = 4
+) -> tuple[Float32s, Float32s]:
     """Heatmaps and tag maps (K, h, w) of people (K, 2) in patch pixels; NaN marks a joint that isn't there."""
     heat = np.zeros((H36M17.num_joints, size, size), np.float32)
     tag = np.zeros_like(heat)

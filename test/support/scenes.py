@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.letterbox import Letterbox, fit_long_side
 from dualpose_ros.skeleton import H36M17
@@ -25,7 +26,7 @@ STANDING = np.array(
 class Scene:
     """People (P, K, 3) seen by a camera whose image is letterboxed into a network's input."""
 
-    def __init__(self, camera: Camera, joints_cam: npt.NDArray[np.float64], long_side: int = 384) -> None:
+    def __init__(self, camera: Camera, joints_cam: Floats, long_side: int = 384) -> None:
         self.camera, self.joints_cam = camera, joints_cam
         self.letterbox: Letterbox = fit_long_side(camera.width, camera.height, long_side)
         self.size = (self.letterbox.height, self.letterbox.width)
@@ -33,18 +34,18 @@ class Scene:
         self.joints_px = self.letterbox.points_to_network(project(camera, joints_cam))
 
     @property
-    def inside(self) -> npt.NDArray[np.bool_]:
+    def inside(self) -> Mask:
         """Which joints (P, K) lie in cells of the map that have neighbours on all sides."""
         cells = (self.joints_px - 1.5) / STRIDE
         rows, columns = self.size[0] // STRIDE, self.size[1] // STRIDE
         return ((cells >= 0.51) & (cells <= np.array([columns, rows]) - 1.51)).all(axis=-1)
 
     @property
-    def drawn(self) -> npt.NDArray[np.bool_]:
+    def drawn(self) -> Mask:
         """Which joints (P, K) lie in the network's input at all."""
         return ((self.joints_px >= -0.5) & (self.joints_px <= np.array(self.size[::-1]) - 0.5)).all(axis=-1)
 
-    def alone(self, cells: float = 4.5) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def alone(self, cells: float = 4.5) -> tuple[Mask, Mask]:
         """Which joints (P, K) are so many cells away from the same joint of everybody else, and from any joint."""
         people = len(self.joints_px)
         same, any_joint = np.ones((people, K), bool), np.ones((people, K), bool)
@@ -60,7 +61,7 @@ class Scene:
         return same, any_joint
 
 
-def person(rng: np.random.Generator, place: npt.ArrayLike, size: float = 1.0) -> npt.NDArray[np.float64]:
+def person(rng: np.random.Generator, place: npt.ArrayLike, size: float = 1.0) -> Floats:
     """A person (K, 3) with the pelvis at a place, turned and bent at random."""
     turn = rng.uniform(0, 2 * np.pi)
     x, y = STANDING.T * size

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from dualpose_ros.arrays import AnyArray, Floats, UInt8s
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator, patch_size, unflip
@@ -24,7 +23,7 @@ class Bright:
         self.inputs = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", size, size, 3))}
         self.outputs = ("heatmaps", "tags")
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         self.runs += 1
         patches = inputs["patches"].astype(np.float32)[..., 0] / 255
         cells = patches.reshape(len(patches), SIZE // 4, 4, SIZE // 4, 4).mean(axis=(2, 4))
@@ -35,7 +34,7 @@ class Bright:
         return {"heatmaps": maps, "tags": 2 * maps}
 
 
-def picture() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+def picture() -> tuple[UInt8s, Floats]:
     image = np.random.default_rng(0).integers(0, 200, (90, 80, 3), dtype=np.uint8)
     return image, np.array([[10.0, 20, 50, 70], [30.0, 5, 70, 60]])
 
@@ -53,7 +52,7 @@ def test_the_average_of_both_views() -> None:
     image, boxes = picture()
 
     class Uneven(Bright):
-        def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
             outputs = super().run(inputs)
             return {name: value * self.runs for name, value in outputs.items()}
 
@@ -77,7 +76,7 @@ def test_patch_size_is_the_networks_own() -> None:
 class OnePerson(Bright):
     """A network without tags, whose maps each have one dot, at a place of the joint's own."""
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         maps = np.zeros((len(inputs["patches"]), K, SIZE // 4, SIZE // 4), np.float32)
         for joint in range(K):
             maps[:, joint, 3 + joint // 5, 4 + joint % 5] = 0.9

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from dualpose_ros.arrays import AnyArray, Floats
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.inference.engine import EngineError, TensorSpec
@@ -28,10 +28,10 @@ class IdealNetwork:
     inputs: dict[str, TensorSpec] = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", 256, 256, 3))}  # noqa: RUF012
     outputs = ("heatmaps", "tags")
 
-    def __init__(self, people: list[npt.NDArray[np.float64]], boxes: list[npt.NDArray[np.float64]]) -> None:
+    def __init__(self, people: list[Floats], boxes: list[Floats]) -> None:
         self.people, self.boxes, self.runs = people, boxes, 0
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         assert inputs["patches"].dtype == np.uint8 and inputs["patches"].shape[1:] == (256, 256, 3)
         first, self.runs = self.runs, self.runs + len(inputs["patches"])
         answers = []
@@ -57,7 +57,7 @@ class KnownLifter:
         return {i: LiftedPose(rel, np.full(K, 0.05), 3.0 + i, 0.2, ray[i]) for i, _ in poses if i >= 0}
 
 
-def track(track_id: int, joints: npt.NDArray[np.float64], state: TrackingState = TrackingState.CONFIRMED) -> Track:
+def track(track_id: int, joints: Floats, state: TrackingState = TrackingState.CONFIRMED) -> Track:
     return Track(track_id, state, maps.figure_box(joints), 0.9)
 
 
@@ -146,7 +146,7 @@ def test_two_tracks_on_one_person_put_out_one_and_keep_its_id() -> None:
 class EverybodyIsAverage:
     """Knows what people look like, but puts all of them at the depth of a person of average size."""
 
-    def __init__(self, people: list[npt.NDArray[np.float64]], sizes: npt.NDArray[np.float64]) -> None:
+    def __init__(self, people: list[Floats], sizes: Floats) -> None:
         self.people = [joints / size for joints, size in zip(people, sizes, strict=True)]
 
     def update(self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]], /) -> dict[int, LiftedPose]:
@@ -207,7 +207,7 @@ def test_wrong_images_and_networks_are_refused() -> None:
         stage.process(np.zeros((100, 100, 3), np.uint8), 0, CAMERA, [])
 
     class OtherNetwork(IdealNetwork):
-        def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
             return {"centre": np.zeros((1, 1))}
 
     other = TopDownStage(TopDownConfig(), OtherNetwork([], []), KnownLifter())

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
@@ -28,7 +28,6 @@ from dualpose_ros.top_down.estimator import patch_size
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from dualpose_ros.weights import weights_path
 
-Image = npt.NDArray[np.uint8]
 PATCHES = (1, 2, 4)
 REFERENCE = "detector network alone"
 _WARM_UP = 5
@@ -51,12 +50,12 @@ def bench_pipeline(source: str | None, repeats: int, threads: int) -> dict[str, 
     return {"what": "pipeline", "seconds": seconds, "tables": {"times": rows, "input": people}, "goals": []}
 
 
-def read_frames(source: str, count: int) -> list[Image]:
+def read_frames(source: str, count: int) -> list[RgbImage]:
     """Consecutive frames of a video or folder; InputError if it has too few."""
     from dualpose_ros.sources.frames import open_source
 
     video = open_source(source)
-    frames: list[Image] = []
+    frames: list[RgbImage] = []
     while len(frames) < count and (frame := video.read()) is not None:
         frames.append(frame)
     video.close()
@@ -65,7 +64,7 @@ def read_frames(source: str, count: int) -> list[Image]:
     return frames
 
 
-def _row(name: str, seconds: npt.NDArray[np.float64], reference: npt.NDArray[np.float64]) -> dict[str, Any]:
+def _row(name: str, seconds: Floats, reference: Floats) -> dict[str, Any]:
     low, median, high = np.percentile(1000 * seconds, [25, 50, 75])
     ratio_low, ratio, ratio_high = np.percentile(seconds / reference, [25, 50, 75])
     return {
@@ -80,7 +79,7 @@ def _row(name: str, seconds: npt.NDArray[np.float64], reference: npt.NDArray[np.
 class _Jobs:
     """Stages and bare networks, ready to be timed one after the other on a frame."""
 
-    def __init__(self, frame: Image, threads: int) -> None:
+    def __init__(self, frame: RgbImage, threads: int) -> None:
         height, width = frame.shape[:2]
         config = DetectionConfig(threads=threads)
         self._camera = camera_from_hfov(width, height, math.radians(ASSUMED_HFOV_DEG))
@@ -104,7 +103,7 @@ class _Jobs:
         self._guidance = rng.integers(0, 256, (1, H36M17.num_joints, *cells), dtype=np.uint8)
         self.people: list[int] = []
 
-    def measure(self, frame: Image, index: int) -> list[tuple[str, float]]:
+    def measure(self, frame: RgbImage, index: int) -> list[tuple[str, float]]:
         """(name, seconds) of everything on one frame."""
         stamp_ns = index * 50_000_000
         times = [(REFERENCE, _timed(lambda: self._detector.run({"image": self._image}))[0])]

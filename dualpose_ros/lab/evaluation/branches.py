@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
@@ -45,7 +43,7 @@ class Branches:
         lifter = Lifter(engines["lifting"], engines["gcn"])
         self._top_down = TopDownStage(TopDownConfig(), engines["top_down"], lifter)
 
-    def process(self, image: npt.NDArray[np.uint8], stamp_ns: int, camera: Camera) -> Seen:
+    def process(self, image: RgbImage, stamp_ns: int, camera: Camera) -> Seen:
         """What both branches find in an RGB image (H, W, 3); errors are those of the stages."""
         tracks = self._detection.process(image, stamp_ns)
         seen = self._top_down.process(image, stamp_ns, camera, tracks)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from dualpose_ros.arrays import Floats, Mask
 
 _COLOURS = ("#e69f00", "#cc79a7", "#0072b2", "#009e73")
 _LONGEST_LINE_S = 0.4
@@ -48,7 +47,7 @@ def draw_curves(
     times: Floats,
     true_depth: Floats,
     curves: Sequence[Curve],
-    seen: npt.NDArray[np.bool_] | None = None,
+    seen: Mask | None = None,
 ) -> None:
     """Write a picture (PNG, by the suffix) of curves over the truth (T,) at times (T,), and of their errors below.
 

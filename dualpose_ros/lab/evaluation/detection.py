@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.detection.detections import Detections
 from dualpose_ros.metrics.poses import average_precision
 from dualpose_ros.people import box_area, box_iou
-
-FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,8 @@ class TrueBoxes:
     Ignored are crowds and people of whom next to nothing is seen.
     """
 
-    boxes_px: FloatArray
-    ignored: npt.NDArray[np.bool_]
+    boxes_px: AnyFloats
+    ignored: Mask
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,7 @@ def evaluate_detections(
     )
 
 
-def match_image(
-    truth: TrueBoxes, found: Detections, min_iou: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def match_image(truth: TrueBoxes, found: Detections, min_iou: float) -> tuple[Floats, Mask]:
     """Scores (M,) of one image's detections that count, and which of them are right, best score first.
 
     Each detection in turn takes the free true box that it overlaps most. One that takes none, but
@@ -94,7 +90,7 @@ def match_image(
     return scores[counts], right[counts]
 
 
-def _share_inside(boxes_px: FloatArray, regions_px: FloatArray) -> npt.NDArray[np.float64]:
+def _share_inside(boxes_px: AnyFloats, regions_px: AnyFloats) -> Floats:
     """Share (M, R) of each box (M, 4) that lies in each region (R, 4)."""
     a, b = np.asarray(boxes_px)[:, None], np.asarray(regions_px)[None]
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])

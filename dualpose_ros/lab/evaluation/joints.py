@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.progress import track
 
+from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.datasets.cache import choose_images
 from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, save_joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
@@ -21,8 +21,6 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import weights_path
-
-FloatArray = npt.NDArray[np.floating]
 
 MIN_VISIBLE = 0.25
 """People of whom less is in view are not asked for: a detector would seldom find them."""
@@ -52,7 +50,7 @@ def measure_joint_errors(
 
     People for whom the network returns nothing, or of whom little is in view, are left out.
     """
-    rows: list[tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]] = []
+    rows: list[tuple[AnyFloats, AnyFloats, Mask]] = []
     for image in images:
         people = image.people
         chosen = np.flatnonzero(people.visible_fraction >= MIN_VISIBLE)
@@ -66,7 +64,7 @@ def measure_joint_errors(
     return JointErrors(offsets, scores, np.array([row[2] for row in rows], dtype=np.bool_).reshape(-1, joints))
 
 
-def jittered(boxes_px: FloatArray, amount: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def jittered(boxes_px: AnyFloats, amount: float, rng: np.random.Generator) -> Floats:
     """Boxes (N, 4) with each side moved by a normal error of `amount` times their longer side."""
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
     side = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=1.0)
@@ -75,9 +73,7 @@ def jittered(boxes_px: FloatArray, amount: float, rng: np.random.Generator) -> n
     return np.concatenate([np.minimum(moved[:, :2], middle), np.maximum(moved[:, 2:], middle)], axis=1)
 
 
-def _row(
-    people: People, person: int, joints_px: FloatArray, scores: FloatArray
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+def _row(people: People, person: int, joints_px: AnyFloats, scores: AnyFloats) -> tuple[AnyFloats, AnyFloats, Mask]:
     truth = people.joints_px[person].astype(np.float64)
     size = max(float(np.ptp(truth, axis=0).max()), 1.0)
     found = (scores > 0)[:, None]

@@ -14,16 +14,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import weights_path as shipped_weights
-
-FloatArray = npt.NDArray[np.floating]
-Image = npt.NDArray[np.uint8]
 
 MIN_KEYPOINTS = 8
 GOAL_OKS = 0.45
@@ -43,9 +40,9 @@ class PhotographsError(ValueError):
 class Person:
     """One annotated person: box_px (4,), joints_px (J, 2) and visibility (J,; 0 = not labelled) of `SHARED`, area."""
 
-    box_px: npt.NDArray[np.float64]
-    joints_px: npt.NDArray[np.float64]
-    visibility: npt.NDArray[np.int64]
+    box_px: Floats
+    joints_px: Floats
+    visibility: Ints
     area_px: float
 
 
@@ -54,7 +51,7 @@ class Scored:
     """One person's result: OKS (0..1), each joint's similarity (J,; NaN = not labelled), and the pose found."""
 
     oks: float
-    joints: npt.NDArray[np.float64]
+    joints: Floats
     person: Person
     pose: Pose2D | None
     file: str
@@ -78,7 +75,7 @@ def evaluate_photographs(
     network = Path(weights_path) if weights_path is not None else shipped_weights("top_down")
     estimator = PoseEstimator(load_engine(network), flip_test=flip_test)
     scored: list[Scored] = []
-    tiles: list[Image] = []
+    tiles: list[RgbImage] = []
     for file, people in images.items():
         image = _read_image(root / "images" / file)
         found = estimator(image, np.stack([p.box_px for p in people]))
@@ -140,7 +137,7 @@ def score_person(person: Person, pose: Pose2D | None, file: str = "") -> Scored:
     return Scored(total, np.where(labelled, alone, np.nan), person, pose, file)
 
 
-def _read_image(path: Path) -> Image:
+def _read_image(path: Path) -> RgbImage:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise PhotographsError(f"{path} is missing or no image")
@@ -173,7 +170,7 @@ def _report(scored: list[Scored], images: int, seconds: float) -> dict[str, Any]
     return {"what": "photographs", "seconds": round(seconds, 2), "tables": tables, "goals": [goal]}
 
 
-def draw_person(image: Image, scored: Scored) -> Image:
+def draw_person(image: RgbImage, scored: Scored) -> RgbImage:
     """A square tile of one person: found bones in colour, true joints as white rings, the OKS."""
     box = scored.person.box_px
     side = 1.25 * float(max(box[2:] - box[:2]))
@@ -196,11 +193,11 @@ def draw_person(image: Image, scored: Scored) -> Image:
     return tile
 
 
-def _whole(point: FloatArray) -> tuple[int, int]:
+def _whole(point: AnyFloats) -> tuple[int, int]:
     return (round(float(point[0])), round(float(point[1])))
 
 
-def _write_grid(out: Path, tiles: list[Image]) -> None:
+def _write_grid(out: Path, tiles: list[RgbImage]) -> None:
     """photographs.png: everyone, best first."""
     rows = -(-len(tiles) // _COLUMNS)
     grid = np.zeros((rows * _TILE, _COLUMNS * _TILE, 3), np.uint8)

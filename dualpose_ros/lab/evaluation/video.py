@@ -15,10 +15,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from rich.progress import track
 from scipy.optimize import linear_sum_assignment
 
+from dualpose_ros.arrays import Floats, Indices, UInt8s
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
 from dualpose_ros.drawing import draw_skeletons
@@ -31,7 +31,6 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.calibration import load_calibration
 from dualpose_ros.sources.frames import FrameSource, open_source
 
-FloatArray = npt.NDArray[np.float64]
 K, ROOT = H36M17.num_joints, H36M17.root
 
 FARTHEST_SHARE = 0.25
@@ -67,7 +66,7 @@ class Score:
 
     asked: int = 0
     found: int = 0
-    relative_m: list[FloatArray] = field(default_factory=list)
+    relative_m: list[Floats] = field(default_factory=list)
     aligned_m: list[float] = field(default_factory=list)
     depth: list[float] = field(default_factory=list)
     ghosts: int = 0
@@ -75,9 +74,7 @@ class Score:
     switches: int = 0
     ids: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     ghost_ids: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    tracks: dict[tuple[int, int], list[tuple[float, FloatArray, FloatArray]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    tracks: dict[tuple[int, int], list[tuple[float, Floats, Floats]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def find_files(
@@ -163,7 +160,7 @@ def _run(
     return frames
 
 
-def _images(source: FrameSource, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+def _images(source: FrameSource, count: int) -> Iterator[UInt8s]:
     for _ in range(count):
         image = source.read()
         if image is None:
@@ -194,7 +191,7 @@ def score_video(files: VideoFiles, frames: Sequence[Published]) -> Score:
     return score
 
 
-def _there(joints: FloatArray, camera: Camera) -> npt.NDArray[np.intp]:
+def _there(joints: Floats, camera: Camera) -> Indices:
     """The people (M,) of a frame's truth (N, K, 3) whose measured joints are mostly within the image."""
     measured = np.isfinite(joints).all(axis=-1)
     pixels = np.nan_to_num(project(camera, joints), nan=-1e6)
@@ -203,7 +200,7 @@ def _there(joints: FloatArray, camera: Camera) -> npt.NDArray[np.intp]:
     return np.flatnonzero(rooted & (measured.sum(1) >= 6) & (inside.sum(1) >= 0.5 * measured.sum(1)))
 
 
-def match_on_image(truth: FloatArray, persons: Sequence[Pose3D], camera: Camera) -> list[tuple[int, int]]:
+def match_on_image(truth: Floats, persons: Sequence[Pose3D], camera: Camera) -> list[tuple[int, int]]:
     """Pairs (true person, estimate) by their joints on the image, each used once, the nearest first of all.
 
     Args:
@@ -222,7 +219,7 @@ def match_on_image(truth: FloatArray, persons: Sequence[Pose3D], camera: Camera)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 1e3]
 
 
-def _add(score: Score, person: int, truth: FloatArray, pose: Pose3D, stamp_s: float) -> None:
+def _add(score: Score, person: int, truth: Floats, pose: Pose3D, stamp_s: float) -> None:
     joints = np.asarray(pose.joints_cam, dtype=np.float64)
     relative, true_relative = joints - joints[ROOT], truth - truth[ROOT]
     score.relative_m.append(np.linalg.norm(relative - true_relative, axis=-1))
@@ -264,7 +261,7 @@ def _mm(metres: Any) -> float:
 
 def _jitter(score: Score) -> float | None:
     """Mean difference of accelerations from the truth's, over joints of three estimates within half a second."""
-    found: list[FloatArray] = []
+    found: list[Floats] = []
     for rows in score.tracks.values():
         times = np.array([row[0] for row in rows])
         error = np.stack([row[1] - row[2] for row in rows])

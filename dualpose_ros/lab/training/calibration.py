@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.metrics.poses import SIGMA_SHARES
 
 
-def fit_calibration(sigmas: npt.NDArray[np.float64], radii: tuple[float, ...]) -> npt.NDArray[np.float64]:
+def fit_calibration(sigmas: Floats, radii: tuple[float, ...]) -> Floats:
     """What to add to log deviations, by column of errors (B, ...) in such deviations, for them to hold SIGMA_SHARES.
 
     Errors have heavier tails than a Gaussian, so that no factor makes both shares right. Of the logarithms of

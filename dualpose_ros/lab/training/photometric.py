@@ -9,14 +9,13 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from dualpose_ros.arrays import Float32s, Floats, RgbImage
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def photometric(image: Image, rng: np.random.Generator) -> Image:
+def photometric(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """A randomly changed copy of `image`, each step with its own probability, in the order of a camera."""
     if rng.random() < 0.25:
         image = shadow(image, rng)
@@ -33,7 +32,7 @@ def photometric(image: Image, rng: np.random.Generator) -> Image:
     return image
 
 
-def tone(image: Image, rng: np.random.Generator) -> Image:
+def tone(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Brightness, contrast, gamma and colour temperature as one table a channel; sometimes low light."""
     ramp = np.arange(256) / 255
     gamma = np.exp(np.clip(rng.normal(0, 0.22), -0.7, 0.7))
@@ -49,7 +48,7 @@ def tone(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.LUT(image, lut.reshape(1, 256, 3)), np.uint8)
 
 
-def colour(image: Image, rng: np.random.Generator) -> Image:
+def colour(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Saturation, hue and a rare channel swap or grey picture as one 3 x 3 matrix."""
     saturation = 0.0 if rng.random() < 0.06 else rng.uniform(0.3, 1.6)
     angle = rng.normal(0, 0.2) if rng.random() < 0.5 else 0.0
@@ -59,14 +58,14 @@ def colour(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.transform(image, matrix.astype(np.float32)), np.uint8)
 
 
-def _hue_rotation(angle: float) -> npt.NDArray[np.float64]:
+def _hue_rotation(angle: float) -> Floats:
     """Rotation of colours by `angle` radians about the grey axis."""
     axis = np.full(3, 1 / np.sqrt(3))
     skew = np.cross(np.eye(3), axis)
     return np.asarray(np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * (np.outer(axis, axis) - np.eye(3)))
 
 
-def blur(image: Image, rng: np.random.Generator) -> Image:
+def blur(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Defocus, or motion along a line of up to a twentieth of the picture."""
     if rng.random() < 0.6:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.2))), np.uint8)
@@ -80,7 +79,7 @@ def blur(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
 
 
-def low_resolution(image: Image, rng: np.random.Generator) -> Image:
+def low_resolution(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Down by up to four times and up again: people far away."""
     height, width = image.shape[:2]
     factor = np.exp(rng.uniform(np.log(1.3), np.log(4.0)))
@@ -91,14 +90,14 @@ def low_resolution(image: Image, rng: np.random.Generator) -> Image:
 
 
 @lru_cache(maxsize=1)
-def _noise_pool() -> npt.NDArray[np.float32]:
+def _noise_pool() -> Float32s:
     """White noise to cut pictures of noise from: a fresh draw costs ten times more."""
     pool = np.random.default_rng(5).standard_normal(1 << 20, dtype=np.float32)
     pool.setflags(write=False)
     return pool
 
 
-def noise(image: Image, rng: np.random.Generator) -> Image:
+def noise(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Gaussian noise of up to 25 grey levels, in colour or equal in all channels."""
     height, width = image.shape[:2]
     deviation = min(float(rng.exponential(6.0)), 25.0)
@@ -115,7 +114,7 @@ def noise(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.add(image, grain, dtype=cv2.CV_8U), np.uint8)
 
 
-def jpeg(image: Image, rng: np.random.Generator) -> Image:
+def jpeg(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """A round trip through JPEG at quality 15 to 90."""
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 91))])
     if not done:
@@ -123,7 +122,7 @@ def jpeg(image: Image, rng: np.random.Generator) -> Image:
     return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
-def shadow(image: Image, rng: np.random.Generator) -> Image:
+def shadow(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """A cast shadow: a random polygon, or a smooth random field, darkens the picture."""
     height, width = image.shape[:2]
     if rng.random() < 0.5:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask, RgbImage
 from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.lab.evaluation.joints import jittered
@@ -20,10 +20,6 @@ from dualpose_ros.metrics import poses as metrics
 from dualpose_ros.people import Pose3D, box_area, oks
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PatchMaps
-
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Image = npt.NDArray[np.uint8]
 
 MIN_VISIBLE, MIN_JOINTS = 0.2, 5
 """Asked for are people of whom as much is in view and so many joints lie within the image."""
@@ -42,7 +38,7 @@ _BODY = [k for k in range(H36M17.num_joints) if k != H36M17.root]
 class MapMaker(Protocol):
     """What guidance is made by: `top_down.estimator.PoseEstimator`."""
 
-    def maps(self, image: Image, boxes_px: npt.NDArray[np.floating], /) -> PatchMaps: ...
+    def maps(self, image: RgbImage, boxes_px: AnyFloats, /) -> PatchMaps: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ class FrameScores:
     roots: Floats
     scores: Floats
     estimate_height_px: Floats
-    match: npt.NDArray[np.intp]
+    match: Indices
 
 
 def asked_for(people: People) -> Mask:
@@ -75,13 +71,13 @@ def asked_for(people: People) -> Mask:
     return np.asarray((people.visible_fraction >= MIN_VISIBLE) & inside, dtype=bool)
 
 
-def heights_px(joints_px: npt.NDArray[np.floating]) -> Floats:
+def heights_px(joints_px: AnyFloats) -> Floats:
     """From the topmost to the lowest of joints (N, K, 2) on the image, those outside it included: (N,)."""
     joints = np.asarray(joints_px, dtype=np.float64).reshape(-1, H36M17.num_joints, 2)
     return np.asarray(np.ptp(joints[..., 1], axis=1), dtype=np.float64)
 
 
-def match_people(people: People, keypoints_px: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+def match_people(people: People, keypoints_px: AnyFloats) -> Indices:
     """The true person (N) whom each estimate (M, K, 2) is, by similarity on the image, or -1: (M,).
 
     Object keypoint similarity over the joints within the image; of the pairs that reach FOUND_OKS,
@@ -195,7 +191,7 @@ class Guide:
     estimator: MapMaker
     heatmap_cells: int = 160
 
-    def patches(self, frame: LabelledImage, rng: np.random.Generator) -> tuple[PatchMaps, npt.NDArray[np.intp]]:
+    def patches(self, frame: LabelledImage, rng: np.random.Generator) -> tuple[PatchMaps, Indices]:
         """The patches' maps (P) of people who are asked for, and the index (P,) of each one's person."""
         boxes = frame.people.boxes_px
         usable = asked_for(frame.people) & (boxes[:, 2:] - boxes[:, :2] > _NARROWEST_PX).all(axis=1)

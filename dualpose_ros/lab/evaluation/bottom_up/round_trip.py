@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.bottom_up.decode import decode_frame
 from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.bottom_up.stage import network_focal
@@ -21,8 +21,6 @@ from dualpose_ros.lab.evaluation.bottom_up.truth_maps import TAG_STEP, truth_map
 from dualpose_ros.letterbox import fit_long_side
 from dualpose_ros.metrics.poses import joint_errors
 from dualpose_ros.skeleton import H36M17
-
-Floats = npt.NDArray[np.float64]
 
 NEAR_CELLS = 3.0
 UNSHARED_CELLS = 4.25
@@ -47,7 +45,7 @@ class RoundTrip:
 
 
 def round_trip(
-    joints_cam: npt.NDArray[np.floating],
+    joints_cam: AnyFloats,
     camera: Camera,
     apart_cells: float = UNSHARED_CELLS,
     long_side: int = 384,
@@ -82,20 +80,20 @@ def round_trip(
     return RoundTrip(errors, int(asked.sum()), int(overlapped.sum()), int(at_rim.sum()))
 
 
-def _within(joints_px: Floats, width: int, height: int) -> npt.NDArray[np.bool_]:
+def _within(joints_px: Floats, width: int, height: int) -> Mask:
     """Which points (..., 2) lie on the pixels of an image of this size; not those that are NaN."""
     with np.errstate(invalid="ignore"):
         return np.asarray(((joints_px >= -0.5) & (joints_px <= np.array([width, height]) - 0.5)).all(axis=-1))
 
 
-def overlaps(joints_px: Floats, apart_cells: float) -> npt.NDArray[np.bool_]:
+def overlaps(joints_px: Floats, apart_cells: float) -> Mask:
     """Which joints (P, K, 2), in network pixels, lie nearer than that to another person's of the same kind."""
     apart = np.linalg.norm(joints_px[:, None] - joints_px[None], axis=-1)
     apart[np.arange(len(joints_px)), np.arange(len(joints_px))] = np.inf
     return np.asarray((np.nan_to_num(apart, nan=np.inf) < apart_cells * HEATMAP_STRIDE).any(axis=1))
 
 
-def round_trip_row(people: Iterable[tuple[npt.NDArray[np.floating], Camera]], apart_cells: float) -> dict[str, Any]:
+def round_trip_row(people: Iterable[tuple[AnyFloats, Camera]], apart_cells: float) -> dict[str, Any]:
     """A table's row over many frames' joints (P, K, 3) and cameras; errors in millimetres."""
     trips = [round_trip(joints, camera, apart_cells) for joints, camera in people]
     errors = 1000 * np.concatenate([*(trip.errors_m for trip in trips), np.zeros(0)])
@@ -114,7 +112,7 @@ def round_trip_row(people: Iterable[tuple[npt.NDArray[np.floating], Camera]], ap
     }
 
 
-def crowd(pose_m: npt.NDArray[np.floating], people: int = 10) -> tuple[Floats, Camera]:
+def crowd(pose_m: AnyFloats, people: int = 10) -> tuple[Floats, Camera]:
     """Joints (people, K, 3) of one pose (K, 3), y up, repeated in two rows before a camera of 640 x 480."""
     camera = camera_from_hfov(640, 480, np.radians(60))
     pose = np.asarray(pose_m, dtype=np.float64) * (1, -1, -1)

@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from rich.progress import track
 
+from dualpose_ros.arrays import AnyFloats, Mask
 from dualpose_ros.bottom_up.decode import decode_frame
 from dualpose_ros.bottom_up.guidance import no_guidance
 from dualpose_ros.bottom_up.place import place_people
@@ -26,7 +26,6 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.measures import (
     FrameScores,
     Guide,
-    Mask,
     asked_for,
     people_figures,
     root_average_precision,
@@ -224,7 +223,7 @@ def camera_table(world: World, stage: BottomUpStage, guide: Guide, seed: int, sc
 
 
 def speed_table(
-    engine: Engine, stage: BottomUpStage, busiest: tuple[LabelledImage, Heatmaps], pose_m: npt.NDArray[np.floating]
+    engine: Engine, stage: BottomUpStage, busiest: tuple[LabelledImage, Heatmaps], pose_m: AnyFloats
 ) -> Rows:
     """Medians on one core: the network, decoding perfect maps of ten people, and the stage on a full frame."""
     joints, camera = crowd(pose_m)

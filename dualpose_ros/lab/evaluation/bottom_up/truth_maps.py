@@ -7,13 +7,11 @@ h x w cells of 4 x 4 network pixels.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats
 from dualpose_ros.bottom_up.decode import DEPTH_SCALE, BottomUpMaps
 from dualpose_ros.grouping import HEATMAP_STRIDE, pixels_to_cells
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
 
 TAG_STEP = 3.0
 """Between the tags of two people: far more than a person's own joints are apart."""
@@ -24,7 +22,7 @@ _REACH = 0.01
 
 
 def truth_maps(
-    joints_px: FloatArray, joints_cam: FloatArray, focal_px: float, size: tuple[int, int], sigma: float = 2.0
+    joints_px: AnyFloats, joints_cam: AnyFloats, focal_px: float, size: tuple[int, int], sigma: float = 2.0
 ) -> BottomUpMaps:
     """Exact maps of people with joints (P, K, 2) in network pixels and (P, K, 3) in the camera frame in metres.
 
@@ -53,7 +51,7 @@ def truth_maps(
     return BottomUpMaps(*(m.astype(np.float32) for m in (heatmaps, tags, depths, np.full_like(depths, _LOG_STDDEV))))
 
 
-def _gaussians(cells: FloatArray, size: tuple[int, int], sigma: float) -> npt.NDArray[np.float64]:
+def _gaussians(cells: AnyFloats, size: tuple[int, int], sigma: float) -> Floats:
     """Gaussians (K, h, w) around fractional cells (K, 2), of height 1 at their exact middle."""
     down = np.exp(-((np.arange(size[0]) - cells[:, 1:]) ** 2) / (2 * sigma**2))
     across = np.exp(-((np.arange(size[1]) - cells[:, :1]) ** 2) / (2 * sigma**2))

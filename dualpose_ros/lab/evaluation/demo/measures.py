@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
+from dualpose_ros.arrays import AnyFloats, Floats, Ints, Mask
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.metrics import poses as metrics
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
 
 FOUND_WITHIN_M = 0.5
 """A person is found if an estimated root lies this close to the true one."""
@@ -37,10 +35,10 @@ class EstimatedFrame:
     """
 
     index: int
-    track_ids: npt.NDArray[np.int64]
-    joints_cam: FloatArray
-    root_velocity: FloatArray | None = None
-    coasting: npt.NDArray[np.bool_] | None = None
+    track_ids: Ints
+    joints_cam: AnyFloats
+    root_velocity: AnyFloats | None = None
+    coasting: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def frame_indices(
 
 
 def match_roots(
-    true_roots: FloatArray, roots: FloatArray, kept: Iterable[tuple[int, int]] = (), limit_m: float = FOUND_WITHIN_M
+    true_roots: AnyFloats, roots: AnyFloats, kept: Iterable[tuple[int, int]] = (), limit_m: float = FOUND_WITHIN_M
 ) -> list[tuple[int, int]]:
     """Pairs (true, estimate) of roots (N, 3) and (M, 3) no further apart than `limit_m`, each used once.
 
@@ -134,7 +132,7 @@ def match_roots(
     return sorted(pairs)
 
 
-def people_to_find(truth: ClipTruth) -> npt.NDArray[np.bool_]:
+def people_to_find(truth: ClipTruth) -> Mask:
     """Who must be found in each frame (T, N): present, and enough of the body in view."""
     return np.asarray(truth.present & (truth.visible_fraction > SEEN_FRACTION), dtype=bool)
 
@@ -167,14 +165,14 @@ def match_clip(truth: ClipTruth, frames: Iterable[EstimatedFrame], limit_m: floa
     return matches
 
 
-def _roots(frame: EstimatedFrame) -> npt.NDArray[np.float64]:
+def _roots(frame: EstimatedFrame) -> Floats:
     """Roots (N, 3), NaN for people with a joint that isn't finite."""
     joints = np.asarray(frame.joints_cam, dtype=np.float64).reshape(-1, H36M17.num_joints, 3)
     finite = np.asarray(np.isfinite(joints).all(axis=(1, 2)))
     return np.where(finite[:, None], joints[:, H36M17.root], np.nan)
 
 
-def _one_to_one(kept: list[tuple[int, int]], true_roots: FloatArray, roots: FloatArray) -> list[tuple[int, int]]:
+def _one_to_one(kept: list[tuple[int, int]], true_roots: AnyFloats, roots: AnyFloats) -> list[tuple[int, int]]:
     """Where one track was last matched to two people, it stays with the nearer one."""
     best: dict[int, tuple[float, int]] = {}
     for i, row in kept:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, match_clip, people_to_find
@@ -20,7 +20,6 @@ from dualpose_ros.skeleton import H36M17
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Array = npt.NDArray[np.float64]
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933", "#882255")
 """Colours that most people can tell apart (Okabe and Ito 2008, extended)."""
@@ -138,7 +137,7 @@ def draw_depth(
 _STAGES = (("raw (fused)", "#e69f00", 2.5), ("refined", "#0072b2", 2.0))
 
 
-def _depths(truth: ClipTruth, frames: Sequence[EstimatedFrame], joint: int) -> Array:
+def _depths(truth: ClipTruth, frames: Sequence[EstimatedFrame], joint: int) -> Floats:
     """Depth (T, N) of a joint as estimated for each person; NaN where they were not found."""
     joints_of = {frame.index: frame.joints_cam for frame in frames}
     depths = np.full((truth.num_frames, truth.num_people), np.nan)

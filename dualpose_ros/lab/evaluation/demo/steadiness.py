@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, Match, match_clip, people_to_find
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 LONGEST_TRIPLE_S = 0.5
 """Three frames in a row that last longer say nothing about accelerations."""
@@ -48,8 +46,8 @@ def measure_steadiness(truth: ClipTruth, frames: Sequence[EstimatedFrame]) -> St
     tracks: dict[tuple[int, int], list[Match]] = defaultdict(list)
     for match in matches:
         tracks[match.person, match.track_id].append(match)
-    accelerations: list[FloatArray] = []
-    squares: list[FloatArray] = []
+    accelerations: list[Floats] = []
+    squares: list[Floats] = []
     for (person, _), found in tracks.items():
         places = np.array([place[match.frame] for match in found])
         indices = np.array([match.frame for match in found])
@@ -66,7 +64,7 @@ def measure_steadiness(truth: ClipTruth, frames: Sequence[EstimatedFrame]) -> St
     )
 
 
-def accelerations_of(joints: FloatArray, times: FloatArray) -> FloatArray:
+def accelerations_of(joints: Floats, times: Floats) -> Floats:
     """Second divided differences (T - 2, ...) of joints (T, ...) at times (T,), which may be irregular."""
     if len(times) < 3:
         return np.zeros((0, *joints.shape[1:]))
@@ -75,9 +73,7 @@ def accelerations_of(joints: FloatArray, times: FloatArray) -> FloatArray:
     return np.asarray(2 * np.diff(speeds, axis=0) / (times[2:] - times[:-2]).reshape(shape))
 
 
-def acceleration_errors(
-    joints: FloatArray, truth: FloatArray, times: FloatArray, counted: npt.NDArray[np.bool_] | bool = True
-) -> FloatArray:
+def acceleration_errors(joints: Floats, truth: Floats, times: Floats, counted: Mask | bool = True) -> Floats:
     """|a - a*| (n,) in m/s^2 of a track's joints and truth (T, K, 3) at times (T,), over joints and three frames in a
     row that last no longer than LONGEST_TRIPLE_S and are counted (T - 2,)."""
     usable = (times[2:] - times[:-2] <= LONGEST_TRIPLE_S) & counted
@@ -85,7 +81,7 @@ def acceleration_errors(
     return np.asarray(np.linalg.norm(error[usable], axis=-1).ravel())
 
 
-def bone_squares(joints: FloatArray) -> FloatArray:
+def bone_squares(joints: Floats) -> Floats:
     """Squares (n,) of how far bones of a track's joints (T, K, 3) are from their mean lengths; none of few frames."""
     if len(joints) < FEWEST_FRAMES:
         return np.zeros(0)
@@ -110,7 +106,7 @@ def _velocity_error(
     return float(np.mean(errors)) if errors else None
 
 
-def mean_of(parts: Sequence[FloatArray], scale: float = 1.0) -> float | None:
+def mean_of(parts: Sequence[Floats], scale: float = 1.0) -> float | None:
     """Mean of all values, scaled; None of none."""
     values = np.concatenate(parts) if parts else np.zeros(0)
     return scale * float(values.mean()) if values.size else None

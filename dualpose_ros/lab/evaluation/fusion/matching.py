@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.integer]
+from dualpose_ros.arrays import AnyInts
 
 CROWDS = (2, 5, 10)
 """Numbers of people in a frame that rows are given for."""
@@ -20,10 +19,10 @@ class FramePairs:
     """One frame: the poses paired, top_down (M,) and bottom_up (M,) indices; the true person of each top-down pose,
     true_top_down (T,), and of each bottom-up pose, true_bottom_up (B,), -1 where a pose is nobody's."""
 
-    top_down: IntArray
-    bottom_up: IntArray
-    true_top_down: IntArray
-    true_bottom_up: IntArray
+    top_down: AnyInts
+    bottom_up: AnyInts
+    true_top_down: AnyInts
+    true_bottom_up: AnyInts
 
 
 def pair_row(people: int | str, frames: Sequence[FramePairs]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.datasets.labels import People
 from dualpose_ros.datasets.recordings import Estimates, Recordings
 from dualpose_ros.fusion.integrate import Integrator
@@ -30,7 +30,6 @@ from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
-Floats = npt.NDArray[np.float64]
 K = H36M17.num_joints
 
 COLUMNS = ("ap_root_25", "auc_rel", "pck_rel", "pck_abs")
@@ -52,8 +51,8 @@ class RecordedFrame:
     people: People
     top_down: tuple[Pose3D, ...]
     bottom_up: tuple[Pose3D, ...]
-    true_top_down: npt.NDArray[np.intp]
-    true_bottom_up: npt.NDArray[np.intp]
+    true_top_down: Indices
+    true_bottom_up: Indices
 
 
 Fuse = Callable[[RecordedFrame], Sequence[Pose3D]]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dualpose_ros.arrays import Floats, Indices, Mask
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.datasets.motion import Clip, at_rate
 from dualpose_ros.lab.evaluation.bottom_up.measures import match_people
@@ -23,7 +23,6 @@ from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.terms import joints_from_bones
 from dualpose_ros.skeleton import H36M17
 
-FloatArray = npt.NDArray[np.float64]
 K = H36M17.num_joints
 _ROOT = H36M17.root
 _PARENTS = [max(parent, 0) for parent in H36M17.parents]
@@ -44,16 +43,16 @@ class PoseErrors:
     Stated deviations: stated (..., K) about the root, stated_depth (...,) of the root as a share of its distance.
     """
 
-    turns: FloatArray
-    log_lengths: FloatArray
-    aside: FloatArray
-    log_depth: FloatArray
-    keypoints: FloatArray
-    scores: FloatArray
-    stated: FloatArray
-    stated_depth: FloatArray
+    turns: Floats
+    log_lengths: Floats
+    aside: Floats
+    log_depth: Floats
+    keypoints: Floats
+    scores: Floats
+    stated: Floats
+    stated_depth: Floats
 
-    def at(self, frames: npt.NDArray[np.intp]) -> PoseErrors:
+    def at(self, frames: Indices) -> PoseErrors:
         """Those of some frames."""
         return PoseErrors(**{field.name: getattr(self, field.name)[frames] for field in fields(self)})
 
@@ -63,7 +62,7 @@ class ErrorTrack:
     """One person's track from its first to its last frame: where it was there (T,), and its errors in these frames
     (n,)."""
 
-    present: npt.NDArray[np.bool_]
+    present: Mask
     errors: PoseErrors
 
 
@@ -79,8 +78,8 @@ class SeenClip:
     """Truth of one person before a camera: times (T,), joints_cam (T, K, 3)."""
 
     camera: Camera
-    times: FloatArray
-    joints_cam: FloatArray
+    times: Floats
+    joints_cam: Floats
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,11 @@ class CorruptedClip:
     """What a branch says: present (T,), joints_cam (T, K, 3), joint_stddev (T, K), joint_scores (T, K) and
     keypoints_px (T, K, 2); frames that are not present hold the errors of the last that was."""
 
-    present: npt.NDArray[np.bool_]
-    joints_cam: FloatArray
-    joint_stddev: FloatArray
-    joint_scores: FloatArray
-    keypoints_px: FloatArray
+    present: Mask
+    joints_cam: Floats
+    joint_stddev: Floats
+    joint_scores: Floats
+    keypoints_px: Floats
 
     def pose(self, frame: int, track_id: int = 0) -> Pose3D | None:
         """The record of one frame; None where the person was not found."""
@@ -139,7 +138,7 @@ def _track(parts: Sequence[tuple[int, PoseErrors]]) -> ErrorTrack:
     return ErrorTrack(present, PoseErrors(**columns))
 
 
-def errors_of(person: Pose3D, truth: FloatArray, pixels: FloatArray) -> PoseErrors:
+def errors_of(person: Pose3D, truth: Floats, pixels: Floats) -> PoseErrors:
     """How a pose errs about true joints (K, 3), which are at pixels (K, 2) of the image."""
     said, axes = np.asarray(person.joints_cam, dtype=np.float64), view_axes(truth[_ROOT])
     turns, log_lengths = _bone_errors((said - said[_PARENTS]) @ axes.T, (truth - truth[_PARENTS]) @ axes.T)
@@ -158,7 +157,7 @@ def errors_of(person: Pose3D, truth: FloatArray, pixels: FloatArray) -> PoseErro
     )
 
 
-def _bone_errors(said: FloatArray, true: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _bone_errors(said: Floats, true: Floats) -> tuple[Floats, Floats]:
     """Turns (K, 3) and logarithms of ratios (K,) of lengths that make bones (K, 3) what they were said to be."""
     across, along = np.cross(true, said), np.sum(true * said, axis=-1)
     sine = np.linalg.norm(across, axis=-1)
@@ -167,7 +166,7 @@ def _bone_errors(said: FloatArray, true: FloatArray) -> tuple[FloatArray, FloatA
     return across * (angle / np.maximum(sine, 1e-12))[:, None], np.log(lengths[0] / lengths[1])
 
 
-def view_axes(root: FloatArray) -> FloatArray:
+def view_axes(root: Floats) -> Floats:
     """View axes (..., 3, 3), as rows, of people whose roots are at (..., 3)."""
     along = root / np.linalg.norm(root, axis=-1, keepdims=True)
     right = np.cross([0.0, 1.0, 0.0], along)
@@ -175,7 +174,7 @@ def view_axes(root: FloatArray) -> FloatArray:
     return np.stack([right, np.cross(along, right), along], axis=-2)
 
 
-def image_size(pixels: FloatArray) -> FloatArray:
+def image_size(pixels: Floats) -> Floats:
     """The longer side (...,) of joints (..., K, 2) in the image, in pixels."""
     return np.asarray(np.ptp(pixels, axis=-2).max(axis=-1))
 
@@ -194,7 +193,7 @@ def corrupt(seen: SeenClip, errors: RecordedErrors, rng: np.random.Generator) ->
     return with_errors(seen, track.present[frames], track.errors.at(np.cumsum(track.present)[frames] - 1))
 
 
-def with_errors(seen: SeenClip, present: npt.NDArray[np.bool_], errors: PoseErrors) -> CorruptedClip:
+def with_errors(seen: SeenClip, present: Mask, errors: PoseErrors) -> CorruptedClip:
     """The clip with errors of as many frames."""
     truth = seen.joints_cam
     root, axes = truth[:, _ROOT], view_axes(truth[:, _ROOT])
@@ -239,7 +238,7 @@ def film_clips(
     return seen
 
 
-def _filmed(world: FloatArray, times: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _filmed(world: Floats, times: Floats, rng: np.random.Generator) -> Floats:
     """Joints in the frame of a camera 2.5 to 8 m away at first, which looks about the person as it walks."""
     root = world[:, H36M17.root]
     azimuth, distance = rng.uniform(-np.pi, np.pi), np.exp(rng.uniform(np.log(2.5), np.log(8.0)))
@@ -252,13 +251,13 @@ def _filmed(world: FloatArray, times: FloatArray, rng: np.random.Generator) -> F
     return np.stack([joints @ turn.T + shift for joints, (turn, shift) in zip(world, views, strict=True)])
 
 
-def _swaying(times: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _swaying(times: Floats, rng: np.random.Generator) -> Floats:
     """Smooth motion (T, 3) of about unit deviation: sines of 0.1 to 0.7 Hz."""
     rate, phase = 2 * np.pi * rng.uniform(0.1, 0.7, (3, 3)), rng.uniform(0, 2 * np.pi, (3, 3))
     return np.asarray(np.sqrt(2 / 3) * np.sin(rate * times[:, None, None] + phase).sum(axis=1))
 
 
-def _smooth(path: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
+def _smooth(path: Floats, times: Floats, seconds: float) -> Floats:
     """A path (T, 3) as a camera follows it that turns gently."""
     weights = np.exp(-0.5 * ((times[:, None] - times) / seconds) ** 2)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True) @ path)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.evaluation.refinement.measures import Movement, sequence_of
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage, optimise
 from dualpose_ros.people import Pose3D
@@ -23,8 +23,6 @@ from dualpose_ros.refinement.terms import Terms, cost
 from dualpose_ros.refinement.track import TrackSmoother
 from dualpose_ros.refinement.window import frame_of, observations
 from dualpose_ros.skeleton import H36M17
-
-Floats = npt.NDArray[np.float64]
 
 _PERIOD_NS = 80_000_000
 """Between the frames that are timed, without gaps, for which a track would start anew."""

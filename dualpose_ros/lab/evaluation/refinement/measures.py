@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera, pixels_to_rays, project
 from dualpose_ros.lab.evaluation.bottom_up.measures import asked_for, match_people
 from dualpose_ros.lab.evaluation.demo.steadiness import acceleration_errors, bone_squares, mean_of
@@ -31,7 +31,6 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 
-Floats = npt.NDArray[np.float64]
 K = H36M17.num_joints
 
 COLUMNS = ("mpjpe_mm", "mpjpe_abs_mm", "accel_m_s2", "bone_mm")
@@ -76,7 +75,7 @@ class Movement:
     poses: tuple[Pose3D | None, ...]
 
     @property
-    def seen(self) -> npt.NDArray[np.intp]:
+    def seen(self) -> Indices:
         """The frames (S,) in which the person was found."""
         return np.flatnonzero([pose is not None for pose in self.poses])
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.terms import (
     CHILDREN,
     HAS_BONE,
@@ -20,8 +20,6 @@ from dualpose_ros.refinement.terms import (
     reprojection_residuals,
 )
 from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, trajectory_weights
-
-FloatArray = npt.NDArray[np.float64]
 
 _BETAS = (0.9, 0.999)
 
@@ -47,13 +45,13 @@ class Sequence3D:
     """joints (T, K, 3) to start from, rays (T, K, 2) of 2D joints, scores (T, K), motion (T, T): see
     `trajectory_matrix`."""
 
-    joints: FloatArray
-    rays: FloatArray
-    scores: FloatArray
-    motion: FloatArray
+    joints: Floats
+    rays: Floats
+    scores: Floats
+    motion: Floats
 
 
-def trajectory_matrix(times: FloatArray, windows: Windows = PUBLISHED_WINDOWS) -> FloatArray:
+def trajectory_matrix(times: Floats, windows: Windows = PUBLISHED_WINDOWS) -> Floats:
     """Rows (T, T) whose products with positions are positions less their predictions; 0 for the first two frames."""
     matrix = np.zeros((len(times), len(times)))
     reach = max(*windows, 1)
@@ -64,14 +62,14 @@ def trajectory_matrix(times: FloatArray, windows: Windows = PUBLISHED_WINDOWS) -
     return matrix
 
 
-def objective(sequence: Sequence3D, joints: FloatArray, lengths: FloatArray, stage: Stage) -> float:
+def objective(sequence: Sequence3D, joints: Floats, lengths: Floats, stage: Stage) -> float:
     """Eq. 16 for joints (T, K, 3) and bone lengths (K,): sums over frames, of joints' means."""
     return value_and_gradient(sequence, joints, lengths, stage)[0]
 
 
 def value_and_gradient(
-    sequence: Sequence3D, joints: FloatArray, lengths: FloatArray, stage: Stage
-) -> tuple[float, FloatArray, FloatArray]:
+    sequence: Sequence3D, joints: Floats, lengths: Floats, stage: Stage
+) -> tuple[float, Floats, Floats]:
     """Eq. 16, its gradient by the joints (T, K, 3) and by the bone lengths (K,)."""
     frames, count = joints.shape[:2]
     moved = (sequence.motion @ joints.reshape(frames, -1)).reshape(joints.shape)
@@ -90,7 +88,7 @@ def value_and_gradient(
     return value, gradient, -2 * stage.bones * excess.sum(axis=0)
 
 
-def optimise(sequence: Sequence3D, stages: Sequence[Stage] = TWO_STAGES) -> tuple[FloatArray, FloatArray]:
+def optimise(sequence: Sequence3D, stages: Sequence[Stage] = TWO_STAGES) -> tuple[Floats, Floats]:
     """Joints (T, K, 3) and bone lengths (K,) after all stages; each starts Adam anew."""
     joints = np.array(sequence.joints, dtype=np.float64)
     lengths = np.where(HAS_BONE, np.median(bone_vectors(joints)[1], axis=0), 0.0)

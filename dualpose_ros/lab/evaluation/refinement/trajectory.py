@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.motion import Clip, at_rate
 from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, trajectory_weights
 
@@ -49,7 +49,7 @@ def windows_name(windows: Windows) -> str:
     return "/".join(str(window) for window in windows)
 
 
-def prediction_error(movements: Sequence[npt.NDArray[np.float64]], hz: float, windows: Windows) -> float:
+def prediction_error(movements: Sequence[Floats], hz: float, windows: Windows) -> float:
     """Mean distance in metres between joints (T, K, 3) of movements at hz and their predictions."""
     weights = trajectory_weights(np.arange(PAST_FRAMES) / hz, PAST_FRAMES / hz, windows)
     distances = []

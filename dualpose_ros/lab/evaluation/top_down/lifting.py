@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Indices, Ints, Mask
 from dualpose_ros.datasets.joint_errors import JointErrors, with_measured
 from dualpose_ros.datasets.motion import Clip, at_rate
 from dualpose_ros.inference.engine import Engine
@@ -21,8 +21,6 @@ from dualpose_ros.metrics.poses import joint_errors, pa_mpjpe, root_depth_error,
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
 from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, empty_memory, place_people
-
-FloatArray = npt.NDArray[np.float64]
 
 HZ = 30.0
 LONGEST_PASSAGE = 150
@@ -42,13 +40,13 @@ class Passages:
     """joints_cam (N, T, K, 3) in metres; rays (N, T, K, 2) as found with scores (N, T, K), 0 = not found; frames
     (N,): the first so many of the T frames are there, the rest repeats the last."""
 
-    joints_cam: FloatArray
-    rays: FloatArray
-    scores: FloatArray
-    frames: npt.NDArray[np.int64]
+    joints_cam: Floats
+    rays: Floats
+    scores: Floats
+    frames: Ints
 
     @property
-    def counted(self) -> npt.NDArray[np.bool_]:
+    def counted(self) -> Mask:
         """Frames (N, T) that are measured: with history, with some to come, and nobody too near."""
         at, last = np.arange(self.scores.shape[1]), self.frames[:, None] - 1 - AHEAD
         return (at >= FIRST_COUNTED) & (at <= last) & (self.joints_cam[..., 2].min(axis=2) > _NEAREST_M)
@@ -59,10 +57,10 @@ class Measured:
     """A network's answer for the counted frames (B of all passages together): people and true joints (B, K, 3)."""
 
     people: PlacedPeople
-    joints_cam: FloatArray
+    joints_cam: Floats
 
     @property
-    def joints_rel(self) -> FloatArray:
+    def joints_rel(self) -> Floats:
         """True joints (B, K, 3) from the pelvis."""
         return self.joints_cam - self.joints_cam[:, H36M17.root : H36M17.root + 1]
 
@@ -109,7 +107,7 @@ def with_hidden(passages: Passages, share: float, seed: int) -> Passages:
     return replace(passages, scores=scores)
 
 
-def connected_joints(count: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+def connected_joints(count: int, rng: np.random.Generator) -> Indices:
     """So many joints (count,) that hang together: what one thing in front of somebody hides."""
     neighbours: dict[int, set[int]] = {joint: set() for joint in range(H36M17.num_joints)}
     for parent, child in H36M17.bones:
@@ -148,9 +146,7 @@ def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None, histor
     return Measured(place_people(people, answers), passages.joints_cam[counted])
 
 
-def _after_births(
-    engine: Engine, features: npt.NDArray[np.float32], counted: npt.NDArray[np.bool_], history: int
-) -> dict[str, npt.NDArray[np.float32]]:
+def _after_births(engine: Engine, features: Float32s, counted: Mask, history: int) -> dict[str, Float32s]:
     """ANSWERS for the counted frames (N, T), each the last of a track that is `history` frames older."""
     passage, frame = np.nonzero(counted)
     seen = features[passage[:, None], frame[:, None] + np.arange(-history, 1)]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage
 from dualpose_ros.lab.evaluation.joints import jittered
@@ -34,10 +34,10 @@ class OverlapScores:
     """Of each person asked for: share of joints within TORSO_SHARE of the torso in 2D (N,), within PCK_M in 3D,
     root-relative (N,), whether anything was found (N,), and how much of the person is in view (N,)."""
 
-    pck_2d: npt.NDArray[np.float64]
-    pck_rel: npt.NDArray[np.float64]
-    found: npt.NDArray[np.bool_]
-    visible: npt.NDArray[np.float64]
+    pck_2d: Floats
+    pck_rel: Floats
+    found: Mask
+    visible: Floats
 
 
 def score_overlap(
@@ -78,7 +78,7 @@ def score_overlap(
     return OverlapScores(table[:, 0], table[:, 1], table[:, 2].astype(bool), table[:, 3])
 
 
-def _lift(lifter: Lifter, camera: Camera, poses: Sequence[Pose2D | None]) -> dict[int, npt.NDArray[np.float64]]:
+def _lift(lifter: Lifter, camera: Camera, poses: Sequence[Pose2D | None]) -> dict[int, Floats]:
     lifter.reset()
     found = [(person, pose) for person, pose in enumerate(poses) if pose is not None]
     return {person: lifted.joints_rel for person, lifted in lifter.update(0, camera, found).items()}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.inference.engine import Engine
@@ -202,7 +202,7 @@ def window_anew(engine: Engine, gcn: Engine, people: int) -> Callable[[], object
     return call
 
 
-def _somebody(people: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _somebody(people: int) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(0)
     return rng.normal(0, 0.1, (people, H36M17.num_joints, 2)), np.full((people, H36M17.num_joints), 0.9)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyInts, Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import (
@@ -24,11 +24,6 @@ from dualpose_ros.lab.experiments.semi_supervised.evaluation import (
 from dualpose_ros.lab.synthetic.motion.meetings import draw_groups
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import PersonView
-
-Floats = npt.NDArray[np.float64]
-Float32s = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 K = H36M17.num_joints
 VALIDATION_ONE_IN = 8
@@ -188,7 +183,7 @@ def pairs_within(tracks: Tracks) -> tuple[Ints, Ints]:
     return places, of_estimate[tracks.other.ravel()[places]]
 
 
-def nearest(frame: npt.NDArray[np.integer], roots: Floats) -> Ints:
+def nearest(frame: AnyInts, roots: Floats) -> Ints:
     """The nearest other of each (M,) in its frame (M,), by roots (M, 3), within 4 m; -1 for none."""
     found = np.full(len(frame), -1, dtype=np.int64)
     bounds = np.flatnonzero(np.diff(frame, prepend=-1, append=-1))
@@ -236,7 +231,7 @@ def _repeated(people: Floats, count: int) -> Floats:
     return np.concatenate([people] * max(1, round(count / len(people))))
 
 
-def _together(frame: npt.NDArray[np.integer], people: Floats) -> Floats:
+def _together(frame: AnyInts, people: Floats) -> Floats:
     """Every two of a frame who are within 4 m: (P, 2, K, 3)."""
     found: list[Floats] = []
     bounds = np.flatnonzero(np.diff(frame, prepend=-1, append=-1)).tolist()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Estimates, Recordings
 from dualpose_ros.fusion.integrate import NetworkIntegrator
 from dualpose_ros.inference.engine import Engine
@@ -19,10 +19,6 @@ from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, pose_row, recor
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, CompletedPoses, complete, time_feature
 from dualpose_ros.top_down.lifting import ANSWERS, empty_memory, place_people
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 K = H36M17.num_joints
 
@@ -37,7 +33,7 @@ class TrackInput:
 
     rows: Ints
     people: CompletedPoses
-    features: npt.NDArray[np.float32]
+    features: Float32s
 
     @property
     def there(self) -> Mask:

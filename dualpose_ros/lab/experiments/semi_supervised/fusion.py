@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
+from dualpose_ros.arrays import AnyFloats, Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.integrate import Integrated
 from dualpose_ros.fusion.network import IntegrationConfig, IntegrationNetwork
@@ -23,10 +23,7 @@ from dualpose_ros.fusion.pairs import BranchPoses, Pairs, PairView, view_pairs
 from dualpose_ros.inference.export import ExportSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import (
-    Floats,
-    Ints,
     K,
-    Mask,
     RealPeople,
     about_vertical,
     nearest,
@@ -358,5 +355,5 @@ def _rows(branch: BranchPoses, rows: Ints) -> BranchPoses:
     return BranchPoses(*(getattr(branch, part.name)[rows] for part in fields(BranchPoses)))
 
 
-def _floats(values: npt.NDArray[np.floating]) -> Tensor:
+def _floats(values: AnyFloats) -> Tensor:
     return torch.from_numpy(np.asarray(values, np.float32))

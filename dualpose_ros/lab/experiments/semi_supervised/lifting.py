@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.arrays import AnyFloats, Ints
 from dualpose_ros.inference.export import ExportSpec
 from dualpose_ros.lab.experiments.semi_supervised.data import (
-    Ints,
     K,
     RealPeople,
     Targets,
@@ -294,5 +293,5 @@ def _found(tracks: Tracks, real: RealPeople, rng: np.random.Generator, groups: i
     )
 
 
-def _floats(values: npt.NDArray[np.floating]) -> Tensor:
+def _floats(values: AnyFloats) -> Tensor:
     return torch.from_numpy(np.asarray(values, np.float32))

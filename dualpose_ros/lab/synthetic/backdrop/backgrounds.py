@@ -7,16 +7,14 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, RgbImage
 from dualpose_ros.lab.synthetic.backdrop import outdoors as scene_outdoors
 from dualpose_ros.lab.synthetic.backdrop import rooms as scene_rooms
 from dualpose_ros.lab.synthetic.backdrop.flat import bokeh, dead_leaves, distractors
 from dualpose_ros.lab.synthetic.backdrop.materials import atlas, pick
 from dualpose_ros.lab.synthetic.backdrop.paint import Scene, View
 from dualpose_ros.lab.synthetic.looks.noise import TILE, fractal, smooth_field
-
-Image = npt.NDArray[np.uint8]
 
 KINDS: dict[str, float] = {
     "room": 0.36, "street": 0.18, "nature": 0.12, "sports": 0.11, "clutter": 0.10, "studio": 0.09, "bokeh": 0.04,
@@ -32,7 +30,7 @@ _OUTDOORS: dict[str, Callable[[np.random.Generator, View, tuple[float, float, fl
 
 def background(
     rng: np.random.Generator, height: int, width: int, kind: str | None = None, view: View | None = None
-) -> Image:
+) -> RgbImage:
     """A background (height, width, 3) uint8 sRGB of a random kind, or of the given one.
 
     `view` (world y up, floor y = 0) makes the floor and walls agree with what is drawn in front; it is drawn at
@@ -65,20 +63,18 @@ def background(
     return _finish(rng, image)
 
 
-def _plain(rng: np.random.Generator, image: Image) -> None:
+def _plain(rng: np.random.Generator, image: RgbImage) -> None:
     """Fill with one material at a random scale."""
     height, width = image.shape[:2]
     tile = atlas()[1][pick(rng, "plaster", "noise", "fabric", "foliage", "concrete")][..., :3]
     image[:] = cv2.resize(tile, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _finish(rng: np.random.Generator, image: Image) -> Image:
+def _finish(rng: np.random.Generator, image: RgbImage) -> RgbImage:
     """Uneven light, faint texture everywhere, and the lens's depth of field."""
     height, width = image.shape[:2]
     small_h, small_w = min(height, TILE), min(width, TILE)
-    gain: npt.NDArray[np.float32] = 1 + float(rng.uniform(0.02, 0.16)) * smooth_field(
-        rng, small_h, small_w, int(rng.integers(1, 5))
-    )
+    gain: Float32s = 1 + float(rng.uniform(0.02, 0.16)) * smooth_field(rng, small_h, small_w, int(rng.integers(1, 5)))
     gain += float(rng.uniform(0.0, 0.035)) * fractal(rng, small_h, small_w)
     if (small_h, small_w) != (height, width):
         gain = np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
@@ -96,7 +92,7 @@ def _finish(rng: np.random.Generator, image: Image) -> Image:
     return soften(image, sigma)
 
 
-def soften(image: Image, sigma_px: float) -> Image:
+def soften(image: RgbImage, sigma_px: float) -> RgbImage:
     """Gaussian blur; wide ones on a reduced copy, which looks the same and costs far less."""
     if sigma_px < 2.5:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.uint8)

@@ -6,14 +6,12 @@ import math
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.lab.synthetic.backdrop.material_pictures import FONTS, LETTERS
 from dualpose_ros.lab.synthetic.backdrop.paint import Look, Scene, make_view
 from dualpose_ros.lab.synthetic.backdrop.rooms import look, picture
 from dualpose_ros.lab.synthetic.looks.textures import cloth_colour, hair_colours, skin_tones
-
-Image = npt.NDArray[np.uint8]
 
 _SURFACES = (
     "planks", "floor_tiles", "brick", "plaster", "wallpaper", "carpet", "grass", "foliage", "marble", "fabric",
@@ -40,7 +38,7 @@ _BATCHES = 4
 class _Flat:
     """A scene whose coordinates are pixels: everything lies at depth one, what is added later covers."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: RgbImage) -> None:
         height, width = image.shape[:2]
         self.image = image
         self.scene = Scene(make_view(height, width, 0.5, 0.0, 0.0))
@@ -63,7 +61,7 @@ class _Flat:
         self.scene = Scene(self.scene.view)
 
 
-def dead_leaves(rng: np.random.Generator, image: Image, count: int) -> None:
+def dead_leaves(rng: np.random.Generator, image: RgbImage, count: int) -> None:
     """Overlapping textured shapes whose sizes follow a power law, in place.
 
     The dead leaves model (Lee, Mumford and Huang, IJCV 2001) shares edge and scale statistics with photographs.
@@ -93,7 +91,7 @@ def dead_leaves(rng: np.random.Generator, image: Image, count: int) -> None:
             _plain_shape(rng, image, float(size) * 0.6)
 
 
-def _plain_shape(rng: np.random.Generator, image: Image, size: float) -> None:
+def _plain_shape(rng: np.random.Generator, image: RgbImage, size: float) -> None:
     """A polygon, ellipse or strip of one colour."""
     height, width = image.shape[:2]
     colour = _some_colour(rng)
@@ -110,7 +108,7 @@ def _plain_shape(rng: np.random.Generator, image: Image, size: float) -> None:
         cv2.line(image, _point(at), _point(end), colour, max(1, int(size * rng.uniform(0.02, 0.2))), cv2.LINE_AA)
 
 
-def _point(at: npt.NDArray[np.float64]) -> tuple[int, int]:
+def _point(at: Floats) -> tuple[int, int]:
     return int(at[0]), int(at[1])
 
 
@@ -123,7 +121,7 @@ def _some_colour(rng: np.random.Generator) -> list[float]:
     return [float(c) for c in np.clip(rng.uniform(10, 245) + rng.normal(0, 25, 3), 0, 255)]
 
 
-def bokeh(rng: np.random.Generator, image: Image) -> None:
+def bokeh(rng: np.random.Generator, image: RgbImage) -> None:
     """A far background out of focus: soft fields of light and discs of lamps, in place."""
     height, width = image.shape[:2]
     h, w = max(8, height // 8), max(8, width // 8)
@@ -141,7 +139,7 @@ def bokeh(rng: np.random.Generator, image: Image) -> None:
     cv2.add(image, cv2.GaussianBlur(layer, (0, 0), radius * 0.12 + 0.3), dst=image)
 
 
-def distractors(rng: np.random.Generator, image: Image) -> None:
+def distractors(rng: np.random.Generator, image: RgbImage) -> None:
     """Strew what could be taken for a person and is none: garments, limbs, skin-coloured patches, text; in place."""
     height, width = image.shape[:2]
     side = max(height, width)
@@ -162,7 +160,7 @@ def distractors(rng: np.random.Generator, image: Image) -> None:
             cv2.putText(image, text, at, font, size, _some_colour(rng), max(1, int(size * 2)), cv2.LINE_AA)
 
 
-def _false_limb(rng: np.random.Generator, image: Image, side: int) -> None:
+def _false_limb(rng: np.random.Generator, image: RgbImage, side: int) -> None:
     """A bent stick of skin or cloth, an oval like a face without features, or a tuft like hair."""
     height, width = image.shape[:2]
     at, kind = rng.uniform(0, 1, 2) * (width, height), rng.random()

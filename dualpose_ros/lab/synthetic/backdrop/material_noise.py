@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Int32s
 from dualpose_ros.lab.synthetic.looks.noise import TILE, fractal_tile, noise_atlas
 
-FloatImage = npt.NDArray[np.float32]
 
-
-def tile_noise(rng: np.random.Generator, exponent: float, stretch: float = 1.0) -> FloatImage:
+def tile_noise(rng: np.random.Generator, exponent: float, stretch: float = 1.0) -> Float32s:
     """Unit noise (TILE, TILE) of amplitude f^-exponent, drawn out along x by `stretch`."""
     return fractal_tile(rng, TILE, exponent, stretch)
 
 
-def cached_noise(rng: np.random.Generator, *, smooth: bool) -> FloatImage:
+def cached_noise(rng: np.random.Generator, *, smooth: bool) -> Float32s:
     """Unit noise (TILE, TILE) cut from the process's atlas: cheaper than `tile_noise`."""
     atlas = noise_atlas()
     half = len(atlas) // 2
@@ -26,8 +24,8 @@ def cached_noise(rng: np.random.Generator, *, smooth: bool) -> FloatImage:
 
 
 def shaded(
-    rng: np.random.Generator, tile: FloatImage, amount: float, *, smooth: bool = False, colour: float = 0.0
-) -> FloatImage:
+    rng: np.random.Generator, tile: Float32s, amount: float, *, smooth: bool = False, colour: float = 0.0
+) -> Float32s:
     """The tile (TILE, TILE, 3) times 1 + amount * noise; `colour` adds noise that differs between channels."""
     gain = 1 + amount * cached_noise(rng, smooth=smooth)[..., None]
     if colour:
@@ -35,7 +33,7 @@ def shaded(
     return np.asarray(tile * gain, dtype=np.float32)
 
 
-def voronoi(rng: np.random.Generator, count: int) -> tuple[npt.NDArray[np.int32], FloatImage]:
+def voronoi(rng: np.random.Generator, count: int) -> tuple[Int32s, Float32s]:
     """Tileable cells around `count` points: label (TILE, TILE) and distance to the border, about in pixels."""
     points = rng.integers(0, TILE, (count, 2))
     seeds = np.full((3 * TILE, 3 * TILE), 255, np.uint8)

@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s
 from dualpose_ros.lab.synthetic.backdrop.material_noise import cached_noise, shaded
 from dualpose_ros.lab.synthetic.looks.noise import TILE
 from dualpose_ros.lab.synthetic.looks.textures import cloth_colour, hair_colours, skin_tones
 
-FloatImage = npt.NDArray[np.float32]
 FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX)
 LETTERS = tuple("ABCDEFGHIKLMNOPRSTUVWXYZaceinorstu0123456789")
 
 
-def _fill(colour: npt.ArrayLike) -> FloatImage:
+def _fill(colour: npt.ArrayLike) -> Float32s:
     return np.full((TILE, TILE, 3), np.asarray(colour, np.float32), np.float32)
 
 
@@ -25,11 +25,11 @@ def _any_colour(rng: np.random.Generator, low: float = 20, high: float = 240) ->
     return np.clip(grey + rng.normal(0, (5, 14, 34)[min(2, int(rng.exponential(0.8)))], 3), 0, 255).tolist()
 
 
-def _rect(tile: FloatImage, x0: float, y0: float, x1: float, y1: float, colour: npt.ArrayLike, line: int = -1) -> None:
+def _rect(tile: Float32s, x0: float, y0: float, x1: float, y1: float, colour: npt.ArrayLike, line: int = -1) -> None:
     cv2.rectangle(tile, (int(x0), int(y0)), (int(x1), int(y1)), np.asarray(colour, float).tolist(), line)
 
 
-def scenery(rng: np.random.Generator, size: int = TILE) -> FloatImage:
+def scenery(rng: np.random.Generator, size: int = TILE) -> Float32s:
     """What a window or a painting shows: sky, hills or houses, something green (size, size, 3)."""
     line = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     top, low = np.array(_any_colour(rng, 120, 255)), np.array(_any_colour(rng, 150, 255))
@@ -49,7 +49,7 @@ def scenery(rng: np.random.Generator, size: int = TILE) -> FloatImage:
     return view
 
 
-def facade(rng: np.random.Generator) -> FloatImage:
+def facade(rng: np.random.Generator) -> Float32s:
     """Two to four storeys of windows, to be repeated over a building."""
     tile = shaded(rng, _fill(_any_colour(rng, 70, 220)), 0.06)
     rows, columns = int(rng.integers(2, 5)), int(rng.integers(2, 6))
@@ -69,7 +69,7 @@ def facade(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def bookshelf(rng: np.random.Generator) -> FloatImage:
+def bookshelf(rng: np.random.Generator) -> Float32s:
     """Boards with upright books of all widths and colours, and a gap or an ornament here and there."""
     wood = np.array([(110, 76, 50), (60, 44, 36), (210, 204, 196)][int(rng.integers(3))], np.float32)
     tile = _fill(wood * 0.35)
@@ -92,7 +92,7 @@ def bookshelf(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def goods(rng: np.random.Generator) -> FloatImage:
+def goods(rng: np.random.Generator) -> Float32s:
     """A shop's or kitchen's shelf: bottles, boxes and jars in rows of likes."""
     tile = _fill(_any_colour(rng, 30, 120))
     rows = int(rng.integers(3, 7))
@@ -113,7 +113,7 @@ def goods(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def window(rng: np.random.Generator) -> FloatImage:
+def window(rng: np.random.Generator) -> Float32s:
     """A window from inside: bright scenery behind a frame with bars."""
     tile = scenery(rng) * rng.uniform(0.9, 1.5) + rng.uniform(0, 70)
     frame = _any_colour(rng, 90, 250)
@@ -125,7 +125,7 @@ def window(rng: np.random.Generator) -> FloatImage:
     return np.clip(tile, 0, 255)
 
 
-def door(rng: np.random.Generator) -> FloatImage:
+def door(rng: np.random.Generator) -> Float32s:
     base = np.array(_any_colour(rng, 50, 240))
     tile = shaded(rng, _fill(base), 0.04)
     _rect(tile, 0, 0, TILE - 1, TILE, base * 0.6, 10)
@@ -136,7 +136,7 @@ def door(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def painting(rng: np.random.Generator) -> FloatImage:
+def painting(rng: np.random.Generator) -> Float32s:
     """A framed picture: scenery, plain shapes or colour noise."""
     kind = rng.random()
     if kind < 0.4:
@@ -152,7 +152,7 @@ def painting(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def write_lines(rng: np.random.Generator, tile: FloatImage, count: int, ink: list[float]) -> None:
+def write_lines(rng: np.random.Generator, tile: Float32s, count: int, ink: list[float]) -> None:
     """Lines of glyphs down a picture (H, W, 3), sizes varied."""
     height, width = tile.shape[:2]
     page = np.clip(tile, 0, 255).astype(np.uint8)  # OpenCV writes on bytes only
@@ -167,14 +167,14 @@ def write_lines(rng: np.random.Generator, tile: FloatImage, count: int, ink: lis
     tile[:] = page
 
 
-def poster(rng: np.random.Generator) -> FloatImage:
+def poster(rng: np.random.Generator) -> Float32s:
     tile = scenery(rng) if rng.random() < 0.4 else _fill(_any_colour(rng))
     dark = tile.mean() > 128
     write_lines(rng, tile, int(rng.integers(2, 12)), _any_colour(rng, 0, 80) if dark else _any_colour(rng, 180, 255))
     return tile
 
 
-def screen(rng: np.random.Generator) -> FloatImage:
+def screen(rng: np.random.Generator) -> Float32s:
     """A monitor or television, on or off."""
     tile = _fill(_any_colour(rng, 5, 60)) if rng.random() < 0.4 else scenery(rng)
     if rng.random() < 0.5:
@@ -185,7 +185,7 @@ def screen(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def cabinet(rng: np.random.Generator) -> FloatImage:
+def cabinet(rng: np.random.Generator) -> Float32s:
     """Kitchen fronts, drawers or lockers with handles."""
     base = np.array(_any_colour(rng, 50, 245))
     tile = shaded(rng, _fill(base), 0.03)
@@ -199,7 +199,7 @@ def cabinet(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def blinds(rng: np.random.Generator) -> FloatImage:
+def blinds(rng: np.random.Generator) -> Float32s:
     line = np.arange(TILE, dtype=np.float32)
     count = int(rng.choice([16, 32]))
     slats = 0.75 + 0.25 * np.mod(line * count / TILE, 1)
@@ -207,7 +207,7 @@ def blinds(rng: np.random.Generator) -> FloatImage:
     return np.broadcast_to(column[:, None] if rng.random() < 0.6 else column[None], (TILE, TILE, 3)).copy()
 
 
-def crowd(rng: np.random.Generator) -> FloatImage:
+def crowd(rng: np.random.Generator) -> Float32s:
     """Rows of heads and coats, as the stands of a stadium look from afar."""
     tile = _fill(_any_colour(rng, 20, 110))
     rows = int(rng.integers(5, 11))
@@ -225,7 +225,7 @@ def crowd(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def shop(rng: np.random.Generator) -> FloatImage:
+def shop(rng: np.random.Generator) -> Float32s:
     """A shop front: sign above, glass with goods below."""
     tile = goods(rng) * 0.7
     _rect(tile, 0, 0, TILE, 60, _any_colour(rng))

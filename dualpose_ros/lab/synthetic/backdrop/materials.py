@@ -13,26 +13,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, RgbImage
 from dualpose_ros.lab.synthetic.backdrop import material_pictures as pictures
 from dualpose_ros.lab.synthetic.backdrop.material_noise import shaded, tile_noise, voronoi
 from dualpose_ros.lab.synthetic.backdrop.sprites import SPRITES
 from dualpose_ros.lab.synthetic.looks.noise import TILE
 from dualpose_ros.lab.synthetic.looks.textures import CLOTH_KINDS, cloth_tile
 
-Image = npt.NDArray[np.uint8]
-FloatImage = npt.NDArray[np.float32]
-Maker = Callable[[np.random.Generator], FloatImage]
+Maker = Callable[[np.random.Generator], Float32s]
 
 LEVELS = 5
 _SEED = 4201
 
 
-def _colour(rng: np.random.Generator, *choices: tuple[int, int, int]) -> FloatImage:
+def _colour(rng: np.random.Generator, *choices: tuple[int, int, int]) -> Float32s:
     base = np.array(choices[int(rng.integers(len(choices)))], np.float32)
     return np.clip(base * rng.uniform(0.8, 1.15) + rng.normal(0, 5, 3), 0, 255).astype(np.float32)
 
 
-def _planks(rng: np.random.Generator) -> FloatImage:
+def _planks(rng: np.random.Generator) -> Float32s:
     count = int(rng.choice([4, 8, 16]))
     width = TILE // count
     tile = np.zeros((TILE, TILE, 3), np.float32)
@@ -48,7 +47,7 @@ def _planks(rng: np.random.Generator) -> FloatImage:
     return tile if rng.random() < 0.5 else np.ascontiguousarray(tile.transpose(1, 0, 2))
 
 
-def _floor_tiles(rng: np.random.Generator) -> FloatImage:
+def _floor_tiles(rng: np.random.Generator) -> Float32s:
     count = int(rng.choice([1, 2, 4, 8]))
     side = TILE // count
     base = _colour(rng, (200, 196, 188), (150, 140, 128), (90, 88, 86), (176, 130, 100), (226, 224, 220))
@@ -68,7 +67,7 @@ def _floor_tiles(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def _brick(rng: np.random.Generator) -> FloatImage:
+def _brick(rng: np.random.Generator) -> Float32s:
     rows, columns = int(rng.choice([8, 16])), int(rng.choice([2, 4]))
     high, wide = TILE // rows, TILE // columns
     base = _colour(rng, (150, 78, 60), (170, 120, 92), (200, 196, 190), (120, 96, 84), (96, 50, 42))
@@ -83,7 +82,7 @@ def _brick(rng: np.random.Generator) -> FloatImage:
     return shaded(rng, tile, 0.10)
 
 
-def _plaster(rng: np.random.Generator) -> FloatImage:
+def _plaster(rng: np.random.Generator) -> Float32s:
     base = _colour(
         rng, (222, 216, 204), (190, 180, 164), (160, 160, 158), (196, 206, 210), (232, 224, 196), (150, 120, 100)
     )
@@ -91,7 +90,7 @@ def _plaster(rng: np.random.Generator) -> FloatImage:
     return shaded(rng, shaded(rng, tile, rng.uniform(0.01, 0.05), smooth=True), rng.uniform(0.01, 0.04))
 
 
-def _concrete(rng: np.random.Generator) -> FloatImage:
+def _concrete(rng: np.random.Generator) -> Float32s:
     tile = np.full((TILE, TILE, 3), _colour(rng, (140, 138, 134), (110, 108, 106), (170, 166, 158)), np.float32)
     tile = shaded(rng, shaded(rng, tile, rng.uniform(0.02, 0.09), smooth=True), 0.07)
     if rng.random() < 0.5:
@@ -99,7 +98,7 @@ def _concrete(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def _wallpaper(rng: np.random.Generator) -> FloatImage:
+def _wallpaper(rng: np.random.Generator) -> Float32s:
     line = (np.arange(TILE, dtype=np.float32) + 0.5) / TILE
     u, v = line[None, :], line[:, None]
     count = int(rng.choice([4, 8, 16]))
@@ -116,7 +115,7 @@ def _wallpaper(rng: np.random.Generator) -> FloatImage:
     return shaded(rng, np.where(mask[..., None], first, second).astype(np.float32), 0.03)
 
 
-def _carpet(rng: np.random.Generator) -> FloatImage:
+def _carpet(rng: np.random.Generator) -> Float32s:
     base = _colour(rng, (120, 110, 100), (90, 40, 40), (60, 70, 90), (160, 150, 136), (80, 90, 70))
     tile = shaded(rng, np.full((TILE, TILE, 3), base, np.float32), 0.12)
     if rng.random() < 0.4:
@@ -127,19 +126,19 @@ def _carpet(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def _grass(rng: np.random.Generator) -> FloatImage:
+def _grass(rng: np.random.Generator) -> Float32s:
     base = _colour(rng, (84, 120, 50), (60, 96, 44), (124, 132, 62), (150, 140, 84))
     tile = np.full((TILE, TILE, 3), base, np.float32)
     return shaded(rng, shaded(rng, tile, rng.uniform(0.03, 0.12), smooth=True), 0.24, colour=0.05)
 
 
-def _ground(rng: np.random.Generator) -> FloatImage:
+def _ground(rng: np.random.Generator) -> Float32s:
     base = _colour(rng, (104, 102, 102), (80, 80, 82), (194, 170, 130), (140, 120, 96), (226, 230, 238), (120, 90, 66))
     tile = shaded(rng, np.full((TILE, TILE, 3), base, np.float32), rng.uniform(0.05, 0.2), colour=0.02)
     return shaded(rng, tile, rng.uniform(0.01, 0.06), smooth=True)
 
 
-def _stones(rng: np.random.Generator) -> FloatImage:
+def _stones(rng: np.random.Generator) -> Float32s:
     label, edge = voronoi(rng, int(rng.integers(12, 160)))
     base = _colour(rng, (140, 134, 126), (120, 100, 84), (170, 166, 160))
     tone = 1 + rng.normal(0, 0.15, label.max() + 1).astype(np.float32)
@@ -147,7 +146,7 @@ def _stones(rng: np.random.Generator) -> FloatImage:
     return shaded(rng, tile.astype(np.float32), 0.10)
 
 
-def _foliage(rng: np.random.Generator) -> FloatImage:
+def _foliage(rng: np.random.Generator) -> Float32s:
     """Many small leaves, lit from above, darker in the depth."""
     tile = np.full((TILE, TILE, 3), _colour(rng, (30, 44, 22), (24, 30, 20)), np.float32)
     leaf = _colour(rng, (84, 124, 52), (110, 130, 60), (60, 100, 60), (160, 120, 50), (140, 150, 90))
@@ -164,29 +163,29 @@ def _foliage(rng: np.random.Generator) -> FloatImage:
     return tile
 
 
-def _marble(rng: np.random.Generator) -> FloatImage:
+def _marble(rng: np.random.Generator) -> Float32s:
     veins = np.abs(tile_noise(rng, 1.6))
     base = _colour(rng, (226, 222, 216), (60, 60, 62), (170, 140, 120))
     return np.asarray(base * (0.7 + 0.3 * np.clip(veins * 3, 0, 1))[..., None], dtype=np.float32)
 
 
-def _fabric(rng: np.random.Generator) -> FloatImage:
+def _fabric(rng: np.random.Generator) -> Float32s:
     kinds = [kind for kind in CLOTH_KINDS if kind not in ("number", "print", "blocks")]
     return cloth_tile(rng, kinds[int(rng.integers(len(kinds)))], TILE).astype(np.float32)
 
 
-def _metal(rng: np.random.Generator) -> FloatImage:
+def _metal(rng: np.random.Generator) -> Float32s:
     base = _colour(rng, (150, 152, 156), (90, 94, 98), (186, 186, 184), (60, 70, 84))
     return np.asarray(base * (1 + 0.08 * tile_noise(rng, 0.8, stretch=20.0))[..., None], dtype=np.float32)
 
 
-def _water(rng: np.random.Generator) -> FloatImage:
+def _water(rng: np.random.Generator) -> Float32s:
     base = _colour(rng, (70, 104, 124), (50, 84, 84), (90, 140, 160), (120, 130, 136))
     waves = tile_noise(rng, 1.2, stretch=3.0)
     return np.asarray(base * (1 + 0.18 * waves)[..., None] + 70 * np.clip(waves - 1.2, 0, 1)[..., None], np.float32)
 
 
-def _curtain(rng: np.random.Generator) -> FloatImage:
+def _curtain(rng: np.random.Generator) -> Float32s:
     u = (np.arange(TILE, dtype=np.float32) + 0.5) / TILE
     count = int(rng.integers(4, 14))
     folds = 0.8 + 0.2 * np.sin(2 * np.pi * (count * u + 0.8 * np.sin(2 * np.pi * 2 * u)))
@@ -194,7 +193,7 @@ def _curtain(rng: np.random.Generator) -> FloatImage:
     return shaded(rng, np.broadcast_to(base * folds[None, :, None], (TILE, TILE, 3)).copy(), 0.03)
 
 
-def _noise_colours(rng: np.random.Generator) -> FloatImage:
+def _noise_colours(rng: np.random.Generator) -> Float32s:
     exponent = rng.uniform(0.9, 1.7)
     tile = np.full((TILE, TILE, 3), rng.uniform(60, 190) + rng.normal(0, 15, 3), np.float32)
     hue = np.stack([tile_noise(rng, exponent) for _ in range(3)], axis=-1)
@@ -216,9 +215,9 @@ MAKERS: dict[str, tuple[int, Maker]] = {
 
 
 @lru_cache(maxsize=1)
-def _library() -> tuple[tuple[Image, ...], dict[str, tuple[int, ...]]]:
+def _library() -> tuple[tuple[RgbImage, ...], dict[str, tuple[int, ...]]]:
     rng = np.random.default_rng(_SEED)
-    tiles: list[Image] = []
+    tiles: list[RgbImage] = []
     places: dict[str, tuple[int, ...]] = {}
     for kind, (count, maker) in MAKERS.items():
         places[kind] = tuple(range(len(tiles), len(tiles) + count))
@@ -236,7 +235,7 @@ def _library() -> tuple[tuple[Image, ...], dict[str, tuple[int, ...]]]:
     return tuple(pyramid), places
 
 
-def _halved(level: Image) -> Image:
+def _halved(level: RgbImage) -> RgbImage:
     """RGBA tiles (n, s, s, 4) at half the size; colours weigh by alpha, so that no fringe appears."""
     result = np.empty((len(level), level.shape[1] // 2, level.shape[2] // 2, 4), np.uint8)
     for k, tile in enumerate(level.astype(np.float32)):
@@ -248,7 +247,7 @@ def _halved(level: Image) -> Image:
     return result
 
 
-def atlas() -> tuple[Image, ...]:
+def atlas() -> tuple[RgbImage, ...]:
     """The pyramid: LEVELS arrays (n, s, s, 4) uint8 RGBA, s halving from TILE."""
     return _library()[0]
 

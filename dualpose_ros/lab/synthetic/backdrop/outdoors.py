@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.lab.synthetic.backdrop.materials import pick
 from dualpose_ros.lab.synthetic.backdrop.paint import Look, Scene, View, make_view
 from dualpose_ros.lab.synthetic.backdrop.rooms import look, picture, tint
 from dualpose_ros.lab.synthetic.looks.noise import fractal
-
-Image = npt.NDArray[np.uint8]
 
 _SKIES = (
     ((96, 146, 214), (196, 218, 236)), ((60, 112, 190), (170, 200, 230)), ((176, 184, 192), (222, 224, 226)),
@@ -30,7 +28,7 @@ def outdoor_view(rng: np.random.Generator, height: int, width: int) -> View:
     return make_view(height, width, hfov, lift, pitch, float(rng.normal(0, 0.3)), float(rng.normal(0, 0.025)))
 
 
-def paint_sky(rng: np.random.Generator, image: Image, view: View) -> tuple[float, float, float]:
+def paint_sky(rng: np.random.Generator, image: RgbImage, view: View) -> tuple[float, float, float]:
     """Fill the image with a sky, brightest at the horizon, cloudy or clear; returns the horizon's colour."""
     height, width = image.shape[:2]
     top, low = (np.array(c, np.float32) * rng.uniform(0.85, 1.1) for c in _SKIES[int(rng.integers(len(_SKIES)))])

@@ -10,12 +10,11 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.lab.synthetic.backdrop.materials import packed
 from dualpose_ros.lab.synthetic.backdrop.paint_kernel import paint_rows
 
-Image = npt.NDArray[np.uint8]
 Point = tuple[float, float, float]
 
 
@@ -23,8 +22,8 @@ Point = tuple[float, float, float]
 class View:
     """A camera over the floor: X_cam = rotation @ (X - position), camera frame x right, y down, z forward."""
 
-    position: npt.NDArray[np.float64]
-    rotation: npt.NDArray[np.float64]
+    position: Floats
+    rotation: Floats
     focal_px: float
     centre_px: tuple[float, float]
 
@@ -162,7 +161,7 @@ class Scene:
             (foot[0] - rx / 2, foot[1] + height, foot[2] - rz / 2), (rx, 0.0, rz), (0.0, -height, 0.0), (1.0, 1.0), look
         )
 
-    def paint(self, image: Image) -> None:
+    def paint(self, image: RgbImage) -> None:
         """Paint everything collected onto the image (H, W, 3), far to near within each layer."""
         rows = [row for _, _, row in sorted(self._rows, key=_order)]
         if rows:

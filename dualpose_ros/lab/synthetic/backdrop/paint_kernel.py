@@ -12,9 +12,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from dualpose_ros.arrays import Float32s, Floats, RgbImage
+
 Texels = npt.NDArray[np.uint32]
-FloatArray = npt.NDArray[np.float64]
 
 NEAR = 0.15
 """Planes are cut this far in front of the camera, in metres."""
@@ -22,10 +22,10 @@ NEAR = 0.15
 
 @numba.njit(cache=True, fastmath=True)
 def paint_rows(
-    image: Image,
-    rows: FloatArray,
-    rotation: FloatArray,
-    position: FloatArray,
+    image: RgbImage,
+    rows: Floats,
+    rotation: Floats,
+    position: Floats,
     focal: float,
     cx: float,
     cy: float,
@@ -68,7 +68,7 @@ def paint_rows(
 
 
 @numba.njit(cache=True)
-def _clip_near(points: FloatArray, out: FloatArray) -> int:
+def _clip_near(points: Floats, out: Floats) -> int:
     """The part of a polygon beyond the near plane (Sutherland and Hodgman 1974); returns its corner count."""
     count = 0
     n = points.shape[0]
@@ -86,7 +86,7 @@ def _clip_near(points: FloatArray, out: FloatArray) -> int:
 
 
 @numba.njit(cache=True)
-def _invert(m: FloatArray, out: npt.NDArray[np.float32]) -> float:
+def _invert(m: Floats, out: Float32s) -> float:
     """Inverse (3, 3) by cofactors, and the determinant (0 where there is none)."""
     c00 = m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1]
     c01 = m[1, 2] * m[2, 0] - m[1, 0] * m[2, 2]
@@ -106,15 +106,15 @@ def _invert(m: FloatArray, out: npt.NDArray[np.float32]) -> float:
 
 @numba.njit(cache=True, fastmath=True)
 def _fill(
-    image: Image,
-    corners: FloatArray,
-    inverse: npt.NDArray[np.float32],
+    image: RgbImage,
+    corners: Floats,
+    inverse: Float32s,
     det: float,
     texels: Texels,
     count: int,
     side: int,
     material: int,
-    look: npt.NDArray[np.float32],
+    look: Float32s,
 ) -> None:
     """Paint a convex polygon (N, 2) px; `inverse` takes a pixel to (u, v, 1) / depth, `det` is its determinant."""
     height, width = image.shape[0], image.shape[1]
@@ -161,7 +161,7 @@ def _fill(
 
 
 @numba.njit(cache=True, fastmath=True)
-def _span(corners: FloatArray, y: int) -> tuple[float, float]:
+def _span(corners: Floats, y: int) -> tuple[float, float]:
     """Where the row y enters and leaves a convex polygon (N, 2); left > right where it misses it."""
     left, right = 1e9, -1e9
     n = corners.shape[0]

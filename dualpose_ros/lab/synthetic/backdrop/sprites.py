@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, RgbImage, UInt8s
 from dualpose_ros.lab.synthetic.looks.noise import TILE, fractal
 from dualpose_ros.lab.synthetic.looks.textures import CLOTH_KINDS, cloth_colour, cloth_tile, hair_colours, skin_tones
 
-Image = npt.NDArray[np.uint8]
-Drawer = Callable[[np.random.Generator], Image]
+Drawer = Callable[[np.random.Generator], RgbImage]
 
 
-def _blank() -> Image:
+def _blank() -> RgbImage:
     return np.zeros((TILE, TILE, 4), np.uint8)
 
 
@@ -25,22 +25,22 @@ def _ink(colour: npt.ArrayLike) -> list[float]:
     return [*np.clip(np.asarray(colour, np.float64), 0, 255).tolist(), 255.0]
 
 
-def _shape(image: Image, points: npt.ArrayLike, colour: npt.ArrayLike) -> None:
+def _shape(image: RgbImage, points: npt.ArrayLike, colour: npt.ArrayLike) -> None:
     """Fill a polygon given in 0..1 of the tile."""
     cv2.fillPoly(image, [np.rint(np.asarray(points, np.float64) * TILE).astype(np.int32)], _ink(colour))
 
 
-def _oval(image: Image, x: float, y: float, rx: float, ry: float, colour: npt.ArrayLike, turn: float = 0.0) -> None:
+def _oval(image: RgbImage, x: float, y: float, rx: float, ry: float, colour: npt.ArrayLike, turn: float = 0.0) -> None:
     at, axes = (int(x * TILE), int(y * TILE)), (max(1, int(rx * TILE)), max(1, int(ry * TILE)))
     cv2.ellipse(image, at, axes, turn, 0, 360, _ink(colour), -1)
 
 
-def _limb(image: Image, a: npt.ArrayLike, b: npt.ArrayLike, width: float, colour: npt.ArrayLike) -> None:
+def _limb(image: RgbImage, a: npt.ArrayLike, b: npt.ArrayLike, width: float, colour: npt.ArrayLike) -> None:
     p, q = (tuple(int(c * TILE) for c in np.asarray(x, np.float64)) for x in (a, b))
     cv2.line(image, p, q, _ink(colour), max(1, int(width * TILE)))
 
 
-def _shaded(rng: np.random.Generator, image: Image, amount: float = 0.15) -> Image:
+def _shaded(rng: np.random.Generator, image: RgbImage, amount: float = 0.15) -> RgbImage:
     """Light from one side and some stain, over the opaque part."""
     side = np.linspace(1 - amount, 1 + amount, TILE, dtype=np.float32)[None, :: 1 if rng.random() < 0.5 else -1]
     gain = side * (1 + amount * 0.5 * fractal(rng, TILE, TILE))
@@ -49,7 +49,7 @@ def _shaded(rng: np.random.Generator, image: Image, amount: float = 0.15) -> Ima
 
 
 def _leaves(
-    rng: np.random.Generator, image: Image, centre: tuple[float, float], radius: tuple[float, float], count: int
+    rng: np.random.Generator, image: RgbImage, centre: tuple[float, float], radius: tuple[float, float], count: int
 ) -> None:
     """A crown: leaves scattered in clumps, light above and dark below."""
     green = np.array([(70, 104, 44), (96, 118, 50), (50, 84, 50), (150, 110, 40), (120, 130, 70)][int(rng.integers(5))])
@@ -66,8 +66,8 @@ def _leaves(
 
 def _branch(
     rng: np.random.Generator,
-    image: Image,
-    at: npt.NDArray[np.float64],
+    image: RgbImage,
+    at: Floats,
     angle: float,
     length: float,
     bark: npt.ArrayLike,
@@ -80,7 +80,7 @@ def _branch(
         _branch(rng, image, end, angle + rng.normal(0, 0.5), length * rng.uniform(0.55, 0.78), bark)
 
 
-def tree(rng: np.random.Generator) -> Image:
+def tree(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     bark = np.array([(80, 62, 46), (110, 100, 90), (50, 40, 34)][int(rng.integers(3))])
     _branch(rng, image, np.array([0.5, 1.0]), 0.0, rng.uniform(0.25, 0.36), bark)
@@ -89,7 +89,7 @@ def tree(rng: np.random.Generator) -> Image:
     return image
 
 
-def conifer(rng: np.random.Generator) -> Image:
+def conifer(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     _limb(image, (0.5, 1.0), (0.5, 0.1), 0.04, (60, 46, 36))
     green = np.array((44, 74, 46)) * rng.uniform(0.6, 1.3)
@@ -100,13 +100,13 @@ def conifer(rng: np.random.Generator) -> Image:
     return image
 
 
-def bush(rng: np.random.Generator) -> Image:
+def bush(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     _leaves(rng, image, (0.5, 0.66), (0.4, 0.34), 700)
     return image
 
 
-def plant(rng: np.random.Generator) -> Image:
+def plant(rng: np.random.Generator) -> RgbImage:
     """A pot plant: long leaves out of a pot."""
     image = _blank()
     green = np.array((60, 110, 56)) * rng.uniform(0.6, 1.3)
@@ -121,7 +121,7 @@ def plant(rng: np.random.Generator) -> Image:
     return _shaded(rng, image)
 
 
-def lamp(rng: np.random.Generator) -> Image:
+def lamp(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     _limb(image, (0.5, 0.98), (0.5, 0.2), 0.015, cloth_colour(rng) * 0.6)
     _oval(image, 0.5, 0.98, 0.14, 0.02, (50, 50, 50))
@@ -131,7 +131,7 @@ def lamp(rng: np.random.Generator) -> Image:
     return image
 
 
-def street_lamp(rng: np.random.Generator) -> Image:
+def street_lamp(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     grey = rng.uniform(30, 150)
     _limb(image, (0.5, 1.0), (0.5, 0.06), 0.03, (grey, grey, grey))
@@ -143,7 +143,7 @@ def street_lamp(rng: np.random.Generator) -> Image:
     return image
 
 
-def car(rng: np.random.Generator) -> Image:
+def car(rng: np.random.Generator) -> RgbImage:
     """Side view; the tile stands for about 4.4 m by 1.6 m."""
     image = _blank()
     paint = np.array([(30, 30, 34), (200, 200, 204), (240, 240, 240), (150, 24, 28), (30, 60, 120), (110, 114, 118),
@@ -161,7 +161,7 @@ def car(rng: np.random.Generator) -> Image:
     return _shaded(rng, image, 0.1)
 
 
-def bicycle(rng: np.random.Generator) -> Image:
+def bicycle(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     for x in (0.22, 0.78):
         cv2.circle(image, (int(x * TILE), int(0.72 * TILE)), int(0.2 * TILE), _ink((24, 24, 26)), 6)
@@ -189,7 +189,7 @@ def bicycle(rng: np.random.Generator) -> Image:
     return image
 
 
-def chair(rng: np.random.Generator) -> Image:
+def chair(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     wood, seat = cloth_colour(rng), cloth_colour(rng)
     for x in (0.22, 0.3, 0.68, 0.78):
@@ -204,7 +204,7 @@ def chair(rng: np.random.Generator) -> Image:
     return _shaded(rng, image)
 
 
-def animal(rng: np.random.Generator) -> Image:
+def animal(rng: np.random.Generator) -> RgbImage:
     """Four legs, a trunk, a head: a dog, horse, cow or sheep from the side."""
     image = _blank()
     fur = np.array([(90, 64, 44), (40, 36, 34), (200, 190, 176), (150, 110, 70), (226, 222, 216)][int(rng.integers(5))])
@@ -226,14 +226,14 @@ def animal(rng: np.random.Generator) -> Image:
     return _shaded(rng, image, 0.2)
 
 
-def _cloth_over(rng: np.random.Generator, image: Image, mask: npt.NDArray[np.uint8]) -> None:
+def _cloth_over(rng: np.random.Generator, image: RgbImage, mask: UInt8s) -> None:
     kinds = list(CLOTH_KINDS)
     tile = cloth_tile(rng, kinds[int(rng.integers(len(kinds)))], TILE)
     image[mask > 0, :3] = tile[mask > 0]
     image[mask > 0, 3] = 255
 
 
-def garment(rng: np.random.Generator) -> Image:
+def garment(rng: np.random.Generator) -> RgbImage:
     """A shirt, coat or dress on a hanger or tailor's dummy: clothes without anybody in them."""
     image, mask = _blank(), np.zeros((TILE, TILE), np.uint8)
     hem, waist = rng.uniform(0.55, 0.98), rng.uniform(0.16, 0.26)
@@ -249,7 +249,7 @@ def garment(rng: np.random.Generator) -> Image:
     return _shaded(rng, image, 0.25)
 
 
-def bust(rng: np.random.Generator) -> Image:
+def bust(rng: np.random.Generator) -> RgbImage:
     """A statue's or dummy's head and shoulders in stone, plaster or bronze, on a block."""
     image = _blank()
     stone = np.array([(200, 198, 192), (110, 108, 104), (90, 70, 50), (230, 226, 220)][int(rng.integers(4))])
@@ -260,7 +260,7 @@ def bust(rng: np.random.Generator) -> Image:
     return _shaded(rng, image, 0.3)
 
 
-def limbs(rng: np.random.Generator) -> Image:
+def limbs(rng: np.random.Generator) -> RgbImage:
     """Skin- and cloth-coloured sticks that hang together in no human way."""
     image = _blank()
     colours = [skin_tones(rng), cloth_colour(rng), cloth_colour(rng), hair_colours(rng)]
@@ -274,7 +274,7 @@ def limbs(rng: np.random.Generator) -> Image:
     return _shaded(rng, image, 0.25)
 
 
-def vessel(rng: np.random.Generator) -> Image:
+def vessel(rng: np.random.Generator) -> RgbImage:
     """A bottle, vase, jug or ball."""
     image = _blank()
     glaze = rng.uniform(20, 240, 3)
@@ -286,7 +286,7 @@ def vessel(rng: np.random.Generator) -> Image:
     return _shaded(rng, image, 0.3)
 
 
-def cloud(rng: np.random.Generator) -> Image:
+def cloud(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     line = np.linspace(-1, 1, TILE, dtype=np.float32)
     fall = 1.3 - 1.8 * np.hypot(line[None, :], line[:, None] * 1.2)
@@ -297,7 +297,7 @@ def cloud(rng: np.random.Generator) -> Image:
     return image
 
 
-def parasol(rng: np.random.Generator) -> Image:
+def parasol(rng: np.random.Generator) -> RgbImage:
     image = _blank()
     _limb(image, (0.5, 0.2), (0.5, 1.0), 0.02, (90, 80, 70))
     first, second = cloth_colour(rng), cloth_colour(rng)

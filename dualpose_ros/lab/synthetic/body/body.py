@@ -16,12 +16,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Int32s
 from dualpose_ros.lab.synthetic.body.rig import PART, PART_PARENT, PARTS, Rig
 from dualpose_ros.lab.synthetic.render import raster
-
-Array = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 
 SKIN, SUIT, SKIRT, HAIR, EYE = range(5)
 """Layers of faces: the body itself and shells that serve as clothes, long hair and eyes."""
@@ -68,22 +65,22 @@ class BodyModel:
     indices whose mean is where each part turns; targets: name -> (vertex indices, offsets in metres).
     """
 
-    vertices: Array
-    faces: I32
+    vertices: Floats
+    faces: Int32s
     layer: npt.NDArray[np.int8]
-    skin_index: I32
-    skin_weight: F32
-    detail: F32
-    origins: tuple[npt.NDArray[np.intp], ...]
-    targets: dict[str, tuple[npt.NDArray[np.intp], Array]]
+    skin_index: Int32s
+    skin_weight: Float32s
+    detail: Float32s
+    origins: tuple[Indices, ...]
+    targets: dict[str, tuple[Indices, Floats]]
 
     @cached_property
-    def skin_vertices(self) -> npt.NDArray[np.intp]:
+    def skin_vertices(self) -> Indices:
         """Indices of the vertices of the body itself, ascending."""
         return np.unique(self.faces[self.layer == SKIN]).astype(np.intp)
 
     @cached_property
-    def face_part(self) -> I32:
+    def face_part(self) -> Int32s:
         """The part of the body (F,) that each face belongs to most."""
         return self.skin_index[self.faces[:, 0], 0]
 
@@ -93,7 +90,7 @@ class Body:
     """A shaped body at rest: vertices (V, 3), its rig, and the model that its faces and weights come from."""
 
     model: BodyModel
-    vertices: F32
+    vertices: Float32s
     rig: Rig
 
 
@@ -147,7 +144,7 @@ def _model(data: dict[str, np.ndarray]) -> BodyModel:
     return BodyModel(vertices, faces, layer, index, weight, detail, _part_origins(data), targets)
 
 
-def _target(data: dict[str, np.ndarray], name: str) -> tuple[npt.NDArray[np.intp], Array]:
+def _target(data: dict[str, np.ndarray], name: str) -> tuple[Indices, Floats]:
     """Vertices and offsets (n, 3), metres, of the morph target that `name` holds the index of."""
     index, delta = data[name].astype(np.intp), data[name[: -len("index")] + "delta"].astype(np.float64) / 10
     if delta.shape != (len(index), 3):
@@ -170,7 +167,7 @@ def _part_of(bone: str, parents: dict[str, str]) -> str:
     return "head" if bone == "head" or not parents[bone] else _part_of(parents[bone], parents)
 
 
-def _reduce_weights(data: dict[str, np.ndarray], count: int) -> tuple[I32, F32, F32]:
+def _reduce_weights(data: dict[str, np.ndarray], count: int) -> tuple[Int32s, Float32s, Float32s]:
     """Sum bone weights into parts, keep the four largest, and mark lips and brows."""
     bones = [str(name) for name in data["bone_names"]]
     parents = {b: bones[p] if p >= 0 else "" for b, p in zip(bones, data["bone_parent"], strict=True)}
@@ -188,12 +185,12 @@ def _reduce_weights(data: dict[str, np.ndarray], count: int) -> tuple[I32, F32, 
     return index.astype(np.int32), weight.astype(np.float32), np.clip(detail, -1, 1).astype(np.float32)
 
 
-def _part_origins(data: dict[str, np.ndarray]) -> tuple[npt.NDArray[np.intp], ...]:
+def _part_origins(data: dict[str, np.ndarray]) -> tuple[Indices, ...]:
     """Vertices whose mean is the joint that each part turns about; the pelvis turns about mid-hip."""
     bones = [str(name) for name in data["bone_names"]]
     starts = np.concatenate([[0], np.cumsum(data["joint_vertex_counts"])])
 
-    def head_of(bone: str) -> npt.NDArray[np.intp]:
+    def head_of(bone: str) -> Indices:
         joint = data["bone_head_joint"][bones.index(bone)]
         return data["joint_vertices"][starts[joint] : starts[joint + 1]].astype(np.intp)
 
@@ -209,7 +206,7 @@ def _part_origins(data: dict[str, np.ndarray]) -> tuple[npt.NDArray[np.intp], ..
     return tuple(origins)
 
 
-def measure_rig(model: BodyModel, vertices: npt.NDArray[np.floating]) -> Rig:
+def measure_rig(model: BodyModel, vertices: AnyFloats) -> Rig:
     """Where the parts turn and where the joints of H36M17 lie in a rest mesh.
 
     The trunk's joints lie as in captured motion: the thorax a tenth of the way from the shoulders' middle to the hips',
@@ -221,7 +218,7 @@ def measure_rig(model: BodyModel, vertices: npt.NDArray[np.floating]) -> Rig:
     head = skin[model.skin_index[skin, 0] == PART["head"]]
     top = vertices[head[np.argmax(vertices[head, 1])]] * [0, 1, 1]
 
-    def at(part: str) -> Array:
+    def at(part: str) -> Floats:
         return np.asarray(origins[PART[part]])
 
     shoulders = (at("left_upper_arm") + at("right_upper_arm")) / 2
@@ -266,7 +263,7 @@ def shape_body(model: BodyModel, rng: np.random.Generator, adult: bool | None = 
         rig, origins=rig.origins * factor, joints=rig.joints * factor, sole_y=rig.sole_y * factor))  # fmt: skip
 
 
-def _apply_targets(model: BodyModel, vertices: Array, rng: np.random.Generator) -> None:
+def _apply_targets(model: BodyModel, vertices: Floats, rng: np.random.Generator) -> None:
     """Blend MakeHuman's morph targets (those present) into vertices, in place."""
     male = float(np.clip(rng.choice([0.0, 1.0]) + rng.normal(0, 0.12), 0, 1))
     ancestry = rng.dirichlet([0.6, 0.6, 0.6])
@@ -286,14 +283,14 @@ def _apply_targets(model: BodyModel, vertices: Array, rng: np.random.Generator) 
 
 
 @numba.njit(cache=True)
-def _displace(vertices: Array, index: npt.NDArray[np.intp], delta: Array, factor: float) -> None:
+def _displace(vertices: Floats, index: Indices, delta: Floats, factor: float) -> None:
     """Add factor * delta (n, 3) to the vertices at index (n,), in place."""
     for n in range(index.shape[0]):
         for axis in range(3):
             vertices[index[n], axis] += factor * delta[n, axis]
 
 
-def _scale_parts(model: BodyModel, vertices: Array, scale: Array) -> F32:
+def _scale_parts(model: BodyModel, vertices: Floats, scale: Floats) -> Float32s:
     """Scale each part about its origin and move the parts behind it along: same skinning, no rotation."""
     origins = np.array([vertices[chosen].mean(0) for chosen in model.origins])
     moved = origins.copy()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Int32s
 from dualpose_ros.lab.synthetic.body.body import SKIN, SUIT, BodyModel
 from dualpose_ros.lab.synthetic.body.rig import PART, PARTS
-
-Array = npt.NDArray[np.float64]
 
 # (part, start, end, radius at start, radius at end, depth over width), metres, left side and middle
 _SOLIDS: tuple[tuple[str, tuple[float, ...], tuple[float, ...], float, float, float], ...] = (
@@ -29,7 +27,7 @@ _SOLIDS: tuple[tuple[str, tuple[float, ...], tuple[float, ...], float, float, fl
 _RING, _STEPS = 14, 9
 
 
-def _solid(start: Array, end: Array, first: float, last: float, flat: float) -> tuple[Array, npt.NDArray[np.int32]]:
+def _solid(start: Floats, end: Floats, first: float, last: float, flat: float) -> tuple[Floats, Int32s]:
     """A tapered tube with round ends: vertices and outward-wound triangles."""
     axis = end - start
     length = float(np.linalg.norm(axis))

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.lab.synthetic.body.body import BodyError
 
 _ANCESTRIES = ("african", "asian", "caucasian")
@@ -98,7 +99,7 @@ def _read_json(path: Path, *keys: str) -> dict[str, Any]:
     return dict(content)
 
 
-def _read_mesh(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _read_mesh(path: Path) -> dict[str, AnyArray]:
     """Vertices, quads and their groups of an OBJ file; markers of joints are left out."""
     vertices: list[list[float]] = []
     quads: list[list[int]] = []
@@ -135,7 +136,7 @@ def _number_of(names: list[str], name: str) -> int:
     return names.index(name)
 
 
-def _read_rig(path: Path, count: int) -> tuple[list[str], dict[str, npt.NDArray[Any]]]:
+def _read_rig(path: Path, count: int) -> tuple[list[str], dict[str, AnyArray]]:
     """Bone names in order, and the arrays of bones and joints."""
     content = _read_json(path, "bones", "joints")
     bones, joints = content["bones"], content["joints"]
@@ -158,7 +159,7 @@ def _read_rig(path: Path, count: int) -> tuple[list[str], dict[str, npt.NDArray[
     }  # fmt: skip
 
 
-def _read_weights(path: Path, bones: list[str], count: int) -> dict[str, npt.NDArray[Any]]:
+def _read_weights(path: Path, bones: list[str], count: int) -> dict[str, AnyArray]:
     """Skin weights as parallel arrays: vertex, bone, value."""
     weights = _read_json(path, "weights")["weights"]
     if unknown := sorted(set(weights) - set(bones)):

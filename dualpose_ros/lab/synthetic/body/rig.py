@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.skeleton import H36M17
-
-Array = npt.NDArray[np.float64]
 
 PARTS = (
     "pelvis", "abdomen", "chest", "neck", "head",
@@ -53,7 +51,7 @@ _FEET = [PART["left_foot"], PART["right_foot"]]
 _STEM = tuple(max(parent, 0) for parent in PART_PARENT)
 
 
-def _ancestry() -> npt.NDArray[np.float64]:
+def _ancestry() -> Floats:
     """(19, 19): 1 where the column's part is the row's or one that it hangs from."""
     held = np.eye(len(PARTS))
     for part, parent in enumerate(PART_PARENT):
@@ -73,12 +71,12 @@ class Rig:
     sole_y: height of the soles. Metres, y up.
     """
 
-    origins: Array
-    joints: Array
+    origins: Floats
+    joints: Floats
     sole_y: float
 
     @cached_property
-    def limb_frames(self) -> Array:
+    def limb_frames(self) -> Floats:
         """Rest frames (2, 4, 3, 3) of the upper and lower bones of the limbs: (along the bone, across: the hinge)."""
         bones = np.diff(self.joints[_LIMB_JOINTS], axis=1)
         hinge = np.tile([1.0, 0.0, 0.0], (4, 1))  # knees turn about x
@@ -86,12 +84,12 @@ class Rig:
         return frame(bones.swapaxes(0, 1), np.stack([hinge, hinge]))
 
     @cached_property
-    def part_offsets(self) -> Array:
+    def part_offsets(self) -> Floats:
         """Where each part turns (19, 3), from where its parent turns; zero for the pelvis."""
         return self.origins - self.origins[list(_STEM)]
 
     @cached_property
-    def joint_offsets(self) -> Array:
+    def joint_offsets(self) -> Floats:
         """The joints (17, 3) from where the parts that they move with turn."""
         return self.joints - self.origins[list(JOINT_PART)]
 
@@ -100,32 +98,32 @@ class Rig:
 class PosedRig:
     """A rig in T poses: rotations (T, 19, 3, 3) and origins (T, 19, 3) of parts, joints (T, 17, 3), world frame."""
 
-    rotations: Array
-    origins: Array
-    joints: Array
+    rotations: Floats
+    origins: Floats
+    joints: Floats
 
 
-def normalised(vectors: Array) -> Array:
+def normalised(vectors: Floats) -> Floats:
     """Unit vectors (..., 3); zero vectors stay zero."""
     length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-9)
 
 
-def cross(a: Array, b: Array) -> Array:
+def cross(a: Floats, b: Floats) -> Floats:
     """Cross products (..., 3); several times faster than NumPy's on small arrays."""
     x, y, z = a[..., 0], a[..., 1], a[..., 2]
     u, v, w = b[..., 0], b[..., 1], b[..., 2]
     return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
 
 
-def frame(primary: Array, hint: Array) -> Array:
+def frame(primary: Floats, hint: Floats) -> Floats:
     """Rotations (..., 3, 3) with columns (a, b, a x b): a along `primary`, b the part of `hint` across it."""
     a = normalised(primary)
     b = normalised(hint - np.sum(hint * a, axis=-1, keepdims=True) * a)
     return np.stack([a, b, cross(a, b)], axis=-1)
 
 
-def axis_rotation(axis: Array, angle: Array) -> Array:
+def axis_rotation(axis: Floats, angle: Floats) -> Floats:
     """Rotations (..., 3, 3) about unit axes (..., 3) by angles (...,) (Rodrigues)."""
     x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
     zero = np.zeros_like(x)
@@ -134,7 +132,7 @@ def axis_rotation(axis: Array, angle: Array) -> Array:
     return np.asarray(np.eye(3) + s * skew + (1 - c) * (skew @ skew))
 
 
-def _turned_along(vectors: Array, source: Array, target: Array) -> Array:
+def _turned_along(vectors: Floats, source: Floats, target: Floats) -> Floats:
     """Vectors after the shortest rotation that takes unit vectors `source` onto `target`."""
     axis = cross(source, target)
     cosine = np.sum(source * target, axis=-1, keepdims=True)
@@ -142,21 +140,21 @@ def _turned_along(vectors: Array, source: Array, target: Array) -> Array:
     return np.asarray(cosine * vectors + cross(axis, vectors) + along)
 
 
-def _nearest_rotation(matrices: Array) -> Array:
+def _nearest_rotation(matrices: Floats) -> Floats:
     """The rotations nearest to matrices (..., 3, 3)."""
     u, _, vt = np.linalg.svd(matrices)
     u[..., 2] *= np.linalg.det(u @ vt)[..., None]
     return np.asarray(u @ vt)
 
 
-def _upright(up: Array, left: Array) -> Array:
+def _upright(up: Floats, left: Floats) -> Floats:
     """Rotations (..., 3, 3) with columns x, y, z of a body: y along `up`, x the part of `left` across it."""
     y = normalised(up)
     x = normalised(left - np.sum(left * y, axis=-1, keepdims=True) * y)
     return np.stack([x, y, cross(x, y)], axis=-1)
 
 
-def _torso(joints: Array, head_forward: Array | None) -> Array:
+def _torso(joints: Floats, head_forward: Floats | None) -> Floats:
     """World rotations (T, 4, 3, 3) of pelvis, chest, neck and head."""
     starts, ends = ("pelvis", "spine", "thorax", "neck"), ("spine", "thorax", "neck", "head_top")
     up = joints[:, [_J[name] for name in ends]] - joints[:, [_J[name] for name in starts]]
@@ -168,7 +166,7 @@ def _torso(joints: Array, head_forward: Array | None) -> Array:
     return world
 
 
-def _hinge(upper: Array, lower: Array, fallback: Array) -> Array:
+def _hinge(upper: Floats, lower: Floats, fallback: Floats) -> Floats:
     """Axis (..., 3) that a limb bends about; a straight limb does not show it, so `fallback` takes over."""
     axis = cross(upper, lower)
     weight = np.clip((np.sqrt(np.sum(axis * axis, axis=-1, keepdims=True)) - 0.15) / 0.35, 0, 1)
@@ -180,14 +178,14 @@ class _Limbs:
     """Left arm, right arm, left leg, right leg in T poses: unit bone directions and hinge axes (T, 4, 3), and
     world rotations (T, 4, 3, 3) of the upper and lower parts."""
 
-    upper: Array
-    lower: Array
-    hinge: Array
-    upper_world: Array
-    lower_world: Array
+    upper: Floats
+    lower: Floats
+    hinge: Floats
+    upper_world: Floats
+    lower_world: Floats
 
 
-def _limbs(rig: Rig, joints: Array, pelvis: Array, chest: Array) -> _Limbs:
+def _limbs(rig: Rig, joints: Floats, pelvis: Floats, chest: Floats) -> _Limbs:
     points = joints[:, _LIMB_JOINTS]
     bones = normalised(np.diff(points, axis=2))
     upper, lower = bones[:, :, 0], bones[:, :, 1]
@@ -200,7 +198,7 @@ def _limbs(rig: Rig, joints: Array, pelvis: Array, chest: Array) -> _Limbs:
     return _Limbs(upper, lower, hinge, world[:, 0], world[:, 1])
 
 
-def _clavicles(chest: Array, upper_arms: Array) -> Array:
+def _clavicles(chest: Floats, upper_arms: Floats) -> Floats:
     """World rotations (T, 2, 3, 3) of left and right clavicle: they rise with the arms (scapulohumeral rhythm)."""
     down = np.einsum("ti,tsi->ts", chest[..., 1], upper_arms)
     elevation = np.clip((np.arccos(np.clip(-down, -1, 1)) - 0.5) / 3, 0, 0.7)
@@ -208,7 +206,7 @@ def _clavicles(chest: Array, upper_arms: Array) -> Array:
     return np.asarray(chest[:, None] @ axis_rotation(axis, elevation * [1.0, -1.0]))
 
 
-def _flat_feet(joints: Array, limbs: _Limbs) -> tuple[Array, npt.NDArray[np.bool_]]:
+def _flat_feet(joints: Floats, limbs: _Limbs) -> tuple[Floats, Mask]:
     """Sums (T, 2, 3, 3) of shin and level rotation, to be made rotations of feet near the floor, and where they apply.
 
     A foot near the floor lies flat, a lifted one goes on from the shin.
@@ -222,7 +220,7 @@ def _flat_feet(joints: Array, limbs: _Limbs) -> tuple[Array, npt.NDArray[np.bool
 
 
 def pose_rig(
-    rig: Rig, joints_m: Array, head_forward: Array | None = None, pronation: tuple[float, float] = (0.0, 0.0)
+    rig: Rig, joints_m: Floats, head_forward: Floats | None = None, pronation: tuple[float, float] = (0.0, 0.0)
 ) -> PosedRig:
     """Put a rig into the T poses that joint positions (T, 17, 3) show, feet on the floor.
 
@@ -251,7 +249,7 @@ def pose_rig(
     return _placed(rig, joints, world)
 
 
-def _placed(rig: Rig, source: Array, world: Array) -> PosedRig:
+def _placed(rig: Rig, source: Floats, world: Floats) -> PosedRig:
     """Hang the turned parts (T, 19, 3, 3) on each other and set the body where the source joints (T, 17, 3) stand."""
     hips = (source[:, _J["left_hip"]] + source[:, _J["right_hip"]]) / 2
     legs = [np.linalg.norm(np.diff(j[..., [4, 5, 6], :], axis=-2), axis=-1).sum(-1) for j in (source, rig.joints)]
@@ -265,12 +263,12 @@ def _placed(rig: Rig, source: Array, world: Array) -> PosedRig:
     return PosedRig(world, origins + lift, posed + lift)
 
 
-def _low(values: Array, percent: float) -> float:
+def _low(values: Floats, percent: float) -> float:
     """A low percentile; the least of a single pose's values, which has no outliers."""
     return float(values.min() if len(values) == 1 else np.percentile(values, percent))
 
 
-def _floor_offset(rig: Rig, source: Array, origins: Array, world: Array, posed: Array) -> float:
+def _floor_offset(rig: Rig, source: Floats, origins: Floats, world: Floats, posed: Floats) -> float:
     """How far to raise the body so that its lowest sole keeps the height above the floor that the source has."""
     ankle_height = rig.origins[_FEET[0], 1] - rig.sole_y
     reach = np.array([[0.0, -ankle_height, -0.05], [0.0, -ankle_height, 0.15]])  # heel, and toes ahead of the ankle

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Int32s, Mask
 from dualpose_ros.lab.synthetic.body.body import EYE, HAIR, SKIN, SKIRT, SUIT, Body
 from dualpose_ros.lab.synthetic.body.rig import PART, PARTS, Rig, normalised
 from dualpose_ros.lab.synthetic.looks.textures import cloth_colour, hair_colours, skin_tones
 from dualpose_ros.lab.synthetic.render.raster import vertex_normals
-
-F32 = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
 
 SKIN_M, HAIR_M, TOP_M, BOTTOM_M, SHOE_M, EYE_M, HAT_M = range(7)
 """Materials of a person."""
@@ -23,9 +21,9 @@ SKIN_M, HAIR_M, TOP_M, BOTTOM_M, SHOE_M, EYE_M, HAT_M = range(7)
 class Materials:
     """Shading tables, one row a material: see `raster.shade`. colour is linear RGB."""
 
-    colour: F32
-    params: F32
-    texture_id: npt.NDArray[np.int32]
+    colour: Float32s
+    params: Float32s
+    texture_id: Int32s
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,14 @@ class Dressed:
     """
 
     rig: Rig
-    vertices: F32
-    skin_index: npt.NDArray[np.int32]
-    skin_weight: F32
-    detail: F32
-    faces: npt.NDArray[np.int32]
-    face_closed: Bool
-    face_material: npt.NDArray[np.int32]
-    face_uv: F32
+    vertices: Float32s
+    skin_index: Int32s
+    skin_weight: Float32s
+    detail: Float32s
+    faces: Int32s
+    face_closed: Mask
+    face_material: Int32s
+    face_uv: Float32s
     materials: Materials
 
 
@@ -102,16 +100,16 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
 class _Regions:
     """Per-face facts of a body at rest: main part, fraction along the limb, centroid."""
 
-    part: npt.NDArray[np.int32]
-    along: F32
-    centre: F32
+    part: Int32s
+    along: Float32s
+    centre: Float32s
 
-    def within(self, *names: str) -> Bool:
+    def within(self, *names: str) -> Mask:
         table = np.zeros(len(PARTS), np.bool_)
         table[[PART[name] for name in names]] = True
         return table[self.part]
 
-    def arms(self, joint: str) -> Bool:
+    def arms(self, joint: str) -> Mask:
         return self.within(f"left_{joint}", f"right_{joint}")
 
 
@@ -135,12 +133,12 @@ _QUAD = ((0, 0), (0, 1), (0, 2), (1, 2))
 _BONES = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
 
 
-def _sleeve_covers(region: _Regions, length: float) -> Bool:
+def _sleeve_covers(region: _Regions, length: float) -> Mask:
     upper, lower = region.arms("upper_arm"), region.arms("forearm")
     return (upper & (region.along < 2 * length)) | (lower & (region.along < 2 * length - 1))
 
 
-def _legs_cover(region: _Regions, length: float) -> Bool:
+def _legs_cover(region: _Regions, length: float) -> Mask:
     upper, lower = region.arms("thigh"), region.arms("shin")
     return (upper & (region.along < 2 * length)) | (lower & (region.along < 2 * length - 1))
 
@@ -161,7 +159,7 @@ def _boot_top(outfit: Outfit) -> float:
     return 0.97 - 0.8 * outfit.boot
 
 
-def _clothed(body: Body, region: _Regions, outfit: Outfit) -> tuple[Bool, Bool, Bool]:
+def _clothed(body: Body, region: _Regions, outfit: Outfit) -> tuple[Mask, Mask, Mask]:
     """Faces that the top, the bottom and the shoes cover, whatever layer they are of."""
     waist, neck = _heights(body, outfit)
     y = region.centre[:, 1]
@@ -177,7 +175,7 @@ def _clothed(body: Body, region: _Regions, outfit: Outfit) -> tuple[Bool, Bool, 
     return top, bottom & ~shoes, shoes
 
 
-def _on_head(body: Body, region: _Regions) -> tuple[F32, F32]:
+def _on_head(body: Body, region: _Regions) -> tuple[Float32s, Float32s]:
     """Where faces lie on the head: 0 at the neck to 1 at the top, 0 at the back to 1 at the nose."""
     head = region.within("head") & (body.model.layer == SKIN)
     y, z = region.centre[:, 1], region.centre[:, 2]
@@ -186,20 +184,20 @@ def _on_head(body: Body, region: _Regions) -> tuple[F32, F32]:
     return (y - low) / max(high - low, 1e-3), (z - back) / max(front - back, 1e-3)
 
 
-def _before_face(body: Body, region: _Regions) -> Bool:
+def _before_face(body: Body, region: _Regions) -> Mask:
     """Faces that hang before the face: long hair leaves it free."""
     up, ahead = _on_head(body, region)
     return (ahead > 0.6) & (up < 0.72)
 
 
-def _scalp(body: Body, region: _Regions, rng: np.random.Generator) -> Bool:
+def _scalp(body: Body, region: _Regions, rng: np.random.Generator) -> Mask:
     """Faces of the skin that hair grows on, by place relative to the head."""
     up, ahead = _on_head(body, region)
     hairline = rng.uniform(0.68, 0.8)
     return region.within("head") & ((up > hairline) | ((ahead < 0.42) & (up > 0.0)) | ((ahead < 0.52) & (up > 0.3)))
 
 
-def _straighten_hems(body: Body, outfit: Outfit, cloth: Bool, material: npt.NDArray[np.int32]) -> F32:
+def _straighten_hems(body: Body, outfit: Outfit, cloth: Mask, material: Int32s) -> Float32s:
     """Rest vertices (V, 3) with those of cloth that lie between two materials moved onto the line of the hem."""
     model, rig = body.model, body.rig
     ends = np.zeros((2, len(model.vertices)), np.int32)  # least and greatest material around each vertex
@@ -210,7 +208,7 @@ def _straighten_hems(body: Body, outfit: Outfit, cloth: Bool, material: npt.NDAr
     chosen = np.flatnonzero(ends[0] + 1 < ends[1])
     points, part = body.vertices[chosen].astype(np.float64), model.skin_index[chosen, 0]
     waist, neck = _heights(body, outfit)
-    planes: list[tuple[tuple[str, ...], npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+    planes: list[tuple[tuple[str, ...], Floats, Floats]]
     planes = [(_TRUNK, np.array([0.0, y, 0.0]), np.array([0.0, 1.0, 0.0])) for y in (waist, waist - outfit.hem_m, neck)]
     lengths = {"upper_arm": [2 * outfit.sleeve], "forearm": [2 * outfit.sleeve - 1], "thigh": [2 * outfit.leg],
                "shin": [2 * outfit.leg - 1, _boot_top(outfit)]}  # fmt: skip
@@ -234,14 +232,14 @@ _HEM_REACH_M = 0.04
 """Vertices farther than this from a hem are left where they are."""
 
 
-def _spread(faces: npt.NDArray[np.int32], chosen: Bool, among: Bool) -> Bool:
+def _spread(faces: Int32s, chosen: Mask, among: Mask) -> Mask:
     """The chosen faces and those of `among` that share a vertex with them."""
     touched = np.zeros(int(faces.max()) + 1, np.bool_)
     touched[faces[chosen]] = True
     return chosen | (among & touched[faces].any(1))
 
 
-def _face_uv(body: Body, drawn: Bool) -> F32:
+def _face_uv(body: Body, drawn: Mask) -> Float32s:
     """Texture coordinates in metres for the corners of drawn faces: along the arm, or upright elsewhere."""
     vertices, faces, part = body.vertices, body.model.faces[drawn], body.model.face_part[drawn]
     x, z = vertices[:, 0], np.float32(0.7) * vertices[:, 2]
@@ -296,7 +294,7 @@ def dress(body: Body, rng: np.random.Generator, num_textures: int, outfit: Outfi
     )  # fmt: skip
 
 
-def _inflate(body: Body, outfit: Outfit, material: npt.NDArray[np.int32], drawn: Bool, rng: np.random.Generator) -> F32:
+def _inflate(body: Body, outfit: Outfit, material: Int32s, drawn: Mask, rng: np.random.Generator) -> Float32s:
     """Move vertices outward by the thickness of what they carry, uneven as cloth is."""
     vertices, faces = body.vertices, body.model.faces
     thickness = np.zeros(len(vertices), np.float32)
@@ -315,7 +313,7 @@ def _inflate(body: Body, outfit: Outfit, material: npt.NDArray[np.int32], drawn:
     return np.asarray(vertices + normals * thickness[:, None], dtype=np.float32)
 
 
-def _linear(colour: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _linear(colour: npt.ArrayLike) -> Floats:
     return (np.asarray(colour, dtype=np.float64) / 255.0) ** 2.2
 
 

@@ -9,9 +9,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-FloatImage = npt.NDArray[np.float32]
+from dualpose_ros.arrays import Float32s
 
 TILE = 256
 """Side of a noise tile in pixels."""
@@ -20,7 +19,7 @@ _EXPONENTS = (0.5, 0.75, 1.0, 1.0, 1.2, 1.4, 1.6, 2.0)
 _ATLAS_SEED = 71
 
 
-def fractal_tile(rng: np.random.Generator, size: int, exponent: float, stretch: float = 1.0) -> FloatImage:
+def fractal_tile(rng: np.random.Generator, size: int, exponent: float, stretch: float = 1.0) -> Float32s:
     """Tileable noise (size, size) of amplitude f^-exponent, zero mean, unit deviation.
 
     `stretch` > 1 draws the pattern out along x (wood, water), < 1 along y.
@@ -37,7 +36,7 @@ def fractal_tile(rng: np.random.Generator, size: int, exponent: float, stretch: 
 
 
 @lru_cache(maxsize=1)
-def noise_atlas() -> FloatImage:
+def noise_atlas() -> Float32s:
     """All cached tiles, doubled in both directions so that any crop up to TILE needs no wrapping: (n, 2T, 2T)."""
     rng = np.random.default_rng(_ATLAS_SEED)
     tiles = [fractal_tile(rng, TILE, exponent) for exponent in _EXPONENTS for _ in range(2)]
@@ -46,7 +45,7 @@ def noise_atlas() -> FloatImage:
     return atlas
 
 
-def fractal(rng: np.random.Generator, height: int, width: int, *, smooth: bool = False) -> FloatImage:
+def fractal(rng: np.random.Generator, height: int, width: int, *, smooth: bool = False) -> Float32s:
     """A random crop of 1/f noise (height, width), about zero mean and unit deviation.
 
     `smooth` picks the steepest spectra (clouds, stains); otherwise any exponent of 0.5 to 2.
@@ -65,7 +64,7 @@ def fractal(rng: np.random.Generator, height: int, width: int, *, smooth: bool =
     return cv2.resize(tile[y : y + rows, x : x + columns], (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def smooth_field(rng: np.random.Generator, height: int, width: int, cells: int = 3) -> FloatImage:
+def smooth_field(rng: np.random.Generator, height: int, width: int, cells: int = 3) -> Float32s:
     """A smooth field (height, width) of values around zero, about unit deviation, varying over 1/cells of the image."""
     grid = rng.standard_normal((cells + 1, cells + 1)).astype(np.float32)
     return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC), dtype=np.float32)

@@ -11,13 +11,9 @@ from functools import lru_cache, partial
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Ints, RgbImage
 from dualpose_ros.lab.synthetic.looks.noise import fractal_tile
-
-Image = npt.NDArray[np.uint8]
-FloatImage = npt.NDArray[np.float32]
-Colour = npt.NDArray[np.float32]
 
 _CLOTH_FAMILIES: tuple[tuple[float, tuple[tuple[int, int, int], ...]], ...] = (
     (0.24, ((18, 18, 20), (30, 30, 34), (42, 40, 42), (25, 22, 28))),
@@ -41,7 +37,7 @@ _HAIR = np.array(
 _HAIR_SHARES = (0.26, 0.20, 0.15, 0.11, 0.07, 0.05, 0.05, 0.03, 0.05, 0.03)
 
 
-def skin_tones(rng: np.random.Generator) -> Colour:
+def skin_tones(rng: np.random.Generator) -> Float32s:
     """One person's skin (3,) float32 sRGB in 0..255, from very light to very dark, slightly varied in hue."""
     place = rng.uniform(0, len(_SKIN_LIGHT_TO_DARK) - 1)
     low = int(place)
@@ -50,7 +46,7 @@ def skin_tones(rng: np.random.Generator) -> Colour:
     return np.clip(tone * rng.uniform(0.92, 1.06) * (1 + rng.normal(0, 0.025, 3)), 8, 255).astype(np.float32)
 
 
-def hair_colours(rng: np.random.Generator) -> Colour:
+def hair_colours(rng: np.random.Generator) -> Float32s:
     """One person's hair (3,) float32 sRGB in 0..255: mostly dark, some fair, red, grey, white, rarely dyed."""
     if rng.random() < 0.02:
         return rng.uniform(20, 230, 3).astype(np.float32)
@@ -58,7 +54,7 @@ def hair_colours(rng: np.random.Generator) -> Colour:
     return np.clip(base * rng.uniform(0.75, 1.25) + rng.normal(0, 3, 3), 2, 250).astype(np.float32)
 
 
-def cloth_colour(rng: np.random.Generator) -> Colour:
+def cloth_colour(rng: np.random.Generator) -> Float32s:
     """A colour that clothes have (3,) float32 sRGB in 0..255: dark, neutral and white far more often than bright."""
     place = int(np.searchsorted(_CLOTH_SUMS, rng.random() * _CLOTH_SUMS[-1], side="right"))
     family = _CLOTH_FAMILIES[place][1]
@@ -66,7 +62,7 @@ def cloth_colour(rng: np.random.Generator) -> Colour:
     return np.clip(colour * rng.uniform(0.8, 1.2) + rng.normal(0, 6, 3), 4, 252).astype(np.float32)
 
 
-def cloth_atlas(rng: np.random.Generator, count: int, size: int = 128) -> Image:
+def cloth_atlas(rng: np.random.Generator, count: int, size: int = 128) -> RgbImage:
     """`count` tileable cloths (count, size, size, 3) uint8 sRGB, kinds drawn with natural frequencies."""
     names = list(CLOTH_KINDS)
     shares = np.array([CLOTH_KINDS[name][0] for name in names])
@@ -75,7 +71,7 @@ def cloth_atlas(rng: np.random.Generator, count: int, size: int = 128) -> Image:
     return np.stack(tiles) if tiles else np.zeros((0, size, size, 3), np.uint8)
 
 
-def cloth_tile(rng: np.random.Generator, kind: str, size: int = 128) -> Image:
+def cloth_tile(rng: np.random.Generator, kind: str, size: int = 128) -> RgbImage:
     """One tileable cloth (size, size, 3) uint8 of a kind of CLOTH_KINDS; ValueError names the kinds if it's none."""
     if kind not in CLOTH_KINDS:
         raise ValueError(f"no cloth kind '{kind}'; there are {', '.join(CLOTH_KINDS)}")
@@ -86,14 +82,14 @@ def cloth_tile(rng: np.random.Generator, kind: str, size: int = 128) -> Image:
 
 
 @lru_cache(maxsize=4)
-def _noise_tiles(size: int) -> FloatImage:
+def _noise_tiles(size: int) -> Float32s:
     rng = np.random.default_rng(17)
     fine = [fractal_tile(rng, size, exponent) for exponent in (0.0, 0.3, 0.6)]
     coarse = [fractal_tile(rng, size, exponent) for exponent in (1.2, 1.6, 2.0, 2.4)]
     return np.stack(fine + coarse)
 
 
-def _noise(rng: np.random.Generator, size: int, *, fine: bool) -> FloatImage:
+def _noise(rng: np.random.Generator, size: int, *, fine: bool) -> Float32s:
     """Tileable unit noise (size, size), rolled to a random place."""
     tiles = _noise_tiles(size)
     tile = tiles[int(rng.integers(0, 3) if fine else rng.integers(3, 7))]
@@ -101,22 +97,22 @@ def _noise(rng: np.random.Generator, size: int, *, fine: bool) -> FloatImage:
     return rolled.T if rng.random() < 0.5 else rolled
 
 
-def _axes(size: int) -> tuple[FloatImage, FloatImage]:
+def _axes(size: int) -> tuple[Float32s, Float32s]:
     """Periodic coordinates v (size, 1) and u (1, size) in 0..1."""
     line = ((np.arange(size) + 0.5) / size).astype(np.float32)
     return line[:, None], line[None, :]
 
 
-def _full(size: int, colour: Colour) -> FloatImage:
+def _full(size: int, colour: Float32s) -> Float32s:
     return np.full((size, size, 3), colour, np.float32)
 
 
-def _blend(mask: FloatImage, inside: Colour | FloatImage, outside: Colour | FloatImage) -> FloatImage:
+def _blend(mask: Float32s, inside: Float32s | Float32s, outside: Float32s | Float32s) -> Float32s:
     weight = mask[..., None]
     return np.asarray(outside + weight * (np.asarray(inside) - outside), dtype=np.float32)
 
 
-def _contrasting(rng: np.random.Generator, colour: Colour) -> Colour:
+def _contrasting(rng: np.random.Generator, colour: Float32s) -> Float32s:
     """A second cloth colour that can be told from the first."""
     other = cloth_colour(rng)
     if np.abs(other - colour).max() < 50:
@@ -124,18 +120,18 @@ def _contrasting(rng: np.random.Generator, colour: Colour) -> Colour:
     return np.clip(other, 0, 255).astype(np.float32)
 
 
-def _plain(rng: np.random.Generator, size: int) -> FloatImage:
+def _plain(rng: np.random.Generator, size: int) -> Float32s:
     return _full(size, cloth_colour(rng))
 
 
-def _weave(rng: np.random.Generator, size: int) -> FloatImage:
+def _weave(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     count = int(rng.integers(size // 8, size // 3))
     twill = np.sin(2 * np.pi * count * (u + v * int(rng.integers(0, 2))))
     return cloth_colour(rng) * (1 + float(rng.uniform(0.03, 0.12)) * twill * np.cos(2 * np.pi * count * v))[..., None]
 
 
-def _denim(rng: np.random.Generator, size: int) -> FloatImage:
+def _denim(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     base = np.array([(58, 78, 116), (38, 50, 82), (120, 140, 168), (34, 36, 44)][int(rng.integers(4))], np.float32)
     twill = np.sin(2 * np.pi * (size // 4) * (u + v)) * 0.08
@@ -143,7 +139,7 @@ def _denim(rng: np.random.Generator, size: int) -> FloatImage:
     return base * (1.05 + twill + worn)[..., None]
 
 
-def _knit(rng: np.random.Generator, size: int) -> FloatImage:
+def _knit(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     rows, columns = int(rng.integers(10, 28)), int(rng.integers(8, 24))
     zigzag = np.abs(2 * ((u * columns) % 1) - 1) * 0.5
@@ -151,14 +147,14 @@ def _knit(rng: np.random.Generator, size: int) -> FloatImage:
     return cloth_colour(rng) * (1 + ribs)[..., None]
 
 
-def _leather(rng: np.random.Generator, size: int) -> FloatImage:
+def _leather(rng: np.random.Generator, size: int) -> Float32s:
     base = np.array([(24, 20, 20), (70, 44, 28), (110, 70, 42), (44, 24, 22)][int(rng.integers(4))], np.float32)
     creases = np.abs(_noise(rng, size, fine=False))
     gloss = np.clip(1 - creases, 0, 1) ** 3
     return base * (0.9 + 0.25 * np.tanh(creases))[..., None] + 38 * gloss[..., None]
 
 
-def _stripes(rng: np.random.Generator, size: int, direction: str) -> FloatImage:
+def _stripes(rng: np.random.Generator, size: int, direction: str) -> Float32s:
     v, u = _axes(size)
     count = int(rng.choice([2, 3, 4, 6, 8, 12, 16], p=[0.12, 0.16, 0.22, 0.2, 0.15, 0.1, 0.05]))
     lean = int(rng.choice([-1, 1])) * max(1, count // int(rng.integers(1, 3)))
@@ -173,7 +169,7 @@ def _stripes(rng: np.random.Generator, size: int, direction: str) -> FloatImage:
     return tile
 
 
-def _plaid(rng: np.random.Generator, size: int) -> FloatImage:
+def _plaid(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     count = int(rng.integers(1, 7))
     tile = _full(size, cloth_colour(rng))
@@ -185,7 +181,7 @@ def _plaid(rng: np.random.Generator, size: int) -> FloatImage:
     return tile
 
 
-def _checks(rng: np.random.Generator, size: int) -> FloatImage:
+def _checks(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     count = 2 * int(rng.integers(1, 9))
     mask = ((np.floor(u * count) + np.floor(v * count)) % 2).astype(np.float32)
@@ -193,7 +189,7 @@ def _checks(rng: np.random.Generator, size: int) -> FloatImage:
     return _blend(mask, _contrasting(rng, first), first)
 
 
-def _dots(rng: np.random.Generator, size: int) -> FloatImage:
+def _dots(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     count = int(rng.integers(3, 13))
     row = np.floor(v * 2 * count)
@@ -203,7 +199,7 @@ def _dots(rng: np.random.Generator, size: int) -> FloatImage:
     return _blend((np.hypot(du, dv) < rng.uniform(0.1, 0.24)).astype(np.float32), _contrasting(rng, first), first)
 
 
-def _camouflage(rng: np.random.Generator, size: int) -> FloatImage:
+def _camouflage(rng: np.random.Generator, size: int) -> Float32s:
     palette = ((84, 88, 58), (54, 60, 40), (120, 108, 76), (36, 34, 30)) if rng.random() < 0.7 else (
         (120, 124, 128), (70, 74, 80), (180, 182, 184), (36, 38, 42))  # fmt: skip
     tile = _full(size, np.array(palette[0], np.float32))
@@ -213,14 +209,14 @@ def _camouflage(rng: np.random.Generator, size: int) -> FloatImage:
     return tile
 
 
-def _tie_dye(rng: np.random.Generator, size: int) -> FloatImage:
+def _tie_dye(rng: np.random.Generator, size: int) -> Float32s:
     tile = _full(size, cloth_colour(rng))
     for _ in range(int(rng.integers(1, 4))):
         tile = _blend(np.clip(0.5 + _noise(rng, size, fine=False), 0, 1), cloth_colour(rng), tile)
     return tile
 
 
-def _wrapped(tile: Image, draw: Callable[[Image, tuple[int, int]], object], at: npt.NDArray[np.int64]) -> None:
+def _wrapped(tile: RgbImage, draw: Callable[[RgbImage, tuple[int, int]], object], at: Ints) -> None:
     """Draw a mark at `at` (2,) and wherever it would come back in on the other side of the tile."""
     size = tile.shape[0]
     for dy in (-size, 0, size):
@@ -228,17 +224,17 @@ def _wrapped(tile: Image, draw: Callable[[Image, tuple[int, int]], object], at: 
             draw(tile, (int(at[0]) + dx, int(at[1]) + dy))
 
 
-def _tuple(colour: Colour) -> tuple[float, float, float]:
+def _tuple(colour: Float32s) -> tuple[float, float, float]:
     return float(colour[0]), float(colour[1]), float(colour[2])
 
 
 def _ellipse(
-    image: Image, centre: tuple[int, int], axes: tuple[int, int], angle: float, colour: tuple[float, float, float]
+    image: RgbImage, centre: tuple[int, int], axes: tuple[int, int], angle: float, colour: tuple[float, float, float]
 ) -> None:
     cv2.ellipse(image, centre, axes, angle, 0, 360, colour, -1)
 
 
-def _floral(rng: np.random.Generator, size: int) -> FloatImage:
+def _floral(rng: np.random.Generator, size: int) -> Float32s:
     base = cloth_colour(rng)
     tile = _full(size, base).astype(np.uint8)
     palette = [_contrasting(rng, base) for _ in range(3)]
@@ -252,7 +248,7 @@ def _floral(rng: np.random.Generator, size: int) -> FloatImage:
     return tile.astype(np.float32)
 
 
-def _printed(rng: np.random.Generator, size: int, number: bool) -> FloatImage:
+def _printed(rng: np.random.Generator, size: int, number: bool) -> Float32s:
     """A plain or two-coloured shirt with one print in the middle of the tile: a word, a number, a badge."""
     base = cloth_colour(rng)
     if number and rng.random() < 0.5:
@@ -276,14 +272,14 @@ def _printed(rng: np.random.Generator, size: int, number: bool) -> FloatImage:
     return tile.astype(np.float32)
 
 
-def _gradient(rng: np.random.Generator, size: int) -> FloatImage:
+def _gradient(rng: np.random.Generator, size: int) -> Float32s:
     v, u = _axes(size)
     first = cloth_colour(rng)
     wave = 0.5 - 0.5 * np.cos(2 * np.pi * (v + 0 * u))
     return _blend(wave.astype(np.float32), _contrasting(rng, first), first)
 
 
-def _blocks(rng: np.random.Generator, size: int) -> FloatImage:
+def _blocks(rng: np.random.Generator, size: int) -> Float32s:
     """A sports shirt of two or three large fields."""
     v, u = _axes(size)
     tile = _full(size, cloth_colour(rng))
@@ -294,7 +290,7 @@ def _blocks(rng: np.random.Generator, size: int) -> FloatImage:
     return tile
 
 
-CLOTH_KINDS: dict[str, tuple[float, Callable[[np.random.Generator, int], FloatImage]]] = {
+CLOTH_KINDS: dict[str, tuple[float, Callable[[np.random.Generator, int], Float32s]]] = {
     "plain": (0.30, _plain),
     "weave": (0.09, _weave),
     "denim": (0.10, _denim),

@@ -7,12 +7,10 @@ K joints, C capsules; world or camera frame, metres: nothing here knows which wa
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 CAPSULES: tuple[tuple[str, str, float, float], ...] = (
     ("left_hip", "right_hip", 1.0, 0.085),
@@ -45,7 +43,7 @@ _DIRECTIONS = 24
 _STEP_M, _TOUCHING_M = 5e-4, 1e-9
 
 
-def _bones_m(joints_m: FloatArray) -> FloatArray:
+def _bones_m(joints_m: Floats) -> Floats:
     """Sum of the bones' lengths (...)."""
     return np.asarray(np.linalg.norm(joints_m[..., _CHILD, :] - joints_m[..., _PARENT, :], axis=-1).sum(axis=-1))
 
@@ -53,17 +51,17 @@ def _bones_m(joints_m: FloatArray) -> FloatArray:
 _REFERENCE_M = float(_bones_m(REST_JOINTS_M))
 
 
-def body_size(joints_m: npt.NDArray[np.floating]) -> FloatArray:
+def body_size(joints_m: AnyFloats) -> Floats:
     """Size (...) of bodies (..., K, 3) against the reference adult, 1.0: by the sum of their bones' lengths."""
     return _bones_m(np.asarray(joints_m, dtype=np.float64)) / _REFERENCE_M
 
 
 def segment_distance(
-    start_a: npt.NDArray[np.floating],
-    along_a: npt.NDArray[np.floating],
-    start_b: npt.NDArray[np.floating],
-    along_b: npt.NDArray[np.floating],
-) -> FloatArray:
+    start_a: AnyFloats,
+    along_a: AnyFloats,
+    start_b: AnyFloats,
+    along_b: AnyFloats,
+) -> Floats:
     """Distances (..., A, B) of the segments start_a + [0, 1] along_a (..., A, 3) from those of b (..., B, 3).
 
     Segments may be points. Good to about 1e-7 of the greatest coordinate: everything is in dot products.
@@ -86,7 +84,7 @@ def segment_distance(
     return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
 
-def clearance(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> FloatArray:
+def clearance(a: AnyFloats, b: AnyFloats) -> Floats:
     """Smallest gap (...) in metres between two bodies (..., K, 3) of H36M17; negative: they overlap by that much.
 
     Radii are those of `CAPSULES`, scaled by each body's size. Leading shapes broadcast. ValueError for other joints.
@@ -105,7 +103,7 @@ def clearance(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Float
     return np.asarray(gaps.min(axis=(-2, -1)))
 
 
-def penetration(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> FloatArray:
+def penetration(a: AnyFloats, b: AnyFloats) -> Floats:
     """Greatest overlap (...) in metres of any capsule of one body (..., K, 3) with any of the other; 0: apart.
 
     Shapes, radii and errors as for `clearance`.
@@ -113,7 +111,7 @@ def penetration(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Flo
     return np.maximum(-clearance(a, b), 0.0)
 
 
-def separating_move(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating], limit_m: float = 0.02) -> FloatArray:
+def separating_move(a: AnyFloats, b: AnyFloats, limit_m: float = 0.02) -> Floats:
     """The least move on the floor (x, z) of b (T, K, 3) after which no frame overlaps a by more than limit_m.
 
     Twenty-four directions are tried, beginning with that from a to b. Each is followed in steps of the overlap that
@@ -134,15 +132,13 @@ def separating_move(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating], li
     return move
 
 
-def _spread(count: int) -> FloatArray:
+def _spread(count: int) -> Floats:
     """Angles all around, the smallest turns first."""
     angles = (np.arange(count) - count // 2) * 2 * np.pi / count
     return angles[np.argsort(np.abs(angles), kind="stable")]
 
 
-def _march(
-    a: FloatArray, b: FloatArray, gaps: FloatArray, direction: FloatArray, limit_m: float, at_most: float
-) -> float:
+def _march(a: Floats, b: Floats, gaps: Floats, direction: Floats, limit_m: float, at_most: float) -> float:
     """How far b goes in a direction until it is free; infinite where that is at_most or more."""
     far = max(-float(gaps.min()) - limit_m, _STEP_M)
     while far < at_most:
@@ -154,9 +150,7 @@ def _march(
     return np.inf
 
 
-def separated(
-    a: npt.NDArray[np.floating], b: npt.NDArray[np.floating], limit_m: float = 0.02
-) -> tuple[FloatArray, FloatArray]:
+def separated(a: AnyFloats, b: AnyFloats, limit_m: float = 0.02) -> tuple[Floats, Floats]:
     """Two bodies (T, K, 3), y up, moved apart on the floor until no frame overlaps by more than limit_m.
 
     Each goes half the way, rigidly and the same in all frames; they come back as they are where nothing overlaps.

@@ -5,23 +5,21 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from dualpose_ros.arrays import Floats
 
 
-def ease(u: FloatArray | float) -> FloatArray:
+def ease(u: Floats | float) -> Floats:
     """Minimum-jerk blend 0..1 of u clipped to 0..1 (velocity and acceleration zero at both ends)."""
     u = np.clip(np.asarray(u, dtype=np.float64), 0, 1)
     return u**3 * (10 - 15 * u + 6 * u * u)
 
 
-def bump(u: FloatArray | float) -> FloatArray:
+def bump(u: Floats | float) -> Floats:
     """A smooth hill 0..1..0 over u in 0..1, zero outside."""
     return np.sin(np.pi * np.clip(np.asarray(u, dtype=np.float64), 0, 1)) ** 2
 
 
-def drift(
-    rng: np.random.Generator, times: FloatArray, shape: tuple[int, ...], amplitude: float, period_s: float
-) -> FloatArray:
+def drift(rng: np.random.Generator, times: Floats, shape: tuple[int, ...], amplitude: float, period_s: float) -> Floats:
     """Slow wandering (T, *shape) about zero with the given standard deviation: three random sines."""
     total = np.zeros((len(times), *shape))
     column = np.asarray(times, dtype=np.float64).reshape(-1, *(1,) * len(shape))
@@ -31,7 +29,7 @@ def drift(
     return amplitude * total
 
 
-def keyframes(times: FloatArray, key_times: npt.ArrayLike, key_values: npt.ArrayLike) -> FloatArray:
+def keyframes(times: Floats, key_times: npt.ArrayLike, key_values: npt.ArrayLike) -> Floats:
     """Values (T, ...) that rest at each key (M, ...) and move between them with minimum jerk."""
     keys = np.asarray(key_times, dtype=np.float64)
     values = np.asarray(key_values, dtype=np.float64)
@@ -43,7 +41,7 @@ def keyframes(times: FloatArray, key_times: npt.ArrayLike, key_values: npt.Array
     return values[index] * (1 - u) + values[index + 1] * u
 
 
-def passing(times: FloatArray, key_times: npt.ArrayLike, key_values: npt.ArrayLike) -> FloatArray:
+def passing(times: Floats, key_times: npt.ArrayLike, key_values: npt.ArrayLike) -> Floats:
     """Values (T, ...) that pass through the keys (M, ...) without stopping (Hermite, finite-difference slopes)."""
     keys = np.asarray(key_times, dtype=np.float64)
     values = np.asarray(key_values, dtype=np.float64)
@@ -62,7 +60,7 @@ def passing(times: FloatArray, key_times: npt.ArrayLike, key_values: npt.ArrayLi
     return h00 * a + h10 * span * slope[index] + h01 * b + h11 * span * slope[index + 1]
 
 
-def smooth(values: FloatArray, fps: float, sigma_s: float) -> FloatArray:
+def smooth(values: Floats, fps: float, sigma_s: float) -> Floats:
     """Gaussian-smoothed values (T, ...) along time, ends held."""
     radius = int(np.ceil(3 * sigma_s * fps))
     if radius < 1 or len(values) < 2:
@@ -75,7 +73,7 @@ def smooth(values: FloatArray, fps: float, sigma_s: float) -> FloatArray:
     return np.stack(columns, axis=1).reshape(values.shape)
 
 
-def cycles(rng: np.random.Generator, times: FloatArray, period_s: float) -> FloatArray:
+def cycles(rng: np.random.Generator, times: Floats, period_s: float) -> Floats:
     """Phase (T,) in cycles of a repeated movement whose pace wanders a little."""
     base = np.asarray(times, dtype=np.float64) / (period_s * rng.uniform(0.85, 1.2)) + rng.random()
     return base + drift(rng, times, (), 0.04, 4 * period_s)

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from dualpose_ros.lab.synthetic.motion.curves import FloatArray, bump, ease, passing, smooth
+from dualpose_ros.arrays import Floats
+from dualpose_ros.lab.synthetic.motion.curves import bump, ease, passing, smooth
 from dualpose_ros.lab.synthetic.motion.kinematics import ANKLE_HEIGHT_M, LEFT, RIGHT, SIDE_SIGN
 
 RUN_FROM_M_S = 2.2
@@ -26,34 +27,34 @@ class Support:
     root_xz (T, 2), yaw (T,), speed (T,) in m/s.
     """
 
-    ankles_m: FloatArray
-    foot_yaw: FloatArray
-    swing: FloatArray
-    root_xz: FloatArray
-    yaw: FloatArray
-    speed: FloatArray
+    ankles_m: Floats
+    foot_yaw: Floats
+    swing: Floats
+    root_xz: Floats
+    yaw: Floats
+    speed: Floats
 
 
 @dataclass(frozen=True)
 class _Step:
     lift_s: float
     land_s: float
-    xz: FloatArray
+    xz: Floats
     yaw: float
     height_m: float
 
 
-def heading(direction_xz: FloatArray) -> float:
+def heading(direction_xz: Floats) -> float:
     """Yaw that faces along a direction on the floor."""
     return float(np.arctan2(direction_xz[0], direction_xz[1]))
 
 
-def facing(yaw: FloatArray | float) -> FloatArray:
+def facing(yaw: Floats | float) -> Floats:
     """Unit floor direction (..., 2) that a yaw faces."""
     return np.stack([np.sin(yaw), np.cos(yaw)], axis=-1)
 
 
-def leftward(yaw: FloatArray | float) -> FloatArray:
+def leftward(yaw: Floats | float) -> Floats:
     """Unit floor direction (..., 2) to the left of a yaw."""
     return np.stack([np.cos(yaw), -np.sin(yaw)], axis=-1)
 
@@ -71,7 +72,7 @@ def step_length(speed: float) -> float:
 class Footsteps:
     """Plans steps one action after another; `support` samples the plan."""
 
-    def __init__(self, xz: FloatArray, yaw: float, width_m: float = 0.2, stagger_m: float = 0.0) -> None:
+    def __init__(self, xz: Floats, yaw: float, width_m: float = 0.2, stagger_m: float = 0.0) -> None:
         self.time_s = 0.0
         self.xz = np.asarray(xz, dtype=np.float64)
         self.yaw = yaw
@@ -81,13 +82,13 @@ class Footsteps:
         for side in (LEFT, RIGHT):
             place = self._beside(self.xz, yaw, side, width_m) + SIDE_SIGN[side] * 0.5 * stagger_m * facing(yaw)
             self._steps[side].append(_Step(-2.0, -1.0, place, yaw, 0.0))
-        self._root: list[tuple[float, FloatArray, float]] = [(0.0, self.xz, yaw)]
+        self._root: list[tuple[float, Floats, float]] = [(0.0, self.xz, yaw)]
 
     @staticmethod
-    def _beside(xz: FloatArray, yaw: float, side: int, width_m: float) -> FloatArray:
+    def _beside(xz: Floats, yaw: float, side: int, width_m: float) -> Floats:
         return xz + 0.5 * width_m * SIDE_SIGN[side] * leftward(yaw)
 
-    def _step(self, side: int, land_s: float, duration_s: float, xz: FloatArray, yaw: float, height_m: float) -> None:
+    def _step(self, side: int, land_s: float, duration_s: float, xz: Floats, yaw: float, height_m: float) -> None:
         earliest = self._steps[side][-1].land_s + 0.05
         self._steps[side].append(_Step(max(land_s - duration_s, earliest), land_s, xz, yaw, height_m))
         self._next = 1 - side
@@ -117,7 +118,7 @@ class Footsteps:
             self.time_s += step_s
             self._key(self.time_s)
 
-    def walk(self, waypoints_xz: FloatArray, speed: float) -> None:
+    def walk(self, waypoints_xz: Floats, speed: float) -> None:
         """Walk (or run) from here through the waypoints (M, 2), corners rounded, and stop."""
         path, arc = _rounded(np.concatenate([self.xz[None], np.atleast_2d(waypoints_xz)]))
         length = float(arc[-1])
@@ -150,7 +151,7 @@ class Footsteps:
         self.time_s = land + 0.2
         self._key(self.time_s)
 
-    def support(self, times: FloatArray, fps: float) -> Support:
+    def support(self, times: Floats, fps: float) -> Support:
         """Sample the plan at evenly spaced times (T,)."""
         feet = [self._foot(side, times) for side in (LEFT, RIGHT)]
         ankles, yaws, swing = (np.stack([foot[i] for foot in feet], axis=1) for i in range(3))
@@ -170,7 +171,7 @@ class Footsteps:
             speed = smooth(np.linalg.norm(np.gradient(body[:, :2], axis=0), axis=1) * fps, fps, 0.1)
         return Support(ankles, yaws, swing, root, body[:, 2], speed)
 
-    def _foot(self, side: int, times: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _foot(self, side: int, times: Floats) -> tuple[Floats, Floats, Floats]:
         """Ankle (T, 3), yaw (T,) and swing (T,) of one foot: the heel rises, swings, lands."""
         steps = self._steps[side]
         lift, land, yaw, height = (
@@ -191,7 +192,7 @@ class Footsteps:
         return np.stack([xz[:, 0], y, xz[:, 1]], axis=1), turned, swing
 
 
-def _rounded(corners: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _rounded(corners: Floats) -> tuple[Floats, Floats]:
     """A polyline (M, 2) sampled every 2 cm with rounded corners, and the arc length of each sample."""
     pieces = [corners[:1]]
     for a, b in pairwise(corners):
@@ -206,5 +207,5 @@ def _rounded(corners: FloatArray) -> tuple[FloatArray, FloatArray]:
     return path, arc
 
 
-def _at(path: FloatArray, arc: FloatArray, along: float) -> FloatArray:
+def _at(path: Floats, arc: Floats, along: float) -> Floats:
     return np.array([np.interp(along, arc, path[:, i]) for i in range(2)])

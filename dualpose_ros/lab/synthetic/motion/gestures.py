@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.lab.synthetic.motion.curves import FloatArray, cycles, drift, ease, keyframes
+from dualpose_ros.arrays import Floats
+from dualpose_ros.lab.synthetic.motion.curves import cycles, drift, ease, keyframes
 from dualpose_ros.lab.synthetic.motion.gait import RUN_FROM_M_S
 from dualpose_ros.lab.synthetic.motion.kinematics import (
     ARM_M,
@@ -25,7 +26,7 @@ from dualpose_ros.lab.synthetic.motion.kinematics import (
 )
 from dualpose_ros.lab.synthetic.motion.stances import Body
 
-Arms = tuple[FloatArray, FloatArray]
+Arms = tuple[Floats, Floats]
 SHOULDER_CHEST = REST_JOINTS_M[list(SHOULDERS)] - CHEST_ORIGIN_M
 
 
@@ -35,28 +36,28 @@ class Pose:
 
     body: Body
     trunk: Trunk
-    knees_m: FloatArray
+    knees_m: Floats
 
     @property
-    def times(self) -> FloatArray:
+    def times(self) -> Floats:
         """Seconds (T,)."""
         return self.body.times
 
 
-def _swivel(pose: Pose, value: float = 0.0) -> FloatArray:
+def _swivel(pose: Pose, value: float = 0.0) -> Floats:
     return np.full((len(pose.times), 2), value)
 
 
-def _tile(pose: Pose, points: FloatArray) -> FloatArray:
+def _tile(pose: Pose, points: Floats) -> Floats:
     return np.broadcast_to(points, (len(pose.times), 2, 3))
 
 
-def _mirrored(x: float, y: float, z: float) -> FloatArray:
+def _mirrored(x: float, y: float, z: float) -> Floats:
     """The same place at either hand: (2, 3)."""
     return np.array([[sign * x, y, z] for sign in SIDE_SIGN])
 
 
-def _live(rng: np.random.Generator, pose: Pose, points: FloatArray, amount_m: float = 0.008) -> FloatArray:
+def _live(rng: np.random.Generator, pose: Pose, points: Floats, amount_m: float = 0.008) -> Floats:
     """Targets that no living hand holds quite still."""
     return _tile(pose, points) + drift(rng, pose.times, (2, 3), amount_m, 2.0)
 
@@ -257,7 +258,7 @@ def combine(rng: np.random.Generator, pose: Pose, left: str, right: str) -> Arms
     return wrists, np.stack([first[1][:, 0], second[1][:, 1]], axis=1)
 
 
-def blend(pose: Pose, before: Arms, after: Arms, weight: FloatArray) -> Arms:
+def blend(pose: Pose, before: Arms, after: Arms, weight: Floats) -> Arms:
     """From one gesture to another by weight (T,) or (T, 2); in between, hands pass in front of the body."""
     w = weight if weight.ndim == 2 else np.repeat(weight[:, None], 2, axis=1)
     a, b = pose.trunk.to_chest(before[0]), pose.trunk.to_chest(after[0])

@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.motion.curves import smooth
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.float64]
 
 LEFT, RIGHT = 0, 1
 SIDE_SIGN = np.array([1.0, -1.0])
@@ -46,7 +44,7 @@ _REST = {
 }
 
 
-def _rest_joints() -> FloatArray:
+def _rest_joints() -> Floats:
     mirrored = {name.replace("left_", "right_"): (-x, y, z) for name, (x, y, z) in _REST.items()}
     return np.array([{**mirrored, **_REST}[name] for name in H36M17.joint_names])
 
@@ -75,40 +73,40 @@ class Trunk:
     """Where the trunk is: joints (T, 3) by name, chest_m the chest frame's origin, and rotations (T, 3, 3) body part ->
     world."""
 
-    pelvis_m: FloatArray
-    spine_m: FloatArray
-    thorax_m: FloatArray
-    chest_m: FloatArray
-    neck_m: FloatArray
-    head_top_m: FloatArray
-    pelvis_rotation: FloatArray
-    chest_rotation: FloatArray
-    head_rotation: FloatArray
+    pelvis_m: Floats
+    spine_m: Floats
+    thorax_m: Floats
+    chest_m: Floats
+    neck_m: Floats
+    head_top_m: Floats
+    pelvis_rotation: Floats
+    chest_rotation: Floats
+    head_rotation: Floats
 
     @property
-    def hips_m(self) -> FloatArray:
+    def hips_m(self) -> Floats:
         """Left and right hip joint: (T, 2, 3)."""
         offsets = REST_JOINTS_M[list(HIPS)] - REST_JOINTS_M[PELVIS]
         return self.pelvis_m[:, None] + np.einsum("tij,sj->tsi", self.pelvis_rotation, offsets)
 
-    def from_chest(self, points: FloatArray) -> FloatArray:
+    def from_chest(self, points: Floats) -> Floats:
         """World position of points (T, S, 3) given in the chest frame (origin chest_m)."""
         return self.chest_m[:, None] + np.einsum("tij,tsj->tsi", self.chest_rotation, points)
 
-    def to_chest(self, points: FloatArray) -> FloatArray:
+    def to_chest(self, points: Floats) -> Floats:
         """Chest frame coordinates of world points (T, S, 3)."""
         return np.einsum("tji,tsj->tsi", self.chest_rotation, points - self.chest_m[:, None])
 
-    def from_pelvis(self, points: FloatArray) -> FloatArray:
+    def from_pelvis(self, points: Floats) -> Floats:
         """World position of points (T, S, 3) given in the pelvis frame."""
         return self.pelvis_m[:, None] + np.einsum("tij,tsj->tsi", self.pelvis_rotation, points)
 
-    def from_head(self, points: FloatArray) -> FloatArray:
+    def from_head(self, points: Floats) -> Floats:
         """World position of points (T, S, 3) given in the head frame (origin neck)."""
         return self.neck_m[:, None] + np.einsum("tij,tsj->tsi", self.head_rotation, points)
 
 
-def rotation(angles: FloatArray) -> FloatArray:
+def rotation(angles: Floats) -> Floats:
     """Rotation matrices (..., 3, 3) of (yaw, pitch, roll) (..., 3): R = Ry Rx Rz."""
     yaw, pitch, roll = np.moveaxis(np.asarray(angles, dtype=np.float64), -1, 0)
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
@@ -120,7 +118,7 @@ def rotation(angles: FloatArray) -> FloatArray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def solve_trunk(root_m: FloatArray, pelvis: FloatArray, spine: FloatArray, head: FloatArray) -> Trunk:
+def solve_trunk(root_m: Floats, pelvis: Floats, spine: Floats, head: Floats) -> Trunk:
     """Trunk from the pelvis position (T, 3) and angles (T, 3) of pelvis, spine and head.
 
     Spine angles turn the chest against the pelvis, head angles the head against the chest;
@@ -141,7 +139,7 @@ def solve_trunk(root_m: FloatArray, pelvis: FloatArray, spine: FloatArray, head:
     return Trunk(root_m, spine_m, thorax_m, chest_m, neck_m, head_m, pelvis_rotation, chest, head_rotation)
 
 
-def soft_reach(distance: FloatArray, low: float, high: float) -> FloatArray:
+def soft_reach(distance: Floats, low: float, high: float) -> Floats:
     """Distance kept within low..high by smooth saturation over the last fiftieth at either end."""
     margin = 0.02 * (high - low)
     d = np.asarray(distance, dtype=np.float64)
@@ -151,9 +149,7 @@ def soft_reach(distance: FloatArray, low: float, high: float) -> FloatArray:
     return inside + margin * (1 - np.exp(-over)) - margin * (1 - np.exp(-under))
 
 
-def two_bone(
-    start: FloatArray, target: FloatArray, pole: FloatArray, upper: float, lower: float
-) -> tuple[FloatArray, FloatArray]:
+def two_bone(start: Floats, target: Floats, pole: Floats, upper: float, lower: float) -> tuple[Floats, Floats]:
     """Middle joint and end (..., 3) of a limb from `start` toward `target`, bent toward `pole`.
 
     The end meets the target where a limb of these lengths reaches it with at most 150 degrees
@@ -171,7 +167,7 @@ def two_bone(
     return start + along * direction + aside * normal, start + reach * direction
 
 
-def solve_legs(trunk: Trunk, ankles_m: FloatArray, knee_out: FloatArray) -> tuple[FloatArray, FloatArray]:
+def solve_legs(trunk: Trunk, ankles_m: Floats, knee_out: Floats) -> tuple[Floats, Floats]:
     """Knees and ankles (T, 2, 3) for ankle targets (T, 2, 3); knee_out (T, 2) opens the knees.
 
     The knee points where it would if the hip swung the straight leg there without twisting.
@@ -184,7 +180,7 @@ def solve_legs(trunk: Trunk, ankles_m: FloatArray, knee_out: FloatArray) -> tupl
     return two_bone(hips, ankles_m, pole, THIGH_M, SHANK_M)
 
 
-def _swing_from_down(direction: FloatArray, vector: FloatArray) -> FloatArray:
+def _swing_from_down(direction: Floats, vector: Floats) -> Floats:
     """`vector` turned by the smallest rotation that takes straight down to `direction` (unit)."""
     axis = np.stack([-direction[..., 2], np.zeros_like(direction[..., 0]), direction[..., 0]], axis=-1)
     cosine = -direction[..., 1:2]
@@ -192,9 +188,7 @@ def _swing_from_down(direction: FloatArray, vector: FloatArray) -> FloatArray:
     return vector * cosine + np.cross(axis, vector) + axis * along / np.maximum(1 + cosine, 0.05)
 
 
-def solve_arms(
-    trunk: Trunk, wrists_m: FloatArray, swivel: FloatArray, fps: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def solve_arms(trunk: Trunk, wrists_m: Floats, swivel: Floats, fps: float) -> tuple[Floats, Floats, Floats]:
     """Shoulders, elbows and wrists (T, 2, 3) for wrist targets (T, 2, 3) in the world.
 
     The shoulder girdle follows the arm; elbows hang back and down, or out when the arm is up;
@@ -228,7 +222,7 @@ def solve_arms(
     return trunk.from_chest(offset), trunk.from_chest(elbow), trunk.from_chest(wrist)
 
 
-def _elbow_pole(direction: FloatArray, swivel: FloatArray) -> FloatArray:
+def _elbow_pole(direction: Floats, swivel: Floats) -> Floats:
     """Where the elbow points (chest frame) for a unit shoulder-to-wrist direction (T, 2, 3)."""
     up = np.clip((direction[..., 1:2] + 0.25) / 1.0, 0, 1)
     up = up * up * (3 - 2 * up)
@@ -239,7 +233,7 @@ def _elbow_pole(direction: FloatArray, swivel: FloatArray) -> FloatArray:
     return pole * np.cos(angle) + np.cross(direction, pole) * np.sin(angle)
 
 
-def _outside_torso(wrists: FloatArray) -> FloatArray:
+def _outside_torso(wrists: Floats) -> Floats:
     """Wrists (T, 2, 3) in the chest frame pushed out of an upright elliptic torso."""
     half = np.array([0.2, 0.155])
     below = np.clip((0.1 - wrists[..., 1]) / 0.15, 0, 1) * np.clip((wrists[..., 1] + 0.75) / 0.2, 0, 1)
@@ -249,7 +243,7 @@ def _outside_torso(wrists: FloatArray) -> FloatArray:
     return wrists * np.stack([push, np.ones_like(push), push], axis=-1)
 
 
-def assemble(trunk: Trunk, legs: tuple[FloatArray, FloatArray], arms: tuple[FloatArray, ...]) -> FloatArray:
+def assemble(trunk: Trunk, legs: tuple[Floats, Floats], arms: tuple[Floats, ...]) -> Floats:
     """All joints (T, 17, 3) from the solved trunk, (knees, ankles) and (shoulders, elbows, wrists)."""
     joints = np.empty((len(trunk.pelvis_m), H36M17.num_joints, 3))
     for index, value in (
@@ -267,7 +261,7 @@ def assemble(trunk: Trunk, legs: tuple[FloatArray, FloatArray], arms: tuple[Floa
     return joints
 
 
-def flexion(joints_m: FloatArray, parent: int, joint: int, child: int) -> FloatArray:
+def flexion(joints_m: Floats, parent: int, joint: int, child: int) -> Floats:
     """Flexion (...) in radians of a hinge: 0 where the limb is straight."""
     a = joints_m[..., joint, :] - joints_m[..., parent, :]
     b = joints_m[..., child, :] - joints_m[..., joint, :]

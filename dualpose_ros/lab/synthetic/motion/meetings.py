@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats
 from dualpose_ros.lab.synthetic.motion.contact import penetration, separating_move
-from dualpose_ros.lab.synthetic.motion.curves import FloatArray, bump, drift, ease
+from dualpose_ros.lab.synthetic.motion.curves import bump, drift, ease
 from dualpose_ros.lab.synthetic.motion.gait import Footsteps, facing, heading
 from dualpose_ros.lab.synthetic.motion.gestures import Arms, Pose, blend, combine, hang
 from dualpose_ros.lab.synthetic.motion.kinematics import LEFT, RIGHT, SIDE_SIGN, rotation
@@ -33,7 +34,7 @@ _BYSTANDING = ("stand", "conversation", "phone", "text", "arms_crossed", "hands_
 _STANDING = ("stand", "conversation", "arms_crossed", "hands_on_hips", "text", "point", "wave")
 
 Sizes = tuple[float, float]
-Recipe = Callable[[np.random.Generator, FloatArray, float, Sizes], tuple[Motion, Motion]]
+Recipe = Callable[[np.random.Generator, Floats, float, Sizes], tuple[Motion, Motion]]
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,17 @@ class _Spot:
     yaw: float
     size: float
 
-    def own(self, points: FloatArray) -> FloatArray:
+    def own(self, points: Floats) -> Floats:
         """World points (..., 3) as the reference adult at the origin, facing +z, has them."""
         return (points - [self.xz[0], 0.0, self.xz[1]]) @ rotation(np.array([self.yaw, 0.0, 0.0])) / self.size
 
-    def world(self, points: FloatArray) -> FloatArray:
+    def world(self, points: Floats) -> Floats:
         """The reverse of `own`."""
         turned = self.size * points @ rotation(np.array([self.yaw, 0.0, 0.0])).T
         return np.asarray(turned + np.array([self.xz[0], 0.0, self.xz[1]]))
 
 
-def frame_times(duration_s: float, fps: float) -> FloatArray:
+def frame_times(duration_s: float, fps: float) -> Floats:
     """Times (T,) of two frames or more; ValueError for a duration that is not positive or fps outside 1..240."""
     if not (np.isfinite(duration_s) and duration_s > 0):
         raise ValueError(f"duration {duration_s} s is not positive")
@@ -72,7 +73,7 @@ def place(motion: Motion, xz: npt.ArrayLike, yaw: float) -> Motion:
     return Motion(joints, motion.fps, forward)
 
 
-def sized(joints_m: npt.NDArray[np.floating], size: npt.ArrayLike) -> FloatArray:
+def sized(joints_m: AnyFloats, size: npt.ArrayLike) -> Floats:
     """Joints (..., K, 3) on bodies of another size (...): scaled about the floor below each pelvis."""
     joints = np.asarray(joints_m, dtype=np.float64)
     below = joints[..., :1, :] * [1.0, 0.0, 1.0]
@@ -110,7 +111,7 @@ def meeting(
 
 
 def _stand(
-    rng: np.random.Generator, times: FloatArray, fps: float, spots: tuple[_Spot, _Spot], arms: tuple[Gesture, Gesture]
+    rng: np.random.Generator, times: Floats, fps: float, spots: tuple[_Spot, _Spot], arms: tuple[Gesture, Gesture]
 ) -> tuple[Motion, Motion]:
     """Two people who stand, more or less looking at each other."""
     motions = []
@@ -128,7 +129,7 @@ def _facing(apart: float, sizes: Sizes, aside: float = 0.0, turn: float = 0.0) -
     return _Spot((aside, -apart / 2), 0.0, sizes[0]), _Spot((-aside, apart / 2), np.pi + turn, sizes[1])
 
 
-def _talk(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _talk(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """Facing each other, one or both with hands that talk."""
     talkative = one_hand("conversation", "conversation", "hold_cup", other=("hang", "conversation", "pocket"))
     listening = both_hands("arms_crossed", "hang", "on_hips", "hands_together")
@@ -137,7 +138,7 @@ def _talk(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes)
     return _stand(rng, times, fps, spots, arms)
 
 
-def _show(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _show(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """One points at something, or holds a thing out, to another who stands across or at an angle."""
     spots = _facing(rng.uniform(0.75, 1.2), sizes, rng.normal(0, 0.12), rng.uniform(-0.7, 0.7))
     listening = both_hands("arms_crossed", "hang", "on_hips", "hands_together")
@@ -145,7 +146,7 @@ def _show(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes)
     return _stand(rng, times, fps, spots, (showing, listening))
 
 
-def _handshake(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _handshake(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """Right hands meet half-way, shake and part, once."""
     mean = 0.5 * (sizes[0] + sizes[1])
     spots = _facing(rng.uniform(0.74, 0.9) * mean, sizes, rng.uniform(0.0, 0.1))
@@ -158,7 +159,7 @@ def _handshake(rng: np.random.Generator, times: FloatArray, fps: float, sizes: S
     return _stand(rng, times, fps, spots, (arms[0], arms[1]))
 
 
-def _hand_over(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _hand_over(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """One holds a small thing out, the other comes for it, and draws it back to the body."""
     mean = 0.5 * (sizes[0] + sizes[1])
     hands = rng.integers(2, size=2)
@@ -177,7 +178,7 @@ def _hand_over(rng: np.random.Generator, times: FloatArray, fps: float, sizes: S
     return _stand(rng, times, fps, spots, (giver, taker))
 
 
-def _to(spot: _Spot, side: int, target: FloatArray, weight: FloatArray, rest: Gesture = hang) -> Gesture:
+def _to(spot: _Spot, side: int, target: Floats, weight: Floats, rest: Gesture = hang) -> Gesture:
     """The wrist of one side at a place (T, 3) of the world while the weight (T,) is one, else at rest."""
 
     def gesture(rng: np.random.Generator, pose: Pose) -> Arms:
@@ -196,11 +197,11 @@ def _one(side: int, name: str) -> Gesture:
     return lambda rng, pose: combine(rng, pose, *((name, "hang") if side == LEFT else ("hang", name)))
 
 
-def _changing(before: Gesture, after: Gesture, weight: FloatArray) -> Gesture:
+def _changing(before: Gesture, after: Gesture, weight: Floats) -> Gesture:
     return lambda rng, pose: blend(pose, before(rng, pose), after(rng, pose), weight)
 
 
-def _hug(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _hug(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """Chest to chest, heads beside each other; arms over the other's shoulders or around the ribs.
 
     Of two of a size the right arms are over and the left ones under; else the taller one's arms are over.
@@ -239,7 +240,7 @@ def _around(me: _Spot, other: _Spot, over: tuple[bool, bool], beside_m: float) -
     return gesture
 
 
-def _side_by_side(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _side_by_side(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """Standing beside each other, each busy with something."""
     gap = 0.5 * rng.uniform(0.5, 1.0)
     motions = []
@@ -249,17 +250,17 @@ def _side_by_side(rng: np.random.Generator, times: FloatArray, fps: float, sizes
     return motions[0], motions[1]
 
 
-def _walk_together(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _walk_together(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """Walking beside each other."""
     return _walking_two(rng, times, fps, opposite=False)
 
 
-def _pass_by(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _pass_by(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """Walking past each other in opposite directions."""
     return _walking_two(rng, times, fps, opposite=True)
 
 
-def _walking_two(rng: np.random.Generator, times: FloatArray, fps: float, opposite: bool) -> tuple[Motion, Motion]:
+def _walking_two(rng: np.random.Generator, times: Floats, fps: float, opposite: bool) -> tuple[Motion, Motion]:
     speed = rng.uniform(0.8, 1.5)
     half = 0.5 * speed * len(times) / fps + 0.3
     beside = rng.uniform(0.5, 0.9)
@@ -270,7 +271,7 @@ def _walking_two(rng: np.random.Generator, times: FloatArray, fps: float, opposi
     return first, second
 
 
-def _follow(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
+def _follow(rng: np.random.Generator, times: Floats, fps: float, sizes: Sizes) -> tuple[Motion, Motion]:
     """One walks behind the other at an arm's length or two, along a way that may bend."""
     speed, gap = rng.uniform(0.6, 1.4), rng.uniform(0.62, 1.1)
     before = int(1.5 * fps)  # both are under way at the first frame
@@ -290,7 +291,7 @@ def _follow(rng: np.random.Generator, times: FloatArray, fps: float, sizes: Size
     return motions[0], motions[1]
 
 
-def _walk(rng: np.random.Generator, way: FloatArray, fps: float, speed: float, frames: int) -> Motion:
+def _walk(rng: np.random.Generator, way: Floats, fps: float, speed: float, frames: int) -> Motion:
     walk = Walk(way[1:].tolist(), speed)
     return perform(rng, fps, way[0].tolist(), heading(way[1] - way[0]), [walk], frames / fps)
 
@@ -311,7 +312,7 @@ MEETINGS: tuple[str, ...] = tuple(_RECIPES)
 """What `meeting` can be asked for."""
 
 
-def draw_groups(rng: np.random.Generator, count: int, people: int = 2, kinds: Sequence[str] = MEETINGS) -> FloatArray:
+def draw_groups(rng: np.random.Generator, count: int, people: int = 2, kinds: Sequence[str] = MEETINGS) -> Floats:
     """Moments of meetings: (count, people, K, 3), y up, the middle of the two above the origin, turned any way.
 
     Bodies are 0.85 to 1.1 of the reference adult's size, each its own; persons 0 and 1 are the two in either
@@ -331,7 +332,7 @@ def draw_groups(rng: np.random.Generator, count: int, people: int = 2, kinds: Se
     return np.asarray(groups @ _turns(rng.uniform(-np.pi, np.pi, count))[:, None])
 
 
-def _moments(rng: np.random.Generator, kind: str) -> FloatArray:
+def _moments(rng: np.random.Generator, kind: str) -> Floats:
     """Some moments (M, 2, K, 3) of one meeting of two bodies."""
     first, second = rng.uniform(*_SIZES, 2)
     motions = meeting(rng, _MEETING_S, _MEETING_HZ, kind, (first, second))
@@ -341,7 +342,7 @@ def _moments(rng: np.random.Generator, kind: str) -> FloatArray:
     return np.stack(joints, axis=1)
 
 
-def _bystanders(rng: np.random.Generator, pairs: FloatArray) -> FloatArray:
+def _bystanders(rng: np.random.Generator, pairs: Floats) -> Floats:
     """Somebody (N, K, 3) near each pair (N, 2, K, 3): every other one turned to them; drawn again while in the way."""
     count, each = len(pairs), 2 * _MOMENTS
     pool = []
@@ -362,6 +363,6 @@ def _bystanders(rng: np.random.Generator, pairs: FloatArray) -> FloatArray:
     return others
 
 
-def _turns(yaw: FloatArray) -> FloatArray:
+def _turns(yaw: Floats) -> Floats:
     """Matrices (N, 3, 3) that turn rows of points by yaw (N,) when multiplied from the right."""
     return np.swapaxes(rotation(np.stack([yaw, np.zeros_like(yaw), np.zeros_like(yaw)], axis=-1)), -1, -2)

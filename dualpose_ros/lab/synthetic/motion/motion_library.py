@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dualpose_ros.lab.synthetic.motion.curves import FloatArray, cycles, drift, ease, keyframes
+from dualpose_ros.arrays import Floats
+from dualpose_ros.lab.synthetic.motion.curves import cycles, drift, ease, keyframes
 from dualpose_ros.lab.synthetic.motion.gait import Footsteps
 from dualpose_ros.lab.synthetic.motion.gestures import ONE_HANDED, TWO_HANDED, Arms, Pose, blend, combine, hang
 from dualpose_ros.lab.synthetic.motion.kinematics import HIP_HEIGHT_M, SIDE_SIGN, rotation, solve_trunk
@@ -27,7 +28,7 @@ from dualpose_ros.lab.synthetic.motion.stances import (
     upright,
 )
 
-Recipe = Callable[[np.random.Generator, FloatArray, float], tuple[Body, Gesture]]
+Recipe = Callable[[np.random.Generator, Floats, float], tuple[Body, Gesture]]
 _HANDS_FREE = ("hang", "pocket", "on_hip", "bag_strap", "hold_cup", "hold_phone", "conversation", "chin")
 _SEAT_STYLES = ("feet_down", "feet_down", "leg_crossed", "ankle_on_knee", "ankles_crossed")
 
@@ -66,7 +67,7 @@ def now_and_then(gesture: Gesture, rest: Gesture = hang, always: float = 0.5) ->
 def standing(arms: Gesture, look_down: float = 0.0) -> Recipe:
     """Standing somewhere near the origin, now and then with a shifted step."""
 
-    def recipe(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+    def recipe(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
         steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.14, 0.4), rng.normal(0, 0.08))
         if rng.random() < 0.3 and times[-1] > 2:
             steps.stand(rng.uniform(0.2, 0.6) * times[-1])
@@ -78,7 +79,7 @@ def standing(arms: Gesture, look_down: float = 0.0) -> Recipe:
     return recipe
 
 
-def _path(rng: np.random.Generator, length: float) -> FloatArray:
+def _path(rng: np.random.Generator, length: float) -> Floats:
     """A gently winding way of a few corners: (M, 2)."""
     points, yaw, at = [], 0.0, np.zeros(2)
     while length > 0:
@@ -92,7 +93,7 @@ def _path(rng: np.random.Generator, length: float) -> FloatArray:
 def travelling(slow: float, fast: float, arms: Gesture) -> Recipe:
     """Walking or running along a winding path, already under way at the first frame."""
 
-    def recipe(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+    def recipe(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
         speed = rng.uniform(slow, fast)
         before = rng.uniform(1.2, 2.4)
         steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.12, 0.24))
@@ -108,7 +109,7 @@ def travelling(slow: float, fast: float, arms: Gesture) -> Recipe:
     return recipe
 
 
-def turning(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def turning(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Turning on the spot, either way, with pauses."""
     steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.16, 0.24))
     while steps.time_s < times[-1]:
@@ -120,7 +121,7 @@ def turning(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Bo
 def sitting(arms: Gesture, styles: tuple[str, ...] = _SEAT_STYLES, pitch: float = 0.0) -> Recipe:
     """Sitting on seats of any usual height."""
 
-    def recipe(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+    def recipe(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
         body = seated(rng, times, float(np.clip(rng.normal(0.46, 0.07), 0.33, 0.8)), str(rng.choice(styles)))
         body.head[:, 1] += pitch * rng.uniform(0.6, 1.2)
         return body, arms
@@ -131,7 +132,7 @@ def sitting(arms: Gesture, styles: tuple[str, ...] = _SEAT_STYLES, pitch: float 
 def changing_seat(rise: bool) -> Recipe:
     """Sitting down on a seat behind, or standing up from it, once in the time given."""
 
-    def recipe(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+    def recipe(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
         steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.18, 0.34), rng.normal(0, 0.05))
         body = upright(rng, times, fps, steps.support(times, fps))
         length = rng.uniform(1.2, 1.8)
@@ -149,7 +150,7 @@ def changing_seat(rise: bool) -> Recipe:
     return recipe
 
 
-def leaning(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def leaning(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Leaning on a table or rail in front, against a wall behind, or to one side."""
     body, _ = standing(hang)(rng, times, fps)
     way = rng.choice(["front", "wall", "side"])
@@ -169,7 +170,7 @@ def leaning(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Bo
     return body, one_hand("on_hip", "rail", "head", "pocket")
 
 
-def picking_up(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def picking_up(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Bending down to the floor and up again, knees more or less bent, with one hand or two."""
     period = rng.uniform(2.4, 4.0)
     phase = np.mod(cycles(rng, times, period), 1.0)
@@ -194,14 +195,14 @@ def picking_up(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple
     return body, arms
 
 
-def squatting(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def squatting(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Crouching low, or going down and up."""
     moving = 0.5 + 0.5 * np.sin(2 * np.pi * cycles(rng, times, 3.0))
     depth = rng.uniform(0.4, 1.0) * (moving if rng.random() < 0.4 else np.ones(len(times)))
     return crouch(rng, times, fps, depth), both_hands("lap", "hang", "hands_together", "balance", "conversation")
 
 
-def lunging(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def lunging(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """A long stance with one leg far ahead, knees bent: lunges, stretching, fencing, boarding."""
     stance = rng.uniform(0.5, 1.0) * rng.choice([-1, 1])
     steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.1, 0.4), stance)
@@ -212,7 +213,7 @@ def lunging(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Bo
     return body, both_hands("on_hips", "balance", "random", "raised", "hang", "t_pose")
 
 
-def boarding(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def boarding(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Sideways on a board (surf, skate, snow): wide bent legs, looking along the board, arms out."""
     steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.45, 0.8))
     body = upright(rng, times, fps, steps.support(times, fps))
@@ -226,7 +227,7 @@ def boarding(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[B
     return body, both_hands("balance", "t_pose", "random", "raised")
 
 
-def skiing(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def skiing(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Parallel bent legs, hands ahead with poles, weight from side to side."""
     body = crouch(rng, times, fps, rng.uniform(0.15, 0.6))
     swing = 0.12 * np.sin(2 * np.pi * cycles(rng, times, 2.2))
@@ -236,7 +237,7 @@ def skiing(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Bod
     return body, both_hands("poles", "handlebar", "balance")
 
 
-def riding(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def riding(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Astride a horse, bicycle or motorcycle, hands on reins or handlebar; legs may pedal."""
     seat = rng.uniform(0.7, 1.0)
     body = seated(rng, times, seat, "astride")
@@ -252,7 +253,7 @@ def riding(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Bod
     return body, both_hands("handlebar", "handlebar", "carry_box", "hang")
 
 
-def striking(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def striking(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Throwing, serving, swinging a racket, bat or club: wind up, strike, follow through."""
     paths = {
         "throw": [(0.12, -0.1, 0.28), (0.5, 0.12, -0.28), (0.22, 0.35, 0.5), (-0.12, -0.35, 0.4)],
@@ -289,7 +290,7 @@ def striking(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[B
     return body, arms
 
 
-def kicking(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def kicking(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Kicking with one leg: back, through, and down again; or a leg held high."""
     body, _ = standing(hang)(rng, times, fps)
     leg = int(rng.integers(2))
@@ -306,7 +307,7 @@ def kicking(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Bo
     return body, both_hands("balance", "hang", "random")
 
 
-def unusual(rng: np.random.Generator, times: FloatArray, fps: float) -> tuple[Body, Gesture]:
+def unusual(rng: np.random.Generator, times: Floats, fps: float) -> tuple[Body, Gesture]:
     """Anything that joints allow: trunk, legs and arms drawn at random, upright, tilted or in the air."""
     body = still_body(rng, times, HIP_HEIGHT_M)
     count = 2 + int(times[-1] / 1.5)

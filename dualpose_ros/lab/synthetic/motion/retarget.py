@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.lab.synthetic.motion.curves import FloatArray
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.motion.kinematics import (
     ANKLES,
     ELBOWS,
@@ -64,7 +64,7 @@ def from_clip(clip_joints_m: npt.ArrayLike, fps: float) -> Motion:
     return Motion(joints, fps, _unit(forward))
 
 
-def _path(clip: FloatArray, joints: FloatArray, hip_middle: FloatArray) -> FloatArray:
+def _path(clip: Floats, joints: Floats, hip_middle: Floats) -> Floats:
     """Where the pelvis goes (T, 3): the clip's path scaled by leg length, the lowest foot at its height."""
     bones = ((HIPS[0], KNEES[0]), (KNEES[0], ANKLES[0]))
     theirs = sum(np.linalg.norm(clip[:, b] - clip[:, a], axis=1).mean() for a, b in bones)
@@ -75,11 +75,11 @@ def _path(clip: FloatArray, joints: FloatArray, hip_middle: FloatArray) -> Float
     return path
 
 
-def _unit(vector: FloatArray) -> FloatArray:
+def _unit(vector: Floats) -> Floats:
     return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
 
 
-def _frame(up: FloatArray, left: FloatArray) -> FloatArray:
+def _frame(up: Floats, left: Floats) -> Floats:
     """Rotations (T, 3, 3) whose columns are left, up and forward; `left` decides exactly."""
     x = _unit(left)
     z = _unit(np.cross(x, up))

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.motion.curves import ease
 from dualpose_ros.lab.synthetic.motion.gait import Footsteps, facing
 from dualpose_ros.lab.synthetic.motion.gestures import ONE_HANDED, TWO_HANDED, Arms, Pose, blend, combine, hang
@@ -29,9 +29,9 @@ class Motion:
     (T, 3) unit vectors from the middle of the head to the nose, where known.
     """
 
-    joints_m: npt.NDArray[np.float64]
+    joints_m: Floats
     fps: float
-    head_forward: npt.NDArray[np.float64] | None = None
+    head_forward: Floats | None = None
 
 
 @dataclass(frozen=True)

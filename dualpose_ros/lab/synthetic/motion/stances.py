@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.lab.synthetic.motion.curves import FloatArray, bump, cycles, drift, ease, keyframes, smooth
+from dualpose_ros.arrays import Floats
+from dualpose_ros.lab.synthetic.motion.curves import bump, cycles, drift, ease, keyframes, smooth
 from dualpose_ros.lab.synthetic.motion.gait import RUN_FROM_M_S, Footsteps, Support, facing, leftward
 from dualpose_ros.lab.synthetic.motion.kinematics import (
     ANKLE_HEIGHT_M,
@@ -31,25 +32,25 @@ class Body:
     ankles_m (T, 2, 3); knee_out (T, 2); swing (T, 2) 0 where a foot is planted.
     """
 
-    times: FloatArray
-    root_m: FloatArray
-    pelvis: FloatArray
-    spine: FloatArray
-    head: FloatArray
-    ankles_m: FloatArray
-    knee_out: FloatArray
-    swing: FloatArray
-    stride_m: FloatArray
+    times: Floats
+    root_m: Floats
+    pelvis: Floats
+    spine: Floats
+    head: Floats
+    ankles_m: Floats
+    knee_out: Floats
+    swing: Floats
+    stride_m: Floats
     """(T,) how far the left ankle is ahead of the right: arms swing against it."""
-    speed: FloatArray
+    speed: Floats
 
     @property
-    def yaw(self) -> FloatArray:
+    def yaw(self) -> Floats:
         """Heading (T,) of the pelvis."""
         return self.pelvis[:, 0]
 
 
-def supported_height(root_xz: FloatArray, yaw: FloatArray, ankles_m: FloatArray, swing: FloatArray) -> FloatArray:
+def supported_height(root_xz: Floats, yaw: Floats, ankles_m: Floats, swing: Floats) -> Floats:
     """Highest pelvis (T,) from which both legs still reach their planted ankles."""
     hips = root_xz[:, None] + 0.09 * SIDE_SIGN[None, :, None] * leftward(yaw)[:, None]
     aside = np.linalg.norm(ankles_m[..., [0, 2]] - hips, axis=-1)
@@ -58,7 +59,7 @@ def supported_height(root_xz: FloatArray, yaw: FloatArray, ankles_m: FloatArray,
     return -softness * np.log(np.sum(np.exp(-limit / softness), axis=1))
 
 
-def upright(rng: np.random.Generator, times: FloatArray, fps: float, support: Support) -> Body:
+def upright(rng: np.random.Generator, times: Floats, fps: float, support: Support) -> Body:
     """Standing and walking on planned feet: the pelvis rides over the legs and turns with the stride."""
     count = len(times)
     forward = facing(support.yaw)
@@ -91,7 +92,7 @@ def upright(rng: np.random.Generator, times: FloatArray, fps: float, support: Su
     return Body(times, root, pelvis, spine, head, ankles, knee_out, support.swing, stride, support.speed)
 
 
-def gaze(rng: np.random.Generator, times: FloatArray, pitch: float = 0.03, spread: float = 0.3) -> FloatArray:
+def gaze(rng: np.random.Generator, times: Floats, pitch: float = 0.03, spread: float = 0.3) -> Floats:
     """Head angles (T, 3) that look around: shifts every one to four seconds, and never quite still."""
     end = float(times[-1]) if len(times) else 0.0
     keys, values = [float(times[0]) - rng.uniform(0, 2)], []
@@ -106,7 +107,7 @@ def gaze(rng: np.random.Generator, times: FloatArray, pitch: float = 0.03, sprea
     return head
 
 
-def still_body(rng: np.random.Generator, times: FloatArray, root_y: float, yaw: float = 0.0) -> Body:
+def still_body(rng: np.random.Generator, times: Floats, root_y: float, yaw: float = 0.0) -> Body:
     """A body resting in one place, ankles below the hips; functions here then pose it."""
     count = len(times)
     root = np.zeros((count, 3))
@@ -121,7 +122,7 @@ def still_body(rng: np.random.Generator, times: FloatArray, root_y: float, yaw: 
     )
 
 
-def place_ankles(body: Body, offsets: FloatArray) -> None:
+def place_ankles(body: Body, offsets: Floats) -> None:
     """Put the ankles at offsets (2, 3) or (T, 2, 3): left, up from the floor, ahead of the body's first place."""
     yaw = body.pelvis[0, 0]
     offsets = np.broadcast_to(offsets, body.ankles_m.shape)
@@ -130,7 +131,7 @@ def place_ankles(body: Body, offsets: FloatArray) -> None:
     body.ankles_m = np.stack([origin[0] + xz[..., 0], offsets[..., 1], origin[2] + xz[..., 1]], axis=-1)
 
 
-def seated(rng: np.random.Generator, times: FloatArray, seat_m: float, style: str = "feet_down") -> Body:
+def seated(rng: np.random.Generator, times: Floats, seat_m: float, style: str = "feet_down") -> Body:
     """Sitting on a seat of this height; style: feet_down, leg_crossed, ankle_on_knee, ankles_crossed, astride."""
     body = still_body(rng, times, seat_m + 0.09)
     slump = rng.uniform(-0.1, 0.45)
@@ -160,7 +161,7 @@ def seated(rng: np.random.Generator, times: FloatArray, seat_m: float, style: st
     return body
 
 
-def crouch(rng: np.random.Generator, times: FloatArray, fps: float, depth: FloatArray | float) -> Body:
+def crouch(rng: np.random.Generator, times: Floats, fps: float, depth: Floats | float) -> Body:
     """Squatting over both feet; depth (T,) or number, 0 standing to 1 on the heels."""
     d = np.broadcast_to(np.asarray(depth, dtype=np.float64), times.shape)
     steps = Footsteps(np.zeros(2), 0.0, rng.uniform(0.2, 0.5), rng.normal(0, 0.12))
@@ -176,7 +177,7 @@ def crouch(rng: np.random.Generator, times: FloatArray, fps: float, depth: Float
     return body
 
 
-def kneel(rng: np.random.Generator, times: FloatArray) -> Body:
+def kneel(rng: np.random.Generator, times: Floats) -> Body:
     """On one knee, on both, or sitting on the heels."""
     style = rng.choice(["one", "both", "heels"])
     height = {"one": 0.5, "both": 0.5, "heels": 0.26}[style]
@@ -192,7 +193,7 @@ def kneel(rng: np.random.Generator, times: FloatArray) -> Body:
     return body
 
 
-def floor_seat(rng: np.random.Generator, times: FloatArray) -> Body:
+def floor_seat(rng: np.random.Generator, times: Floats) -> Body:
     """Sitting on the floor: legs crossed, stretched out, or knees drawn up."""
     style = rng.choice(["crossed", "out", "up"])
     body = still_body(rng, times, 0.1)
@@ -210,7 +211,7 @@ def floor_seat(rng: np.random.Generator, times: FloatArray) -> Body:
     return body
 
 
-def lying(rng: np.random.Generator, times: FloatArray) -> Body:
+def lying(rng: np.random.Generator, times: Floats) -> Body:
     """On the back, on the front, or on one side."""
     side = rng.choice(["back", "front", "side"], p=[0.5, 0.25, 0.25])
     body = still_body(rng, times, {"back": 0.13, "front": 0.13, "side": 0.18}[side])
@@ -232,7 +233,7 @@ def lying(rng: np.random.Generator, times: FloatArray) -> Body:
     return body
 
 
-def jump(rng: np.random.Generator, times: FloatArray, fps: float) -> Body:
+def jump(rng: np.random.Generator, times: Floats, fps: float) -> Body:
     """Repeated jumps: crouch, flight under gravity with the legs tucked or spread, landing."""
     height = rng.uniform(0.12, 0.5)
     flight = 2 * np.sqrt(2 * height / 9.81)

@@ -13,9 +13,8 @@ from functools import lru_cache
 import cv2
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from dualpose_ros.arrays import Float32s, RgbImage
 
 
 @dataclass(frozen=True)
@@ -96,12 +95,12 @@ def degrade_clip_params(rng: np.random.Generator, strength: float = 1.0) -> Clip
     )
 
 
-def degrade(rng: np.random.Generator, image: Image, strength: float = 1.0) -> Image:
+def degrade(rng: np.random.Generator, image: RgbImage, strength: float = 1.0) -> RgbImage:
     """A degraded copy of an RGB image (H, W, 3) uint8; strength 0 returns the same pixels."""
     return apply(degrade_clip_params(rng, strength), image, rng)
 
 
-def apply(params: ClipDegradation, image: Image, rng: np.random.Generator) -> Image:
+def apply(params: ClipDegradation, image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Degrade one frame (H, W, 3) uint8 by `params`; `rng` gives this frame's sensor noise.
 
     Raises ValueError if the image isn't (H, W, 3) uint8.
@@ -126,7 +125,7 @@ def _haze_colour(rng: np.random.Generator) -> tuple[float, float, float]:
     return float(r), float(g), float(b)
 
 
-def _blur(params: ClipDegradation, image: Image) -> Image:
+def _blur(params: ClipDegradation, image: RgbImage) -> RgbImage:
     """Defocus, then motion along a line; both below half a pixel do nothing."""
     side = max(image.shape[:2])
     sigma = params.defocus * side
@@ -138,7 +137,7 @@ def _blur(params: ClipDegradation, image: Image) -> Image:
     return image
 
 
-def motion_kernel(length_px: float, angle: float) -> npt.NDArray[np.float32]:
+def motion_kernel(length_px: float, angle: float) -> Float32s:
     """Line kernel (odd, odd) of the length in pixels and the angle in radians, summing to one."""
     size = int(np.ceil(length_px)) | 1
     kernel = np.zeros((size, size), np.float32)
@@ -150,7 +149,7 @@ def motion_kernel(length_px: float, angle: float) -> npt.NDArray[np.float32]:
     return kernel / kernel.sum()
 
 
-def _light(params: ClipDegradation, image: Image) -> Image:
+def _light(params: ClipDegradation, image: RgbImage) -> RgbImage:
     """Glow, haze and vignette: smooth over the image, so computed on a coarse grid and blended once."""
     if not (params.glow or params.haze or params.vignette):
         return image
@@ -171,7 +170,7 @@ def _light(params: ClipDegradation, image: Image) -> Image:
     return np.asarray(cv2.add(scaled, add_full), dtype=np.uint8)
 
 
-def _tone(params: ClipDegradation, image: Image) -> Image:
+def _tone(params: ClipDegradation, image: RgbImage) -> RgbImage:
     """Exposure, white balance, contrast and gamma as one table a channel, then saturation and toning."""
     ramp = np.arange(256, dtype=np.float32) / 255
     neutral = params.exposure == params.gamma == params.contrast == 1.0 and set(params.white_balance) == {1.0}
@@ -196,14 +195,14 @@ def _tone(params: ClipDegradation, image: Image) -> Image:
 
 
 @lru_cache(maxsize=1)
-def _gaussian_pool() -> npt.NDArray[np.float32]:
+def _gaussian_pool() -> Float32s:
     """White noise to cut frames of sensor noise from: a fresh draw for each pixel costs five times more."""
     pool = np.random.default_rng(9).standard_normal(1 << 21, dtype=np.float32)
     pool.setflags(write=False)
     return pool
 
 
-def _noise(params: ClipDegradation, image: Image, rng: np.random.Generator) -> Image:
+def _noise(params: ClipDegradation, image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Read noise everywhere, shot noise growing with the root of the signal, and blotches of colour."""
     if not (params.shot_noise or params.read_noise or params.chroma_noise):
         return image
@@ -219,13 +218,13 @@ def _noise(params: ClipDegradation, image: Image, rng: np.random.Generator) -> I
 
 @numba.njit(cache=True, fastmath=True)
 def _add_noise(
-    image: Image,
-    deviation: npt.NDArray[np.float32],
+    image: RgbImage,
+    deviation: Float32s,
     chroma: np.float32,
-    pool: npt.NDArray[np.float32],
+    pool: Float32s,
     start: int,
     chroma_start: int,
-    result: Image,
+    result: RgbImage,
 ) -> None:
     """Add pool noise scaled by `deviation` of each value, and noise in blocks of 2 x 2 pixels scaled by `chroma`."""
     height, width, channels = image.shape
@@ -241,14 +240,14 @@ def _add_noise(
                 result[y, x, c] = np.uint8(min(255.0, max(0.0, noisy + 0.5)))
 
 
-def _sharpen(params: ClipDegradation, image: Image) -> Image:
+def _sharpen(params: ClipDegradation, image: RgbImage) -> RgbImage:
     if not params.sharpen:
         return image
     soft = cv2.GaussianBlur(image, (0, 0), 1.2)
     return np.asarray(cv2.addWeighted(image, 1 + params.sharpen, soft, -params.sharpen, 0), dtype=np.uint8)
 
 
-def _resample(params: ClipDegradation, image: Image) -> Image:
+def _resample(params: ClipDegradation, image: RgbImage) -> RgbImage:
     height, width = image.shape[:2]
     if params.resample <= 1.02:
         return image
@@ -257,7 +256,7 @@ def _resample(params: ClipDegradation, image: Image) -> Image:
     return np.asarray(cv2.resize(reduced, (width, height), interpolation=params.resample_mode), dtype=np.uint8)
 
 
-def _jpeg(image: Image, quality: int) -> Image:
+def _jpeg(image: RgbImage, quality: int) -> RgbImage:
     """A round trip through the codec, in the channel order that its chroma subsampling expects."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Indices, Int32s, Mask, UInt8s
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.labels import OCCLUDER
 from dualpose_ros.lab.synthetic.looks.appearance import Dressed
 from dualpose_ros.lab.synthetic.render import raster
 from dualpose_ros.lab.synthetic.things.mesh import Mesh
-
-Array = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
 
 _PROP_PARAMS = (0.5, 1.5, 0.05, 0.15, 12)
 """Shading of props, as `shading.shade` takes it."""
@@ -26,9 +23,9 @@ class Actor:
 
     person_id: int
     dressed: Dressed
-    rotations: Array
-    origins: Array
-    joints_m: Array
+    rotations: Floats
+    origins: Floats
+    joints_m: Floats
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class View:
     """A camera in the world: X_cam = rotation @ X_world + translation."""
 
     camera: Camera
-    rotation: Array
-    translation: Array
+    rotation: Floats
+    translation: Floats
 
 
 @dataclass(frozen=True)
@@ -48,19 +45,19 @@ class Geometry:
     actors in their order, then props. face_object is n + 1 for actor n, OCCLUDER for props.
     """
 
-    vertices: F32
-    normals: F32
-    detail: F32
-    faces: npt.NDArray[np.int32]
-    face_closed: npt.NDArray[np.bool_]
-    face_uv: F32
-    face_material: npt.NDArray[np.int32]
-    face_object: npt.NDArray[np.uint8]
-    colour: F32
-    params: F32
-    texture_id: npt.NDArray[np.int32]
-    vertex_spans: npt.NDArray[np.intp]
-    face_spans: npt.NDArray[np.intp]
+    vertices: Float32s
+    normals: Float32s
+    detail: Float32s
+    faces: Int32s
+    face_closed: Mask
+    face_uv: Float32s
+    face_material: Int32s
+    face_object: UInt8s
+    colour: Float32s
+    params: Float32s
+    texture_id: Int32s
+    vertex_spans: Indices
+    face_spans: Indices
 
 
 _Part = tuple[np.ndarray, ...]

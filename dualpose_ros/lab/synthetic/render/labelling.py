@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Int32s, UInt8s
 from dualpose_ros.camera import project
 from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, People
 from dualpose_ros.lab.synthetic.render import raster
 from dualpose_ros.lab.synthetic.render.geometry import Actor, Geometry, View
-
-Array = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 
 _JOINT_DEPTH_M = np.array(
     [0.22, 0.2, 0.13, 0.12, 0.2, 0.13, 0.12, 0.22, 0.2, 0.17, 0.14, 0.14, 0.1, 0.1, 0.14, 0.1, 0.1]
@@ -24,8 +20,8 @@ _SILHOUETTE_SIZE = 128
 
 
 def label_people(
-    actors: list[Actor], view: View, geometry: Geometry, points: F32, nearness: F32, face_id: I32, pixels: I32,
-    factor: int,
+    actors: list[Actor], view: View, geometry: Geometry, points: Float32s, nearness: Float32s, face_id: Int32s,
+    pixels: Int32s, factor: int,
 ) -> People:  # fmt: skip
     """The people of a picture from its depth buffer, supersampled `factor` times.
 
@@ -56,13 +52,13 @@ def label_people(
     )  # fmt: skip
 
 
-def _overlapped(boxes: Array, index: int) -> bool:
+def _overlapped(boxes: Floats, index: int) -> bool:
     """Whether any other object's box meets that of one."""
     low, high = np.maximum(boxes[:, :2], boxes[index, :2]), np.minimum(boxes[:, 2:], boxes[index, 2:])
     return bool(np.delete((low <= high).all(1), index).any())
 
 
-def _silhouette_size(geometry: Geometry, points: F32, person: int, box: F32, shape: tuple[int, ...]) -> int:
+def _silhouette_size(geometry: Geometry, points: Float32s, person: int, box: Float32s, shape: tuple[int, ...]) -> int:
     """Samples that the person alone would cover in the image, measured on a coarser buffer around the person."""
     low = np.floor(np.clip(box[:2], 0, [shape[1] - 1, shape[0] - 1]))
     high = np.ceil(np.clip(box[2:], 0, [shape[1] - 1, shape[0] - 1]))
@@ -79,9 +75,9 @@ def _silhouette_size(geometry: Geometry, points: F32, person: int, box: F32, sha
 
 
 def _visibility(
-    joints_cam: Array, joints_px: Array, size: tuple[int, int], nearness: F32, face_id: I32, geometry: Geometry,
-    number: int, factor: int,
-) -> npt.NDArray[np.uint8]:  # fmt: skip
+    joints_cam: Floats, joints_px: Floats, size: tuple[int, int], nearness: Float32s, face_id: Int32s,
+    geometry: Geometry, number: int, factor: int,
+) -> UInt8s:  # fmt: skip
     """OUTSIDE, HIDDEN (something nearer than the joint's own flesh) or VISIBLE for each joint."""
     width, height = size
     x, y = np.round(joints_px[:, 0]).astype(int), np.round(joints_px[:, 1]).astype(int)

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
+from dualpose_ros.arrays import Float32s, Int32s, Mask
 
 NEAR = 0.08
 """Triangles that reach closer to the camera than this are dropped, metres."""
 
 
 @numba.njit(cache=True, fastmath=True)
-def skin(vertices: F32, index: I32, weight: F32, rotation: F32, translation: F32) -> F32:
+def skin(vertices: Float32s, index: Int32s, weight: Float32s, rotation: Float32s, translation: Float32s) -> Float32s:
     """Linear blend skinning: vertices (V, 3), index and weight (V, 4), part transforms (P, 3, 3) and (P, 3)."""
     out = np.empty_like(vertices)
     for v in range(vertices.shape[0]):
@@ -38,7 +36,7 @@ def skin(vertices: F32, index: I32, weight: F32, rotation: F32, translation: F32
 
 
 @numba.njit(cache=True, fastmath=True)
-def vertex_normals(vertices: F32, faces: I32) -> F32:
+def vertex_normals(vertices: Float32s, faces: Int32s) -> Float32s:
     """Area-weighted unit normals (V, 3) of a triangle mesh."""
     normals = np.zeros_like(vertices)
     for f in range(faces.shape[0]):
@@ -59,7 +57,7 @@ def vertex_normals(vertices: F32, faces: I32) -> F32:
 
 
 @numba.njit(cache=True, fastmath=True)
-def project_vertices(vertices: F32, fx: float, fy: float, cx: float, cy: float) -> F32:
+def project_vertices(vertices: Float32s, fx: float, fy: float, cx: float, cy: float) -> Float32s:
     """Screen points (V, 3) of camera-frame vertices (V, 3); those nearer than NEAR get nearness -1."""
     points = np.empty_like(vertices)
     for v in range(vertices.shape[0]):
@@ -75,7 +73,7 @@ def project_vertices(vertices: F32, fx: float, fy: float, cx: float, cy: float) 
 
 
 @numba.njit(cache=True)
-def bounds(points: F32, first: int, last: int) -> F32:
+def bounds(points: Float32s, first: int, last: int) -> Float32s:
     """Box (4,) = x0, y0, x1, y1 of screen points first .. last - 1 that lie in front; empty (x1 < x0) without any."""
     box = np.array((np.inf, np.inf, -np.inf, -np.inf), np.float32)
     for v in range(first, last):
@@ -86,7 +84,7 @@ def bounds(points: F32, first: int, last: int) -> F32:
 
 
 @numba.njit(cache=True, fastmath=True)
-def place_in_light(vertices: F32, basis: F32, size: int) -> tuple[F32, F32]:
+def place_in_light(vertices: Float32s, basis: Float32s, size: int) -> tuple[Float32s, Float32s]:
     """Screen points (V, 3) on a square map of `size` pixels that parallel light sees, and the map (3, 4) onto it.
 
     basis (3, 3): rows across, along and toward the light. Nearness is in metres; the farthest vertex has 0.01.
@@ -114,7 +112,7 @@ def place_in_light(vertices: F32, basis: F32, size: int) -> tuple[F32, F32]:
 
 
 @numba.njit(cache=True, fastmath=True)
-def rasterise(points: F32, faces: I32, closed: npt.NDArray[np.bool_], nearness: F32, face_id: I32) -> None:
+def rasterise(points: Float32s, faces: Int32s, closed: Mask, nearness: Float32s, face_id: Int32s) -> None:
     """Draw triangles into a depth buffer in place; those of closed surfaces (F,) only if they face the viewer.
 
     points (V, 3) on the screen; triangles with a corner of nearness <= 0 are dropped. nearness
@@ -158,7 +156,7 @@ def rasterise(points: F32, faces: I32, closed: npt.NDArray[np.bool_], nearness: 
 
 
 @numba.njit(cache=True, fastmath=True)
-def corner_shares(points: F32, i: int, j: int, k: int, x: float, y: float) -> tuple[float, float, float]:
+def corner_shares(points: Float32s, i: int, j: int, k: int, x: float, y: float) -> tuple[float, float, float]:
     """Perspective-correct barycentric coordinates of screen position (x, y) in the triangle of points i, j, k."""
     x0, y0, x1, y1, x2, y2 = points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1]
     a = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) * points[i, 2]

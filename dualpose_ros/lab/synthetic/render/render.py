@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, Floats, Int32s, UInt8s
 from dualpose_ros.datasets.labels import LabelledImage, People
 from dualpose_ros.lab.synthetic.looks.noise import TILE, noise_atlas
 from dualpose_ros.lab.synthetic.render import raster, shading
@@ -18,9 +18,6 @@ from dualpose_ros.lab.synthetic.things.mesh import Mesh
 
 __all__ = ["Actor", "Lighting", "Traced", "View", "paint", "random_lighting", "render", "trace"]
 
-Array = npt.NDArray[np.float64]
-F32 = npt.NDArray[np.float32]
-I32 = npt.NDArray[np.int32]
 
 _SHADOW_SIZE = 256
 _FLOOR_LIMIT_M = 40.0
@@ -33,10 +30,10 @@ class Lighting:
     exposure is the mean linear luminance that the camera's metering pulls what it draws toward; 0 leaves it.
     """
 
-    direction: Array
-    key: Array
-    sky: Array
-    ground: Array
+    direction: Floats
+    key: Floats
+    sky: Floats
+    ground: Floats
     exposure: float = 0.0
 
 
@@ -47,9 +44,9 @@ class Traced:
     geometry: Geometry
     view: View
     factor: int
-    points: F32
-    face_id: I32
-    mask: npt.NDArray[np.uint8]
+    points: Float32s
+    face_id: Int32s
+    mask: UInt8s
     people: People
 
 
@@ -83,9 +80,7 @@ def trace(actors: list[Actor], props: list[Mesh], view: View, supersample: int =
     return Traced(geometry, view, supersample, points, face_id, mask, people)
 
 
-def paint(
-    traced: Traced, background: npt.NDArray[np.uint8], textures: npt.NDArray[np.uint8], lighting: Lighting
-) -> LabelledImage:
+def paint(traced: Traced, background: UInt8s, textures: UInt8s, lighting: Lighting) -> LabelledImage:
     """Light what was traced over a background (H, W, 3) of the camera's size, sRGB; textures (N, S, S, 3) sRGB."""
     view, geometry = traced.view, traced.geometry
     camera = view.camera
@@ -110,8 +105,8 @@ def render(
     actors: list[Actor],
     props: list[Mesh],
     view: View,
-    background: npt.NDArray[np.uint8],
-    textures: npt.NDArray[np.uint8],
+    background: UInt8s,
+    textures: UInt8s,
     lighting: Lighting,
     supersample: int = 2,
 ) -> LabelledImage:
@@ -120,12 +115,12 @@ def render(
 
 
 @lru_cache(maxsize=1)
-def _folds() -> F32:
+def _folds() -> Float32s:
     """A tile of smooth noise that folds in cloth are made of."""
     return np.ascontiguousarray(noise_atlas()[-1][:TILE, :TILE], dtype=np.float32)
 
 
-def _shadow_map(geometry: Geometry, light_cam: Array) -> tuple[F32, F32]:
+def _shadow_map(geometry: Geometry, light_cam: Floats) -> tuple[Float32s, Float32s]:
     """Nearness to the key light in metres, and the affine map (3, 4) from the camera frame into it."""
     side = np.cross(light_cam, [1.0, 0.1, 0.0])
     side /= np.linalg.norm(side)
@@ -136,7 +131,7 @@ def _shadow_map(geometry: Geometry, light_cam: Array) -> tuple[F32, F32]:
     return nearness, to_light
 
 
-def _exposure_gain(colour: F32, face_id: I32, wanted: float) -> float:
+def _exposure_gain(colour: Float32s, face_id: Int32s, wanted: float) -> float:
     """Gain that brings linear colours part of the way to a wanted mean luminance, as a camera's metering does."""
     if wanted <= 0:
         return 1.0
@@ -144,7 +139,7 @@ def _exposure_gain(colour: F32, face_id: I32, wanted: float) -> float:
     return float(np.clip((wanted / max(mean, 1e-4)) ** 0.7, 0.5, 5.0)) if mean >= 0 else 1.0
 
 
-def _floor_light(view: View, lighting: Lighting, to_light: F32, shadow_map: F32) -> F32:
+def _floor_light(view: View, lighting: Lighting, to_light: Float32s, shadow_map: Float32s) -> Float32s:
     """How much light (H, W) the background keeps where people cast shadows on the floor; soft, so half the size."""
     camera = view.camera
     half = camera.resized(max(camera.width // 2, 1), max(camera.height // 2, 1))

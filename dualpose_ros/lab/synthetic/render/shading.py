@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from dualpose_ros.lab.synthetic.render.raster import F32, I32, corner_shares
-
-U8 = npt.NDArray[np.uint8]
+from dualpose_ros.arrays import Float32s, Int32s, UInt8s
+from dualpose_ros.lab.synthetic.render.raster import corner_shares
 
 BUMP_TEXELS = np.float32(80.0)
 """Noise texels for one unit of texture coordinate: sets the size of folds in cloth."""
@@ -19,11 +17,11 @@ BUMP_TEXELS = np.float32(80.0)
 SHADOW_BIAS_M = np.float32(0.025)
 """A surface this little behind the first one that the light meets is still lit, metres."""
 
-TO_LINEAR: F32 = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
+TO_LINEAR: Float32s = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
 """Linear value of each sRGB byte (gamma 2.2)."""
 
 _TO_SRGB_STEPS = 4096
-_TO_SRGB: U8 = np.rint(255 * (np.arange(_TO_SRGB_STEPS + 1) / _TO_SRGB_STEPS) ** (2 / 2.2)).astype(np.uint8)
+_TO_SRGB: UInt8s = np.rint(255 * (np.arange(_TO_SRGB_STEPS + 1) / _TO_SRGB_STEPS) ** (2 / 2.2)).astype(np.uint8)
 """sRGB byte by the square root of the linear value, times _TO_SRGB_STEPS."""
 
 _ONE, _HALF = np.float32(1.0), np.float32(0.5)
@@ -31,7 +29,7 @@ _UNSHADED = np.float32(0.999)
 
 
 @numba.njit(cache=True, fastmath=True)
-def _shadow(px: float, py: float, pz: float, to_light: F32, shadow_map: F32) -> float:
+def _shadow(px: float, py: float, pz: float, to_light: Float32s, shadow_map: Float32s) -> float:
     """Share of light 0..1 that reaches a camera-frame point, from a light-space nearness map (2 x 2 taps)."""
     size = shadow_map.shape[0]
     u = to_light[0, 0] * px + to_light[0, 1] * py + to_light[0, 2] * pz + to_light[0, 3]
@@ -63,10 +61,10 @@ def _view_direction(px: float, py: float, z: float) -> tuple[float, float, float
 
 @numba.njit(cache=True, fastmath=True)
 def shade(
-    points: F32, face_id: I32, inverse_k: F32,
-    faces: I32, normals: F32, detail: F32, face_uv: F32, face_material: I32,
-    base: F32, params: F32, texture_id: I32, textures: U8, noise: F32, to_linear: F32,
-    light: F32, to_light: F32, shadow_map: F32, out: F32,
+    points: Float32s, face_id: Int32s, inverse_k: Float32s,
+    faces: Int32s, normals: Float32s, detail: Float32s, face_uv: Float32s, face_material: Int32s,
+    base: Float32s, params: Float32s, texture_id: Int32s, textures: UInt8s, noise: Float32s, to_linear: Float32s,
+    light: Float32s, to_light: Float32s, shadow_map: Float32s, out: Float32s,
 ) -> None:  # fmt: skip
     """Colour every covered pixel, linear RGB, into out (H, W, 3).
 
@@ -135,7 +133,13 @@ def shade(
 
 @numba.njit(cache=True, fastmath=True)
 def floor_shadow(
-    inverse_k: F32, normal: F32, offset: float, to_light: F32, shadow_map: F32, limit: float, out: F32
+    inverse_k: Float32s,
+    normal: Float32s,
+    offset: float,
+    to_light: Float32s,
+    shadow_map: Float32s,
+    limit: float,
+    out: Float32s,
 ) -> None:
     """Light factor out (H, W) on the floor plane normal . X = offset (camera frame); 1 elsewhere."""
     height, width = out.shape
@@ -152,7 +156,7 @@ def floor_shadow(
 
 
 @numba.njit(cache=True, fastmath=True)
-def mean_luminance(colour: F32, face_id: I32, step: int) -> float:
+def mean_luminance(colour: Float32s, face_id: Int32s, step: int) -> float:
     """Mean over channels and covered pixels of colour (H, W, 3), every `step`-th pixel looked at; -1 if none is."""
     total, count = 0.0, 0
     for y in range(0, face_id.shape[0], step):
@@ -164,7 +168,7 @@ def mean_luminance(colour: F32, face_id: I32, step: int) -> float:
 
 
 @numba.njit(cache=True, fastmath=True)
-def cover(face_id: I32, face_object: U8, factor: int, mask: U8, pixels: I32) -> None:
+def cover(face_id: Int32s, face_object: UInt8s, factor: int, mask: UInt8s, pixels: Int32s) -> None:
     """The object of each pixel by majority of its factor x factor samples, into mask (H, W); 0 is none.
 
     Where none has a majority, the object with the most samples wins over the background. pixels
@@ -200,15 +204,15 @@ def cover(face_id: I32, face_object: U8, factor: int, mask: U8, pixels: I32) -> 
 
 
 @numba.njit(cache=True, fastmath=True)
-def _srgb(value: float, to_srgb: U8) -> int:
+def _srgb(value: float, to_srgb: UInt8s) -> int:
     """sRGB byte of a linear value, clipped to 0..1."""
     return to_srgb[int(np.sqrt(min(max(value, np.float32(0.0)), _ONE)) * np.float32(_TO_SRGB_STEPS) + _HALF)]
 
 
 @numba.njit(cache=True, fastmath=True)
 def _resolve(
-    colour: F32, face_id: I32, factor: int, gain: float, background: U8, shadow: F32, to_linear: F32, to_srgb: U8,
-    image: U8,
+    colour: Float32s, face_id: Int32s, factor: int, gain: float, background: UInt8s,
+    shadow: Float32s, to_linear: Float32s, to_srgb: UInt8s, image: UInt8s,
 ) -> None:  # fmt: skip
     height, width = shadow.shape
     share = np.float32(gain) / np.float32(factor * factor)
@@ -233,7 +237,9 @@ def _resolve(
             image[y, x, 2] = _srgb(b * share + rest * to_linear[background[y, x, 2]], to_srgb)
 
 
-def resolve(colour: F32, face_id: I32, factor: int, gain: float, background: U8, shadow: F32) -> U8:
+def resolve(
+    colour: Float32s, face_id: Int32s, factor: int, gain: float, background: UInt8s, shadow: Float32s
+) -> UInt8s:
     """The picture (H, W, 3), sRGB: factor x factor samples of colour times gain averaged over the background.
 
     background (H, W, 3) is sRGB; shadow (H, W) darkens it. Samples without a face show the background.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
@@ -15,8 +15,6 @@ from dualpose_ros.lab.synthetic.render.degrade import degrade
 from dualpose_ros.lab.synthetic.render.render import Actor, View, random_lighting, render
 from dualpose_ros.lab.synthetic.scenes.placing import furnish, look_at
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
-
-Array = npt.NDArray[np.float64]
 
 DEPTHS = (3.0, 9.0)
 """Metres in front of the camera that people stand at: near enough to be seen, far enough to fit into a narrow view."""
@@ -56,7 +54,7 @@ def _people(world: World, rng: np.random.Generator, views: Sequence[View]) -> li
     wanted = int(rng.integers(1, _MOST_PEOPLE + 1))
     widest = max(0.5 * view.camera.width / view.camera.fx for view in views)
     actors: list[Actor] = []
-    places: list[Array] = []
+    places: list[Floats] = []
     for tries in range(_MAX_TRIES):
         if len(actors) == wanted or (actors and tries > _MAX_TRIES // 4):
             break
@@ -76,7 +74,7 @@ def _people(world: World, rng: np.random.Generator, views: Sequence[View]) -> li
     return actors
 
 
-def _holds(view: View, joints_m: Array) -> bool:
+def _holds(view: View, joints_m: Floats) -> bool:
     """Whether joints (K, 3) of the world lie within the view, a little off its border."""
     camera = view.camera
     points = project(camera, joints_m @ view.rotation.T + view.translation)

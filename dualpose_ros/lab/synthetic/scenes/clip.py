@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.datasets.labels import People
@@ -23,8 +22,6 @@ from dualpose_ros.lab.synthetic.render.render import Lighting, render
 from dualpose_ros.lab.synthetic.scenes.frames import level_camera
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, as_actor, load_model
 from dualpose_ros.recording.video import VideoWriter
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.datasets.labels import LabelledImage, People
 from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
@@ -14,8 +14,6 @@ from dualpose_ros.lab.synthetic.render.degrade import degrade
 from dualpose_ros.lab.synthetic.render.render import Actor, View, random_lighting, render
 from dualpose_ros.lab.synthetic.scenes.placing import furnish
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
-
-Array = npt.NDArray[np.float64]
 
 FRAME_SIZES = ((384, 288), (384, 288), (384, 216), (384, 256), (320, 320), (288, 384))
 """Widths and heights that frames are drawn in, times any enlargement, before any training-time zoom."""
@@ -71,11 +69,11 @@ def level_camera(camera: Camera, height: float, pitch: float = 0.0, roll: float 
     return View(camera, rotation, -rotation @ np.array([0.0, height, 0.0]))
 
 
-def _people(world: World, rng: np.random.Generator, view: View, camera_at: Array, count: int) -> list[Actor]:
+def _people(world: World, rng: np.random.Generator, view: View, camera_at: Floats, count: int) -> list[Actor]:
     """People on the floor inside the field of view, often in clusters, some cut by the border."""
     half = 0.5 * view.camera.width / view.camera.fx
     actors: list[Actor] = []
-    places: list[Array] = []
+    places: list[Floats] = []
     for _ in range(12 * count):
         if len(actors) == count:
             break

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
@@ -15,8 +15,6 @@ from dualpose_ros.lab.synthetic.render.render import Actor, View, paint, random_
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
 from dualpose_ros.people import box_iou
-
-Array = npt.NDArray[np.float64]
 
 OVERLAP = (0.3, 0.8)
 """Range of the intersection over union of the two people's boxes."""
@@ -48,7 +46,7 @@ def make_overlap(world: World, rng: np.random.Generator) -> LabelledImage:
     raise RuntimeError(f"no two people overlap as wanted in {_MAX_TRIES} tries")
 
 
-def _person(world: World, rng: np.random.Generator, person_id: int, place: Array) -> Actor:
+def _person(world: World, rng: np.random.Generator, person_id: int, place: Floats) -> Actor:
     dressed = world.cast[rng.integers(len(world.cast))]
     pose = world.poses[rng.integers(len(world.poses))]
     return as_actor(person_id, dressed, pose_person(dressed, rng, pose, rng.uniform(0, 2 * np.pi), place))

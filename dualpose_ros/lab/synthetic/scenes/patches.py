@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
@@ -15,8 +15,6 @@ from dualpose_ros.lab.synthetic.render.render import View, paint, random_lightin
 from dualpose_ros.lab.synthetic.scenes.placing import furnish, look_at, place_group
 from dualpose_ros.lab.synthetic.scenes.world import World
 from dualpose_ros.lab.synthetic.things.occluders import foreground_occluder
-
-Array = npt.NDArray[np.float64]
 
 _GROUP_SIZES = (1, 2, 3, 4, 5, 6, 7, 8)
 _GROUP_SHARES = (0.42, 0.24, 0.12, 0.09, 0.05, 0.04, 0.02, 0.02)
@@ -37,7 +35,7 @@ def make_patch(world: World, rng: np.random.Generator, size: int = 288) -> Label
     raise RuntimeError(f"no usable patch in {_MAX_TRIES} tries")
 
 
-def _camera_place(rng: np.random.Generator, close: bool) -> Array:
+def _camera_place(rng: np.random.Generator, close: bool) -> Floats:
     """Where the camera stands, relative to the target's place on the floor."""
     distance = rng.uniform(0.7, 2.5) if close else rng.uniform(2.0, 9.0)
     azimuth = rng.uniform(0, 2 * np.pi)
@@ -81,7 +79,7 @@ def _is_usable(people: People) -> bool:
     return bool(np.sum(people.visibility[0] == VISIBLE) >= _MIN_VISIBLE)
 
 
-def _frame_pixels(camera: Camera, frame: Array) -> Array:
+def _frame_pixels(camera: Camera, frame: Floats) -> Floats:
     """The photograph's border (4,) in pixels of the patch, no wider than the patch, from normalised rays."""
     scale, centre = np.tile([camera.fx, camera.fy], 2), np.tile([camera.cx, camera.cy], 2)
     limit = np.array([camera.width - 1.0, camera.height - 1.0])
@@ -89,7 +87,7 @@ def _frame_pixels(camera: Camera, frame: Array) -> Array:
     return np.concatenate([np.maximum(border[:2], 0.0), np.minimum(border[2:], limit)])
 
 
-def _frame_and_crop(rng: np.random.Generator, joints_cam: Array, cut: bool) -> tuple[Array | None, Array | None]:
+def _frame_and_crop(rng: np.random.Generator, joints_cam: Floats, cut: bool) -> tuple[Floats | None, Floats | None]:
     """The photograph's border and the patch's square, both (4,) on the plane of normalised rays.
 
     Cut-off people lose their legs most often, sometimes a side or the head, as in photographs.
@@ -134,7 +132,7 @@ def _paste_occluder(rng: np.random.Generator, sample: LabelledImage) -> Labelled
     return replace(sample, image=image.astype(np.uint8), mask=mask, people=people)
 
 
-def _cut_labels(people: People, frame_px: Array) -> People:
+def _cut_labels(people: People, frame_px: Floats) -> People:
     """Clip boxes to the photograph's border and mark the joints beyond it."""
     low, high = frame_px[:2], frame_px[2:]
     beyond = ((people.joints_px < low) | (people.joints_px > high)).any(-1)
@@ -143,7 +141,7 @@ def _cut_labels(people: People, frame_px: Array) -> People:
     return replace(people, boxes_px=boxes, visibility=visibility)
 
 
-def _cut_to_frame(sample: LabelledImage, frame_px: Array) -> LabelledImage:
+def _cut_to_frame(sample: LabelledImage, frame_px: Floats) -> LabelledImage:
     """Blacken what lies outside the photograph, as patch extraction does, and cut the labels to it."""
     x0, y0, x1, y1 = (int(np.round(v)) for v in frame_px)
     image, mask = np.zeros_like(sample.image), np.full_like(sample.mask, OCCLUDER)

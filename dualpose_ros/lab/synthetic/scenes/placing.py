@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.body.rig import PART, axis_rotation, normalised
 from dualpose_ros.lab.synthetic.render.render import Actor
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
 from dualpose_ros.lab.synthetic.things.props import FURNITURE, HANDHELD, STREET, WORN, Mesh, transform
-
-Array = npt.NDArray[np.float64]
 
 _MIN_GAP_M = 0.32
 
@@ -47,7 +45,7 @@ def place_group(world: World, rng: np.random.Generator, count: int, seated: floa
 
 
 def furnish(
-    world: World, rng: np.random.Generator, actors: list[Actor], camera_at: Array, hide: float, attached: bool = True
+    world: World, rng: np.random.Generator, actors: list[Actor], camera_at: Floats, hide: float, attached: bool = True
 ) -> list[Mesh]:
     """Chairs for those who sit, things carried and worn (attached), clutter, and with chance `hide` something in front.
 
@@ -79,7 +77,7 @@ def _thing(world: World, rng: np.random.Generator, *kinds: str) -> tuple[str, Me
     return kind, meshes[rng.integers(len(meshes))]
 
 
-def _distances(place: Array, actors: list[Actor]) -> list[float]:
+def _distances(place: Floats, actors: list[Actor]) -> list[float]:
     return [float(np.linalg.norm((actor.joints_m[0] - place)[[0, 2]])) for actor in actors]
 
 
@@ -115,7 +113,7 @@ def _carried(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     return replace(mesh, vertices=(mesh.vertices @ tilt.T + grip).astype(np.float32))
 
 
-def _hand_direction(actor: Actor, joint: int) -> Array:
+def _hand_direction(actor: Actor, joint: int) -> Floats:
     """Where the fingers point at rest: along the forearm, in the body's rest frame."""
     rest = actor.dressed.rig.joints
     return np.asarray(normalised(rest[joint] - rest[joint - 1]))
@@ -144,7 +142,7 @@ _WEARING = {
 """Things worn: the part that they turn with, the joints whose mean they hang on, and how far from there, metres."""
 
 
-def _in_front(world: World, rng: np.random.Generator, person: Array, camera_at: Array) -> Mesh:
+def _in_front(world: World, rng: np.random.Generator, person: Floats, camera_at: Floats) -> Mesh:
     """A table, counter, chair back or the like between a person and the camera."""
     toward = (camera_at - person) * [1, 0, 1]
     distance = float(np.linalg.norm(toward))
@@ -156,7 +154,7 @@ def _in_front(world: World, rng: np.random.Generator, person: Array, camera_at: 
     return transform(mesh, facing, place, float(rng.uniform(0.85, 1.15)))
 
 
-def look_at(camera_at: Array, target: Array, roll: float) -> tuple[Array, Array]:
+def look_at(camera_at: Floats, target: Floats, roll: float) -> tuple[Floats, Floats]:
     """World-to-camera rotation and translation of a camera that looks at a point, rolled about its axis."""
     forward = target - camera_at
     forward = forward / np.linalg.norm(forward)

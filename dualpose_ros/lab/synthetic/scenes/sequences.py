@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.datasets.motion import Clip, at_rate
@@ -23,8 +23,6 @@ from dualpose_ros.lab.synthetic.render.render import Actor, View, random_lightin
 from dualpose_ros.lab.synthetic.scenes.frames import level_camera
 from dualpose_ros.lab.synthetic.scenes.placing import furnish
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor
-
-Array = npt.NDArray[np.float64]
 
 CAPTURED = "captured"
 ACTIONS: tuple[str, ...] = (*KINDS, *(f"meet_{kind}" for kind in MEETINGS), CAPTURED)
@@ -62,9 +60,9 @@ class Script:
     camera frame, level: whether the camera is level, as high as eyes or a robot, and everybody walks."""
 
     view: View
-    stamps_s: Array
+    stamps_s: Floats
     actions: tuple[str, ...]
-    down: Array
+    down: Floats
     level: bool
     posed: tuple[PosedRig, ...]
     cast: tuple[int, ...]
@@ -162,7 +160,7 @@ def _passage(rng: np.random.Generator, clips: list[Clip], seconds: float, fps: f
     return place(motion, (-motion.joints_m[0, 0, [0, 2]]).tolist(), 0.0)
 
 
-def _middle(rng: np.random.Generator, camera: Camera, crowd: float) -> Array:
+def _middle(rng: np.random.Generator, camera: Camera, crowd: float) -> Floats:
     """Where on the floor somebody is put: in view, farther away less often."""
     if crowd > 0:
         return np.array([0.0, 5.0]) + rng.normal(0, crowd, 2)
@@ -182,12 +180,12 @@ def _free(motion: Motion, others: list[Motion], view: View, frames: int) -> bool
     return all(gap > _GAP_M for gap in gaps)
 
 
-def _in_view(points: Array, camera: Camera) -> bool:
+def _in_view(points: Floats, camera: Camera) -> bool:
     """Whether half of somebody's joints (T, K, 3) are within the image at some time."""
     pixels = project(camera, points)
     inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=-1)
     return bool(inside.mean(axis=1).max() >= 0.5)
 
 
-def _head(motion: Motion, frames: int) -> Array | None:
+def _head(motion: Motion, frames: int) -> Floats | None:
     return None if motion.head_forward is None else motion.head_forward[:frames]

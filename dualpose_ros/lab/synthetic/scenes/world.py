@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, UInt8s
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.lab.synthetic.body.body import BodyModel, load_body, shape_body
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
@@ -20,8 +20,7 @@ from dualpose_ros.lab.synthetic.motion import motion
 from dualpose_ros.lab.synthetic.render.render import Actor
 from dualpose_ros.lab.synthetic.things.props import FURNITURE, HANDHELD, STREET, WORN, Mesh
 
-Array = npt.NDArray[np.float64]
-Clips = tuple[npt.NDArray[np.floating], ...]
+Clips = tuple[AnyFloats, ...]
 """Joints (T, 17, 3) of captured clips, metres."""
 
 _SEATED = tuple(kind for kind in motion.KINDS if kind.startswith("sit") or "seated" in kind)
@@ -47,8 +46,8 @@ class WorldConfig:
 class StillPose:
     """Joints (17, 3) of one moment, and the direction (3,) in which the head looks where it is known."""
 
-    joints_m: Array
-    head_forward: Array | None
+    joints_m: Floats
+    head_forward: Floats | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class World:
     """Dressed people, cloth textures (N, S, S, 3) uint8, poses at the origin facing +z, and things by their kind."""
 
     cast: tuple[Dressed, ...]
-    textures: npt.NDArray[np.uint8]
+    textures: UInt8s
     poses: tuple[StillPose, ...]
     seated: tuple[StillPose, ...]
     props: Mapping[str, tuple[Mesh, ...]]
@@ -109,11 +108,11 @@ def _centred(pose: StillPose) -> StillPose:
     return StillPose((pose.joints_m - centre) @ turn.T, head)
 
 
-def _about_y(angle: float) -> Array:
+def _about_y(angle: float) -> Floats:
     return axis_rotation(np.array([[0.0, 1.0, 0.0]]), np.array([angle]))[0]
 
 
-def pose_person(dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw: float, place_xz: Array) -> PosedRig:
+def pose_person(dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw: float, place_xz: Floats) -> PosedRig:
     """Put a person into one pose, turned by yaw about the vertical, standing at place_xz."""
     turn = _about_y(yaw)
     turned = pose.joints_m @ turn.T + [place_xz[0], 0.0, place_xz[1]]

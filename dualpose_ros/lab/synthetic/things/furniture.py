@@ -5,38 +5,37 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.looks.textures import cloth_colour
 from dualpose_ros.lab.synthetic.things.mesh import TEXTURES, Mesh, MeshBuilder, rotation_about_x, rotation_about_y
-
-Colour = npt.NDArray[np.float64]
 
 _WOODS = ((150, 108, 70), (110, 76, 50), (196, 160, 116), (74, 52, 40), (220, 214, 204), (40, 34, 32))
 _METALS = ((150, 152, 156), (40, 40, 42), (200, 200, 202), (90, 94, 98))
 _GREENS = ((64, 104, 44), (90, 120, 54), (44, 80, 46), (120, 130, 70))
 
 
-def linear(colour: npt.ArrayLike) -> Colour:
+def linear(colour: npt.ArrayLike) -> Floats:
     """Linear RGB in 0..1 of an sRGB colour in 0..255 (gamma 2.2)."""
     return (np.clip(np.asarray(colour, dtype=np.float64), 0, 255) / 255) ** 2.2
 
 
-def pick_colour(rng: np.random.Generator, palette: tuple[tuple[int, int, int], ...]) -> Colour:
+def pick_colour(rng: np.random.Generator, palette: tuple[tuple[int, int, int], ...]) -> Floats:
     """A linear colour near one of an sRGB palette."""
     base = np.array(palette[int(rng.integers(len(palette)))], dtype=np.float64)
     return linear(base * rng.uniform(0.75, 1.15) + rng.normal(0, 4, 3))
 
 
-def wood(rng: np.random.Generator) -> Colour:
+def wood(rng: np.random.Generator) -> Floats:
     """A wood's linear colour."""
     return pick_colour(rng, _WOODS)
 
 
-def metal(rng: np.random.Generator) -> Colour:
+def metal(rng: np.random.Generator) -> Floats:
     """A metal's linear colour."""
     return pick_colour(rng, _METALS)
 
 
-def upholstery(rng: np.random.Generator) -> Colour:
+def upholstery(rng: np.random.Generator) -> Floats:
     """A cloth's linear colour."""
     return linear(cloth_colour(rng))
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.floating]
-Vector = Sequence[float] | Array
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Int32s
+
+Vector = Sequence[float] | AnyFloats
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Mesh:
     the textures. `seat_height_m` is where one sits, `top_height_m` where things stand or hands rest; None if nowhere.
     """
 
-    vertices: npt.NDArray[np.float32]
-    faces: npt.NDArray[np.int32]
-    colours: npt.NDArray[np.float32]
-    texture_id: npt.NDArray[np.int32]
+    vertices: Float32s
+    faces: Int32s
+    colours: Float32s
+    texture_id: Int32s
     seat_height_m: float | None = None
     top_height_m: float | None = None
 
@@ -40,13 +41,13 @@ TEXTURES = 16
 class MeshBuilder:
     """Collects coloured solids; `build` gives the mesh."""
 
-    _vertices: list[Array] = field(default_factory=list)
-    _faces: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    _colours: list[Array] = field(default_factory=list)
-    _textures: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    _vertices: list[AnyFloats] = field(default_factory=list)
+    _faces: list[Int32s] = field(default_factory=list)
+    _colours: list[AnyFloats] = field(default_factory=list)
+    _textures: list[Int32s] = field(default_factory=list)
     _count: int = 0
 
-    def add(self, vertices: Array, faces: npt.ArrayLike, colour: Vector, texture: int = 0) -> None:
+    def add(self, vertices: AnyFloats, faces: npt.ArrayLike, colour: Vector, texture: int = 0) -> None:
         """Add vertices (V, 3) and faces (F, 3) of one colour (3,)."""
         faces = np.asarray(faces, dtype=np.int32).reshape(-1, 3)
         self._vertices.append(np.asarray(vertices, dtype=np.float64))
@@ -55,7 +56,9 @@ class MeshBuilder:
         self._textures.append(np.full(len(faces), texture, np.int32))
         self._count += len(vertices)
 
-    def box(self, centre: Vector, size: Vector, colour: Vector, texture: int = 0, turn: Array | None = None) -> None:
+    def box(
+        self, centre: Vector, size: Vector, colour: Vector, texture: int = 0, turn: AnyFloats | None = None
+    ) -> None:
         """A box of full `size` (3,) about `centre`, turned about its centre by the rotation `turn` (3, 3)."""
         corners = _BOX_CORNERS * np.asarray(size, dtype=np.float64) / 2
         if turn is not None:
@@ -98,7 +101,7 @@ class MeshBuilder:
 
     def ellipsoid(
         self, centre: Vector, radii: Vector, colour: Vector, texture: int = 0, *, rings: int = 6, sides: int = 10,
-        turn: Array | None = None,
+        turn: AnyFloats | None = None,
     ) -> None:  # fmt: skip
         """An ellipsoid with half axes `radii` (3,)."""
         latitude = np.linspace(-np.pi / 2, np.pi / 2, rings + 1)
@@ -110,7 +113,7 @@ class MeshBuilder:
         self.add(vertices + np.asarray(centre, dtype=np.float64), part._faces[0], colour, texture)
 
     def prism(self, outline: npt.ArrayLike, depth: float, centre: Vector, colour: Vector, texture: int = 0,
-              turn: Array | None = None) -> None:  # fmt: skip
+              turn: AnyFloats | None = None) -> None:  # fmt: skip
         """A convex outline (N, 2) in the x-y plane, counter-clockwise, thickened by `depth` along z about `centre`."""
         flat = np.asarray(outline, dtype=np.float64)
         n = len(flat)
@@ -125,7 +128,9 @@ class MeshBuilder:
             vertices = vertices @ turn.T
         self.add(vertices + np.asarray(centre, dtype=np.float64), faces, colour, texture)
 
-    def leaves(self, bases: Array, tips: Array, widths: Array, colours: Array, texture: int = 0) -> None:
+    def leaves(
+        self, bases: AnyFloats, tips: AnyFloats, widths: AnyFloats, colours: AnyFloats, texture: int = 0
+    ) -> None:
         """N two-sided rhombi from bases to tips (N, 3), bent a little: widths (N,) m, colours (N, 3)."""
         along = tips - bases
         length = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -184,19 +189,19 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
     return builder.build(seat_height_m=seats[0] if seats else None, top_height_m=tops[0] if tops else None)
 
 
-def rotation_about_y(angle: float) -> npt.NDArray[np.float64]:
+def rotation_about_y(angle: float) -> Floats:
     """Rotation (3, 3) that takes +z toward +x by the angle in radians."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def rotation_about_x(angle: float) -> npt.NDArray[np.float64]:
+def rotation_about_x(angle: float) -> Floats:
     """Rotation (3, 3) that takes +y toward +z by the angle in radians."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
 
 
-def frame_along(axis: Vector) -> npt.NDArray[np.float64]:
+def frame_along(axis: Vector) -> Floats:
     """Right-handed orthonormal rows (x, y, z) with y along `axis`."""
     y = np.asarray(axis, dtype=np.float64)
     y = y / max(float(np.linalg.norm(y)), 1e-12)

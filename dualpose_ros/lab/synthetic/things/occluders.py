@@ -6,15 +6,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, RgbImage
 from dualpose_ros.lab.synthetic.backdrop import materials
 from dualpose_ros.lab.synthetic.looks.noise import TILE, fractal, smooth_field
 from dualpose_ros.lab.synthetic.looks.textures import cloth_colour
 
-Image = npt.NDArray[np.uint8]
-Alpha = npt.NDArray[np.float32]
 
-
-def foreground_occluder(rng: np.random.Generator, height: int, width: int) -> tuple[Image, Alpha]:
+def foreground_occluder(rng: np.random.Generator, height: int, width: int) -> tuple[RgbImage, Float32s]:
     """One near thing: colours (H, W, 3) uint8 sRGB and coverage (H, W) float32 in 0..1.
 
     Table edges, poles, bars, leaves, boxes, cups, random cut-outs; never a person. It covers 2 to 55 % of
@@ -41,7 +39,7 @@ def foreground_occluder(rng: np.random.Generator, height: int, width: int) -> tu
     return rgb, np.asarray(alpha, dtype=np.float32) * np.float32(1 / 255)
 
 
-def _surface(rng: np.random.Generator, height: int, width: int) -> Image:
+def _surface(rng: np.random.Generator, height: int, width: int) -> RgbImage:
     """What the thing is made of: a material at random scale and angle, shaded."""
     kinds = (
         "planks",
@@ -70,13 +68,13 @@ def _surface(rng: np.random.Generator, height: int, width: int) -> Image:
     return np.asarray(np.clip(rgb * gain[..., None], 0, 255), dtype=np.uint8)
 
 
-def _polygon(mask: Image, points: npt.ArrayLike) -> None:
+def _polygon(mask: RgbImage, points: npt.ArrayLike) -> None:
     """Fill a polygon given in 0..1 of the image."""
     size = np.array(mask.shape[::-1])
     cv2.fillPoly(mask, [np.rint(np.asarray(points, np.float64) * size).astype(np.int32)], 255, cv2.LINE_AA)
 
 
-def _table(rng: np.random.Generator, mask: Image) -> None:
+def _table(rng: np.random.Generator, mask: RgbImage) -> None:
     """A table top or counter from below, often with things standing on it."""
     left, right = 1 - rng.uniform(0.12, 0.45, 2)
     if rng.random() < 0.6:
@@ -89,12 +87,12 @@ def _table(rng: np.random.Generator, mask: Image) -> None:
         _polygon(mask, outline)
 
 
-def _pole(rng: np.random.Generator, mask: Image) -> None:
+def _pole(rng: np.random.Generator, mask: RgbImage) -> None:
     x, lean, w = rng.uniform(0, 1), rng.normal(0, 0.08), rng.uniform(0.02, 0.13)
     _polygon(mask, [(x - w, -0.1), (x + w, -0.1), (x + lean + w, 1.1), (x + lean - w, 1.1)])
 
 
-def _bars(rng: np.random.Generator, mask: Image) -> None:
+def _bars(rng: np.random.Generator, mask: RgbImage) -> None:
     step, w, lean = rng.uniform(0.12, 0.4), rng.uniform(0.006, 0.03), rng.normal(0, 0.05)
     upright = rng.random() < 0.6
     for x in np.arange(rng.uniform(-0.1, 0.1), 1.1, step):
@@ -105,7 +103,7 @@ def _bars(rng: np.random.Generator, mask: Image) -> None:
         _polygon(mask, [(-0.1, y), (1.1, y), (1.1, y + 2 * w), (-0.1, y + 2 * w)])
 
 
-def _leaves(rng: np.random.Generator, mask: Image) -> None:
+def _leaves(rng: np.random.Generator, mask: RgbImage) -> None:
     """Leaves or grass that grow in from a side."""
     side = int(rng.integers(3))
     for _ in range(int(rng.integers(6, 40))):
@@ -118,7 +116,7 @@ def _leaves(rng: np.random.Generator, mask: Image) -> None:
         _polygon(mask, blade)
 
 
-def _box(rng: np.random.Generator, mask: Image) -> None:
+def _box(rng: np.random.Generator, mask: RgbImage) -> None:
     """A block from below or a side: a chair's back, a monitor, a bag, a box."""
     x, w, h = rng.uniform(0, 1), rng.uniform(0.1, 0.35), rng.uniform(0.15, 0.6)
     lean = rng.normal(0, 0.04, 4)
@@ -126,7 +124,7 @@ def _box(rng: np.random.Generator, mask: Image) -> None:
     _polygon(mask, box if rng.random() < 0.8 else np.stack([box[:, 1], box[:, 0]], axis=1))
 
 
-def _vessel(rng: np.random.Generator, mask: Image) -> None:
+def _vessel(rng: np.random.Generator, mask: RgbImage) -> None:
     """A bottle, vase, cup or ball standing before the lens."""
     y = np.linspace(0, 1, 20)
     radius = np.interp(y, np.linspace(0, 1, 5), rng.uniform(0.02, 0.16, 5))
@@ -135,7 +133,7 @@ def _vessel(rng: np.random.Generator, mask: Image) -> None:
     _polygon(mask, np.concatenate([np.stack([x + radius, y], 1), np.stack([x - radius, y], 1)[::-1]]))
 
 
-def _edge(rng: np.random.Generator, mask: Image) -> None:
+def _edge(rng: np.random.Generator, mask: RgbImage) -> None:
     """A door, wall or window edge along one side."""
     a, b = rng.uniform(0.06, 0.35) + rng.normal(0, 0.05, 2)
     edge = np.array([(-0.1, -0.1), (a, -0.1), (b, 1.1), (-0.1, 1.1)])
@@ -144,7 +142,7 @@ def _edge(rng: np.random.Generator, mask: Image) -> None:
     _polygon(mask, edge)
 
 
-def _cutout(rng: np.random.Generator, mask: Image) -> None:
+def _cutout(rng: np.random.Generator, mask: RgbImage) -> None:
     """A blob or polygon anywhere: what no list foresees."""
     if rng.random() < 0.5:
         points = rng.uniform(0, 1, 2) + rng.uniform(0.08, 0.3) * rng.normal(0, 1, (int(rng.integers(3, 8)), 2))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, RgbImage, UInt8s
 from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
 from dualpose_ros.datasets.labels import OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.heatmap import Heatmaps
@@ -22,11 +22,9 @@ from dualpose_ros.letterbox import PAD_VALUE
 from dualpose_ros.people import box_iou
 from dualpose_ros.skeleton import H36M17
 
-FloatArray = npt.NDArray[np.floating]
-Image = npt.NDArray[np.uint8]
-Guide = Callable[[Image, FloatArray], Heatmaps]
+Guide = Callable[[RgbImage, AnyFloats], Heatmaps]
 """Combined heatmaps that the top-down branch makes of an RGB image and boxes (N, 4)."""
-Detector = Callable[[Image], FloatArray]
+Detector = Callable[[RgbImage], AnyFloats]
 """Boxes (N, 4) that a detector finds in an RGB image."""
 
 
@@ -68,12 +66,12 @@ class TrainingFrame:
     """image uint8 (H, W, 3); guidance uint8 (K, H/4, W/4); joints_px (P, K, 2) and weights (P, K) as in
     `training.losses`; root_depth (P,) and rel_depth (P, K) in metres; focal_px of the picture."""
 
-    image: Image
-    guidance: npt.NDArray[np.uint8]
-    joints_px: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
-    root_depth: npt.NDArray[np.float32]
-    rel_depth: npt.NDArray[np.float32]
+    image: RgbImage
+    guidance: UInt8s
+    joints_px: Float32s
+    weights: Float32s
+    root_depth: Float32s
+    rel_depth: Float32s
     focal_px: float
 
 
@@ -120,7 +118,7 @@ def mirrored(sample: LabelledImage) -> LabelledImage:
     return LabelledImage(image, mask, turned, camera)
 
 
-def faulty_boxes(sample: LabelledImage, rng: np.random.Generator, config: FrameConfig) -> npt.NDArray[np.float64]:
+def faulty_boxes(sample: LabelledImage, rng: np.random.Generator, config: FrameConfig) -> Floats:
     """Boxes (N, 4) of people in view with detectors' mistakes: inexact, missed, merged, shifted, of nobody."""
     boxes = sample.people.boxes_px[sample.people.visible_fraction >= config.min_visible].astype(np.float64)
     missed = rng.uniform(0, config.missed) if rng.random() < 0.5 else 0.0
@@ -143,7 +141,7 @@ def faulty_boxes(sample: LabelledImage, rng: np.random.Generator, config: FrameC
     return boxes
 
 
-def random_view(sample: LabelledImage, rng: np.random.Generator, config: FrameConfig) -> npt.NDArray[np.float64]:
+def random_view(sample: LabelledImage, rng: np.random.Generator, config: FrameConfig) -> Floats:
     """Affine (2, 3) from image pixels to those of the network's input: a random zoom and place, never turned."""
     height, width = sample.image.shape[:2]
     scale = config.long_side / max(height, width) * np.exp(rng.uniform(*np.log(config.zoom)))
@@ -161,9 +159,7 @@ def random_view(sample: LabelledImage, rng: np.random.Generator, config: FrameCo
     return np.column_stack([scale * np.eye(2), shift + (scale - 1) / 2])
 
 
-def _cut(
-    sample: LabelledImage, heatmaps: Heatmaps | None, view: npt.NDArray[np.float64], config: FrameConfig
-) -> TrainingFrame:
+def _cut(sample: LabelledImage, heatmaps: Heatmaps | None, view: Floats, config: FrameConfig) -> TrainingFrame:
     """The view of a frame, its guidance and its labels."""
     size, scale = (config.width, config.height), view[0, 0]
     image, matrix = sample.image, view
@@ -188,7 +184,7 @@ def _cut(
     )
 
 
-def joint_weights(people: People, joints_px: FloatArray, config: FrameConfig) -> npt.NDArray[np.float32]:
+def joint_weights(people: People, joints_px: AnyFloats, config: FrameConfig) -> Float32s:
     """How each joint (P, K) is supervised: 1 in view, `hidden_weight` behind something, ABSENT outside, 0 masked."""
     weights = np.where(people.visibility == VISIBLE, 1.0, config.hidden_weight).astype(np.float32)
     weights[people.visible_fraction < config.min_visible] = 0.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Floats, RgbImage
 from dualpose_ros.detection.stage import Detector, create_detector
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.load import load_engine
@@ -26,7 +26,7 @@ class BranchGuide:
         self._estimator: PoseEstimator | None = None
         self._detector: Detector | None = None
 
-    def heatmaps(self, image: npt.NDArray[np.uint8], boxes_px: npt.NDArray[np.floating]) -> Heatmaps:
+    def heatmaps(self, image: RgbImage, boxes_px: AnyFloats) -> Heatmaps:
         """Combined heatmaps of an RGB image, from patches around boxes (N, 4); slivers are left out."""
         if self._estimator is None:
             self._estimator = PoseEstimator(load_engine(network_file(self.top_down)))
@@ -35,7 +35,7 @@ class BranchGuide:
         found = self._estimator.maps(image, boxes)
         return found.combined((image.shape[0], image.shape[1]), self.heatmap_cells)
 
-    def boxes(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    def boxes(self, image: RgbImage) -> Floats:
         """Boxes (N, 4) of the people that the detector finds in an RGB image."""
         if self._detector is None:
             name = f"centre:{self.detector}" if self.detector.endswith(".onnx") else "centre"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.bottom_up.decode import DEPTH_SCALE, BottomUpMaps, FramePeople, decode_frame
 from dualpose_ros.bottom_up.network import BottomUpNetwork
@@ -199,7 +199,7 @@ class BottomUpTask:
         """Scale the network's standard deviations, in place, so that they hold the share that they should."""
         if not isinstance(model, BottomUpNetwork):
             raise TrainingError(f"{type(model).__name__} has no deviations to calibrate")
-        rows: list[list[npt.NDArray[np.float64]]] = [[] for _ in range(H36M17.num_joints)]
+        rows: list[list[Floats]] = [[] for _ in range(H36M17.num_joints)]
         with torch.no_grad():
             model.calibration.zero_()
             for batch in batches:
@@ -266,7 +266,7 @@ def _weighted(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp(min=1)
 
 
-def _depth_sigmas(depths: Tensor, log_stddev: Tensor, batch: Batch) -> list[npt.NDArray[np.float64]]:
+def _depth_sigmas(depths: Tensor, log_stddev: Tensor, batch: Batch) -> list[Floats]:
     """Errors in stated deviations of every channel at the true joints in view."""
     truth = batch.rel_depth.clone()
     truth[..., H36M17.root] = root_code(batch.root_depth, batch.focal_px)
@@ -294,10 +294,10 @@ def frame_scores(model: nn.Module, batch: Batch) -> list[tuple[float, float, flo
 
 def _person_score(
     people: FramePeople,
-    joints_px: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
+    joints_px: Float32s,
+    weights: Float32s,
     root_depth: float,
-    rel_depth: npt.NDArray[np.float32],
+    rel_depth: Float32s,
 ) -> tuple[float, float, float]:
     if len(people) == 0:
         return 0.0, np.inf, np.inf

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask, RgbImage
 from dualpose_ros.datasets.labels import OCCLUDER, LabelledImage
 from dualpose_ros.detection.detections import nms
 from dualpose_ros.lab.training.photometric import colour, photometric, tone
 from dualpose_ros.letterbox import PAD_VALUE, fit_inside
 from dualpose_ros.people import box_area
-
-Image = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,9 @@ class AugmentConfig:
 class DetectorSample:
     """A picture (H, W, 3) uint8 with its boxes_px (N, 4) float32 and which of them are ignored (N,)."""
 
-    image: Image
-    boxes_px: npt.NDArray[np.float32]
-    ignored: npt.NDArray[np.bool_]
+    image: RgbImage
+    boxes_px: Float32s
+    ignored: Mask
 
 
 def plain_sample(source: LabelledImage, width: int, height: int, config: AugmentConfig) -> DetectorSample:
@@ -93,7 +90,7 @@ def augmented_sample(
 
 def random_warp(
     source: LabelledImage, width: int, height: int, config: AugmentConfig, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Affine map (2, 3) from image to picture pixels: random zoom, stretch, small rotation, flip and place."""
     image_height, image_width = source.image.shape[:2]
     boxes = source.people.boxes_px
@@ -121,7 +118,7 @@ def random_warp(
     return np.column_stack([linear, target - linear @ focus])
 
 
-def warp_boxes(boxes_px: FloatArray, warp: FloatArray) -> npt.NDArray[np.float64]:
+def warp_boxes(boxes_px: AnyFloats, warp: AnyFloats) -> Floats:
     """Boxes (N, 4) through an affine map (2, 3) of pixel centres, not clipped.
 
     A rotated box is bounded by its inscribed ellipse's extent, which a body fills better than the corners.
@@ -133,12 +130,12 @@ def warp_boxes(boxes_px: FloatArray, warp: FloatArray) -> npt.NDArray[np.float64
     return np.concatenate([middle - half, middle + half], axis=1)
 
 
-def _person_mask(source: LabelledImage) -> Image:
+def _person_mask(source: LabelledImage) -> RgbImage:
     """255 where a person is in view (H, W)."""
     return ((source.mask > 0) & (source.mask != OCCLUDER)).astype(np.uint8) * 255
 
 
-def covered_share(boxes_px: FloatArray, mask: Image) -> npt.NDArray[np.float64]:
+def covered_share(boxes_px: AnyFloats, mask: RgbImage) -> Floats:
     """Share (N,) of each box within the picture that mask (H, W) covers; zero for boxes outside it."""
     height, width = mask.shape
     table = cv2.integral((mask > 0).astype(np.uint8))
@@ -148,7 +145,7 @@ def covered_share(boxes_px: FloatArray, mask: Image) -> npt.NDArray[np.float64]:
     return np.asarray(count / np.maximum((x1 - x0) * (y1 - y0), 1), dtype=np.float64)
 
 
-def erase(image: Image, boxes_px: FloatArray, rng: np.random.Generator) -> None:
+def erase(image: RgbImage, boxes_px: AnyFloats, rng: np.random.Generator) -> None:
     """Paint one to three rectangles of plain colour or noise over `image` in place, some of them onto people.
 
     A rectangle on a person covers at most 60 % of the box, so that the person can still be told.
@@ -172,9 +169,7 @@ def erase(image: Image, boxes_px: FloatArray, rng: np.random.Generator) -> None:
             patch[:] = cv2.resize(coarse, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
 
 
-def _finish(
-    image: Image, boxes_px: FloatArray, ignored: npt.NDArray[np.bool_], config: AugmentConfig
-) -> DetectorSample:
+def _finish(image: RgbImage, boxes_px: AnyFloats, ignored: Mask, config: AugmentConfig) -> DetectorSample:
     """Clip boxes to the picture, drop those outside, ignore slivers and all but one of nearly equal boxes."""
     height, width = image.shape[:2]
     boxes = np.clip(boxes_px, 0, [width, height, width, height])

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from dualpose_ros.arrays import Float32s, Mask
 from dualpose_ros.datasets.cache import ShardDataset, split_shards
 from dualpose_ros.detection.decode import STRIDE, decode_boxes, encode_boxes
 from dualpose_ros.detection.detections import clean
@@ -60,8 +60,8 @@ class DetectorBatch:
 
     image: torch.Tensor
     targets: DetectorTargets
-    boxes_px: tuple[npt.NDArray[np.float32], ...]
-    ignored: tuple[npt.NDArray[np.bool_], ...]
+    boxes_px: tuple[Float32s, ...]
+    ignored: tuple[Mask, ...]
 
 
 class TrainingPictures:

@@ -10,17 +10,16 @@ from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
+from dualpose_ros.arrays import Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.matching import MatchConfig
-from dualpose_ros.fusion.pairs import BranchPoses, FloatArray, K, Mask, Pairs
+from dualpose_ros.fusion.pairs import BranchPoses, K, Pairs
 from dualpose_ros.lab.training.fusion.pair_rows import pair_rows
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.skeleton import H36M17
 
-Ints = npt.NDArray[np.int64]
 PEOPLE = 3
 """Largest group, of a person and the nearest others in the frame."""
 
@@ -64,7 +63,7 @@ class PairData:
     -1 where there are fewer people."""
 
     pairs: Pairs
-    truth: FloatArray
+    truth: Floats
     known: Mask
     frame: Ints
     groups: Ints
@@ -78,7 +77,7 @@ class Groups:
     """pairs of G * P rows, truth (G * P, K, 3), known (G * P,); present (G, P): rows of true people."""
 
     pairs: Pairs
-    truth: FloatArray
+    truth: Floats
     known: Mask
     present: Mask
 
@@ -107,7 +106,7 @@ def _only(branch: BranchPoses, present: Mask) -> BranchPoses:
     )
 
 
-def _groups(frame: Ints, truth: FloatArray, owner: Ints) -> Ints:
+def _groups(frame: Ints, truth: Floats, owner: Ints) -> Ints:
     """Each row with the nearest others of the true people of its frame, everybody once: (R, P)."""
     groups = np.full((len(frame), PEOPLE), -1, dtype=np.int64)
     groups[:, 0] = np.arange(len(frame))
@@ -125,7 +124,7 @@ def _groups(frame: Ints, truth: FloatArray, owner: Ints) -> Ints:
 
 
 def draw_groups(
-    data: PairData, augmentation: Augmentation, rng: np.random.Generator, count: int, meetings: FloatArray | None = None
+    data: PairData, augmentation: Augmentation, rng: np.random.Generator, count: int, meetings: Floats | None = None
 ) -> Groups:
     """`count` random groups, augmented; `meetings` (M, P, K, 3), if given, stand in for half of the simulated ones.
 
@@ -166,7 +165,7 @@ def elsewhere(groups: Groups, rng: np.random.Generator) -> Groups:
     flips = np.repeat(flip, people)
     nearer = np.repeat(np.exp(rng.normal(0, _NEARER, count)), people)
 
-    def moved(joints: FloatArray) -> FloatArray:
+    def moved(joints: Floats) -> Floats:
         mirrored = np.where((flips < 0)[:, None, None], joints[:, _MIRROR], joints)
         mirrored = mirrored * np.stack([flips, np.ones_like(flips), np.ones_like(flips)], axis=1)[:, None]
         away = mirrored + (nearer[:, None] - 1)[:, None] * mirrored[:, _ROOT, None]
@@ -209,7 +208,7 @@ def _mixed(chosen: Mask, a: BranchPoses, b: BranchPoses) -> BranchPoses:
     return BranchPoses(*parts)
 
 
-def before_camera(people: FloatArray, rng: np.random.Generator) -> FloatArray:
+def before_camera(people: Floats, rng: np.random.Generator) -> Floats:
     """Groups (G, P, K, 3) of a y-up world as cameras at random places see them: (G, P, K, 3)."""
     count = len(people)
     yaw, pitch = rng.uniform(-np.pi, np.pi, count), np.clip(rng.normal(0.1, 0.2, count), -0.4, 0.9)
@@ -224,7 +223,7 @@ def before_camera(people: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.asarray(turned + (place * depth[:, None])[:, None, None])
 
 
-def simulate(truth: FloatArray, known: Mask, depth_error: float, rng: np.random.Generator) -> BranchPoses:
+def simulate(truth: Floats, known: Mask, depth_error: float, rng: np.random.Generator) -> BranchPoses:
     """Poses (N, K, 3) as an imperfect branch would have them: joints and root depths off, more so where scores are low.
 
     depth_error: the root's, relative to the distance.

@@ -8,15 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Ints, Mask
 from dualpose_ros.datasets.recordings import Estimates, Recordings
 from dualpose_ros.fusion.matching import MatchConfig, Poses, match_poses
 from dualpose_ros.fusion.pairs import BranchPoses, Pairs
 from dualpose_ros.skeleton import H36M17
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 K = H36M17.num_joints
 

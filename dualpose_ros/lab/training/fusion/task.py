@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.recordings import RecordingError, load_recordings
 from dualpose_ros.fusion.network import IntegrationConfig, IntegrationNetwork
 from dualpose_ros.fusion.pairs import NUM_BRANCH, NUM_FEATURES, PRESENT, K, view_pairs
@@ -262,9 +262,9 @@ def _missed(distance: Tensor, near_m: float) -> Tensor:
     return distance**2 / (distance**2 + near_m**2)
 
 
-def measured(model: nn.Module, batches: Iterable[Batch]) -> dict[str, npt.NDArray[np.float64]]:
+def measured(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Floats]:
     """Of the first person of each group: errors from the root and in the camera frame (B, K), and in deviations."""
-    found: dict[str, list[npt.NDArray[np.float64]]] = {}
+    found: dict[str, list[Floats]] = {}
     for batch in batches:
         out = answer(model, batch)
         first = torch.zeros_like(batch.present)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.motion import Clip, at_rate, load_clips
 from dualpose_ros.lab.synthetic.body.body import load_body, shape_body
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
@@ -47,18 +47,18 @@ class Bank:
     captured (S,): sequences on the skeleton of the capture, which is one and the same for all clips.
     """
 
-    joints_m: npt.NDArray[np.float32]
-    starts: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
-    weight: npt.NDArray[np.float64]
-    captured: npt.NDArray[np.bool_]
+    joints_m: Float32s
+    starts: Ints
+    lengths: Ints
+    weight: Floats
+    captured: Mask
 
 
 def make_bank(config: BankConfig, rng: np.random.Generator, split: str = "train") -> Bank:
     """Draw bodies, pose procedural motion and clips on them, and keep the clips themselves too."""
     model = load_body(Path(config.body)) if config.body else builtin_body()
     rigs = [shape_body(model, rng).rig for _ in range(config.bodies)]
-    sequences: list[npt.NDArray[np.float64]] = []
+    sequences: list[Floats] = []
     captured: list[bool] = []
     for joints in _procedural(config, rng, rigs):
         sequences.append(joints)
@@ -76,9 +76,7 @@ def make_bank(config: BankConfig, rng: np.random.Generator, split: str = "train"
     return collect(sequences, captured, config.captured_share)
 
 
-def collect(
-    sequences: Sequence[npt.NDArray[np.floating]], captured: Sequence[bool], captured_share: float = 0.4
-) -> Bank:
+def collect(sequences: Sequence[AnyFloats], captured: Sequence[bool], captured_share: float = 0.4) -> Bank:
     """A bank of the given sequences; captured ones have that share, where there are others, by length within it."""
     lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     flags = np.array(captured, dtype=bool)
@@ -98,8 +96,8 @@ def clip_bank(clips: Sequence[Clip]) -> Bank:
     return collect(frames, [True] * len(frames))
 
 
-def _procedural(config: BankConfig, rng: np.random.Generator, rigs: list[Rig]) -> list[npt.NDArray[np.float64]]:
-    sequences: list[npt.NDArray[np.float64]] = []
+def _procedural(config: BankConfig, rng: np.random.Generator, rigs: list[Rig]) -> list[Floats]:
+    sequences: list[Floats] = []
     while len(sequences) < config.motions:
         motions: tuple[Motion, ...]
         if rng.random() < 0.1:
@@ -110,11 +108,11 @@ def _procedural(config: BankConfig, rng: np.random.Generator, rigs: list[Rig]) -
     return sequences
 
 
-def _on(rig: Rig, motion: Motion) -> npt.NDArray[np.float64]:
+def _on(rig: Rig, motion: Motion) -> Floats:
     return pose_rig(rig, motion.joints_m, motion.head_forward).joints
 
 
-def with_bone_lengths(joints_m: npt.NDArray[np.floating], scale: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def with_bone_lengths(joints_m: AnyFloats, scale: AnyFloats) -> Float32s:
     """Joints (N, M, K, 3) with bone k of person n scaled by scale[n, k] (N, K), directions kept; root in place."""
     out = np.array(joints_m, dtype=np.float32)
     for parent, child in H36M17.bones:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.inference.load import load_engine
@@ -34,7 +34,7 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 
-Errors = dict[str, npt.NDArray[np.float64]]
+Errors = dict[str, Floats]
 
 JOINT_RADII, DEPTH_RADII = sigma_radii(3), sigma_radii(1)
 
@@ -135,7 +135,7 @@ class LiftingTask:
     def _errors(self, model: nn.Module, batches: Iterable[Batch]) -> Errors:
         """By frame: noisy, mpjpe_mm, pa_mpjpe_mm, depth (relative), and the errors of joints (B, K) and depth (B,)
         in the standard deviations that were stated."""
-        rows: dict[str, list[npt.NDArray[np.float64]]] = {}
+        rows: dict[str, list[Floats]] = {}
         for batch in batches:
             counted = batch.counted.cpu().numpy()
             answers = [answer.detach().cpu().numpy()[counted].astype(np.float64) for answer in self._run(model, batch)]
@@ -172,9 +172,7 @@ class LiftingTask:
         return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}})
 
 
-def sequence_batch(
-    drawn: Sequences, noisy: bool, gcn: Engine | None, bare: npt.NDArray[np.bool_], lookahead: int = 0
-) -> Batch:
+def sequence_batch(drawn: Sequences, noisy: bool, gcn: Engine | None, bare: Mask, lookahead: int = 0) -> Batch:
     """Network input of whole sequences and its truth; those that are `bare` (N,) are not completed.
 
     With a lookahead the truth is of so many frames before.

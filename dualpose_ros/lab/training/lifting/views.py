@@ -7,16 +7,14 @@ x right, y down, z forward; metres and seconds; rays are normalised image coordi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyArray, Float32s, Ints, Mask
 from dualpose_ros.datasets.joint_errors import JointErrors, with_measured
 from dualpose_ros.lab.training.lifting.bank import BANK_HZ, Bank, with_bone_lengths
 from dualpose_ros.skeleton import H36M17
 
-FloatArray = npt.NDArray[Any]
 K = H36M17.num_joints
 MIN_FOUND = 3
 """Frames with fewer joints found are none: the top-down stage gives no pose."""
@@ -57,11 +55,11 @@ class Sequences:
     """times (N, M) ascending; rays (N, M, K, 2) as found, with scores (N, M, K), 0 = not found; joints_cam
     (N, M, K, 3), the truth; frames (N,): the first so many of the M frames are there, the rest is to be ignored."""
 
-    times: FloatArray
-    rays: FloatArray
-    scores: FloatArray
-    joints_cam: FloatArray
-    frames: npt.NDArray[np.int64]
+    times: AnyArray
+    rays: AnyArray
+    scores: AnyArray
+    joints_cam: AnyArray
+    frames: Ints
 
 
 def draw_sequences(
@@ -94,9 +92,9 @@ def draw_sequences(
 
 
 def _with_errors(
-    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, config: ViewConfig,
+    rays: AnyArray, scores: AnyArray, size: AnyArray, times: AnyArray, config: ViewConfig,
     errors: JointErrors | None, rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+) -> tuple[AnyArray, AnyArray]:  # fmt: skip
     """Modelled and measured errors, one or the other a person, and none for some."""
     count = len(rays)
     noisy, noisy_scores = imperfect(rays, scores, size, times, config, rng)
@@ -112,7 +110,7 @@ def _with_errors(
     )
 
 
-def _kept(times: FloatArray, rays: FloatArray, scores: FloatArray, joints_cam: FloatArray) -> Sequences:
+def _kept(times: AnyArray, rays: AnyArray, scores: AnyArray, joints_cam: AnyArray) -> Sequences:
     """The frames in which the person was found, first, in the order of time."""
     found = ((scores > 0).sum(axis=2) >= MIN_FOUND) & np.isfinite(times)
     order = np.argsort(~found, axis=1, kind="stable")
@@ -128,7 +126,7 @@ def _kept(times: FloatArray, rays: FloatArray, scores: FloatArray, joints_cam: F
 
 def draw_motion(
     bank: Bank, config: ViewConfig, rng: np.random.Generator, count: int, frames: int
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[AnyArray, AnyArray]:
     """Frame times (N, M), ending in 0, and joints (N, M, K, 3) of people of random proportions."""
     which = rng.choice(len(bank.lengths), count, p=bank.weight)
     period = 1 / np.exp(rng.uniform(np.log(config.fps[0]), np.log(config.fps[1]), count))
@@ -153,9 +151,7 @@ def draw_motion(
     return times, joints
 
 
-def _passage(
-    bank: Bank, which: npt.NDArray[np.int64], times: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _passage(bank: Bank, which: Ints, times: AnyArray, rng: np.random.Generator) -> tuple[AnyArray, Mask]:
     """Joints (N, M, K, 3) of sequences (N,) around random moments, at times (N, M) from there, and whether there
     are any so early (N, M); the first ones otherwise."""
     last = (bank.lengths[which] - 1)[:, None]
@@ -171,7 +167,7 @@ def _passage(
 _LEGS = np.array([name.endswith(("hip", "knee", "ankle")) for name in H36M17.joint_names])
 
 
-def recombined(joints: FloatArray, upper: FloatArray) -> FloatArray:
+def recombined(joints: AnyArray, upper: AnyArray) -> AnyArray:
     """Joints (N, M, K, 3) with everything above the pelvis from `upper`, turned to face the way that the hips do."""
     right, left = H36M17.index("right_hip"), H36M17.index("left_hip")
     heading = [np.arctan2(*(j[:, :, left] - j[:, :, right])[..., [0, 2]].transpose(2, 0, 1)) for j in (joints, upper)]
@@ -183,9 +179,7 @@ def recombined(joints: FloatArray, upper: FloatArray) -> FloatArray:
     return np.where(_LEGS[:, None], joints, turned)
 
 
-def film(
-    world: FloatArray, times: FloatArray, config: ViewConfig, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+def film(world: AnyArray, times: AnyArray, config: ViewConfig, rng: np.random.Generator) -> tuple[AnyArray, AnyArray]:
     """Joints (N, M, K, 3) in the frame of a slightly moving camera, and the half view (N, 2) in rays."""
     count = len(world)
     low, high = np.log(config.distance_m)
@@ -212,7 +206,7 @@ def film(
     return _panned(points, t * rng.normal(0, 0.15, count)[:, None] * moving), half
 
 
-def _camera_axes(yaw: FloatArray, pitch: FloatArray, roll: FloatArray) -> FloatArray:
+def _camera_axes(yaw: AnyArray, pitch: AnyArray, roll: AnyArray) -> AnyArray:
     """Rotations (N, 3, 3), world -> camera, of cameras that face yaw, look down by pitch and lean by roll."""
     flat, up = np.cos(pitch), -np.sin(pitch)
     z = np.stack([flat * np.sin(yaw), up, flat * np.cos(yaw)], axis=-1)
@@ -222,7 +216,7 @@ def _camera_axes(yaw: FloatArray, pitch: FloatArray, roll: FloatArray) -> FloatA
     return np.stack([c * x + s * y, c * y - s * x, z], axis=1)
 
 
-def _panned(points: FloatArray, angle: FloatArray) -> FloatArray:
+def _panned(points: AnyArray, angle: AnyArray) -> AnyArray:
     """Camera points (N, M, K, 3) of a camera turned about its own y axis by angles (N, M)."""
     c, s = (part[..., None].astype(points.dtype) for part in (np.cos(angle), np.sin(angle)))
     x, y, z = np.moveaxis(points, -1, 0)
@@ -230,9 +224,9 @@ def _panned(points: FloatArray, angle: FloatArray) -> FloatArray:
 
 
 def imperfect(
-    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, config: ViewConfig,
+    rays: AnyArray, scores: AnyArray, size: AnyArray, times: AnyArray, config: ViewConfig,
     rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+) -> tuple[AnyArray, AnyArray]:  # fmt: skip
     """2D joints as a network finds them: lasting errors, jitter, hidden limbs, swapped sides, telling scores."""
     n, m, _, _ = rays.shape
     level = config.noise * np.exp(rng.normal(0, 0.6, n)) * (rng.random(n) > 0.1)
@@ -256,11 +250,11 @@ def imperfect(
     return out, np.where(scores > 0, np.clip(quality, 0.08, 1.0), 0.0)
 
 
-def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32s:
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> npt.NDArray[np.float32]:
+def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Float32s:
     return np.float32(low) + np.float32(high - low) * rng.random(shape, dtype=np.float32)
 
 
@@ -269,9 +263,7 @@ _SWAPS = (np.array([1, 2, 3, 4, 5, 6]), np.array([11, 12, 13, 14, 15, 16]), np.a
 _SPELLS = 3
 
 
-def _runs(
-    rng: np.random.Generator, times: FloatArray, shape: tuple[int, int], chance: float, long_s: float
-) -> npt.NDArray[np.bool_]:
+def _runs(rng: np.random.Generator, times: AnyArray, shape: tuple[int, int], chance: float, long_s: float) -> Mask:
     """Spells (N, M, J) of up to twice long_s that befall item j of sample n, with a chance every second."""
     n, j = shape
     clock = np.where(np.isfinite(times), times, 0.0)
@@ -296,8 +288,8 @@ _HALVES = np.array(
 
 
 def _steal(
-    rays: FloatArray, scores: FloatArray, size: FloatArray, times: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
+    rays: AnyArray, scores: AnyArray, size: AnyArray, times: AnyArray, rng: np.random.Generator
+) -> tuple[AnyArray, AnyArray]:
     """Limbs taken for those of somebody beside: joints (N, M, K, 2) and scores (N, M, K), now and then for a spell."""
     n = len(rays)
     stolen = _runs(rng, times, (n, 5), 0.03, 0.4)[..., _LIMB] & (rng.random((n, 1, K)) < 0.8)
@@ -311,7 +303,7 @@ def _steal(
     return np.where(stolen[..., None], theirs, rays).astype(rays.dtype), score
 
 
-def _lose(scores: FloatArray, times: FloatArray, rays: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _lose(scores: AnyArray, times: AnyArray, rays: AnyArray, rng: np.random.Generator) -> AnyArray:
     """Joints, limbs and halves not found, people cut off by something, whole frames dropped."""
     n, m, _ = scores.shape
     lost = _runs(rng, times, (n, K), 0.06, 0.3) | (rng.random(scores.shape) < 0.02)

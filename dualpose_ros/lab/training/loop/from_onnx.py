@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from dualpose_ros.arrays import AnyFloats
 from dualpose_ros.lab.training.loop.task import TrainingError
 
-_Array = npt.NDArray[np.floating]
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
@@ -109,7 +108,7 @@ def _folded_pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.BatchNorm1d 
                     yield first, second
 
 
-def _as_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: _Array) -> None:
+def _as_shift(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: AnyFloats) -> None:
     assert norm.running_mean is not None and norm.running_var is not None
     norm.running_mean.zero_()
     norm.running_var.fill_(1 - norm.eps)
@@ -125,7 +124,7 @@ def _kept_buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in module.named_buffers(recurse=False) if name in kept]
 
 
-def _fitting(value: _Array | None, shape: tuple[int, ...], widen: bool) -> _Array | None:
+def _fitting(value: AnyFloats | None, shape: tuple[int, ...], widen: bool) -> AnyFloats | None:
     """A stored weight in the shape that is asked for, None if it can't be."""
     if value is None or value.shape == shape:
         return value
@@ -136,7 +135,7 @@ def _fitting(value: _Array | None, shape: tuple[int, ...], widen: bool) -> _Arra
     return wider
 
 
-def _weights(path: Path) -> dict[str, _Array]:
+def _weights(path: Path) -> dict[str, AnyFloats]:
     """Initialisers by the name that the module has for them, as float32; linear layers' matrices by their bias."""
     try:
         graph = onnx.load(path).graph

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, RgbImage, UInt8s
 from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.training.photometric import photometric
 from dualpose_ros.skeleton import H36M17
 
-Image = npt.NDArray[np.uint8]
-FloatArray = npt.NDArray[np.floating]
-BackgroundSource = Callable[[np.random.Generator], Image]
+BackgroundSource = Callable[[np.random.Generator], RgbImage]
 """Draws one RGB image (H, W, 3) of any size to put behind people."""
 
 ABSENT = -1.0
@@ -53,7 +51,7 @@ class AugmentationConfig:
 class View:
     """A patch to be cut: source-to-patch affine (2, 3), whether it mirrors, and the patch rectangle kept."""
 
-    matrix: npt.NDArray[np.float64]
+    matrix: Floats
     mirrored: bool
     keep_px: tuple[float, float, float, float]
 
@@ -65,10 +63,10 @@ class TrainingPatch:
     Person 0 is the one that the patch is made for; mirrored people have their sides exchanged.
     """
 
-    image: Image
-    joints_px: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
-    box_px: npt.NDArray[np.float32]
+    image: RgbImage
+    joints_px: Float32s
+    weights: Float32s
+    box_px: Float32s
 
 
 def augment(
@@ -115,7 +113,7 @@ def augment(
 
 def draw_view(people: People, rng: np.random.Generator, config: AugmentationConfig, size: int, enlarge: float) -> View:
     """Draw where the patch lies: around person 0's box, or around half of the body, turned, scaled and shifted."""
-    box: FloatArray = np.asarray(people.boxes_px[0], np.float64)
+    box: AnyFloats = np.asarray(people.boxes_px[0], np.float64)
     everything = (-1.0, -1.0, float(size), float(size))
     if not config.geometry:
         return View(_similarity(box, enlarge, 0.0, (0.0, 0.0), False, size), False, everything)
@@ -140,8 +138,8 @@ def draw_view(people: People, rng: np.random.Generator, config: AugmentationConf
 
 
 def _similarity(
-    box: FloatArray, enlarge: float, angle: float, shift: tuple[float, float], mirrored: bool, size: int
-) -> npt.NDArray[np.float64]:
+    box: AnyFloats, enlarge: float, angle: float, shift: tuple[float, float], mirrored: bool, size: int
+) -> Floats:
     side = max(enlarge * float(max(box[2] - box[0], box[3] - box[1])), 8.0)
     centre = (box[:2] + box[2:]) / 2 + shift
     scale = size / side
@@ -151,7 +149,7 @@ def _similarity(
     return np.column_stack([linear, (size - 1) / 2 - linear @ centre])
 
 
-def _half_body_box(people: People, box: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, bool]:
+def _half_body_box(people: People, box: AnyFloats, rng: np.random.Generator) -> tuple[AnyFloats, bool]:
     """Box around some of person 0's joints in view, and whether there were enough of them."""
     subsets = (_UPPER + _ARMS, _UPPER + _ARMS + _HIPS, _UPPER + _ARMS + _HIPS + _LEGS[:2], _LEGS + _HIPS, _UPPER)
     subset = list(subsets[rng.choice(5, p=(0.3, 0.3, 0.15, 0.15, 0.1))])
@@ -165,7 +163,7 @@ def _half_body_box(people: People, box: FloatArray, rng: np.random.Generator) ->
     return (half_box, True) if large_enough else (box, False)
 
 
-def _cut_at_box(box: FloatArray, side: float, rng: np.random.Generator, size: int) -> tuple[float, float, float, float]:
+def _cut_at_box(box: AnyFloats, side: float, rng: np.random.Generator, size: int) -> tuple[float, float, float, float]:
     """Rectangle kept when the picture ends where the half body does, below it and perhaps beside it."""
     half_w, half_h = (box[2:] - box[:2]) / 2 * size / side
     middle = (size - 1) / 2
@@ -184,7 +182,7 @@ def _cut_one_side(rng: np.random.Generator, size: int) -> tuple[float, float, fl
     return (keep[0], keep[1], keep[2], keep[3])
 
 
-def _cut(sample: LabelledImage, view: View, size: int) -> tuple[Image, Image]:
+def _cut(sample: LabelledImage, view: View, size: int) -> tuple[RgbImage, RgbImage]:
     image, mask, matrix = sample.image, _mark_margin(sample), view.matrix
     if abs(np.linalg.det(matrix[:, :2])) < 0.4:
         # Area-averaging first keeps strongly shrunk patches from aliasing, as the live stage does.
@@ -201,7 +199,7 @@ def _cut(sample: LabelledImage, view: View, size: int) -> tuple[Image, Image]:
     return np.asarray(patch, np.uint8), np.asarray(labels, np.uint8)
 
 
-def _mark_margin(sample: LabelledImage) -> Image:
+def _mark_margin(sample: LabelledImage) -> RgbImage:
     """The mask with the black margin of patches cut at an image's border told apart from occluders."""
     dark = cv2.inRange(sample.image, np.zeros(3), np.full(3, 8.0)) & (sample.mask == OCCLUDER).astype(np.uint8)
     if not dark.any():
@@ -210,7 +208,7 @@ def _mark_margin(sample: LabelledImage) -> Image:
     return np.where(margin > 0, _FRAME, sample.mask).astype(np.uint8)
 
 
-def _move_people(people: People, view: View) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+def _move_people(people: People, view: View) -> tuple[Float32s, UInt8s]:
     """Joints (N, K, 2) in patch pixels and visibility (N, K), sides exchanged where the view mirrors."""
     joints = people.joints_px.astype(np.float64) @ view.matrix[:, :2].T + view.matrix[:, 2]
     visibility = people.visibility.copy()
@@ -220,7 +218,7 @@ def _move_people(people: People, view: View) -> tuple[npt.NDArray[np.float32], n
     return joints.astype(np.float32), visibility
 
 
-def _moved_box(box_px: FloatArray, view: View) -> npt.NDArray[np.float32]:
+def _moved_box(box_px: AnyFloats, view: View) -> Float32s:
     x0, y0, x1, y1 = (float(v) for v in box_px)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) @ view.matrix[:, :2].T + view.matrix[:, 2]
     return np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
@@ -228,11 +226,11 @@ def _moved_box(box_px: FloatArray, view: View) -> npt.NDArray[np.float32]:
 
 def joint_weights(
     people: People,
-    joints_px: npt.NDArray[np.float32],
-    visibility: npt.NDArray[np.uint8],
-    black: npt.NDArray[np.bool_],
+    joints_px: Float32s,
+    visibility: UInt8s,
+    black: Mask,
     config: AugmentationConfig,
-) -> npt.NDArray[np.float32]:
+) -> Float32s:
     """How each joint (N, K) is supervised: 1 in view, `hidden_weight` behind something, 0 masked, ABSENT.
 
     Masked are people hidden almost whole (the patch's own person bears four times more) and joints
@@ -251,7 +249,7 @@ def joint_weights(
     return weights
 
 
-def _choose_people(weights: npt.NDArray[np.float32], limit: int) -> npt.NDArray[np.intp]:
+def _choose_people(weights: Float32s, limit: int) -> Indices:
     """Person 0 first, then up to `limit` - 1 others that have joints in the patch, best supervised first."""
     others = np.arange(1, len(weights))
     others = others[(weights[1:] > ABSENT / 2).any(axis=1)]
@@ -259,14 +257,14 @@ def _choose_people(weights: npt.NDArray[np.float32], limit: int) -> npt.NDArray[
     return np.concatenate([[0], others[order]])[:limit].astype(np.intp)
 
 
-def _beyond(keep_px: tuple[float, float, float, float], size: int) -> npt.NDArray[np.bool_]:
+def _beyond(keep_px: tuple[float, float, float, float], size: int) -> Mask:
     at = np.arange(size)
     columns = (at < keep_px[0]) | (at > keep_px[2])
     rows = (at < keep_px[1]) | (at > keep_px[3])
     return np.asarray(rows[:, None] | columns[None, :])
 
 
-def _draw_backdrop(source: BackgroundSource, rng: np.random.Generator, size: int) -> Image:
+def _draw_backdrop(source: BackgroundSource, rng: np.random.Generator, size: int) -> RgbImage:
     """A random crop of a background, perhaps mirrored, at patch size."""
     picture = source(rng)
     height, width = picture.shape[:2]
@@ -278,8 +276,8 @@ def _draw_backdrop(source: BackgroundSource, rng: np.random.Generator, size: int
 
 
 def draw_occluders(
-    image: Image, rng: np.random.Generator, near_px: FloatArray, background: BackgroundSource | None
-) -> npt.NDArray[np.bool_]:
+    image: RgbImage, rng: np.random.Generator, near_px: AnyFloats, background: BackgroundSource | None
+) -> Mask:
     """Draw one to three random shapes over `image` in place, half of them at joints near_px (K, 2); where they lie."""
     size = image.shape[0]
     covered = np.zeros(image.shape[:2], np.uint8)
@@ -304,7 +302,7 @@ def draw_occluders(
     return covered > 0
 
 
-def _draw_shape(canvas: Image, rng: np.random.Generator, centre: FloatArray, extent: FloatArray) -> None:
+def _draw_shape(canvas: RgbImage, rng: np.random.Generator, centre: AnyFloats, extent: AnyFloats) -> None:
     kind = rng.integers(3)
     at = (float(centre[0]), float(centre[1]))
     angle = float(rng.uniform(0, 180))
@@ -320,9 +318,7 @@ def _draw_shape(canvas: Image, rng: np.random.Generator, centre: FloatArray, ext
     cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], (255,))
 
 
-def _hide_covered(
-    joints_px: npt.NDArray[np.float32], visibility: npt.NDArray[np.uint8], covered: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.uint8]:
+def _hide_covered(joints_px: Float32s, visibility: UInt8s, covered: Mask) -> UInt8s:
     size = covered.shape[0]
     cell = np.clip(np.rint(np.nan_to_num(joints_px)), 0, size - 1).astype(np.int64)
     behind = covered[cell[..., 1], cell[..., 0]] & (visibility == VISIBLE)

@@ -8,12 +8,9 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import Float32s, RgbImage
 from dualpose_ros.datasets.labels import LabelledImage
-
-Image = npt.NDArray[np.uint8]
-FloatImage = npt.NDArray[np.float32]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -29,7 +26,7 @@ class LabelledImages(Protocol):
 class BackgroundPool:
     """A pool of RGB pictures (M, S, S, 3); calling it with a generator draws one."""
 
-    def __init__(self, pictures: Sequence[Image], size: int = 256) -> None:
+    def __init__(self, pictures: Sequence[RgbImage], size: int = 256) -> None:
         """Keep `pictures`, centre-cropped to squares and resized; ValueError if there are none."""
         if not pictures:
             raise ValueError("a pool of backgrounds needs at least one picture")
@@ -38,7 +35,7 @@ class BackgroundPool:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __call__(self, rng: np.random.Generator) -> Image:
+    def __call__(self, rng: np.random.Generator) -> RgbImage:
         return np.asarray(self.pictures[int(rng.integers(len(self.pictures)))], np.uint8)
 
 
@@ -57,7 +54,7 @@ def pool_from_folder(folder: Path, count: int = 3000, size: int = 256) -> Backgr
     return BackgroundPool([np.ascontiguousarray(np.asarray(p, np.uint8)[..., ::-1]) for p in pictures], size)
 
 
-def without_people(sample: LabelledImage) -> Image:
+def without_people(sample: LabelledImage) -> RgbImage:
     """The image with all that isn't background filled by a smooth blend of the background around it."""
     foreground = cv2.dilate((sample.mask != 0).astype(np.uint8), np.ones((5, 5), np.uint8))
     known = (1 - foreground).astype(np.float32)
@@ -66,10 +63,10 @@ def without_people(sample: LabelledImage) -> Image:
     return _fill(sample.image, known)
 
 
-def _fill(image: Image, known: npt.NDArray[np.float32]) -> Image:
+def _fill(image: RgbImage, known: Float32s) -> RgbImage:
     """Push-pull: average what is known at ever coarser scales, then take the finest scale that knows each pixel."""
-    colours: list[FloatImage] = [image.astype(np.float32) * known[..., None]]
-    weights: list[FloatImage] = [known]
+    colours: list[Float32s] = [image.astype(np.float32) * known[..., None]]
+    weights: list[Float32s] = [known]
     while min(weights[-1].shape) > 2:
         half = (max(weights[-1].shape[1] // 2, 1), max(weights[-1].shape[0] // 2, 1))
         weights.append(np.asarray(cv2.resize(weights[-1], half, interpolation=cv2.INTER_AREA), np.float32))
@@ -82,7 +79,7 @@ def _fill(image: Image, known: npt.NDArray[np.float32]) -> Image:
     return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
 
 
-def _square(picture: Image, size: int) -> Image:
+def _square(picture: RgbImage, size: int) -> RgbImage:
     height, width = picture.shape[:2]
     side = min(height, width)
     y, x = (height - side) // 2, (width - side) // 2

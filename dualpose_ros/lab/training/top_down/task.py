@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.arrays import Float32s, Floats, Mask
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.datasets.cache import ShardDataset, split_shards
 from dualpose_ros.grouping import HEATMAP_STRIDE
@@ -199,8 +199,8 @@ class TopDownTask:
     def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
         """OKS, PCK and share of limbs on their own side of each patch's own person, found as the live stage does."""
         losses: list[Tensor] = []
-        sides: list[npt.NDArray[np.bool_]] = []
-        scores: list[npt.NDArray[np.float64]] = []
+        sides: list[Mask] = []
+        scores: list[Floats] = []
         for batch in batches:
             heatmaps, tags = _maps(model, batch)
             boxes, maps = batch.boxes_px.cpu().numpy(), heatmaps.cpu().numpy()
@@ -245,13 +245,13 @@ def _maps(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
 
 
 def target_scores(
-    joints_px: npt.NDArray[np.float64],
-    scores: npt.NDArray[np.float64],
+    joints_px: Floats,
+    scores: Floats,
     target: int,
-    truth_px: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    box_px: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float64]:
+    truth_px: Float32s,
+    weights: Float32s,
+    box_px: Float32s,
+) -> Floats:
     """OKS over labelled joints, OKS over visible ones, and the share within a tenth of the box's longer side: (3,).
 
     joints_px (P, K, 2) and scores (P, K) of a patch's people; joints that weren't found count as wrong.
@@ -276,11 +276,11 @@ def target_scores(
 
 
 def sides_right(
-    joints_px: npt.NDArray[np.float64],
-    truth_px: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    box_px: npt.NDArray[np.float32],
-) -> npt.NDArray[np.bool_]:
+    joints_px: Floats,
+    truth_px: Float32s,
+    weights: Float32s,
+    box_px: Float32s,
+) -> Mask:
     """Which left joints found (K, 2) are nearer to the true left one than to the right: one value a pair.
 
     Pairs count if both are visible and further apart than a tenth of the box's longer side; half

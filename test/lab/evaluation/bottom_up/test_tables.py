@@ -9,11 +9,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.errors import InputError
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 from dualpose_ros.lab.evaluation.bottom_up import tables as eval_bottom_up
@@ -36,7 +36,7 @@ class Follower:
         "guidance": TensorSpec("guidance", np.dtype(np.uint8), ("N", K, "8*H", "8*W")),
     }
 
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         heatmaps = inputs["guidance"].astype(np.float32) / 255
         depths = np.zeros_like(heatmaps)
         depths[:, H36M17.root] = np.log(100 * 5 / 350)

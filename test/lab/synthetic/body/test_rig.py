@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.body.body import BodyModel, shape_body
 from dualpose_ros.lab.synthetic.body.rig import (
     JOINT_PART,
@@ -23,7 +23,6 @@ from dualpose_ros.lab.synthetic.body.rig import (
 from dualpose_ros.lab.synthetic.motion import kinematics, motion
 from dualpose_ros.skeleton import H36M17
 
-Array = npt.NDArray[np.float64]
 J = {name: index for index, name in enumerate(H36M17.joint_names)}
 LIMBS = [
     (J[f"{side}_{a}"], J[f"{side}_{b}"])
@@ -33,12 +32,12 @@ LIMBS = [
 RIGID = [*LIMBS, (J["pelvis"], J["left_hip"]), (J["left_hip"], J["right_hip"])]
 
 
-def lengths(joints: Array, bones: list[tuple[int, int]]) -> Array:
+def lengths(joints: Floats, bones: list[tuple[int, int]]) -> Floats:
     starts, ends = zip(*bones, strict=True)
     return np.asarray(np.linalg.norm(joints[..., ends, :] - joints[..., starts, :], axis=-1))
 
 
-def directions(joints: Array) -> Array:
+def directions(joints: Floats) -> Floats:
     starts, ends = zip(*LIMBS, strict=True)
     bones = joints[..., ends, :] - joints[..., starts, :]
     return np.asarray(bones / np.linalg.norm(bones, axis=-1, keepdims=True))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.spatial.transform import Rotation
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
+from dualpose_ros.arrays import AnyFloats
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.lab.synthetic.render import raster
 
-Array = npt.NDArray[np.floating]
 CAMERA = camera_from_hfov(40, 30, np.radians(60))
 
 
-def cast_rays(vertices: Array, faces: Array, closed: Array, camera: Camera) -> tuple[Array, Array, Array]:
+def cast_rays(
+    vertices: AnyFloats, faces: AnyFloats, closed: AnyFloats, camera: Camera
+) -> tuple[AnyFloats, AnyFloats, AnyFloats]:
     """Depth (H, W), face and corner shares (H, W, 3) of the first triangle on each pixel's ray (Moller-Trumbore)."""
     depth = np.full((camera.height, camera.width), np.inf)
     hit = np.full(depth.shape, -1)
@@ -42,7 +43,9 @@ def cast_rays(vertices: Array, faces: Array, closed: Array, camera: Camera) -> t
     return depth, hit, shares
 
 
-def draw(vertices: Array, faces: Array, closed: Array, camera: Camera) -> tuple[Array, Array, Array]:
+def draw(
+    vertices: AnyFloats, faces: AnyFloats, closed: AnyFloats, camera: Camera
+) -> tuple[AnyFloats, AnyFloats, AnyFloats]:
     points = raster.project_vertices(vertices, camera.fx, camera.fy, camera.cx, camera.cy)
     nearness = np.zeros((camera.height, camera.width), np.float32)
     face_id = np.full(nearness.shape, -1, np.int32)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage
 from dualpose_ros.lab.synthetic.render.geometry import assemble
@@ -19,7 +19,6 @@ from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.lab.synthetic.scenes.world import StillPose, World, as_actor, pose_person
 from dualpose_ros.lab.synthetic.things.mesh import Mesh, MeshBuilder
 
-Array = npt.NDArray[np.float64]
 LIGHT = Lighting(np.array([0.3, 0.9, 0.3]), np.ones(3), np.full(3, 0.5), np.full(3, 0.3))
 GREY = np.full((200, 160, 3), 100, np.uint8)
 
@@ -46,7 +45,7 @@ def picture(actors: list[Actor], props: list[Mesh], view: View, world: World) ->
     return render(actors, props, view, GREY, world.textures, LIGHT)
 
 
-def first_surface(actors: list[Actor], props: list[Mesh], view: View, pixel: Array) -> tuple[float, int]:
+def first_surface(actors: list[Actor], props: list[Mesh], view: View, pixel: Floats) -> tuple[float, int]:
     """Depth and object of the first triangle on the ray of a pixel, or (inf, 0)."""
     geometry = assemble(actors, props, view)
     camera = view.camera

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
+from dualpose_ros.arrays import AnyFloats
 from dualpose_ros.lab.synthetic.render import shading
 
-Array = npt.NDArray[np.floating]
 SIZE = 24
 INVERSE_K = np.array([1 / 20, 1 / 20, 11.5, 11.5], np.float32)
 NO_SHADOW = np.zeros((8, 8), np.float32), np.zeros((3, 4), np.float32)
 
 
 def shade_wall(
-    light: Array, normal: Array, base: Array, params: Array, texture: int = -1, shadow: tuple[Array, Array] = NO_SHADOW
-) -> Array:
+    light: AnyFloats,
+    normal: AnyFloats,
+    base: AnyFloats,
+    params: AnyFloats,
+    texture: int = -1,
+    shadow: tuple[AnyFloats, AnyFloats] = NO_SHADOW,
+) -> AnyFloats:
     """Colours (SIZE, SIZE, 3) of a wall at 2 m that fills the picture, whose normals all are `normal`."""
     corners = np.array([[-30, -30, 0.5], [90, -30, 0.5], [-30, 90, 0.5]], np.float32)  # pixels, 1 / z
     faces = np.array([[0, 1, 2]], np.int32)
@@ -36,7 +40,7 @@ def shade_wall(
     return out
 
 
-def unit(vector: Array) -> Array:
+def unit(vector: AnyFloats) -> AnyFloats:
     return np.asarray(vector, float) / np.linalg.norm(vector)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
@@ -14,8 +13,6 @@ from dualpose_ros.lab.synthetic.scenes import placing as scene
 from dualpose_ros.lab.synthetic.scenes.frames import FRAME_SIZES, make_frame
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
 from dualpose_ros.lab.synthetic.things import props as things
-
-Array = npt.NDArray[np.float64]
 
 
 def test_groups_stand_apart_around_the_target(small_world: World) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from dualpose_ros.arrays import AnyFloats, RgbImage  # noqa: E402
 from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
 from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People  # noqa: E402
 from dualpose_ros.heatmap import UINT8_SCALE, Heatmaps, combined_grid  # noqa: E402
@@ -63,7 +63,7 @@ def true_heatmaps(sample: LabelledImage) -> Heatmaps:
     )
 
 
-def no_guide(image: npt.NDArray[np.uint8], boxes: npt.NDArray[np.floating]) -> Heatmaps:
+def no_guide(image: RgbImage, boxes: AnyFloats) -> Heatmaps:
     (rows, columns), to_image = combined_grid((image.shape[0], image.shape[1]))
     return Heatmaps(H36M17.joint_names, np.zeros((K, rows, columns), np.uint8), to_image, UINT8_SCALE)
 
@@ -129,7 +129,7 @@ def test_guidance_lies_on_the_joints() -> None:
 def test_some_frames_have_no_guidance_and_some_the_detectors_boxes() -> None:
     sample, asked = dotted_frame(6), []
 
-    def guide(image: npt.NDArray[np.uint8], boxes: npt.NDArray[np.floating]) -> Heatmaps:
+    def guide(image: RgbImage, boxes: AnyFloats) -> Heatmaps:
         asked.append(len(boxes))
         return no_guide(image, boxes)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import dacite
 import numpy as np
-import numpy.typing as npt
 import pytest
 import yaml
 
 torch = pytest.importorskip("torch")
 
+from dualpose_ros.arrays import Floats  # noqa: E402
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
 from dualpose_ros.camera import camera_from_hfov  # noqa: E402
 from dualpose_ros.datasets.cache import shard_path, write_shard  # noqa: E402
@@ -240,7 +240,7 @@ def test_scores_written_out() -> None:
             distance = np.linalg.norm(found[k] - truth[k]) if scores[k] else 1e9
             terms.append(np.exp(-(distance**2) / (2 * 0.5 * 100 * 200 * (2 * H36M17.oks_sigmas[k]) ** 2)))
             near.append(distance < 20)
-    arguments: tuple[npt.NDArray[np.float64], ...] = (found[None], scores[None])
+    arguments: tuple[Floats, ...] = (found[None], scores[None])
     result = target_scores(*arguments, 0, truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32))
     assert result[0] == pytest.approx(np.mean(terms), abs=1e-6) and result[2] == pytest.approx(np.mean(near))
     nobody = target_scores(*arguments, -1, truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32))
