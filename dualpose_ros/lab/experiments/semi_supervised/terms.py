@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.datasets.recordings import RecordingError, Recordings, load_recordings
 from dualpose_ros.fusion.integrate import Integrated, NetworkIntegrator
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN, Floats, K, Mask
+from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN, K
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import relifted
 from dualpose_ros.lab.training.fusion.discriminator import (
     DiscriminatorConfig,
