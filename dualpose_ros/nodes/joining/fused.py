@@ -8,13 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dualpose_ros.nodes.stamps import StampRings
+from dualpose_ros.nodes.stamps import StampRing, StampRings
 
 TOP_DOWN, BOTTOM_UP = "top_down", "bottom_up"
 BRANCHES = (TOP_DOWN, BOTTOM_UP)
 
 _ANNOUNCED = "announced"
 _CAPACITY = 60
+
+LONGEST_WAIT_S = 1.0
+"""A branch that takes longer is not slow, but was away."""
+
+_MARGIN, _FORGET = 1.25, 0.1
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class FusedFrames:
     """Collects what both branches say of a frame, by exact stamp; `take` gives the frames that need not wait.
 
     A frame is ready when both have spoken; when the branch that has not has already spoken of a newer frame, and so
-    skipped this one; or `max_wait` seconds after the other branch spoke. The bottom-up branch waits for the top-down
+    skipped this one; or `max_wait` seconds after the other branch spoke, longer where the branch is known to take longer
+    (up to LONGEST_WAIT_S): on a busy machine frames are skipped, but none loses a branch that is at work. The bottom-up branch waits for the top-down
     one itself, so when the top-down poses are the ones missing, `max_wait` counts from the frame's detections, where
     those were announced. A branch that `give_up` frames in a row waited for in vain is not waited for until it has
     spoken twice.
@@ -43,6 +49,8 @@ class FusedFrames:
         self._max_wait, self._give_up = max_wait, give_up
         self._said: StampRings[tuple[Any, float]] = StampRings((*BRANCHES, _ANNOUNCED), _CAPACITY)
         self._in_vain, self._absent = dict.fromkeys(BRANCHES, 0), dict.fromkeys(BRANCHES, 0)
+        self._usual_s = dict.fromkeys(BRANCHES, 0.0)
+        self._left_waiting = {branch: StampRing[float](_CAPACITY) for branch in BRANCHES}
 
     @property
     def late(self) -> dict[str, int]:
@@ -55,6 +63,7 @@ class FusedFrames:
 
     def add(self, branch: str, stamp_ns: int, item: Any, now: float) -> None:
         """Take in what a branch says of a frame."""
+        self._learn(branch, stamp_ns, now)
         self._in_vain[branch], self._absent[branch] = 0, max(self._absent[branch] - 1, 0)
         self._said.add(branch, stamp_ns, (item, now), first_counts=True)
 
@@ -69,6 +78,8 @@ class FusedFrames:
             self._in_vain[missing] += 1
             # The first frame of a branch that returns takes it longer than usual.
             self._absent[missing] = 2 if self._in_vain[missing] >= self._give_up else 0
+            since = self._since(stamp_ns, missing)
+            self._left_waiting[missing].add(stamp_ns, now if since is None else since)
         said = [self._said[branch].get(stamp_ns) for branch in BRANCHES]
         top_down, bottom_up = (None if one is None else one[0] for one in said)
         self._said.hand_out(stamp_ns)
@@ -80,7 +91,24 @@ class FusedFrames:
 
     def _is_ready(self, stamp_ns: int, now: float) -> bool:
         missing = self._awaited(stamp_ns)
-        return missing is None or now - self._since(stamp_ns, missing) >= self._max_wait
+        if missing is None:
+            return True
+        since = self._since(stamp_ns, missing)
+        return since is not None and now - since >= self.patience_s(missing)
+
+    def patience_s(self, branch: str) -> float:
+        """Seconds that a frame waits for a branch: by what it is known to take, `max_wait` at the least."""
+        return max(self._max_wait, min(_MARGIN * self._usual_s[branch], LONGEST_WAIT_S))
+
+    def _learn(self, branch: str, stamp_ns: int, now: float) -> None:
+        """How long a branch has let a frame wait: more counts at once, less by and by."""
+        since = self._since(stamp_ns, branch)
+        since = self._left_waiting[branch].get(stamp_ns) if since is None else since
+        # Where nothing has been said of the frame, nothing waits for it.
+        took = 0.0 if since is None else now - since
+        if took <= LONGEST_WAIT_S:
+            usual = self._usual_s[branch]
+            self._usual_s[branch] = max(took, usual + _FORGET * (took - usual))
 
     def _awaited(self, stamp_ns: int) -> str | None:
         """The branch that may still speak of a frame, or None."""
@@ -90,7 +118,8 @@ class FusedFrames:
         newest_ns = self._said.newest_ns(missing)
         return None if newest_ns is not None and newest_ns > stamp_ns else missing
 
-    def _since(self, stamp_ns: int, missing: str) -> float:
-        """From when on the wait for a branch counts."""
+    def _since(self, stamp_ns: int, missing: str) -> float | None:
+        """From when on the wait for a branch counts; None where nothing is known of the frame."""
         others = (BOTTOM_UP, _ANNOUNCED) if missing == TOP_DOWN else (TOP_DOWN,)
-        return min(said[1] for name in others if (said := self._said[name].get(stamp_ns)) is not None)
+        known = (self._said[name].get(stamp_ns) for name in others)
+        return min((said[1] for said in known if said is not None), default=None)
