@@ -35,11 +35,11 @@ class FusedFrames:
     """Collects what both branches say of a frame, by exact stamp; `take` gives the frames that need not wait.
 
     A frame is ready when both have spoken; when the branch that has not has already spoken of a newer frame, and so
-    skipped this one; or `max_wait` seconds after the other branch spoke, longer where the branch is known to take longer
-    (up to LONGEST_WAIT_S): on a busy machine frames are skipped, but none loses a branch that is at work. The bottom-up branch waits for the top-down
-    one itself, so when the top-down poses are the ones missing, `max_wait` counts from the frame's detections, where
-    those were announced. A branch that `give_up` frames in a row waited for in vain is not waited for until it has
-    spoken twice.
+    skipped this one; or `max_wait` seconds after the other branch spoke, longer where the branch is known to take
+    longer (up to LONGEST_WAIT_S): on a busy machine frames are skipped, but none loses a branch that is at work. The
+    bottom-up branch waits for the top-down one itself, so when the top-down poses are the ones missing, the wait counts
+    from the frame's detections, where those were announced. A branch that `give_up` frames in a row waited for in vain
+    is not waited for until it has spoken twice.
 
     Frames come out with strictly rising stamps; older ones are dropped, and counted in `late` by branch. Time that is
     set back: see StampRings.
