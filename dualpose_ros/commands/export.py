@@ -36,7 +36,7 @@ def export(
     content = read_config(path)
     with needs_torch(f"export {network.value}"):
         from dualpose_ros.inference.export import export_onnx
-        from dualpose_ros.lab.training.loop.trainer import load_best
+        from dualpose_ros.lab.training.loop.checkpoints import load_best
 
         task = make_task(network, path, content["task"])
         target = run / f"{network.file}.onnx"

@@ -51,12 +51,6 @@ class DrawnSamples(Generic[Batch]):
         return self._draw(rng)
 
 
-class AugmentedSamples(Samples, Protocol):
-    """Samples with a `draw`; see `Samples`."""
-
-    def draw(self, index: int, rng: np.random.Generator) -> Any: ...
-
-
 class Task(Protocol):
     """One network with its data, loss and measure of success.
 

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-import json
 import math
-import os
-import shlex
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
-from dualpose_ros.lab.training.loop.curves import append_line, draw_curves, forget_after
-from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms
+from dualpose_ros.lab.training.loop.average import averaged_model
+from dualpose_ros.lab.training.loop.checkpoints import Checkpoints, RunState, load_best, start_from
+from dualpose_ros.lab.training.loop.console import interruption, progress_bar
 from dualpose_ros.lab.training.loop.loading import seed_globally, to_device, training_loader, validation_loader
+from dualpose_ros.lab.training.loop.report import RunLog, write_report
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
-
-CHECKPOINT_FORMAT = 1
-FREE_ON_RESUME = {
-    "out", "cache", "epochs", "max_minutes", "workers", "threads", "device", "checkpoint_minutes", "log_steps",
-    "trained_on", "init",
-}  # fmt: skip
-"""Settings that may differ between the parts of one run: they don't change what a step computes."""
 
 
 @dataclass(frozen=True)
@@ -74,92 +57,64 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
     return config.lr * (config.final_lr + (1 - config.final_lr) * cosine)
 
 
-def load_best(task: Task, out: Path) -> nn.Module:
-    """The network of a run's best.pt, averaged weights, in eval mode; TrainingError if it is not there."""
-    model = task.build_model()
-    model.load_state_dict(_read_checkpoint(out / "best.pt", task.name)["model"])
-    return model.eval()
-
-
-def _start_from(model: nn.Module, path: Path, task: Task, batches: Iterable[Any]) -> None:
-    """Load the weights of a checkpoint of the same task, or of an exported network; TrainingError if it is another's.
-
-    batches: of training, to give an exported network its batch norms back.
-    """
-    if path.suffix == ".onnx":
-        fresh = getattr(task, "starts_fresh", ())
-        missing = [name for name in load_onnx(model, path) if not name.startswith(fresh)]
-        if missing:
-            raise TrainingError(f"{path} holds another network than '{task.name}' is now: it lacks {missing[0]}")
-        drawn = iter(batches)
-        unfold_norms(model, lambda: task.loss(model, next(drawn)))
-        return
-    try:
-        model.load_state_dict(_read_checkpoint(path, task.name)["model"])
-    except RuntimeError as error:
-        raise TrainingError(f"{path} holds another network than '{task.name}' is now: {error}") from error
-
-
 class _Run:
-    """State of one run: model, averaged model, optimiser, step and time spent over all its parts."""
+    """One run: its networks and optimiser, its batches, and how far it is."""
 
     def __init__(self, task: Task, config: TrainConfig, resume: bool) -> None:
-        self.opened = time.monotonic()
+        opened = time.monotonic()
         self.task, self.config = task, config
         self.device = torch.device(config.device)
-        self.log = config.out / "metrics.jsonl"
         seed_globally(config.seed)
         self.model = self._place(task.build_model())
-        train_set, val_set = task.datasets(config.cache)
-        if len(val_set) == 0:
+        train_set, self.val_set = task.datasets(config.cache)
+        if len(self.val_set) == 0:
             raise TrainingError("the validation set is empty")
         if config.init is not None and not resume:
             first, _ = training_loader(train_set, task.collate, config.batch_size, config.seed, 0)
-            _start_from(self.model, config.init, task, first)
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+            start_from(self.model, config.init, task, first)
+        self.average = averaged_model(self.model, config.ema_decay)
         self.optimizer = _optimizer(self.model, config)
-        self.step, self.seconds, self.validated, self.validation_seconds = 0, 0.0, 0, 0.0
-        self.best = self.shown_loss = math.inf
-        self.best_figures: dict[str, float] = {}
+        self.checkpoints = Checkpoints(task.name, config)
+        self.state = RunState()
         if resume:
-            self._load(config.out / "last.pt")
-        self.data = {"training_samples": len(train_set), "validation_samples": len(val_set), "cache": str(config.cache)}
+            self.state = self.checkpoints.load_last(self.model, self.average.module, self.optimizer)
+            self.average.n_averaged += self.state.step
+        self.samples = {"training_samples": len(train_set), "validation_samples": len(self.val_set)}
         self.train_loader, self.steps_per_epoch = training_loader(
-            train_set, task.collate, config.batch_size, config.seed, config.workers, self.step
+            train_set, task.collate, config.batch_size, config.seed, config.workers, self.state.step
         )
-        self.val_set = val_set
-        self.val_loader = validation_loader(val_set, task.collate, config.batch_size, config.seed, config.workers)
+        self.val_loader = self._validation_batches(config.seed)
         # A run that was prolonged is less far than it was.
-        self.validated = min(self.validated, int(self._progress() * config.validations))
-        forget_after(self.log, self.step)
-        self._start_sums()
+        self.state.validated = min(self.state.validated, int(self._progress() * config.validations))
+        self.log = RunLog(config.out, task.name, self.state)
+        self.started = opened - self.state.seconds
 
     def run(self) -> TrainResult:
         """Step until the end of the run, then validate, draw and report."""
-        self.started = self.opened - self.seconds
-        with _interruption() as interrupted, _progress_bar(self.task.name) as show:
+        state, config = self.state, self.config
+        with interruption() as interrupted, progress_bar(self.task.name) as show:
             batches: Iterator[Any] = iter(self.train_loader) if self._progress() < 1 else iter([])
-            saved_at = self.seconds
+            saved_at = state.seconds
             for batch in batches:
                 self._train_step(batch)
                 done = self._progress()
-                if self.step % self.config.log_steps == 0:
-                    self._log_training()
-                show(done, f"step {self.step}  loss {self.shown_loss:.4g}  best {self.best:.4g}")
+                if state.step % config.log_steps == 0:
+                    self.log.write_training(state, self._lr())
+                show(done, f"step {state.step}  loss {self.log.shown_loss:.4g}  best {state.best:.4g}")
                 if interrupted():
                     self._save_last()
-                    raise KeyboardInterrupt(f"stopped at step {self.step}; go on with --resume")
-                if done < 1 and done * self.config.validations >= self.validated + 1:
-                    self.validated = int(done * self.config.validations)
+                    raise KeyboardInterrupt(f"stopped at step {state.step}; go on with --resume")
+                if done < 1 and done * config.validations >= state.validated + 1:
+                    state.validated = int(done * config.validations)
                     self._validate()
-                if self.seconds - saved_at >= 60 * self.config.checkpoint_minutes:
+                if state.seconds - saved_at >= 60 * config.checkpoint_minutes:
                     self._save_last()
-                    saved_at = self.seconds
+                    saved_at = state.seconds
                 if done >= 1:
                     break
             del batches
-            if self.validated < self.config.validations:
-                self.validated = self.config.validations
+            if state.validated < config.validations:
+                state.validated = config.validations
                 self._validate()
         self._save_last()
         return self._finish()
@@ -170,139 +125,78 @@ class _Run:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
 
+    def _validation_batches(self, seed: int) -> Iterable[Any]:
+        return validation_loader(self.val_set, self.task.collate, self.config.batch_size, seed, self.config.workers)
+
     def _progress(self) -> float:
         """How far the run is, 0..1: the larger share of its steps and of its time less the last validation's."""
         shares = [0.0]
         if self.config.epochs is not None:
-            shares.append(self.step / max(1, round(self.config.epochs * self.steps_per_epoch)))
+            shares.append(self.state.step / max(1, round(self.config.epochs * self.steps_per_epoch)))
         if self.config.max_minutes is not None:
-            budget = 60 * self.config.max_minutes - self.validation_seconds
-            shares.append(self.seconds / budget if budget > 0 else 1.0)
+            budget = 60 * self.config.max_minutes - self.state.validation_seconds
+            shares.append(self.state.seconds / budget if budget > 0 else 1.0)
         return min(1.0, max(shares))
+
+    def _lr(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def _train_step(self, batch: Any) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self._progress())
         # Seeding by step makes dropout and the like resume without saved generator states.
-        torch.manual_seed((self.config.seed << 32) + self.step)
+        torch.manual_seed((self.config.seed << 32) + self.state.step)
         self.model.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             loss, parts = self.task.loss(self.model, to_device(batch, self.device))
         if not torch.isfinite(loss):
             values = ", ".join(f"{name} {float(value):.3g}" for name, value in parts.items())
-            raise TrainingError(f"the loss is {loss.item()} at step {self.step} ({values}); try a smaller lr")
+            raise TrainingError(f"the loss is {loss.item()} at step {self.state.step} ({values}); try a smaller lr")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
-        _update_average(self.average, self.model, min(self.config.ema_decay, (1 + self.step) / (10 + self.step)))
-        self.step += 1
-        self.seconds = time.monotonic() - self.started
-        self.summed += 1
-        if not math.isfinite(self.shown_loss):
-            self.shown_loss = loss.item()
-        for name, value in {"loss": loss, **parts}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
-
-    def _start_sums(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.summed = 0
-
-    def _line(self, kind: str, values: dict[str, float]) -> None:
-        lr = self.optimizer.param_groups[0]["lr"]
-        line = {"kind": kind, "step": self.step, "seconds": round(self.seconds, 3), "lr": lr}
-        append_line(self.log, {**line, **values})
-
-    def _log_training(self) -> None:
-        means = {name: value / self.summed for name, value in self.sums.items()}
-        self._line("train", means)
-        self._start_sums()
-        self.shown_loss = means["loss"]
+        self.average.update_parameters(self.model)
+        self.state.step += 1
+        self.state.seconds = time.monotonic() - self.started
+        self.log.add_step({"loss": loss, **parts})
 
     def _validate(self) -> None:
         """Measure the averaged model; keep it as best.pt if it is the best so far."""
         before = time.monotonic()
         batches = (to_device(batch, self.device) for batch in self.val_loader)
-        with torch.no_grad():
-            figures = {name: float(v) for name, v in self.task.validate(self.average, batches).items()}
+        figures = self._figures(self.average.module, batches)
         score = float(self.task.objective(figures))
-        if math.isfinite(score) and score < self.best:
-            self.best, self.best_figures = score, figures
-            _save(self._checkpoint({"model": self.average.state_dict(), "figures": figures}), self._file("best.pt"))
+        if math.isfinite(score) and score < self.state.best:
+            self.state.best, self.state.best_figures = score, figures
+            self.checkpoints.save_best(self.average.module, figures, self.state)
         self.average.eval()
-        self.validation_seconds = time.monotonic() - before
-        self.seconds = time.monotonic() - self.started
-        self._line("val", figures)
-        draw_curves(self.log, self._file("curves.png"), f"{self.task.name}: {self.step} steps")
+        self.state.validation_seconds = time.monotonic() - before
+        self.state.seconds = time.monotonic() - self.started
+        self.log.write_validation(self.state, self._lr(), figures)
 
-    def _file(self, name: str) -> Path:
-        return self.config.out / name
-
-    def _checkpoint(self, content: dict[str, Any]) -> dict[str, Any]:
-        """Content with what any checkpoint has: format, task, settings, step and time."""
-        settings = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(self.config).items()}
-        head = {"format": CHECKPOINT_FORMAT, "task": self.task.name, "config": settings}
-        return {**head, "step": self.step, "seconds": self.seconds, **content}
+    def _figures(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
+        with torch.no_grad():
+            return {name: float(value) for name, value in self.task.validate(model, batches).items()}
 
     def _save_last(self) -> None:
-        state = {name: getattr(self, name) for name in ("validated", "validation_seconds", "best", "best_figures")}
-        networks = {"model": self.model.state_dict(), "average": self.average.state_dict()}
-        _save(
-            self._checkpoint({**networks, "optimizer": self.optimizer.state_dict(), "state": state}),
-            self._file("last.pt"),
-        )
-
-    def _load(self, path: Path) -> None:
-        saved = _read_checkpoint(path, self.task.name)
-        settings = self._checkpoint({})["config"]
-        changed = [k for k, v in settings.items() if k not in FREE_ON_RESUME and saved["config"].get(k, v) != v]
-        if changed:
-            was = ", ".join(f"{k} was {saved['config'][k]}, now {settings[k]}" for k in changed)
-            raise TrainingError(f"can't resume {path} with other settings: {was}")
-        try:
-            self.model.load_state_dict(saved["model"])
-            self.average.load_state_dict(saved["average"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            raise TrainingError(f"{path} holds another network than '{self.task.name}' is now: {error}") from error
-        self.step, self.seconds = saved["step"], saved["seconds"]
-        for name, value in saved["state"].items():
-            setattr(self, name, value)
-
-    def _calibrated(self, model: nn.Module) -> nn.Module:
-        """The best model with its stated uncertainties set by validation data that did not choose it, kept as best."""
-        calibrate = getattr(self.task, "calibrate", None)
-        if calibrate is not None:
-            settings = (self.config.batch_size, self.config.seed + 1, self.config.workers)
-            other = validation_loader(self.val_set, self.task.collate, *settings)
-            calibrate(model, other)
-            with torch.no_grad():
-                self.best_figures = {n: float(v) for n, v in self.task.validate(model, self.val_loader).items()}
-            best = {"model": model.state_dict(), "figures": self.best_figures}
-            _save(self._checkpoint(best), self._file("best.pt"))
-        return model
+        self.checkpoints.save_last(self.model, self.average.module, self.optimizer, self.state)
 
     def _finish(self) -> TrainResult:
-        if not self.best_figures:
+        state = self.state
+        if not state.best_figures:
             raise TrainingError(f"no validation of '{self.task.name}' gave a finite objective: nothing worth keeping")
-        model = self._calibrated(load_best(self.task, self.config.out))
-        report = {
-            "network": self.task.name,
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "trained_on": self.config.trained_on,
-            "data": self.data,
-            "figures": self.best_figures,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "steps": self.step,
-            "seconds": round(self.seconds, 1),
-            "seed": self.config.seed,
-            "torch": torch.__version__,
-            "config": self._checkpoint({})["config"],
-        }
-        temporary = self._file(".report.json.tmp")
-        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, self._file("report.json"))
-        return TrainResult(model, self.best_figures, self.step, self.seconds, report)
+        model = load_best(self.task, self.config.out)
+        calibrate = getattr(self.task, "calibrate", None)
+        if calibrate is not None:
+            # By validation data that did not choose this model.
+            calibrate(model, self._validation_batches(self.config.seed + 1))
+            state.best_figures = self._figures(model, self.val_loader)
+            self.checkpoints.save_best(model, state.best_figures, state)
+        data = {**self.samples, "cache": str(self.config.cache)}
+        parameters = sum(p.numel() for p in self.model.parameters())
+        report = write_report(self.config.out, self.task.name, self.checkpoints.settings, data, parameters, state)
+        return TrainResult(model, state.best_figures, state.step, state.seconds, report)
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
@@ -311,66 +205,3 @@ def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.lr, fused=True)
-
-
-@torch.no_grad()
-def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Exponential moving average of weights and of batch norm's statistics; counters are copied."""
-    source = model.state_dict()
-    for name, target in average.state_dict().items():
-        if target.is_floating_point():
-            target.lerp_(source[name], 1 - decay)
-        else:
-            target.copy_(source[name])
-
-
-def _save(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
-
-
-def _read_checkpoint(path: Path, task: str) -> dict[str, Any]:
-    """A checkpoint of `task`; TrainingError if the file is missing, damaged or another network's."""
-    if not path.is_file():
-        raise TrainingError(f"{path} is not there")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        kind = (saved["format"], saved["task"])
-    except Exception as error:
-        raise TrainingError(f"{path} can't be read as a checkpoint: {type(error).__name__}: {error}") from error
-    if kind != (CHECKPOINT_FORMAT, task):
-        raise TrainingError(f"{path} is of network '{kind[1]}' (format {kind[0]}), not '{task}'")
-    return dict(saved)
-
-
-@contextmanager
-def _interruption() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came; a second one acts at once. Does nothing outside the main thread."""
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(number)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress_bar(name: str) -> Iterator[Callable[[float, str], None]]:
-    columns = (TextColumn(f"[bold]{name}"), BarColumn(), TextColumn("{task.percentage:3.0f}%  {task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), refresh_per_second=2) as bar:
-        row = bar.add_task("", total=1.0, note="")
-        yield lambda done, note: bar.update(row, completed=done, note=note)

@@ -20,7 +20,8 @@ from dualpose_ros.lab.training.fusion import task as training  # noqa: E402
 from dualpose_ros.lab.training.fusion.data import PEOPLE, Augmentation, PairData, every_group, pair_data  # noqa: E402
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
 from dualpose_ros.lab.training.lifting.sequences import load_settings  # noqa: E402
-from dualpose_ros.lab.training.loop import trainer  # noqa: E402
+from dualpose_ros.lab.training.loop import report, trainer  # noqa: E402
+from dualpose_ros.lab.training.loop.checkpoints import load_best  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
 from dualpose_ros.metrics.poses import SIGMA_SHARES, auc  # noqa: E402
 from support import made_recordings as made  # noqa: E402
@@ -271,7 +272,7 @@ class Interrupted(training.FusionTask):
 
 
 def test_a_run_resumes_and_calibrates(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "draw_curves", lambda *_: None)  # slow, and tested elsewhere
+    monkeypatch.setattr(report, "draw_curves", lambda *_: None)  # slow, and tested elsewhere
     settings = small(folder).training
     whole = trainer.train(training.FusionTask(settings), config(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
@@ -281,7 +282,7 @@ def test_a_run_resumes_and_calibrates(folder: Path, tmp_path: Path, monkeypatch:
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, parts.model.state_dict()[name]), name
     assert whole.model.integration.calibration.any()
-    best = trainer.load_best(training.FusionTask(settings), tmp_path / "whole")
+    best = load_best(training.FusionTask(settings), tmp_path / "whole")
     assert torch.equal(best.integration.calibration, whole.model.integration.calibration)
 
 

@@ -15,10 +15,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from dualpose_ros.lab.training.loop.checkpoints import load_best  # noqa: E402
 from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
 from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
-from dualpose_ros.lab.training.loop.trainer import learning_rate, load_best, train  # noqa: E402
+from dualpose_ros.lab.training.loop.trainer import learning_rate, train  # noqa: E402
 from support.data import ROOT  # noqa: E402
 from support.tiny_task import MATRIX, TinySamples, TinyTask  # noqa: E402
 

@@ -1,0 +1,43 @@
+"""What a run has to do with the terminal it was started from: Ctrl-C and a progress bar."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM came; a second one acts at once. Does nothing outside the main thread."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar to be told how far the run is, 0..1, with a note."""
+    columns = (TextColumn(f"[bold]{name}"), BarColumn(), TextColumn("{task.percentage:3.0f}%  {task.fields[note]}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), refresh_per_second=2) as bar:
+        row = bar.add_task("", total=1.0, note="")
+        yield lambda done, note: bar.update(row, completed=done, note=note)

@@ -1,0 +1,87 @@
+"""What a run tells while it goes on and when it ends: metrics.jsonl, curves.png and report.json."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dualpose_ros.lab.training.loop.checkpoints import RunState
+from dualpose_ros.lab.training.loop.curves import append_line, draw_curves, forget_after
+
+
+class RunLog:
+    """The log of a run: means of training since the last line, and the figures of each validation."""
+
+    def __init__(self, out: Path, name: str, state: RunState) -> None:
+        """Go on with the log in a folder; lines of steps after the state's are made again, so they go."""
+        self._name = name
+        self._file, self._curves = out / "metrics.jsonl", out / "curves.png"
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+        self.shown_loss = math.inf
+        """The loss to show: the mean of the last line, before the first line that of the first step."""
+        forget_after(self._file, state.step)
+
+    def add_step(self, losses: dict[str, Tensor]) -> None:
+        """Add one step's loss and its parts, by name, to the means of the next line."""
+        self._steps += 1
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+        if not math.isfinite(self.shown_loss):
+            self.shown_loss = self._sums["loss"]
+
+    def write_training(self, state: RunState, lr: float) -> None:
+        """Write the means since the last line."""
+        means = {name: value / self._steps for name, value in self._sums.items()}
+        self._write("train", state, lr, means)
+        self._sums, self._steps = {}, 0
+        self.shown_loss = means["loss"]
+
+    def write_validation(self, state: RunState, lr: float, figures: dict[str, float]) -> None:
+        """Write the figures of a validation, and draw the curves anew."""
+        self._write("val", state, lr, figures)
+        draw_curves(self._file, self._curves, f"{self._name}: {state.step} steps")
+
+    def _write(self, kind: str, state: RunState, lr: float, values: dict[str, float]) -> None:
+        line = {"kind": kind, "step": state.step, "seconds": round(state.seconds, 3), "lr": lr}
+        append_line(self._file, {**line, **values})
+
+
+def write_report(
+    out: Path, network: str, settings: dict[str, Any], data: dict[str, Any], parameters: int, state: RunState
+) -> dict[str, Any]:
+    """Write report.json, from which the weights' manifest is made, and return its content.
+
+    Args:
+        out: folder of the run.
+        network: the task's name.
+        settings: of the run, as its checkpoints have them.
+        data: how many samples, and from where.
+        parameters: how many numbers the network has.
+        state: of the finished run.
+    """
+    report = {
+        "network": network,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "trained_on": settings["trained_on"],
+        "data": data,
+        "figures": state.best_figures,
+        "parameters": parameters,
+        "steps": state.step,
+        "seconds": round(state.seconds, 1),
+        "seed": settings["seed"],
+        "torch": torch.__version__,
+        "config": settings,
+    }
+    temporary = out / ".report.json.tmp"
+    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, out / "report.json")
+    return report
