@@ -1,7 +1,7 @@
 """Poses that hold together over time: dualpose/fused/poses3d and camera_info -> /humans/poses3d, the end of the graph.
 
-Whatever comes in goes out: where a frame can't be refined (no camera is known yet, an error), its poses pass through as
-they are. A frame never waits for its camera_info.
+Whatever comes in goes out, once and in order, its header and its poses of the same frame: where a frame can't be
+refined (no camera is known yet, an error), its poses pass through as they are. A frame never waits for its camera_info.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +23,11 @@ from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_messa
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.stage import RefinementStage
+from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 
 _TIMED_FRAMES = 100
+_REST_S = 0.5
+"""Without a new frame for so long, those that wait for later ones (`lag_frames`) go out as they are by then."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,8 @@ class RefinementNode(PipelineNode):
         self._refinement: RefinementConfig = self.stage_configs[0]
         self._stage = RefinementStage(self._refinement)
         self._cameras = RecentCameras(self.config.ring_frames)
-        self._lag = self._refinement.lag_frames if self._refinement.enabled else 0
-        # What came in: the frame whose poses are due now, then those that came after it.
-        self._recent: deque[Any] = deque(maxlen=self._lag + 1)
+        # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
+        self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
         self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
@@ -63,6 +64,8 @@ class RefinementNode(PipelineNode):
         if self._refinement.enabled:
             infos = image_qos(self.config, depth=min(self.config.ring_frames, 10))
             self.create_subscription(CameraInfo, "camera_info", self.guarded("camera_info", self._on_info), infos)
+            if self._refinement.lag_frames:
+                self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
         self.get_logger().info("ready")
 
     def _on_info(self, message: Any) -> None:
@@ -72,44 +75,57 @@ class RefinementNode(PipelineNode):
     def _on_poses(self, message: Any) -> None:
         persons = finite_poses_from_message(message)
         stamp_ns = stamp_to_ns(message.header.stamp)
-        if self._recent and stamp_ns < stamp_to_ns(self._recent[-1].header.stamp):
-            self._recent.clear()
-        self._recent.append(message)
-        refined = self._refine_or_report(stamp_ns, message.header, persons)
-        if len(self._recent) <= self._lag:
-            return
-        self._poses.publish(self._recent[0] if refined is None else refined)
-        self.diagnostics.frame(stamp_to_ns(self._recent[0].header.stamp))
-        self._counts["passed_through" if refined is None else "refined"] += 1
-        self.diagnostics.extra = self._extra(len(persons))
+        camera = self._camera_of(stamp_ns, message.header)
+        self._waiting.append((message, persons))
+        if self._refinement.lag_frames and self._refinement.enabled:
+            self._rest.reset()
+        self._publish_due(lambda: self._stage.process(stamp_ns, camera, persons))
 
-    def _refine_or_report(self, stamp_ns: int, header: Any, persons: Sequence[Pose3D]) -> Any | None:
-        """The message of a frame's refined poses, or None where there are none and why has been reported."""
-        self._coasting = 0
+    def _on_rest(self) -> None:
+        """Nothing has come for a while: what waits for later frames goes out without them."""
+        if self._waiting:
+            self._publish_due(self._stage.flush)
+
+    def _camera_of(self, stamp_ns: int, header: Any) -> Camera | None:
         if not self._refinement.enabled:
             return None
         camera = self._cameras.find(stamp_ns, header.frame_id)
         if camera is None:
             self._warn(f"no usable camera_info of frame '{header.frame_id}' yet: poses pass through unrefined")
-            return None
+        return camera
+
+    def _publish_due(self, work: Callable[[], Sequence[RefinedFrame]]) -> None:
+        """Publish the frames that the stage gives; after an error, all that wait, as they came in."""
+        started = time.perf_counter()
         try:
-            return self._refine(stamp_ns, camera, persons)
+            frames = work()
+            if any(frame.camera is not None for frame in frames):
+                self._seconds.append(time.perf_counter() - started)
+            for frame in frames:
+                self._publish(frame)
         except Exception as error:
             # What the stage remembers may be half of a frame, or what it fell over.
             self._stage.reset()
             self.report(f"poses pass through unrefined: {type(error).__name__}: {error}")
-            return None
+            while self._waiting:
+                self._publish(None)
 
-    def _refine(self, stamp_ns: int, camera: Camera, persons: Sequence[Pose3D]) -> Any:
-        started = time.perf_counter()
-        refined = self._stage.process(stamp_ns, camera, persons)
-        self._seconds.append(time.perf_counter() - started)
-        for person in refined:
-            if not (np.isfinite(person.joints_cam).all() and np.isfinite(person.joint_stddev).all()):
-                raise ValueError(f"person {person.track_id} came out with joints that are not finite")
-        message = poses_to_message(refined, self._recent[0].header, (camera.width, camera.height))
-        self._coasting = len({person.track_id for person in refined} - {person.track_id for person in persons})
-        return message
+    def _publish(self, frame: RefinedFrame | None) -> None:
+        """Publish the oldest message that waits, with the people of its frame: as they came in for None."""
+        message, persons = self._waiting[0]
+        refined = frame is not None and frame.camera is not None
+        self._coasting = 0
+        if frame is not None and frame.camera is not None:
+            for person in frame.persons:
+                if not (np.isfinite(person.joints_cam).all() and np.isfinite(person.joint_stddev).all()):
+                    raise ValueError(f"person {person.track_id} came out with joints that are not finite")
+            message = poses_to_message(frame.persons, message.header, (frame.camera.width, frame.camera.height))
+            self._coasting = len({person.track_id for person in frame.persons} - {p.track_id for p in persons})
+        self._waiting.popleft()
+        self._poses.publish(message)
+        self.diagnostics.frame(stamp_to_ns(message.header.stamp))
+        self._counts["refined" if refined else "passed_through"] += 1
+        self.diagnostics.extra = self._extra(len(persons))
 
     def _warn(self, message: str) -> None:
         self.get_logger().warning(message, throttle_duration_sec=5.0)

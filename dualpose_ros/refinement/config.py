@@ -15,8 +15,8 @@ LONGEST_WINDOW = 64
 class RefinementConfig:
     """Settings of the refinement.
 
-    enabled: False passes poses through; window: frames of each track that are refined together; lag_frames: poses
-    are given so many of their track's frames late, for being surer; max_coast_s: how long a confirmed track that
+    enabled: False passes poses through; window: frames of each track that are refined together; lag_frames: frames
+    are given so many frames late, for being surer; max_coast_s: how long a confirmed track that
     vanished is predicted; steps: Gauss-Newton steps a frame; steady_s: time constant of how what is published follows,
     0 at once; solver, bones: what is trusted by how much. ValueError names a value out of range.
     """

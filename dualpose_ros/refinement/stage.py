@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,79 +18,134 @@ REMEMBERED_S = 60.0
 """How long a track's bone lengths are kept after it vanished: one that comes back is the same person."""
 
 
+@dataclass(frozen=True)
+class RefinedFrame:
+    """A frame and its own people: those of its poses in their order, then confirmed ones who vanished, COASTING.
+
+    camera: None where the frame was given without, whose poses went through as they were.
+    """
+
+    stamp_ns: int
+    camera: Camera | None
+    persons: tuple[Pose3D, ...]
+
+
 @dataclass
 class _Track:
-    """One track: its smoother, its last pose as it came in, and those whose refined ones are still to come."""
+    """One track as frames come in: its smoother, its last pose, and when that was."""
 
     smoother: TrackSmoother
     last: Pose3D
     stamp_ns: int
-    waiting: list[Pose3D]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A frame that is still to be given, its people with their smoothers; None for those that go through."""
+
+    stamp_ns: int
+    camera: Camera | None
+    persons: tuple[tuple[Pose3D, TrackSmoother | None], ...]
 
 
 class RefinementStage:
-    """Configured once; `process` is called for each frame, in the order of their stamps."""
+    """Configured once; `process` is called for each frame, in the order of their stamps.
+
+    Every frame that comes in is given back once, in that order, `lag_frames` frames later.
+    """
 
     def __init__(self, config: RefinementConfig | None = None) -> None:
         self.config = config if config is not None else RefinementConfig()
-        self._tracks: dict[int, _Track] = {}
-        self._stamp_ns: int | None = None
-        self._first_ns = 0
+        self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks."""
-        self._tracks.clear()
-        self._stamp_ns = None
+        """Forget all tracks, and the frames that are still to be given."""
+        self._tracks: dict[int, _Track] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._given: dict[int, _Track] = {}
+        self._first_ns: int | None = None
+        self._stamp_ns = 0
 
-    def process(self, stamp_ns: int, camera: Camera, persons: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
-        """Refined poses of those seen, in their order, then of confirmed tracks that vanished, COASTING.
+    def process(self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]) -> tuple[RefinedFrame, ...]:
+        """Take in a frame; the frames that are due now, oldest first: without a lag, this one.
 
-        People without a track (id -1), and a second pose of the same track, are passed through. Time that goes
-        backwards (a bag played again) starts all anew. With a lag, poses are those of earlier frames of their
-        tracks, the first one until there are enough. ValueError for joints of another shape than (K, 3).
+        People without a track (id -1), a second pose of the same track, and all of a frame without a camera go through
+        as they are. Time that goes backwards (a bag played again) starts all anew, once the frames before are given.
+        ValueError for joints of another shape than (K, 3).
         """
         if not self.config.enabled:
-            return tuple(persons)
-        if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
+            return (RefinedFrame(stamp_ns, camera, tuple(persons)),)
+        before: tuple[RefinedFrame, ...] = ()
+        if self._first_ns is not None and stamp_ns < self._stamp_ns:
+            before = self.flush()
             self.reset()
-        if self._stamp_ns is None:
+        if self._first_ns is None:
             self._first_ns = stamp_ns
         self._stamp_ns = stamp_ns
+        self._waiting.append(_Waiting(stamp_ns, camera, self._take_in(stamp_ns, camera, persons)))
+        due = len(self._waiting) > self.config.lag_frames
+        return (*before, self._give()) if due else before
+
+    def flush(self) -> tuple[RefinedFrame, ...]:
+        """The frames that are still to be given, without later ones to come: the stream has ended, or rests."""
+        return tuple(self._give() for _ in range(len(self._waiting)))
+
+    def _seconds(self, stamp_ns: int) -> float:
+        assert self._first_ns is not None
+        return (stamp_ns - self._first_ns) * 1e-9
+
+    def _take_in(
+        self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]
+    ) -> tuple[tuple[Pose3D, TrackSmoother | None], ...]:
+        if camera is None:
+            return tuple((person, None) for person in persons)
         seen: set[int] = set()
-        refined = []
+        taken: list[tuple[Pose3D, TrackSmoother | None]] = []
         for person in persons:
             if person.track_id < 0 or person.track_id in seen:
-                refined.append(person)
+                taken.append((person, None))
                 continue
             seen.add(person.track_id)
-            refined.append(self._refine(stamp_ns, camera, person))
-        return (*refined, *self._coast(stamp_ns, camera, seen))
-
-    def _refine(self, stamp_ns: int, camera: Camera, person: Pose3D) -> Pose3D:
-        c = self.config
-        track = self._tracks.get(person.track_id)
-        if track is None:
-            track = self._tracks[person.track_id] = _Track(TrackSmoother(c), person, stamp_ns, [])
-        track.last, track.stamp_ns = person, stamp_ns
-        track.waiting = [*track.waiting, person][-(c.lag_frames + 1) :]
-        result = track.smoother.add(frame_of((stamp_ns - self._first_ns) * 1e-9, camera, person))
-        return _refined_pose(track.waiting[0], result)
-
-    def _coast(self, stamp_ns: int, camera: Camera, seen: set[int]) -> list[Pose3D]:
-        """Confirmed tracks not seen now, predicted unless gone for too long; tentative ones are dropped."""
-        coasting = []
+            track = self._tracks.get(person.track_id)
+            smoother = track.smoother if track is not None else TrackSmoother(self.config)
+            smoother.add(frame_of(self._seconds(stamp_ns), camera, person))
+            self._tracks[person.track_id] = _Track(smoother, person, stamp_ns)
+            taken.append((person, smoother))
         for track_id in [i for i in self._tracks if i not in seen]:
             track = self._tracks[track_id]
             gone = (stamp_ns - track.stamp_ns) * 1e-9
             if track.last.state == TrackingState.TENTATIVE or gone > REMEMBERED_S:
                 del self._tracks[track_id]
+            elif gone > self.config.max_coast_s and track.smoother.window.frames:
+                # Frames of so long ago say nothing of those to come, but the person's bones stay.
+                track.smoother = TrackSmoother(self.config, track.smoother.bones)
+        return tuple(taken)
+
+    def _give(self) -> RefinedFrame:
+        """The oldest of the frames that wait, its people as all frames up to now have them."""
+        frame = self._waiting.popleft()
+        if frame.camera is None:
+            return RefinedFrame(frame.stamp_ns, None, tuple(person for person, _ in frame.persons))
+        refined, seen = [], set()
+        for person, smoother in frame.persons:
+            if smoother is None:
+                refined.append(person)
                 continue
-            if gone > self.config.max_coast_s:
-                track.smoother.restart()
-                track.waiting = []
+            seen.add(person.track_id)
+            self._given[person.track_id] = _Track(smoother, person, frame.stamp_ns)
+            refined.append(_refined_pose(person, smoother.publish()))
+        return RefinedFrame(frame.stamp_ns, frame.camera, (*refined, *self._coast(frame.stamp_ns, frame.camera, seen)))
+
+    def _coast(self, stamp_ns: int, camera: Camera, seen: set[int]) -> list[Pose3D]:
+        """Confirmed tracks of earlier frames not seen in this one, unless gone for too long."""
+        coasting = []
+        for track_id in [i for i in self._given if i not in seen]:
+            track = self._given[track_id]
+            gone = (stamp_ns - track.stamp_ns) * 1e-9
+            if track.last.state == TrackingState.TENTATIVE or gone > self.config.max_coast_s:
+                del self._given[track_id]
                 continue
-            predicted = track.smoother.predict((stamp_ns - self._first_ns) * 1e-9)
-            pose = _refined_pose(track.last, predicted)
+            pose = _refined_pose(track.last, track.smoother.predict(self._seconds(stamp_ns)))
             share = 1 - gone / max(self.config.max_coast_s, 1e-9)
             coasting.append(_coasting_pose(pose, camera, max(share, 0.0)))
         return coasting

@@ -14,7 +14,7 @@ from dualpose_ros.refinement.bones import BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
-from dualpose_ros.refinement.solver import refine
+from dualpose_ros.refinement.solver import Solution, refine
 from dualpose_ros.refinement.steady import steadied, still_left
 from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, with_frame
 from dualpose_ros.skeleton import H36M17
@@ -43,12 +43,15 @@ class Refined:
 
 
 class TrackSmoother:
-    """The window, bone lengths and last answer of one track."""
+    """The window, bone lengths and last answer of one track, each of whose frames is published once, in their order."""
 
-    def __init__(self, config: RefinementConfig) -> None:
+    def __init__(self, config: RefinementConfig, bones: BoneMemory | None = None) -> None:
         self.config = config
+        self.bones = bones if bones is not None else BoneMemory(config.bones)
         self._window = empty_window()
-        self._bones = BoneMemory(config.bones)
+        self._waiting = 0
+        self._solution: Solution | None = None
+        self._depth_stddev = np.zeros(0)
         self._published: Floats | None = None
         self._stddev = np.zeros(H36M17.num_joints)
 
@@ -60,29 +63,29 @@ class TrackSmoother:
     @property
     def lengths(self) -> Floats:
         """Logarithms (K,) of bones' lengths in metres."""
-        return self._bones.logarithms
+        return self.bones.logarithms
 
-    def restart(self) -> None:
-        """Forget the frames, of which the last is too long ago; the person's bone lengths stay."""
-        self._window, self._published = empty_window(), None
-
-    def add(self, frame: Frame) -> Refined:
-        """Take in a later frame (or one of the same time), and refine the window.
-
-        The answer is the frame that is `lag_frames` before it, or the first while there are fewer.
-        """
+    def add(self, frame: Frame) -> None:
+        """Take in a later frame (or one of the same time), and refine the window."""
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
         window = with_frame(self._window, frame, self.config.window)
-        window, depth_stddev = self._at_smooth_distances(window)
-        self._bones.add(frame.prior, elapsed)
+        window, self._depth_stddev = self._at_smooth_distances(window)
+        self.bones.add(frame.prior, elapsed)
         steps = max(self.config.steps, FIRST_STEPS if len(window.frames) <= FIRST_STEPS else 1)
-        solution = refine(observations(window, self._bones.logarithms), window.joints, self.config.solver, steps)
-        self._window = window = replace(window, joints=solution.joints)
-        at = self._late(len(window.frames) - 1)
-        stddev = window.frames[at].relative_stddev if solution.factor is None else solution.spread(at)
-        self._stddev = self.config.solver.stated_share * np.hypot(stddev, depth_stddev[at])
+        solution = refine(observations(window, self.bones.logarithms), window.joints, self.config.solver, steps)
+        self._solution, self._window = solution, replace(window, joints=solution.joints)
+        self._waiting = min(self._waiting + 1, len(window.frames))
+
+    def publish(self) -> Refined:
+        """The oldest frame that was not published yet, as all frames up to now have it."""
+        assert self._waiting and self._solution is not None
+        at = len(self._window.frames) - self._waiting
+        self._waiting -= 1
+        stated = self._window.frames[at].relative_stddev
+        stddev = stated if self._solution.factor is None else self._solution.spread(at)
+        self._stddev = self.config.solver.stated_share * np.hypot(stddev, self._depth_stddev[at])
         self._published = self._steady(at)
-        return Refined(float(window.times[at]), self._published, self._stddev, self._velocity(at))
+        return Refined(float(self._window.times[at]), self._published, self._stddev, self._velocity(at))
 
     def _steady(self, at: int) -> Floats:
         """A frame's joints (K, 3) to publish: steady, and with the person's bone lengths exactly, for which one step
@@ -92,7 +95,7 @@ class TrackSmoother:
         if at > 0 and self._published is not None:
             left = still_left(float(times[at] - times[at - 1]), self.config.steady_s)
             pose = steadied(self._published, joints[at - 1], pose, left)
-        return with_lengths(pose, self._bones.logarithms)
+        return with_lengths(pose, self.bones.logarithms)
 
     def _at_smooth_distances(self, window: Window) -> tuple[Window, Floats]:
         """The window at the roots' smoothed distances, and their deviations (W,) in metres."""
@@ -115,20 +118,28 @@ class TrackSmoother:
         return np.asarray(since @ self._window.joints[near, _ROOT] / (since @ since))
 
     def predict(self, time: float) -> Refined:
-        """Where the person is at a time after the last frame: the last pose, its root moved on at its velocity.
+        """Where the person is at a time after the frame published last, in which nobody found them.
+
+        Between frames where they were found, on the way from one to the other.
+        """
+        at, times = len(self._window.frames) - self._waiting - 1, self._window.times
+        ahead = max(time - float(times[at]), 0.0)
+        assert self._published is not None
+        if not self._waiting:
+            return self._gone_on(time, ahead)
+        gap = float(times[at + 1] - times[at])
+        step = self._window.joints[at + 1] - self._window.joints[at]
+        joints = with_lengths(self._published + step * (ahead / max(gap, 1e-9)), self.bones.logarithms)
+        grown = prediction_stddev(min(ahead, gap - ahead))
+        return Refined(time, joints, np.hypot(self._stddev, grown), step[_ROOT] / max(gap, LEAST_VELOCITY_S))
+
+    def _gone_on(self, time: float, ahead: float) -> Refined:
+        """The last pose, its root moved on at its velocity for so many seconds.
 
         The longer ago, the less it goes on: time counts in full at first, and COAST_S seconds in all.
         """
-        last = len(self._window.frames) - 1
-        ahead = max(time - float(self._window.times[-1]), 0.0)
         counted = COAST_S * (1 - np.exp(-ahead / COAST_S))
-        velocity = self._velocity(last, COAST_PAST_S)
-        root = self._window.joints[:, _ROOT]
-        moved = root[last] - root[self._late(last)] + counted * velocity
+        velocity = self._velocity(len(self._window.frames) - 1, COAST_PAST_S)
         grown = np.hypot(prediction_stddev(counted), 0.3 * HOLD_SPEED * ahead)
-        assert self._published is not None
-        return Refined(time, self._published + moved, np.hypot(self._stddev, grown), velocity * (1 - counted / COAST_S))
-
-    def _late(self, last: int) -> int:
-        """The frame that is published when `last` came."""
-        return max(last - self.config.lag_frames, 0)
+        joints = np.asarray(self._published) + counted * velocity
+        return Refined(time, joints, np.hypot(self._stddev, grown), velocity * (1 - counted / COAST_S))

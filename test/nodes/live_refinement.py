@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from dualpose_ros.nodes import refinement_node
 from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.stage import RefinedFrame
 
 from sensor_msgs.msg import CameraInfo  # isort: skip
 
@@ -28,20 +30,29 @@ class Stage:
     """Moves everybody a metre away for each call since it was reset, and adds person 9, who has vanished."""
 
     def __init__(self, config: RefinementConfig) -> None:
-        self.calls, self.focals = 0, []
+        self.lag, self.focals = config.lag_frames, list[list[float]]()
+        self.reset()
 
     def reset(self) -> None:
-        self.calls = 0
+        self.calls, self.waiting = 0, deque[RefinedFrame]()
 
-    def process(self, stamp_ns: int, camera: Camera, persons: Sequence[Pose3D]) -> tuple[Pose3D, ...]:
+    def process(self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]) -> tuple[RefinedFrame, ...]:
         number = stamp_ns // 10_000_000 - 10_000
-        self.focals.append([number, camera.fx])
-        self.calls += 1
-        if number == 13:
-            raise ArithmeticError("the equations have fallen over")
-        shift = np.nan if number == 14 else float(self.calls)
-        moved = [replace(p, joints_cam=p.joints_cam + np.array([0, 0, shift])) for p in persons]
-        return (*moved, replace(person(9), state=TrackingState.COASTING))
+        if camera is None:
+            self.waiting.append(RefinedFrame(stamp_ns, None, tuple(persons)))
+        else:
+            self.focals.append([number, camera.fx])
+            self.calls += 1
+            if number == 13:
+                raise ArithmeticError("the equations have fallen over")
+            shift = np.nan if number == 14 else float(self.calls)
+            moved = [replace(p, joints_cam=p.joints_cam + np.array([0, 0, shift])) for p in persons]
+            gone = replace(person(9), state=TrackingState.COASTING)
+            self.waiting.append(RefinedFrame(stamp_ns, camera, (*moved, gone)))
+        return (self.waiting.popleft(),) if len(self.waiting) > self.lag else ()
+
+    def flush(self) -> tuple[RefinedFrame, ...]:
+        return tuple(self.waiting.popleft() for _ in range(len(self.waiting)))
 
 
 def start(*parameters: str) -> Rig:
@@ -130,17 +141,18 @@ def disabled() -> dict[str, Any]:
 
 
 def lagging() -> dict[str, Any]:
-    """With a lag, each message carries the header of the frame that its poses are of; time is set back once."""
+    """With a lag, each message carries the header of the frame that its poses are of; one frame fails; then a rest."""
     rig = start("lag_frames:=2")
     send_info(rig, 40)
     for number in (40, 41):
         send(rig, number, outputs=0)
     early = len(rig.received[OUTPUT])
-    for number in (42, 13, 14):
-        send(rig, number, outputs=int(number == 42))
-    send(rig, 15)
-    published = [(number_of(m), len(m.persons)) for m in rig.received[OUTPUT]]
-    return {"early": early, "published": published}
+    for number, outputs in ((42, 1), (13, 3), (50, 0), (51, 0)):
+        send(rig, number, outputs=outputs)
+    before_rest = len(rig.received[OUTPUT])
+    rig.spin(lambda: len(rig.received[OUTPUT]) >= 6, 3)
+    published = [(number_of(m), len(m.persons), float(m.persons[0].joints[0].z) - 2) for m in rig.received[OUTPUT]]
+    return {"early": early, "before_rest": before_rest, "published": published}
 
 
 if __name__ == "__main__":

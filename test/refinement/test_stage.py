@@ -37,7 +37,17 @@ def noisy_walk(seed: int, frames: int) -> tuple[np.ndarray, list[Pose3D]]:
 
 def run(poses: list[Pose3D], config: RefinementConfig | None = None) -> list[Pose3D]:
     stage = RefinementStage(config)
-    return [stage.process(i * STEP_NS, windows.CAMERA, [pose])[0] for i, pose in enumerate(poses)]
+    frames = [f for i, pose in enumerate(poses) for f in stage.process(i * STEP_NS, windows.CAMERA, [pose])]
+    frames += stage.flush()
+    assert [frame.stamp_ns for frame in frames] == [i * STEP_NS for i in range(len(poses))]
+    return [frame.persons[0] for frame in frames]
+
+
+def process(stage: RefinementStage, number: int, persons: list[Pose3D]) -> tuple[Pose3D, ...]:
+    """The people of a frame, without a lag."""
+    (frame,) = stage.process(number * STEP_NS, windows.CAMERA, persons)
+    assert (frame.stamp_ns, frame.camera) == (number * STEP_NS, windows.CAMERA)
+    return frame.persons
 
 
 def off(poses: list[Pose3D], truth: np.ndarray) -> np.ndarray:
@@ -54,7 +64,7 @@ def test_poses_become_truer_steadier_and_keep_their_bones() -> None:
         errors = [off(some, truth)[10:] for some in (poses, refined)]
         before.append(np.linalg.norm(errors[0], axis=-1).mean())
         after.append(np.linalg.norm(errors[1], axis=-1).mean())
-        late.append(np.linalg.norm(off(lagging[13:], truth[10:-3]), axis=-1).mean())
+        late.append(np.linalg.norm(off(lagging, truth)[10:-3], axis=-1).mean())
         accelerations.append([np.linalg.norm(np.diff(e, 2, axis=0), axis=-1).mean() for e in errors])
         bones.append([bone_vectors(truth[10:] + e)[1].std(axis=0).mean() for e in errors])
         velocities.append(np.mean([pose.root_velocity for pose in refined[15:]], axis=0))
@@ -154,7 +164,7 @@ def test_two_frames_of_the_same_time() -> None:
     _, poses = noisy_walk(5, 12)
     for i, pose in enumerate(poses):
         for _ in range(2):
-            (refined,) = stage.process(i * STEP_NS, windows.CAMERA, [pose])
+            (refined,) = process(stage, i, [pose])
             assert np.isfinite(refined.joints_cam).all() and np.isfinite(refined.joint_stddev).all()
 
 
@@ -162,10 +172,10 @@ def test_coasting_goes_on_grows_unsure_and_ends() -> None:
     truth, poses = noisy_walk(6, 40)
     stage = RefinementStage(RefinementConfig(max_coast_s=0.3))
     for i in range(20):
-        (last,) = stage.process(i * STEP_NS, windows.CAMERA, [poses[i]])
+        (last,) = process(stage, i, [poses[i]])
     spread, gone = last.joint_stddev, []
     for i in range(20, 27):
-        (pose,) = stage.process(i * STEP_NS, windows.CAMERA, [])
+        (pose,) = process(stage, i, [])
         gone.append(pose)
         assert pose.state == TrackingState.COASTING and pose.track_id == 1
         assert (pose.joint_stddev > spread).all() and not pose.joint_scores.any()
@@ -173,8 +183,8 @@ def test_coasting_goes_on_grows_unsure_and_ends() -> None:
     drift = np.linalg.norm(off(gone, truth[20:27])[:, 0] - (last.joints_cam - truth[19])[0], axis=-1)
     assert drift.max() < np.linalg.norm(truth[26, 0] - truth[19, 0])  # better than to stand still
     assert np.diff([pose.score for pose in gone]).max() < 0
-    assert stage.process(28 * STEP_NS, windows.CAMERA, []) == ()
-    (back,) = stage.process(29 * STEP_NS, windows.CAMERA, [poses[29]])
+    assert process(stage, 28, []) == ()
+    (back,) = process(stage, 29, [poses[29]])
     assert back.state == TrackingState.CONFIRMED
 
 
@@ -182,10 +192,10 @@ def test_tentative_tracks_do_not_coast_and_a_gap_is_bridged() -> None:
     truth, poses = noisy_walk(7, 30)
     stage = RefinementStage()
     tentative = replace(poses[0], state=TrackingState.TENTATIVE)
-    stage.process(0, windows.CAMERA, [tentative])
-    assert stage.process(STEP_NS, windows.CAMERA, []) == ()
+    process(stage, 0, [tentative])
+    assert process(stage, 1, []) == ()
     for i in [*range(2, 12), *range(19, 30)]:
-        (pose,) = stage.process(i * STEP_NS, windows.CAMERA, [poses[i]])
+        (pose,) = process(stage, i, [poses[i]])
     assert np.linalg.norm(pose.joints_cam - truth[29], axis=-1).mean() < 0.3  # depths are off by 0.1 m, one sigma
 
 
@@ -196,7 +206,7 @@ def test_identities_are_kept_and_order_does_not_matter() -> None:
     stage = RefinementStage()
     for i in range(12):
         both = [one[i], two[i]] if i % 2 else [two[i], one[i]]
-        found = stage.process(i * STEP_NS, windows.CAMERA, both)
+        found = process(stage, i, both)
         assert [p.track_id for p in found] == [p.track_id for p in both]
     alone = run(one)[-1]
     np.testing.assert_allclose(next(p for p in found if p.track_id == 1).joints_cam, alone.joints_cam, atol=1e-12)
@@ -206,25 +216,89 @@ def test_people_without_a_track_disabled_and_repeated_ones_pass() -> None:
     _, poses = noisy_walk(10, 3)
     stranger = replace(poses[0], track_id=-1)
     stage = RefinementStage()
-    found = stage.process(0, windows.CAMERA, [stranger, poses[1], poses[2]])
+    found = process(stage, 0, [stranger, poses[1], poses[2]])
     assert found[0] is stranger and found[2] is poses[2] and found[1] is not poses[1]
-    assert RefinementStage(RefinementConfig(enabled=False)).process(0, windows.CAMERA, poses) == tuple(poses)
+    assert process(RefinementStage(RefinementConfig(enabled=False)), 0, poses) == tuple(poses)
 
 
 def test_time_that_goes_backwards_starts_anew() -> None:
     _, poses = noisy_walk(11, 12)
     stage = RefinementStage()
-    first = [stage.process(i * STEP_NS, windows.CAMERA, [p])[0] for i, p in enumerate(poses)]
-    again = [stage.process(i * STEP_NS, windows.CAMERA, [p])[0] for i, p in enumerate(poses)]
+    first = [process(stage, i, [p])[0] for i, p in enumerate(poses)]
+    again = [process(stage, i, [p])[0] for i, p in enumerate(poses)]
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a.joints_cam, b.joints_cam)
 
 
-def test_lagging_poses_are_of_earlier_frames() -> None:
-    _, poses = noisy_walk(12, 10)
-    poses = [replace(p, score=i / 10) for i, p in enumerate(poses)]
-    found = run(poses, RefinementConfig(lag_frames=2))
-    assert [p.score for p in found] == [0.0, 0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+LAG_S = 0.1
+"""Between frames of the lagging tests: ten a second, at which people come far within a lag."""
+SPEED = np.array([0.75, 0.0, -0.3])
+
+
+def gliding(number: int, track_id: int = 1) -> Pose3D:
+    """Somebody of usual size who glides at a constant velocity, exactly seen; the score says which frame it is."""
+    joints = windows.usual_body(USUAL_SIZE_M) + np.array([-0.5, 0.1, 4.0]) + number * LAG_S * SPEED
+    pose = windows.pose_of(joints, track_id=track_id, relative=0.02, depth=0.02)
+    return replace(pose, score=number / 100)
+
+
+def glided(seen: dict[int, list[Pose3D]], count: int, lag: int, **settings: float) -> list[dict[int, Pose3D]]:
+    """People by track of each of so many frames, which come out under their own stamps, `lag` late."""
+    stage = RefinementStage(RefinementConfig(lag_frames=lag, **settings))  # type: ignore[arg-type]
+    frames = []
+    for number in range(count):
+        given = stage.process(round(number * LAG_S * 1e9), windows.CAMERA, seen.get(number, []))
+        assert len(given) == (number >= lag)
+        frames += given
+    frames += stage.flush()
+    assert [frame.stamp_ns for frame in frames] == [round(n * LAG_S * 1e9) for n in range(count)]
+    return [{person.track_id: person for person in frame.persons} for frame in frames]
+
+
+@pytest.mark.parametrize("lag", [0, 1, 5])
+def test_people_are_published_where_they_were_at_the_stamp(lag: int) -> None:
+    born, gap, end, count = 4, (11, 12), 20, 23
+    found = glided({n: [gliding(n)] for n in range(born, end) if n not in gap}, count, lag)
+    for number, persons in enumerate(found):
+        assert list(persons) == ([1] if number >= born else []), "nobody before they were seen"
+        for person in persons.values():
+            seen = number < end and number not in gap
+            assert person.state == (TrackingState.CONFIRMED if seen else TrackingState.COASTING), number
+            assert person.joint_scores.any() == seen
+            assert not seen or person.score == number / 100
+            root = gliding(number).joints_cam[0]
+            # Those who vanished slow down in what is predicted of them.
+            assert np.linalg.norm(person.joints_cam[0] - root) < (0.02 if number < end else 0.1), number
+    known_later = found[gap[1]][1].joint_stddev.mean(), found[end + 1][1].joint_stddev.mean()
+    assert lag < 2 or known_later[0] < 0.8 * known_later[1]
+
+
+@pytest.mark.parametrize("lag", [0, 1, 5])
+def test_a_lag_gives_up_people_when_they_have_been_gone_for_too_long(lag: int) -> None:
+    seen = {n: [gliding(n)] for n in (*range(8), *range(14, 20))}
+    found = glided(seen, 20, lag, max_coast_s=0.25)
+    assert [1 in persons for persons in found] == [True] * 10 + [False] * 4 + [True] * 6
+    for number in (7, 14, 19):
+        assert found[number][1].state == TrackingState.CONFIRMED
+        assert np.linalg.norm(found[number][1].joints_cam[0] - gliding(number).joints_cam[0]) < 0.02
+
+
+@pytest.mark.parametrize("lag", [0, 1, 5])
+def test_a_lag_does_not_let_tentative_people_coast(lag: int) -> None:
+    seen = {n: [replace(gliding(n), state=TrackingState.TENTATIVE)] for n in (2, 3, 5)}
+    assert [1 in persons for persons in glided(seen, 7, lag)] == [False, False, True, True, False, True, False]
+
+
+def test_frames_without_a_camera_keep_their_place_and_time_set_back_gives_what_waits() -> None:
+    stage = RefinementStage(RefinementConfig(lag_frames=2))
+    cameras = [windows.CAMERA, None, windows.CAMERA]
+    given = [f for n, c in enumerate(cameras) for f in stage.process(n * STEP_NS, c, [gliding(n)])]
+    assert [frame.stamp_ns for frame in given] == [0]
+    as_it_was = gliding(1)
+    given = [*stage.process(0, windows.CAMERA, [gliding(0)])]
+    assert [(f.stamp_ns, f.camera) for f in given] == [(STEP_NS, None), (2 * STEP_NS, windows.CAMERA)]
+    np.testing.assert_array_equal(given[0].persons[0].joints_cam, as_it_was.joints_cam)
+    assert [frame.stamp_ns for frame in stage.flush()] == [0]
 
 
 def test_poses_move_onto_their_2d_joints() -> None:
@@ -240,13 +314,13 @@ def test_a_track_that_comes_back_has_its_bones_and_not_its_past() -> None:
     _, poses = noisy_walk(13, 40)
     stage = RefinementStage(RefinementConfig(max_coast_s=0.2))
     for i, pose in enumerate(poses):
-        (last,) = stage.process(i * STEP_NS, windows.CAMERA, [pose])
-    gone = [stage.process((40 + i) * STEP_NS, windows.CAMERA, []) for i in range(25)]
+        (last,) = process(stage, i, [pose])
+    gone = [process(stage, 40 + i, []) for i in range(25)]
     assert [len(some) for some in gone] == [1] * 5 + [0] * 20
     root = poses[0].joints_cam[0]
     taller = replace(poses[0], joints_cam=root + 1.8 * (poses[0].joints_cam - root))
-    (back,) = stage.process(65 * STEP_NS, windows.CAMERA, [taller])
-    (new,) = RefinementStage().process(0, windows.CAMERA, [taller])
+    (back,) = process(stage, 65, [taller])
+    (new,) = process(RefinementStage(), 0, [taller])
     before, after, anew = (np.log(lengths_of(pose.joints_cam)[HAS_BONE]) for pose in (last, back, new))
     np.testing.assert_allclose(after, before, atol=5e-3)
     assert np.abs(anew - before).mean() > 0.05

@@ -151,7 +151,8 @@ def _run(
         stamp_ns = round(stamp_s * 1e9)
         seen = branches.process(image, stamp_ns, files.camera)
         fused = fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons
-        refined = refinement.process(stamp_ns, files.camera, fused)
+        (given,) = refinement.process(stamp_ns, files.camera, fused)
+        refined = given.persons
         for stage, persons in zip(STAGES, (seen.top_down, seen.bottom_up, fused, refined), strict=True):
             frames[stage].append(Published(stamp_s, tuple(persons)))
         if out is not None and index in shown:

@@ -28,7 +28,7 @@ from dualpose_ros.lab.evaluation.refinement.published_solver import (
 from dualpose_ros.metrics import poses as metrics
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.stage import RefinementStage
+from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -156,19 +156,14 @@ class Streamed:
 def by_stage(movement: Movement, config: RefinementConfig) -> Streamed:
     """Run the stage of the live node over a movement, frame by frame."""
     stage = RefinementStage(config)
-    count = len(movement.seen)
-    joints, stddev = np.full((count, K, 3), np.nan), np.full((count, K), np.nan)
-    lost, past = [], list[Pose3D]()
+    joints, stddev = np.full((len(movement.poses), K, 3), np.nan), np.full((len(movement.poses), K), np.nan)
+    place = {stamp_ns: at for at, stamp_ns in enumerate(movement.stamps_ns)}
     for stamp_ns, pose in zip(movement.stamps_ns, movement.poses, strict=True):
-        answer = stage.process(stamp_ns, movement.camera, () if pose is None else (pose,))
-        if pose is None:
-            lost.append(answer[0].joints_cam if answer else np.full((K, 3), np.nan))
-            continue
-        past.append(pose)
-        # A late answer is of the frame whose 2D joints it has: those go through as they are.
-        at = next(n for n in reversed(range(len(past))) if past[n].keypoints_px is answer[0].keypoints_px)
-        joints[at], stddev[at] = answer[0].joints_cam, answer[0].joint_stddev
-    return Streamed(joints, stddev, np.array(lost).reshape(-1, K, 3))
+        for frame in stage.process(stamp_ns, movement.camera, () if pose is None else (pose,)):
+            for person in frame.persons:
+                joints[place[frame.stamp_ns]], stddev[place[frame.stamp_ns]] = person.joints_cam, person.joint_stddev
+    lost = [at for at, pose in enumerate(movement.poses) if pose is None]
+    return Streamed(joints[movement.seen], stddev[movement.seen], joints[lost])
 
 
 @dataclass(frozen=True)
@@ -288,13 +283,14 @@ def refined_people(
 ) -> list[tuple[Pose3D, ...]]:  # fmt: skip
     """Recorded videos' fused people, frame by frame, through the stage of the live node, anew for each sequence."""
     stage, sequence = RefinementStage(config), -1
-    out = []
+    given: list[RefinedFrame] = []
     for frame, camera, persons in zip(frames, cameras, people, strict=True):
         if frame.sequence != sequence:
             sequence = frame.sequence
+            given.extend(stage.flush())
             stage.reset()
-        out.append(stage.process(frame.stamp_ns, camera, persons))
-    return out
+        given.extend(stage.process(frame.stamp_ns, camera, persons))
+    return [frame.persons for frame in (*given, *stage.flush())]
 
 
 @dataclass(frozen=True)
