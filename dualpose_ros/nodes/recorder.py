@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
@@ -25,19 +26,9 @@ from dualpose_ros.nodes.convert import MessageError, camera_from_info, poses_fro
 from dualpose_ros.nodes.image_codec import ImageError, decode_image
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
-from dualpose_ros.standalone import messages
 
 # Deep enough that nothing is lost while a frame is compressed; shallow enough for images not to pile up.
 _POSES_DEPTH, _IMAGE_DEPTH = 50, 5
-
-
-def to_cdr(message: Any) -> bytes:
-    """A message's CDR bytes, with their 4-byte encapsulation header."""
-    if isinstance(message, messages.Message):
-        return messages.serialize(message)
-    from rclpy.serialization import serialize_message
-
-    return bytes(serialize_message(message))
 
 
 class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
@@ -76,7 +67,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """Record the poses of a stage before the end of the graph."""
 
         def receive(message: Any) -> None:
-            self._recording.add_stage_poses(stage, f"/{topic}", _pose_frame(message), to_cdr(message))
+            self._recording.add_stage_poses(stage, f"/{topic}", _pose_frame(message), serialize_message(message))
 
         self.create_subscription(MultiPersonPose3D, topic, self._survive(receive), qos)
 
@@ -104,7 +95,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._recording.add_image(stamp_to_ns(message.header.stamp), decode_image(message))
 
     def _on_poses(self, message: Any) -> None:
-        self._recording.add_poses("/humans/poses3d", _pose_frame(message), to_cdr(message))
+        self._recording.add_poses("/humans/poses3d", _pose_frame(message), serialize_message(message))
 
     def _on_bottom_up_poses(self, message: Any) -> None:
         self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, message, stamp_to_ns(message.header.stamp))
@@ -123,7 +114,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _record(self, topic: str, type_name: str, message: Any, stamp_ns: int) -> None:
         received_ns = time.time_ns()
-        self._recording.add_message(topic, type_name, to_cdr(message), stamp_ns=stamp_ns, received_ns=received_ns)
+        self._recording.add_message(
+            topic, type_name, serialize_message(message), stamp_ns=stamp_ns, received_ns=received_ns
+        )
 
 
 def _pose_frame(message: Any) -> PoseFrame:

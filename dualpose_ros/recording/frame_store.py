@@ -35,11 +35,6 @@ class FrameStore:
         return len(self._spans)
 
     @property
-    def held_bytes(self) -> int:
-        """Bytes of the frames that wait in memory."""
-        return self._held_bytes
-
-    @property
     def stamps_ns(self) -> list[int]:
         """Stamps of the kept frames, oldest first."""
         return sorted(self._spans)

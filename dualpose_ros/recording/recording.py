@@ -37,18 +37,12 @@ class Recording:
         }
         self._stamps_ns: list[int] = []
         self._received_ns: list[int] = []
-        self._images = 0
         self.latest: PoseFrame | None = None
 
     @property
     def times(self) -> PoseTimes:
         """Stamps and receptions of the poses so far."""
         return PoseTimes(self._stamps_ns, self._received_ns)
-
-    @property
-    def num_images(self) -> int:
-        """Images received so far."""
-        return self._images
 
     @property
     def num_poses(self) -> int:
@@ -66,7 +60,6 @@ class Recording:
 
     def add_image(self, stamp_ns: int, image: RgbImage) -> None:
         """Take in an RGB frame (H, W, 3); it reaches the disk only if poses arrive for its stamp."""
-        self._images += 1
         if self._keep_frames:
             self.frames.add(stamp_ns, image)
 

@@ -14,7 +14,6 @@ _RCLPY = (
     "",
     ".clock",
     ".context",
-    ".duration",
     ".exceptions",
     ".executors",
     ".logging",

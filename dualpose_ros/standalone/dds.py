@@ -113,7 +113,6 @@ class Participant:
         self._nodes: list[_NodeEntities] = []
         qos = self._qos(depth=1, reliable=True, transient_local=True)
         self._discovery = self._make_writer("rmw_dds_common/msg/ParticipantEntitiesInfo", "ros_discovery_info", qos)
-        self._graph: dict[str, Any] = {}
 
     def add_node(self, namespace: str, name: str) -> _NodeEntities:
         """Announce a node; its handle is what the other methods take."""
@@ -152,21 +151,10 @@ class Participant:
         if not self.closed:
             self._announce()
 
-    def count(self, topic: str, readers: bool) -> int:
-        """How many readers (or writers) of a ROS topic there are in the domain, this process included."""
-        builtin, core = require("cyclonedds.builtin"), require("cyclonedds.core")
-        which = "BuiltinTopicDcpsSubscription" if readers else "BuiltinTopicDcpsPublication"
-        if which not in self._graph:
-            self._graph[which] = builtin.BuiltinDataReader(self.entity, getattr(builtin, which))
-        reader = self._graph[which]
-        alive = core.ReadCondition(reader, core.ViewState.Any | core.SampleState.Any | core.InstanceState.Alive)
-        return sum(endpoint.topic_name == f"rt{topic}" for endpoint in reader.read(N=10_000, condition=alive))
-
     def close(self) -> None:
         """Leave the domain, once the last reader and writer are let go."""
         self.closed = True
         self._nodes.clear()
-        self._graph.clear()
         del self._discovery
         self._topics.clear()
         del self.entity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -85,25 +84,6 @@ class _Entry:
     not_before: float = 0.0
     cpu_s: float = 0.0
     max_rss_mb: float = 0.0
-
-
-def load_pipeline(params_file: Path, package: str = "dualpose_ros.nodes") -> tuple[NodeSpec, ...]:
-    """One NodeSpec for each node that a parameter file names; a node's module is `package`.<node's name>.
-
-    Errors: StandaloneError where the file is wrong or names a node that does not exist.
-    """
-    names = dict.fromkeys(item.node_pattern.rpartition("/")[2] for item in read_parameter_file(params_file))
-    specs = tuple(NodeSpec(name, f"{package}.{name}") for name in names if name not in ("*", "**"))
-    for spec in specs:
-        try:
-            found = importlib.util.find_spec(spec.module)
-        except ModuleNotFoundError:
-            found = None
-        if found is None:
-            raise StandaloneError(f"parameter file {params_file} names the node {spec.name!r}, which does not exist")
-    if not specs:
-        raise StandaloneError(f"parameter file {params_file} names no node")
-    return specs
 
 
 def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:

@@ -11,7 +11,6 @@ from mcap.reader import make_reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
-from dualpose_ros.nodes.recorder import to_cdr
 from dualpose_ros.recording.mcap_file import McapFile, message_definition
 
 POSES = "dualpose_ros/msg/MultiPersonPose3D"
@@ -42,10 +41,13 @@ def poses_message(seed: int) -> Any:
 
 
 def write_poses(path: Path, count: int) -> list[Any]:
+    from rclpy.serialization import serialize_message
+
     messages = [poses_message(seed) for seed in range(count)]
     with McapFile(path) as recording:
         for seed, message in enumerate(messages):
-            recording.write("/humans/poses3d", POSES, to_cdr(message), log_ns=NS + seed + 5, publish_ns=NS + seed)
+            cdr = serialize_message(message)
+            recording.write("/humans/poses3d", POSES, cdr, log_ns=NS + seed + 5, publish_ns=NS + seed)
         assert recording.counts == {"/humans/poses3d": count}
     return messages
 

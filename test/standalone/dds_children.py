@@ -10,6 +10,7 @@ from typing import Any
 from random_messages import random_message, vga_image
 
 from dualpose_ros import standalone
+from dualpose_ros.standalone import arguments as command_line
 
 standalone.install()
 
@@ -79,6 +80,8 @@ def hear_types(node: Any) -> None:
 def talk_images(node: Any, count: Any) -> None:
     publisher = node.create_publisher(Image, "image", RELIABLE)
     spin_until(node, lambda: publisher.get_subscription_count() == 2, 20)
+    # Each listener has to find the publisher too, which this side can't see.
+    spin_until(node, lambda: False, 1.0)
     images = [vga_image(index) for index in range(int(count))]
     sent = []
 
@@ -102,7 +105,7 @@ def hear_images(node: Any, reliability: Any, count: Any) -> None:
     def take(message: Any) -> None:
         index = int(message.header.frame_id)
         stamp = rclpy.time.Time.from_msg(message.header.stamp)
-        late_ms.append((node.get_clock().now() - stamp).nanoseconds / 1e6)
+        late_ms.append((node.get_clock().now().nanoseconds - stamp.nanoseconds) / 1e6)
         frames[index] = message.data == vga_image(index).data
 
     node.create_subscription(Image, "image", take, RELIABLE if reliability == "reliable" else qos_profile_sensor_data)
@@ -112,11 +115,13 @@ def hear_images(node: Any, reliability: Any, count: Any) -> None:
 
 def timers(node: Any) -> None:
     calls = {"fast": [], "slow": [], "cancelled": [], "blocked": []}
-    for name, period in (("fast", 0.02), ("slow", 0.1), ("cancelled", 0.05)):
+    made = [
         node.create_timer(period, lambda name=name: calls[name].append(time.monotonic()))
-    list(node.timers)[2].cancel()
+        for name, period in (("fast", 0.02), ("slow", 0.1), ("cancelled", 0.05))
+    ]
+    made[2].cancel()
     spin_until(node, lambda: False, 2.05)
-    for timer in list(node.timers):
+    for timer in made:
         node.destroy_timer(timer)
     # A first callback that takes 2.5 periods costs a call, but the pace stays on the grid.
     start = time.monotonic()
@@ -155,6 +160,7 @@ def stay(node: Any) -> None:
 
 def graph(node: Any, talker: Any) -> None:
     """What others can see of the talker: its entry in ros_discovery_info, its lines on /rosout, its topics."""
+    from cyclonedds import builtin, core
     from cyclonedds.sub import DataReader
     from cyclonedds.topic import Topic
     from rcl_interfaces.msg import Log
@@ -166,22 +172,31 @@ def graph(node: Any, talker: Any) -> None:
     topic = Topic(participant.entity, "ros_discovery_info", kind)
     qos = participant._qos(depth=100, reliable=True, transient_local=True)
     reader = DataReader(participant.entity, topic, qos=qos)
+    subscriptions = builtin.BuiltinDataReader(participant.entity, builtin.BuiltinTopicDcpsSubscription)
+    publications = builtin.BuiltinDataReader(participant.entity, builtin.BuiltinTopicDcpsPublication)
+    topic_of_x = f"rt{talker.rpartition('/')[0]}/x"
     lines, entries = [], {}
+
+    def count(endpoints: Any, name: str) -> int:
+        alive = core.ReadCondition(endpoints, core.ViewState.Any | core.SampleState.Any | core.InstanceState.Alive)
+        return sum(endpoint.topic_name == name for endpoint in endpoints.read(N=10_000, condition=alive))
+
     node.create_subscription(Log, "/rosout", lines.append, LATCHED)
 
     def look() -> Any:
         while sample := dds.take(reader):
             for item in sample.message.node_entities_info_seq:
-                entries[item.node_namespace + item.node_name] = (len(item.reader_gid_seq), len(item.writer_gid_seq))
-        heard = [line for line in lines if line.name == talker]
-        return bool(heard) and entries.get(f"/{talker}", (0, 0)) == (1, 1) and node.count_subscribers("x") == 1
+                full = f"{item.node_namespace.rstrip('/')}/{item.node_name}"
+                entries[full] = (len(item.reader_gid_seq), len(item.writer_gid_seq))
+        heard = [line for line in lines if line.name == talker[1:].replace("/", ".")]
+        return bool(heard) and entries.get(talker, (0, 0)) == (1, 1) and count(subscriptions, topic_of_x) == 1
 
     spin_until(node, look, 15)
     tell(
         entries=entries,
         lines=[[line.name, line.level, line.msg] for line in lines],
-        subscribers=node.count_subscribers("x"),
-        publishers=node.count_publishers("/rosout"),
+        subscribers=count(subscriptions, topic_of_x),
+        publishers=count(publications, "rt/rosout"),
     )
 
 
@@ -199,7 +214,7 @@ def hear_points(node: Any) -> None:
 
 
 def main() -> None:
-    role, *arguments = rclpy.utilities.remove_ros_args(sys.argv)[1:]
+    role, *arguments = command_line.parse(sys.argv).others[1:]
     rclpy.init()
     node = Node(role)
     try:

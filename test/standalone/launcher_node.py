@@ -20,9 +20,12 @@ class LauncherNode(Node):
         self.burn_s = self.declare_parameter("burn_s", 0.0).value
         self.publisher = self.create_publisher(String, "beat", 10)
         self.create_timer(0.05, self.beat)
+        self.beats = 0
 
     def beat(self) -> None:
-        self.get_logger().info(f"started, threads {os.environ.get('OMP_NUM_THREADS')}", once=True)
+        if self.beats == 0:
+            self.get_logger().info(f"started, threads {os.environ.get('OMP_NUM_THREADS')}")
+        self.beats += 1
         end = time.process_time() + self.burn_s
         self.burn_s = 0.0
         while time.process_time() < end:

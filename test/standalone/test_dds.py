@@ -131,12 +131,14 @@ def test_unknown_parameter_ends_a_node_with_one_line(children: Any, domain_envir
     assert "Traceback" not in err
 
 
-def test_graph_is_announced(children: Any, domain_environment: Any) -> None:
-    stay = children([CHILD, "stay", "--ros-args", "-r", "__node:=talker"], domain_environment)
+@pytest.mark.parametrize("namespace", ["", "/robot"])
+def test_graph_is_announced(children: Any, domain_environment: Any, namespace: Any) -> None:
+    names = ["-r", "__node:=talker", *(["-r", f"__ns:={namespace}"] if namespace else [])]
+    stay = children([CHILD, "stay", "--ros-args", *names], domain_environment)
     assert first_line(stay) == {"ready": True}
-    seen = result(children([CHILD, "graph", "talker"], domain_environment))
-    assert seen["entries"]["/talker"] == [1, 1]
-    assert ["talker", 20, "here I am"] in seen["lines"]
+    seen = result(children([CHILD, "graph", f"{namespace}/talker"], domain_environment))
+    assert seen["entries"][f"{namespace}/talker"] == [1, 1]
+    assert [f"{namespace}/talker"[1:].replace("/", "."), 20, "here I am"] in seen["lines"]
     assert seen["subscribers"] == 1
     assert seen["publishers"] == 2
 

@@ -73,8 +73,8 @@ import dualpose_ros.camera
 assert sensor_msgs.msg.Image is Image
 assert type(Image().header.stamp) is Time
 assert type(MultiPersonPose3D(persons=[PersonPose3D()]).persons[0]) is PersonPose3D
-message = rclpy.serialization.deserialize_message(rclpy.serialization.serialize_message(Image(width=3)), Image)
-assert message.width == 3
+from dualpose_ros.standalone.messages import deserialize
+assert deserialize(rclpy.serialization.serialize_message(Image(width=3)), Image.TYPE).width == 3
 try:
     from sensor_msgs.msg import Imagee
 except ImportError as error:

@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
 from dualpose_ros.standalone.errors import StandaloneError
-from dualpose_ros.standalone.launcher import Launcher, NodeSpec, RestartPolicy, load_pipeline
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec, RestartPolicy
 
 HERE = Path(__file__).resolve().parent
 QUICK = RestartPolicy(limit=2, first_pause_s=0.1, longest_pause_s=0.2)
@@ -263,22 +263,3 @@ def test_section_that_misses_the_namespace_is_refused(tmp_path: Path) -> None:
 def test_two_nodes_of_one_name_are_refused() -> None:
     with pytest.raises(StandaloneError, match="same name"):
         Launcher([spec("a"), spec("a")])
-
-
-def test_pipeline_from_a_parameter_file(tmp_path: Path) -> None:
-    path = tmp_path / "pipeline.yaml"
-    path.write_text(
-        "/**:\n  ros__parameters: {x: 1}\ncamera_node:\n  ros__parameters: {a: 1}\n"
-        "/**/detection_node:\n  ros__parameters: {b: 1}\n",
-        encoding="utf-8",
-    )
-    assert [(item.name, item.module) for item in load_pipeline(path)] == [
-        ("camera_node", "dualpose_ros.nodes.camera_node"),
-        ("detection_node", "dualpose_ros.nodes.detection_node"),
-    ]
-    path.write_text("camera_noed:\n  ros__parameters: {a: 1}\n", encoding="utf-8")
-    with pytest.raises(StandaloneError, match="'camera_noed'"):
-        load_pipeline(path)
-    path.write_text("/**:\n  ros__parameters: {x: 1}\n", encoding="utf-8")
-    with pytest.raises(StandaloneError, match="names no node"):
-        load_pipeline(path)

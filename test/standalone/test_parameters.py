@@ -10,8 +10,7 @@ import pytest
 from dualpose_ros.standalone.arguments import parse
 from dualpose_ros.standalone.messages import message_class
 from dualpose_ros.standalone.rclpy import exceptions
-from dualpose_ros.standalone.rclpy.parameter import Parameter
-from dualpose_ros.standalone.rclpy.parameter_store import ParameterStore
+from dualpose_ros.standalone.rclpy.parameter import Parameter, ParameterStore
 
 Descriptor = message_class("rcl_interfaces/msg/ParameterDescriptor")
 Result = message_class("rcl_interfaces/msg/SetParametersResult")
@@ -132,17 +131,6 @@ def test_all_known_passes(file: Any) -> None:
     for name, value in (("rate", 1.0), ("shared", 1), ("raet", 1.0)):
         parameters.declare(name, value, None, False)
     parameters.check_unknown()
-
-
-def test_declared_from_overrides_then_replaced() -> None:
-    parameters = store("a.b:=1", "c:=x")
-    parameters.declare_overrides()
-    assert (parameters.get("a.b").value, parameters.names("a.")) == (1, ["a.b"])
-    parameters.undeclare("c")
-    assert not parameters.has("c")
-    parameters.declare("c", "y", Descriptor(read_only=True), True)
-    with pytest.raises(exceptions.ParameterImmutableException):
-        parameters.undeclare("c")
 
 
 @pytest.mark.parametrize(

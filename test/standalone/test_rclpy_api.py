@@ -32,7 +32,7 @@ INTERNAL_NAMES = {
 
 
 def test_nodes_use_only_what_rclpy_has() -> None:
-    files = sorted((REPOSITORY / "dualpose_ros" / "nodes").glob("*.py"))
+    files = sorted((REPOSITORY / "dualpose_ros" / "nodes").rglob("*.py"))
     assert files
     assert usage.Sources({path.name: path.read_text(encoding="utf-8") for path in files}).complaints() == []
 
@@ -58,7 +58,7 @@ class Derived(Base):
         stamp = Time.from_msg(self.get_clock().now().to_msg())
         print(stamp.nanoseconds)
 
-def main():
+def main() -> None:
     rclpy.init(args=None)
     rclpy.spin(Derived())
     rclpy.try_shutdown()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from dualpose_ros.standalone.rclpy.context import Context
 from dualpose_ros.standalone.rclpy.executors import SingleThreadedExecutor
@@ -15,7 +14,7 @@ from dualpose_ros.standalone.rclpy.signals import (
 )
 from dualpose_ros.standalone.rclpy.utilities import get_default_context, ok, try_shutdown
 
-__all__ = ["create_node", "init", "ok", "shutdown", "spin", "spin_once", "try_shutdown"]
+__all__ = ["init", "ok", "shutdown", "spin", "spin_once", "try_shutdown"]
 
 
 def init(
@@ -41,11 +40,6 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
     (context or get_default_context()).shutdown()
     if uninstall_handlers or (uninstall_handlers is None and context in (None, get_default_context())):
         uninstall_signal_handlers()
-
-
-def create_node(node_name: str, **options: Any) -> Node:
-    """A node; the options are those of Node."""
-    return Node(node_name, **options)
 
 
 def spin(node: Node, executor: SingleThreadedExecutor | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dualpose_ros.standalone import arguments, dds
 from dualpose_ros.standalone.arguments import RosArguments
@@ -20,7 +20,6 @@ class Context:
         self._domain = 0
         self._ok = False
         self._participant: dds.Participant | None = None
-        self._on_shutdown: list[Callable[[], None]] = []
 
     def init(self, args: Sequence[str] | None = None, *, domain_id: int | None = None) -> None:
         """Read the command line (sys.argv where `args` is None) and start.
@@ -50,14 +49,6 @@ class Context:
         """Whether it runs."""
         return self._ok
 
-    def get_domain_id(self) -> int:
-        """The DDS domain id."""
-        return self._domain
-
-    def on_shutdown(self, callback: Callable[[], None]) -> None:
-        """Call `callback` at shutdown."""
-        self._on_shutdown.append(callback)
-
     def shutdown(self) -> None:
         """Stop and leave the graph. RuntimeError where it does not run."""
         if not self._ok:
@@ -74,6 +65,3 @@ class Context:
     def stop(self) -> None:
         """Make ok() false and leave the participant to the nodes that still use it; safe in a signal handler."""
         self._ok = False
-        callbacks, self._on_shutdown = self._on_shutdown, []
-        for callback in callbacks:
-            callback()

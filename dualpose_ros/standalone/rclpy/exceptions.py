@@ -66,12 +66,5 @@ class InvalidParameterValueException(ParameterException):
         super().__init__(f"Invalid parameter value ({value}) for parameter. Reason: '{reason}'", parameter)
 
 
-class ParameterImmutableException(ParameterException):
-    """A read-only parameter was set."""
-
-    def __init__(self, parameter: str, *args: Any) -> None:
-        super().__init__("Attempted to modify read-only parameter", parameter, *args)
-
-
 class UnknownParameterError(StandaloneError):
     """Values were given for parameters that the node does not declare."""

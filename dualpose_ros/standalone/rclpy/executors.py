@@ -56,21 +56,12 @@ class SingleThreadedExecutor:
         if node in self._nodes:
             self._nodes.remove(node)
 
-    def get_nodes(self) -> list[Any]:
-        """The nodes that it serves."""
-        return list(self._nodes)
-
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Stop serving."""
         self._is_shutdown = True
         self._nodes.clear()
         self._release()
         return True
-
-    def spin(self) -> None:
-        """Serve until the context is shut down (ExternalShutdownException) or this executor is."""
-        while self._context.ok() and not self._is_shutdown:
-            self.spin_once()
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for one callback and run it; without a time limit (seconds) wait for ever, with 0 not at all.

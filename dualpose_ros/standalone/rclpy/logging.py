@@ -1,4 +1,4 @@
-"""rclpy.logging: lines on stderr in ROS 2's format, with throttle, once and skip_first by place of call."""
+"""rclpy.logging: lines on stderr in ROS 2's format, throttled by place of call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ _COLOURS = {
 }
 _levels: dict[str, LoggingSeverity] = {"": LoggingSeverity.INFO}
 _sinks: dict[str, Callable[[LoggingSeverity, str, str, Any], None]] = {}
-_OPTIONS = {"throttle_duration_sec", "throttle_time_source_type", "skip_first", "once"}
 
 
 class RcutilsLogger:
@@ -39,85 +38,54 @@ class RcutilsLogger:
         self.name = name
         self._places: dict[tuple[str, int], float] = {}
 
-    def get_child(self, name: str) -> RcutilsLogger:
-        """The logger of a part."""
-        if not name:
-            raise ValueError("Child logger name must not be empty.")
-        return RcutilsLogger(f"{self.name}.{name}" if self.name else name)
-
-    def set_level(self, level: LoggingSeverity) -> None:
-        """Show lines of this severity and above."""
-        set_logger_level(self.name, level)
-
-    def get_effective_level(self) -> LoggingSeverity:
-        """The severity from which on lines are shown: this logger's, or its nearest parent's."""
-        return get_logger_effective_level(self.name)
-
     def is_enabled_for(self, severity: LoggingSeverity) -> bool:
         """Whether lines of this severity are shown."""
-        return severity >= self.get_effective_level()
+        return severity >= get_logger_effective_level(self.name)
 
-    def log(self, message: str, severity: LoggingSeverity, **kwargs: Any) -> bool:
-        """Write a line, unless its severity or an option (throttle_duration_sec, once, skip_first) withholds it."""
-        return self._log(message, severity, kwargs)
+    def debug(self, message: str, *, throttle_duration_sec: float = 0.0) -> bool:
+        """Write a line of severity DEBUG, not more often than every `throttle_duration_sec`."""
+        return self._log(message, LoggingSeverity.DEBUG, throttle_duration_sec)
 
-    def debug(self, message: str, **kwargs: Any) -> bool:
-        """Write a line of severity DEBUG; see log."""
-        return self._log(message, LoggingSeverity.DEBUG, kwargs)
+    def info(self, message: str, *, throttle_duration_sec: float = 0.0) -> bool:
+        """Write a line of severity INFO; see debug."""
+        return self._log(message, LoggingSeverity.INFO, throttle_duration_sec)
 
-    def info(self, message: str, **kwargs: Any) -> bool:
-        """Write a line of severity INFO; see log."""
-        return self._log(message, LoggingSeverity.INFO, kwargs)
+    def warning(self, message: str, *, throttle_duration_sec: float = 0.0) -> bool:
+        """Write a line of severity WARN; see debug."""
+        return self._log(message, LoggingSeverity.WARN, throttle_duration_sec)
 
-    def warning(self, message: str, **kwargs: Any) -> bool:
-        """Write a line of severity WARN; see log."""
-        return self._log(message, LoggingSeverity.WARN, kwargs)
+    def error(self, message: str, *, throttle_duration_sec: float = 0.0) -> bool:
+        """Write a line of severity ERROR; see debug."""
+        return self._log(message, LoggingSeverity.ERROR, throttle_duration_sec)
 
-    def warn(self, message: str, **kwargs: Any) -> bool:
-        """Write a line of severity WARN; see log."""
-        return self._log(message, LoggingSeverity.WARN, kwargs)
+    def fatal(self, message: str, *, throttle_duration_sec: float = 0.0) -> bool:
+        """Write a line of severity FATAL; see debug."""
+        return self._log(message, LoggingSeverity.FATAL, throttle_duration_sec)
 
-    def error(self, message: str, **kwargs: Any) -> bool:
-        """Write a line of severity ERROR; see log."""
-        return self._log(message, LoggingSeverity.ERROR, kwargs)
-
-    def fatal(self, message: str, **kwargs: Any) -> bool:
-        """Write a line of severity FATAL; see log."""
-        return self._log(message, LoggingSeverity.FATAL, kwargs)
-
-    def _log(self, message: str, severity: LoggingSeverity, options: dict[str, Any]) -> bool:
-        severity = LoggingSeverity(severity)
-        unknown = options.keys() - _OPTIONS
-        if unknown:
-            raise TypeError(f"{sorted(unknown)[0]!r} is not one of the recognized logging options {sorted(_OPTIONS)}")
+    def _log(self, message: str, severity: LoggingSeverity, throttle_s: float) -> bool:
         if not self.is_enabled_for(severity):
             return False
         frame = inspect.currentframe()
         caller = frame.f_back.f_back if frame and frame.f_back else None
-        if any(options.get(name) for name in _OPTIONS) and not self._passes(caller, options):
+        if not self._passes(caller, throttle_s):
             return False
         now = time.time_ns()
         line = f"[{severity.name}] [{now // 10**9}.{now % 10**9:09d}] [{self.name}]: {message}"
         if sys.stderr.isatty() and severity in _COLOURS:
             line = f"\033[{_COLOURS[severity]}m{line}\033[0m"
         print(line, file=sys.stderr, flush=True)
-        sink = _sinks.get(self.name.partition(".")[0])
+        sink = _sinks.get(self.name)
         if sink:
             sink(severity, self.name, str(message), caller)
         return True
 
-    def _passes(self, caller: Any, options: dict[str, Any]) -> bool:
-        """Whether the options let this call through; the state is kept for each place in the code."""
+    def _passes(self, caller: Any, throttle_s: float) -> bool:
+        """Whether a line of this place in the code may be written again."""
+        if not throttle_s:
+            return True
         place = (caller.f_code.co_filename, caller.f_lasti) if caller else ("", 0)
-        last = self._places.get(place)
         now = time.monotonic()
-        if options.get("skip_first") and last is None:
-            self._places[place] = -1e9
-            return False
-        if options.get("once") and last is not None and last > -1e9:
-            return False
-        throttle = options.get("throttle_duration_sec")
-        if throttle and last is not None and now < last + throttle:
+        if now < self._places.get(place, float("-inf")) + throttle_s:
             return False
         self._places[place] = now
         return True
@@ -145,7 +113,7 @@ def get_logger_effective_level(name: str) -> LoggingSeverity:
 
 
 def connect(name: str, sink: Callable[[LoggingSeverity, str, str, Any], None] | None) -> None:
-    """Send the lines of a logger and its children to `sink` too (/rosout); None ends that."""
+    """Send the lines of a logger to `sink` too (/rosout); None ends that."""
     if sink:
         _sinks[name] = sink
     else:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from dualpose_ros.standalone.arguments import Override, expand_topic, remap_topic
+from dualpose_ros.standalone.arguments import remap_topic
 from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.messages import Message, message_class
 from dualpose_ros.standalone.rclpy import logging
 from dualpose_ros.standalone.rclpy.clock import ROSClock
 from dualpose_ros.standalone.rclpy.context import Context
 from dualpose_ros.standalone.rclpy.exceptions import InvalidTopicNameException, NotInitializedException
-from dualpose_ros.standalone.rclpy.parameter import Parameter
-from dualpose_ros.standalone.rclpy.parameter_store import ParameterStore
+from dualpose_ros.standalone.rclpy.parameter import Parameter, ParameterStore
 from dualpose_ros.standalone.rclpy.publisher import Publisher
 from dualpose_ros.standalone.rclpy.qos import DurabilityPolicy, QoSProfile, as_profile, dds_policies
 from dualpose_ros.standalone.rclpy.subscription import Subscription
@@ -34,9 +33,6 @@ class Node:
         context: Context | None = None,
         namespace: str | None = None,
         use_global_arguments: bool = True,
-        enable_rosout: bool = True,
-        parameter_overrides: Sequence[Parameter] | None = None,
-        automatically_declare_parameters_from_overrides: bool = False,
     ) -> None:
         """Join the graph. The command line may change name, namespace, topics and parameters.
 
@@ -57,18 +53,12 @@ class Node:
         self.timers_: list[Timer] = []
         self.subscriptions_: list[Subscription] = []
         self.publishers_: list[Publisher] = []
-        outside = arguments.overrides if use_global_arguments else ()
-        own = tuple(Override("**", item.name, item.value, "parameter_overrides") for item in parameter_overrides or ())
-        self.parameter_store = ParameterStore(self.get_fully_qualified_name(), (*outside, *own))
+        overrides = arguments.overrides if use_global_arguments else ()
+        self.parameter_store = ParameterStore(self.get_fully_qualified_name(), overrides)
         self._participant = self._context.participant
         self._entities = self._participant.add_node(self._namespace, self._name)
-        if enable_rosout:
-            self._connect_rosout()
-        if automatically_declare_parameters_from_overrides:
-            self.parameter_store.declare_overrides()
-        if not self.has_parameter("use_sim_time"):
-            self.declare_parameter("use_sim_time", False)
-        if self.get_parameter("use_sim_time").value:
+        self._connect_rosout()
+        if self.declare_parameter("use_sim_time", False).value:
             raise StandaloneError("use_sim_time is not available without ROS 2: leave it false")
 
     def _connect_rosout(self) -> None:
@@ -98,21 +88,6 @@ class Node:
         """The context that the node runs in."""
         return self._context
 
-    @property
-    def publishers(self) -> Iterator[Publisher]:
-        """The node's publishers."""
-        yield from self.publishers_
-
-    @property
-    def subscriptions(self) -> Iterator[Subscription]:
-        """The node's subscriptions."""
-        yield from self.subscriptions_
-
-    @property
-    def timers(self) -> Iterator[Timer]:
-        """The node's timers."""
-        yield from self.timers_
-
     def get_name(self) -> str:
         """The node's name."""
         return self._name
@@ -133,11 +108,9 @@ class Node:
         """The node's clock."""
         return self._clock
 
-    def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
-        """A topic's absolute name, after the remap rules unless `only_expand`. InvalidTopicNameException."""
+    def resolve_topic_name(self, topic: str) -> str:
+        """A topic's absolute name, after the remap rules. InvalidTopicNameException."""
         try:
-            if only_expand:
-                return expand_topic(topic, self._namespace, self._name)
             return remap_topic(topic, self._namespace, self._name, self._remaps)
         except StandaloneError as error:
             raise InvalidTopicNameException(str(error)) from error
@@ -168,10 +141,6 @@ class Node:
         self.timers_.append(timer)
         return timer
 
-    def destroy_publisher(self, publisher: Publisher) -> bool:
-        """End a publisher; False where it is not this node's."""
-        return self._destroy(self.publishers_, publisher, publisher.writer)
-
     def destroy_subscription(self, subscription: Subscription) -> bool:
         """End a subscription; False where it is not this node's."""
         return self._destroy(self.subscriptions_, subscription, subscription.reader)
@@ -201,34 +170,11 @@ class Node:
                 group.pop().destroy()
         self._participant.remove_node(self._entities)
 
-    def count_subscribers(self, topic_name: str) -> int:
-        """How many subscriptions of a topic there are in the graph."""
-        return self._participant.count(self.resolve_topic_name(topic_name), readers=True)
-
-    def count_publishers(self, topic_name: str) -> int:
-        """How many publishers of a topic there are in the graph."""
-        return self._participant.count(self.resolve_topic_name(topic_name), readers=False)
-
     def declare_parameter(
         self, name: str, value: Any = None, descriptor: Any = None, ignore_override: bool = False
     ) -> Parameter:
         """Declare a parameter; values from files and the command line go before the default. Errors: rclpy's."""
         return self.parameter_store.declare(name, value, descriptor, ignore_override)
-
-    def declare_parameters(
-        self, namespace: str, parameters: Sequence[Sequence[Any]], ignore_override: bool = False
-    ) -> list[Parameter]:
-        """Declare several parameters, each (name[, value[, descriptor]]), under a common prefix. Errors: rclpy's."""
-        prefix = f"{namespace}." if namespace else ""
-        return [
-            self.declare_parameter(
-                prefix + item[0],
-                item[1] if len(item) > 1 else None,
-                item[2] if len(item) > 2 else None,
-                ignore_override,
-            )
-            for item in parameters
-        ]
 
     def has_parameter(self, name: str) -> bool:
         """Whether a parameter is declared."""
@@ -241,15 +187,6 @@ class Node:
     def get_parameters(self, names: Sequence[str]) -> list[Parameter]:
         """Several declared parameters. Errors: as get_parameter."""
         return [self.parameter_store.get(name) for name in names]
-
-    def get_parameters_by_prefix(self, prefix: str) -> dict[str, Parameter]:
-        """The declared parameters under a prefix ("" for all), by the rest of their names."""
-        start = f"{prefix}." if prefix else ""
-        return {name[len(start) :]: self.parameter_store.get(name) for name in self.parameter_store.names(start)}
-
-    def undeclare_parameter(self, name: str) -> None:
-        """Forget a parameter. Errors: ParameterNotDeclaredException, ParameterImmutableException."""
-        self.parameter_store.undeclare(name)
 
     def set_parameters(self, parameter_list: Sequence[Parameter]) -> list[Message]:
         """Change declared parameters; each SetParametersResult says whether and why not."""

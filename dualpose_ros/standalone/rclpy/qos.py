@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import Any
 
 
@@ -32,9 +32,6 @@ class DurabilityPolicy(IntEnum):
     SYSTEM_DEFAULT = 0
     TRANSIENT_LOCAL = 1
     VOLATILE = 2
-
-
-QoSHistoryPolicy, QoSReliabilityPolicy, QoSDurabilityPolicy = HistoryPolicy, ReliabilityPolicy, DurabilityPolicy
 
 
 class QoSProfile:
@@ -87,12 +84,4 @@ def as_profile(profile: QoSProfile | int) -> QoSProfile:
     return QoSProfile(depth=profile)
 
 
-qos_profile_system_default = QoSProfile(depth=10)
 qos_profile_sensor_data = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
-class QoSPresetProfiles(Enum):
-    """The ready-made profiles."""
-
-    SYSTEM_DEFAULT = qos_profile_system_default
-    SENSOR_DATA = qos_profile_sensor_data

@@ -13,26 +13,16 @@ class Timer:
         self.callback = callback
         self._period = timer_period_ns
         self._cancelled = False
-        self._last = time.monotonic_ns()
-        self._next = self._last + self._period
+        self._next = time.monotonic_ns() + self._period
 
     @property
     def timer_period_ns(self) -> int:
         """The period in nanoseconds."""
         return self._period
 
-    @timer_period_ns.setter
-    def timer_period_ns(self, value: int) -> None:
-        self._period = int(value)
-        self.reset()
-
     def is_ready(self) -> bool:
         """Whether the callback is due."""
         return not self._cancelled and time.monotonic_ns() >= self._next
-
-    def is_canceled(self) -> bool:
-        """Whether it was cancelled."""
-        return self._cancelled
 
     def cancel(self) -> None:
         """Call no more, until reset."""
@@ -41,12 +31,7 @@ class Timer:
     def reset(self) -> None:
         """Start anew, from now."""
         self._cancelled = False
-        self._last = time.monotonic_ns()
-        self._next = self._last + self._period
-
-    def time_since_last_call(self) -> int:
-        """Nanoseconds since the last call, or since the start."""
-        return time.monotonic_ns() - self._last
+        self._next = time.monotonic_ns() + self._period
 
     def time_until_next_call(self) -> int | None:
         """Nanoseconds to the next call, negative where it is late; None where cancelled."""
@@ -58,7 +43,6 @@ class Timer:
 
     def call(self) -> None:
         """Run the callback and set the next time, a whole number of periods after the last one."""
-        self._last = time.monotonic_ns()
-        missed = max(self._last - self._next, 0) // self._period if self._period else 0
+        missed = max(time.monotonic_ns() - self._next, 0) // self._period if self._period else 0
         self._next += (missed + 1) * self._period
         self.callback()
