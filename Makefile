@@ -16,7 +16,7 @@ PACKAGING := setup.py pyproject.toml
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format results clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -35,6 +35,21 @@ lint: $(TEST_STAMP) ## ruff and mypy
 format: $(TEST_STAMP) ## let ruff format everything and mend what it can
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+# Demos on a machine that does nothing else: their rate is measured too.
+RESULTS := docs/results
+results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and write docs/results.md; needs DUALPOSE_DATA
+	@test -d "$$DUALPOSE_DATA" || { echo "DUALPOSE_DATA names no folder; see docs/data.md" >&2; exit 2; }
+	rm -f $(RESULTS)/demo_*.json
+	for run in 1 2 3; do $(BIN)/dualpose demo --no-overlay --out build/demo_$$run || exit; done
+	for what in trajectory top-down bottom-up fusion refinement; do \
+	  $(BIN)/dualpose eval $$what --json $(RESULTS)/$$what.json || exit; done
+	$(BIN)/dualpose synth frames --count 400 --seed 1000 --out build/frames
+	for what in detector joints; do \
+	  $(BIN)/dualpose eval $$what --data build/frames --json $(RESULTS)/$$what.json || exit; done
+	if test -d "$$DUALPOSE_DATA/coco_sample"; then \
+	  $(BIN)/dualpose eval photographs --root "$$DUALPOSE_DATA/coco_sample" --json $(RESULTS)/photographs.json; fi
+	$(BIN)/dualpose results $(foreach run,1 2 3,--demo build/demo_$(run)/summary.json)
 
 clean: ## remove .venv, caches and output
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -68,6 +68,11 @@ def list_weights(directory: Path | str | None = None) -> list[WeightsEntry]:
     return sorted(_read_manifest(_folder(directory)).values(), key=lambda entry: entry.name)
 
 
+def shipped_networks() -> dict[str, str]:
+    """The first digits of the sha256 of every network that a robot runs, by name."""
+    return {entry.name: entry.sha256[:12] for entry in list_weights() if not entry.name.startswith(BASELINE)}
+
+
 def network_file(name: str) -> Path:
     """The file of a network: `name` itself where it ends in .onnx, the shipped network of that name otherwise.
 

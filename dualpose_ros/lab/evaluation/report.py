@@ -12,12 +12,13 @@ from rich.table import Table
 
 from dualpose_ros.paths import version
 from dualpose_ros.recording.summary import plain
+from dualpose_ros.weights import shipped_networks
 
 _MOST_ROWS = 24
 
 
 def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console: Console | None = None) -> None:
-    """Print the tables and goals of a result, and write it with version and seed where a file is named.
+    """Print the tables and goals of a result, and write it with version, seed and networks where a file is named.
 
     `result` holds `what`, `seconds`, `tables` (rows as mappings, by name) and `goals`
     (`name`, `value`, `goal`, `met`).
@@ -33,6 +34,7 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
             "version": version(),
             "seed": seed,
             "seconds": result["seconds"],
+            "networks": shipped_networks(),
             "tables": result["tables"],
             "goals": result["goals"],
         }

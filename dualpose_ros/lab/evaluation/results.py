@@ -1,0 +1,271 @@
+"""The page of results, written from what `dualpose eval` saved with `--json`, and from demos' summaries.
+
+Files `NAME.json` are one run; `NAME_1.json`, `NAME_2.json` and so on are several of the same, whose figures are given
+from the least to the most.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dualpose_ros.errors import InputError
+from dualpose_ros.weights import shipped_networks
+
+Result = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+
+_ALL = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
+_MOST_ROWS = 30
+_KEYS = ("what", "version", "seed", "seconds", "tables", "goals")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One section of the page: the name of its files, what to type, what it measures, and the networks it uses."""
+
+    name: str
+    command: str
+    about: str
+    networks: tuple[str, ...] = ()
+
+
+EVALUATIONS = (
+    Evaluation(
+        "demo",
+        "demo",
+        "The live graph, each node a process of its own, on the rendered clip that ships: rate and latency, and how "
+        "right `/humans/poses3d` is (`refined`), the poses before refinement (`fused`) and those of the top-down "
+        "branch alone. Rate and latency are those of the machine that it ran on, with whatever else ran there.",
+        _ALL,
+    ),
+    Evaluation(
+        "photographs",
+        "eval photographs --root DIR",
+        "2D joints on real photographs, given the people's boxes: object keypoint similarity (OKS) over the twelve "
+        "joints that COCO and the skeleton share.",
+        ("top_down",),
+    ),
+    Evaluation(
+        "detector",
+        "eval detector --data FRAMES",
+        "Boxes on rendered frames that trained nothing.",
+        ("detector",),
+    ),
+    Evaluation(
+        "joints",
+        "eval joints --data FRAMES",
+        "2D joints on rendered frames that trained nothing, given boxes as inexact as a detector's. Errors are shares "
+        "of the longer side of the person.",
+        ("top_down",),
+    ),
+    Evaluation(
+        "top-down",
+        "eval top-down",
+        "The top-down branch on movements and scenes that trained nothing: people in front of each other, hidden "
+        "joints, windows of time, how honest the stated deviations are, speed.",
+        ("top_down", "gcn", "lifting"),
+    ),
+    Evaluation(
+        "bottom-up",
+        "eval bottom-up",
+        "The bottom-up branch by itself, with and without the top-down heatmaps, with boxes taken away, through many "
+        "cameras, and from exact maps.",
+        ("top_down", "bottom_up"),
+    ),
+    Evaluation(
+        "fusion",
+        "eval fusion",
+        "Both branches and their fusion on rendered videos, through the detector, the tracker and the live stages; "
+        "missed people count 0. The paper's Tables 3, 4 and 5.",
+        _ALL,
+    ),
+    Evaluation(
+        "refinement",
+        "eval refinement",
+        "Refinement beside the paper's optimisation of the whole movement (Eq. 16), on held-out movements with the "
+        "errors that the branches and fusion made. The paper's Tables 6 and 7.",
+        _ALL,
+    ),
+    Evaluation(
+        "trajectory",
+        "eval trajectory",
+        "How well past frames foretell where captured movements go next (the paper's Table 7).",
+    ),
+)
+
+
+def write_page(folder: Path, out: Path) -> int:
+    """Write the page of a folder's results to a file; gives how many files it is made of. InputError as `page`."""
+    files = _files(folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(folder), encoding="utf-8")
+    return len(files)
+
+
+def page(folder: Path, shipped: Mapping[str, str] | None = None) -> str:
+    """The page (Markdown) of a folder's results.
+
+    Args:
+        folder: with the JSON files.
+        shipped: the first digits of the sha256 of the networks to compare with; those of the manifest if left out.
+
+    Returns:
+        A section for each of EVALUATIONS, which says so where it was not run, then one for each other file.
+
+    Raises:
+        InputError: if a file is not a result, or several of one name are not of the same form.
+    """
+    current = shipped_networks() if shipped is None else shipped
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for path in _files(folder):
+        groups[re.sub(r"_\d+$", "", path.stem)].append(_read(path))
+    parts = [_HEAD]
+    for evaluation in EVALUATIONS:
+        parts.append(_section(evaluation, groups.pop(evaluation.name, []), current))
+    for name, runs in groups.items():
+        command = f"eval {runs[0]['what']}"
+        parts.append(_section(Evaluation(name, command, "", _ALL), runs, current))
+    return "\n".join(parts)
+
+
+def take_in(summary: Path, folder: Path) -> Path:
+    """Put the summary.json of a demo into a folder of results, as one more run `demo_N.json`; gives that file.
+
+    The networks are taken to be those that ship now. InputError if it is no demo's summary.
+    """
+    content = _json(summary)
+    missing = [key for key in ("fps", "latency_ms", "recall", "fused", "top_down", "goals") if key not in content]
+    if missing:
+        raise InputError(f"{summary} is no summary.json of `dualpose demo`: it lacks {missing[0]}")
+    live = ("frames_sent", "frames_published", "fps", "cpu_count")
+    run = {name: content.get(name) for name in live}
+    run |= {f"latency_{name}_ms": value for name, value in content["latency_ms"].items()}
+    accuracy = [
+        {"figure": name, "refined": content[name], "fused": content["fused"][name], "top_down": value}
+        for name, value in content["top_down"].items()
+    ]
+    record = {
+        "what": "demo",
+        "version": content["version"],
+        "seed": 0,
+        "seconds": content["seconds"],
+        "networks": shipped_networks(),
+        "tables": {"run": [run], "accuracy": accuracy},
+        "goals": content["goals"],
+    }
+    number = 1
+    while (path := folder / f"demo_{number}.json").exists():
+        number += 1
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+_HEAD = """# Results
+
+Written by `dualpose results` from `docs/results/*.json`, which hold what `dualpose eval` saved and what demos came to;
+`make results` measures everything anew (it takes an hour or two, and the data of [data.md](data.md)). What the figures
+of a demo mean is in [running.md](running.md#how-right-a-demo-was).
+
+The networks learnt as `dualpose weights list` says. A section says so if its networks are not those that ship now.
+"""
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder of results; `dualpose eval WHAT --json {folder}/WHAT.json` makes it")
+    return sorted(folder.glob("*.json"))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read: {error}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _read(path: Path) -> Result:
+    content = _json(path)
+    missing = [key for key in _KEYS if key not in content]
+    if missing:
+        raise InputError(f"{path} is no result of `dualpose eval ... --json`: it lacks {missing[0]}")
+    return content
+
+
+def _section(evaluation: Evaluation, runs: Sequence[Result], shipped: Mapping[str, str]) -> str:
+    lines = [f"## {evaluation.name}", ""]
+    if evaluation.about:
+        lines += [evaluation.about, ""]
+    if not runs:
+        return "\n".join([*lines, f"Not run yet; `dualpose {evaluation.command}` measures it.", ""])
+    lines += [_made_by(evaluation, runs, shipped), ""]
+    for name in runs[0]["tables"]:
+        rows = merged([run["tables"].get(name, []) for run in runs])
+        if rows:
+            shown = table(rows) if len(rows) <= _MOST_ROWS else [f"{len(rows)} rows; they are in the file."]
+            lines += [f"**{name}**", "", *shown, ""]
+    goals = merged([run["goals"] for run in runs])
+    if goals:
+        lines += ["**goals**", "", *table(goals), ""]
+    return "\n".join(lines)
+
+
+def _made_by(evaluation: Evaluation, runs: Sequence[Result], shipped: Mapping[str, str]) -> str:
+    """Which command, how often, with which version and seed, and whether with networks that have changed since."""
+    seconds = sum(float(run["seconds"]) for run in runs)
+    times = "" if len(runs) == 1 else f" {len(runs)} times"
+    versions = ", ".join(sorted({str(run["version"]) for run in runs}))
+    seeds = ", ".join(sorted({str(run["seed"]) for run in runs}))
+    text = f"`dualpose {evaluation.command}`{times}, version {versions}, seed {seeds}, {seconds:.0f} s."
+    others = sorted(
+        {name for name in evaluation.networks for run in runs if run.get("networks", {}).get(name) != shipped.get(name)}
+    )
+    return f"{text} **With other networks than those that ship now: {', '.join(others)}.**" if others else text
+
+
+def merged(tables: Sequence[Rows]) -> Rows:
+    """One table of several of the same form: numbers that differ become the least and the most of them.
+
+    InputError where the tables have different rows or columns.
+    """
+    if len({len(rows) for rows in tables}) != 1 or any(
+        len({tuple(row) for row in rows}) != 1 for rows in zip(*tables, strict=True)
+    ):
+        raise InputError("results of one name have different tables; they are not of the same evaluation")
+    return [{name: _span([row[name] for row in rows]) for name in rows[0]} for rows in zip(*tables, strict=True)]
+
+
+def _span(values: Sequence[Any]) -> Any:
+    """A value that all share, the range of numbers that differ, or all that there are."""
+    if all(value == values[0] for value in values):
+        return values[0]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return f"{cell(min(values))} to {cell(max(values))}"
+    return ", ".join(dict.fromkeys(cell(value) for value in values))
+
+
+def table(rows: Rows) -> list[str]:
+    """A Markdown table of rows that share their columns, line by line."""
+    names = list(rows[0])
+    lines = [names, ["---"] * len(names), *([cell(row.get(name)) for name in names] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it: four digits, yes and no, a dash for what was not measured."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(item) for item in value)
+    return str(value).replace("|", "\\|")
