@@ -51,9 +51,10 @@ def demo(
     """
     from dualpose_ros.datasets.clip import load_clip_truth
     from dualpose_ros.lab.evaluation.demo.pictures import draw_depth, draw_tracks
+    from dualpose_ros.metrics.goals import goals_of
     from dualpose_ros.paths import share_dir
     from dualpose_ros.recording.recording import STAGES
-    from dualpose_ros.recording.summary import ACCURACY_GOALS, LIVE_GOALS, goals_of, write_summary
+    from dualpose_ros.recording.summary import ACCURACY_GOALS, LIVE_GOALS, write_summary
     from dualpose_ros.runs.live import LiveOptions, draw_overlay, live_figures, print_run, run_live
 
     console = Console(stderr=True)

@@ -199,7 +199,7 @@ def trajectory(
     seed: SeedOption = 0,
 ) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
-    from dualpose_ros.lab.evaluation.refinement.trajectory_tables import evaluate_trajectory
+    from dualpose_ros.lab.evaluation.trajectory import evaluate_trajectory
 
     report(evaluate_trajectory(data), json_file, seed)
 

@@ -10,35 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from dualpose_ros.metrics.goals import Goal, judged
 
-@dataclass(frozen=True)
-class Goal:
-    """A figure and the bound it should keep: `at_least` a floor, otherwise a ceiling."""
-
-    name: str
-    value: float | None
-    bound: float
-    at_least: bool
-
-    @property
-    def met(self) -> bool:
-        """Whether the figure is known and keeps its bound."""
-        if self.value is None or not np.isfinite(self.value):
-            return False
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
-
-    def record(self) -> dict[str, Any]:
-        """The goal as `summary.json` holds it."""
-        goal = f"{'>=' if self.at_least else '<='} {self.bound:g}"
-        return {"name": self.name, "value": self.value, "goal": goal, "met": self.met}
-
-
-LIVE_GOALS = (("fps", 10.0, True), ("latency_ms.p95", 400.0, False))
+LIVE_GOALS = (Goal("fps", least=10.0), Goal("latency_ms.p95", most=400.0))
 ACCURACY_GOALS = (
-    ("recall", 0.9, True),
-    ("pck150_rel", 0.80, True),
-    ("root_depth_rel_err", 0.08, False),
-    ("id_switches", 4.0, False),
+    Goal("recall", least=0.9),
+    Goal("pck150_rel", least=0.80),
+    Goal("root_depth_rel_err", most=0.08),
+    Goal("id_switches", most=4.0),
 )
 
 
@@ -69,21 +48,9 @@ class PoseTimes:
         return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
 
 
-def goals_of(figures: Mapping[str, Any], bounds: Sequence[tuple[str, float, bool]]) -> list[Goal]:
-    """Goals whose figures are looked up by dotted name; a figure that is not there counts as not met."""
-    return [Goal(name, _look_up(figures, name), bound, at_least) for name, bound, at_least in bounds]
-
-
-def _look_up(figures: Mapping[str, Any], name: str) -> float | None:
-    value: Any = figures
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return None if value is None else float(value)
-
-
 def write_summary(path: Path, figures: Mapping[str, Any], goals: Sequence[Goal]) -> None:
     """Write the figures with their goals as JSON, in one step so that no reader sees half of it."""
-    record = {**figures, "goals": [goal.record() for goal in goals]}
+    record = {**figures, "goals": judged(goals)}
     partial = path.with_suffix(".json.partial")
     partial.write_text(json.dumps(plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     partial.replace(path)

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from dualpose_ros.errors import InputError
+from dualpose_ros.metrics.goals import Goal
 from dualpose_ros.paths import share_dir, version
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
-from dualpose_ros.recording.summary import Goal
 from dualpose_ros.runs.session import CAMERA, DETECTION, GraphOptions, GraphResult, Watch, run_graph
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path

@@ -13,7 +13,7 @@ from dualpose_ros.detection.detections import DetectionError
 from dualpose_ros.detection.yolox import YoloxDetector, anchor_grid, decode_people
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.evaluation.detection import TrueBoxes, evaluate_detections
+from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 from support.data import data_path
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualpose_ros.recording.summary import LIVE_GOALS, Goal, PoseTimes, goals_of, write_summary
+from dualpose_ros.metrics.goals import goals_of
+from dualpose_ros.recording.summary import LIVE_GOALS, PoseTimes, write_summary
 
 
 def test_rate_and_latency_of_a_steady_stream() -> None:
@@ -25,15 +26,6 @@ def test_nothing_received() -> None:
     times = PoseTimes([], [])
     assert times.fps() == 0.0
     assert times.latency_ms() == {"p50": None, "p95": None}
-
-
-@pytest.mark.parametrize(
-    ("value", "at_least", "met"),
-    [(0.9, True, True), (0.89, True, False), (0.9, False, True), (0.91, False, False), (None, False, False)],
-)
-def test_goal(value: float | None, at_least: bool, met: bool) -> None:
-    assert Goal("x", value, 0.9, at_least).met is met
-    assert not Goal("x", float("nan"), 0.9, at_least).met
 
 
 def test_summary_holds_goals_met_or_not_and_no_nan(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,8 @@ from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.evaluation.report import Outcome, evaluation
+from dualpose_ros.lab.timing import WARM_UP, timed
 from dualpose_ros.letterbox import fit_long_side
 from dualpose_ros.paths import share_dir
 from dualpose_ros.people import Pose3D, TrackingState
@@ -30,24 +30,22 @@ from dualpose_ros.weights import weights_path
 
 PATCHES = (1, 2, 4)
 REFERENCE = "detector network alone"
-_WARM_UP = 5
 
 
-def bench_pipeline(source: str | None, repeats: int, threads: int) -> dict[str, Any]:
+@evaluation("pipeline")
+def bench_pipeline(source: str | None, repeats: int, threads: int) -> Outcome:
     """Milliseconds of stages and networks, and their ratios to the detector's network on the same frames."""
-    started = time.monotonic()
-    frames = read_frames(source or str(share_dir() / "demo" / "clip.mp4"), repeats + _WARM_UP)
+    frames = read_frames(source or str(share_dir() / "demo" / "clip.mp4"), repeats + WARM_UP)
     jobs = _Jobs(frames[0], threads)
     times: dict[str, list[float]] = {}
     for index, frame in enumerate(frames):
         for name, seconds in jobs.measure(frame, index):
-            if index >= _WARM_UP:
+            if index >= WARM_UP:
                 times.setdefault(name, []).append(seconds)
     reference = np.array(times[REFERENCE])
     rows = [_row(name, np.array(values), reference) for name, values in times.items()]
-    people = [{"frames": len(jobs.people), "people": round(float(np.mean(jobs.people[_WARM_UP:])), 2)}]
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "pipeline", "seconds": seconds, "tables": {"times": rows, "input": people}, "goals": []}
+    people = [{"frames": len(jobs.people), "people": round(float(np.mean(jobs.people[WARM_UP:])), 2)}]
+    return {"times": rows, "input": people}, []
 
 
 def read_frames(source: str, count: int) -> list[RgbImage]:
@@ -106,31 +104,25 @@ class _Jobs:
     def measure(self, frame: RgbImage, index: int) -> list[tuple[str, float]]:
         """(name, seconds) of everything on one frame."""
         stamp_ns = index * 50_000_000
-        times = [(REFERENCE, _timed(lambda: self._detector.run({"image": self._image}))[0])]
+        times = [(REFERENCE, timed(lambda: self._detector.run({"image": self._image}))[0])]
         for count in PATCHES:
             patches = self._patch[:count]
-            seconds, _ = _timed(lambda patches=patches: self._patches.run({"patches": patches}))  # type: ignore[misc]
+            seconds, _ = timed(lambda patches=patches: self._patches.run({"patches": patches}))  # type: ignore[misc]
             times.append((f"top-down network alone, {count} patch{'es' if count > 1 else ''}", seconds))
         guided = {"image": self._frame, "guidance": self._guidance}
-        times.append(("bottom-up network alone", _timed(lambda: self._whole.run(guided))[0]))
-        seconds, tracks = _timed(lambda: self._detection.process(frame, stamp_ns))
+        times.append(("bottom-up network alone", timed(lambda: self._whole.run(guided))[0]))
+        seconds, tracks = timed(lambda: self._detection.process(frame, stamp_ns))
         times.append(("detection stage", seconds))
-        seconds, result = _timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
+        seconds, result = timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
         times.append(("top-down stage", seconds))
         maps = result.heatmaps
-        seconds, whole = _timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
+        seconds, whole = timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
         times.append(("bottom-up stage", seconds))
         persons: tuple[Pose3D, ...] = result.persons
-        seconds, fused = _timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
+        seconds, fused = timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
         times.append(("fusion stage", seconds))
-        seconds, _ = _timed(lambda: self._refinement.process(stamp_ns, self._camera, fused.persons))
+        seconds, _ = timed(lambda: self._refinement.process(stamp_ns, self._camera, fused.persons))
         times.append(("refinement stage", seconds))
-        times.append(("drawing the overlay", _timed(lambda: draw_skeletons(frame, persons))[0]))
+        times.append(("drawing the overlay", timed(lambda: draw_skeletons(frame, persons))[0]))
         self.people.append(sum(track.state is not TrackingState.TENTATIVE for track in tracks))
         return times
-
-
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
-    result = work()
-    return time.perf_counter() - started, result

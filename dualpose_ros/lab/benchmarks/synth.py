@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
+
+from dualpose_ros.lab.evaluation.report import Outcome, evaluation
+from dualpose_ros.metrics.goals import Goal, judged
 
 GOAL_PATCHES_PER_S = 30.0
 _SIZE = 256
 
 
-def bench_synth(body: Path | None, mocap: Path | None, repeats: int) -> dict[str, Any]:
+@evaluation("synth")
+def bench_synth(body: Path | None, mocap: Path | None, repeats: int) -> Outcome:
     """CPU milliseconds of patches with and without their world, and the ratio to a blur of the same size."""
     from dualpose_ros.lab.synthetic.scenes.generate import measure_patch_rate
     from dualpose_ros.lab.synthetic.scenes.world import WorldConfig
 
-    started = time.monotonic()
     figures = measure_patch_rate(WorldConfig(body=body, mocap=mocap), _SIZE, repeats)
     per_second = round(figures["patches_per_s"], 1)
     row = {
@@ -27,9 +28,5 @@ def bench_synth(body: Path | None, mocap: Path | None, repeats: int) -> dict[str
         "ratio_to_blur": round(figures["ratio"], 1),
         "world_s": round(figures["world_s"], 2),
     }
-    goal = {
-        "name": "labelled patches/s a core at 256", "value": per_second, "goal": f">= {GOAL_PATCHES_PER_S:g}",
-        "met": per_second >= GOAL_PATCHES_PER_S,
-    }  # fmt: skip
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "synth", "seconds": seconds, "tables": {"patches": [row]}, "goals": [goal]}
+    goal = Goal("labelled patches/s a core at 256", per_second, least=GOAL_PATCHES_PER_S)
+    return {"patches": [row]}, judged([goal])

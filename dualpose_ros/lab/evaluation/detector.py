@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.progress import track
 
 from dualpose_ros.datasets.cache import choose_images
 from dualpose_ros.detection.stage import DetectionConfig, create_detector
-from dualpose_ros.lab.evaluation.detection import TrueBoxes, evaluate_detections
+from dualpose_ros.lab.evaluation.report import Outcome, evaluation
+from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 
 MIN_VISIBLE = 0.15
 """People of whom less is in view are neither asked for nor counted as wrong."""
 
 
-def evaluate_detector(data: Path, spec: str, count: int, seed: int) -> dict[str, Any]:
+@evaluation("detector")
+def evaluate_detector(data: Path, spec: str, count: int, seed: int) -> Outcome:
     """Average precision (IoU 0.5), recall and precision on up to `count` frames, chosen by `seed`.
 
     Errors: CacheError for a folder without shards, DetectionError for an unusable detector.
     """
-    started = time.monotonic()
     config = DetectionConfig(detector=spec)
     detect = create_detector(
         spec, config.backend, config.threads, config.input_long_side, config.score_low, config.nms_iou
@@ -45,5 +44,4 @@ def evaluate_detector(data: Path, spec: str, count: int, seed: int) -> dict[str,
         "at_score": figures.score,
         "max_recall": figures.max_recall,
     }
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "detector", "seconds": seconds, "tables": {"detection": [row]}, "goals": []}
+    return {"detection": [row]}, []

@@ -5,10 +5,8 @@ M people seen, K joints of `skeleton.H36M17`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -18,6 +16,7 @@ from dualpose_ros.datasets.cache import choose_images
 from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, save_joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
 from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import weights_path
@@ -26,12 +25,12 @@ MIN_VISIBLE = 0.25
 """People of whom less is in view are not asked for: a detector would seldom find them."""
 
 
-def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, save: Path | None) -> dict[str, Any]:
+@evaluation("joints")
+def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, save: Path | None) -> Outcome:
     """Errors of the top-down network on up to `count` frames, chosen by `seed`; all of them into `save` if given.
 
     Errors: CacheError for a folder without shards, EngineError for an unusable network.
     """
-    started = time.monotonic()
     estimator = PoseEstimator(load_engine(weights if weights is not None else weights_path("top_down")))
     rng = np.random.default_rng(seed)
     images, chosen = choose_images(data, count, rng)
@@ -40,7 +39,7 @@ def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, sav
     if save is not None:
         save_joint_errors(save, errors)
     row = {"images": len(chosen), **error_figures(errors)}
-    return {"what": "joints", "seconds": round(time.monotonic() - started, 2), "tables": {"joints": [row]}, "goals": []}
+    return {"joints": [row]}, []
 
 
 def measure_joint_errors(

@@ -7,7 +7,6 @@ keypoints or more, over the 12 joints that COCO and the inner skeleton share (sh
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
 from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.evaluation.report import Outcome, evaluation
+from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
 from dualpose_ros.top_down.estimator import PoseEstimator
@@ -57,20 +58,19 @@ class Scored:
     file: str
 
 
+@evaluation("photographs")
 def evaluate_photographs(
     root: Path | str,
     weights_path: Path | str | None = None,
     out: Path | str | None = None,
     flip_test: bool = False,
-) -> dict[str, Any]:
+) -> Outcome:
     """OKS on a folder of photographs, over all scored people and by joint; pictures into `out` if given.
 
-    weights_path: a top-down network, the shipped one by default; flip_test as in `PoseEstimator`. The result
-    holds `what`, `seconds`, `tables` and `goals` as `dualpose eval` writes them. PhotographsError if the
-    folder can't be used.
+    weights_path: a top-down network, the shipped one by default; flip_test as in `PoseEstimator`.
+    PhotographsError if the folder can't be used.
     """
     root = Path(root)
-    started = time.monotonic()
     images = read_annotations(root)
     network = Path(weights_path) if weights_path is not None else shipped_weights("top_down")
     estimator = PoseEstimator(load_engine(network), flip_test=flip_test)
@@ -85,7 +85,7 @@ def evaluate_photographs(
                 tiles.append(draw_person(image, scored[-1]))
     if out is not None:
         _write_grid(Path(out), [tiles[i] for i in np.argsort([-s.oks for s in scored], kind="stable")])
-    return _report(scored, len(images), time.monotonic() - started)
+    return _tables(scored, len(images))
 
 
 def read_annotations(root: Path) -> dict[str, list[Person]]:
@@ -144,7 +144,7 @@ def _read_image(path: Path) -> RgbImage:
     return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
 
 
-def _report(scored: list[Scored], images: int, seconds: float) -> dict[str, Any]:
+def _tables(scored: list[Scored], images: int) -> Outcome:
     values = np.array([s.oks for s in scored])
     mean = float(values.mean())
     joints = np.stack([s.joints for s in scored])
@@ -165,9 +165,8 @@ def _report(scored: list[Scored], images: int, seconds: float) -> dict[str, Any]
         for coco, column in zip(SHARED, joints.T, strict=True)
     ]
     people = [{"file": s.file, "oks": round(s.oks, 4), "labelled": int(np.isfinite(s.joints).sum())} for s in scored]
-    goal = {"name": "photographs_oks", "value": round(mean, 4), "goal": f">= {GOAL_OKS}", "met": mean >= GOAL_OKS}
-    tables = {"summary": [summary], "joints": by_joint, "people": people}
-    return {"what": "photographs", "seconds": round(seconds, 2), "tables": tables, "goals": [goal]}
+    tables: dict[str, Rows] = {"summary": [summary], "joints": by_joint, "people": people}
+    return tables, judged([Goal("photographs_oks", mean, least=GOAL_OKS)])
 
 
 def draw_person(image: RgbImage, scored: Scored) -> RgbImage:

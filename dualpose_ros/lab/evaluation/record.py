@@ -13,8 +13,8 @@ import numpy as np
 from dualpose_ros.datasets.labels import People
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.datasets.recordings import PARTS, Recordings, collected, joined, save_recordings
-from dualpose_ros.lab.evaluation.bottom_up.measures import match_people
 from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.people import match_people
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence, render_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, load_model, make_world
 from dualpose_ros.people import Pose3D

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from rich.console import Console
 from rich.table import Table
@@ -14,14 +16,43 @@ from dualpose_ros.paths import version
 from dualpose_ros.recording.summary import plain
 from dualpose_ros.weights import shipped_networks
 
+Rows = list[dict[str, Any]]
+"""A table, a dict by column for each row."""
+
+Outcome = tuple[dict[str, Rows], Rows]
+"""Tables by name, and the records of goals."""
+
+CALIBRATED = (("within_1_sigma", 0.60, 0.76), ("within_2_sigma", 0.90, 0.99))
+"""Columns of a calibrated answer's row, the least and the most that they are to be."""
+
 _MOST_ROWS = 24
+_Given = ParamSpec("_Given")
+
+
+def evaluation(
+    what: str,
+) -> Callable[[Callable[_Given, Outcome]], Callable[_Given, dict[str, Any]]]:
+    """Make the result of an evaluation of a function that measures.
+
+    A result holds `what` was measured, the `seconds` that it took, `tables` by name and `goals`.
+    """
+
+    def timed(measure: Callable[_Given, Outcome]) -> Callable[_Given, dict[str, Any]]:
+        @functools.wraps(measure)
+        def result(*args: _Given.args, **kwargs: _Given.kwargs) -> dict[str, Any]:
+            started = time.monotonic()
+            tables, goals = measure(*args, **kwargs)
+            return {"what": what, "seconds": round(time.monotonic() - started, 2), "tables": tables, "goals": goals}
+
+        return result
+
+    return timed
 
 
 def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console: Console | None = None) -> None:
     """Print the tables and goals of a result, and write it with version, seed and networks where a file is named.
 
-    `result` holds `what`, `seconds`, `tables` (rows as mappings, by name) and `goals`
-    (`name`, `value`, `goal`, `met`).
+    `result` is what an `evaluation` makes.
     """
     console = console or Console()
     for name, rows in result["tables"].items():

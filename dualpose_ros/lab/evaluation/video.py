@@ -6,7 +6,6 @@ joints that the truth has. T frames, N true people, K joints of `skeleton.H36M17
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_ti
 from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.fusion.stage import FusionStage
 from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.metrics.poses import pa_mpjpe
+from dualpose_ros.metrics.steadiness import acceleration_errors, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
@@ -107,7 +108,8 @@ def find_files(
     )
 
 
-def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int | None = None) -> dict[str, Any]:
+@evaluation("video")
+def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int | None = None) -> Outcome:
     """Run the live stages on every frame, with no frame skipped, and measure each stage's people.
 
     Args:
@@ -118,7 +120,6 @@ def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int |
     Returns:
         A result in the design's form: a row a stage, joint by joint errors of the refined poses.
     """
-    started = time.monotonic()
     source = open_source(files.source)
     try:
         if (source.info.width, source.info.height) != (files.camera.width, files.camera.height):
@@ -135,7 +136,7 @@ def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int |
     if out is not None:
         _draw_joints(out / "joints.png", joints)
     tables = {"video": rows, "joints": joints}
-    return {"what": "video", "seconds": round(time.monotonic() - started, 2), "tables": tables, "goals": []}
+    return tables, []
 
 
 def _run(
@@ -261,19 +262,14 @@ def _mm(metres: Any) -> float:
 
 
 def _jitter(score: Score) -> float | None:
-    """Mean difference of accelerations from the truth's, over joints of three estimates within half a second."""
-    found: list[Floats] = []
+    """Mean difference of accelerations from the truth's, over joints that are known in three estimates in a row."""
+    found = []
     for rows in score.tracks.values():
-        times = np.array([row[0] for row in rows])
-        error = np.stack([row[1] - row[2] for row in rows])
-        if len(times) < 3:
-            continue
-        speed = np.diff(error, axis=0) / np.diff(times)[:, None, None]
-        change = 2 * np.diff(speed, axis=0) / (times[2:] - times[:-2])[:, None, None]
-        size = np.linalg.norm(change[times[2:] - times[:-2] <= 0.5], axis=-1).ravel()
-        found.append(size[np.isfinite(size)])
-    values = np.concatenate(found) if found else np.zeros(0)
-    return round(float(values.mean()), 3) if values.size else None
+        times, joints, truth = (np.array(column) for column in zip(*rows, strict=True))
+        errors = acceleration_errors(joints, truth, times)
+        found.append(errors[np.isfinite(errors)])
+    mean = mean_of(found)
+    return None if mean is None else round(mean, 3)
 
 
 def _joint_rows(score: Score) -> list[dict[str, Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,23 +21,24 @@ from dualpose_ros.drawing import beside, draw_skeletons, top_view
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.evaluation.bottom_up.measures import (
+from dualpose_ros.lab.evaluation.bottom_up.guide import Guide
+from dualpose_ros.lab.evaluation.bottom_up.round_trip import NEAR_CELLS, UNSHARED_CELLS, crowd, round_trip_row
+from dualpose_ros.lab.evaluation.bottom_up.truth_maps import truth_maps
+from dualpose_ros.lab.evaluation.people import (
     FrameScores,
-    Guide,
     asked_for,
     people_figures,
     root_average_precision,
     score_frame,
 )
-from dualpose_ros.lab.evaluation.bottom_up.round_trip import NEAR_CELLS, UNSHARED_CELLS, crowd, round_trip_row
-from dualpose_ros.lab.evaluation.bottom_up.truth_maps import truth_maps
-from dualpose_ros.lab.evaluation.data_folder import find_data
-from dualpose_ros.lab.evaluation.goals import Bound, Rows, judged
-from dualpose_ros.lab.evaluation.measuring import drawn, held_out_world, median_ms
+from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
+from dualpose_ros.lab.evaluation.worlds import drawn, find_data, held_out_world
 from dualpose_ros.lab.synthetic.scenes.cameras import scene_through
 from dualpose_ros.lab.synthetic.scenes.frames import make_frame
 from dualpose_ros.lab.synthetic.scenes.world import World
+from dualpose_ros.lab.timing import median_ms
 from dualpose_ros.letterbox import fit_long_side
+from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose3D
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.stage import TopDownConfig
@@ -79,6 +78,7 @@ class Measured:
     busiest: tuple[LabelledImage, Heatmaps]
 
 
+@evaluation("bottom-up")
 def evaluate_bottom_up(
     data: Path,
     seed: int,
@@ -87,7 +87,7 @@ def evaluate_bottom_up(
     weights: Path | None = None,
     pictures: Path | None = None,
     engine: Engine | None = None,
-) -> dict[str, Any]:
+) -> Outcome:
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     frames, scenes: to draw for guidance and failures, and to see through many cameras; weights: another network than
@@ -95,7 +95,6 @@ def evaluate_bottom_up(
 
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
-    started = time.monotonic()
     mocap, body = find_data(data)
     config = BottomUpConfig(weights="bottom_up" if weights is None else str(weights))
     engine = engine if engine is not None else load_engine(network_file(config.weights), threads=1)
@@ -113,8 +112,7 @@ def evaluate_bottom_up(
         "round trip": [round_trip_row(labels, cells) for cells in (NEAR_CELLS, UNSHARED_CELLS)],
         "speed": speed_table(engine, stage, measured.busiest, world.poses[0].joints_m),
     }
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "bottom-up", "seconds": seconds, "tables": tables, "goals": goals(tables)}
+    return tables, goals(tables)
 
 
 def _draw_frame(world: World, rng: np.random.Generator) -> LabelledImage:
@@ -252,20 +250,20 @@ def goals(tables: dict[str, Rows]) -> Rows:
     """What the tables were to show, and whether they do; a value that could not be measured meets no goal."""
     found = [*_guidance_goals(tables["guidance"])]
     for row in tables["detection failures"][1:]:
-        found.append(Bound(f"recall_pct_of_{row['removed_pct']}_pct_removed", row["recall"], least=50.0))
+        found.append(Goal(f"recall_pct_of_{row['removed_pct']}_pct_removed", row["recall"], least=50.0))
     depths = [row["root_depth_pct"] for row in tables["any camera"]]
     ratio = max(depths) / max(min(depths), 1e-9) if None not in depths else None
     network, decoding, _ = tables["speed"]
     found += [
-        Bound("root_depth_worst_camera_over_best", ratio, most=1.3),
-        Bound("round_trip_max_mm", tables["round trip"][-1]["max_mm"], most=5.0),
-        Bound("network_ms", network["ms"], most=60.0),
-        Bound("decoding_ms_10_people", decoding["ms"], most=8.0),
+        Goal("root_depth_worst_camera_over_best", ratio, most=1.3),
+        Goal("round_trip_max_mm", tables["round trip"][-1]["max_mm"], most=5.0),
+        Goal("network_ms", network["ms"], most=60.0),
+        Goal("decoding_ms_10_people", decoding["ms"], most=8.0),
     ]
     return judged(found)
 
 
-def _guidance_goals(rows: Rows) -> list[Bound]:
+def _guidance_goals(rows: Rows) -> list[Goal]:
     """What heatmaps were to gain."""
     cells = {(row["height_px"], row["guidance"]): row for row in rows}
 
@@ -278,7 +276,7 @@ def _guidance_goals(rows: Rows) -> list[Bound]:
     by_height = [gain(height, column) for height in ("<60", "60-120", ">120") for column in _COLUMNS]
     better = sum(value is not None and value > 0 for value in by_height)
     return [
-        *(Bound(f"heatmaps_gain_{column}", gain("all", column), 1e-9, words="> 0") for column in _COLUMNS),
-        Bound("heatmaps_better_columns_of_12", float(better), least=12.0),
-        Bound("heatmaps_gain_pck150_abs_under_120_px", gain("<120", "pck150_abs"), least=3.0),
+        *(Goal(f"heatmaps_gain_{column}", gain("all", column), 1e-9, words="> 0") for column in _COLUMNS),
+        Goal("heatmaps_better_columns_of_12", float(better), least=12.0),
+        Goal("heatmaps_gain_pck150_abs_under_120_px", gain("<120", "pck150_abs"), least=3.0),
     ]

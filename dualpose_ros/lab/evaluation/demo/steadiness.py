@@ -11,17 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, Match, match_clip, people_to_find
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.metrics.steadiness import acceleration_errors, bone_squares, mean_of
 from dualpose_ros.skeleton import H36M17
-
-LONGEST_TRIPLE_S = 0.5
-"""Three frames in a row that last longer say nothing about accelerations."""
-
-FEWEST_FRAMES = 5
-"""Tracks of fewer frames say nothing about how lengths vary."""
 
 
 @dataclass(frozen=True)
@@ -64,31 +58,6 @@ def measure_steadiness(truth: ClipTruth, frames: Sequence[EstimatedFrame]) -> St
     )
 
 
-def accelerations_of(joints: Floats, times: Floats) -> Floats:
-    """Second divided differences (T - 2, ...) of joints (T, ...) at times (T,), which may be irregular."""
-    if len(times) < 3:
-        return np.zeros((0, *joints.shape[1:]))
-    shape = (-1, *(1 for _ in joints.shape[1:]))
-    speeds = np.diff(joints, axis=0) / np.diff(times).reshape(shape)
-    return np.asarray(2 * np.diff(speeds, axis=0) / (times[2:] - times[:-2]).reshape(shape))
-
-
-def acceleration_errors(joints: Floats, truth: Floats, times: Floats, counted: Mask | bool = True) -> Floats:
-    """|a - a*| (n,) in m/s^2 of a track's joints and truth (T, K, 3) at times (T,), over joints and three frames in a
-    row that last no longer than LONGEST_TRIPLE_S and are counted (T - 2,)."""
-    usable = (times[2:] - times[:-2] <= LONGEST_TRIPLE_S) & counted
-    error = accelerations_of(joints, times) - accelerations_of(truth, times)
-    return np.asarray(np.linalg.norm(error[usable], axis=-1).ravel())
-
-
-def bone_squares(joints: Floats) -> Floats:
-    """Squares (n,) of how far bones of a track's joints (T, K, 3) are from their mean lengths; none of few frames."""
-    if len(joints) < FEWEST_FRAMES:
-        return np.zeros(0)
-    lengths = bone_vectors(joints)[1][:, HAS_BONE]
-    return np.asarray(((lengths - lengths.mean(axis=0)) ** 2).ravel())
-
-
 def _velocity_error(
     truth: ClipTruth, frames: Sequence[EstimatedFrame], matches: Sequence[Match], place: dict[int, int]
 ) -> float | None:
@@ -104,9 +73,3 @@ def _velocity_error(
             true_velocity = moved / (truth.stamps_s[after] - truth.stamps_s[before])
             errors.append(float(np.linalg.norm(velocities[match.row] - true_velocity)))
     return float(np.mean(errors)) if errors else None
-
-
-def mean_of(parts: Sequence[Floats], scale: float = 1.0) -> float | None:
-    """Mean of all values, scaled; None of none."""
-    values = np.concatenate(parts) if parts else np.zeros(0)
-    return scale * float(values.mean()) if values.size else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,7 @@ from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.tables import write_picture
 from dualpose_ros.lab.evaluation.branches import Branches
-from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.fusion.branch_loss import branch_loss_rows
-from dualpose_ros.lab.evaluation.fusion.matching import CROWDS, pair_row
 from dualpose_ros.lab.evaluation.fusion.measures import (
     COLUMNS,
     Fuse,
@@ -36,18 +33,24 @@ from dualpose_ros.lab.evaluation.fusion.measures import (
     true_people,
     unmatched_pairs,
 )
-from dualpose_ros.lab.evaluation.goals import Bound, Rows, judged
-from dualpose_ros.lab.evaluation.measuring import held_out_world, median_ms
 from dualpose_ros.lab.evaluation.record import record
+from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
+from dualpose_ros.lab.evaluation.worlds import find_data, held_out_world
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import ROWS as SEMI_SUPERVISED
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import gap_closed, semi_supervised_rows
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence, render_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World
+from dualpose_ros.lab.timing import median_ms
+from dualpose_ros.metrics.goals import Goal, judged
+from dualpose_ros.metrics.pairs import pair_row
 from dualpose_ros.people import Pose3D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import weights_path
 
 SEQUENCES, FRAMES = 60, 24
+CROWDS = (2, 5, 10)
+"""Numbers of people in the frames that matching is measured on."""
+
 CROWD_SEQUENCES, CROWD_FRAMES, CROWD_M = 10, 8, 1.6
 """Videos for Tables 3 to 5, and of each crowd; people of a crowd stand so many metres (one sigma) from its middle."""
 
@@ -71,9 +74,10 @@ INEQUALITIES = (
 """The paper's Table 3: the first row is better than the second in these columns."""
 
 
+@evaluation("fusion")
 def evaluate_fusion(
     data: Path, seed: int, sequences: int = SEQUENCES, lose_branches: bool = True, pictures: Path | None = None
-) -> dict[str, Any]:
+) -> Outcome:
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     sequences: videos for the paper's tables; lose_branches: run the demo's graph and kill its branches; pictures:
@@ -81,7 +85,6 @@ def evaluate_fusion(
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used;
     GraphError where the demo's graph does not run.
     """
-    started = time.monotonic()
     mocap, body = find_data(data)
     world, clips = held_out_world(mocap, body, seed), load_clips(mocap, "held_out")
     branches = Branches()
@@ -111,8 +114,7 @@ def evaluate_fusion(
     if lose_branches:
         with tempfile.TemporaryDirectory(prefix="dualpose_") as out:
             tables["a branch lost"] = branch_loss_rows(Path(out))
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "fusion", "seconds": seconds, "tables": tables, "goals": goals(tables)}
+    return tables, goals(tables)
 
 
 def _crowd(world: World, clips: list[Any], seed: int, people: int) -> list[Script]:
@@ -224,16 +226,16 @@ def goals(tables: dict[str, Rows]) -> Rows:
     for row in tables.get("a branch lost", []):
         limit = row["max_wait_ms"] + row["frame_period_ms"]
         name, words = f"longest_gap_ms_without_{row['killed']}", f"<= {limit:.0f}"
-        found.append(Bound(name, row["longest_gap_ms"], most=limit, words=words))
-    found.append(Bound("fusion_ms_10_people", tables["speed"][0]["ms"], most=3.0))
+        found.append(Goal(name, row["longest_gap_ms"], most=limit, words=words))
+    found.append(Goal("fusion_ms_10_people", tables["speed"][0]["ms"], most=3.0))
     return judged(found)
 
 
-def _component_goals(rows: Rows) -> list[Bound]:
+def _component_goals(rows: Rows) -> list[Goal]:
     """The integration network against the best of the others, column by column."""
     others, own = [row for row in rows if row["row"] != FUSED], rows[-1]
     return [
-        Bound(f"in_over_best_other_{column}", _difference(own[column], _largest(others, column)), 1e-9, words="> 0")
+        Goal(f"in_over_best_other_{column}", _difference(own[column], _largest(others, column)), 1e-9, words="> 0")
         for column in COLUMNS
     ]
 
@@ -242,15 +244,15 @@ def _largest(rows: Iterable[dict[str, Any]], column: str) -> float | None:
     return max((row[column] for row in rows if row[column] is not None), default=None)
 
 
-def _discriminator_goals(rows: Rows) -> list[Bound]:
+def _discriminator_goals(rows: Rows) -> list[Goal]:
     by_name = {row["row"]: row for row in rows}
     return [
-        Bound(f"d2_over_d1_{column}", _difference(by_name["D2"][column], by_name["D1"][column]), 0.0)
+        Goal(f"d2_over_d1_{column}", _difference(by_name["D2"][column], by_name["D1"][column]), 0.0)
         for column in COLUMNS
     ]
 
 
-def _semi_supervised_goals(rows: Rows) -> list[Bound]:
+def _semi_supervised_goals(rows: Rows) -> list[Goal]:
     """The share of the gap between no and full supervision that all terms together close."""
     shares = gap_closed(rows, ALL_TERMS)
-    return [Bound(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3") for column in COLUMNS]
+    return [Goal(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3") for column in COLUMNS]

@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 from dualpose_ros.arrays import Floats, Indices, Mask
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.datasets.motion import Clip, at_rate
-from dualpose_ros.lab.evaluation.bottom_up.measures import match_people
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame
+from dualpose_ros.lab.evaluation.people import match_people
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.terms import joints_from_bones

@@ -5,9 +5,9 @@ W frames, K joints of `skeleton.H36M17`; metres, camera frame.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.evaluation.refinement.measures import Movement, sequence_of
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage, optimise
+from dualpose_ros.lab.timing import timed
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.solver import Observations, terms_of
@@ -80,9 +81,8 @@ def cost_row(
     for movement in movements:
         solved = solved_window(movement, length, config)
         sequence = sequence_of(movement.camera, solved.times, solved.poses)
-        started = time.perf_counter()
-        joints, _ = optimise(sequence, stages)
-        seconds.append(time.perf_counter() - started)
+        took, (joints, _) = timed(partial(optimise, sequence, stages))
+        seconds.append(took)
         pairs = []
         for at in (solved.joints, joints):
             terms = terms_of(solved.observed, at, config.solver)
@@ -107,10 +107,5 @@ def cost_row(
 def frame_seconds(movement: Movement, length: int, config: RefinementConfig) -> Floats:
     """How long the live stage takes for each frame from when the window is full, the person found in all."""
     stage = RefinementStage(replace(config, window=length))
-    seconds = []
-    for index, pose in enumerate(movement.said()):
-        started = time.perf_counter()
-        stage.process(index * _PERIOD_NS, movement.camera, (pose,))
-        if index >= length:
-            seconds.append(time.perf_counter() - started)
-    return np.array(seconds)
+    calls = (partial(stage.process, i * _PERIOD_NS, movement.camera, (pose,)) for i, pose in enumerate(movement.said()))
+    return np.array([timed(call)[0] for call in calls][length:])

@@ -14,9 +14,8 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera, pixels_to_rays, project
-from dualpose_ros.lab.evaluation.bottom_up.measures import asked_for, match_people
-from dualpose_ros.lab.evaluation.demo.steadiness import acceleration_errors, bone_squares, mean_of
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, pose_row
+from dualpose_ros.lab.evaluation.people import asked_for, match_people
 from dualpose_ros.lab.evaluation.refinement.published_solver import (
     ONE_STAGE,
     TWO_STAGES,
@@ -26,6 +25,7 @@ from dualpose_ros.lab.evaluation.refinement.published_solver import (
     trajectory_matrix,
 )
 from dualpose_ros.metrics import poses as metrics
+from dualpose_ros.metrics.steadiness import acceleration_errors, bone_squares, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,9 @@ from dualpose_ros.datasets.motion import Clip, load_clips
 from dualpose_ros.datasets.recordings import camera_of
 from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.lab.evaluation.branches import Branches
-from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.depth_picture import draw_depths
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, recorded_frames
 from dualpose_ros.lab.evaluation.fusion.tables import recorded, stage_fuse
-from dualpose_ros.lab.evaluation.goals import CALIBRATED, Bound, Rows, judged
-from dualpose_ros.lab.evaluation.measuring import held_out_world
 from dualpose_ros.lab.evaluation.refinement.branch_errors import (
     RecordedErrors,
     SeenClip,
@@ -51,11 +47,14 @@ from dualpose_ros.lab.evaluation.refinement.measures import (
     video_row,
 )
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
-from dualpose_ros.lab.evaluation.refinement.trajectory_tables import trajectory_goals, trajectory_tables
+from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
+from dualpose_ros.lab.evaluation.trajectory import trajectory_goals, trajectory_tables
+from dualpose_ros.lab.evaluation.worlds import find_data, held_out_world
 from dualpose_ros.lab.synthetic.body.rig import pose_rig
 from dualpose_ros.lab.synthetic.motion.retarget import from_clip
 from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig, draw_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World
+from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.skeleton import H36M17
@@ -79,6 +78,7 @@ TRUE_2D, AS_CAPTURED = "single people, true 2D joints", "single people with join
 BEFORE, AFTER = "fused (before)", "refined (after)"
 
 
+@evaluation("refinement")
 def evaluate_refinement(
     data: Path,
     seed: int,
@@ -86,14 +86,13 @@ def evaluate_refinement(
     movements: int = MOVEMENTS,
     reference: Mapping[str, Stages] = REFERENCE_ROWS,
     pictures: Path | None = None,
-) -> dict[str, Any]:
+) -> Outcome:
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     videos, movements: how many; reference: rows of Table 6 by the published optimisation, two stages among them;
     pictures: folder for the depth of a wrist in each of the first movements.
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
-    started = time.monotonic()
     mocap, body = find_data(data)
     clips, config, two_stages = load_clips(mocap, "held_out"), RefinementConfig(), reference[TWO_STAGE]
     world = held_out_world(mocap, body, seed)
@@ -115,8 +114,7 @@ def evaluate_refinement(
         "cost": cost_table(seen, two_stages),
         **trajectory_tables(clips, load_clips(mocap, "all")),
     }
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "refinement", "seconds": seconds, "tables": tables, "goals": goals(tables)}
+    return tables, goals(tables)
 
 
 @dataclass(frozen=True)
@@ -218,26 +216,26 @@ def goals(tables: dict[str, Rows]) -> Rows:
     """What the tables were to show, and whether they do; a value that could not be measured meets no goal."""
     single = {row["row"]: row for row in tables[SINGLE]}
     ours, two_stage, baseline = (single.get(name, {}) for name in (OURS, TWO_STAGE, BASELINE))
-    found = [Bound(f"{c}_over_two_stage", _ratio(ours, two_stage, c), most=1.0, strict=True) for c in COLUMNS]
+    found = [Goal(f"{c}_over_two_stage", _ratio(ours, two_stage, c), most=1.0, strict=True) for c in COLUMNS]
     for column, least in (("mpjpe_abs_mm", 0.2), ("accel_m_s2", 0.5)):
         ratio = _ratio(ours, baseline, column)
-        found.append(Bound(f"{column}_less_than_baseline", None if ratio is None else 1 - ratio, least=least))
+        found.append(Goal(f"{column}_less_than_baseline", None if ratio is None else 1 - ratio, least=least))
     found += _cost_goals(tables["cost"])
     calibration = {row["row"]: row for row in tables["calibration"]}
     for prefix, row in (("", OURS), ("video_", f"video: {AFTER}")):
         for column, least, most in CALIBRATED:
-            found.append(Bound(prefix + column, calibration[row][column], least, most))
+            found.append(Goal(prefix + column, calibration[row][column], least, most))
     return judged([*found, *trajectory_goals(tables)])
 
 
-def _cost_goals(rows: Rows) -> list[Bound]:
+def _cost_goals(rows: Rows) -> list[Goal]:
     costs = {row["window"]: row for row in rows}
     first = costs.get(COST_WINDOWS[0], {})
-    found = [Bound(f"ms_a_person_a_frame_window_{COST_WINDOWS[0]}", first.get("ours_ms"), most=4.0)]
+    found = [Goal(f"ms_a_person_a_frame_window_{COST_WINDOWS[0]}", first.get("ours_ms"), most=4.0)]
     for length in COST_WINDOWS:
         row = costs.get(length, {})
-        found.append(Bound(f"times_cheaper_than_reference_window_{length}", row.get("times_cheaper"), least=100.0))
-        found.append(Bound(f"objective_over_reference_window_{length}", row.get("objective_ratio"), most=1.0))
+        found.append(Goal(f"times_cheaper_than_reference_window_{length}", row.get("times_cheaper"), least=100.0))
+        found.append(Goal(f"objective_over_reference_window_{length}", row.get("objective_ratio"), most=1.0))
     return found
 
 

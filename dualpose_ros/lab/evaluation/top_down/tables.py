@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,8 @@ from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.evaluation.data_folder import find_data
-from dualpose_ros.lab.evaluation.goals import CALIBRATED, Bound, Rows, judged
 from dualpose_ros.lab.evaluation.joints import measure_joint_errors
-from dualpose_ros.lab.evaluation.measuring import drawn, held_out_world, median_ms
+from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.top_down.lifting import (
     HZ,
     Passages,
@@ -30,9 +27,12 @@ from dualpose_ros.lab.evaluation.top_down.lifting import (
     with_noise,
 )
 from dualpose_ros.lab.evaluation.top_down.overlap import overlap_row, score_overlap
+from dualpose_ros.lab.evaluation.worlds import drawn, find_data, held_out_world
 from dualpose_ros.lab.synthetic.scenes.frames import make_frame
 from dualpose_ros.lab.synthetic.scenes.overlap import make_overlap
 from dualpose_ros.lab.synthetic.scenes.world import World
+from dualpose_ros.lab.timing import median_ms
+from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.estimator import PoseEstimator
@@ -62,9 +62,10 @@ class Networks:
     lifting: Engine
 
 
+@evaluation("top-down")
 def evaluate_top_down(
     data: Path, seed: int, overlaps: int = OVERLAPS, noise_frames: int = NOISE_FRAMES, views: int = VIEWS
-) -> dict[str, Any]:
+) -> Outcome:
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     overlaps, noise_frames: images to draw of people in front of each other, and to measure 2D errors on; views: of
@@ -72,7 +73,6 @@ def evaluate_top_down(
 
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
-    started = time.monotonic()
     mocap, body = find_data(data)
     names = ("top_down", "baseline_one_person", "gcn", "lifting")
     networks = Networks(*(load_engine(weights_path(name)) for name in names))
@@ -88,8 +88,7 @@ def evaluate_top_down(
         "calibration": calibration_table(inputs, networks),
         "speed": speed_table(networks),
     }
-    seconds = round(time.monotonic() - started, 2)
-    return {"what": "top-down", "seconds": seconds, "tables": tables, "goals": goals(tables)}
+    return tables, goals(tables)
 
 
 def measured_errors(world: World, top_down: Engine, seed: int, count: int) -> JointErrors:
@@ -214,14 +213,14 @@ def goals(tables: dict[str, Rows]) -> Rows:
     shipped = next(row for row in tables["mocap"] if "shipped" in row["window"] and row["input"] == "exact")
     person = next(row for row in tables["speed"] if row["what"].endswith("TCN, of 1"))
     found = [
-        Bound("overlap_gain_points", multi["pck150_rel"] - single["pck150_rel"], least=5.0),
-        Bound("gcn_gain_at_40_pct", hidden["mpjpe_lower_pct"], least=25.0),
-        Bound("mpjpe_mm_causal_exact", shipped["mpjpe_mm"], most=35.0),
-        Bound("root_depth_pct_exact", shipped["root_depth_pct"], most=3.0),
-        Bound("ms_a_person", person["ms"], most=2.0),
+        Goal("overlap_gain_points", multi["pck150_rel"] - single["pck150_rel"], least=5.0),
+        Goal("gcn_gain_at_40_pct", hidden["mpjpe_lower_pct"], least=25.0),
+        Goal("mpjpe_mm_causal_exact", shipped["mpjpe_mm"], most=35.0),
+        Goal("root_depth_pct_exact", shipped["root_depth_pct"], most=3.0),
+        Goal("ms_a_person", person["ms"], most=2.0),
     ]
     for row in tables["calibration"]:
         for column, low, high in CALIBRATED:
             name = f"{column}: {row['of']}, {row['input']}"
-            found.append(Bound(name, row[column], low, high, words=f"{low:.2f} to {high:.2f}"))
+            found.append(Goal(name, row[column], low, high, words=f"{low:.2f} to {high:.2f}"))
     return judged(found)

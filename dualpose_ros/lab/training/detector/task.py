@@ -16,7 +16,6 @@ from dualpose_ros.detection.decode import STRIDE, decode_boxes, encode_boxes
 from dualpose_ros.detection.detections import clean
 from dualpose_ros.detection.network import DetectorConfig, DetectorNetwork
 from dualpose_ros.inference.export import Axis, ExportSpec
-from dualpose_ros.lab.evaluation.detection import TrueBoxes, evaluate_detections
 from dualpose_ros.lab.training.detector.augmentation import (
     AugmentConfig,
     DetectorSample,
@@ -25,6 +24,7 @@ from dualpose_ros.lab.training.detector.augmentation import (
 )
 from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
 from dualpose_ros.lab.training.loop.task import Samples
+from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 
 VALIDATION_MIN_SCORE = 0.05
 VALIDATION_NMS_IOU = 0.6

@@ -17,10 +17,10 @@ from dualpose_ros.arrays import AnyArray
 from dualpose_ros.errors import InputError
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 from dualpose_ros.lab.evaluation.bottom_up import tables as eval_bottom_up
-from dualpose_ros.lab.evaluation.measuring import median_ms
 from dualpose_ros.lab.evaluation.report import report
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, make_world
+from dualpose_ros.lab.timing import median_ms
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints

@@ -10,12 +10,8 @@ import pytest
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame
-from dualpose_ros.lab.evaluation.demo.steadiness import (
-    FEWEST_FRAMES,
-    LONGEST_TRIPLE_S,
-    accelerations_of,
-    measure_steadiness,
-)
+from dualpose_ros.lab.evaluation.demo.steadiness import measure_steadiness
+from dualpose_ros.metrics.steadiness import FEWEST_FRAMES, LONGEST_TRIPLE_S
 from dualpose_ros.skeleton import H36M17
 
 RATE = 20.0
@@ -49,13 +45,6 @@ def estimates(truth: ClipTruth, indices: list[int], noise: float = 0.0, seed: in
         speed = np.tile([0.8 * truth.stamps_s[t] + 0.1, 0, 0], (2, 1))
         made.append(EstimatedFrame(t, np.array([5, 8]), truth.joints_cam[t] + rng.normal(0, noise, (2, 17, 3)), speed))
     return made
-
-
-def test_accelerations_of_a_parabola_at_irregular_times() -> None:
-    times = np.array([0, 0.1, 0.15, 0.4, 0.42])
-    joints = np.stack([3 * times**2 - times, 0 * times + 4], axis=-1)
-    np.testing.assert_allclose(accelerations_of(joints, times), [[6, 0]] * 3, atol=1e-9)
-    assert accelerations_of(joints[:2], times[:2]).shape == (0, 2)
 
 
 def test_the_truth_is_steady_at_any_frames() -> None:

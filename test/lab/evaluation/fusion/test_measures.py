@@ -13,7 +13,6 @@ from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import VISIBLE
 from dualpose_ros.datasets.recordings import Estimates, Frames, Recordings, Truth
 from dualpose_ros.fusion.integrate import hard, linear
-from dualpose_ros.lab.evaluation.fusion.matching import pair_row
 from dualpose_ros.lab.evaluation.fusion.measures import (
     COLUMNS,
     NEIGHBOURS_M,
@@ -28,6 +27,7 @@ from dualpose_ros.lab.evaluation.fusion.measures import (
 )
 from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
+from dualpose_ros.metrics.pairs import pair_row
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 

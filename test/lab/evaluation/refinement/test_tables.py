@@ -15,8 +15,8 @@ from dualpose_ros.datasets.motion import Clip
 from dualpose_ros.lab.evaluation.refinement import tables as eval_refinement
 from dualpose_ros.lab.evaluation.refinement.measures import BASELINE, COLUMNS, OURS, TWO_STAGE, lagging_name
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
-from dualpose_ros.lab.evaluation.refinement.trajectory_tables import HELD_OUT
 from dualpose_ros.lab.evaluation.report import report
+from dualpose_ros.lab.evaluation.trajectory import HELD_OUT
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, make_world

@@ -1,4 +1,4 @@
-"""Scores of the bottom-up branch: what known estimates earn, against slow and obvious versions."""
+"""Scores of a branch's people: what known estimates earn, against slow and obvious versions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.camera import Camera, camera_from_hfov, project
-from dualpose_ros.datasets.labels import OUTSIDE, VISIBLE, LabelledImage, People
-from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.lab.evaluation.bottom_up.measures import (
-    Guide,
+from dualpose_ros.camera import project
+from dualpose_ros.datasets.labels import OUTSIDE, People
+from dualpose_ros.lab.evaluation.people import (
     match_people,
     people_figures,
     root_average_precision,
@@ -21,33 +19,9 @@ from dualpose_ros.lab.evaluation.bottom_up.measures import (
 )
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.estimator import PatchMaps
+from support.standing import CAMERA, at, truth_of
 
 K = H36M17.num_joints
-CAMERA = camera_from_hfov(640, 480, 1.1)
-STANDING = np.array(
-    [
-        *([0, 0, 0], [-0.12, 0, 0], [-0.12, 0.43, 0], [-0.12, 0.85, 0], [0.12, 0, 0], [0.12, 0.43, 0], [0.12, 0.85, 0]),
-        *([0, -0.22, 0], [0, -0.46, 0], [0, -0.56, 0], [0, -0.75, 0], [0.16, -0.44, 0], [0.2, -0.16, 0]),
-        *([0.2, 0.09, 0], [-0.16, -0.44, 0], [-0.2, -0.16, 0], [-0.2, 0.09, 0]),
-    ]
-)
-
-
-def truth_of(joints_cam: np.ndarray, camera: Camera = CAMERA) -> People:
-    joints_px = project(camera, joints_cam)
-    inside = ((joints_px >= 0) & (joints_px <= np.array([camera.width, camera.height]) - 1)).all(axis=-1)
-    low, high = joints_px.min(axis=1), joints_px.max(axis=1)
-    limit = np.array([camera.width - 1, camera.height - 1])
-    boxes = np.concatenate([np.clip(low, 0, limit), np.clip(high, 0, limit)], axis=1)
-    return People(
-        np.arange(len(joints_cam), dtype=np.int32),
-        boxes.astype(np.float32),
-        joints_px.astype(np.float32),
-        np.where(inside, VISIBLE, OUTSIDE).astype(np.uint8),
-        joints_cam.astype(np.float32),
-        np.ones(len(joints_cam), np.float32),
-    )
 
 
 def estimate_of(joints_cam: np.ndarray, score: float = 0.9) -> Pose3D:
@@ -55,11 +29,6 @@ def estimate_of(joints_cam: np.ndarray, score: float = 0.9) -> Pose3D:
     box = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
     ones = np.ones(K)
     return Pose3D(-1, TrackingState.CONFIRMED, Source.BOTTOM_UP, score, box, joints_cam, ones, 0.1 * ones, pixels)
-
-
-def at(*places: tuple[float, float]) -> np.ndarray:
-    """People who stand at (x, z)."""
-    return np.stack([STANDING + np.array([x, 0.2, z]) for x, z in places])
 
 
 def everybody(frames: list[Any]) -> list[np.ndarray]:
@@ -232,36 +201,3 @@ def test_nobody_to_measure_is_none_and_an_empty_frame_does_no_harm() -> None:
     figures = people_figures([missed, empty], everybody([missed, empty]))
     assert figures["recall"] == 0 and figures["root_depth_pct"] is None
     assert root_average_precision([missed, empty]) == 0
-
-
-class Blobs:
-    """A network that lights up a few cells for each box, of a value that tells the boxes apart."""
-
-    def maps(self, image: Any, boxes_px: np.ndarray) -> PatchMaps:
-        heatmaps = np.zeros((len(boxes_px), K, 8, 8), np.float32)
-        heatmaps[:, :, 3:6, 3:6] = 0.2 * (1 + np.arange(len(boxes_px)))[:, None, None, None]
-        middle = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2
-        affine = np.array([[[4.0, 0, x - 16], [0, 4.0, y - 16]] for x, y in middle]).reshape(-1, 2, 3)
-        self.boxes = boxes_px
-        return PatchMaps(heatmaps, None, affine)
-
-
-def test_guidance_holds_whose_boxes_are_left() -> None:
-    joints = at((-1.5, 5), (0, 5), (1.5, 5))
-    people = truth_of(joints)
-    people = replace(people, visible_fraction=np.array([1, 0.1, 1], np.float32))
-    frame = LabelledImage(np.zeros((480, 640, 3), np.uint8), np.zeros((480, 640), np.uint8), people, CAMERA)
-    blobs = Blobs()
-    guide = Guide(blobs)
-    maps, owners = guide.patches(frame, np.random.default_rng(0))
-    assert owners.tolist() == [0, 2]
-    side = (people.boxes_px[owners, 2:] - people.boxes_px[owners, :2]).max(axis=1, keepdims=True)
-    off = np.abs(blobs.boxes - people.boxes_px[owners]) / side
-    assert 0 < off.max() <= 0.2
-
-    def brightest(heatmaps: Heatmaps) -> float:
-        return float(heatmaps.data.max() * heatmaps.scale)
-
-    assert brightest(guide.combined(frame, maps)) == pytest.approx(0.4, abs=0.01)
-    assert brightest(guide.combined(frame, maps, np.array([True, False]))) == pytest.approx(0.2, abs=0.01)
-    assert brightest(guide.combined(frame, maps, np.array([False, False]))) == 0

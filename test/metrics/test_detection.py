@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.detection.detections import Detections, no_detections
-from dualpose_ros.lab.evaluation.detection import TrueBoxes, evaluate_detections
+from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 from dualpose_ros.metrics.poses import average_precision
 from dualpose_ros.people import box_iou
 

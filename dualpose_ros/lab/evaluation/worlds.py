@@ -1,8 +1,7 @@
-"""What the evaluations of the branches share: a world that nothing learnt from, images of it, times."""
+"""What the evaluations of the branches draw on: captured movements, a world that nothing learnt from, images of it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +9,18 @@ import numpy as np
 from rich.progress import track
 
 from dualpose_ros.datasets.labels import LabelledImage
+from dualpose_ros.errors import InputError
 from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, load_model, load_world_clips, make_world
 
 Draw = Callable[[World, np.random.Generator], LabelledImage]
 
-_WARM_UP = 5
+
+def find_data(data: Path) -> tuple[Path, Path | None]:
+    """The first file of motion/ and of makehuman/ in a data folder; InputError without the former."""
+    clips, bodies = sorted(data.glob("motion/*.npz")), sorted(data.glob("makehuman/*.npz"))
+    if not clips:
+        raise InputError(f"--data {data} holds no motion capture, motion/*.npz; docs/data.md has its form")
+    return clips[0], bodies[0] if bodies else None
 
 
 def held_out_world(mocap: Path, body: Path | None, seed: int) -> World:
@@ -28,14 +34,3 @@ def drawn(world: World, draw: Draw, count: int, seed: tuple[int, int], what: str
     """So many images, each from a seed of its own, under a progress bar that says `what` they are."""
     for index in track(range(count), description=what, transient=True):
         yield draw(world, np.random.default_rng((*seed, index)))
-
-
-def median_ms(call: Callable[[], object], repeats: int = 200) -> float:
-    """Median duration of a call in milliseconds, after a few that warm up."""
-    times = []
-    for index in range(repeats + _WARM_UP):
-        started = time.perf_counter()
-        call()
-        if index >= _WARM_UP:
-            times.append(time.perf_counter() - started)
-    return 1000 * float(np.median(times))

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from dualpose_ros.lab.evaluation.fusion.matching import FramePairs, crowd_rows, pair_row
+from dualpose_ros.metrics.pairs import FramePairs, pair_row
 
 
 def frame(pairs: list[tuple[int, int]], top_down: list[int], bottom_up: list[int]) -> FramePairs:
@@ -66,15 +66,6 @@ def test_agrees_with_a_slow_count() -> None:
     assert row["recall"] == pytest.approx(100 * paired / shared)
     assert row["pairs"] == pairs and row["found_by_both"] == shared
     assert right + row["confused"] + row["of_nobody"] == pairs
-
-
-def test_rows_for_crowds() -> None:
-    good, bad = frame([(0, 0)], [0, 1], [0, 1]), frame([(0, 1)], [0, 1], [0, 1])
-    rows = crowd_rows([good, bad, good], [2, 10, 3])
-    assert [row["people"] for row in rows] == [2, 5, 10] and [row["frames"] for row in rows] == [1, 0, 1]
-    assert rows[0]["precision"] == 100 and rows[1]["precision"] is None and rows[2]["precision"] == 0
-    with pytest.raises(ValueError):
-        crowd_rows([good], [2, 5])
 
 
 def test_unequal_pairs_are_refused() -> None:

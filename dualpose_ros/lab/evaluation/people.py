@@ -1,4 +1,4 @@
-"""What the bottom-up stage finds in labelled frames: people matched on the image, their errors in metres.
+"""What a branch finds in labelled frames: people matched on the image, their errors in metres.
 
 N true people, M estimated ones, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
@@ -6,39 +6,26 @@ N true people, M estimated ones, K joints of `skeleton.H36M17`; metres in the ca
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask, RgbImage
-from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
-from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.lab.evaluation.joints import jittered
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
+from dualpose_ros.datasets.labels import OUTSIDE, People
 from dualpose_ros.metrics import poses as metrics
 from dualpose_ros.people import Pose3D, box_area, oks
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.estimator import PatchMaps
 
 MIN_VISIBLE, MIN_JOINTS = 0.2, 5
 """Asked for are people of whom as much is in view and so many joints lie within the image."""
 
 FOUND_OKS, NEAR_M = 0.5, 0.5
-BOX_JITTER = 0.04
-"""Standard deviation of each side of the boxes that guidance comes from, in parts of the longer side."""
-
 _AREA_SHARE = 0.53
 """Of a body's box that it covers, as COCO's similarity wants it."""
 
-_NARROWEST_PX = 2.0
 _BODY = [k for k in range(H36M17.num_joints) if k != H36M17.root]
-
-
-class MapMaker(Protocol):
-    """What guidance is made by: `top_down.estimator.PoseEstimator`."""
-
-    def maps(self, image: RgbImage, boxes_px: AnyFloats, /) -> PatchMaps: ...
 
 
 @dataclass(frozen=True)
@@ -179,29 +166,3 @@ def people_figures(frames: Sequence[FrameScores], chosen: Sequence[Mask]) -> dic
         "pck150_abs": percent(of("pck_abs")),
         "root_depth_pct": 100 * float(np.nanmedian(depth)) if found.any() else None,
     }
-
-
-@dataclass(frozen=True)
-class Guide:
-    """Makes a frame's guidance as the top-down branch would, from its people's jittered boxes.
-
-    heatmap_cells: longer side of the combined heatmaps.
-    """
-
-    estimator: MapMaker
-    heatmap_cells: int = 160
-
-    def patches(self, frame: LabelledImage, rng: np.random.Generator) -> tuple[PatchMaps, Indices]:
-        """The patches' maps (P) of people who are asked for, and the index (P,) of each one's person."""
-        boxes = frame.people.boxes_px
-        usable = asked_for(frame.people) & (boxes[:, 2:] - boxes[:, :2] > _NARROWEST_PX).all(axis=1)
-        chosen = np.flatnonzero(usable)
-        return self.estimator.maps(frame.image, jittered(boxes[chosen], BOX_JITTER, rng)), chosen
-
-    def combined(self, frame: LabelledImage, maps: PatchMaps, kept: Mask | None = None) -> Heatmaps:
-        """The heatmaps of the patches (P), or of the `kept` (P,) of them alone, in one of the image."""
-        if kept is not None:
-            tags = None if maps.tags is None else maps.tags[kept]
-            maps = replace(maps, heatmaps=maps.heatmaps[kept], tags=tags, cell_to_image=maps.cell_to_image[kept])
-        height, width = frame.image.shape[:2]
-        return maps.combined((height, width), self.heatmap_cells)

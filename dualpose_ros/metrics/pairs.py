@@ -10,9 +10,6 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyInts
 
-CROWDS = (2, 5, 10)
-"""Numbers of people in a frame that rows are given for."""
-
 
 @dataclass(frozen=True)
 class FramePairs:
@@ -57,17 +54,6 @@ def pair_row(people: int | str, frames: Sequence[FramePairs]) -> dict[str, Any]:
         "confused": confused,
         "of_nobody": pairs - right - confused,
     }
-
-
-def crowd_rows(
-    frames: Sequence[FramePairs], people: Sequence[int], crowds: Sequence[int] = CROWDS
-) -> list[dict[str, Any]]:
-    """A `pair_row` for each size of crowd, of the frames that hold as many people; `people` gives each frame's number.
-
-    ValueError unless there is a number for each frame.
-    """
-    chosen = list(zip(frames, people, strict=True))
-    return [pair_row(size, [frame for frame, count in chosen if count == size]) for size in crowds]
 
 
 def _percent(part: int, whole: int) -> float | None:

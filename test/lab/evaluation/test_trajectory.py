@@ -1,4 +1,4 @@
-"""`dualpose eval trajectory`: its tables by rate, its goals, and its command."""
+"""`dualpose eval trajectory`: predictions of known and of captured movements, its tables, goals and command."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from dualpose_ros.commands.evaluate import app
-from dualpose_ros.datasets.motion import Clip
-from dualpose_ros.lab.evaluation.refinement import trajectory_tables as eval_trajectory
-from dualpose_ros.lab.evaluation.refinement.trajectory import TABLE_7_RATES, TABLE_7_WINDOWS
+from dualpose_ros.datasets.motion import Clip, load_clips
+from dualpose_ros.lab.evaluation import trajectory as eval_trajectory
+from dualpose_ros.lab.evaluation.trajectory import (
+    TABLE_7_RATES,
+    TABLE_7_WINDOWS,
+    prediction_error,
+    trajectory_table,
+)
 from dualpose_ros.skeleton import H36M17
+from support.data import data_path
 
 
 def clip(frames: int = 200, seed: int = 0) -> Clip:
@@ -21,6 +27,33 @@ def clip(frames: int = 200, seed: int = 0) -> Clip:
     rng, times = np.random.default_rng(seed), np.arange(frames)[:, None, None] / 100
     rate, phase = rng.uniform(2, 6, (17, 3)), rng.uniform(0, 6, (17, 3))
     return Clip("swing", (0.3 * np.sin(rate * times + phase)).astype(np.float32), 100.0)
+
+
+def test_errors_are_those_of_an_accelerated_movement() -> None:
+    hz, times = 25.0, np.arange(40) / 25.0
+    joints = np.zeros((40, 17, 3))
+    joints[:, :, 1] = (2.0 * times**2)[:, None]
+    assert prediction_error([joints], hz, (2, 0, 0)) == pytest.approx(4 / hz**2)
+    # c1 of the last two frames is half a step too old: -2 h^2; c2 is the parabola's own.
+    assert prediction_error([joints], hz, (2, 5, 0)) == pytest.approx(2 / hz**2)
+
+
+def test_a_row_for_each_rate_and_windows() -> None:
+    rng = np.random.default_rng(0)
+    walk = Clip("walk", np.cumsum(rng.normal(0, 0.01, (60, 17, 3)), axis=0).astype(np.float32), 60.0)
+    rows = trajectory_table([walk])
+    assert [row["windows"] for row in rows[:9]] == ["/".join(map(str, w)) for w in TABLE_7_WINDOWS]
+    assert len(rows) == 27 and all(row["mpjpe_mm"] > 0 for row in rows)
+    assert all(row["over_published"] == pytest.approx(1) for row in rows if row["windows"] == "2/5/5")
+    with pytest.raises(ValueError, match="no clip"):
+        trajectory_table([Clip("short", walk.joints_m[:5], 60.0)])
+
+
+def test_the_published_windows_are_best_on_captured_movement() -> None:
+    rows = trajectory_table(load_clips(data_path("motion/cmu_train_h36m17_60hz.npz"), "held_out"), rates=(25.0, 33.0))
+    for hz in (25.0, 33.0):
+        errors = {row["windows"]: row["mpjpe_mm"] for row in rows if row["hz"] == hz}
+        assert errors["2/5/5"] <= 1.02 * min(errors.values())
 
 
 def test_tables_say_what_is_best_and_what_the_rule_takes() -> None:

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Mask
-from dualpose_ros.detection.detections import Detections
 from dualpose_ros.metrics.poses import average_precision
 from dualpose_ros.people import box_area, box_iou
+
+
+class FoundBoxes(Protocol):
+    """Detections in one image: boxes_px (M, 4) and scores (M,), as `detection.detections.Detections` has them."""
+
+    @property
+    def boxes_px(self) -> Floats: ...
+
+    @property
+    def scores(self) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class DetectionReport:
 
 
 def evaluate_detections(
-    truth: Sequence[TrueBoxes], found: Sequence[Detections], min_iou: float = 0.5, score: float = 0.5
+    truth: Sequence[TrueBoxes], found: Sequence[FoundBoxes], min_iou: float = 0.5, score: float = 0.5
 ) -> DetectionReport:
     """Compare detections with the true boxes, image by image; ValueError if the numbers of images differ."""
     if len(truth) != len(found):
@@ -67,7 +77,7 @@ def evaluate_detections(
     )
 
 
-def match_image(truth: TrueBoxes, found: Detections, min_iou: float) -> tuple[Floats, Mask]:
+def match_image(truth: TrueBoxes, found: FoundBoxes, min_iou: float) -> tuple[Floats, Mask]:
     """Scores (M,) of one image's detections that count, and which of them are right, best score first.
 
     Each detection in turn takes the free true box that it overlaps most. One that takes none, but
