@@ -16,7 +16,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.evaluation.report import Outcome, evaluation
+from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
