@@ -13,7 +13,6 @@ optical frame, metres.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,8 +61,8 @@ class Scale:
     stddev: float
 
 
-def _factor(log_size: float) -> float:
-    return float(np.exp(np.clip(log_size, -_LARGEST_CHANGE, _LARGEST_CHANGE)))
+def _factors(log_sizes: Floats) -> list[float]:
+    return [float(factor) for factor in np.exp(np.clip(log_sizes, -_LARGEST_CHANGE, _LARGEST_CHANGE))]
 
 
 class FloorScale:
@@ -71,25 +70,21 @@ class FloorScale:
 
     def __init__(self, config: FloorConfig | None = None) -> None:
         self.config = config if config is not None else FloorConfig()
-        self._sights: dict[int, deque[tuple[int, Floats]]] = {}
+        self._ids = np.zeros(0, dtype=np.int64)
+        self._stamps_ns = np.zeros(0, dtype=np.int64)
+        self._feet = np.zeros((0, 3))
         self._scales: dict[int, Scale] = {}
 
     def add(self, stamp_ns: int, feet: dict[int, Floats]) -> None:
         """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id."""
-        limit_ns, interval_ns = int(self.config.memory_s * 1e9), int(self.config.interval_s * 1e9)
-        for identity in list(self._sights):
-            sights = self._sights[identity]
-            while sights and not 0 <= stamp_ns - sights[0][0] <= limit_ns:
-                sights.popleft()
-            if not sights:
-                del self._sights[identity]
-        changed = False
-        for identity, foot in feet.items():
-            sights = self._sights.setdefault(identity, deque())
-            if not sights or stamp_ns - sights[-1][0] >= interval_ns:
-                sights.append((stamp_ns, np.asarray(foot, dtype=np.float64)))
-                changed = True
-        if changed:
+        age_ns = stamp_ns - self._stamps_ns
+        kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9))
+        lately = set(self._ids[kept & (age_ns < int(self.config.interval_s * 1e9))].tolist())
+        new = [identity for identity in feet if identity not in lately]
+        self._ids = np.concatenate([self._ids[kept], np.array(new, dtype=np.int64)])
+        self._stamps_ns = np.concatenate([self._stamps_ns[kept], np.full(len(new), stamp_ns)])
+        self._feet = np.concatenate([self._feet[kept], np.array([feet[i] for i in new]).reshape(-1, 3)])
+        if new:
             self._solve()
 
     def scale(self, identity: int) -> Scale:
@@ -98,20 +93,16 @@ class FloorScale:
         return self._scales.get(identity, unknown)
 
     def _solve(self) -> None:
-        ids = list(self._sights)
-        feet = np.array([foot for i in ids for _, foot in self._sights[i]])
-        person = np.repeat(np.arange(len(ids)), [len(self._sights[i]) for i in ids])
-        stamps = np.array([stamp for i in ids for stamp, _ in self._sights[i]], dtype=np.int64)
-        newest = np.array([self._sights[i][-1][0] for i in ids], dtype=np.int64)
+        ids, person = np.unique(self._ids, return_inverse=True)
+        newest = np.zeros(len(ids), dtype=np.int64)
+        newest[person] = self._stamps_ns  # of a person's several, the last, which is the newest
         # Spells are counted back from each person's last sight, so that the last one is whole.
-        back = (newest[person] - stamps) // int(self.config.spell_s * 1e9)
-        pairs, spell = np.unique(np.stack([person, back]), axis=1, return_inverse=True)
-        sizes, depths, stddev = fit_floor(feet, person, np.asarray(spell).reshape(-1), self.config)
-        last = [int(np.flatnonzero((pairs[0] == n) & (pairs[1] == 0))[0]) for n in range(len(ids))]
-        self._scales = {
-            i: Scale(_factor(sizes[n]), _factor(sizes[n] + depths[e]), float(stddev[e]))
-            for n, (i, e) in enumerate(zip(ids, last, strict=True))
-        }
+        back = (newest[person] - self._stamps_ns) // int(self.config.spell_s * 1e9)
+        places, spell = np.unique(person * (back.max() + 1) + back, return_inverse=True)
+        sizes, depths, stddev = fit_floor(self._feet, person, spell, self.config)
+        last = np.searchsorted(places, np.arange(len(ids)) * (back.max() + 1))
+        scales = map(Scale, _factors(sizes), _factors(sizes + depths[last]), stddev[last].tolist())
+        self._scales = dict(zip(ids.tolist(), scales, strict=True))
 
 
 def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> Floats | None:
@@ -146,30 +137,87 @@ def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig
     """Log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
 
     feet (M, 3), whose each is (M,), and in which spell it was seen (M,); a spell is of one person. Gauss-Newton with
-    Cauchy weights from the plane that fits everybody at the assumed size.
+    Cauchy weights from the plane that fits everybody at the assumed size. Spells meet nobody but their person, and
+    people nothing but the plane: both are eliminated one by one (Schur), which leaves three equations.
     """
-    people, spells = int(person.max(initial=-1)) + 1, int(spell.max(initial=-1)) + 1
     tilt = np.array([config.roll_rad, np.inf, config.pitch_rad]) / _CAMERA_HEIGHT_M
-    stddev = np.concatenate([np.full(people, config.size_stddev), np.full(spells, config.spell_stddev)])
     # The floor's height is free; a trace of a prior keeps one sight from being singular.
-    prior = np.concatenate([tilt**-2.0 + 1e-6, stddev**-2.0])
-    plane = np.linalg.solve(feet.T @ feet / config.noise**2 + np.diag(prior[:3]), -feet.sum(axis=0) / config.noise**2)
-    state = np.concatenate([plane, np.zeros(people + spells)])
-    covariance = np.diag(1 / prior)
-    at = np.arange(len(feet))
+    plane_prior = np.diag(tilt**-2.0 + 1e-6)
+    plane = np.linalg.solve(feet.T @ feet / config.noise**2 + plane_prior, -feet.sum(axis=0) / config.noise**2)
+    people, spells = int(person.max(initial=-1)) + 1, int(spell.max(initial=-1)) + 1
+    # Sights of a spell side by side, so that sums over spells are sums over runs.
+    order = np.argsort(spell, kind="stable")
+    feet, person, spell = feet[order], person[order], spell[order]
+    starts = np.searchsorted(spell, np.arange(spells))
+    owner = person[starts]
+    sizes, depths = np.zeros(people), np.zeros(spells)
+    system = None
     for _ in range(_ITERATIONS):
-        below = -feet @ state[:3]
+        below = -feet @ plane
         usable = below > _HORIZON
         below = np.where(usable, below, 1.0)
-        error = np.where(usable, np.log(below) + state[3 + person] + state[3 + people + spell], 0.0)
-        rows = np.zeros((len(feet), len(state)))
-        rows[:, :3] = -feet / below[:, None]
-        rows[at, 3 + person] = rows[at, 3 + people + spell] = 1
+        error = np.where(usable, np.log(below) + sizes[person] + depths[spell], 0.0)
         weight = usable / (1 + (error / (2 * config.noise)) ** 2) / config.noise**2
-        covariance = np.linalg.inv((rows * weight[:, None]).T @ rows + np.diag(prior))
-        state = state - covariance @ (rows.T @ (weight * error) + prior * state)
-    owner = np.zeros(spells, dtype=np.intp)
-    owner[spell] = person
-    size, depth = 3 + owner, 3 + people + np.arange(spells)
-    both = covariance[size, size] + covariance[depth, depth] + 2 * covariance[size, depth]
-    return state[3 : 3 + people], state[3 + people :], np.sqrt(both)
+        slope = -feet / below[:, None]
+        rows = np.column_stack([slope, np.ones(len(feet)), error])
+        sums = np.add.reduceat(rows * weight[:, None], starts)
+        plane_rows = (slope * weight[:, None]).T @ rows
+        system = _System.of(plane_prior + plane_rows[:, :3], sums[:, :3], sums[:, 3], owner, people, config)
+        change = system.solve(
+            plane_rows[:, 4] + plane_prior @ plane,
+            system.whose @ sums[:, 4] + sizes / config.size_stddev**2,
+            sums[:, 4] + depths / config.spell_stddev**2,
+        )
+        plane, sizes, depths = plane - change[0], sizes - change[1], depths - change[2]
+    assert system is not None
+    return sizes, depths, system.spread()
+
+
+@dataclass(frozen=True)
+class _System:
+    """Normal equations of plane (3), sizes (N) and spells (E), without spells and then without sizes.
+
+    whose (N, E): 1 where a spell is of a person, and owner (E,) who that is; spell_slope (E, 3), spell_weight (E,),
+    spell_own (E,): a spell's equation toward plane and size, and its diagonal; share (E,): how much of it its
+    elimination leaves to the size; size_slope (N, 3), size_own (N,): equations of sizes without spells; plane (3, 3):
+    what is left.
+    """
+
+    whose: Floats
+    owner: Indices
+    spell_slope: Floats
+    spell_weight: Floats
+    spell_own: Floats
+    share: Floats
+    size_slope: Floats
+    size_own: Floats
+    plane: Floats
+
+    @classmethod
+    def of(
+        cls, plane: Floats, slope: Floats, weight: Floats, owner: Indices, people: int, config: FloorConfig
+    ) -> _System:
+        """The equations with their part (3, 3) of the plane, and spells' sums of slopes (E, 3) and weights (E,)."""
+        whose = (np.arange(people)[:, None] == owner).astype(np.float64)
+        own = weight + config.spell_stddev**-2.0
+        share = config.spell_stddev**-2.0 / own
+        size_slope = whose @ (slope * share[:, None])
+        size_own = whose @ (weight * share) + config.size_stddev**-2.0
+        plane = plane - (slope / own[:, None]).T @ slope - (size_slope / size_own[:, None]).T @ size_slope
+        return cls(whose, owner, slope, weight, own, share, size_slope, size_own, plane)
+
+    def solve(self, plane: Floats, sizes: Floats, spells: Floats) -> tuple[Floats, Floats, Floats]:
+        """The solution (3,), (N,), (E,) for right-hand sides of these shapes."""
+        rest = spells / self.spell_own
+        sizes = sizes - self.whose @ (self.spell_weight * rest)
+        plane = plane - rest @ self.spell_slope - (sizes / self.size_own) @ self.size_slope
+        plane = np.linalg.solve(self.plane, plane)
+        sizes = (sizes - self.size_slope @ plane) / self.size_own
+        return plane, sizes, rest - (self.spell_slope @ plane + self.spell_weight * sizes[self.owner]) / self.spell_own
+
+    def spread(self) -> Floats:
+        """Standard deviations (E,) of each spell with its person's size."""
+        own = self.size_own[self.owner]
+        toward = self.spell_slope / self.spell_own[:, None] + self.size_slope[self.owner] * (self.share / own)[:, None]
+        of_plane = np.sum(toward * np.linalg.solve(self.plane, toward.T).T, axis=-1)
+        return np.asarray(np.sqrt(1 / self.spell_own + self.share**2 / own + of_plane))

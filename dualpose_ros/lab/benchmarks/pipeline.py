@@ -25,10 +25,13 @@ from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.runs.live import ASSUMED_HFOV_DEG
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import patch_size
+from dualpose_ros.top_down.floor import FloorScale
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from dualpose_ros.weights import weights_path
 
 PATCHES = (1, 2, 4)
+CROWD = 12
+"""People of whom the floor is timed, all seen for as long as it remembers."""
 REFERENCE = "detector network alone"
 
 
@@ -99,7 +102,19 @@ class _Jobs:
         cells = (box.height // HEATMAP_STRIDE, box.width // HEATMAP_STRIDE)
         self._frame = rng.integers(0, 256, (1, box.height, box.width, 3), dtype=np.uint8)
         self._guidance = rng.integers(0, 256, (1, H36M17.num_joints, *cells), dtype=np.uint8)
+        self._floor = FloorScale()
+        self._homes = rng.uniform([-3, 1.2, 3], [3, 1.2, 9], (CROWD, 3))
+        self._sights = 0
+        for _ in range(round(self._floor.config.memory_s / self._floor.config.interval_s)):
+            self._floor.add(*self._crowd())
         self.people: list[int] = []
+
+    def _crowd(self) -> tuple[int, dict[int, Floats]]:
+        """The next time at which sights count, and where each foot of the crowd is seen then."""
+        self._sights += 1
+        rng = np.random.default_rng(self._sights)
+        feet = self._homes * rng.normal(1, 0.05, (CROWD, 1))
+        return round(self._sights * self._floor.config.interval_s * 1e9), dict(enumerate(feet))
 
     def measure(self, frame: RgbImage, index: int) -> list[tuple[str, float]]:
         """(name, seconds) of everything on one frame."""
@@ -115,6 +130,8 @@ class _Jobs:
         times.append(("detection stage", seconds))
         seconds, result = timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
         times.append(("top-down stage", seconds))
+        crowd = self._crowd()
+        times.append((f"floor, {CROWD} people", _timed(lambda: self._floor.add(*crowd))[0]))
         maps = result.heatmaps
         seconds, whole = timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
         times.append(("bottom-up stage", seconds))
