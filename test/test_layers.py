@@ -14,7 +14,7 @@ PACKAGE = "dualpose_ros"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("skeleton", "camera", "people", "arrays", "settings", "errors", "paths", "letterbox", "heatmap", "grouping",
-     "backbone", "drawing", "msg"),
+     "pace", "backbone", "drawing", "msg"),
     ("inference", "metrics", "sources", "datasets", "weights"),
     ("detection", "top_down", "bottom_up", "fusion", "refinement"),
     ("standalone", "recording"),

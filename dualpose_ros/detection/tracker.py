@@ -29,6 +29,7 @@ from dualpose_ros.detection.kalman import (
     start_states,
     update_states,
 )
+from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Track, TrackingState, box_area, box_iou
 
 _log = logging.getLogger(__name__)
@@ -129,6 +130,7 @@ class Tracker:
         """Forget all tracks; later ones get fresh ids."""
         self._states: BoxStates = no_states()
         self._lives: list[_Life] = []
+        self._pace = FramePeriod()
         self._stamp_ns: int | None = None
 
     def update(
@@ -161,8 +163,10 @@ class Tracker:
             self.reset()
         self._dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = stamp_ns
+        self._period_s = self._pace.see(stamp_ns)
         now = stamp_ns / 1e9
-        budget = (self.config.tentative_s, self.config.remember_s)
+        # However seldom frames come, a track lives until the next one.
+        budget = (max(self.config.tentative_s, 1.5 * self._period_s), max(self.config.remember_s, 2 * self._period_s))
         self._keep([now - life.last_seen <= budget[life.is_confirmed] + 1e-6 for life in self._lives])
         self._states = predict_states(self._states, self._dt, self._noise)
         return now
@@ -181,7 +185,7 @@ class Tracker:
         tentative = np.array([i for i, life in enumerate(self._lives) if not life.is_confirmed], dtype=np.intp)
 
         left, strong = self._match(confirmed, strong, detections, appearance, config.match_limit, seen)
-        recent = [i for i in left if now - self._lives[i].last_seen <= config.max_coast_s]
+        recent = [i for i in left if now - self._lives[i].last_seen <= max(config.max_coast_s, 1.5 * self._period_s)]
         self._match(np.array(recent, dtype=np.intp), weak, detections, None, config.weak_match_limit, seen)
         self._match(tentative, strong, detections, appearance, config.match_limit, seen)
 

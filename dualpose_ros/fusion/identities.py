@@ -15,6 +15,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.grouping import assign
+from dualpose_ros.pace import FramePeriod
 from dualpose_ros.skeleton import H36M17
 
 FIRST_OWN_ID, LAST_ID = 500, 999
@@ -98,6 +99,7 @@ class FusedIdentities:
         self._people: dict[int, _Person] = {}
         self._tracks: dict[int, tuple[int, int]] = {}
         self._given: dict[int, int] = {}
+        self._pace = FramePeriod()
         self._next_own = FIRST_OWN_ID
 
     def assign(self, stamp_ns: int, sightings: Sequence[Sighting], complete: bool = True) -> list[Identity]:
@@ -118,7 +120,8 @@ class FusedIdentities:
 
     def _forget(self, stamp_ns: int) -> None:
         """Drop people and tracks of long ago, and all if time went backwards."""
-        limit_ns = int(self.config.forget_s * 1e9)
+        # However seldom frames come, people are remembered until the next one.
+        limit_ns = int(max(self.config.forget_s, 1.5 * self._pace.see(stamp_ns)) * 1e9)
         self._people = {k: v for k, v in self._people.items() if 0 < stamp_ns - v.stamp_ns <= limit_ns}
         self._tracks = {k: v for k, v in self._tracks.items() if 0 < stamp_ns - v[1] <= _TRACK_MEMORY_NS}
         self._given = {k: v for k, v in self._given.items() if 0 < stamp_ns - v <= _TRACK_MEMORY_NS}

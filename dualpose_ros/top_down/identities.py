@@ -14,6 +14,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.grouping import assign
+from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 
@@ -55,10 +56,13 @@ class PoseIdentities:
         self._recent_ns, self._alike = int(recent_s * 1e9), alike
         self._last: dict[int, _Last] = {}
         self._alias: dict[int, int] = {}
+        self._pace = FramePeriod()
 
     def begin(self, stamp_ns: int, track_ids: Sequence[int]) -> list[Pose2D | None]:
         """Each track's last pose, None where there is no recent one. Poses from the future are forgotten too."""
-        self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v.stamp_ns <= self._recent_ns}
+        # However seldom frames come, poses are recent until the next one.
+        limit_ns = max(self._recent_ns, int(1.5e9 * self._pace.see(stamp_ns)))
+        self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v.stamp_ns <= limit_ns}
         alive = set(track_ids) | self._last.keys()
         self._alias = {k: v for k, v in self._alias.items() if k in alive}
         found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]

@@ -194,3 +194,17 @@ def test_an_id_is_put_out_once_a_frame_and_inside_the_image(worlds: list[list[Fr
         boxes = np.array([t.box_px for t in output]).reshape(-1, 4)
         assert np.isfinite(boxes).all() and np.all(boxes[:, 2:] > boxes[:, :2])
         assert boxes.min(initial=0) >= 0 and np.all(boxes[:, [0, 2]] <= WIDTH) and np.all(boxes[:, [1, 3]] <= HEIGHT)
+
+
+@pytest.mark.parametrize("fps", [2.0, 3.0, 5.0])
+def test_people_who_walk_keep_their_ids_at_few_frames_a_second(fps: float) -> None:
+    """Walking to and fro, three people meet about every two seconds; the greedy tracker changes ids all the time."""
+    worlds = [walking_people(seed, people=3, seconds=20, fps=fps) for seed in range(4)]
+    ours = totals(worlds, [track(world, uses_colours=True) for world in worlds])
+    greedy_trackers = [GreedyTracker() for _ in worlds]
+    greedy = totals(
+        worlds,
+        [[g.update(f.detections, f.stamp_ns) for f in w] for g, w in zip(greedy_trackers, worlds, strict=True)],
+    )
+    assert ours["switches"] < 0.25 * greedy["switches"], (ours, greedy)
+    assert ours["recall"] > 0.9

@@ -55,8 +55,10 @@ def test_a_tentative_track_that_vanishes_is_never_put_out_again() -> None:
     assert tracker.update(no_detections(), stamp(0.1)) == []
     assert states(tracker.update(seen(person(100)), stamp(0.2))) == [(1, CONFIRMED)]
     other = Tracker(TrackerConfig(confirm_hits=2, tentative_s=0.3))
+    for time in (-0.2, -0.1):
+        other.update(no_detections(), stamp(time))
     other.update(seen(person(100)), stamp(0))
-    assert states(other.update(seen(person(100)), stamp(0.5))) == [(2, TENTATIVE)]
+    assert states(other.update(seen(person(100)), stamp(0.5))) == [(2, TENTATIVE)], "half a second without frames"
 
 
 def test_coasting_follows_the_path_and_is_bounded() -> None:
@@ -207,9 +209,9 @@ def test_no_detections_ever() -> None:
 
 def test_ids_are_never_given_twice() -> None:
     tracker = Tracker(TrackerConfig(remember_s=0.6, confirm_hits=1))
-    ids = [tracker.update(seen(person(100)), stamp(2.0 * k))[0].track_id for k in range(4)]
+    ids = [tracker.update(seen(person(100 + 2000 * k)), stamp(2.0 * k))[0].track_id for k in range(4)]
     tracker.reset()
-    assert [*ids, tracker.update(seen(person(100)), stamp(9))[0].track_id] == [1, 2, 3, 4, 5]
+    assert [*ids, tracker.update(seen(person(100)), stamp(9))[0].track_id] == [1, 2, 3, 4, 5], "nobody walks 1 km/s"
 
 
 def test_a_wrong_number_of_appearances_is_refused() -> None:
@@ -242,3 +244,14 @@ def test_a_wrong_number_of_appearances_is_refused() -> None:
 def test_config_errors_name_the_field(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         TrackerConfig(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 5.0])
+def test_people_who_stand_keep_their_ids_however_seldom_frames_come(fps: float) -> None:
+    rng, tracker, ids = np.random.default_rng(0), Tracker(), []
+    for k in range(8):
+        boxes = np.array([[100, 80, 180, 330], [300, 90, 385, 340]]) + rng.normal(0, 3, (2, 4))
+        tracks = tracker.update(Detections(boxes, np.array([0.9, 0.8])), int((1 + k * rng.normal(1, 0.01) / fps) * 1e9))
+        ids.append([track.track_id for track in tracks])
+    assert ids == [[1, 2]] * 8
+    assert all(track.state is TrackingState.CONFIRMED for track in tracks)

@@ -90,6 +90,16 @@ def test_nobody_is_known_again_far_away_or_after_long() -> None:
     assert frames.see((None, body(1.5))) == [FIRST_OWN_ID + 1]
 
 
+@pytest.mark.parametrize("period_s", [1.0, 2.0, 4.0])
+def test_people_are_known_again_however_seldom_frames_come(period_s: float) -> None:
+    frames, rng = Sequence(), np.random.default_rng(0)
+    seen = []
+    for _ in range(6):
+        frames.wait(period_s * rng.uniform(0.9, 1.1))
+        seen.append(frames.see((None, body(0)), (None, body(2))))
+    assert seen == [seen[0]] * 6
+
+
 def test_a_gap_is_bridged_by_the_velocity() -> None:
     frames = Sequence()
     for k in range(10):
@@ -111,17 +121,17 @@ def test_ids_stay_small_and_none_comes_back_within_a_minute() -> None:
     frames = Sequence(forget_s=0.05)
     last: dict[int, int] = {}
     for k in range(1500):
-        for person in frames.see((None, body(0)), (100_000 + k, body(3))):
+        for person in frames.see((None, body(4.0 * (k % 3))), (100_000 + k, body(-4.0 - 4.0 * (k % 3)))):
             assert 0 <= person < 1000
-            assert frames.now_ns - last.get(person, -(10**12)) > 20_000_000_000, "everybody is new after 0.05 s"
+            assert frames.now_ns - last.get(person, -(10**12)) > 20_000_000_000, "nobody is near where they were"
             last[person] = frames.now_ns
         frames.wait(0.2)
 
 
 def test_more_people_than_ids_are_still_told_apart() -> None:
     frames = Sequence(forget_s=0.05)
-    for _ in range(400):
-        ids = frames.see((None, body(0)), (None, body(3)))
+    for k in range(400):
+        ids = frames.see((None, body(4.0 * (k % 3))), (None, body(-4.0 - 4.0 * (k % 3))))
         assert len(set(ids)) == 2 and max(ids) < 1000
 
 
