@@ -131,7 +131,7 @@ class _Jobs:
         seconds, result = timed(lambda: self._top_down.process(frame, stamp_ns, self._camera, tracks))
         times.append(("top-down stage", seconds))
         crowd = self._crowd()
-        times.append((f"floor, {CROWD} people", _timed(lambda: self._floor.add(*crowd))[0]))
+        times.append((f"floor, {CROWD} people", timed(lambda: self._floor.add(*crowd))[0]))
         maps = result.heatmaps
         seconds, whole = timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
         times.append(("bottom-up stage", seconds))
