@@ -138,7 +138,7 @@ class _TopView:
         if not depth_m > 0:
             raise ValueError(f"depth_m is {depth_m}; it must be positive")
         self._width, self._height, self._depth_m = width, height, depth_m
-        self._px_per_m = (height - 2 * self._MARGIN_PX) / depth_m
+        self._px_per_m = max(height - 2 * self._MARGIN_PX, 1) / depth_m
 
     def to_px(self, points: Floats) -> Floats:
         """Pixels (..., 2) of points (..., 2) = (x, z) in metres."""

@@ -86,7 +86,7 @@ class DetectionNode(PipelineNode):
             Image, "image_raw", self.guarded("image", self._on_image), image_qos(self.config, depth=1)
         )
         if self.config.max_in_flight:
-            topic = "/humans/poses3d"
+            topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
             self.create_timer(_TICK_S, self.guarded("image", self._work))
         self.get_logger().info("ready")

@@ -1,7 +1,8 @@
 """Poses as visualization_msgs markers: bones, joints and a label for each person.
 
 Marker ids are track ids, so a person's markers keep theirs while the person stays; each has
-a lifetime, and those of people who are gone are deleted at once.
+a lifetime, and those of people who are gone are deleted at once. In a node's namespace the
+markers' namespaces lie in it too, so that one display can show those of several graphs.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class MarkerStyle:
 class SkeletonMarkers:
     """Makes the MarkerArray of each frame; remembers who was in the one before."""
 
-    def __init__(self, style: MarkerStyle) -> None:
+    def __init__(self, style: MarkerStyle, namespace: str = "/") -> None:
         self._style = style
+        self._prefix = f"{namespace.strip('/')}/".lstrip("/")
         self._shown: set[int] = set()
 
     def update(self, poses: Sequence[Pose3D], header: Any) -> Any:
@@ -57,7 +59,7 @@ class SkeletonMarkers:
             if usable.any():
                 shown.add(int(pose.track_id))
                 markers += self._person(pose, usable, header)
-        markers += [_deleted(i, ns, header) for i in sorted(self._shown - shown) for ns in _NAMESPACES]
+        markers += [_deleted(i, self._prefix + ns, header) for i in sorted(self._shown - shown) for ns in _NAMESPACES]
         self._shown = shown
         message.markers = markers
         return message
@@ -84,7 +86,7 @@ class SkeletonMarkers:
     def _marker(self, pose: Pose3D, namespace: str, kind: int, header: Any) -> Any:
         marker = Marker()
         marker.header = header
-        marker.ns, marker.id = namespace, int(pose.track_id)
+        marker.ns, marker.id = self._prefix + namespace, int(pose.track_id)
         marker.type, marker.action = kind, Marker.ADD
         red, green, blue = (channel / 255 for channel in track_colour(pose.track_id))
         marker.color = ColorRGBA(r=red, g=green, b=blue, a=_ALPHA[pose.state])

@@ -22,8 +22,8 @@ from visualization_msgs.msg import MarkerArray
 
 from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.convert import MessageError, camera_from_info, poses_from_message, stamp_to_ns
-from dualpose_ros.nodes.image_codec import ImageError, decode_image
+from dualpose_ros.nodes.convert import camera_from_info, poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
 
@@ -35,7 +35,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     """Writes every message of interest into a `Recording`, and keeps what the run has to know.
 
     `camera` is the camera of the newest CameraInfo, `info_stamps_ns` the stamps of all of them in
-    order, `statuses` the newest diagnostic values of each node by its name.
+    order, `statuses` the newest diagnostic values of each node of its namespace by its name.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -48,16 +48,16 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         images = _qos(_IMAGE_DEPTH, ReliabilityPolicy.BEST_EFFORT)
         infos = _qos(_POSES_DEPTH, ReliabilityPolicy.BEST_EFFORT)
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
-        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, infos)
+        self.create_subscription(CameraInfo, "camera_info", self._survive(self._on_camera_info), infos)
         self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
-        self.create_subscription(MultiPersonPose3D, "/humans/poses3d", self._survive(self._on_poses), reliable)
+        self.create_subscription(MultiPersonPose3D, "humans/poses3d", self._survive(self._on_poses), reliable)
         for stage in STAGES:
             self._follow(stage, f"dualpose/{stage}/poses3d", reliable)
         self.create_subscription(
             MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._survive(self._on_bottom_up_poses), reliable
         )
-        self.create_subscription(MarkerArray, "/humans/markers", self._on_markers, reliable)
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
+        self.create_subscription(MarkerArray, "humans/markers", self._survive(self._on_markers), reliable)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._survive(self._on_diagnostics), reliable)
 
     def status(self, node: str, key: str) -> str:
         """Newest diagnostic value of a node; an empty string where it has said nothing of it."""
@@ -77,8 +77,11 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         def run(message: Any) -> None:
             try:
                 callback(message)
-            except (MessageError, ImageError) as error:
-                self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            except OSError:
+                # Nothing can be written any more.
+                raise
+            except Exception as error:
+                self.get_logger().error(f"{type(error).__name__}: {error}", throttle_duration_sec=5.0)
 
         return run
 
@@ -107,7 +110,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
-            name = status.name.split(":")[0].split("/")[-1]
+            namespace, _, name = f"/{status.name.partition(':')[0]}".rpartition("/")
+            if namespace != self.get_namespace().rstrip("/"):
+                continue
             self.statuses[name] = {entry.key: entry.value for entry in status.values}
             if self.statuses[name].get("last_error"):
                 self.errors[name] = self.statuses[name]["last_error"]

@@ -1,4 +1,4 @@
-"""Poses that hold together over time: dualpose/fused/poses3d and camera_info -> /humans/poses3d, the end of the graph.
+"""Poses that hold together over time: dualpose/fused/poses3d and camera_info -> humans/poses3d, the end of the graph.
 
 Whatever comes in goes out, once and in order, its header and its poses of the same frame: where a frame can't be
 refined (no camera is known yet, an error), its poses pass through as they are. A frame never waits for its camera_info.
@@ -58,7 +58,7 @@ class RefinementNode(PipelineNode):
         self._counts = {"refined": 0, "passed_through": 0}
         self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
-        self._poses = self.create_publisher(MultiPersonPose3D, "/humans/poses3d", RELIABLE)
+        self._poses = self.create_publisher(MultiPersonPose3D, "humans/poses3d", RELIABLE)
         topic = "dualpose/fused/poses3d"
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         if self._refinement.enabled:

@@ -1,4 +1,4 @@
-"""Poses to look at: /humans/poses3d -> /humans/markers, and with the image /humans/overlay."""
+"""Poses to look at: humans/poses3d -> humans/markers, and with the image humans/overlay."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class VisualizationNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("visualization_node", VisualizationNodeConfig)
-        self._skeletons = SkeletonMarkers(self.config.markers)
+        self._skeletons = SkeletonMarkers(self.config.markers, self.get_namespace())
         self._join = StampJoin(("image", "poses"), self.config.ring_frames)
-        self._markers = self.create_publisher(MarkerArray, "/humans/markers", RELIABLE)
-        self._overlay = self.create_publisher(Image, "/humans/overlay", RELIABLE)
+        self._markers = self.create_publisher(MarkerArray, "humans/markers", RELIABLE)
+        self._overlay = self.create_publisher(Image, "humans/overlay", RELIABLE)
         self.create_subscription(
-            MultiPersonPose3D, "/humans/poses3d", self.guarded("/humans/poses3d", self._on_poses), RELIABLE
+            MultiPersonPose3D, "humans/poses3d", self.guarded("humans/poses3d", self._on_poses), RELIABLE
         )
         self._images: Any = None
         if self.config.overlay == "always":

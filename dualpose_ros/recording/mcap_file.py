@@ -38,7 +38,7 @@ class McapFile:
     def write(self, topic: str, type_name: str, cdr: bytes, *, log_ns: int, publish_ns: int) -> None:
         """Append one message of type `pkg/msg/Type`: its CDR bytes with their encapsulation header.
 
-        Times are nanoseconds since the epoch: of reception, and of the message itself.
+        Times are nanoseconds since the epoch: of reception, and of the message itself (one before it counts as 0).
         Raises ValueError if the topic was used with another type before.
         """
         if topic not in self._channels:
@@ -48,6 +48,7 @@ class McapFile:
             raise ValueError(f"topic {topic} carries {known_type}, not {type_name}")
         sequence = self._counts.get(topic, 0)
         self._counts[topic] = sequence + 1
+        publish_ns = max(publish_ns, 0)
         self._writer.add_message(channel, log_time=log_ns, data=cdr, publish_time=publish_ns, sequence=sequence)
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def _person_to_record(person: Pose3D) -> dict[str, Any]:
         "track_id": person.track_id,
         "state": person.state.name.lower(),
         "source": person.source.name.lower(),
-        "score": round(float(person.score), 4),
+        "score": _rounded(person.score, 4),
         "box_px": _rounded(person.box_px, 2),
         "joints_cam": _rounded(person.joints_cam, 4),
         "joint_scores": _rounded(person.joint_scores, 4),
@@ -73,14 +73,10 @@ def _person_to_record(person: Pose3D) -> dict[str, Any]:
     }
 
 
-def _rounded(values: Any, digits: int) -> list[Any]:
-    """Nested lists of rounded numbers; None where a value is not finite, which JSON has no word for."""
+def _rounded(values: Any, digits: int) -> Any:
+    """A rounded number, or nested lists of them; None where a value is not finite, which JSON has no word for."""
     array = np.round(np.asarray(values, dtype=np.float64), digits)
-    if np.all(np.isfinite(array)):
-        return list(array.tolist())
-    values = array.astype(object)
-    values[~np.isfinite(array)] = None
-    return list(values.tolist())
+    return np.where(np.isfinite(array), array.astype(object), None).tolist()
 
 
 def _person_from_record(record: dict[str, Any]) -> Pose3D:
@@ -91,7 +87,7 @@ def _person_from_record(record: dict[str, Any]) -> Pose3D:
         track_id=record["track_id"],
         state=TrackingState[record["state"].upper()],
         source=Source[record["source"].upper()],
-        score=record["score"],
+        score=float(array("score")),
         box_px=array("box_px"),
         joints_cam=array("joints_cam"),
         joint_scores=array("joint_scores"),

@@ -114,9 +114,9 @@ def fusion() -> dict[str, Any]:
     waits = {"both": wait_for(1)}
     send(2, "top_down")
     waits["top_down"] = wait_for(2)
+    send(2, "bottom_up")
     send(3, "bottom_up")
     waits["bottom_up"] = wait_for(3)
-    send(2, "bottom_up")
     errors = []
     for number, spoilt in ((4, not_a_number), (5, too_short)):
         send(number, "bottom_up", spoilt=spoilt)
@@ -127,7 +127,7 @@ def fusion() -> dict[str, Any]:
     start = time.monotonic()
     for k in range(25):
         send(10 + k, *(both if k < 5 or k >= 22 else both[:1]))
-        rig.spin(lambda k=k: time.monotonic() >= start + 0.1 * (k + 1) and published() is not None)  # type: ignore[misc]
+        rig.spin(lambda k=k: published() is not None and time.monotonic() >= start + 0.1 * (k + 1))  # type: ignore[misc]
     wait_for(34)
     rig.spin(seconds=1.2)
     values = {v.key: v.value for m in rig.received["/diagnostics"][-1:] for s in m.status for v in s.values}

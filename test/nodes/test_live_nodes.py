@@ -26,8 +26,8 @@ def environment(number: int) -> dict[str, str]:
     return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def scenario(name: str, number: int, script: str = "live_nodes.py") -> dict[str, Any]:
-    done = subprocess.run([sys.executable, str(HERE / script), name], env=environment(number),
+def scenario(name: str, number: int, script: str = "live_nodes.py", *words: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, str(HERE / script), name, *words], env=environment(number),
                           capture_output=True, text=True, timeout=90)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -146,6 +146,22 @@ def test_visualization_node() -> None:
     assert result["overlay_stamps"] == [100_010_000_000, 100_020_000_000]
     assert result["drawn"][0] > result["drawn"][1] > 50
     assert any("smpl24" in text for text in result["errors"])
+
+
+def test_two_graphs_in_two_namespaces_do_not_meet() -> None:
+    result = scenario("namespaces", 0, "live_graph.py")
+    for name, track_id in (("left", 1), ("right", 2)):
+        parts = [[f"{name}/{part}", track_id] for part in ("bones", "joints", "label")]
+        assert result[f"/{name}/humans/markers"] == parts
+
+
+def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
+    result = scenario("recorder", 1, "live_graph.py", str(tmp_path))
+    assert result["came"]
+    assert result["scores"] == [None, 0.9, 0.9, 0.9], "the one with too few joints is left out"
+    assert result["stamps"][2] < 0 and result["fused"] == [1, 2, 4]
+    assert result["state"] == "camera_node", "and not that of another namespace"
+    assert result["drawn"] == 0
 
 
 def start_camera(number: int, *parameters: str) -> subprocess.Popen[str]:

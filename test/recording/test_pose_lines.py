@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame, from_line, read_pose_lines, to_line
@@ -50,6 +52,15 @@ def test_unknown_values_are_null_and_come_back_as_nan() -> None:
     joints = from_line(line).persons[0].joints_cam
     assert np.isnan(joints[4]).all()
     assert np.isfinite(np.delete(joints, 4, axis=0)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_number_is_null_too(value: float) -> None:
+    frame = random_frame(1, persons=2)
+    persons = (dataclasses.replace(frame.persons[0], score=value), frame.persons[1])
+    line = to_line(dataclasses.replace(frame, persons=persons))
+    assert [person["score"] for person in json.loads(line)["persons"]] == [None, round(frame.persons[1].score, 4)]
+    assert np.isnan(from_line(line).persons[0].score)
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:

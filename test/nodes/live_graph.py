@@ -1,0 +1,92 @@
+"""Nodes side by side in namespaces, and the recorder on messages that make no sense; see live_nodes.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from live_nodes import CAMERA, Rig, header, person
+
+from dualpose_ros.nodes import refinement_node, visualization_node
+from dualpose_ros.nodes.base import RELIABLE
+from dualpose_ros.nodes.convert import poses_to_message
+from dualpose_ros.nodes.recorder import RecorderNode
+from dualpose_ros.recording.overlay import write_overlay
+from dualpose_ros.recording.recording import Recording
+from dualpose_ros.standalone import arguments as command_line
+
+import rclpy  # isort: skip
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # isort: skip
+from sensor_msgs.msg import CameraInfo, Image  # isort: skip
+from visualization_msgs.msg import Marker, MarkerArray  # isort: skip
+
+from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
+
+
+def namespaces() -> dict[str, Any]:
+    """Two visualization nodes and the refinement node between them, each in a namespace of its own."""
+    gives = {f"/{name}/humans/markers": MarkerArray for name in ("left", "right")}
+    rig = Rig(visualization_node.VisualizationNode, {"/left/humans/poses3d": MultiPersonPose3D}, gives,
+              "--ros-args", "-r", "__ns:=/left")  # fmt: skip
+    # What a second process would be told by its own command line.
+    rclpy.utilities.get_default_context().arguments = command_line.parse(["--ros-args", "-r", "__ns:=/right"])
+    others = [visualization_node.VisualizationNode(), refinement_node.RefinementNode()]
+    for node in others:
+        rig.executor.add_node(node)
+    refined = "/right/dualpose/fused/poses3d"
+    rig.publishers[refined] = rig.driver.create_publisher(MultiPersonPose3D, refined, RELIABLE)
+    rig.spin(seconds=1.0)
+    rig.publish("/left/humans/poses3d", poses_to_message([person(1)], header(1), (64, 48)))
+    rig.publish(refined, poses_to_message([person(2)], header(1), (64, 48)))
+    rig.spin(lambda: all(rig.received[topic] for topic in gives))
+    return {
+        topic: sorted({(m.ns, m.id) for message in rig.received[topic] for m in message.markers}) for topic in gives
+    }
+
+
+def recorder() -> dict[str, Any]:
+    """Every kind of message that makes no sense, then a good one, into a recording."""
+    takes = {"humans/poses3d": MultiPersonPose3D, "dualpose/fused/poses3d": MultiPersonPose3D, "image_raw": Image,
+             "camera_info": CameraInfo, "humans/markers": MarkerArray}  # fmt: skip
+    folder = Path(sys.argv[2])
+    with Recording(folder) as recording:
+        rig = Rig(lambda: RecorderNode(recording), takes, {})
+        status = rig.driver.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
+        before = header(1)
+        before.stamp.sec = -5
+        bad_score = poses_to_message([dataclasses.replace(person(1), score=np.nan)], header(1))
+        bad_joints = poses_to_message([dataclasses.replace(person(2), joints_cam=np.full((17, 3), np.inf))], header(2))
+        few = poses_to_message([person(3)], header(3))
+        few.persons[0].joints = few.persons[0].joints[:5]
+        for topic in ("humans/poses3d", "dualpose/fused/poses3d"):
+            for message in (bad_score, bad_joints, few, poses_to_message([person(4)], before)):
+                rig.publish(topic, message)
+        rig.publish("image_raw", Image(header=header(1), width=3, height=3, encoding="rgb8", step=2))
+        rig.publish("camera_info", CameraInfo(header=before, width=3, height=3, k=[float("nan")] * 9))
+        rig.publish("humans/markers", MarkerArray(markers=[Marker(header=before)]))
+        for name in ("elsewhere/camera_node", "camera_node"):
+            values = [KeyValue(key="state", value=name)]
+            status.publish(DiagnosticArray(status=[DiagnosticStatus(name=f"{name}: pipeline", values=values)]))
+        rig.publish("humans/poses3d", poses_to_message([person(9)], header(9)))
+        came = rig.spin(lambda: recording.latest is not None and recording.latest.persons[0].track_id == 9)
+        rig.spin(lambda: "camera_node" in rig.node.statuses)
+    lines = [json.loads(line) for line in recording.pose_lines.read_text().splitlines()]
+    fused = [json.loads(line) for line in recording.stage_lines("fused").read_text().splitlines()]
+    with recording.frames:
+        drawn = write_overlay(folder / "overlay.mp4", recording.pose_lines, recording.frames, CAMERA)
+    return {
+        "came": came,
+        "scores": [line["persons"][0]["score"] for line in lines],
+        "stamps": [line["stamp_ns"] for line in lines],
+        "fused": [line["persons"][0]["track_id"] for line in fused],
+        "state": rig.node.status("camera_node", "state"),
+        "drawn": drawn,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]]()))
