@@ -316,6 +316,17 @@ def test_the_top_down_tables_without_motion_capture(tmp_path: Path, capsys: pyte
     assert "motion/*.npz" in refused(capsys, "eval", "top-down", "--data", tmp_path)
 
 
+def test_the_data_folder_is_an_option_or_a_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DUALPOSE_DATA", raising=False)
+    for what in ("top-down", "bottom-up", "fusion", "refinement", "trajectory"):
+        line = refused(capsys, "eval", what)
+        assert "--data" in line and "DUALPOSE_DATA" in line
+    monkeypatch.setenv("DUALPOSE_DATA", str(tmp_path))
+    assert f"{tmp_path} holds no motion capture" in refused(capsys, "eval", "trajectory")
+
+
 def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "errors.npz"
     file.write_bytes(b"0")
