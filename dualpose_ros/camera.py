@@ -81,7 +81,16 @@ class Camera:
 
 
 def camera_from_matrix(width: int, height: int, matrix: npt.ArrayLike, distortion: npt.ArrayLike = ()) -> Camera:
-    """Camera from K (9 values, row-major) and D as CameraInfo holds them; CameraError if unusable."""
+    """Camera from K and D as CameraInfo holds them.
+
+    Args:
+        width, height: of the image in pixels.
+        matrix: K, nine values row by row.
+        distortion: D, as many coefficients as OpenCV takes; none without.
+
+    Raises:
+        CameraError: if K is all zero or has another size, or as `Camera`.
+    """
     k = np.asarray(matrix, dtype=np.float64).reshape(-1)
     if k.size != 9:
         raise CameraError(f"K has {k.size} values instead of 9")
@@ -92,7 +101,15 @@ def camera_from_matrix(width: int, height: int, matrix: npt.ArrayLike, distortio
 
 
 def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
-    """Undistorted, centred camera with square pixels from a horizontal field of view in radians."""
+    """Undistorted, centred camera with square pixels.
+
+    Args:
+        width, height: of the image in pixels.
+        hfov: horizontal field of view in radians.
+
+    Raises:
+        CameraError: if the field of view is not between 0 and pi, or as `Camera`.
+    """
     if not 0 < hfov < np.pi:
         raise CameraError(f"horizontal field of view {hfov} rad is not between 0 and pi")
     focal = width / (2 * np.tan(hfov / 2))
@@ -142,7 +159,16 @@ def pixels_to_rays(camera: Camera, pixels: AnyFloats) -> Floats:
 
 
 def back_project(camera: Camera, pixels: AnyFloats, depth: AnyFloats) -> Floats:
-    """Points (..., 3) in the camera frame of pixels (..., 2) at depths z (...,) in metres."""
+    """Points in the camera frame of pixels at known depths.
+
+    Args:
+        camera: of the image.
+        pixels: (..., 2), distorted as the image is.
+        depth: z (...,) in metres.
+
+    Returns:
+        Points (..., 3) in metres.
+    """
     rays = pixels_to_rays(camera, pixels)
     z = np.asarray(depth, dtype=np.float64)[..., None]
     return np.concatenate([rays * z, z], axis=-1)

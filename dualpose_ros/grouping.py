@@ -75,12 +75,19 @@ def group_by_tags(
     config: GroupingConfig,
     apart: AnyFloats | None = None,
 ) -> tuple[Indices, int]:
-    """Label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
+    """Which candidates are of one person.
 
-    joint (M,) is which joint a candidate is of, tag (M,), score (M,). Joint by joint, candidates are
-    assigned to the people so far by tag distance; those left over start new people. apart (M, M): how far candidates
-    are from each other, as a share of what is possible within a person: one that is too far from more than half of
-    a person's joints is not assigned to it, and of the others the nearer ones are preferred.
+    Joint by joint, candidates are assigned to the people so far by tag distance; those left over start new people.
+
+    Args:
+        joint, tag, score: (M,) of each candidate: which joint it is of, its tag and its score in 0..1.
+        config: what counts by how much.
+        apart: (M, M), how far candidates are from each other as a share of what is possible within a person: one
+            that is too far from more than half of a person's joints is not assigned to it, of the others the nearer
+            ones are preferred.
+
+    Returns:
+        Label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
     """
     labels = np.full(len(joint), -1, dtype=np.intp)
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
@@ -113,7 +120,17 @@ def group_by_tags(
 def people_from_labels(
     labels: Indices, people: int, joint: Indices, xy: AnyFloats, score: AnyFloats, tag: AnyFloats, min_joints: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Joints (P, K, 2), scores (P, K; 0 = none) and mean tags (P,) of labelled candidates; small people dropped."""
+    """People of labelled candidates.
+
+    Args:
+        labels, people: as from `group_by_tags`.
+        joint, score, tag: (M,) of each candidate.
+        xy: (M, 2), where it is.
+        min_joints: people with fewer are dropped.
+
+    Returns:
+        Joints (P, K, 2), scores (P, K; 0 = none) and mean tags (P,).
+    """
     count = H36M17.num_joints
     joints, scores, tags = np.zeros((people, count, 2)), np.zeros((people, count)), np.zeros((people, count))
     taken = labels >= 0
@@ -144,12 +161,21 @@ def read_by_tag(
     config: ReadingConfig,
     window: tuple[int, int, int, int] | None = None,
 ) -> tuple[Floats, Floats]:
-    """A person's joints (K, 2) and scores (K,), read from the maps (K, h, w) by the mean tag of those grouped.
+    """A person's joints read from the maps by the mean tag of those grouped.
 
     A joint goes where its heatmap less the tag's distance from that mean is largest: grouping hands each peak to
     one person and cuts what its tag says to yes or no, which costs joints where people overlap. Where the maps
-    say nothing, joints and scores as grouped stay. window: columns and rows (x0, y0, x1, y1) of the cells looked at,
-    the last ones not included; all by default.
+    say nothing, joints and scores as grouped stay.
+
+    Args:
+        heatmaps, tags: (K, h, w).
+        tag: the person's mean.
+        joints_px, scores: (K, 2) in pixels of the network's input and (K,), as grouped.
+        config: what is taken from a map.
+        window: columns and rows (x0, y0, x1, y1) of the cells looked at, the last ones not included; all without.
+
+    Returns:
+        Joints (K, 2) in pixels of the network's input, and scores (K,).
     """
     x0, y0, x1, y1 = window or (0, 0, heatmaps.shape[2], heatmaps.shape[1])
     inside = (slice(None), slice(y0, y1), slice(x0, x1))
@@ -163,9 +189,15 @@ def read_by_tag(
 def read_largest(
     value: Float32s, heatmaps: Float32s, corner: tuple[int, int] = (0, 0)
 ) -> tuple[Floats, Floats, Float32s]:
-    """Where each map of `value` (M, h', w') is largest, in pixels (M, 2), and what heatmaps and it hold there.
+    """Where maps are largest.
 
-    heatmaps (M, h, w) have all cells; corner: column and row of the one that `value` starts at.
+    Args:
+        value: (M, h', w'), what is to be largest.
+        heatmaps: (M, h, w) of all cells.
+        corner: column and row of the cell that `value` starts at.
+
+    Returns:
+        Places (M, 2) in pixels of the network's input, and what the heatmaps (M,) and `value` (M,) hold there.
     """
     maps = np.arange(len(value))
     row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), value.shape[2])

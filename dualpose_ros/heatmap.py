@@ -56,10 +56,18 @@ class Peaks:
 
 
 def find_peaks(heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, window: int = 3) -> Peaks:
-    """Local maxima of heatmaps (C, h, w) above `threshold`, at most `max_peaks` a channel, refined to sub-cell.
+    """Local maxima of heatmaps, refined to sub-cell.
 
-    A peak is the largest of its window x window neighbourhood (window odd); of equal neighbours the
-    first in reading order counts.
+    A peak is the largest of its neighbourhood; of equal neighbours the first in reading order counts.
+
+    Args:
+        heatmaps: (C, h, w).
+        threshold: values up to it are no peaks.
+        max_peaks: the best ones kept of a channel.
+        window: side of the neighbourhood in cells, odd.
+
+    Raises:
+        ValueError: for maps of another shape, or a window that is even or less than 3.
     """
     maps = np.asarray(heatmaps, dtype=np.float32)
     if maps.ndim != 3:
@@ -110,12 +118,19 @@ def _is_first_of_equals(
 
 
 def peak_offsets(maps: AnyFloats, channel: Indices, row: Indices, column: Indices) -> Floats:
-    """Sub-cell offsets (M, 2) as (x, y), within half a cell, of peaks from the logarithm's second-order expansion.
+    """Sub-cell offsets of peaks from the logarithm's second-order expansion.
 
     The logarithm of a Gaussian is a parabola, so a lone Gaussian peak of any width is found exactly;
     a neighbour of the same kind 2 sigma away or nearer pulls it (DARK, Zhang et al., CVPR 2020, eq. 5-9,
     here with the parabola fitted to all nine cells). A peak on the rim of the map stays where it is
     along that axis.
+
+    Args:
+        maps: (C, h, w).
+        channel, row, column: (M,) of each peak's cell.
+
+    Returns:
+        (M, 2) as (x, y) in cells, within half a cell.
     """
     height, width = maps.shape[1:]
     rows = np.clip(row[:, None] + np.array([-1, 0, 1]), 0, height - 1)
@@ -156,10 +171,17 @@ def combine_heatmaps(
     channels: tuple[str, ...],
     longest: int = 160,
 ) -> Heatmaps:
-    """The maximum over patches (N, C, h, w), values 0..1, laid into the image: the paper's combined heatmap.
+    """The maximum over patches, laid into the image: the paper's combined heatmap (section 3.2).
 
-    cell_to_image (N, 2, 3) maps patch cells to image pixels, image_size is (H, W). Where a cell of the
-    image grid spans several of a patch, it takes the largest, so that small people keep their peaks.
+    Where a cell of the image grid spans several of a patch, it takes the largest, so that small people keep their
+    peaks.
+
+    Args:
+        patches: heatmaps (N, C, h, w), values 0..1.
+        cell_to_image: (N, 2, 3), from patch cells to image pixels.
+        image_size: (H, W) in pixels.
+        channels: names of the C channels.
+        longest: most cells of the longer side.
     """
     (rows, columns), to_image = combined_grid(image_size, longest)
     combined = np.zeros((len(channels), rows, columns), dtype=np.uint8)

@@ -97,10 +97,16 @@ def box_iou(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
 def oks(
     a_px: AnyFloats, b_px: AnyFloats, area_px: float | AnyFloats, sigmas: npt.ArrayLike, weights: AnyFloats
 ) -> Floats:
-    """Object keypoint similarity (...,) of joints a and b (..., K, 2), weighted mean over joints.
+    """Object keypoint similarity: COCO's exp(-d^2 / (2 area (2 sigma)^2)), in the weighted mean over joints.
 
-    area_px (...,) is the person's area in square pixels, weights (..., K) the visibility or
-    confidence. COCO's form: exp(-d^2 / (2 area (2 sigma)^2)). Zero where all weights are zero.
+    Args:
+        a_px, b_px: joints (..., K, 2).
+        area_px: the person's area (...,) in square pixels.
+        sigmas: (K,), each joint's fall-off.
+        weights: (..., K), visibility or confidence.
+
+    Returns:
+        (...,) in 0..1; 0 where all weights are.
     """
     sigma = np.asarray(sigmas, dtype=np.float64)
     difference = np.asarray(a_px, dtype=np.float64) - np.asarray(b_px, dtype=np.float64)

@@ -125,8 +125,15 @@ def install_weights(
 ) -> WeightsEntry:
     """Put a trained network in place as `<name>.onnx`, below `baselines/` if named so, and record it in the manifest.
 
-    report: the report.json that training wrote, or its content; `domain` there is used unless given here.
-    WeightsError if the file doesn't load as ONNX, or the report lacks what the manifest records.
+    Args:
+        onnx_file: the network.
+        report: the report.json that training wrote, or its content.
+        name: of the network.
+        directory: where manifest.json lies, the shipped weights without.
+        domain: what it was trained on in a word, where the report's is not right.
+
+    Raises:
+        WeightsError: if the file doesn't load as ONNX, or the report lacks what the manifest records.
     """
     source, folder = Path(onnx_file), _folder(directory)
     if not name.isidentifier():

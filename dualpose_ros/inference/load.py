@@ -19,9 +19,15 @@ _EXTRAS = {
 
 
 def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1) -> Engine:
-    """Load a network file with one of `BACKENDS`; `threads` is the number of CPU threads a run may use.
+    """A network file behind one of `BACKENDS`.
 
-    EngineError says what to do where the backend is unknown or not installed, or the file can't be read.
+    Args:
+        path: ONNX, or what the backend takes.
+        backend: its name.
+        threads: CPU threads that a run may use.
+
+    Raises:
+        EngineError: where the backend is unknown or not installed, or the file can't be read; it says what to do.
     """
     path = Path(path)
     if backend not in BACKENDS:
