@@ -1,11 +1,13 @@
-"""What kind of numbers an array holds: one name for each, used all over the package.
+"""What kind of numbers an array holds, one name for each; and records of arrays that have a row for each person.
 
 Shapes, units and frames stand in the docstring of whoever takes or gives an array.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,3 +23,58 @@ UInt8s: TypeAlias = npt.NDArray[np.uint8]
 Indices: TypeAlias = npt.NDArray[np.intp]  # rows of another array
 Mask: TypeAlias = npt.NDArray[np.bool_]
 RgbImage: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3), red first
+
+RowsType = TypeVar("RowsType", bound="Rows")
+
+
+def rows_of(*shape: int, dtype: type = np.float64) -> dict[str, Any]:
+    """Metadata of a field of `Rows`: the shape of one row, which is checked then, and what it holds."""
+    return {"shape": shape, "dtype": dtype}
+
+
+class Rows:
+    """Base of frozen dataclasses whose fields are arrays, or `Rows` again, with one row for each person, pair or frame.
+
+    They are indexed as one array is (slice, mask, indices), joined end to end and chosen from row by row.
+    ValueError on construction names a field with another number of rows or another shape.
+    """
+
+    def __post_init__(self) -> None:
+        count = len(self)
+        for item in fields(self):  # type: ignore[arg-type]
+            value, row = getattr(self, item.name), item.metadata.get("shape")
+            if len(value) != count or (row is not None and value.shape[1:] != row):
+                found = f"{value.shape}" if isinstance(value, np.ndarray) else f"{len(value)} rows"
+                wanted = (count, *row) if row is not None else f"{count} rows"
+                raise ValueError(f"{type(self).__name__}.{item.name} has {found} instead of {wanted}")
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+    def __getitem__(self: RowsType, index: slice | Mask | Indices | Ints | list[int]) -> RowsType:
+        return type(self)(*(value[index] for value in vars(self).values()))
+
+    @classmethod
+    def empty(cls: type[RowsType]) -> RowsType:
+        """No rows, of a record whose fields all say the shape of one."""
+        return cls(*(np.zeros((0, *i.metadata["shape"]), i.metadata["dtype"]) for i in fields(cls)))  # type: ignore[arg-type]
+
+    @classmethod
+    def concatenate(cls: type[RowsType], parts: Sequence[RowsType]) -> RowsType:
+        """All rows of one or more records, end to end."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*(type(c[0]).concatenate(c) if isinstance(c[0], Rows) else np.concatenate(c) for c in columns))
+
+    @classmethod
+    def where(cls: type[RowsType], chosen: Mask, one: RowsType, other: RowsType) -> RowsType:
+        """The rows of `one` where chosen (N,), of `other` elsewhere."""
+        columns = []
+        for item in fields(cls):  # type: ignore[arg-type]
+            first, second = getattr(one, item.name), getattr(other, item.name)
+            choose = type(first).where if isinstance(first, Rows) else _where
+            columns.append(choose(chosen, first, second))
+        return cls(*columns)
+
+
+def _where(chosen: Mask, one: AnyArray, other: AnyArray) -> AnyArray:
+    return np.where(chosen.reshape(-1, *[1] * (one.ndim - 1)), one, other)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, UInt8s
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, Rows, UInt8s
 
 UINT8_SCALE = 1 / 255
 """Value of one step of an 8-bit heatmap that covers 0..1."""
@@ -39,8 +39,8 @@ class Heatmaps:
             raise ValueError(f"to_image has shape {np.shape(self.to_image)} instead of (2, 3)")
 
 
-@dataclass(frozen=True)
-class Peaks:
+@dataclass(frozen=True, eq=False)
+class Peaks(Rows):
     """M local maxima: channel (M,), cell (M, 2) as column and row, xy (M, 2) sub-cell, score (M,) the cell's value.
 
     Sorted by channel, then by falling score.
@@ -50,9 +50,6 @@ class Peaks:
     cell: Indices
     xy: Floats
     score: Floats
-
-    def __len__(self) -> int:
-        return len(self.score)
 
 
 def find_peaks(heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, window: int = 3) -> Peaks:

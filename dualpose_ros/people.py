@@ -1,18 +1,23 @@
-"""The frozen records that stages exchange.
+"""The frozen records that stages exchange: people as arrays with a row for each, and what one of them is.
 
-K joints of `skeleton.H36M17`, pixels of the processed image, metres in the camera's
+N people, K joints of `skeleton.H36M17`, pixels of the processed image, metres in the camera's
 optical frame. A box is (x0, y0, x1, y1) in pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.arrays import AnyFloats, Floats
+from dualpose_ros.arrays import AnyArray, AnyFloats, Floats, Indices, Ints, Mask, Rows, rows_of
+from dualpose_ros.skeleton import H36M17
+
+K = H36M17.num_joints
 
 
 class TrackingState(IntEnum):
@@ -29,14 +34,6 @@ class Source(IntEnum):
     TOP_DOWN = 0
     BOTTOM_UP = 1
     FUSED = 2
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One detected person: box_px (4,) and a confidence in 0..1."""
-
-    box_px: AnyFloats
-    score: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,90 @@ class Pose3D:
     joint_stddev: AnyFloats
     keypoints_px: AnyFloats
     root_velocity: AnyFloats = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass(frozen=True, eq=False)
+class Poses(Rows):
+    """What an estimator says of N people: joints_cam (N, K, 3) and joint_stddev (N, K) in metres, joint_scores (N, K)
+    and scores (N,) in 0..1."""
+
+    joints_cam: Floats = field(metadata=rows_of(K, 3))
+    joint_scores: Floats = field(metadata=rows_of(K))
+    joint_stddev: Floats = field(metadata=rows_of(K))
+    scores: Floats = field(metadata=rows_of())
+
+    @property
+    def roots(self) -> Floats:
+        """The roots in the camera frame: (N, 3)."""
+        return self.joints_cam[:, H36M17.root]
+
+    @property
+    def joints_rel(self) -> Floats:
+        """The joints from the root, along camera axes: (N, K, 3)."""
+        return self.joints_cam - self.joints_cam[:, H36M17.root, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Persons(Poses, Sequence[Pose3D]):
+    """The people of one frame as they are published; one of them, or all in turn, as `Pose3D`.
+
+    track_ids, states and sources (N,), boxes_px (N, 4), keypoints_px (N, K, 2), root_velocities (N, 3) in m/s.
+    """
+
+    track_ids: Ints = field(metadata=rows_of(dtype=np.int64))
+    states: Ints = field(metadata=rows_of(dtype=np.int64))
+    sources: Ints = field(metadata=rows_of(dtype=np.int64))
+    boxes_px: Floats = field(metadata=rows_of(4))
+    keypoints_px: Floats = field(metadata=rows_of(K, 2))
+    root_velocities: Floats = field(metadata=rows_of(3))
+
+    @classmethod
+    def of(cls, poses: Iterable[Pose3D]) -> Persons:
+        """The people given one by one."""
+        if isinstance(poses, Persons):
+            return poses
+        listed = list(poses)
+
+        def column(name: str, *row: int, dtype: type = np.float64) -> AnyArray:
+            return np.array([getattr(pose, name) for pose in listed], dtype=dtype).reshape(-1, *row)
+
+        return cls(
+            joints_cam=column("joints_cam", K, 3),
+            joint_scores=column("joint_scores", K),
+            joint_stddev=column("joint_stddev", K),
+            scores=column("score"),
+            track_ids=column("track_id", dtype=np.int64),
+            states=column("state", dtype=np.int64),
+            sources=column("source", dtype=np.int64),
+            boxes_px=column("box_px", 4),
+            keypoints_px=column("keypoints_px", K, 2),
+            root_velocities=column("root_velocity", 3),
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Pose3D: ...
+
+    @overload
+    def __getitem__(self, index: slice | Mask | Indices | Ints | list[int]) -> Persons: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, (int, np.integer)):
+            return super().__getitem__(index)
+        return Pose3D(
+            track_id=int(self.track_ids[index]),
+            state=TrackingState(self.states[index]),
+            source=Source(self.sources[index]),
+            score=float(self.scores[index]),
+            box_px=self.boxes_px[index],
+            joints_cam=self.joints_cam[index],
+            joint_scores=self.joint_scores[index],
+            joint_stddev=self.joint_stddev[index],
+            keypoints_px=self.keypoints_px[index],
+            root_velocity=self.root_velocities[index],
+        )
+
+    def __iter__(self) -> Iterator[Pose3D]:
+        return (self[n] for n in range(len(self)))
 
 
 def box_area(boxes_px: AnyFloats) -> Floats:

@@ -5,11 +5,11 @@ P people, K joints, h x w cells, M candidate joints. Positions are in pixels of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask, Rows
 from dualpose_ros.bottom_up.upright import REACH
 from dualpose_ros.grouping import (
     HEATMAP_STRIDE,
@@ -66,8 +66,8 @@ class BottomUpDecodeConfig:
     reading: ReadingConfig = field(default_factory=lambda: ReadingConfig(fill_score=0.1))
 
 
-@dataclass(frozen=True)
-class FramePeople:
+@dataclass(frozen=True, eq=False)
+class FramePeople(Rows):
     """The people of a frame: joints_px (P, K, 2) in network pixels, scores (P, K; 0 = not found), tags (P,),
     root_depth and root_depth_stddev (P,) in metres, rel_depth and rel_depth_stddev (P, K) in metres, about the root.
     Where the score is 0, joints and relative depths mean nothing."""
@@ -79,9 +79,6 @@ class FramePeople:
     root_depth_stddev: Floats
     rel_depth: Floats
     rel_depth_stddev: Floats
-
-    def __len__(self) -> int:
-        return len(self.tags)
 
 
 def decode_frame(maps: BottomUpMaps, focal_px: float, config: BottomUpDecodeConfig | None = None) -> FramePeople:
@@ -268,4 +265,4 @@ def _without_duplicates(people: FramePeople, config: BottomUpDecodeConfig) -> Fr
             if (like * both.sum(axis=1) / found[n].sum() >= config.same_oks).any():
                 continue
         kept.append(int(n))
-    return FramePeople(*(getattr(people, item.name)[kept] for item in fields(people)))
+    return people[kept]

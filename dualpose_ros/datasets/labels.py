@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dualpose_ros.arrays import Float32s, Int32s, RgbImage, UInt8s
+from dualpose_ros.arrays import Float32s, Int32s, RgbImage, Rows, UInt8s
 from dualpose_ros.camera import Camera
 
 OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
@@ -17,8 +17,8 @@ OCCLUDER = 255
 """Value of the mask where something that is no person lies in front."""
 
 
-@dataclass(frozen=True)
-class People:
+@dataclass(frozen=True, eq=False)
+class People(Rows):
     """Ground truth of all people in one image.
 
     ids (N,) int; boxes_px (N, 4), of the whole body clipped to the image;
@@ -32,9 +32,6 @@ class People:
     visibility: UInt8s
     joints_cam: Float32s
     visible_fraction: Float32s
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True)

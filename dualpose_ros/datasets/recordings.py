@@ -16,8 +16,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray
+from dualpose_ros.arrays import AnyArray, Rows
 from dualpose_ros.camera import Camera
+from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -27,8 +28,8 @@ class RecordingError(ValueError):
     """A folder or file of recordings that can't be used; the message names it."""
 
 
-@dataclass(frozen=True)
-class Frames:
+@dataclass(frozen=True, eq=False)
+class Frames(Rows):
     """sequence (F,) int; stamp_s (F,); camera (F, 6): fx, fy, cx, cy, width, height; down (F, 3) the direction of
     gravity; level (F,): whether of a sequence of walking people before a level camera."""
 
@@ -39,8 +40,8 @@ class Frames:
     level: AnyArray
 
 
-@dataclass(frozen=True)
-class Truth:
+@dataclass(frozen=True, eq=False)
+class Truth(Rows):
     """frame (N,) index into the frames; person (N,) number within the sequence; action (N,) its name;
     joints_cam (N, K, 3); joints_px (N, K, 2); visibility (N, K) as in `labels`; visible_fraction (N,);
     boxes_px (N, 4)."""
@@ -55,8 +56,8 @@ class Truth:
     boxes_px: AnyArray
 
 
-@dataclass(frozen=True)
-class Estimates:
+@dataclass(frozen=True, eq=False)
+class Estimates(Rows):
     """One branch. frame (M,); track (M,) or -1; truth (M,) index into the true people, by similarity on the image, or
     -1; joints_cam (M, K, 3); joint_scores and joint_stddev (M, K); score (M,); keypoints_px (M, K, 2)."""
 
@@ -68,6 +69,11 @@ class Estimates:
     joint_stddev: AnyArray
     score: AnyArray
     keypoints_px: AnyArray
+
+    @property
+    def poses(self) -> Poses:
+        """What the branch says of the people."""
+        return Poses(self.joints_cam, self.joint_scores, self.joint_stddev, self.score)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask, RgbImage
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, RgbImage, Rows, rows_of
 from dualpose_ros.people import box_area, box_iou
 
 
@@ -15,34 +15,28 @@ class DetectionError(ValueError):
     """An image, a detector's file or its output that nothing can be detected with."""
 
 
-@dataclass(frozen=True)
-class Detections:
+@dataclass(frozen=True, eq=False)
+class Detections(Rows):
     """The people found in one image: boxes_px (N, 4) as (x0, y0, x1, y1), scores (N,) in 0..1.
 
     DetectionError on construction for other shapes, values that are not finite, boxes
     without area, or scores outside 0..1.
     """
 
-    boxes_px: Floats
-    scores: Floats
+    boxes_px: Floats = field(metadata=rows_of(4))
+    scores: Floats = field(metadata=rows_of())
 
     def __post_init__(self) -> None:
-        if self.boxes_px.ndim != 2 or self.boxes_px.shape[1:] != (4,) or self.scores.shape != self.boxes_px.shape[:1]:
-            raise DetectionError(
-                f"detections need boxes (N, 4) and scores (N,), not {self.boxes_px.shape} and {self.scores.shape}"
-            )
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise DetectionError(str(error)) from error
         if not (np.all(np.isfinite(self.boxes_px)) and np.all(np.isfinite(self.scores))):
             raise DetectionError("a detection holds a value that is not finite")
         if np.any(box_area(self.boxes_px) <= 0):
             raise DetectionError("a detected box has no area: x1 > x0 and y1 > y0 are expected")
         if np.any((self.scores < 0) | (self.scores > 1)):
             raise DetectionError("a detection score lies outside 0..1")
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def __getitem__(self, index: Mask | Indices) -> Detections:
-        return Detections(self.boxes_px[index], self.scores[index])
 
 
 class Detector(Protocol):
@@ -52,11 +46,6 @@ class Detector(Protocol):
     """
 
     def __call__(self, image: RgbImage) -> Detections: ...
-
-
-def no_detections() -> Detections:
-    """Detections of an empty scene."""
-    return Detections(np.zeros((0, 4)), np.zeros(0))
 
 
 def check_image(image: RgbImage) -> None:

@@ -9,11 +9,11 @@ how the interval is cut into frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Rows, rows_of
 
 MIN_SIZE_PX = 1.0
 
@@ -32,18 +32,12 @@ class MotionNoise:
     initial_rate: tuple[float, float, float, float] = (1.0, 0.5, 0.3, 0.3)
 
 
-@dataclass(frozen=True)
-class BoxStates:
+@dataclass(frozen=True, eq=False)
+class BoxStates(Rows):
     """N filters: mean (N, 4, 2) of value and rate (px, px/s) of x, y, w, h, covariance (N, 4, 2, 2)."""
 
-    mean: Floats
-    covariance: Floats
-
-    def __len__(self) -> int:
-        return len(self.mean)
-
-    def __getitem__(self, index: Mask | Indices) -> BoxStates:
-        return BoxStates(self.mean[index], self.covariance[index])
+    mean: Floats = field(metadata=rows_of(4, 2))
+    covariance: Floats = field(metadata=rows_of(4, 2, 2))
 
     @property
     def boxes_px(self) -> Floats:
@@ -56,16 +50,6 @@ def to_xywh(boxes_px: AnyFloats) -> Floats:
     """Middle and size (N, 4) of boxes (N, 4) given by their edges."""
     boxes = np.asarray(boxes_px, dtype=np.float64)
     return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
-
-
-def no_states() -> BoxStates:
-    """States of no box."""
-    return BoxStates(np.zeros((0, 4, 2)), np.zeros((0, 4, 2, 2)))
-
-
-def join_states(a: BoxStates, b: BoxStates) -> BoxStates:
-    """The filters of a, then those of b."""
-    return BoxStates(np.concatenate([a.mean, b.mean]), np.concatenate([a.covariance, b.covariance]))
 
 
 def replace_states(states: BoxStates, index: Indices, new: BoxStates) -> BoxStates:

@@ -21,9 +21,7 @@ from dualpose_ros.detection.detections import Detections
 from dualpose_ros.detection.kalman import (
     BoxStates,
     MotionNoise,
-    join_states,
     middle_distances,
-    no_states,
     predict_states,
     replace_states,
     start_states,
@@ -128,7 +126,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget all tracks; later ones get fresh ids."""
-        self._states: BoxStates = no_states()
+        self._states: BoxStates = BoxStates.empty()
         self._lives: list[_Life] = []
         self._pace = FramePeriod()
         self._stamp_ns: int | None = None
@@ -245,7 +243,7 @@ class Tracker:
         repeats = np.max(box_iou(detections.boxes_px[free], taken), axis=1, initial=0)
         free = free[repeats < self.config.duplicate_iou]
         is_clear = _in_clear_view(detections)
-        self._states = join_states(self._states, start_states(detections.boxes_px[free], self._noise))
+        self._states = BoxStates.concatenate([self._states, start_states(detections.boxes_px[free], self._noise)])
         for column in free:
             knows = appearance is not None and is_clear[column] and np.isfinite(appearance[column, 0])
             colours = appearance[column].astype(np.float32) if knows and appearance is not None else None

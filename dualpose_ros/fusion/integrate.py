@@ -6,14 +6,13 @@ Paper, section 3.3; the rules are the baselines of its Table 3. N people, K join
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats
-from dualpose_ros.fusion.pairs import NUM_FEATURES, BranchPoses, K, Pairs, view_pairs
+from dualpose_ros.fusion.pairs import NUM_FEATURES, Pairs, view_pairs
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.inference.load import load_engine
+from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
 
@@ -23,17 +22,7 @@ ANSWERS = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
 """Outputs of an integration network."""
 
 
-@dataclass(frozen=True)
-class Integrated:
-    """joints_cam (N, K, 3), joint_scores and joint_stddev (N, K), scores (N,) of the people of some pairs."""
-
-    joints_cam: Floats
-    joint_scores: Floats
-    joint_stddev: Floats
-    scores: Floats
-
-
-Integrator = Callable[[Pairs], Integrated]
+Integrator = Callable[[Pairs], Poses]
 
 
 def load_integrator(
@@ -50,20 +39,20 @@ def load_integrator(
     return linear if method == "linear" else hard
 
 
-def hard(pairs: Pairs) -> Integrated:
+def hard(pairs: Pairs) -> Poses:
     """The top-down pose at the bottom-up root depth (Table 3, TD + BU (hard)); alone, a pose stays as it is."""
     own, other = pairs.top_down, pairs.bottom_up
     both = own.present & other.present
     depth = np.where(both, other.roots[:, 2], own.roots[:, 2])
     # The root keeps its place on the image.
     root = own.roots * (depth / np.maximum(own.roots[:, 2], 1e-6))[:, None]
-    alone = ~own.present
     rooted = np.where(both[:, None], other.joint_stddev[:, H36M17.root, None], own.joint_stddev)
     stddev = np.maximum(rooted, own.joint_stddev)
-    return _where_alone(alone, other, own.joints_rel + root[:, None], own.joint_scores, stddev, own.scores)
+    moved = Poses(own.joints_rel + root[:, None], own.joint_scores, stddev, own.scores)
+    return Poses.where(own.present, moved, other)
 
 
-def linear(pairs: Pairs) -> Integrated:
+def linear(pairs: Pairs) -> Poses:
     """Both poses, joint by joint weighed by their confidence (Table 3, TD + BU (linear))."""
     own, other = pairs.top_down, pairs.bottom_up
     confidence = [np.where(b.present[:, None], b.joint_scores + 1e-6, 0.0) for b in (own, other)]
@@ -74,7 +63,7 @@ def linear(pairs: Pairs) -> Integrated:
     root = at * own.roots + (1 - at) * other.roots
     stddev = np.sqrt((share * own.joint_stddev) ** 2 + ((1 - share) * other.joint_stddev) ** 2)
     scores = np.maximum(own.joint_scores, other.joint_scores)
-    return Integrated(joints_rel + root[:, None], scores, stddev, np.maximum(own.scores, other.scores))
+    return Poses(joints_rel + root[:, None], scores, stddev, np.maximum(own.scores, other.scores))
 
 
 class NetworkIntegrator:
@@ -89,10 +78,10 @@ class NetworkIntegrator:
             raise EngineError(f"this is no integration network: it gives {', '.join(engine.outputs)}")
         self._engine = engine
 
-    def __call__(self, pairs: Pairs) -> Integrated:
+    def __call__(self, pairs: Pairs) -> Poses:
         """The people of some pairs, none of them without either branch; joints that neither found score 0."""
         if len(pairs) == 0:
-            return Integrated(np.zeros((0, K, 3)), np.zeros((0, K)), np.zeros((0, K)), np.zeros(0))
+            return Poses.empty()
         view = view_pairs(pairs)
         answer = self._engine.run({"features": view.features})
         joints_rel, place, log_stddev, joint_scores, scores = (answer[name].astype(np.float64) for name in ANSWERS)
@@ -105,16 +94,4 @@ class NetworkIntegrator:
         own = stddev.copy()
         own[:, H36M17.root] = 0
         found = (pairs.top_down.joint_scores > 0) | (pairs.bottom_up.joint_scores > 0)
-        return Integrated(joints, np.where(found, joint_scores, 0.0), np.hypot(own, away), scores.reshape(-1))
-
-
-def _where_alone(
-    alone: np.ndarray, other: BranchPoses, joints: Floats, scores: Floats, stddev: Floats, score: Floats
-) -> Integrated:
-    """The given people, but those of the other branch where they are `alone` (N,) in it."""
-    return Integrated(
-        np.where(alone[:, None, None], other.joints_cam, joints),
-        np.where(alone[:, None], other.joint_scores, scores),
-        np.where(alone[:, None], other.joint_stddev, stddev),
-        np.where(alone, other.scores, score),
-    )
+        return Poses(joints, np.where(found, joint_scores, 0.0), np.hypot(own, away), scores.reshape(-1))

@@ -9,15 +9,13 @@ across, the size of the body times the joint's deviation; along, the uncertainty
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.grouping import assign
-from dualpose_ros.people import Pose3D, box_area, oks
+from dualpose_ros.people import Poses, box_area, oks
 from dualpose_ros.skeleton import H36M17
 
 ACROSS_SIGMAS: tuple[float, ...] = (
@@ -25,50 +23,14 @@ ACROSS_SIGMAS: tuple[float, ...] = (
     *(0.100, 0.126, 0.136, 0.180, 0.253, 0.136, 0.180, 0.253),
 )
 DEPTH_SIGMA = 0.078
-"""What `measured_sigmas` gives for the two branches on recorded scenes, the mean of left and right."""
-
-ISOTROPIC_SIGMAS: tuple[float, ...] = (
-    *(0.78, 0.79, 0.90, 1.05, 0.79, 0.90, 1.05, 0.77, 0.74),
-    *(0.74, 0.76, 0.77, 0.87, 0.98, 0.77, 0.87, 0.98),
-)
-"""Of the same pairs, the deviation on each axis if the distance is not split: for `isotropic`."""
+"""Medians over the two branches' pairs on recorded scenes, the mean of left and right."""
 
 _WIDTH = 2.0
 """COCO's similarity falls off with twice the measured deviation: two that are the same are alike, not just likely."""
 
 _SMALLEST_M = 1e-3
-_RAYLEIGH_MEDIAN = float(np.sqrt(2 * np.log(2)))
-_NORMAL_MEDIAN = 0.6745
 _PARENTS, _CHILDREN = np.array(H36M17.bones).T
 _BONES = len(_PARENTS)
-
-
-class PoseArrays(Protocol):
-    """Poses of one branch: joints_cam (N, K, 3), joint_scores (N, K) in 0..1, joint_stddev (N, K) in metres."""
-
-    @property
-    def joints_cam(self) -> AnyFloats: ...
-
-    @property
-    def joint_scores(self) -> AnyFloats: ...
-
-    @property
-    def joint_stddev(self) -> AnyFloats: ...
-
-
-@dataclass(frozen=True)
-class Poses:
-    """joints_cam (N, K, 3), joint_scores (N, K) in 0..1, joint_stddev (N, K) in metres along the ray."""
-
-    joints_cam: Floats
-    joint_scores: Floats
-    joint_stddev: Floats
-
-    def __len__(self) -> int:
-        return len(self.joints_cam)
-
-
-Branch = Sequence[Pose3D] | PoseArrays
 
 
 @dataclass(frozen=True)
@@ -77,15 +39,13 @@ class MatchConfig:
 
     min_similarity: two poses that are less alike are no pair; sigmas: of each joint, the deviation of the branches
     from each other across the ray on each axis, in body sizes (see `body_sizes`); depth_sigma: their deviation along
-    the ray, in parts of the distance, where the poses don't state a larger one; isotropic: Eq. 6 as written, with
-    the Euclidean distance in units of `sigmas` (then `ISOTROPIC_SIGMAS`), for comparison; shadow_oks: similarity on
+    the ray, in parts of the distance, where the poses don't state a larger one; shadow_oks: similarity on
     the image from which an unmatched pose is somebody accepted already. ValueError names a value out of range.
     """
 
     min_similarity: float = 0.2
     sigmas: tuple[float, ...] = ACROSS_SIGMAS
     depth_sigma: float = DEPTH_SIGMA
-    isotropic: bool = False
     shadow_oks: float = 0.5
 
     def __post_init__(self) -> None:
@@ -110,7 +70,7 @@ class Matches:
         return len(self.similarity)
 
 
-def match_poses(*, top_down: Branch, bottom_up: Branch, config: MatchConfig | None = None) -> Matches:
+def match_poses(*, top_down: Poses, bottom_up: Poses, config: MatchConfig | None = None) -> Matches:
     """The pairs of largest total similarity, one to one, in the order of the top-down poses.
 
     Of pairs below `min_similarity` none is made, and none counts toward the total, so that they take nobody
@@ -124,7 +84,7 @@ def match_poses(*, top_down: Branch, bottom_up: Branch, config: MatchConfig | No
     return Matches(rows, partner[rows], alike[rows, partner[rows]])
 
 
-def similarity(bottom_up: Branch, top_down: Branch, config: MatchConfig | None = None) -> Floats:
+def similarity(bottom_up: Poses, top_down: Poses, config: MatchConfig | None = None) -> Floats:
     """How alike poses are, 0..1: (B, T), Eqs. 5, 6.
 
     The mean over joints of exp(-d^2 / 2), weighted by the smaller of the two confidences. Eq. 5 is a sum, which
@@ -132,30 +92,27 @@ def similarity(bottom_up: Branch, top_down: Branch, config: MatchConfig | None =
     shared; joints that are not finite are not.
     """
     config = config if config is not None else MatchConfig()
-    rows, columns = _poses(bottom_up), _poses(top_down)
+    rows, columns = _clean(bottom_up), _clean(top_down)
     if len(rows) == 0 or len(columns) == 0:
         return np.zeros((len(rows), len(columns)))
     sizes = (body_sizes(rows.joints_cam)[:, None] + body_sizes(columns.joints_cam)) / 2
     unit = sizes[..., None] * (_WIDTH * np.array(config.sigmas))
     across, along, distance = split_distance(rows.joints_cam[:, None], columns.joints_cam)
-    if config.isotropic:
-        squared = (across**2 + along**2) / unit**2
-    else:
-        stated = np.hypot(rows.joint_stddev[:, None], columns.joint_stddev)
-        depth_unit = _WIDTH * np.maximum(np.maximum(stated, config.depth_sigma * distance), _SMALLEST_M)
-        squared = (across / unit) ** 2 + (along / depth_unit) ** 2
+    stated = np.hypot(rows.joint_stddev[:, None], columns.joint_stddev)
+    depth_unit = _WIDTH * np.maximum(np.maximum(stated, config.depth_sigma * distance), _SMALLEST_M)
+    squared = (across / unit) ** 2 + (along / depth_unit) ** 2
     weights = np.minimum(rows.joint_scores[:, None], columns.joint_scores)
     return _weighted_mean(np.exp(-squared / 2), weights)
 
 
-def shadowed(unmatched: Branch, accepted: Branch, config: MatchConfig | None = None) -> Mask:
+def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = None) -> Mask:
     """Which unmatched poses (N,) look, at whatever depth, like somebody accepted, and so are not another person.
 
     For those whom the branches put at depths that can't be reconciled. COCO's similarity of the rays, with the
     larger area of their extents, times the share of the unmatched one's joints that both have, reaches `shadow_oks`.
     """
     config = config if config is not None else MatchConfig()
-    rows, columns = _poses(unmatched), _poses(accepted)
+    rows, columns = _clean(unmatched), _clean(accepted)
     if len(rows) == 0 or len(columns) == 0:
         return np.zeros(len(rows), dtype=bool)
     (ray, score, area), (other, other_score, other_area) = _on_image(rows), _on_image(columns)
@@ -163,24 +120,6 @@ def shadowed(unmatched: Branch, accepted: Branch, config: MatchConfig | None = N
     alike = oks(ray[:, None], other, np.maximum(area[:, None], other_area), H36M17.oks_sigmas, weights)
     share = (weights > 0).sum(axis=2) / np.maximum((score > 0).sum(axis=1), 1)[:, None]
     return np.asarray((alike * share >= config.shadow_oks).any(axis=1), dtype=bool)
-
-
-def measured_sigmas(top_down_cam: AnyFloats, bottom_up_cam: AnyFloats, weights: AnyFloats) -> tuple[Floats, float]:
-    """`sigmas` (K,) and `depth_sigma` of a `MatchConfig`, from M pairs of poses known to be the same person.
-
-    Takes joints (M, K, 3) of either branch and weights (M, K), say the smaller confidence. From weighted medians, which
-    the gross errors of some pairs don't move; about zero, not about a mean, as the similarity is. The sigma
-    of a joint that no pair shares is NaN. ValueError where no joint is shared at all.
-    """
-    one, other = np.asarray(top_down_cam, dtype=np.float64), np.asarray(bottom_up_cam, dtype=np.float64)
-    weights = np.asarray(weights, dtype=np.float64)
-    if not (weights > 0).any():
-        raise ValueError("the pairs share no joint; sigmas can't be measured")
-    across, along, distance = split_distance(one, other)
-    sizes = (body_sizes(one) + body_sizes(other)) / 2
-    sigmas = _weighted_medians(across / sizes[:, None], weights) / _RAYLEIGH_MEDIAN
-    depth = _weighted_medians((along / distance).reshape(-1, 1), weights.reshape(-1, 1)) / _NORMAL_MEDIAN
-    return sigmas, float(depth[0])
 
 
 def body_sizes(joints_cam: AnyFloats) -> Floats:
@@ -208,19 +147,14 @@ def split_distance(one: AnyFloats, other: AnyFloats) -> tuple[Floats, Floats, Fl
     return across, along, np.maximum(np.sqrt(range_one * range_other), _SMALLEST_M)
 
 
-def _poses(branch: Branch) -> Poses:
-    """As float64 arrays; joints that are not finite have no confidence, deviations that are not are not stated."""
-    if isinstance(branch, Sequence):
-        count = H36M17.num_joints
-        joints = np.array([p.joints_cam for p in branch], dtype=np.float64).reshape(-1, count, 3)
-        scores = np.array([p.joint_scores for p in branch], dtype=np.float64).reshape(-1, count)
-        stddev = np.array([p.joint_stddev for p in branch], dtype=np.float64).reshape(-1, count)
-    else:
-        parts = (branch.joints_cam, branch.joint_scores, branch.joint_stddev)
-        joints, scores, stddev = (np.asarray(part, dtype=np.float64) for part in parts)
+def _clean(poses: Poses) -> Poses:
+    """As float64; joints that are not finite have no confidence, deviations that are not are not stated."""
+    parts = (poses.joints_cam, poses.joint_scores, poses.joint_stddev)
+    joints, scores, stddev = (np.asarray(part, dtype=np.float64) for part in parts)
     known = np.isfinite(joints).all(axis=2) & (scores > 0)
     usable = np.where(np.isfinite(joints), joints, 0.0)
-    return Poses(usable, np.where(known, scores, 0.0), np.where(np.isfinite(stddev), stddev, 0.0))
+    stated = np.where(np.isfinite(stddev), stddev, 0.0)
+    return Poses(usable, np.where(known, scores, 0.0), stated, poses.scores)
 
 
 def _on_image(poses: Poses) -> tuple[Floats, Floats, Floats]:
@@ -238,12 +172,3 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     """Over the last axis; zero where all weights are."""
     total, weighted = weights.sum(axis=-1), (weights * values).sum(axis=-1)
     return np.divide(weighted, total, out=np.zeros_like(weighted), where=total > 0)
-
-
-def _weighted_medians(values: Floats, weights: AnyFloats) -> Floats:
-    """Of each column of values (M, C) with weights (M, C); NaN where all weights are zero: (C,)."""
-    order = np.argsort(values, axis=0)
-    summed = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
-    middle = (summed >= summed[-1] / 2).argmax(axis=0)
-    chosen = np.take_along_axis(values, np.take_along_axis(order, middle[None], axis=0), axis=0)[0]
-    return np.where(summed[-1] > 0, chosen, np.nan)

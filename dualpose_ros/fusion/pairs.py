@@ -5,14 +5,13 @@ N people, K joints of `skeleton.H36M17`; metres in the camera's optical frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from dualpose_ros.arrays import Float32s, Floats, Mask
+from dualpose_ros.arrays import Float32s, Floats, Indices, Ints, Mask, Rows, rows_of
 from dualpose_ros.camera import turned_to
-from dualpose_ros.people import Pose3D
+from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -31,40 +30,20 @@ NUM_FEATURES = 2 * NUM_BRANCH + 3
 """Of one branch, and of a pair: both branches, top-down first, and the pair's own three."""
 
 
-@dataclass(frozen=True)
-class BranchPoses:
-    """One branch's poses of N people: present (N,), whether it has one; joints_cam (N, K, 3); joint_scores and
-    joint_stddev (N, K); scores (N,). What is not present is zero, with a deviation of 1."""
+@dataclass(frozen=True, eq=False)
+class BranchPoses(Poses):
+    """One branch's poses of N people: present (N,), whether it has one. What is not present is zero, with a deviation
+    of 1."""
 
-    present: Mask
-    joints_cam: Floats
-    joint_scores: Floats
-    joint_stddev: Floats
-    scores: Floats
-
-    def __len__(self) -> int:
-        return len(self.present)
-
-    @property
-    def roots(self) -> Floats:
-        """The roots in the camera frame: (N, 3)."""
-        return self.joints_cam[:, H36M17.root]
-
-    @property
-    def joints_rel(self) -> Floats:
-        """The joints from the root, along camera axes: (N, K, 3)."""
-        return self.joints_cam - self.joints_cam[:, H36M17.root, None]
+    present: Mask = field(metadata=rows_of(dtype=np.bool_))
 
 
-@dataclass(frozen=True)
-class Pairs:
+@dataclass(frozen=True, eq=False)
+class Pairs(Rows):
     """Row n of both is one person; at least one branch has them."""
 
     top_down: BranchPoses
     bottom_up: BranchPoses
-
-    def __len__(self) -> int:
-        return len(self.top_down)
 
 
 @dataclass(frozen=True)
@@ -77,17 +56,13 @@ class PairView:
     depth: Floats
 
 
-def branch_poses(poses: Sequence[Pose3D | None]) -> BranchPoses:
-    """Poses of N people as arrays; None where the branch has no pose of somebody."""
-    count = len(poses)
-    joints, scores = np.zeros((count, K, 3)), np.zeros((count, K))
-    stddev, score = np.ones((count, K)), np.zeros(count)
-    for row, pose in enumerate(poses):
-        if pose is not None:
-            joints[row], scores[row] = pose.joints_cam, pose.joint_scores
-            stddev[row], score[row] = pose.joint_stddev, pose.score
-    present = np.array([pose is not None for pose in poses], dtype=bool)
-    return BranchPoses(present, joints, scores, stddev, score)
+def branch_poses(poses: Poses, rows: Indices | Ints) -> BranchPoses:
+    """One branch's poses by index (N,), -1 for nobody."""
+    # There may be nobody to take from.
+    nobody = Poses(np.zeros((1, K, 3)), np.zeros((1, K)), np.ones((1, K)), np.zeros(1))
+    parts = (poses.joints_cam, poses.joint_scores, poses.joint_stddev, poses.scores)
+    columns = [np.concatenate([part, none])[rows] for part, none in zip(parts, vars(nobody).values(), strict=True)]
+    return BranchPoses(*columns, *[rows >= 0])
 
 
 def root_weights(pairs: Pairs) -> tuple[Floats, Floats]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Floats
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.fusion.handover import FusedPose, HandOver
 from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityConfig, Sighting
-from dualpose_ros.fusion.integrate import METHODS, Integrated, Integrator, load_integrator
+from dualpose_ros.fusion.integrate import METHODS, Integrator, load_integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
-from dualpose_ros.fusion.pairs import Pairs, branch_poses
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.fusion.pairs import K, Pairs, branch_poses
+from dualpose_ros.people import Persons, Pose3D, Poses, Source, TrackingState
 
 Row = tuple[Pose3D | None, Pose3D | None]
 """One person as the top-down and the bottom-up branch have them; one of the two is there."""
@@ -94,9 +94,13 @@ class FusionStage:
 
         A pose that is not finite, or that the integrator makes so, is left out.
         """
-        rows = self._rows([p for p in top_down or () if _is_usable(p)], [p for p in bottom_up or () if _is_usable(p)])
-        pairs = Pairs(branch_poses([row[0] for row in rows]), branch_poses([row[1] for row in rows]))
-        answer = self._integrate(pairs)
+        own, other = (_usable(Persons.of(persons or ())) for persons in (top_down, bottom_up))
+        own_rows, other_rows = self._rows(own, other)
+        answer = self._integrate(Pairs(branch_poses(own, own_rows), branch_poses(other, other_rows)))
+        rows = [
+            (own[t] if t >= 0 else None, other[b] if b >= 0 else None)
+            for t, b in zip(own_rows, other_rows, strict=True)
+        ]
         usable = np.isfinite(answer.joints_cam).all(axis=(1, 2)) & (answer.joints_cam[..., 2] > 0).all(axis=1)
         kept = np.flatnonzero(usable & np.isfinite(answer.joint_stddev).all(axis=1)).tolist()
         sightings = [_sighting(rows[n], answer.joints_cam[n]) for n in kept]
@@ -107,23 +111,26 @@ class FusionStage:
         )
         return FusionResult(persons, sum(person.source is Source.FUSED for person in persons))
 
-    def _rows(self, top_down: Sequence[Pose3D], bottom_up: Sequence[Pose3D]) -> list[Row]:
-        """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else, best first."""
-        matches = match_poses(top_down=top_down, bottom_up=bottom_up, config=self._matching)
-        partner = dict(zip(matches.top_down.tolist(), matches.bottom_up.tolist(), strict=True))
-        rows: list[Row] = [(top_down[t], bottom_up[b]) for t, b in partner.items()]
-        rows += [(pose, None) for n, pose in enumerate(top_down) if n not in partner]
-        paired = set(partner.values())
-        left = [p for n, p in enumerate(bottom_up) if n not in paired and p.score >= self.config.min_score]
-        left.sort(key=lambda pose: -pose.score)
-        hidden = shadowed(left, top_down, self._matching)
-        alone: list[Pose3D] = []
-        for pose in [pose for pose, same in zip(left, hidden, strict=True) if not same]:
-            if not shadowed([pose], alone, self._matching)[0]:
-                alone.append(pose)
-        return rows + [(None, pose) for pose in alone]
+    def _rows(self, own: Persons, other: Persons) -> tuple[Indices, Indices]:
+        """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else, best first.
 
-    def _person(self, stamp_ns: int, row: Row, answer: Integrated, n: int, who: Identity) -> Pose3D:
+        Indices (N,) of either branch's people, -1 for nobody.
+        """
+        matches = match_poses(top_down=own, bottom_up=other, config=self._matching)
+        only_own = np.delete(np.arange(len(own)), matches.top_down)
+        left = np.delete(np.arange(len(other)), matches.bottom_up)
+        left = left[other.scores[left] >= self.config.min_score]
+        left = left[np.argsort(-other.scores[left], kind="stable")]
+        alone: list[int] = []
+        for n in left[~shadowed(other[left], own, self._matching)]:
+            if not shadowed(other[[n]], other[alone], self._matching)[0]:
+                alone.append(n)
+        return (
+            np.concatenate([matches.top_down, only_own, np.full(len(alone), -1)]),
+            np.concatenate([matches.bottom_up, np.full(len(only_own), -1), np.array(alone, dtype=np.intp)]),
+        )
+
+    def _person(self, stamp_ns: int, row: Row, answer: Poses, n: int, who: Identity) -> Pose3D:
         """Somebody as they are published."""
         top_down, bottom_up = row
         source, state = _source_and_state(row, who.confirmed)
@@ -152,9 +159,12 @@ class FusionStage:
         )
 
 
-def _is_usable(pose: Pose3D) -> bool:
-    values = (pose.joints_cam, pose.joint_scores, pose.joint_stddev, pose.score)
-    return all(bool(np.isfinite(value).all()) for value in values)
+def _usable(persons: Persons) -> Persons:
+    """Those whose joints, scores and deviations are finite."""
+    parts = (persons.joint_scores, persons.joint_stddev, persons.scores[:, None])
+    finite = [np.isfinite(part).all(axis=1) for part in (persons.joints_cam.reshape(-1, 3 * K), *parts)]
+    usable: Mask = np.logical_and.reduce(finite)
+    return persons[usable]
 
 
 def _joints(pose: Pose3D | None) -> Floats | None:

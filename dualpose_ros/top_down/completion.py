@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s
+from dualpose_ros.arrays import AnyFloats, Float32s, Rows
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES, PersonView, back, view_person
@@ -26,8 +26,8 @@ LONGEST_GAP_S = 1.0
 """A track not seen for longer than this starts anew."""
 
 
-@dataclass(frozen=True)
-class CompletedPoses:
+@dataclass(frozen=True, eq=False)
+class CompletedPoses(Rows):
     """view: of the completed joints, whose rays are the completed ones and whose confidence is that of the joints
     found; features (N, F) float32, the lifting network's input less the time since the last frame."""
 

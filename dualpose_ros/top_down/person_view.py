@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Rows
 from dualpose_ros.camera import turned_to
 
 NUM_VIEW_FEATURES = 3
@@ -19,8 +19,8 @@ _MIN_EXTENT = 1e-4
 _FARTHEST = 8.0
 
 
-@dataclass(frozen=True)
-class PersonView:
+@dataclass(frozen=True, eq=False)
+class PersonView(Rows):
     """centre (N, 2): the ray that the virtual camera looks along; to_camera (N, 3, 3): its axes -> camera axes;
     extent (N,): RMS distance of the joints from their middle, in virtual rays; rays (N, K, 2) in the
     virtual camera and confidence (N, K), 0 = not found."""

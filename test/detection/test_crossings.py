@@ -11,7 +11,7 @@ import pytest
 
 from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.detection.appearance import describe_people
-from dualpose_ros.detection.detections import Detections, no_detections
+from dualpose_ros.detection.detections import Detections
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.people import Track, TrackingState, box_area, box_iou
 
@@ -90,7 +90,7 @@ def _detect(rng: np.random.Generator, boxes: Any, visible: Any) -> Detections:
         corner, size = rng.uniform(0, 300, 2), rng.uniform(40, 150, 2)
         found.append(np.concatenate([corner, corner + size]))
         scores.append(rng.uniform(0.2, 0.7))
-    return Detections(np.array(found), np.array(scores)) if found else no_detections()
+    return Detections(np.array(found), np.array(scores)) if found else Detections.empty()
 
 
 def follow(frames: list[Frame], outputs: list[list[Track]]) -> dict[str, float]:

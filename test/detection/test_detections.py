@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean, nms, no_detections
+from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean, nms
 from dualpose_ros.people import box_iou
 
 
@@ -35,7 +35,7 @@ def test_nms_equals_the_slow_one_and_opencv(seed: int) -> None:
 
 def test_nms_of_nothing() -> None:
     assert nms(np.zeros((0, 4)), np.zeros(0), 0.5).tolist() == []
-    assert len(no_detections()) == 0
+    assert len(Detections.empty()) == 0
 
 
 def test_clean_clips_suppresses_and_limits() -> None:
@@ -57,8 +57,8 @@ def test_clean_blames_the_network_for_values_that_are_not_finite(bad: float) -> 
 @pytest.mark.parametrize(
     ("boxes", "scores", "message"),
     [
-        (np.zeros((2, 3)), np.zeros(2), "boxes .N, 4."),
-        (np.zeros((2, 4)), np.zeros(3), "boxes .N, 4."),
+        (np.zeros((2, 3)), np.zeros(2), "boxes_px has"),
+        (np.zeros((2, 4)), np.zeros(3), "scores has"),
         (np.array([[0, 0, np.nan, 1.0]]), np.ones(1), "not finite"),
         (np.array([[0, 0, 0, 1.0]]), np.ones(1), "no area"),
         (np.array([[5, 0, 1, 1.0]]), np.ones(1), "no area"),

@@ -11,9 +11,7 @@ from scipy.linalg import expm
 from dualpose_ros.detection.kalman import (
     BoxStates,
     MotionNoise,
-    join_states,
     middle_distances,
-    no_states,
     predict_states,
     replace_states,
     start_states,
@@ -149,10 +147,10 @@ def test_distance_is_mahalanobis() -> None:
 
 def test_joining_replacing_and_nothing() -> None:
     a, b = (start_states(random_boxes(np.random.default_rng(s), 2), NOISE) for s in (0, 1))
-    joined = join_states(no_states(), join_states(a, b))
+    joined = BoxStates.concatenate([BoxStates.empty(), a, b])
     assert len(joined) == 4
     swapped = replace_states(joined, np.array([0, 1]), b)
     np.testing.assert_array_equal(swapped.mean[:2], b.mean)
     np.testing.assert_array_equal(joined.mean[:2], a.mean)
-    assert len(predict_states(no_states(), 0.1, NOISE)) == 0
-    assert middle_distances(no_states(), np.zeros((0, 4)), NOISE).shape == (0, 0)
+    assert len(predict_states(BoxStates.empty(), 0.1, NOISE)) == 0
+    assert middle_distances(BoxStates.empty(), np.zeros((0, 4)), NOISE).shape == (0, 0)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from dualpose_ros.detection.detections import Detections, no_detections
+from dualpose_ros.detection.detections import Detections
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.people import Track, TrackingState
 
@@ -52,11 +52,11 @@ def test_a_track_is_tentative_first_and_then_confirmed() -> None:
 def test_a_tentative_track_that_vanishes_is_never_put_out_again() -> None:
     tracker = Tracker(TrackerConfig(confirm_hits=2, tentative_s=0.3))
     tracker.update(seen(person(100)), stamp(0))
-    assert tracker.update(no_detections(), stamp(0.1)) == []
+    assert tracker.update(Detections.empty(), stamp(0.1)) == []
     assert states(tracker.update(seen(person(100)), stamp(0.2))) == [(1, CONFIRMED)]
     other = Tracker(TrackerConfig(confirm_hits=2, tentative_s=0.3))
     for time in (-0.2, -0.1):
-        other.update(no_detections(), stamp(time))
+        other.update(Detections.empty(), stamp(time))
     other.update(seen(person(100)), stamp(0))
     assert states(other.update(seen(person(100)), stamp(0.5))) == [(2, TENTATIVE)], "half a second without frames"
 
@@ -66,7 +66,7 @@ def test_coasting_follows_the_path_and_is_bounded() -> None:
     walk(tracker, 2.0, speed=80.0)
     for k in range(1, 12):
         now = 2.0 + 0.1 * k
-        tracks = tracker.update(no_detections(), stamp(now))
+        tracks = tracker.update(Detections.empty(), stamp(now))
         if k <= 6:
             assert states(tracks) == [(1, COASTING)]
             assert abs(tracks[0].box_px[0] - (100 + 80 * now)) < 12
@@ -79,7 +79,7 @@ def test_an_id_survives_an_occlusion(gap: float) -> None:
     tracker = Tracker(TrackerConfig(remember_s=3.0))
     walk(tracker, 2.0, speed=60.0)
     for k in range(1, round(gap * 10)):
-        tracker.update(no_detections(), stamp(2.0 + 0.1 * k))
+        tracker.update(Detections.empty(), stamp(2.0 + 0.1 * k))
     now = 2.0 + gap
     assert states(tracker.update(seen(person(100 + 60 * now)), stamp(now))) == [(1, CONFIRMED)]
 
@@ -174,7 +174,7 @@ def test_boxes_are_clipped_and_leavers_not_put_out() -> None:
         tracks = tracker.update(seen(person(500 + 10 * k)), stamp(0.1 * k), image_size=(640, 480))
     assert tracks[0].box_px[2] <= 640
     for k in range(10, 14):
-        tracks = tracker.update(no_detections(), stamp(0.1 * k), image_size=(640, 480))
+        tracks = tracker.update(Detections.empty(), stamp(0.1 * k), image_size=(640, 480))
     assert states(tracks) == []
 
 
@@ -204,7 +204,7 @@ def test_colours_decide_where_motion_can_not() -> None:
 def test_no_detections_ever() -> None:
     tracker = Tracker()
     for k in range(5):
-        assert tracker.update(no_detections(), stamp(0.1 * k)) == []
+        assert tracker.update(Detections.empty(), stamp(0.1 * k)) == []
 
 
 def test_ids_are_never_given_twice() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dualpose_ros.fusion.identities import FIRST_OWN_ID
-from dualpose_ros.fusion.integrate import Integrated, linear
+from dualpose_ros.fusion.integrate import linear
 from dualpose_ros.fusion.pairs import Pairs
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Pose3D, Poses, Source, TrackingState
 from support import fusion_people as people
 
 body, pose = people.body, people.pose
@@ -123,7 +123,7 @@ def test_what_is_not_finite_is_left_out() -> None:
     result = stage().process(FRAME_NS, [pose(broken, 1), pose(body(2, 5), 2)], [pose(body(0, 4), score=np.nan)])
     assert [person.track_id for person in result.persons] == [2]
 
-    def bad(pairs: Pairs) -> Integrated:
+    def bad(pairs: Pairs) -> Poses:
         answer = linear(pairs)
         answer.joints_cam[0] = np.nan
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ from dualpose_ros.fusion.pairs import (
     BranchPoses,
     K,
     Pairs,
-    branch_poses,
     view_pairs,
 )
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec
@@ -39,11 +39,11 @@ def branch(rng: np.random.Generator, present: list[bool]) -> BranchPoses:
     there = np.array(present, dtype=bool)
     joints = rng.uniform([-1.5, -0.5, 2.5], [1.5, 0.5, 8], (count, 1, 3)) + rng.normal(0, 0.3, (count, K, 3))
     return BranchPoses(
-        there,
         np.where(there[:, None, None], joints, 0.0),
         np.where(there[:, None], rng.uniform(0, 1, (count, K)) * (rng.random((count, K)) < 0.9), 0.0),
         np.where(there[:, None], rng.uniform(0.03, 0.4, (count, K)), 1.0),
         np.where(there, rng.uniform(0.3, 1, count), 0.0),
+        there,
     )
 
 
@@ -153,14 +153,14 @@ def test_linear_against_loops(pairs: Pairs) -> None:
 def test_joints_that_nobody_is_sure_of_are_in_the_middle() -> None:
     rng = np.random.default_rng(3)
     one, other = (branch(rng, [True]) for _ in "ab")
-    unsure = [BranchPoses(b.present, b.joints_cam, np.zeros((1, K)), b.joint_stddev, b.scores) for b in (one, other)]
+    unsure = [replace(b, joint_scores=np.zeros((1, K))) for b in (one, other)]
     out = linear(Pairs(*unsure))
     np.testing.assert_allclose(out.joints_cam, (one.joints_cam + other.joints_cam) / 2)
 
 
 @pytest.mark.parametrize("integrator", [hard, linear, NetworkIntegrator(Known())])
 def test_nobody(integrator) -> None:  # type: ignore[no-untyped-def]
-    out = integrator(Pairs(branch_poses([]), branch_poses([])))
+    out = integrator(Pairs(BranchPoses.empty(), BranchPoses.empty()))
     assert out.joints_cam.shape == (0, K, 3) and out.joint_scores.shape == (0, K)
     assert out.joint_stddev.shape == (0, K) and out.scores.shape == (0,)
 

@@ -19,7 +19,6 @@ from dualpose_ros.fusion.pairs import (  # noqa: E402
     BranchPoses,
     K,
     Pairs,
-    branch_poses,
     view_pairs,
 )
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
@@ -47,11 +46,11 @@ def some_pairs(count: int = 9, seed: int = 0) -> Pairs:
         joints = root[:, None] * rng.uniform(0.95, 1.05, (count, 1, 1)) + rng.normal(0, 0.3, (count, K, 3))
         branches.append(
             BranchPoses(
-                there,
                 np.where(there[:, None, None], joints, 0.0),
                 np.where(there[:, None], rng.uniform(0.1, 1, (count, K)), 0.0),
                 np.where(there[:, None], rng.uniform(0.03, 0.4, (count, K)), 1.0),
                 np.where(there, rng.uniform(0.3, 1, count), 0.0),
+                there,
             )
         )
     return Pairs(*branches)
@@ -157,4 +156,14 @@ def test_onnx_says_what_torch_says(tmp_path: Path) -> None:
             assert out.joint_stddev[n, k] == pytest.approx(np.hypot(*stddev), rel=1e-3)
         np.testing.assert_allclose(out.joint_scores[n], joint_scores[n], atol=1e-5)
         assert out.scores[n] == pytest.approx(score[n, 0], abs=1e-5)
-    assert len(NetworkIntegrator(engine)(Pairs(branch_poses([]), branch_poses([]))).scores) == 0
+    assert (
+        len(
+            NetworkIntegrator(engine)(
+                Pairs(
+                    BranchPoses.empty(),
+                    BranchPoses.empty(),
+                )
+            ).scores
+        )
+        == 0
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -24,7 +26,7 @@ from dualpose_ros.fusion.pairs import (
     root_weights,
     view_pairs,
 )
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
 
 
 def branch(rng: np.random.Generator, present: list[bool], roots: np.ndarray | None = None) -> BranchPoses:
@@ -35,16 +37,16 @@ def branch(rng: np.random.Generator, present: list[bool], roots: np.ndarray | No
     joints = at[:, None] + rng.normal(0, 0.3, (count, K, 3))
     joints[:, 0] = at
     return BranchPoses(
-        there,
         np.where(there[:, None, None], joints, 0.0),
         np.where(there[:, None], rng.uniform(0.1, 1, (count, K)), 0.0),
         np.where(there[:, None], rng.uniform(0.03, 0.4, (count, K)), 1.0),
         np.where(there, rng.uniform(0.3, 1, count), 0.0),
+        there,
     )
 
 
 def turned(one: BranchPoses, rotation: np.ndarray) -> BranchPoses:
-    return BranchPoses(one.present, one.joints_cam @ rotation.T, one.joint_scores, one.joint_stddev, one.scores)
+    return replace(one, joints_cam=one.joints_cam @ rotation.T)
 
 
 def pose(rng: np.random.Generator) -> Pose3D:
@@ -57,7 +59,7 @@ def pose(rng: np.random.Generator) -> Pose3D:
 def test_poses_become_rows_and_nobody_is_zero() -> None:
     rng = np.random.default_rng(0)
     one, other = pose(rng), pose(rng)
-    rows = branch_poses([one, None, other])
+    rows = branch_poses(Persons.of([one, other]), np.array([0, -1, 1]))
     assert rows.present.tolist() == [True, False, True] and len(rows) == 3
     for row, its in ((0, one), (2, other)):
         np.testing.assert_array_equal(rows.joints_cam[row], its.joints_cam)
@@ -68,7 +70,7 @@ def test_poses_become_rows_and_nobody_is_zero() -> None:
         np.testing.assert_array_equal(rows.roots[row], its.joints_cam[0])
     assert not rows.joints_cam[1].any() and not rows.joint_scores[1].any() and rows.scores[1] == 0
     assert (rows.joint_stddev[1] == 1).all()
-    nobody = branch_poses([])
+    nobody = branch_poses(Persons.empty(), np.zeros(0, dtype=int))
     assert len(nobody) == 0 and nobody.joints_cam.shape == (0, K, 3)
 
 
@@ -83,9 +85,7 @@ def test_features_of_an_absent_branch_are_zero() -> None:
     # What an absent pose holds makes no difference.
     filled = pairs.top_down.joints_cam.copy()
     filled[1] = [3.0, -2.0, 5.0]
-    changed = BranchPoses(
-        pairs.top_down.present, filled, pairs.top_down.joint_scores, pairs.top_down.joint_stddev, pairs.top_down.scores
-    )
+    changed = replace(pairs.top_down, joints_cam=filled)
     again = view_pairs(Pairs(changed, pairs.bottom_up))
     np.testing.assert_array_equal(again.features, view.features)
     np.testing.assert_array_equal(again.to_camera, view.to_camera)
@@ -93,9 +93,13 @@ def test_features_of_an_absent_branch_are_zero() -> None:
 
 
 def test_nobody_at_all() -> None:
-    view = view_pairs(Pairs(branch_poses([]), branch_poses([])))
+    view = view_pairs(
+        Pairs(
+            branch_poses(Persons.empty(), np.zeros(0, dtype=int)), branch_poses(Persons.empty(), np.zeros(0, dtype=int))
+        )
+    )
     assert view.features.shape == (0, NUM_FEATURES) and view.to_camera.shape == (0, 3, 3) and len(view.depth) == 0
-    padding = view_pairs(Pairs(branch_poses([None]), branch_poses([None])))
+    padding = view_pairs(Pairs(*[branch_poses(Persons.empty(), np.array([-1]))] * 2))
     assert np.isfinite(padding.features).all() and not padding.features[:, : 2 * NUM_BRANCH].any()
     assert np.isfinite(padding.depth).all()
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dualpose_ros.detection.detections import Detections, no_detections
+from dualpose_ros.detection.detections import Detections
 from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 from dualpose_ros.metrics.poses import average_precision
 from dualpose_ros.people import box_iou
@@ -51,12 +51,12 @@ def test_ignored_people_neither_help_nor_hurt() -> None:
 
 
 def test_nobody_there_and_nobody_found() -> None:
-    empty = evaluate_detections([truth_of()], [no_detections()])
+    empty = evaluate_detections([truth_of()], [Detections.empty()])
     assert math.isnan(empty.ap) and math.isnan(empty.recall) and math.isnan(empty.precision)
-    missed = evaluate_detections([truth_of(A)], [no_detections()])
+    missed = evaluate_detections([truth_of(A)], [Detections.empty()])
     assert missed.ap == 0 and missed.recall == 0
     with pytest.raises(ValueError, match="2 images, but detections of 1"):
-        evaluate_detections([truth_of(), truth_of()], [no_detections()])
+        evaluate_detections([truth_of(), truth_of()], [Detections.empty()])
 
 
 def slow_ap(truth: list[TrueBoxes], found: list[Detections], min_iou: float) -> float:

@@ -27,7 +27,7 @@ from dualpose_ros.lab.evaluation.people import (
 )
 from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.metrics.pairs import FramePairs
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -142,10 +142,8 @@ def unmatched_pairs(integrator: Integrator) -> Fuse:
 
     def fuse(frame: RecordedFrame) -> list[Pose3D]:
         ranked = [sorted(poses, key=lambda pose: -pose.score) for poses in (frame.top_down, frame.bottom_up)]
-        count = max(len(poses) for poses in ranked)
-        own, other = ([*poses, *[None] * (count - len(poses))] for poses in ranked)
-        out = integrator(Pairs(branch_poses(own), branch_poses(other)))
-        whose = [a if a is not None else b for a, b in zip(own, other, strict=True)]
+        rows = np.arange(max(len(poses) for poses in ranked))
+        out = integrator(Pairs(*(branch_poses(Persons.of(p), np.where(rows < len(p), rows, -1)) for p in ranked)))
         return [
             replace(
                 pose,
@@ -155,8 +153,7 @@ def unmatched_pairs(integrator: Integrator) -> Fuse:
                 joint_scores=out.joint_scores[i],
                 joint_stddev=out.joint_stddev[i],
             )
-            for i, pose in enumerate(whose)
-            if pose is not None
+            for i, pose in enumerate([*ranked[0], *ranked[1][len(ranked[0]) :]])
         ]
 
     return fuse
@@ -164,7 +161,7 @@ def unmatched_pairs(integrator: Integrator) -> Fuse:
 
 def frame_pairs(frame: RecordedFrame, config: MatchConfig | None = None) -> FramePairs:
     """What matching makes of a frame, and what would be right."""
-    matches = match_poses(top_down=frame.top_down, bottom_up=frame.bottom_up, config=config)
+    matches = match_poses(top_down=Persons.of(frame.top_down), bottom_up=Persons.of(frame.bottom_up), config=config)
     return FramePairs(matches.top_down, matches.bottom_up, frame.true_top_down, frame.true_bottom_up)
 
 

@@ -23,7 +23,6 @@ from dualpose_ros.lab.experiments.semi_supervised.evaluation import (
 )
 from dualpose_ros.lab.synthetic.motion.meetings import draw_groups
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.person_view import PersonView
 
 K = H36M17.num_joints
 VALIDATION_ONE_IN = 8
@@ -118,16 +117,11 @@ def take(tracks: Tracks, rows: Ints) -> Tracks:
     told = tracks.told
     frames = told.rows.shape[1]
     flat = (rows[:, None] * frames + np.arange(frames)).ravel()
-    people = type(told.people)(_rows(told.people.view, flat), told.people.features[flat])
     return Tracks(
-        TrackInput(told.rows[rows], people, told.features[rows]),
+        TrackInput(told.rows[rows], told.people[flat], told.features[rows]),
         *(getattr(tracks, name)[rows] for name in ("sequence", "stamps_s", "upright", "rays", "scores", "joints_cam",
                                                     "known", "other")),
     )  # fmt: skip
-
-
-def _rows(view: PersonView, rows: Ints) -> PersonView:
-    return PersonView(**{name: values[rows] for name, values in vars(view).items()})
 
 
 def draw_sequences(tracks: Tracks, rng: np.random.Generator, count: int) -> Ints:

@@ -6,7 +6,7 @@ Numpy and ONNX only. F frames, M top-down estimates, N tracks of up to T of them
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def relifted(recordings: Recordings, engine: Engine, tracks: TrackInput | None =
         return recordings
     answer = engine.run({"features": tracks.features, **memory})
     there = tracks.there.ravel()
-    people = _chosen(tracks.people, there)
+    people = tracks.people[there]
     placed = place_people(people, {name: answer[name].reshape(-1, *answer[name].shape[2:])[there] for name in ANSWERS})
     estimates, rows = recordings.top_down, tracks.rows.ravel()[there]
     along = placed.depth_stddev * np.linalg.norm(placed.root_cam, axis=1)
@@ -111,11 +111,6 @@ def relifted(recordings: Recordings, engine: Engine, tracks: TrackInput | None =
     joints[rows] = placed.joints_rel + placed.root_cam[:, None]
     stddev[rows] = np.hypot(placed.stddev, along[:, None])
     return replace(recordings, top_down=replace(estimates, joints_cam=joints, joint_stddev=stddev))
-
-
-def _chosen(people: CompletedPoses, rows: Mask) -> CompletedPoses:
-    view = replace(people.view, **{field.name: getattr(people.view, field.name)[rows] for field in fields(people.view)})
-    return CompletedPoses(view, people.features[rows])
 
 
 def semi_supervised_rows(

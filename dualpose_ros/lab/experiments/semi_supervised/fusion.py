@@ -6,7 +6,7 @@ It follows the lifting network of the same row, whose poses it takes. N people, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,8 @@ from torch.nn.functional import binary_cross_entropy
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Recordings
-from dualpose_ros.fusion.integrate import Integrated
 from dualpose_ros.fusion.network import IntegrationConfig, IntegrationNetwork
-from dualpose_ros.fusion.pairs import BranchPoses, Pairs, PairView, view_pairs
+from dualpose_ros.fusion.pairs import Pairs, PairView, view_pairs
 from dualpose_ros.inference.export import ExportSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import (
@@ -60,6 +59,7 @@ from dualpose_ros.lab.training.fusion.task import (
 )
 from dualpose_ros.lab.training.fusion.task import Batch as FusionBatch
 from dualpose_ros.lab.training.loop.task import DrawnSamples
+from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import through
 
@@ -270,7 +270,7 @@ class SemiSupervisedFusionTask:
         return FusionTask(FusionTraining(self.training.data.recordings)).export_spec()
 
 
-def unlabelled_people(recordings: Recordings, frames: Mask, rows: PairRows, answer: Integrated) -> People:
+def unlabelled_people(recordings: Recordings, frames: Mask, rows: PairRows, answer: Poses) -> People:
     """Who is in the `frames` (F,) chosen of relifted recordings, and what the teachers' rows say of them."""
     own = pair_rows(recordings, frames)
     top_down = (recordings.top_down, rows.top_down, own.top_down)
@@ -297,8 +297,7 @@ def _found(people: People, real: RealPeople, training: SemiSupervisedFusion, rng
     chosen = rng.integers(len(people.known), size=training.groups)
     other = people.other[chosen]
     rows = np.concatenate([chosen, np.maximum(other, 0)])
-    pairs = augmented(Pairs(*(_rows(b, rows) for b in (people.pairs.top_down, people.pairs.bottom_up))),
-                      training.augmentation, rng)  # fmt: skip
+    pairs = augmented(people.pairs[rows], training.augmentation, rng)
     view = view_pairs(pairs)
     down = np.einsum("nab,nbc->nac", upright(people.down[rows]), view.to_camera)
     rays = through(view.to_camera, people.rays[rows])
@@ -349,10 +348,6 @@ def _placed(model: nn.Module, features: Tensor, depth: Tensor) -> tuple[Tensor, 
     place = torch.cat([root[:, :2], torch.ones_like(root[:, :1])], dim=1)
     joints = joints_rel + (place * (depth * torch.exp(root[:, 2].clamp(-1, 1)))[:, None])[:, None]
     return root, joints, score[:, 0]
-
-
-def _rows(branch: BranchPoses, rows: Ints) -> BranchPoses:
-    return BranchPoses(*(getattr(branch, part.name)[rows] for part in fields(BranchPoses)))
 
 
 def _floats(values: AnyFloats) -> Tensor:

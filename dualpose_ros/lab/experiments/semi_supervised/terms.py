@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.datasets.recordings import RecordingError, Recordings, load_recordings
-from dualpose_ros.fusion.integrate import Integrated, NetworkIntegrator
+from dualpose_ros.fusion.integrate import NetworkIntegrator
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN, K
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import relifted
@@ -27,6 +27,7 @@ from dualpose_ros.lab.training.fusion.discriminator import (
 )
 from dualpose_ros.lab.training.fusion.pair_rows import PairRows, pair_rows
 from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.people import Poses
 
 Batch = TypeVar("Batch")
 
@@ -204,13 +205,13 @@ def domains(folder: str) -> Domains:
     return Domains(recordings, *parts)
 
 
-def taught(recordings: Recordings, lifting: str, fusion: str, frames: Mask) -> tuple[PairRows, Integrated]:
+def taught(recordings: Recordings, lifting: str, fusion: str, frames: Mask) -> tuple[PairRows, Poses]:
     """What two networks make of the `frames` (F,) chosen, to be pseudo-labels."""
     rows = pair_rows(relifted(recordings, load_engine(lifting)), frames)
     return rows, NetworkIntegrator(load_engine(fusion))(rows.pairs)
 
 
-def by_estimate(rows: PairRows, answer: Integrated, count: int) -> Floats:
+def by_estimate(rows: PairRows, answer: Poses, count: int) -> Floats:
     """The fused joints of each of `count` top-down estimates (M, K, 3), NaN for those that have none."""
     joints = np.full((count, K, 3), np.nan)
     chosen = rows.top_down >= 0

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from dualpose_ros.arrays import Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.matching import MatchConfig
-from dualpose_ros.fusion.pairs import BranchPoses, K, Pairs
+from dualpose_ros.fusion.pairs import BranchPoses, K, Pairs, branch_poses
 from dualpose_ros.lab.training.fusion.pair_rows import pair_rows
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.skeleton import H36M17
@@ -97,13 +97,7 @@ def pair_data(recordings: Recordings, frames: Mask | None = None, config: MatchC
 
 def _only(branch: BranchPoses, present: Mask) -> BranchPoses:
     """The poses that are present; the others are zero, with a deviation of 1."""
-    return BranchPoses(
-        present,
-        np.where(present[:, None, None], branch.joints_cam, 0.0),
-        np.where(present[:, None], branch.joint_scores, 0.0),
-        np.where(present[:, None], branch.joint_stddev, 1.0),
-        np.where(present, branch.scores, 0.0),
-    )
+    return branch_poses(branch, np.where(present, np.arange(len(branch)), -1))
 
 
 def _groups(frame: Ints, truth: Floats, owner: Ints) -> Ints:
@@ -144,8 +138,8 @@ def draw_groups(
     made = np.repeat(simulated, PEOPLE)
     branches = []
     for branch, depth in ((data.pairs.top_down, 0.05), (data.pairs.bottom_up, 0.08)):
-        recorded = _only(_rows(branch, index), branch.present[index] & (chosen >= 0).ravel())
-        branches.append(_mixed(made & known, simulate(truth, known, depth, rng), recorded))
+        recorded = _only(branch[index], branch.present[index] & (chosen >= 0).ravel())
+        branches.append(BranchPoses.where(made & known, simulate(truth, known, depth, rng), recorded))
     groups = Groups(Pairs(branches[0], branches[1]), truth, known, present)
     if augmentation.elsewhere:
         groups = elsewhere(groups, rng)
@@ -179,7 +173,7 @@ def elsewhere(groups: Groups, rng: np.random.Generator) -> Groups:
         root = stddev[:, _ROOT, None]
         own = np.sqrt(np.maximum(stddev**2 - root**2, 0))
         stddev = np.where(stddev > root, np.hypot(own, root * nearer[:, None]), stddev * nearer[:, None])
-        return _only(BranchPoses(branch.present, moved(branch.joints_cam), scores, stddev, branch.scores),
+        return _only(BranchPoses(moved(branch.joints_cam), scores, stddev, branch.scores, branch.present),
                      branch.present)  # fmt: skip
 
     pairs = Pairs(of(groups.pairs.top_down), of(groups.pairs.bottom_up))
@@ -190,22 +184,9 @@ def every_group(data: PairData) -> Groups:
     """All groups as they were recorded."""
     index = np.maximum(data.groups, 0).ravel()
     there = (data.groups >= 0).ravel()
-    own, other = (_only(_rows(b, index), b.present[index] & there) for b in (data.pairs.top_down, data.pairs.bottom_up))
+    own, other = (_only(b[index], b.present[index] & there) for b in (data.pairs.top_down, data.pairs.bottom_up))
     known = data.known[index] & there
     return Groups(Pairs(own, other), data.truth[index], known, known.reshape(data.groups.shape))
-
-
-def _rows(branch: BranchPoses, index: Ints) -> BranchPoses:
-    return BranchPoses(*(getattr(branch, field.name)[index] for field in fields(BranchPoses)))
-
-
-def _mixed(chosen: Mask, a: BranchPoses, b: BranchPoses) -> BranchPoses:
-    """Poses of `a` where chosen (N,), of `b` elsewhere."""
-    parts = []
-    for field in fields(BranchPoses):
-        first, second = getattr(a, field.name), getattr(b, field.name)
-        parts.append(np.where(chosen.reshape(-1, *([1] * (first.ndim - 1))), first, second))
-    return BranchPoses(*parts)
 
 
 def before_camera(people: Floats, rng: np.random.Generator) -> Floats:
@@ -240,7 +221,7 @@ def simulate(truth: Floats, known: Mask, depth_error: float, rng: np.random.Gene
     stddev = np.hypot(stated, (away * np.maximum(root[:, 2], 0.2))[:, None])
     scores = np.clip(np.exp(-5 * level) + rng.normal(0, 0.1, (count, K)), 0, 1)
     scores[rng.random((count, K)) < 0.05] = 0
-    return _only(BranchPoses(known, rel + root[:, None], scores, stddev, scores.mean(axis=1)), known)
+    return _only(BranchPoses(rel + root[:, None], scores, stddev, scores.mean(axis=1), known), known)
 
 
 def augmented(pairs: Pairs, augmentation: Augmentation, rng: np.random.Generator) -> Pairs:
@@ -265,4 +246,4 @@ def _damaged(branch: BranchPoses, augmentation: Augmentation, rng: np.random.Gen
     joints = branch.joints_cam + shift
     farther = np.exp(rng.normal(0, augmentation.depth, count)) * (rng.random(count) < augmentation.shifted)
     joints = joints + np.where(farther > 0, farther - 1, 0.0)[:, None, None] * joints[:, _ROOT, None]
-    return _only(BranchPoses(branch.present, joints, scores, stddev, branch.scores), branch.present)
+    return _only(BranchPoses(joints, scores, stddev, branch.scores, branch.present), branch.present)

@@ -186,7 +186,7 @@ def test_without_augmentation_what_is_drawn_is_what_was_recorded(data: PairData)
     for drawn, recorded in (
         (groups.pairs.top_down, whole.pairs.top_down), (groups.pairs.bottom_up, whole.pairs.bottom_up),
     ):  # fmt: skip
-        assert_equal(drawn, BranchPoses(*(getattr(recorded, field.name)[rows] for field in fields(BranchPoses))))
+        assert_equal(drawn, recorded[rows])
     assert len(set(chosen)) > 10
 
 
@@ -199,12 +199,7 @@ def test_the_same_randomness_draws_the_same(data: PairData) -> None:
 
 
 def many(data: PairData, times: int = 40) -> Pairs:
-    return Pairs(
-        *(
-            BranchPoses(*(np.concatenate([getattr(branch, field.name)] * times) for field in fields(BranchPoses)))
-            for branch in (data.pairs.top_down, data.pairs.bottom_up)
-        )
-    )
+    return Pairs.concatenate([data.pairs] * times)
 
 
 def test_masked_joints_are_not_found_and_say_so(data: PairData) -> None:
