@@ -211,7 +211,7 @@ class _System:
         rest = spells / self.spell_own
         sizes = sizes - self.whose @ (self.spell_weight * rest)
         plane = plane - rest @ self.spell_slope - (sizes / self.size_own) @ self.size_slope
-        plane = np.linalg.solve(self.plane, plane)
+        plane = np.asarray(np.linalg.solve(self.plane, plane), dtype=np.float64)
         sizes = (sizes - self.size_slope @ plane) / self.size_own
         return plane, sizes, rest - (self.spell_slope @ plane + self.spell_weight * sizes[self.owner]) / self.spell_own
 
