@@ -38,7 +38,8 @@ def _ament_share() -> list[Path]:
 
 
 def _pip_share() -> list[Path]:
-    """Share folder by pip's record of installed files (right for --user and --target), then by prefix."""
+    """Share folder by pip's record of installed files (right for --user), beside the package (--target, whose record
+    is wrong), then by prefix."""
     found = []
     try:
         files = importlib.metadata.files(PACKAGE) or []
@@ -47,7 +48,7 @@ def _pip_share() -> list[Path]:
     for file in files:
         if file.parts[-2:] == _MARK.parts:
             found.append(Path(str(file.locate())).resolve().parents[1])
-    return [*found, Path(sys.prefix) / "share" / PACKAGE]
+    return [*found, Path(__file__).resolve().parents[1] / "share" / PACKAGE, Path(sys.prefix) / "share" / PACKAGE]
 
 
 def version() -> str:

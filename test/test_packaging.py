@@ -265,7 +265,7 @@ def test_share_dir_of_a_pip_install(tmp_path: Path) -> None:
     info = tmp_path / "dualpose_ros-9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dualpose_ros\nVersion: 9\n")
-    (info / "RECORD").write_text("share/dualpose_ros/msg/MultiPersonPose3D.msg,,\n")
+    (info / "RECORD").write_text("../../share/dualpose_ros/msg/MultiPersonPose3D.msg,,\n")
     missing = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert missing.returncode != 0 and "install the package again" in missing.stderr
     (tmp_path / "share" / "dualpose_ros" / "msg").mkdir(parents=True)
