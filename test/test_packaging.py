@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import re
@@ -141,7 +140,7 @@ def test_message_packages_are_declared() -> None:
         used = set(re.findall(r"^(\w+)/\w+", path.read_text(), re.MULTILINE))
         assert used <= declared
         assert all(f"find_package({package} REQUIRED)" in cmake for package in used)
-    sources = "\n".join(path.read_text() for path in (ROOT / "dualpose_ros" / "nodes").glob("*.py"))
+    sources = "\n".join(path.read_text() for path in (ROOT / "dualpose_ros" / "nodes").rglob("*.py"))
     assert set(re.findall(r"^from (\w+_(?:msgs|interfaces))\.msg import", sources, re.MULTILINE)) <= declared
 
 
@@ -150,104 +149,6 @@ def test_rviz_config_shows_our_topics() -> None:
     displays = content["Visualization Manager"]["Displays"]
     topics = {display["Topic"]["Value"] for display in displays if "Topic" in display}
     assert topics == {"/humans/markers", "/humans/overlay"}
-
-
-@dataclasses.dataclass
-class Recorded:
-    """Stands for any class of the launch packages: remembers how it was made."""
-
-    kind: str
-    args: tuple[Any, ...]
-    options: dict[str, Any]
-
-    def perform(self, context: dict[str, str]) -> str:
-        return context[self.args[0]]
-
-
-@pytest.fixture
-def launch_stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names that our launch files import, where ROS 2's launch is not installed."""
-
-    def recorder(kind: str) -> Any:
-        return lambda *args, **options: Recorded(kind, args, options)
-
-    names = {
-        "launch": ("LaunchContext", "LaunchDescription"),
-        "launch.actions": ("DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction"),
-        "launch.conditions": ("IfCondition",),
-        "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
-        "launch.substitutions": ("LaunchConfiguration",),
-        "launch_ros": (),
-        "launch_ros.actions": ("Node",),
-        "ament_index_python": (),
-        "ament_index_python.packages": (),
-    }
-    for module_name, attributes in names.items():
-        module = ModuleType(module_name)
-        for attribute in attributes:
-            setattr(module, attribute, recorder(attribute))
-        monkeypatch.setitem(sys.modules, module_name, module)
-    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda _: str(ROOT)  # type: ignore
-
-
-def arguments_of(description: Recorded) -> dict[str, str]:
-    declared = [item for item in description.args[0] if item.kind == "DeclareLaunchArgument"]
-    assert all(item.options["description"] for item in declared)
-    return {item.args[0]: item.options["default_value"] for item in declared}
-
-
-def nodes_of(description: Recorded, context: dict[str, str]) -> dict[str, dict[str, Any]]:
-    (opaque,) = (item for item in description.args[0] if item.kind == "OpaqueFunction")
-    return {node.options["executable"]: node.options for node in opaque.options["function"](context)}
-
-
-def test_pipeline_launch(launch_stub: None) -> None:
-    description = runpy.run_path(str(ROOT / "launch" / "pipeline.launch.py"))["generate_launch_description"]()
-    context = arguments_of(description)
-    assert set(context) == {
-        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "rviz", "log_level",
-    }  # fmt: skip
-    assert Path(context["params_file"]).is_file()
-    context |= {"namespace": "/robot1/", "image_topic": "/cam/rgb", "camera_info_topic": "/cam/info",
-                "use_sim_time": "true", "log_level": "debug"}  # fmt: skip
-    nodes = nodes_of(description, context)
-    assert set(nodes) == {*CONFIGS, "rviz2"} - {"camera_node"}
-    for name in set(nodes) - {"rviz2"}:
-        node = nodes[name]
-        assert dict(node["remappings"]) == {"image_raw": "/cam/rgb", "camera_info": "/cam/info"}
-        assert node["arguments"] == ["--ros-args", "--log-level", "debug"]
-        assert node["name"] == name and node["namespace"] == "/robot1/" and node["respawn"]
-        path, extra = node["parameters"]
-        assert extra == {"use_sim_time": True}
-        written = yaml.safe_load(Path(path).read_text())
-        assert flat(written[f"/robot1/{name}"]["ros__parameters"]) == pipeline()[name]
-    assert Path(nodes["rviz2"]["arguments"][1]).is_file()
-    assert nodes["rviz2"]["condition"].args[0].args == ("rviz",)
-
-
-def test_pipeline_launch_names_a_bad_parameter_file(launch_stub: None, tmp_path: Path) -> None:
-    module = runpy.run_path(str(ROOT / "launch" / "pipeline.launch.py"))
-    with pytest.raises(RuntimeError, match="nothing"):
-        module["parameter_file"](str(tmp_path / "nothing.yaml"), "")
-    (tmp_path / "list.yaml").write_text("[1]")
-    with pytest.raises(RuntimeError, match="no node names"):
-        module["parameter_file"](str(tmp_path / "list.yaml"), "")
-    assert module["in_namespace"]({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
-
-
-def test_demo_launch(launch_stub: None) -> None:
-    description = runpy.run_path(str(ROOT / "launch" / "demo.launch.py"))["generate_launch_description"]()
-    context = arguments_of(description) | {"source": "0"}
-    camera = nodes_of(description, context)["camera_node"]
-    words = camera["arguments"]
-    overrides = dict(word.split(":=", 1) for word in words if ":=" in word)
-    assert set(overrides) <= {field.name for field in parameter_fields(CameraNodeConfig)}
-    values = {name: yaml.safe_load(text) for name, text in overrides.items()}
-    hints = {field.name: field.hint for field in parameter_fields(CameraNodeConfig)}
-    assert all(coerce(name, value, hints[name]) == value for name, value in values.items())
-    assert values["source"] == "0"
-    (include,) = (item for item in description.args[0] if item.kind == "IncludeLaunchDescription")
-    assert Path(include.args[0].args[0]).is_file()
 
 
 def test_share_dir_of_a_checkout() -> None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.errors import StandaloneError
-from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage
+from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
 from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN
 
 _THREAD_VARIABLES = (
@@ -39,23 +39,6 @@ class NodeSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class RestartPolicy:
-    """When a node that died is started again: after a pause that doubles, at most `limit` times.
-
-    A node that ran for `forgive_s` seconds has its earlier deaths forgiven.
-    """
-
-    limit: int = 5
-    first_pause_s: float = 0.5
-    longest_pause_s: float = 8.0
-    forgive_s: float = 30.0
-
-    def pause(self, deaths: int) -> float:
-        """Seconds to wait after the given number of deaths in a row, from 1."""
-        return float(min(self.first_pause_s * 2 ** (deaths - 1), self.longest_pause_s))
 
 
 @dataclass(frozen=True)
@@ -249,14 +232,14 @@ class Launcher:
         if code == 0:
             entry.status = "finished"
             return
-        entry.deaths = 1 if ran_s >= self._restart.forgive_s else entry.deaths + 1
+        entry.deaths, pause_s = self._restart.after_death(code, ran_s, entry.deaths)
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if code == BAD_INPUT or entry.deaths > self._restart.limit:
+        if pause_s is None:
             entry.status = "failed"
-            reason = "" if code == BAD_INPUT else f" after {self._restart.limit} restarts"
-            self._say(entry, f"{how}{reason}; not restarted")
+            self._say(
+                entry, f"{how}{'' if code == BAD_INPUT else f' after {self._restart.limit} restarts'}; not restarted"
+            )
             return
-        pause_s = self._restart.pause(entry.deaths)
         entry.status, entry.not_before = "waiting", now + pause_s
         self._say(entry, f"{how}; restarted in {pause_s:g} s")
 

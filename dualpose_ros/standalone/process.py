@@ -1,4 +1,4 @@
-"""One process of a node: its end, its processor time and its memory."""
+"""One process of a node: its end and what follows from it, its processor time and its memory."""
 
 from __future__ import annotations
 
@@ -13,6 +13,34 @@ from dualpose_ros.standalone.errors import require
 
 BAD_INPUT = 2
 """Exit code of a node that could not start for bad input: it would be as bad a second time."""
+
+
+@dataclass(frozen=True)
+class RestartPolicy:
+    """When a node that died is started again: after a pause that doubles, at most `limit` times in a row.
+
+    A node that ran for `forgive_s` seconds has its earlier deaths forgiven. One that ended with BAD_INPUT never is.
+    """
+
+    limit: int = 5
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 8.0
+    forgive_s: float = 30.0
+
+    def pause(self, deaths: int) -> float:
+        """Seconds to wait after the given number of deaths in a row, from 1."""
+        return float(min(self.first_pause_s * 2 ** (deaths - 1), self.longest_pause_s))
+
+    def after_death(self, code: int, ran_s: float, deaths: int) -> tuple[int, float | None]:
+        """Deaths in a row with this one, and the seconds until the next start; None where there is none.
+
+        Args:
+            code: exit code, other than 0; minus the signal's number where one ended the process.
+            ran_s: seconds that the process ran.
+            deaths: deaths in a row before this one.
+        """
+        deaths = 1 if ran_s >= self.forgive_s else deaths + 1
+        return deaths, None if code == BAD_INPUT or deaths > self.limit else self.pause(deaths)
 
 
 @dataclass(frozen=True)

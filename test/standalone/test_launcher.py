@@ -18,7 +18,8 @@ import pytest
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
 from dualpose_ros.standalone.errors import StandaloneError
-from dualpose_ros.standalone.launcher import Launcher, NodeSpec, RestartPolicy
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec
+from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
 
 HERE = Path(__file__).resolve().parent
 QUICK = RestartPolicy(limit=2, first_pause_s=0.1, longest_pause_s=0.2)
@@ -248,6 +249,15 @@ def test_run_returns_the_code_of_a_failed_node(domain_environment: Any) -> None:
 def test_back_off_doubles_up_to_a_longest_pause() -> None:
     policy = RestartPolicy(first_pause_s=0.5, longest_pause_s=3.0)
     assert [policy.pause(deaths) for deaths in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+
+
+def test_who_is_started_again():
+    policy = RestartPolicy(limit=2, first_pause_s=0.5, forgive_s=30)
+    assert policy.after_death(1, 3.0, 0) == (1, 0.5)
+    assert policy.after_death(-9, 3.0, 1) == (2, 1.0)
+    assert policy.after_death(1, 3.0, 2) == (3, None)
+    assert policy.after_death(1, 31.0, 2) == (1, 0.5), "what it did well counts"
+    assert policy.after_death(BAD_INPUT, 31.0, 0) == (1, None)
 
 
 def test_section_that_misses_the_namespace_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,221 @@
+"""The launch files, run with stand-ins for ROS 2's launch: what they start, start again, and leave behind."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import runpy
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from dualpose_ros.nodes.camera_node import CameraNodeConfig
+from dualpose_ros.nodes.parameters import coerce, parameter_fields
+from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
+
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+NODES = ("detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node")
+PYTHON_KEYS = {"yaml": "python3-yaml"}
+
+
+@dataclasses.dataclass
+class Recorded:
+    """Stands for any class of the launch packages: remembers how it was made."""
+
+    kind: str
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+    def perform(self, context: dict[str, str]) -> str:
+        return context[self.args[0]]
+
+
+@pytest.fixture
+def launch_stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names that our launch files import, where ROS 2's launch is not installed."""
+
+    def recorder(kind: str) -> Any:
+        return lambda *args, **options: Recorded(kind, args, options)
+
+    names: dict[str, tuple[str, ...]] = {
+        "launch": ("LaunchContext", "LaunchDescription"),
+        "launch.actions": (
+            "DeclareLaunchArgument",
+            "IncludeLaunchDescription",
+            "LogInfo",
+            "OpaqueFunction",
+            "RegisterEventHandler",
+            "TimerAction",
+        ),
+        "launch.conditions": ("IfCondition",),
+        "launch.event_handlers": ("OnProcessExit", "OnShutdown"),
+        "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
+        "launch.substitutions": ("LaunchConfiguration",),
+        "launch_ros": (),
+        "launch_ros.actions": ("Node",),
+        "ament_index_python": (),
+        "ament_index_python.packages": (),
+    }
+    for module_name, attributes in names.items():
+        module = ModuleType(module_name)
+        for attribute in attributes:
+            setattr(module, attribute, recorder(attribute))
+        monkeypatch.setitem(sys.modules, module_name, module)
+    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda _: str(ROOT)  # type: ignore
+
+
+def arguments_of(description: Recorded) -> dict[str, str]:
+    declared = [item for item in description.args[0] if item.kind == "DeclareLaunchArgument"]
+    assert all(item.options["description"] for item in declared)
+    return {item.args[0]: item.options["default_value"] for item in declared}
+
+
+def actions_of(description: Recorded, context: dict[str, str]) -> list[Recorded]:
+    """What the launch file does once its arguments are known."""
+    functions = [item.options["function"] for item in description.args[0] if item.kind == "OpaqueFunction"]
+    return [action for function in functions for action in function(context)]
+
+
+def nodes_of(actions: list[Recorded]) -> dict[str, dict[str, Any]]:
+    return {action.options["executable"]: action.options for action in actions if action.kind == "Node"}
+
+
+def handlers_of(actions: list[Recorded], kind: str) -> list[Recorded]:
+    """The event handlers of one kind."""
+    handlers = [action.args[0] for action in actions if action.kind == "RegisterEventHandler"]
+    return [handler for handler in handlers if handler.kind == kind]
+
+
+def describe(name: str) -> Recorded:
+    return runpy.run_path(str(ROOT / "launch" / name))["generate_launch_description"]()
+
+
+def test_pipeline_launch(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    context = arguments_of(description)
+    assert set(context) == {
+        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "rviz", "fixed_frame",
+        "log_level",
+    }  # fmt: skip
+    assert Path(context["params_file"]).is_file()
+    context |= {"namespace": "/robot1/", "image_topic": "/cam/rgb", "camera_info_topic": "/cam/info",
+                "use_sim_time": "true", "log_level": "debug"}  # fmt: skip
+    actions = actions_of(description, context)
+    nodes = nodes_of(actions)
+    assert set(nodes) == {*NODES, "rviz2"}
+    for name in NODES:
+        node = nodes[name]
+        assert dict(node["remappings"]) == {"image_raw": "/cam/rgb", "camera_info": "/cam/info"}
+        assert node["arguments"] == ["--ros-args", "--log-level", "debug"]
+        assert node["name"] == name and node["namespace"] == "/robot1/" and "respawn" not in node
+        path, extra = node["parameters"]
+        assert extra == {"use_sim_time": True}
+        written = yaml.safe_load(Path(path).read_text())
+        assert written[f"/robot1/{name}"] == yaml.safe_load(Path(context["params_file"]).read_text())[name]
+    rviz = nodes["rviz2"]
+    assert Path(rviz["arguments"][1]).is_file() and rviz["arguments"][2:] == ["-f", "camera_link"]
+    assert rviz["condition"].args[0].args == ("rviz",)
+    shown = yaml.safe_load(Path(rviz["arguments"][1]).read_text())["Visualization Manager"]
+    assert shown["Global Options"]["Fixed Frame"] == "camera_link"
+    topics = {display["Topic"]["Value"] for display in shown["Displays"] if "Topic" in display}
+    assert dict(rviz["remappings"]) == {topic: topic[1:] for topic in topics}, "RViz shows what is in its namespace"
+    assert rviz["namespace"] == "/robot1/"
+
+
+def test_launch_leaves_no_file_behind(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    context = arguments_of(description)
+    at_root = actions_of(description, context)
+    assert nodes_of(at_root)["top_down_node"]["parameters"][0] == context["params_file"]
+    assert not handlers_of(at_root, "OnShutdown")
+    actions = actions_of(description, {**context, "namespace": "robot1"})
+    written = Path(nodes_of(actions)["top_down_node"]["parameters"][0])
+    assert written.is_file() and written != Path(context["params_file"])
+    (handler,) = handlers_of(actions, "OnShutdown")
+    for _ in range(2):
+        handler.options["on_shutdown"](None, None)
+        assert not written.exists()
+
+
+@pytest.mark.parametrize(("code", "starts"), [(0, 1), (BAD_INPUT, 1), (1, 1 + RestartPolicy().limit), (-11, 6)])
+def test_launch_starts_a_node_again_but_not_for_ever(launch_stub: None, code: int, starts: int) -> None:
+    description = describe("pipeline.launch.py")
+    actions = actions_of(description, arguments_of(description))
+    supervisors = handlers_of(actions, "OnProcessExit")
+    assert [handler.options["target_action"].options["executable"] for handler in supervisors] == list(NODES)
+    handler, started, pauses, said = supervisors[1], [], [], []
+    while handler is not None:
+        started.append(handler.options["target_action"])
+        running = SimpleNamespace(is_shutdown=False)
+        follows = handler.options["on_exit"](SimpleNamespace(returncode=code), running)
+        said += [action.options["msg"] for action in follows if action.kind == "LogInfo"]
+        timers = [action for action in follows if action.kind == "TimerAction"]
+        pauses += [timer.options["period"] for timer in timers]
+        again = [action for timer in timers for action in actions_of(Recorded("", (timer.options["actions"],), {}), {})]
+        (handler,) = handlers_of(again, "OnProcessExit") if again else (None,)
+    assert len(started) == starts == len({id(node) for node in started})
+    assert all(node.options == started[0].options for node in started)
+    assert pauses == [RestartPolicy().pause(deaths) for deaths in range(1, starts)]
+    assert len(said) == (0 if code == 0 else starts) and all("top_down_node" in text for text in said)
+
+
+def test_launch_starts_nothing_again_when_it_ends(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    handler = handlers_of(actions_of(description, arguments_of(description)), "OnProcessExit")[0]
+    ending = SimpleNamespace(is_shutdown=True)
+    assert handler.options["on_exit"](SimpleNamespace(returncode=-2), ending) == []
+
+
+def test_pipeline_launch_names_a_bad_parameter_file(launch_stub: None, tmp_path: Path) -> None:
+    module = runpy.run_path(str(ROOT / "launch" / "pipeline.launch.py"))
+    with pytest.raises(RuntimeError, match="nothing"):
+        module["parameter_file"](str(tmp_path / "nothing.yaml"), "")
+    (tmp_path / "list.yaml").write_text("[1]")
+    with pytest.raises(RuntimeError, match="no node names"):
+        module["parameter_file"](str(tmp_path / "list.yaml"), "")
+    assert module["in_namespace"]({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
+
+
+@pytest.mark.parametrize(("namespace", "prefix"), [("", ""), ("/robot1/", "robot1/")])
+def test_demo_launch(launch_stub: None, namespace: str, prefix: str) -> None:
+    description = describe("demo.launch.py")
+    context = arguments_of(description) | {"source": "0", "namespace": namespace}
+    actions = actions_of(description, context)
+    camera = nodes_of(actions)["camera_node"]
+    overrides = dict(word.split(":=", 1) for word in camera["arguments"] if ":=" in word)
+    assert set(overrides) <= {field.name for field in parameter_fields(CameraNodeConfig)}
+    values = {name: yaml.safe_load(text) for name, text in overrides.items()}
+    hints = {field.name: field.hint for field in parameter_fields(CameraNodeConfig)}
+    assert all(coerce(name, value, hints[name]) == value for name, value in values.items())
+    assert values["source"] == "0" and values["frame_id"] == f"{prefix}camera_optical_frame"
+    transform = nodes_of(actions)["static_transform_publisher"]["arguments"]
+    assert transform[:4] == ["--frame-id", f"{prefix}camera_link", "--child-frame-id", values["frame_id"]]
+    (include,) = (action for action in actions if action.kind == "IncludeLaunchDescription")
+    assert Path(include.args[0].args[0]).is_file()
+    given = dict(include.options["launch_arguments"])
+    assert set(given) <= set(arguments_of(describe("pipeline.launch.py")))
+    assert given["fixed_frame"] == transform[1] and given["namespace"] == camera["namespace"] == prefix.strip("/")
+
+
+def test_what_the_launch_files_start_and_import_is_declared(launch_stub: None) -> None:
+    """package.xml names every package of a node that is started, and of a module that is imported."""
+    needed = set()
+    for path in LAUNCH_FILES:
+        description = describe(path.name)
+        actions = actions_of(description, arguments_of(description))
+        needed |= {action.options["package"] for action in actions if action.kind == "Node"}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                needed |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                needed.add((node.module or "").partition(".")[0])
+    needed = {PYTHON_KEYS.get(name, name) for name in needed - sys.stdlib_module_names - {"dualpose_ros"}}
+    assert {"rviz2", "launch_ros", "python3-yaml"} <= needed
+    declared = {element.text for element in ET.parse(ROOT / "package.xml").getroot() if element.tag.endswith("depend")}
+    assert needed <= declared, f"package.xml lacks {sorted(needed - declared)}"
