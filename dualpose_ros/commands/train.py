@@ -78,8 +78,8 @@ def train(
         Path | None,
         typer.Option(
             "--data",
-            help="Folder of labelled images, for fusion of recordings; for gcn and lifting motion-capture clips, "
-            "procedural without.",
+            help="Folder of labelled images, for fusion of recordings; for gcn and lifting motion-capture clips, a "
+            "file or a folder of them, procedural without.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
@@ -98,7 +98,8 @@ def train(
         Path | None, typer.Option("--errors", help="2D errors (`dualpose eval joints --save`) for gcn and lifting.")
     ] = None,
     gcn: Annotated[
-        Path | None, typer.Option("--gcn", help="GCN (.onnx) that lifting learns behind, instead of the shipped one.")
+        Path | None,
+        typer.Option("--gcn", help="GCN that lifting learns behind, .onnx or a run's best.pt, not the shipped one."),
     ] = None,
     init: Annotated[
         Path | None, typer.Option("--init", help="Start from another run's weights: its best.pt, or an ONNX file.")
@@ -203,7 +204,7 @@ def check_data(network: Network, files: dict[str, Path | None]) -> None:
         raise InputError("--gcn is for lifting, which learns behind one, not for the GCN itself")
     if network.from_motion:
         for option, file in files.items():
-            if file is not None and not file.is_file():
+            if file is not None and not (file.is_file() or (option == "--data" and file.is_dir())):
                 raise InputError(f"{option} {file} is no file")
         return
     for option, file in files.items():
@@ -219,7 +220,10 @@ def check_data(network: Network, files: dict[str, Path | None]) -> None:
 def learnt_from(network: Network, data: Path | None) -> str:
     """What the manifest will say that a network was trained on, unless the settings file says it."""
     if network.from_motion:
-        return "procedural motion" if data is None else f"procedural motion and {data.name}"
+        if data is None:
+            return "procedural motion"
+        clips = sorted(data.glob("*.npz")) if data.is_dir() else [data]
+        return f"procedural motion and {', '.join(file.name for file in clips)}"
     return f"synthetic {network.images} ({data.name if data else '-'})"
 
 

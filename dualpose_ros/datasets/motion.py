@@ -56,12 +56,17 @@ def split_of(clip_name: str) -> str:
 
 
 def load_clips(path: str | os.PathLike[str], split: str = "train") -> list[Clip]:
-    """Read the clips of one of SPLITS in the file's order.
+    """Read the clips of one of SPLITS in the file's order; of a folder, those of all its .npz files, by name.
 
     Raises MocapError naming the file and what is wrong with it, ValueError for an unknown split.
     """
     if split not in SPLITS:
         raise ValueError(f"split '{split}' is unknown; it is one of {', '.join(SPLITS)}")
+    if Path(path).is_dir():
+        files = sorted(Path(path).glob("*.npz"))
+        if not files:
+            raise MocapError(f"folder {path} holds no motion capture, *.npz")
+        return [clip for file in files for clip in load_clips(file, split)]
     arrays = _read(Path(path))
     _check(Path(path), arrays)
     lengths = arrays["clip_lengths"].astype(np.int64)

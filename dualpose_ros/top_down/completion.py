@@ -20,8 +20,12 @@ NUM_FEATURES = 7 * K + NUM_VIEW_FEATURES + 1
 JOINTS_REL = slice(4 * K, 7 * K)
 """Where the features hold the GCN's root-relative joints, which the lifting network starts from."""
 
-_MIN_CONFIDENCE = 0.02
-_TRUST = 4
+MIN_CONFIDENCE = 0.02
+"""Joints found with less are not found."""
+
+TRUST = 4
+"""The power of the confidence that says how much of a joint's place is kept."""
+
 LONGEST_GAP_S = 1.0
 """A track not seen for longer than this starts anew."""
 
@@ -40,7 +44,7 @@ def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> Comp
 
     Without a GCN joints that were not found stay so, and the view is of the others.
     """
-    confidence = np.where(np.all(np.isfinite(rays), axis=-1) & (confidence > _MIN_CONFIDENCE), confidence, 0.0)
+    confidence = np.where(np.all(np.isfinite(rays), axis=-1) & (confidence > MIN_CONFIDENCE), confidence, 0.0)
     rays = np.where((confidence > 0)[..., None], rays, 0.0)
     found = view_person(rays, confidence)
     count = len(rays)
@@ -49,7 +53,7 @@ def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> Comp
         return CompletedPoses(found, _features(found, uncertainty, joints_rel, found.scaled_joints()))
     answer = gcn.run({"joints": found.joints_found(), "view": found.features()})
     # The surer a joint, the less the GCN may move it: its answer is less exact than a joint well seen.
-    kept = (confidence**_TRUST)[..., None]
+    kept = (confidence**TRUST)[..., None]
     completed = kept * rays + (1 - kept) * back(found.to_camera, answer["joints_2d"] * found.extent[:, None, None])
     whole = view_person(completed, confidence, np.ones_like(confidence))
     turn = np.einsum("nba,nbc->nac", whole.to_camera, found.to_camera)

@@ -15,8 +15,10 @@ from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Rows
 from dualpose_ros.camera import turned_to
 
 NUM_VIEW_FEATURES = 3
-_MIN_EXTENT = 1e-4
-_FARTHEST = 8.0
+MIN_EXTENT = 1e-4
+FARTHEST = 8.0
+NEAREST = 0.1
+"""Bounds of extents, of joints in extents, and of the depth that rays are divided by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class PersonView(Rows):
 
     def scaled(self) -> AnyFloats:
         """All joints in units of the extent: (N, K, 2)."""
-        return np.asarray(np.clip(self.rays / self.extent[:, None, None], -_FARTHEST, _FARTHEST))
+        return np.asarray(np.clip(self.rays / self.extent[:, None, None], -FARTHEST, FARTHEST))
 
     def scaled_joints(self) -> Float32s:
         """Joints in units of the extent, (0, 0) where not found: (N, K, 2)."""
@@ -62,19 +64,19 @@ def view_person(rays: AnyFloats, confidence: AnyFloats, weight: AnyFloats | None
     middle = (weight[..., None] * seen).sum(axis=1) / total[:, None]
     spread = ((seen - middle[:, None]) ** 2).sum(axis=2)
     extent = np.sqrt((weight * spread).sum(axis=1) / total)
-    return PersonView(centre, to_camera, np.maximum(extent, _MIN_EXTENT), seen, confidence)
+    return PersonView(centre, to_camera, np.maximum(extent, MIN_EXTENT), seen, confidence)
 
 
 def through(to_camera: AnyFloats, rays: AnyFloats) -> AnyFloats:
     """Rays (N, K, 2) of the camera as seen by virtual cameras (N, 3, 3)."""
     turned = _turn(rays, to_camera.transpose(0, 2, 1))
-    return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], 0.1))
+    return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], NEAREST))
 
 
 def back(to_camera: AnyFloats, rays: AnyFloats) -> AnyFloats:
     """Rays (N, K, 2) of virtual cameras (N, 3, 3) as the camera sees them."""
     turned = _turn(rays, to_camera)
-    return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], 0.1))
+    return np.asarray(turned[..., :2] / np.maximum(turned[..., 2:], NEAREST))
 
 
 def _turn(rays: AnyFloats, rotation: AnyFloats) -> AnyFloats:

@@ -16,11 +16,11 @@ Draw = Callable[[World, np.random.Generator], LabelledImage]
 
 
 def find_data(data: Path) -> tuple[Path, Path | None]:
-    """The first file of motion/ and of makehuman/ in a data folder; InputError without the former."""
-    clips, bodies = sorted(data.glob("motion/*.npz")), sorted(data.glob("makehuman/*.npz"))
-    if not clips:
+    """The folder motion/ and the first file of makehuman/ in a data folder; InputError without clips in the former."""
+    motion, bodies = data / "motion", sorted(data.glob("makehuman/*.npz"))
+    if not list(motion.glob("*.npz")):
         raise InputError(f"--data {data} holds no motion capture, motion/*.npz; docs/data.md has its form")
-    return clips[0], bodies[0] if bodies else None
+    return motion, bodies[0] if bodies else None
 
 
 def held_out_world(mocap: Path, body: Path | None, seed: int) -> World:

@@ -65,8 +65,21 @@ class Measured:
         return self.joints_cam - self.joints_cam[:, H36M17.root : H36M17.root + 1]
 
 
-def film_clips(clips: Sequence[Clip], seed: int, views: int) -> Passages:
-    """A passage of every clip, seen `views` times with exact 2D from 3 to 8 m by a camera that stands still."""
+@dataclass(frozen=True)
+class Tilt:
+    """How cameras hang: elevation_deg over the person, range; rolled by up to roll_deg either way; the person up to
+    aside_deg beside the middle of the image, across and down."""
+
+    elevation_deg: tuple[float, float] = (-10.0, 35.0)
+    roll_deg: float = 30.0
+    aside_deg: tuple[float, float] = (20.0, 15.0)
+
+
+def film_clips(clips: Sequence[Clip], seed: int, views: int, tilt: Tilt | None = None) -> Passages:
+    """A passage of every clip, seen `views` times with exact 2D from 3 to 8 m by a camera that stands still.
+
+    Without `tilt` it is about level and looks at the person.
+    """
     rng = np.random.default_rng(seed)
     filmed, lengths = [], []
     for clip in clips:
@@ -75,17 +88,29 @@ def film_clips(clips: Sequence[Clip], seed: int, views: int) -> Passages:
         for _ in range(views):
             start = int(rng.integers(len(joints) - frames + 1))
             world = joints[start : start + frames]
-            middle = world[:, H36M17.root].mean(axis=0) + rng.normal(0, 0.2, 3)
-            azimuth, distance = rng.uniform(0, 2 * np.pi), rng.uniform(3, 8)
-            eye = middle + distance * np.array([np.sin(azimuth), 0, np.cos(azimuth)])
-            eye[1] = rng.uniform(0.5, 2.2)
-            rotation, translation = look_at(eye, middle, rng.normal(0, 0.04))
+            rotation, translation = _camera(world, tilt, rng)
             seen = world @ rotation.T + translation
             filmed.append(np.pad(seen, ((0, LONGEST_PASSAGE - frames), (0, 0), (0, 0)), mode="edge"))
             lengths.append(frames)
     joints_cam = np.array(filmed).reshape(-1, LONGEST_PASSAGE, H36M17.num_joints, 3)
     rays = joints_cam[..., :2] / np.maximum(joints_cam[..., 2:], 0.1)
     return Passages(joints_cam, rays, np.ones(joints_cam.shape[:3]), np.array(lengths, dtype=np.int64))
+
+
+def _camera(world: Floats, tilt: Tilt | None, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """World-to-camera rotation and translation of a camera 3 to 8 m from somebody who moves so (T, K, 3)."""
+    middle = world[:, H36M17.root].mean(axis=0) + rng.normal(0, 0.2, 3)
+    azimuth, distance = rng.uniform(0, 2 * np.pi), rng.uniform(3, 8)
+    if tilt is None:
+        eye = middle + distance * np.array([np.sin(azimuth), 0, np.cos(azimuth)])
+        eye[1] = rng.uniform(0.5, 2.2)
+        return look_at(eye, middle, rng.normal(0, 0.04))
+    up = np.radians(rng.uniform(*tilt.elevation_deg))
+    toward = np.array([np.sin(azimuth) * np.cos(up), np.sin(up), np.cos(azimuth) * np.cos(up)])
+    rotation, _ = look_at(middle + distance * toward, middle, 0.0)
+    across, down = np.tan(np.radians(rng.uniform(-1, 1, 2) * tilt.aside_deg))
+    target = middle + distance * (across * rotation[0] + down * rotation[1])
+    return look_at(middle + distance * toward, target, np.radians(rng.uniform(-tilt.roll_deg, tilt.roll_deg)))
 
 
 def with_noise(passages: Passages, errors: JointErrors, seed: int) -> Passages:

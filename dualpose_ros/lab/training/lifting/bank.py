@@ -5,6 +5,7 @@ T frames, K joints of `skeleton.H36M17`, y-up world in metres.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,20 @@ from dualpose_ros.lab.synthetic.motion.motion import KINDS, Motion, from_clip, g
 from dualpose_ros.skeleton import H36M17
 
 BANK_HZ = 30.0
-MIN_FRAMES = 45
+MIN_FRAMES = 30
+
+BONES_OF_STATURE = [H36M17.index(n) for n in ("spine", "thorax", "neck", "head_top", "left_knee", "left_ankle")]
+SHARE_OF_STATURE = 0.95
+"""What those bones make up of it, end to end; the rest lies below the ankle joint."""
 
 
 @dataclass(frozen=True)
 class BankConfig:
-    """Where movements come from: files of captured clips and of a body (the built-in one without), and how many.
+    """Where movements come from: captured clips, a file or a folder of files, a body (the built-in one without), and
+    how many.
 
     clip_copies: times that every clip is posed on another body, besides once as it was captured; captured_share: how
-    often what is drawn is a clip as it was captured.
+    often what is drawn is a clip as it was captured; copied_share: and one that another body copies.
     """
 
     mocap: str | None = None
@@ -37,14 +43,15 @@ class BankConfig:
     motion_s: float = 4.0
     bodies: int = 80
     clip_copies: int = 1
-    captured_share: float = 0.4
+    captured_share: float = 0.6
+    copied_share: float = 0.15
 
 
 @dataclass(frozen=True)
 class Bank:
     """Sequences end to end: joints_m (T, K, 3) at BANK_HZ; starts and lengths (S,) in frames; weight (S,) to draw by.
 
-    captured (S,): sequences on the skeleton of the capture, which is one and the same for all clips.
+    captured (S,): sequences on the skeleton of a capture, of which there are few.
     """
 
     joints_m: Float32s
@@ -54,46 +61,65 @@ class Bank:
     captured: Mask
 
 
+@dataclass(frozen=True)
+class Sequence3D:
+    """A movement, joints_m (T, K, 3) at BANK_HZ, and the kind that it is drawn as: (source, action)."""
+
+    joints_m: AnyFloats
+    source: str
+    action: str
+
+
 def make_bank(config: BankConfig, rng: np.random.Generator, split: str = "train") -> Bank:
     """Draw bodies, pose procedural motion and clips on them, and keep the clips themselves too."""
     model = load_body(Path(config.body)) if config.body else builtin_body()
     rigs = [shape_body(model, rng).rig for _ in range(config.bodies)]
-    sequences: list[Floats] = []
-    captured: list[bool] = []
-    for joints in _procedural(config, rng, rigs):
-        sequences.append(joints)
-        captured.append(False)
-    clips = load_clips(config.mocap, split) if config.mocap else []
-    for clip in clips:
+    sequences = [Sequence3D(joints, "made", "") for joints in _procedural(config, rng, rigs)]
+    for clip in load_clips(config.mocap, split) if config.mocap else []:
         frames = at_rate(clip.joints_m, clip.fps, BANK_HZ)
         if len(frames) < MIN_FRAMES:
             continue
-        sequences.append(frames)
-        captured.append(True)
+        sequences.append(Sequence3D(frames, "captured", action_of(clip.name)))
         for _ in range(config.clip_copies):
-            sequences.append(_on(rigs[int(rng.integers(len(rigs)))], from_clip(frames, BANK_HZ)))
-            captured.append(False)
-    return collect(sequences, captured, config.captured_share)
+            posed = _on(rigs[int(rng.integers(len(rigs)))], from_clip(frames, BANK_HZ))
+            sequences.append(Sequence3D(posed, "copied", action_of(clip.name)))
+    made = 1 - config.captured_share - config.copied_share
+    shares = {"captured": config.captured_share, "copied": config.copied_share, "made": made}
+    return collect(sequences, shares)
 
 
-def collect(sequences: Sequence[AnyFloats], captured: Sequence[bool], captured_share: float = 0.4) -> Bank:
-    """A bank of the given sequences; captured ones have that share, where there are others, by length within it."""
-    lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
-    flags = np.array(captured, dtype=bool)
+def action_of(clip_name: str) -> str:
+    """What a clip shows: its name before the slash."""
+    return clip_name.partition("/")[0]
+
+
+def collect(sequences: Sequence[Sequence3D], shares: dict[str, float] | None = None) -> Bank:
+    """A bank of the given sequences.
+
+    A source has its share of `shares`, where there are others (all alike without). Within a source an action weighs
+    by the square root of its length, so that no action that was captured at length crowds out the others, and within
+    an action a sequence by its length.
+    """
+    lengths = np.array([len(sequence.joints_m) for sequence in sequences], dtype=np.int64)
+    groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, sequence in enumerate(sequences):
+        groups[sequence.source][sequence.action].append(index)
     weight = lengths.astype(np.float64)
-    for flag, share in ((True, captured_share), (False, 1 - captured_share)):
-        if np.any(flags == flag):
-            weight[flags == flag] *= share / weight[flags == flag].sum()
-    joints = np.concatenate([np.asarray(sequence, dtype=np.float32) for sequence in sequences])
+    for source, actions in groups.items():
+        roots = {action: float(np.sqrt(lengths[chosen].sum())) for action, chosen in actions.items()}
+        for action, chosen in actions.items():
+            share = (shares or {}).get(source, 1.0) * roots[action] / sum(roots.values())
+            weight[chosen] *= share / lengths[chosen].sum()
+    joints = np.concatenate([np.asarray(sequence.joints_m, dtype=np.float32) for sequence in sequences])
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-    return Bank(joints, starts, lengths, weight / weight.sum(), flags)
+    captured = np.array([sequence.source == "captured" for sequence in sequences], dtype=bool)
+    return Bank(joints, starts, lengths, weight / weight.sum(), captured)
 
 
 def clip_bank(clips: Sequence[Clip]) -> Bank:
     """A bank of clips as they were captured, for validation."""
-    frames = [at_rate(clip.joints_m, clip.fps, BANK_HZ) for clip in clips]
-    frames = [sequence for sequence in frames if len(sequence) >= 2]
-    return collect(frames, [True] * len(frames))
+    frames = [(clip.name, at_rate(clip.joints_m, clip.fps, BANK_HZ)) for clip in clips]
+    return collect([Sequence3D(joints, "captured", action_of(name)) for name, joints in frames if len(joints) >= 2])
 
 
 def _procedural(config: BankConfig, rng: np.random.Generator, rigs: list[Rig]) -> list[Floats]:
@@ -110,12 +136,3 @@ def _procedural(config: BankConfig, rng: np.random.Generator, rigs: list[Rig]) -
 
 def _on(rig: Rig, motion: Motion) -> Floats:
     return pose_rig(rig, motion.joints_m, motion.head_forward).joints
-
-
-def with_bone_lengths(joints_m: AnyFloats, scale: AnyFloats) -> Float32s:
-    """Joints (N, M, K, 3) with bone k of person n scaled by scale[n, k] (N, K), directions kept; root in place."""
-    out = np.array(joints_m, dtype=np.float32)
-    for parent, child in H36M17.bones:
-        bone = joints_m[:, :, child] - joints_m[:, :, parent]
-        out[:, :, child] = out[:, :, parent] + bone * scale[:, None, child, None]
-    return out

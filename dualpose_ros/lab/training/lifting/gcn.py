@@ -15,18 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from dualpose_ros.inference.export import Axis, ExportSpec
-from dualpose_ros.lab.training.lifting.sequences import (
-    MotionChunks,
-    MotionData,
-    concatenated,
-    motion_datasets,
-    truth_in_view,
-)
+from dualpose_ros.lab.training.lifting.bank import Bank
+from dualpose_ros.lab.training.lifting.input import through, view_person
+from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionSource, Seeds, to_draw, truth_in_view
 from dualpose_ros.lab.training.lifting.views import NEAREST_M, Sequences
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
-from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES, through, view_person
+from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES
 
 _FARTHEST = 6.0
 """Joints further out, in units of the person's extent, are behind or beside the camera: no place to learn."""
@@ -53,27 +49,38 @@ class Batch(NamedTuple):
 
 
 class GCNTask:
-    """The directed GCN as a `training.task.Task`."""
+    """The directed GCN as a `loop.task.Task`."""
 
     name = "gcn"
 
-    def __init__(self, training: GCNTraining) -> None:
+    def __init__(self, training: GCNTraining, banks: tuple[Bank, Bank] | None = None) -> None:
+        """banks: of training and validation, instead of those of the settings."""
         self.training = training
+        self._source = MotionSource(training.data, banks)
 
     def build_model(self) -> nn.Module:
         """The untrained network."""
         return DirectedGCN(self.training.network)
 
-    def datasets(self, cache_dir: Path) -> tuple[MotionChunks, MotionChunks]:
+    def datasets(self, cache_dir: Path) -> tuple[Seeds, Seeds]:
         """Frames of the drawn bank, and of movement kept apart; no cache is read."""
-        return motion_datasets(self.training.data, single_frames)
+        return self._source.datasets()
 
-    def collate(self, samples: Sequence[Batch]) -> Batch:
-        """Chunks to one batch."""
-        return concatenated(samples)
+    def collate(self, samples: Sequence[tuple[int, int]]) -> Draw:
+        """Seeds to a batch."""
+        return to_draw(samples)
 
-    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def drawn(self, draw: Draw | Batch) -> Batch:
+        """What the seeds stand for, on their device; what was drawn before, as it is."""
+        if isinstance(draw, Batch):
+            return draw
+        with torch.no_grad():
+            parts = [single_frames(sequences, noisy) for sequences, noisy, _ in self._source.draw(draw)]
+        return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors of the 2D joints, in extents, and of the 3D joints, and the likelihood of the former."""
+        batch = self.drawn(batch)
         joints_2d, log_stddev, joints_rel = model(batch.joints, batch.view)
         error_2d = torch.linalg.vector_norm(joints_2d - batch.place, dim=-1)[batch.counted]
         error_3d = torch.linalg.vector_norm(joints_rel - batch.joints_rel, dim=-1)[:, 1:].mean()
@@ -81,10 +88,10 @@ class GCNTask:
         total = 5 * error_2d.mean() + 10 * error_3d + 0.05 * likelihood
         return total, {"error_2d": error_2d.mean(), "mpjpe_mm": 1000 * error_3d, "nll": likelihood}
 
-    def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+    def validate(self, model: nn.Module, batches: Iterable[Draw | Batch]) -> dict[str, float]:
         """3D error in millimetres, and 2D error in extents of joints found and not found, exact and with errors."""
         sums: dict[str, list[Tensor]] = {}
-        for batch in batches:
+        for batch in map(self.drawn, batches):
             joints_2d, _, joints_rel = model(batch.joints, batch.view)
             error_2d = torch.linalg.vector_norm(joints_2d - batch.place, dim=-1)
             error_3d = 1000 * torch.linalg.vector_norm(joints_rel - batch.joints_rel, dim=-1)[:, 1:].mean(dim=1)
@@ -111,20 +118,15 @@ class GCNTask:
         return ExportSpec(example, ("joints_2d", "log_stddev_2d", "joints_rel"), {"joints": axis, "view": axis})
 
 
-def single_frames(drawn: Sequences, noisy: bool, rng: np.random.Generator) -> Batch:
+def single_frames(drawn: Sequences, noisy: bool) -> Batch:
     """Every frame of the sequences as somebody seen once."""
-    kept = np.arange(drawn.rays.shape[1]) < drawn.frames[:, None]
+    kept = drawn.there
     rays, scores, joints_cam = drawn.rays[kept], drawn.scores[kept], drawn.joints_cam[kept]
     view = view_person(rays, scores)
-    truth = joints_cam[..., :2] / np.maximum(joints_cam[..., 2:], NEAREST_M)
+    truth = joints_cam[..., :2] / joints_cam[..., 2:].clamp(min=NEAREST_M)
     place = through(view.to_camera, truth) / view.extent[:, None, None]
-    counted = (joints_cam[..., 2] > NEAREST_M) & (np.abs(place) < _FARTHEST).all(axis=2)
+    counted = (joints_cam[..., 2] > NEAREST_M) & (place.abs() < _FARTHEST).all(dim=2)
     joints_rel, _ = truth_in_view(joints_cam, view.to_camera)
-    return Batch(
-        torch.from_numpy(view.joints_found()),
-        torch.from_numpy(view.features()),
-        torch.from_numpy(np.where(counted[..., None], place, 0.0).astype(np.float32)),
-        torch.from_numpy(counted),
-        joints_rel,
-        torch.full((len(rays),), noisy),
-    )
+    flags = torch.full((len(rays),), noisy, device=rays.device)
+    place = torch.where(counted[..., None], place, 0.0)
+    return Batch(view.joints_found(), view.features(), place, counted, joints_rel, flags)

@@ -1,31 +1,33 @@
 """Sequences of people's 2D joints with their 3D truth, for training the GCN and the lifting network.
 
-N sequences, M frames, K joints of `skeleton.H36M17`. A training sample is a chunk of sequences made
-at once, because making them one by one would cost ten times as much.
+They are drawn on the device that trains: a sample is nothing but a seed. N sequences, M frames, K joints of
+`skeleton.H36M17`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import dacite
 import numpy as np
 import torch
 import yaml
+from torch import Tensor
 
 from dualpose_ros.datasets.joint_errors import load_joint_errors
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.lab.synthetic.motion.motion import generate
-from dualpose_ros.lab.training.lifting.bank import BANK_HZ, Bank, BankConfig, clip_bank, collect, make_bank
+from dualpose_ros.lab.training.lifting.bank import BANK_HZ, Bank, BankConfig, Sequence3D, clip_bank, collect, make_bank
+from dualpose_ros.lab.training.lifting.bodies import MotionTensors
+from dualpose_ros.lab.training.lifting.dice import Dice
+from dualpose_ros.lab.training.lifting.faults import ErrorTensors
 from dualpose_ros.lab.training.lifting.views import Sequences, ViewConfig, draw_sequences
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.skeleton import H36M17
-
-Parts = TypeVar("Parts", bound=tuple[torch.Tensor, ...])
 
 _HELD_OUT_KINDS = ("walk", "turn", "conversation", "sit_down", "reach", "pick_up")
 
@@ -34,64 +36,109 @@ _HELD_OUT_KINDS = ("walk", "turn", "conversation", "sit_down", "reach", "pick_up
 class MotionData:
     """Movements, cameras and 2D errors to train on.
 
-    sequences: made at once, one sample of the trainer; frames: of each; chunks: samples an epoch;
-    validation_chunks: half with exact 2D, half with errors, of clips kept apart (procedural motion without clips).
-    errors: a file of 2D errors that the top-down network made (`dualpose eval joints --save`), for a share
-    of the people; without it all errors are modelled.
+    sequences: drawn at once, one sample of the trainer; frames: of each; chunks: samples an epoch;
+    validation_chunks: half with exact 2D, half with errors, of clips kept apart (procedural motion without clips),
+    validation_sequences in each. errors: a file of 2D errors that the top-down network made
+    (`dualpose eval joints --save`), for a share of the people; without it all errors are modelled.
     """
 
     bank: BankConfig = field(default_factory=BankConfig)
     views: ViewConfig = field(default_factory=ViewConfig)
-    sequences: int = 16
+    sequences: int = 48
     frames: int = 54
     chunks: int = 2000
     validation_chunks: int = 24
+    validation_sequences: int = 32
     bank_seed: int = 0
     errors: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("sequences", "frames", "chunks", "validation_chunks"):
+        for name in ("sequences", "frames", "chunks", "validation_chunks", "validation_sequences"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}, but has to be positive")
 
 
-class MotionChunks:
-    """Chunks of random sequences, each turned into a batch by `prepare`; see `training.task.Samples`."""
+class Draw(NamedTuple):
+    """Seeds (B,) of chunks, and their kinds (B,): TRAINING, EXACT or NOISY."""
 
-    def __init__(
-        self,
-        bank: Bank,
-        data: MotionData,
-        prepare: Callable[[Sequences, bool, np.random.Generator], Any],
-        validation: bool = False,
-    ) -> None:
-        self.bank, self.data, self.prepare, self.validation = bank, data, prepare, validation
-        self.errors = load_joint_errors(Path(data.errors)) if data.errors else None
+    seeds: Tensor
+    kinds: Tensor
+
+
+TRAINING, EXACT, NOISY = range(3)
+
+
+class Seeds:
+    """Samples that say no more than what to draw; see `loop.task.Samples`."""
+
+    def __init__(self, count: int, validation: bool = False) -> None:
+        self._count, self._validation = count, validation
 
     def __len__(self) -> int:
-        return self.data.validation_chunks if self.validation else self.data.chunks
+        return self._count
 
-    def __getitem__(self, index: int, /) -> Any:
+    def __getitem__(self, index: int, /) -> tuple[int, int]:
         return self.draw(index, np.random.default_rng(index))
 
-    def draw(self, index: int, rng: np.random.Generator) -> Any:
-        """Chunk `index` from the randomness of `rng` alone; in validation every other one is exact."""
-        views, noisy = self.data.views, True
-        if self.validation:
-            noisy = index % 2 == 1
-            views = dataclasses.replace(views, vary_bones=0.0, vary_size=0.0, mixed=0.0, exact=0.0)
-            if not noisy:
-                views = dataclasses.replace(views, noise=0.0, faults=False)
-        drawn = draw_sequences(self.bank, views, rng, self.data.sequences, self.data.frames, self.errors)
-        return self.prepare(drawn, noisy, rng)
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
+        """A seed from the randomness of `rng` alone; in validation every other chunk is exact."""
+        return int(rng.integers(2**62)), (EXACT, NOISY)[index % 2] if self._validation else TRAINING
 
 
-def motion_datasets(
-    data: MotionData, prepare: Callable[[Sequences, bool, np.random.Generator], Any]
-) -> tuple[MotionChunks, MotionChunks]:
-    """Training chunks of the drawn bank, and validation chunks of movement that is not in it."""
-    bank = make_bank(data.bank, np.random.default_rng(data.bank_seed))
-    return MotionChunks(bank, data, prepare), MotionChunks(_kept_apart(data), data, prepare, validation=True)
+def to_draw(samples: Sequence[tuple[int, int]]) -> Draw:
+    """Samples to a batch."""
+    seeds, kinds = zip(*samples, strict=True)
+    return Draw(torch.tensor(seeds), torch.tensor(kinds))
+
+
+class MotionSource:
+    """Draws sequences of one bank for training, and of another for validation; keeps both on each device used."""
+
+    def __init__(self, data: MotionData, banks: tuple[Bank, Bank] | None = None) -> None:
+        """banks: of training and validation, made of the settings unless given."""
+        self.data = data
+        self._banks = banks
+        self._errors = load_joint_errors(Path(data.errors)) if data.errors else None
+        self._placed: dict[tuple[str, torch.device], Any] = {}
+
+    def datasets(self) -> tuple[Seeds, Seeds]:
+        """Training and validation samples."""
+        return Seeds(self.data.chunks), Seeds(self.data.validation_chunks, validation=True)
+
+    def draw(self, batch: Draw) -> list[tuple[Sequences, bool, Dice]]:
+        """Sequences of each chunk, whether they have 2D errors, and what is left of its randomness."""
+        device = batch.seeds.device
+        errors = self._on("errors", device)
+        drawn = []
+        for seed, kind in zip(batch.seeds.tolist(), batch.kinds.tolist(), strict=True):
+            dice = Dice(seed, device)
+            bank = self._on("train" if kind == TRAINING else "validation", device)
+            count = self.data.sequences if kind == TRAINING else self.data.validation_sequences
+            views = _views(self.data.views, kind)
+            drawn.append((draw_sequences(bank, views, dice, count, self.data.frames, errors), kind != EXACT, dice))
+        return drawn
+
+    def _on(self, what: str, device: torch.device) -> Any:
+        if (what, device) not in self._placed:
+            if what == "errors":
+                placed: Any = ErrorTensors.of(self._errors, device) if self._errors is not None else None
+            else:
+                if self._banks is None:
+                    made = make_bank(self.data.bank, np.random.default_rng(self.data.bank_seed))
+                    self._banks = made, _kept_apart(self.data)
+                placed = MotionTensors.of(self._banks[what == "validation"], device)
+            self._placed[what, device] = placed
+        return self._placed[what, device]
+
+
+def _views(views: ViewConfig, kind: int) -> ViewConfig:
+    """Everybody as captured in validation, and without errors and faults where it is exact."""
+    if kind == TRAINING:
+        return views
+    bodies = dataclasses.replace(views.bodies, as_captured=True)
+    if kind == EXACT:
+        return dataclasses.replace(views, bodies=bodies, exact=1.0, whole=1.0)
+    return dataclasses.replace(views, bodies=bodies, exact=0.0)
 
 
 def _kept_apart(data: MotionData) -> Bank:
@@ -100,19 +147,14 @@ def _kept_apart(data: MotionData) -> Bank:
         return clip_bank(clips)
     rng = np.random.default_rng(data.bank_seed + 1)
     motions = [generate(kind, rng, 6.0, BANK_HZ).joints_m for kind in _HELD_OUT_KINDS for _ in range(4)]
-    return collect(motions, [False] * len(motions))
+    return collect([Sequence3D(joints, "made", "") for joints in motions])
 
 
-def concatenated(samples: Sequence[Parts]) -> Parts:
-    """Named tuples of tensors as one, each part end to end."""
-    return type(samples[0])(*(torch.cat(parts) for parts in zip(*samples, strict=True)))
-
-
-def truth_in_view(joints_cam: np.ndarray[Any, Any], to_camera: np.ndarray[Any, Any]) -> tuple[torch.Tensor, Any]:
-    """Root-relative joints (N, K, 3), float32, and the root's depth (N,) along the axes of virtual cameras."""
-    turned = np.einsum("nba,nkb->nka", to_camera, joints_cam)
+def truth_in_view(joints_cam: Tensor, to_camera: Tensor) -> tuple[Tensor, Tensor]:
+    """Root-relative joints (N, K, 3) and the root's depth (N,) along the axes of virtual cameras (N, 3, 3)."""
+    turned = joints_cam @ to_camera
     root = turned[:, H36M17.root]
-    return torch.from_numpy((turned - root[:, None]).astype(np.float32)), root[:, 2]
+    return turned - root[:, None], root[:, 2]
 
 
 def load_settings(path: Path, kind: type[Any]) -> Any:

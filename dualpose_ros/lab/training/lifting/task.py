@@ -14,24 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.arrays import Floats
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.calibration import fit_calibration
-from dualpose_ros.lab.training.lifting.sequences import (
-    MotionChunks,
-    MotionData,
-    concatenated,
-    motion_datasets,
-    truth_in_view,
-)
+from dualpose_ros.lab.training.lifting.bank import Bank
+from dualpose_ros.lab.training.lifting.input import complete, time_feature
+from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionSource, Seeds, to_draw, truth_in_view
 from dualpose_ros.lab.training.lifting.views import Sequences
+from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe, sigma_radii
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
+from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES
+from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 
 Errors = dict[str, Floats]
@@ -41,12 +39,14 @@ JOINT_RADII, DEPTH_RADII = sigma_radii(3), sigma_radii(1)
 
 @dataclass(frozen=True)
 class LiftingTraining:
-    """The network and what it learns from. gcn: the ONNX file of the GCN that completes its input, none without;
-    without_gcn: share of the sequences that are not completed even so, so that it can do without."""
+    """The network and what it learns from. gcn: the GCN that completes its input, an ONNX file or a best.pt, none
+    without, and gcn_network its settings; without_gcn: share of the sequences that are not completed even so, so that
+    it can do without."""
 
     network: LiftingConfig = field(default_factory=LiftingConfig)
     data: MotionData = field(default_factory=MotionData)
     gcn: str | None = None
+    gcn_network: GCNConfig = field(default_factory=GCNConfig)
     without_gcn: float = 0.15
 
 
@@ -62,32 +62,45 @@ class Batch(NamedTuple):
 
 
 class LiftingTask:
-    """The lifting network as a `training.task.Task`; EngineError if the GCN's file can't be used."""
+    """The lifting network as a `loop.task.Task`; TrainingError if the GCN's file can't be used."""
 
     name = "lifting"
 
-    def __init__(self, training: LiftingTraining) -> None:
+    def __init__(self, training: LiftingTraining, banks: tuple[Bank, Bank] | None = None) -> None:
+        """banks: of training and validation, instead of those of the settings."""
         self.training = training
-        self._gcn = load_engine(Path(training.gcn)) if training.gcn else None
+        self._source = MotionSource(training.data, banks)
+        self._gcn = load_gcn(Path(training.gcn), training.gcn_network) if training.gcn else None
 
     def build_model(self) -> nn.Module:
         """The untrained network."""
         return TemporalLifter(self.training.network)
 
-    def datasets(self, cache_dir: Path) -> tuple[MotionChunks, MotionChunks]:
+    def datasets(self, cache_dir: Path) -> tuple[Seeds, Seeds]:
         """Sequences of the drawn bank, and of movement kept apart; no cache is read."""
-        return motion_datasets(self.training.data, self._prepare)
+        return self._source.datasets()
 
-    def _prepare(self, drawn: Sequences, noisy: bool, rng: np.random.Generator) -> Batch:
-        bare = rng.random(len(drawn.frames)) < (self.training.without_gcn if self._gcn is not None else 1.0)
-        return sequence_batch(drawn, noisy, self._gcn, bare, self.training.network.lookahead)
+    def collate(self, samples: Sequence[tuple[int, int]]) -> Draw:
+        """Seeds to a batch."""
+        return to_draw(samples)
 
-    def collate(self, samples: Sequence[Batch]) -> Batch:
-        """Chunks to one batch."""
-        return concatenated(samples)
+    def drawn(self, draw: Draw | Batch) -> Batch:
+        """What the seeds stand for, on their device; what was drawn before, as it is."""
+        if isinstance(draw, Batch):
+            return draw
+        gcn, parts = self._gcn, []
+        if gcn is not None:
+            gcn.to(draw.seeds.device)
+        with torch.no_grad():
+            for sequences, noisy, dice in self._source.draw(draw):
+                share = self.training.without_gcn if gcn is not None else 1.0
+                bare = dice.happens((len(sequences.frames),), share)
+                parts.append(sequence_batch(sequences, noisy, gcn, bare, self.training.network.lookahead))
+        return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
-    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""
+        batch = self.drawn(batch)
         joints, stddev, log_depth, depth_stddev = self._run(model, batch)
         error = torch.linalg.vector_norm(joints - batch.joints, dim=-1)[..., 1:][batch.counted]
         likelihood = gaussian_nll(error.detach(), stddev[..., 1:][batch.counted], axes=3)
@@ -106,7 +119,7 @@ class LiftingTask:
         answers = model(batch.features, past_features, past)[:4]
         return tuple(answer.float() for answer in answers)
 
-    def validate(self, model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+    def validate(self, model: nn.Module, batches: Iterable[Draw | Batch]) -> dict[str, float]:
         """Millimetres and relative depth errors, with exact and with noisy 2D, and how honest the deviations are."""
         figures: dict[str, float] = {}
         errors = self._errors(model, batches)
@@ -119,7 +132,7 @@ class LiftingTask:
             figures[f"within_1_stddev_{label}"] = float((errors["joint_sigmas"][chosen] < JOINT_RADII[0]).mean())
         return figures
 
-    def calibrate(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+    def calibrate(self, model: nn.Module, batches: Iterable[Draw | Batch]) -> None:
         """Scale the network's standard deviations, in place, so that they hold the share that they should."""
         if not isinstance(model, TemporalLifter):
             raise TrainingError(f"{type(model).__name__} has no deviations to calibrate")
@@ -132,11 +145,11 @@ class LiftingTask:
             model.joint_calibration += torch.from_numpy(joints.astype(np.float32))
             model.depth_calibration += float(fit_calibration(errors["depth_sigmas"], DEPTH_RADII))
 
-    def _errors(self, model: nn.Module, batches: Iterable[Batch]) -> Errors:
+    def _errors(self, model: nn.Module, batches: Iterable[Draw | Batch]) -> Errors:
         """By frame: noisy, mpjpe_mm, pa_mpjpe_mm, depth (relative), and the errors of joints (B, K) and depth (B,)
         in the standard deviations that were stated."""
         rows: dict[str, list[Floats]] = {}
-        for batch in batches:
+        for batch in map(self.drawn, batches):
             counted = batch.counted.cpu().numpy()
             answers = [answer.detach().cpu().numpy()[counted].astype(np.float64) for answer in self._run(model, batch)]
             truth = batch.joints.cpu().numpy()[counted].astype(np.float64)
@@ -172,34 +185,59 @@ class LiftingTask:
         return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}})
 
 
-def sequence_batch(drawn: Sequences, noisy: bool, gcn: Engine | None, bare: Mask, lookahead: int = 0) -> Batch:
+class EngineGCN(nn.Module):
+    """A GCN in an ONNX file, run by its engine wherever the tensors are."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def forward(self, joints: Tensor, view: Tensor) -> tuple[Tensor, ...]:
+        answer = self._engine.run({"joints": joints.cpu().numpy(), "view": view.cpu().numpy()})
+        names = ("joints_2d", "log_stddev_2d", "joints_rel")
+        return tuple(torch.from_numpy(answer[name]).to(joints.device) for name in names)
+
+
+def load_gcn(path: Path, config: GCNConfig) -> nn.Module:
+    """A GCN from an ONNX file, or from the best.pt of a run with these settings, which is faster on a GPU.
+
+    EngineError or TrainingError if the file can't be used or is another network's.
+    """
+    if path.suffix == ".onnx":
+        return EngineGCN(load_engine(path))
+    model = DirectedGCN(config)
+    try:
+        model.load_state_dict(read_checkpoint(path, "gcn")["model"])
+    except RuntimeError as error:
+        raise TrainingError(f"{path} holds another GCN than these settings say: {error}") from error
+    return model.eval().requires_grad_(False)
+
+
+def sequence_batch(drawn: Sequences, noisy: bool, gcn: nn.Module | None, bare: Tensor, lookahead: int = 0) -> Batch:
     """Network input of whole sequences and its truth; those that are `bare` (N,) are not completed.
 
     With a lookahead the truth is of so many frames before.
     """
-    count, frames = drawn.rays.shape[:2]
-    features = np.zeros((count, frames, NUM_FEATURES), np.float32)
-    to_camera, extent = np.tile(np.eye(3), (count, frames, 1, 1)), np.ones((count, frames))
-    for chosen, network in ((bare, None), (~bare, gcn)):
-        if chosen.any():
-            flat = (int(chosen.sum()) * frames, H36M17.num_joints)
-            poses = complete(drawn.rays[chosen].reshape(*flat, 2), drawn.scores[chosen].reshape(flat), network)
-            features[chosen] = poses.features.reshape(-1, frames, NUM_FEATURES)
-            to_camera[chosen] = poses.view.to_camera.reshape(-1, frames, 3, 3)
-            extent[chosen] = poses.view.extent.reshape(-1, frames)
-    elapsed = np.concatenate([np.full((count, 1), LONGEST_GAP_S), np.diff(drawn.times, axis=1)], axis=1)
-    features[..., -1] = time_feature(elapsed)
-    joints, depth = truth_in_view(drawn.joints_cam.reshape(-1, H36M17.num_joints, 3), to_camera.reshape(-1, 3, 3))
-    depth = depth.reshape(count, frames)
-    counted = (np.arange(frames) < drawn.frames[:, None]) & (depth > 0.3)
-    target = np.log(np.where(counted, depth * extent, 1.0)).astype(np.float32)
-    batch = Batch(
-        torch.from_numpy(features),
-        joints.reshape(count, frames, H36M17.num_joints, 3),
-        torch.from_numpy(target),
-        torch.from_numpy(counted),
-        torch.full((count,), noisy),
-    )
+    count, frames = drawn.scores.shape[:2]
+    flat = (-1, H36M17.num_joints)
+    rays, scores = drawn.rays.reshape(*flat, 2), drawn.scores.reshape(flat)
+    view, features = complete(rays, scores, gcn)
+    to_camera, extent = view.to_camera, view.extent
+    if gcn is not None:
+        plain, uncompleted = complete(rays, scores, None)
+        chosen = bare.repeat_interleave(frames)
+        features = torch.where(chosen[:, None], uncompleted, features)
+        to_camera = torch.where(chosen[:, None, None], plain.to_camera, to_camera)
+        extent = torch.where(chosen, plain.extent, extent)
+    features = features.reshape(count, frames, NUM_FEATURES)
+    first = torch.full((count, 1), LONGEST_GAP_S, device=rays.device)
+    features[..., -1] = time_feature(torch.cat([first, torch.diff(drawn.times, dim=1)], dim=1))
+    joints, depth = truth_in_view(drawn.joints_cam.reshape(*flat, 3), to_camera)
+    depth, extent = depth.reshape(count, frames), extent.reshape(count, frames)
+    counted = drawn.there & (depth > 0.3)
+    target = torch.log(torch.where(counted, depth * extent, 1.0))
+    joints = joints.reshape(count, frames, H36M17.num_joints, 3)
+    batch = Batch(features, joints, target, counted, torch.full((count,), noisy, device=rays.device))
     return _delayed(batch, lookahead) if lookahead else batch
 
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from dualpose_ros.lab.training.lifting import gcn as training  # noqa: E402
 from dualpose_ros.lab.training.lifting.bank import BankConfig, make_bank  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import MotionChunks, MotionData, load_settings  # noqa: E402
+from dualpose_ros.lab.training.lifting.sequences import NOISY, MotionData, load_settings  # noqa: E402
 from dualpose_ros.lab.training.losses import gaussian_nll  # noqa: E402
 from dualpose_ros.skeleton import H36M17  # noqa: E402
 from dualpose_ros.top_down import gcn_network  # noqa: E402
@@ -82,10 +82,11 @@ def test_a_joint_not_found_says_nothing_by_its_place() -> None:
 
 def test_a_few_steps_lower_the_loss_and_find_missing_joints() -> None:
     torch.manual_seed(0)
-    task = training.GCNTask(training.GCNTraining(network=SMALL, data=DATA))
-    samples = MotionChunks(make_bank(DATA.bank, np.random.default_rng(0)), DATA, training.single_frames)
-    batch = task.collate([samples.draw(i, np.random.default_rng(i)) for i in range(6)])
-    assert torch.all(torch.isfinite(batch.joints)) and torch.all(torch.isfinite(batch.place))
+    bank = make_bank(DATA.bank, np.random.default_rng(0))
+    task = training.GCNTask(training.GCNTraining(network=SMALL, data=DATA), (bank, bank))
+    batch = task.collate([(seed, NOISY) for seed in range(6)])
+    drawn = task.drawn(batch)
+    assert torch.all(torch.isfinite(drawn.joints)) and torch.all(torch.isfinite(drawn.place))
     model = task.build_model().train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     with torch.no_grad():

@@ -15,8 +15,18 @@ from dualpose_ros.inference.export import export_onnx  # noqa: E402
 from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.training.lifting import task as training  # noqa: E402
 from dualpose_ros.lab.training.lifting.bank import Bank, BankConfig, make_bank  # noqa: E402
+from dualpose_ros.lab.training.lifting.bodies import MotionTensors  # noqa: E402
+from dualpose_ros.lab.training.lifting.dice import Dice  # noqa: E402
 from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import MotionChunks, MotionData, load_settings  # noqa: E402
+from dualpose_ros.lab.training.lifting.sequences import (  # noqa: E402
+    EXACT,
+    NOISY,
+    TRAINING,
+    Draw,
+    MotionData,
+    load_settings,
+)
+from dualpose_ros.lab.training.lifting.views import draw_sequences  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
 from dualpose_ros.metrics.poses import SIGMA_SHARES  # noqa: E402
 from dualpose_ros.people import Pose2D  # noqa: E402
@@ -29,6 +39,7 @@ from support.data import ROOT  # noqa: E402
 
 CONFIG = ROOT / "config" / "training" / "lifting.yaml"
 DATA = MotionData(bank=BankConfig(motions=24, bodies=4, motion_s=3.0), sequences=8, frames=20, chunks=4)
+CONFIDENCE = slice(34, 51)
 SMALL = LiftingConfig(window=9, channels=16, hidden=24, blocks=1, dropout=0.0)
 
 
@@ -83,19 +94,33 @@ def test_windows_that_are_no_power_of_three_are_refused() -> None:
         LiftingConfig(window=9, lookahead=9)
 
 
-def test_the_same_randomness_draws_the_same_chunk(bank: Bank) -> None:
-    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA))
-    first, again = (MotionChunks(bank, DATA, task._prepare).draw(0, np.random.default_rng(5)) for _ in range(2))
-    other = MotionChunks(bank, DATA, task._prepare).draw(0, np.random.default_rng(6))
+def draws(task: training.LiftingTask, *seeds: int, kind: int = TRAINING) -> Draw:
+    return task.collate([(seed, kind) for seed in seeds])
+
+
+def test_the_same_seed_draws_the_same_chunk(bank: Bank) -> None:
+    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA), (bank, bank))
+    first, again, other = (task.drawn(draws(task, seed)) for seed in (5, 5, 6))
     for a, b, c in zip(first[:4], again[:4], other[:4], strict=True):
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
     assert torch.all(torch.isfinite(first.features))
 
 
+def test_samples_are_seeds_and_half_of_the_validation_is_exact(bank: Bank) -> None:
+    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA), (bank, bank))
+    samples, kept_apart = task.datasets(Path())
+    assert len(samples) == DATA.chunks and len(kept_apart) == DATA.validation_chunks
+    kinds = [kept_apart[i][1] for i in range(4)]
+    assert kinds == [EXACT, NOISY, EXACT, NOISY] and samples[3][1] == TRAINING
+    exact = task.drawn(draws(task, 1, kind=EXACT))
+    assert not exact.noisy.any() and set(exact.features[exact.counted][:, CONFIDENCE].unique().tolist()) <= {0.0, 1.0}
+    assert task.drawn(draws(task, 1, kind=NOISY)).noisy.all()
+
+
 def test_the_truth_of_a_late_network_is_that_of_frames_before(bank: Bank) -> None:
-    drawn = MotionChunks(bank, DATA, lambda s, noisy, rng: s).draw(0, np.random.default_rng(3))
-    bare = np.ones(DATA.sequences, bool)
+    drawn = draw_sequences(MotionTensors.of(bank, torch.device("cpu")), DATA.views, Dice(3, torch.device("cpu")), 8, 20)
+    bare = torch.ones(8, dtype=torch.bool)
     now = training.sequence_batch(drawn, False, None, bare)
     late = training.sequence_batch(drawn, False, None, bare, lookahead=4)
     assert late.counted.sum() > 0 and not late.counted[:, :4].any()
@@ -107,11 +132,10 @@ def test_the_truth_of_a_late_network_is_that_of_frames_before(bank: Bank) -> Non
 
 def test_a_few_steps_lower_the_loss(bank: Bank) -> None:
     torch.manual_seed(0)
-    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA))
+    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA), (bank, bank))
     model = task.build_model().train()
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    samples = MotionChunks(bank, DATA, task._prepare)
-    batch = task.collate([samples.draw(i, np.random.default_rng(i)) for i in range(4)])
+    batch = draws(task, 0, 1, 2, 3)
     losses = []
     for _ in range(40):
         loss, parts = task.loss(model, batch)
@@ -126,10 +150,9 @@ def test_a_few_steps_lower_the_loss(bank: Bank) -> None:
 
 
 def test_calibrated_deviations_hold_the_share_that_they_should(bank: Bank) -> None:
-    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA))
+    task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA), (bank, bank))
     model = network(SMALL)
-    samples = MotionChunks(bank, DATA, task._prepare)
-    batches = [samples.draw(i, np.random.default_rng(i)) for i in range(6)]
+    batches = [draws(task, seed) for seed in range(6)]
     task.calibrate(model, batches)
     errors = task._errors(model, batches)
     for joint in range(1, H36M17.num_joints):
