@@ -15,11 +15,15 @@ LOG_LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "
 
 @dataclass(frozen=True)
 class Remap:
-    """One `[node:]from:=to` rule; node is None where the rule holds for all nodes."""
+    """One `[node:][rostopic://]from:=to` rule; node is None where the rule holds for all nodes.
+
+    `scheme` is "rostopic" or "rosservice" where the rule says that it holds for topics or services alone.
+    """
 
     node: str | None
     source: str
     target: str
+    scheme: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,22 +100,26 @@ def _value(rest: Iterator[str], argument: str) -> str:
     return value
 
 
-def _assignment(text: str, what: str) -> tuple[str | None, str, str]:
-    """(node, left, right) of `[node:]left:=right`."""
-    left, separator, right = text.partition(":=")
-    node, colon, name = left.rpartition(":")
-    if not separator or not name or (not right and what == "remap rule"):
-        raise StandaloneError(f"{what} {text!r} is not of the form [node:]name:=value")
-    return (node if colon else None), name, right
+# As rcl reads them: an optional node name, then for remapping an optional scheme; names may hold {node} and the like.
+_REMAP = re.compile(
+    r"(?:(?P<node>[A-Za-z_]\w*):(?!//))?(?:(?P<scheme>rostopic|rosservice)://)?(?P<source>[\w~/{}]+):=(?P<target>.+)"
+)
+_PARAMETER = re.compile(r"(?:(?P<node>[A-Za-z_]\w*):)?(?P<name>[^:]+):=(?P<value>.*)", re.DOTALL)
 
 
 def _remap(text: str) -> Remap:
-    node, source, target = _assignment(text, "remap rule")
-    return Remap(node, {"__name": "__node"}.get(source, source), target)
+    found = _REMAP.fullmatch(text)
+    if found is None:
+        raise StandaloneError(f"remap rule {text!r} is not of the form [node:][rostopic://]name:=name")
+    source = {"__name": "__node"}.get(found["source"], found["source"])
+    return Remap(found["node"], source, found["target"], found["scheme"] or "")
 
 
 def _parameter(text: str) -> Override:
-    node, name, value = _assignment(text, "parameter")
+    found = _PARAMETER.fullmatch(text)
+    if found is None:
+        raise StandaloneError(f"parameter {text!r} is not of the form [node:]name:=value")
+    node, name, value = found["node"], found["name"], found["value"]
     return Override(f"/**/{node}" if node else "**", name, parse_value(value, text), "the command line")
 
 
@@ -197,17 +205,21 @@ def _pattern(node_pattern: str) -> re.Pattern[str]:
 
 
 def expand_topic(name: str, namespace: str, node: str) -> str:
-    """The absolute name of a topic: `x` is under the namespace, `~/x` under the node.
+    """The absolute name of a topic: `x` is under the namespace, `~/x` under the node; {node}, {ns}, {namespace} stand
+    for theirs.
 
     Errors: StandaloneError for a name that ROS 2 would refuse.
     """
     root = namespace.rstrip("/")
+    written = name
+    for word, meaning in (("{node}", node), ("{ns}", root), ("{namespace}", root)):
+        name = name.replace(word, meaning)
     if name.startswith("~"):
         full = f"{root}/{node}/{name[1:].lstrip('/')}".rstrip("/")
     else:
         full = name if name.startswith("/") else f"{root}/{name}"
     if not re.fullmatch(r"(/[A-Za-z_][A-Za-z0-9_]*)+", full) or "__" in full:
-        raise StandaloneError(f"topic name {name!r} is not valid in ROS 2")
+        raise StandaloneError(f"topic name {written!r} is not valid in ROS 2")
     return full
 
 
@@ -215,8 +227,8 @@ def remap_topic(name: str, namespace: str, node: str, remaps: Sequence[Remap]) -
     """The absolute name of a topic after the remap rules; the first rule that matches holds."""
     full = expand_topic(name, namespace, node)
     for rule in remaps:
-        if rule.source.startswith("__") or rule.node not in (None, node):
+        if rule.source.startswith("__") or rule.scheme == "rosservice" or rule.node not in (None, node):
             continue
-        if expand_topic(rule.source.removeprefix("rostopic://"), namespace, node) == full:
+        if expand_topic(rule.source, namespace, node) == full:
             return expand_topic(rule.target, namespace, node)
     return full

@@ -236,9 +236,8 @@ class Launcher:
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         if pause_s is None:
             entry.status = "failed"
-            self._say(
-                entry, f"{how}{'' if code == BAD_INPUT else f' after {self._restart.limit} restarts'}; not restarted"
-            )
+            tried = "" if code == BAD_INPUT else f" after {self._restart.limit} restarts"
+            self._say(entry, f"{how}{tried}; not restarted")
             return
         entry.status, entry.not_before = "waiting", now + pause_s
         self._say(entry, f"{how}; restarted in {pause_s:g} s")

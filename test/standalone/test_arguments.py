@@ -71,6 +71,52 @@ def test_ros_arguments_are_split_from_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("image_raw:=/cam", Remap(None, "image_raw", "/cam")),
+        ("/image_raw:=cam", Remap(None, "/image_raw", "cam")),
+        ("~/debug:=~/other", Remap(None, "~/debug", "~/other")),
+        ("rostopic://image_raw:=/cam", Remap(None, "image_raw", "/cam", "rostopic")),
+        ("rostopic:///image_raw:=/cam", Remap(None, "/image_raw", "/cam", "rostopic")),
+        ("rosservice://reset:=/all/reset", Remap(None, "reset", "/all/reset", "rosservice")),
+        ("viewer:rostopic://image_raw:=/cam", Remap("viewer", "image_raw", "/cam", "rostopic")),
+        ("viewer:image_raw:=/cam", Remap("viewer", "image_raw", "/cam")),
+        ("rostopic:image_raw:=/cam", Remap("rostopic", "image_raw", "/cam")),
+        ("{node}/image:=/cam", Remap(None, "{node}/image", "/cam")),
+        ("viewer:__ns:=/robot", Remap("viewer", "__ns", "/robot")),
+        ("__name:=viewer", Remap(None, "__node", "viewer")),
+    ],
+)
+def test_remap_rules(rule: str, expected: Remap) -> None:
+    assert parse(["--ros-args", "-r", rule]).remaps == (expected,)
+
+
+@pytest.mark.parametrize(
+    "rule", ["a:=", ":=b", "a", "a=b", "ros://a:=b", "rosparam://a:=b", "1node:a:=b", "x:y:a:=b", "a b:=c", ":a:=b"]
+)
+def test_a_rule_that_rcl_would_not_read_is_refused(rule: str) -> None:
+    with pytest.raises(StandaloneError, match="remap rule"):
+        parse(["--ros-args", "-r", rule])
+
+
+@pytest.mark.parametrize(
+    ("rule", "topics"),
+    [
+        ("rostopic://image_raw:=/cam", {"image_raw": "/cam", "/robot/image_raw": "/cam", "/image_raw": "/image_raw"}),
+        ("rosservice://image_raw:=/cam", {"image_raw": "/robot/image_raw"}),
+        ("viewer:rostopic://image_raw:=/cam", {"image_raw": "/cam"}),
+        ("other:rostopic://image_raw:=/cam", {"image_raw": "/robot/image_raw"}),
+        ("/image_raw:=bar", {"/image_raw": "/robot/bar", "image_raw": "/robot/image_raw"}),
+        ("~/debug:=/debug", {"~/debug": "/debug", "/robot/viewer/debug": "/debug", "debug": "/robot/debug"}),
+        ("{ns}/{node}/debug:=~/other", {"~/debug": "/robot/viewer/other"}),
+    ],
+)
+def test_what_a_rule_does(rule: str, topics: dict[str, str]) -> None:
+    remaps = parse(["--ros-args", "-r", rule]).remaps
+    assert {name: remap_topic(name, "/robot", "viewer", remaps) for name in topics} == topics
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-r"], "'-r' lacks its value"),
