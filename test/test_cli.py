@@ -476,6 +476,15 @@ def test_folder_of_images_is_a_source(tmp_path: Path) -> None:
     assert check_input(LiveOptions(source=str(folder), out=tmp_path / "out")) == 3
 
 
+def test_help_names_the_networks_that_the_nodes_run(capsys: pytest.CaptureFixture[str]) -> None:
+    from dualpose_ros.weights import BASELINE, shipped_networks
+
+    assert cli.main(["weights", "install", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert len(shipped_networks()) >= 6
+    assert all(f"`{name}`" in text or f" {name}" in text for name in (*shipped_networks(), BASELINE))
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_makefile_uses_what_is_installed(tmp_path: Path) -> None:
     """With both stamps newer than the packaging files nothing would be installed: that is what works offline."""

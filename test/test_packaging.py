@@ -105,6 +105,17 @@ def test_base_install_is_light_and_works_on_arm() -> None:
     assert not any("torchvision" in line for line in project["optional-dependencies"]["train"])
 
 
+def test_the_types_are_announced_in_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    distribution = importlib.import_module("setuptools").Distribution({"script_name": "setup.py"})
+    distribution.parse_config_files()
+    build = distribution.get_command_obj("build_py")
+    build.ensure_finalized()
+    assert "py.typed" in {
+        file for package, *_, files in build.data_files if package == "dualpose_ros" for file in files
+    }
+
+
 def test_cmake_installs_every_message_and_executable() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert set(re.findall(r'"(msg/\w+\.msg)"', cmake)) == {f"msg/{p.name}" for p in (ROOT / "msg").glob("*.msg")}

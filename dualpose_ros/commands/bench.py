@@ -41,7 +41,7 @@ def bench(
     """Time the stages on real frames, or the synthetic world: median, spread (quartiles), ratio to a stated reference.
 
     Compare ratios, not milliseconds, between runs: the reference takes turns with what is timed,
-    so that whatever else the machine does meets both alike. Nodes run with OMP_NUM_THREADS=1; set it for their times.
+    so that whatever else the machine does meets both alike. As in the nodes, BLAS has one thread.
     """
     if what is Benchmark.synth:
         require_numba("bench synth")
@@ -49,6 +49,9 @@ def bench(
 
         report(bench_synth(body, mocap, repeats), json_file, seed=0)
         return
+    from threadpoolctl import threadpool_limits
+
     from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
 
-    report(bench_pipeline(source, repeats, threads), json_file, seed=0)
+    with threadpool_limits(1, user_api="blas"):
+        report(bench_pipeline(source, repeats, threads), json_file, seed=0)

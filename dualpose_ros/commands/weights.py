@@ -66,7 +66,14 @@ def verify_command(directory: DirOption = None) -> None:
 def install_command(
     onnx: Annotated[Path, typer.Argument(help="The network, as `dualpose export` or `dualpose train` wrote it.")],
     report: Annotated[Path, typer.Option("--report", help="report.json of its training.")],
-    name: Annotated[str, typer.Option("--name", help="detector, top_down, bottom_up, gcn, lifting or fusion.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            help="Its name in the manifest. The nodes run `detector`, `top_down`, `bottom_up`, `gcn`, `lifting` and "
+            "`fusion`, which it replaces; any other lies beside them, one that begins with `baseline_` in baselines/.",
+        ),
+    ],
     directory: DirOption = None,
     domain: Annotated[
         str | None, typer.Option("--domain", help="What it was trained on in a word, if the report doesn't say.")

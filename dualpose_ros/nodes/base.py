@@ -15,6 +15,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from threadpoolctl import threadpool_limits
 
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.parameters import (
@@ -133,6 +134,8 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     try:
         rclpy.init(args=list(args) if args is not None else None)
         node = make()
+        # The nodes' matrices are small: BLAS threads that wait for each other cost many times the work.
+        threadpool_limits(1, user_api="blas")
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

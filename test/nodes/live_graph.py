@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from live_nodes import CAMERA, Rig, header, person
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from dualpose_ros.nodes import refinement_node, visualization_node
-from dualpose_ros.nodes.base import RELIABLE
+from dualpose_ros.nodes.base import RELIABLE, run_node
 from dualpose_ros.nodes.convert import poses_to_message
 from dualpose_ros.nodes.recorder import RecorderNode
 from dualpose_ros.recording.overlay import write_overlay
@@ -20,6 +21,7 @@ from dualpose_ros.recording.recording import Recording
 from dualpose_ros.standalone import arguments as command_line
 
 import rclpy  # isort: skip
+from rclpy.node import Node  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
 from visualization_msgs.msg import Marker, MarkerArray  # isort: skip
@@ -46,6 +48,26 @@ def namespaces() -> dict[str, Any]:
     return {
         topic: sorted({(m.ns, m.id) for message in rig.received[topic] for m in message.markers}) for topic in gives
     }
+
+
+def blas_threads() -> dict[str, Any]:
+    """Threads of each BLAS before a node starts, and while it runs."""
+    threadpool_limits(2, user_api="blas")
+    found: dict[str, Any] = {
+        "before": [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    }
+
+    class Probe(Node):
+        def __init__(self) -> None:
+            super().__init__("probe")
+            self.create_timer(0.01, self.look)
+
+        def look(self) -> None:
+            found["spinning"] = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+            raise KeyboardInterrupt
+
+    assert run_node(Probe, []) == 0
+    return found
 
 
 def recorder() -> dict[str, Any]:

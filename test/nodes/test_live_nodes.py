@@ -164,6 +164,12 @@ def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
     assert result["drawn"] == 0
 
 
+def test_blas_has_one_thread_in_a_node() -> None:
+    result = scenario("blas_threads", 2, "live_graph.py")
+    assert result["before"] and set(result["before"]) == {2}
+    assert set(result["spinning"]) == {1}
+
+
 def start_camera(number: int, *parameters: str) -> subprocess.Popen[str]:
     words = [word for parameter in parameters for word in ("-p", parameter)]
     return subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", "--ros-args", *words],
