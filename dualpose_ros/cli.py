@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
-app.command("train")(train.train)
+app.add_typer(train.app, name="train")
 app.command("export")(export.export)
 app.add_typer(evaluate.app, name="eval")
 app.command("results")(results.results)

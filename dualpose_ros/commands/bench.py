@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.evaluate import report
-from dualpose_ros.commands.synth import require_numba
+from dualpose_ros.commands.options import BodyOption, JsonOption, MocapOption, report, require_numba
 
 
 class Benchmark(str, Enum):
@@ -32,11 +30,9 @@ def bench(
     ] = None,
     repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames or patches that are timed.")] = 60,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each network.")] = 1,
-    body: Annotated[
-        Path | None, typer.Option("--body", help="Skinned body (.npz) for `synth`; a simple built-in one without.")
-    ] = None,
-    mocap: Annotated[Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) for `synth`.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the table to this file too.")] = None,
+    body: BodyOption = None,
+    mocap: MocapOption = None,
+    json_file: JsonOption = None,
 ) -> None:
     """Time the stages on real frames, or the synthetic world: median, spread (quartiles), ratio to a stated reference.
 
@@ -47,11 +43,11 @@ def bench(
         require_numba("bench synth")
         from dualpose_ros.lab.benchmarks.synth import bench_synth
 
-        report(bench_synth(body, mocap, repeats), json_file, seed=0)
+        report(bench_synth(body, mocap, repeats), json_file)
         return
     from threadpoolctl import threadpool_limits
 
     from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
 
     with threadpool_limits(1, user_api="blas"):
-        report(bench_pipeline(source, repeats, threads), json_file, seed=0)
+        report(bench_pipeline(source, repeats, threads), json_file)

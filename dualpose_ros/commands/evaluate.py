@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from dualpose_ros.commands.options import (
+    CaptureOption,
+    CountOption,
+    FramesOption,
+    JsonOption,
+    MaxFramesOption,
+    SeedOption,
+    TopDownWeightsOption,
+    report,
+    require_numba,
+)
+
 app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSON on demand.", no_args_is_help=True)
-
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write tables and goals to this file too.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Recorded with the result; chooses samples.")]
-DataOption = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        envvar="DUALPOSE_DATA",
-        help="Folder with motion capture, motion/*.npz, and a body, makehuman/*.npz; docs/data.md has their form.",
-    ),
-]
-
-
-def report(result: Mapping[str, Any], json_file: Path | None, seed: int) -> None:
-    """Print a result, and write it where a file is named."""
-    from dualpose_ros.lab.evaluation.report import report as tell
-
-    tell(result, json_file, seed)
 
 
 @app.command("photographs")
@@ -34,9 +27,7 @@ def photographs(
     root: Annotated[
         Path, typer.Option("--root", help="Folder with images/ and COCO annotations, person_keypoints.json.")
     ],
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
-    ] = None,
+    weights: TopDownWeightsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of everyone, best first.")] = None,
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with mirrored patches.")] = False,
     json_file: JsonOption = None,
@@ -63,7 +54,7 @@ def video(
     source: Annotated[str | None, typer.Option("--source", help="Another video or folder of images.")] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Another calibration file.")] = None,
     truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
-    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after so many frames.")] = None,
+    max_frames: MaxFramesOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for overlays and errors by joint.")] = None,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
@@ -80,11 +71,9 @@ def video(
 
 @app.command("joints")
 def joints(
-    data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
-    ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Most images to use.")] = 400,
+    data: FramesOption,
+    weights: TopDownWeightsOption = None,
+    count: CountOption = 400,
     save: Annotated[
         Path | None, typer.Option("--save", help="Write every error to this file (.npz), to train lifting with.")
     ] = None,
@@ -102,7 +91,7 @@ def joints(
 
 @app.command("top-down")
 def top_down(
-    data: DataOption,
+    data: CaptureOption,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -110,8 +99,6 @@ def top_down(
 
     Images are drawn for the purpose; movements are the fifth of the clips that no training sees.
     """
-    from dualpose_ros.commands.synth import require_numba
-
     require_numba("eval top-down")
     from dualpose_ros.lab.evaluation.top_down.tables import evaluate_top_down
 
@@ -120,7 +107,7 @@ def top_down(
 
 @app.command("bottom-up")
 def bottom_up(
-    data: DataOption,
+    data: CaptureOption,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Another bottom-up network (.onnx) than the shipped one.")
     ] = None,
@@ -137,8 +124,6 @@ def bottom_up(
     PCK counts the joints of people who aren't found as wrong. Frames are drawn for the purpose, in a world
     that trained nothing; guidance comes from the true boxes of people in view, each side off by 4 % of the box.
     """
-    from dualpose_ros.commands.synth import require_numba
-
     require_numba("eval bottom-up")
     from dualpose_ros.lab.evaluation.bottom_up.tables import evaluate_bottom_up
 
@@ -147,7 +132,7 @@ def bottom_up(
 
 @app.command("fusion")
 def fusion(
-    data: DataOption,
+    data: CaptureOption,
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", help="Folder for the first videos' last frames: both branches, fused, from above."),
@@ -160,8 +145,6 @@ def fusion(
     Videos are drawn for the purpose, in a world and of clips that trained nothing, and go through detector, tracker
     and both branches. PCK and AUC count the joints of people who aren't found as wrong.
     """
-    from dualpose_ros.commands.synth import require_numba
-
     require_numba("eval fusion")
     from dualpose_ros.lab.evaluation.fusion.tables import evaluate_fusion
 
@@ -170,7 +153,7 @@ def fusion(
 
 @app.command("refinement")
 def refinement(
-    data: DataOption,
+    data: CaptureOption,
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements."),
@@ -184,8 +167,6 @@ def refinement(
     recorded to make in videos drawn for the purpose. Frames in which a person was lost are missing for all rows.
     Deviations are of a joint's worst direction, shares within them those of a Gaussian of three axes.
     """
-    from dualpose_ros.commands.synth import require_numba
-
     require_numba("eval refinement")
     from dualpose_ros.lab.evaluation.refinement.tables import evaluate_refinement
 
@@ -194,7 +175,7 @@ def refinement(
 
 @app.command("trajectory")
 def trajectory(
-    data: DataOption,
+    data: CaptureOption,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -206,11 +187,11 @@ def trajectory(
 
 @app.command("detector")
 def detector(
-    data: Annotated[Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")],
+    data: FramesOption,
     spec: Annotated[
         str, typer.Option("--detector", help="`centre`, `centre:FILE.onnx`, `yolox:FILE.onnx` or `fasterrcnn`.")
     ] = "centre",
-    count: Annotated[int, typer.Option("--count", min=1, help="Most images to use.")] = 400,
+    count: CountOption = 400,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:

@@ -20,6 +20,7 @@ from dualpose_ros.metrics.goals import Goal
 from dualpose_ros.paths import share_dir, version
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
+from dualpose_ros.recording.summary import write_summary
 from dualpose_ros.runs.session import CAMERA, DETECTION, GraphOptions, GraphResult, Watch, run_graph
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path
@@ -82,6 +83,25 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         verbose=options.verbose,
     )
     return run_graph(graph, console, watch)
+
+
+def run_and_write(options: LiveOptions, console: Console) -> None:
+    """Run the graph, write `summary.json` and the overlay, and print what came of it.
+
+    Errors are those of `run_live`; InputError besides where no frame came.
+    """
+    out = options.out
+    result = run_live(options, console)
+    with result.recording.frames:
+        figures = live_figures(options, result)
+        # Before the overlay, which takes a while: whoever stops that has the figures.
+        write_summary(out / "summary.json", figures, [])
+        if options.overlay:
+            figures["overlay_frames"] = draw_overlay(result, console)
+            write_summary(out / "summary.json", figures, [])
+    print_run(console, figures, [], out)
+    if result.frames_sent == 0 and not result.interrupted:
+        raise InputError(f"no frame came from {options.source}; see {out / 'nodes.log'}")
 
 
 def check_input(options: LiveOptions) -> int | None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.motion import Clip, at_rate, load_clips
+from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
-from dualpose_ros.lab.evaluation.worlds import find_data
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, trajectory_weights, windows_for_interval
 

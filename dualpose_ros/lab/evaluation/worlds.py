@@ -1,4 +1,4 @@
-"""What the evaluations of the branches draw on: captured movements, a world that nothing learnt from, images of it."""
+"""What the evaluations of the branches draw on: a world that nothing learnt from, images of it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,9 @@ import numpy as np
 from rich.progress import track
 
 from dualpose_ros.datasets.labels import LabelledImage
-from dualpose_ros.errors import InputError
 from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, load_model, load_world_clips, make_world
 
 Draw = Callable[[World, np.random.Generator], LabelledImage]
-
-
-def find_data(data: Path) -> tuple[Path, Path | None]:
-    """The folder motion/ and the first file of makehuman/ in a data folder; InputError without clips in the former."""
-    motion, bodies = data / "motion", sorted(data.glob("makehuman/*.npz"))
-    if not list(motion.glob("*.npz")):
-        raise InputError(f"--data {data} holds no motion capture, motion/*.npz; docs/data.md has its form")
-    return motion, bodies[0] if bodies else None
 
 
 def held_out_world(mocap: Path, body: Path | None, seed: int) -> World:

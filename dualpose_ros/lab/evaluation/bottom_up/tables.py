@@ -24,6 +24,7 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.guide import Guide
 from dualpose_ros.lab.evaluation.bottom_up.round_trip import NEAR_CELLS, UNSHARED_CELLS, crowd, round_trip_row
 from dualpose_ros.lab.evaluation.bottom_up.truth_maps import truth_maps
+from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.people import (
     FrameScores,
     asked_for,
@@ -32,7 +33,7 @@ from dualpose_ros.lab.evaluation.people import (
     score_frame,
 )
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
-from dualpose_ros.lab.evaluation.worlds import drawn, find_data, held_out_world
+from dualpose_ros.lab.evaluation.worlds import drawn, held_out_world
 from dualpose_ros.lab.synthetic.scenes.cameras import scene_through
 from dualpose_ros.lab.synthetic.scenes.frames import make_frame
 from dualpose_ros.lab.synthetic.scenes.world import World

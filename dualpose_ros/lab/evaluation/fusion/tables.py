@@ -19,6 +19,7 @@ from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.tables import write_picture
 from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.fusion.branch_loss import branch_loss_rows
 from dualpose_ros.lab.evaluation.fusion.measures import (
     COLUMNS,
@@ -35,9 +36,9 @@ from dualpose_ros.lab.evaluation.fusion.measures import (
 )
 from dualpose_ros.lab.evaluation.record import record
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
-from dualpose_ros.lab.evaluation.worlds import find_data, held_out_world
-from dualpose_ros.lab.experiments.semi_supervised.evaluation import ROWS as SEMI_SUPERVISED
+from dualpose_ros.lab.evaluation.worlds import held_out_world
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import gap_closed, semi_supervised_rows
+from dualpose_ros.lab.experiments.semi_supervised.rows import ROWS as SEMI_SUPERVISED
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence, render_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World
 from dualpose_ros.lab.timing import median_ms

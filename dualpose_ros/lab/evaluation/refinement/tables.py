@@ -15,6 +15,7 @@ from dualpose_ros.datasets.motion import Clip, load_clips
 from dualpose_ros.datasets.recordings import camera_of
 from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.depth_picture import draw_depths
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, recorded_frames
 from dualpose_ros.lab.evaluation.fusion.tables import recorded, stage_fuse
@@ -49,7 +50,7 @@ from dualpose_ros.lab.evaluation.refinement.measures import (
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.trajectory import trajectory_goals, trajectory_tables
-from dualpose_ros.lab.evaluation.worlds import find_data, held_out_world
+from dualpose_ros.lab.evaluation.worlds import held_out_world
 from dualpose_ros.lab.synthetic.body.rig import pose_rig
 from dualpose_ros.lab.synthetic.motion.retarget import from_clip
 from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig, draw_sequence

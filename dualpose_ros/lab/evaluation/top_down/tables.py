@@ -14,6 +14,7 @@ from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.joints import measure_joint_errors
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.top_down.lifting import (
@@ -27,7 +28,7 @@ from dualpose_ros.lab.evaluation.top_down.lifting import (
     with_noise,
 )
 from dualpose_ros.lab.evaluation.top_down.overlap import overlap_row, score_overlap
-from dualpose_ros.lab.evaluation.worlds import drawn, find_data, held_out_world
+from dualpose_ros.lab.evaluation.worlds import drawn, held_out_world
 from dualpose_ros.lab.synthetic.scenes.frames import make_frame
 from dualpose_ros.lab.synthetic.scenes.overlap import make_overlap
 from dualpose_ros.lab.synthetic.scenes.world import World

@@ -22,9 +22,6 @@ from dualpose_ros.top_down.lifting import ANSWERS, empty_memory, place_people
 
 K = H36M17.num_joints
 
-ROWS = ("none", "rep", "mp", "rep_dis", "rep_mp_dis", "full")
-"""Of Table 4: trained on the labelled domain alone, semi-supervised by the terms named, and with all labels."""
-
 
 @dataclass(frozen=True)
 class TrackInput:

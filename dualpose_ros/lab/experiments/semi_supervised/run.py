@@ -12,6 +12,7 @@ import dacite
 from dualpose_ros.inference.export import export_onnx
 from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask
 from dualpose_ros.lab.experiments.semi_supervised.lifting import SemiSupervisedLifting, SemiSupervisedLiftingTask
+from dualpose_ros.lab.experiments.semi_supervised.rows import ROWS
 from dualpose_ros.lab.experiments.semi_supervised.terms import SemiSupervision
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 from dualpose_ros.lab.training.loop.trainer import TrainResult
@@ -95,6 +96,8 @@ def row_settings(
 
     The task of the integration network can only be trained once there is the lifting network.
     """
+    if row not in ROWS:
+        raise TrainingError(f"--row {row} is unknown; there are {', '.join(ROWS)}")
     if row != FIRST and first is None:
         raise TrainingError(f"row '{row}' starts from row '{FIRST}': train that first and name its folder")
     run, task = (_read(kind, content.get(key, {}), key) for kind, key in ((RowRun, "run"), (RowTask, "task")))

@@ -5,7 +5,7 @@ N people, K joints of `skeleton.H36M17`; metres.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from dualpose_ros.fusion.integrate import NetworkIntegrator
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN, K
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import relifted
+from dualpose_ros.lab.experiments.semi_supervised.rows import ROWS, Terms
 from dualpose_ros.lab.training.fusion.discriminator import (
     DiscriminatorConfig,
     InterPersonDiscriminator,
@@ -30,32 +31,6 @@ from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.people import Poses
 
 Batch = TypeVar("Batch")
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What of Eq. 11 acts on the unlabelled domain; `labels`: its truth instead, for comparison."""
-
-    reprojection: bool = False
-    perspective: bool = False
-    adversarial: bool = False
-    labels: bool = False
-
-    @property
-    def unlabelled(self) -> bool:
-        """Whether the unlabelled domain is looked at without its truth."""
-        return self.reprojection or self.perspective or self.adversarial
-
-
-ROWS: Mapping[str, Terms] = {
-    "none": Terms(),
-    "rep": Terms(reprojection=True),
-    "mp": Terms(perspective=True),
-    "rep_dis": Terms(reprojection=True, adversarial=True),
-    "rep_mp_dis": Terms(reprojection=True, perspective=True, adversarial=True),
-    "full": Terms(labels=True),
-}
-"""Those of Table 4, and the two that they are measured against."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.errors import InputError
+from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.top_down import tables as eval_top_down
-from dualpose_ros.lab.evaluation.worlds import find_data
 from support.data import data_path
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dualpose_ros.camera import camera_from_hfov, project
-from dualpose_ros.commands.demo import accuracy, estimated_frames, stages_table
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.errors import InputError
+from dualpose_ros.lab.evaluation.demo.run import accuracy, estimated_frames, stages_table
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import Recording

@@ -1,0 +1,102 @@
+"""Options that more than one command has, said once."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dualpose_ros.errors import InputError
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write tables and goals to this file too.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Recorded with the result; chooses samples.")]
+
+CaptureOption = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="DUALPOSE_DATA",
+        help="Folder with motion capture, motion/*.npz, and a body, makehuman/*.npz; docs/data.md has their form.",
+    ),
+]
+FramesOption = Annotated[
+    Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")
+]
+CountOption = Annotated[int, typer.Option("--count", min=1, help="Most images to use.")]
+TopDownWeightsOption = Annotated[
+    Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
+]
+
+BodyOption = Annotated[Path | None, typer.Option("--body", help="Skinned body (.npz); a simple built-in one without.")]
+MocapOption = Annotated[
+    Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) to move by; procedural motion without.")
+]
+
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the output; made if it isn't there.")]
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        help="`centre` (the package's own), `centre:FILE.onnx`, `yolox:FILE.onnx`, or `fasterrcnn` (needs that extra). "
+        "Without this, what the parameter file says.",
+    ),
+]
+RateOption = Annotated[
+    float, typer.Option("--rate", min=0, help="Pace of a file: 1 its own, 2 twice as fast, 0 as fast as it decodes.")
+]
+MaxRateOption = Annotated[
+    float | None, typer.Option("--max-rate", min=0, help="Most frames a second that are processed; 0 for no limit.")
+]
+MaxFramesOption = Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after so many frames.")]
+ParamsOption = Annotated[
+    Path | None, typer.Option("--params-file", help="ROS parameters of the nodes, instead of config/pipeline.yaml.")
+]
+DomainOption = Annotated[
+    int | None,
+    typer.Option(
+        "--domain-id",
+        min=0,
+        max=232,
+        envvar="ROS_DOMAIN_ID",
+        help="ROS domain to run in, to watch with `ros2 topic echo`; a random one without, so that runs never meet.",
+    ),
+]
+OverlayOption = Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw overlay.mp4 after the run.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show what the nodes print; it is in nodes.log anyway.")
+]
+
+
+class Storage(str, Enum):
+    """How an ONNX file holds large weights."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings (YAML), instead of config/training/NETWORK.yaml.")
+]
+StorageOption = Annotated[
+    Storage, typer.Option("--storage", help="How the ONNX file stores large weights; it computes in fp32.")
+]
+
+
+def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0) -> None:
+    """Print a result, and write it where a file is named."""
+    from dualpose_ros.lab.evaluation.report import report as tell
+
+    tell(result, json_file, seed)
+
+
+def require_numba(command: str) -> None:
+    """InputError that names the extra to install, where numba is missing."""
+    if importlib.util.find_spec("numba") is None:
+        raise InputError(
+            f"`dualpose {command}` needs numba, which the base install leaves out: pip install 'dualpose_ros[synth]'"
+        )

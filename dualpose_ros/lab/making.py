@@ -1,0 +1,51 @@
+"""What `dualpose synth` makes of the synthetic world: images, clips, recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dualpose_ros.datasets.cache import missing_shards
+from dualpose_ros.errors import InputError
+from dualpose_ros.lab.evaluation.record import missing_sequences, write_recordings
+from dualpose_ros.lab.synthetic.scenes.clip import ClipConfig, write_clip
+from dualpose_ros.lab.synthetic.scenes.generate import SHARD_SIZE, write_samples
+from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
+from dualpose_ros.lab.synthetic.scenes.world import WorldConfig
+
+
+@dataclass(frozen=True)
+class Making:
+    """What to make; see the options of `dualpose synth`."""
+
+    out: Path
+    count: int
+    seed: int
+    workers: int
+    body: Path | None
+    mocap: Path | None
+    seconds: float
+    length: int
+    enlarge: float
+
+
+def make(kind: str, making: Making) -> tuple[int, Iterator[int]]:
+    """How many images there are to make, and their making step by step, what is there already left out.
+
+    kind: "patches", "frames", "clip" or "recordings". InputError where a file is missing.
+    """
+    out, count, seed = making.out, making.count, making.seed
+    for name, path in (("--body", making.body), ("--mocap", making.mocap)):
+        if path is not None and not (path.is_file() or (name == "--mocap" and path.is_dir())):
+            raise InputError(f"{name} {path} is no file")
+    world = WorldConfig(body=making.body, mocap=making.mocap)
+    if kind == "clip":
+        clip = ClipConfig(duration_s=making.seconds)
+        return round(clip.duration_s * clip.fps), write_clip(out, seed, world, clip)
+    if kind == "recordings":
+        config = SequenceConfig(frames=making.length)
+        return missing_sequences(out, count), write_recordings(out, count, seed, world, making.workers, config)
+    missing = missing_shards(out, -(-count // SHARD_SIZE))
+    total = sum(min(SHARD_SIZE, count - index * SHARD_SIZE) for index in missing)
+    return total, write_samples(kind, out, count, seed, world, making.workers, making.enlarge)
