@@ -44,7 +44,8 @@ results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and
 	for run in 1 2 3; do $(BIN)/dualpose demo --no-overlay --out build/demo_$$run || exit; done
 	for what in trajectory top-down bottom-up fusion refinement; do \
 	  $(BIN)/dualpose eval $$what --json $(RESULTS)/$$what.json || exit; done
-	$(BIN)/dualpose synth frames --count 400 --seed 1000 --out build/frames
+	$(BIN)/dualpose synth frames --count 400 --seed 1000 --out build/frames \
+	  --mocap "$$DUALPOSE_DATA/motion" --body "$$(ls "$$DUALPOSE_DATA"/makehuman/*.npz | head -1)"
 	for what in detector joints; do \
 	  $(BIN)/dualpose eval $$what --data build/frames --json $(RESULTS)/$$what.json || exit; done
 	if test -d "$$DUALPOSE_DATA/coco_sample"; then \
