@@ -92,17 +92,21 @@ def joints(
 @app.command("top-down")
 def top_down(
     data: CaptureOption,
+    real_errors: Annotated[
+        Path | None,
+        typer.Option("--errors", help="2D errors on real pictures (`eval joints --save`), to lift with them too."),
+    ] = None,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """The top-down branch: people in front of each other, hidden joints, time, honesty, speed.
+    """The top-down branch: people in front of each other, tilted cameras, hidden joints, time, honesty, speed.
 
     Images are drawn for the purpose; movements are the fifth of the clips that no training sees.
     """
     require_numba("eval top-down")
     from dualpose_ros.lab.evaluation.top_down.tables import evaluate_top_down
 
-    report(evaluate_top_down(data, seed), json_file, seed)
+    report(evaluate_top_down(data, seed, real_errors), json_file, seed)
 
 
 @app.command("bottom-up")

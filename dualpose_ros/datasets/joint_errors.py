@@ -5,7 +5,7 @@ M people seen, K joints of `skeleton.H36M17`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,10 @@ from dualpose_ros.arrays import AnyFloats, Float32s, Mask
 from dualpose_ros.skeleton import H36M17
 
 _ARRAYS = ("offsets", "scores", "labelled")
+
+
+_ALIKE = 40
+"""How many people up or down in score somebody counts as scored alike."""
 
 
 class JointErrorsError(ValueError):
@@ -31,6 +35,25 @@ class JointErrors:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+
+def filled(errors: JointErrors, judged: Mask, rng: np.random.Generator) -> JointErrors:
+    """The errors with those of joints that nobody judged (False in `judged`, (M, K)) taken from somebody else.
+
+    A joint takes the offset of the same joint of somebody whom the network scored much alike; its own score stays.
+    Joints that were judged in nobody have no error.
+    """
+    offsets = errors.offsets.copy()
+    for joint in range(offsets.shape[1]):
+        known, unknown = np.flatnonzero(judged[:, joint]), np.flatnonzero(~judged[:, joint])
+        if len(known) == 0:
+            offsets[:, joint] = 0
+            continue
+        scores = errors.scores[:, joint]
+        known = known[np.argsort(scores[known], kind="stable")]
+        near = np.searchsorted(scores[known], scores[unknown]) + rng.integers(-_ALIKE, _ALIKE + 1, len(unknown))
+        offsets[unknown, joint] = offsets[known[np.clip(near, 0, len(known) - 1)], joint]
+    return replace(errors, offsets=offsets)
 
 
 def error_figures(errors: JointErrors) -> dict[str, float]:

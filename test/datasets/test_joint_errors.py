@@ -12,6 +12,7 @@ from dualpose_ros.datasets.joint_errors import (
     JointErrors,
     JointErrorsError,
     error_figures,
+    filled,
     load_joint_errors,
     save_joint_errors,
     with_measured,
@@ -124,3 +125,18 @@ def test_measured_errors_are_those_of_the_file_with_little_jitter() -> None:
     changes = (which.reshape(n, m)[:, 1:] != which.reshape(n, m)[:, :-1]).mean(axis=1)
     assert 0.01 < changes.mean() < 0.2  # rates of 0.7 to 8 a second, at 30 frames a second
     assert len(set(which)) > 60
+
+
+def test_joints_that_nobody_judged_err_like_those_of_people_scored_alike() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.1, 1, (3000, 17)).astype(np.float32)
+    offsets = np.repeat((0.3 * (1 - scores))[..., None], 2, axis=2).astype(np.float32)
+    judged = rng.random((3000, 17)) < 0.5
+    judged[:, 3] = False
+    errors = JointErrors(np.where(judged[..., None], offsets, 9.0), scores, np.ones_like(judged))
+    out = filled(errors, judged, rng)
+    np.testing.assert_array_equal(out.offsets[judged], offsets[judged])
+    np.testing.assert_array_equal(out.scores, scores)
+    others = np.delete(np.arange(17), 3)
+    assert np.abs(out.offsets - offsets)[:, others].max() < 0.04
+    assert not out.offsets[:, 3].any()

@@ -74,6 +74,18 @@ def test_passages_are_filmed_from_the_asked_distance_and_project_onto_their_rays
     assert (foot > head).all()
 
 
+def test_tilted_cameras_look_down_and_lean_as_far_as_they_may() -> None:
+    rng, world = np.random.default_rng(0), np.tile([0.0, 1.0, 0.0], (5, K, 1))
+    tilt = evaluation.Tilt(elevation_deg=(-10.0, 35.0), roll_deg=30.0, aside_deg=(0.0, 0.0))
+    cameras = [evaluation._camera(world, tilt, rng) for _ in range(400)]
+    down = np.degrees([np.arcsin(-rotation[2, 1]) for rotation, _ in cameras])
+    assert -10.5 < down.min() < -5 and 30 < down.max() < 35.5
+    lean = np.degrees([np.arctan2(rotation[0, 1], -rotation[1, 1]) for rotation, _ in cameras])
+    assert -30.5 < lean.min() < -25 and 25 < lean.max() < 30.5
+    distance = [np.linalg.norm(rotation @ world[0, 0] + shift) for rotation, shift in cameras]
+    assert min(distance) > 2 and max(distance) < 9
+
+
 @pytest.mark.parametrize("late", [0, 13])
 def test_a_network_that_knows_the_truth_has_no_error(passages: evaluation.Passages, late: int) -> None:
     measured = evaluation.lift_passages(passages, Oracle(passages, late), None)
