@@ -104,3 +104,26 @@ def test_the_real_clips() -> None:
     for clip in [*train, *held_out]:
         bones = [np.linalg.norm(clip.joints_m[:, c] - clip.joints_m[:, p], axis=-1) for p, c in H36M17.bones]
         assert np.max(np.std(bones, axis=1)) < 0.01
+
+
+@pytest.mark.parametrize("file", ["cmu_train_h36m17_60hz.npz", "cmu_more_h36m17_60hz.npz"])
+def test_captured_joints_lie_where_the_skeleton_has_them(file: str) -> None:
+    """Shares of the leg against de Leva, J. Biomech. 29, 1996, table 4 (thigh and shank 0.856 m, hips to shoulders
+    0.515, upper arm 0.282, forearm 0.269, men of 1.741 m)."""
+    clips = load_clips(data_path("motion") / file, "all")
+    joints = np.concatenate([clip.joints_m[::10] for clip in clips]).astype(np.float64)
+    at = {name: joints[:, index] for index, name in enumerate(H36M17.joint_names)}
+
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.median(np.linalg.norm(a - b, axis=1)))
+
+    hips, shoulders = (at["left_hip"] + at["right_hip"]) / 2, (at["left_shoulder"] + at["right_shoulder"]) / 2
+    assert apart(at["pelvis"], hips) < 0.002
+    assert apart(at["spine"], (at["pelvis"] + at["thorax"]) / 2) < 0.002
+    assert apart(at["thorax"], shoulders) == pytest.approx(0.05, abs=0.01)
+    assert apart(at["neck"], shoulders) == pytest.approx(0.13, abs=0.02)
+    leg = apart(at["left_hip"], at["left_knee"]) + apart(at["left_knee"], at["left_ankle"])
+    assert apart(hips, shoulders) / leg == pytest.approx(0.60, abs=0.06)
+    assert apart(at["left_shoulder"], at["left_elbow"]) / leg == pytest.approx(0.33, abs=0.04)
+    assert apart(at["left_elbow"], at["left_wrist"]) / leg == pytest.approx(0.31, abs=0.04)
+    assert apart(at["head_top"], at["neck"]) / leg == pytest.approx(0.23, abs=0.03)
