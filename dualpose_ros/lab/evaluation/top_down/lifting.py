@@ -132,6 +132,36 @@ def with_hidden(passages: Passages, share: float, seed: int) -> Passages:
     return replace(passages, scores=scores)
 
 
+PARTS = {
+    "legs, below a table": ("knee", "ankle"),
+    "all below the chest, a close-up": ("pelvis", "hip", "knee", "ankle", "spine"),
+    "crown": ("head_top",),
+    "one side": ("left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee", "left_ankle"),
+}
+"""Parts of a body that stay unseen, by the ends of their joints' names."""
+
+
+def without_part(passages: Passages, part: str) -> tuple[Passages, Mask]:
+    """The passages with one of PARTS never found, and which joints (K,) those are."""
+    hidden = np.array([name.endswith(PARTS[part]) for name in H36M17.joint_names])
+    return replace(passages, scores=np.where(hidden, 0.0, passages.scores)), hidden
+
+
+def part_row(part: str, measured: Measured, hidden: Mask) -> dict[str, Any]:
+    """Errors of joints seen and unseen, in millimetres, and how much of the latter lies within stated deviations."""
+    errors = joint_errors(measured.people.joints_rel, measured.joints_rel)
+    unseen = hidden & (np.arange(len(hidden)) != H36M17.root)
+    sigmas = errors[:, unseen] / measured.people.stddev[:, unseen]
+    return {
+        "unseen": part,
+        "seen_mm": 1000 * float(errors[:, ~hidden].mean()),
+        "unseen_mm": 1000 * float(errors[:, unseen].mean()),
+        "stated_mm": 1000 * float(measured.people.stddev[:, unseen].mean()),
+        "within_1_sigma": float((sigmas < sigma_radii(3)[0]).mean()),
+        "within_2_sigma": float((sigmas < sigma_radii(3)[1]).mean()),
+    }
+
+
 def connected_joints(count: int, rng: np.random.Generator) -> Indices:
     """So many joints (count,) that hang together: what one thing in front of somebody hides."""
     neighbours: dict[int, set[int]] = {joint: set() for joint in range(H36M17.num_joints)}

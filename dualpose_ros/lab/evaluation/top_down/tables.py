@@ -19,14 +19,17 @@ from dualpose_ros.lab.evaluation.joints import measure_joint_errors
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.top_down.lifting import (
     HZ,
+    PARTS,
     Passages,
     Tilt,
     error_row,
     film_clips,
     lift_passages,
+    part_row,
     sigma_rows,
     with_hidden,
     with_noise,
+    without_part,
 )
 from dualpose_ros.lab.evaluation.top_down.overlap import overlap_row, score_overlap
 from dualpose_ros.lab.evaluation.worlds import drawn, held_out_world
@@ -100,6 +103,7 @@ def evaluate_top_down(
         "overlap": overlap_table(world, networks, seed, overlaps),
         "lifting": [*lifted, *lifting_table(mocap, errors, networks, seed, views)],
         "occlusion": occlusion_table(passages, networks, seed),
+        "parts": parts_table(tilted, networks),
         "mocap": mocap_table(inputs, networks),
         "history": history_table(inputs, networks),
         "calibration": calibration_table(with_errors(tilted, errors, seed), networks),
@@ -158,6 +162,15 @@ def occlusion_table(passages: Passages, networks: Networks, seed: int) -> Rows:
             row[f"root_depth_pct_{name}"] = errors["root_depth_pct"]
         row["mpjpe_lower_pct"] = 100 * (1 - row["mpjpe_mm_with_gcn"] / row["mpjpe_mm_without_gcn"])
         rows.append(row)
+    return rows
+
+
+def parts_table(passages: Passages, networks: Networks) -> Rows:
+    """Bodies of which a part is never seen: how far off the shipped network puts it, and whether it says so."""
+    rows: Rows = []
+    for part in PARTS:
+        seen, hidden = without_part(passages, part)
+        rows.append(part_row(part, lift_passages(seen, networks.lifting, networks.gcn), hidden))
     return rows
 
 
@@ -255,7 +268,8 @@ def goals(tables: dict[str, Rows]) -> Rows:
     ]
     if REAL in tilted:
         found.append(Goal("mpjpe_mm_tilted_real_errors", tilted[REAL]["mpjpe_mm"], most=95.0))
-    for row in tables["calibration"]:
+    unseen = [{**row, "of": "unseen joints", "input": row["unseen"]} for row in tables["parts"]]
+    for row in [*tables["calibration"], *unseen]:
         for column, low, high in CALIBRATED:
             name = f"{column}: {row['of']}, {row['input']}"
             found.append(Goal(name, row[column], low, high, words=f"{low:.2f} to {high:.2f}"))

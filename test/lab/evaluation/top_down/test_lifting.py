@@ -140,3 +140,15 @@ def test_another_network_is_refused() -> None:
     network.inputs = {"patches": TensorSpec("patches", F32, (1,))}
     with pytest.raises(EngineError, match="no lifting network"):
         evaluation.empty_memory(network, 1)
+
+
+def test_a_part_that_is_never_seen_is_measured_by_itself(passages: evaluation.Passages) -> None:
+    seen, hidden = evaluation.without_part(passages, "legs, below a table")
+    names = [name for name, gone in zip(H36M17.joint_names, hidden, strict=True) if gone]
+    assert sorted(names) == ["left_ankle", "left_knee", "right_ankle", "right_knee"]
+    assert (seen.scores[..., hidden] == 0).all() and (seen.scores[..., ~hidden] == 1).all()
+    oracle = Oracle(passages, error=0.05, stddev=0.05)
+    oracle.answer["joints"][:, :, hidden] += np.float32(0.4)
+    row = evaluation.part_row("legs", evaluation.lift_passages(seen, oracle, None), hidden)
+    assert row["seen_mm"] < 90 and row["unseen_mm"] > 600
+    assert row["stated_mm"] == pytest.approx(50) and row["within_2_sigma"] == 0

@@ -30,6 +30,7 @@ def test_the_tables_are_whole(result: dict[str, dict[str, list[dict[str, float]]
     files = {row["clips"] for row in tables["lifting"]}
     assert "all" in files and len(files) == 1 + len(list(data_path("motion").glob("*.npz")))
     assert len(tables["lifting"]) == 2 * 2 * len(files)
+    assert [row["unseen"] for row in tables["parts"]] == list(eval_top_down.PARTS)
     late = {row["looks"]: row["late_ms"] for row in tables["mocap"]}
     assert late["causal"] == 0 and late["centred"] == pytest.approx(1000 * 13 / 30)
     for row in [*tables["occlusion"], *tables["mocap"]]:
@@ -51,7 +52,7 @@ def test_errors_grow_with_what_is_hidden_and_history_does_no_harm(
 def test_goals_say_what_the_tables_say(result: dict[str, list[dict[str, object]]]) -> None:
     goals = {goal["name"]: goal for goal in result["goals"]}
     assert {"overlap_gain_points", "gcn_gain_at_40_pct", "mpjpe_mm_tilted_exact", "ms_a_person"} <= goals.keys()
-    assert len(goals) == 5 + 2 * 6
+    assert len(goals) == 5 + 2 * 6 + 2 * len(result["tables"]["parts"])
     worse = {"overlap": [{"pck150_rel": 50.0}, {"pck150_rel": 54.0}]}
     tables = {**result["tables"], **worse}  # type: ignore[dict-item]
     judged = {goal["name"]: goal for goal in eval_top_down.goals(tables)}  # type: ignore[arg-type]
