@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,6 +39,7 @@ class Stage:
 
     def process(self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]) -> tuple[RefinedFrame, ...]:
         number = stamp_ns // 10_000_000 - 10_000
+        time.sleep(0.002)
         if camera is None:
             self.waiting.append(RefinedFrame(stamp_ns, None, tuple(persons)))
         else:

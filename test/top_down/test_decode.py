@@ -50,7 +50,9 @@ def test_a_missing_joint_is_not_taken_from_the_other_person() -> None:
 def test_absent_people_and_absent_patches() -> None:
     empty = np.zeros((2, 17, 64, 64))
     boxes = np.tile([20.0, 20, 230, 230], (2, 1))
-    for people in decode_patches(empty, empty, boxes):
+    decoded = decode_patches(empty, empty, boxes)
+    assert len(decoded) == 2
+    for people in decoded:
         assert len(people) == 0 and people.target == -1
     assert decode_patches(empty[:0], empty[:0], boxes[:0]) == []
 
@@ -58,7 +60,9 @@ def test_absent_people_and_absent_patches() -> None:
 def test_noise_does_not_break_it() -> None:
     rng = np.random.default_rng(0)
     heat, tags = rng.random((3, 17, 64, 64)), rng.normal(0, 3, (3, 17, 64, 64))
-    for people in decode_patches(heat, tags, np.tile([20.0, 20, 230, 230], (3, 1))):
+    decoded = decode_patches(heat, tags, np.tile([20.0, 20, 230, 230], (3, 1)))
+    assert len(decoded) == 3
+    for people in decoded:
         assert 0 <= people.target < len(people)
         assert np.isfinite(people.joints_px).all() and people.scores.max() <= 1
 

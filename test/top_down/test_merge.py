@@ -79,7 +79,7 @@ def test_a_track_keeps_the_person_that_it_had() -> None:
         patch_people(affines[1], [left + 1.0, right], [full, full], [2.4, 1.6]),
     ]
     free = merge_patches(people, invert_affines(affines))
-    assert free[0] is None or np.allclose(free[0].joints_px, left)
+    assert free[0] is not None and np.allclose(free[0].joints_px, left)
     had = [Pose2D(left - 2.0, full), Pose2D(right - 2.0, full)]
     first, second = merge_patches(people, invert_affines(affines), previous=had)
     assert first is not None and second is not None
@@ -108,12 +108,14 @@ def test_two_of_one_patch_are_never_one_person() -> None:
     left, _, affines = scene()
     full = np.full(K, 0.9)
     people = [
-        patch_people(affines[0], [left, left + 1], [full, full], [3.0, 2.0]),
-        patch_people(affines[1], [left + 1], [full], [2.5]),
+        patch_people(affines[0], [left, left + 1], [full, full - 0.1], [3.0, 2.0]),
+        patch_people(affines[1], [left + 1], [full - 0.2], [2.5]),
     ]
     first, second = merge_patches(people, invert_affines(affines))
     assert first is not None and second is not None
-    assert np.allclose(first.joints_px, left) or np.allclose(first.joints_px, left + 1)
+    # The second track's is who the first patch has at the left: there its other one is left.
+    assert np.allclose(first.joints_px, left + 1) and np.allclose(first.scores, 0.8)
+    assert np.allclose(second.joints_px, left + 1) and np.allclose(second.scores, 0.7)
 
 
 def test_nobody_anywhere_and_poor_explanations_give_none() -> None:

@@ -126,10 +126,14 @@ def test_covered_share_equals_a_slow_count() -> None:
 
 def test_erasing_leaves_most_of_a_person() -> None:
     box = np.array([[40.0, 30, 80, 110]])
-    for seed in range(30):
+    shares = []
+    for seed in range(200):
         image = np.full((128, 160, 3), 7, np.uint8)
         erase(image, box, np.random.default_rng(seed))
         assert (image != 7).any()
+        shares.append((image[30:110, 40:80] != 7).any(axis=-1).mean())
+    assert np.median(shares) < 0.4 and max(shares) < 0.75 and np.mean(np.array(shares) > 0.6) < 0.05
+    assert np.mean(np.array(shares) > 0.04) > 0.5, "people are what it paints over"
     erase(np.zeros((16, 16, 3), np.uint8), np.zeros((0, 4)), np.random.default_rng(0))
 
 

@@ -75,7 +75,7 @@ def test_labels_follow_the_pixels(seed: int) -> None:
             shade = SHADES[H36M17.mirror[k] if mirrored else k]
             matches[mirrored] += bool(np.abs(patch.image[y, x].astype(int) - shade).max() < 25)
     # Dots may cover each other, and are drawn at whole pixels; all but a few must be where they belong.
-    assert len(visible) == 0 or max(matches.values()) >= 0.75 * len(visible)
+    assert len(visible) >= 8 and max(matches.values()) >= 0.75 * len(visible)
 
 
 def test_both_orientations_occur_and_mirroring_exchanges_sides() -> None:
@@ -208,7 +208,9 @@ def test_training_lowers_the_loss_and_validation_measures_it(task: TopDownTask, 
     assert set(parts) == {"heatmap", "sides", "pull", "push", "target_tag"}
     with torch.no_grad():
         figures = task.validate(model.eval(), [task.collate([held_out[i] for i in range(len(held_out))])])
-    assert all(0 <= figures[name] <= 1 for name in ("oks", "oks_visible", "pck", "sides"))
+        learnt = task.validate(model.eval(), [batch])
+    assert all(0.6 < learnt[name] <= 1 for name in ("oks", "oks_visible", "pck", "sides")), "of what it was trained on"
+    assert figures["oks"] < learnt["oks"] and figures["loss"] > learnt["loss"]
     assert np.isfinite(figures["loss"]) and task.objective(figures) == 1 - figures["oks"]
 
 
