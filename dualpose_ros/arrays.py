@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -32,6 +33,11 @@ def rows_of(*shape: int, dtype: type = np.float64) -> dict[str, Any]:
     return {"shape": shape, "dtype": dtype}
 
 
+@cache
+def _row_shapes(kind: type[Rows]) -> tuple[tuple[int, ...] | None, ...]:
+    return tuple(item.metadata.get("shape") for item in fields(kind))  # type: ignore[arg-type]
+
+
 class Rows:
     """Base of frozen dataclasses whose fields are arrays, or `Rows` again, with one row for each person, pair or frame.
 
@@ -41,18 +47,20 @@ class Rows:
 
     def __post_init__(self) -> None:
         count = len(self)
-        for item in fields(self):  # type: ignore[arg-type]
-            value, row = getattr(self, item.name), item.metadata.get("shape")
+        for (name, value), row in zip(vars(self).items(), _row_shapes(type(self)), strict=True):
             if len(value) != count or (row is not None and value.shape[1:] != row):
                 found = f"{value.shape}" if isinstance(value, np.ndarray) else f"{len(value)} rows"
                 wanted = (count, *row) if row is not None else f"{count} rows"
-                raise ValueError(f"{type(self).__name__}.{item.name} has {found} instead of {wanted}")
+                raise ValueError(f"{type(self).__name__}.{name} has {found} instead of {wanted}")
 
     def __len__(self) -> int:
         return len(next(iter(vars(self).values())))
 
     def __getitem__(self: RowsType, index: slice | Mask | Indices | Ints | list[int]) -> RowsType:
-        return type(self)(*(value[index] for value in vars(self).values()))
+        some = object.__new__(type(self))
+        # All is checked already, and this is called many times a frame.
+        vars(some).update({name: value[index] for name, value in vars(self).items()})
+        return some
 
     @classmethod
     def empty(cls: type[RowsType]) -> RowsType:

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.arrays import AnyArray, AnyFloats, Floats, Indices, Ints, Mask, Rows, rows_of
+from dualpose_ros.arrays import AnyArray, AnyFloats, AnyInts, Floats, Indices, Ints, Mask, Rows, rows_of
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -130,6 +130,28 @@ class Persons(Poses, Sequence[Pose3D]):
             boxes_px=column("box_px", 4),
             keypoints_px=column("keypoints_px", K, 2),
             root_velocities=column("root_velocity", 3),
+        )
+
+    @classmethod
+    def seen(cls, poses: Poses, keypoints_px: AnyFloats, source: Source, track_ids: AnyInts) -> Persons:
+        """Confirmed people of unknown velocity, in the boxes around the joints found; keypoints_px (N, K, 2)."""
+        scores, keypoints = (np.asarray(part, dtype=np.float64) for part in (poses.joint_scores, keypoints_px))
+        found = (scores > 0) | ~(scores > 0).any(axis=1, keepdims=True)
+        low = np.where(found[..., None], keypoints, np.inf).min(axis=1)
+        high = np.where(found[..., None], keypoints, -np.inf).max(axis=1)
+        count = len(poses)
+        return cls(
+            joints_cam=np.asarray(poses.joints_cam, dtype=np.float64),
+            joint_scores=scores,
+            joint_stddev=np.asarray(poses.joint_stddev, dtype=np.float64),
+            scores=np.asarray(poses.scores, dtype=np.float64),
+            track_ids=np.asarray(track_ids, dtype=np.int64),
+            states=np.full(count, TrackingState.CONFIRMED),
+            sources=np.full(count, source),
+            # Edges of boxes count from the image's corner, half a pixel before the first pixel's centre.
+            boxes_px=np.concatenate([low, high], axis=1) + 0.5,
+            keypoints_px=keypoints,
+            root_velocities=np.zeros((count, 3)),
         )
 
     @overload

@@ -6,7 +6,6 @@ P people, K joints; metres in the camera's optical frame (x right, y down, z for
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,38 +13,29 @@ from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.upright import BONES_APART, UPRIGHT
 from dualpose_ros.camera import Camera, back_project, pixels_to_rays
+from dualpose_ros.people import Persons, Poses, Source
 from dualpose_ros.skeleton import H36M17
 
 MISSING_STDDEV = 0.3
 """Least deviation in metres of a joint that was not found."""
+
+NOT_TRACKED = -1
+"""Track id of people whom this branch finds: it looks at each frame by itself."""
 
 _MISSING_STEP = 0.15
 _NEAREST = 0.1
 _WEAKEST = 0.1
 
 
-@dataclass(frozen=True)
-class PlacedPerson:
-    """One person in the camera frame: joints_cam (K, 3) and joint_stddev (K,) in metres, one sigma in the direction
-    in which it is largest, which mostly is the ray's;
-    keypoints_px (K, 2) in pixels of the image; scores (K,), 0 where a joint was not found and its place is a guess."""
-
-    joints_cam: Floats
-    joint_stddev: Floats
-    keypoints_px: Floats
-    scores: Floats
-
-
 def place_people(
     people: FramePeople, to_image: Callable[[Floats], Floats], camera: Camera, pixel_stddev: float = 2.0
-) -> list[PlacedPerson]:
+) -> Persons:
     """People of a frame put where their pixels' rays have the depths that the network gave them (Eqs. 3, 4).
 
     to_image maps network pixels (..., 2) to those of the camera's image. pixel_stddev: deviation in image pixels of
-    a joint found with score 1, on each axis; a lower score makes it larger in proportion.
+    a joint found with score 1, on each axis; a lower score makes it larger in proportion. A joint that was not found
+    has a score of 0, and its place is a guess; a deviation is that in the direction in which it is largest.
     """
-    if len(people) == 0:
-        return []
     found = people.scores > 0
     keypoints = to_image(people.joints_px)
     depth = np.maximum(people.root_depth[:, None] + people.rel_depth, _NEAREST)
@@ -56,7 +46,9 @@ def place_people(
     root = H36M17.root
     joints[:, root, 2] = np.where(found[:, root], joints[:, root, 2], np.maximum(people.root_depth, _NEAREST))
     keypoints = np.where(found[..., None], keypoints, _seen_at(joints, camera))
-    return [PlacedPerson(*parts) for parts in zip(joints, stddev, keypoints, people.scores, strict=True)]
+    scores = np.clip(people.scores, 0, 1)
+    poses = Poses(joints, scores, stddev, scores.mean(axis=1))
+    return Persons.seen(poses, keypoints, Source.BOTTOM_UP, np.full(len(people), NOT_TRACKED))
 
 
 def _found_stddev(

@@ -10,19 +10,16 @@ import numpy as np
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, decode_frame
 from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
-from dualpose_ros.bottom_up.place import PlacedPerson, place_people
+from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.camera import Camera, check_image
 from dualpose_ros.grouping import HEATMAP_STRIDE, GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.letterbox import Letterbox, fit_long_side
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Persons
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
-
-NOT_TRACKED = -1
-"""Track id of people whom this branch finds: it looks at each frame by itself."""
 
 _INPUTS = ("image", "guidance")
 _OUTPUTS = ("heatmaps", "tags", "depths", "log_stddev")
@@ -71,7 +68,7 @@ class BottomUpConfig:
 class BottomUpResult:
     """persons: those found in this frame, the best first, not tracked; guided: whether there were heatmaps."""
 
-    persons: tuple[Pose3D, ...]
+    persons: Persons
     guided: bool
 
 
@@ -106,7 +103,7 @@ class BottomUpStage:
         people = decode_frame(self.maps(image, letterbox, heatmaps), network_focal(camera, letterbox), self._decode)
         pixel_stddev = self.config.pixel_stddev / float(np.sqrt(letterbox.scale.prod()))
         placed = place_people(people, letterbox.points_to_image, camera, pixel_stddev)
-        return BottomUpResult(tuple(_pose(person) for person in placed), heatmaps is not None)
+        return BottomUpResult(placed, heatmaps is not None)
 
     def maps(self, image: RgbImage, letterbox: Letterbox, heatmaps: Heatmaps | None) -> BottomUpMaps:
         """What the network answers for an image in its letterbox; errors as of `process`."""
@@ -143,21 +140,3 @@ def check_network(engine: Engine) -> None:
             f"[N, {H36M17.num_joints}, H/4, W/4] and give {', '.join(_OUTPUTS)}, "
             f"not take {', '.join(found)} and give {', '.join(engine.outputs)}"
         )
-
-
-def _pose(person: PlacedPerson) -> Pose3D:
-    """A placed person as the record that is published; its velocity is unknown, and 0."""
-    seen = person.keypoints_px[person.scores > 0]
-    scores = np.clip(person.scores, 0, 1)
-    return Pose3D(
-        track_id=NOT_TRACKED,
-        state=TrackingState.CONFIRMED,
-        source=Source.BOTTOM_UP,
-        score=float(scores.mean()),
-        # Edges of boxes count from the image's corner, half a pixel before the first pixel's centre.
-        box_px=np.concatenate([seen.min(axis=0), seen.max(axis=0)]) + 0.5,
-        joints_cam=person.joints_cam,
-        joint_scores=scores,
-        joint_stddev=person.joint_stddev,
-        keypoints_px=person.keypoints_px,
-    )

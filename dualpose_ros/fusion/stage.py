@@ -67,7 +67,7 @@ class FusionConfig:
 class FusionResult:
     """persons: everybody, once; pairs: how many of them both branches see."""
 
-    persons: tuple[Pose3D, ...]
+    persons: Persons
     pairs: int
 
 
@@ -106,10 +106,10 @@ class FusionStage:
         sightings = [_sighting(rows[n], answer.joints_cam[n]) for n in kept]
         identities = self._identities.assign(stamp_ns, sightings, complete=bottom_up is not None)
         self._handover.begin(stamp_ns)
-        persons = tuple(
+        persons = Persons.of(
             self._person(stamp_ns, rows[n], answer, n, who) for n, who in zip(kept, identities, strict=True)
         )
-        return FusionResult(persons, sum(person.source is Source.FUSED for person in persons))
+        return FusionResult(persons, int((persons.sources == Source.FUSED).sum()))
 
     def _rows(self, own: Persons, other: Persons) -> tuple[Indices, Indices]:
         """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else, best first.

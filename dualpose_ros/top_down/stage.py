@@ -14,7 +14,7 @@ from dualpose_ros.grouping import GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.people import Pose2D, Pose3D, Source, Track, TrackingState
+from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, TrackingState
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.floor import FloorScale, lower_foot, scaled
@@ -78,7 +78,7 @@ class TopDownConfig:
 class TopDownResult:
     """persons: those found in this frame; heatmaps: the maximum over all patches, in image coordinates."""
 
-    persons: tuple[Pose3D, ...]
+    persons: Persons
     heatmaps: Heatmaps
 
 
@@ -164,7 +164,7 @@ class TopDownStage:
                 if person is not None:
                     persons.append(person)
         size = (image.shape[0], image.shape[1])
-        return TopDownResult(tuple(persons), found.maps.combined(size, self.config.heatmap_cells))
+        return TopDownResult(Persons.of(persons), found.maps.combined(size, self.config.heatmap_cells))
 
     def _person(self, stamp_ns: int, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
         """The track's message-ready pose; None where the lifting networks gave nothing usable."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dualpose_ros.arrays import AnyArray, Floats, UInt8s
-from dualpose_ros.bottom_up.stage import NOT_TRACKED, BottomUpConfig, BottomUpStage
+from dualpose_ros.bottom_up.place import NOT_TRACKED
+from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.heatmap import Heatmaps, combined_grid
 from dualpose_ros.inference.engine import EngineError, TensorSpec

@@ -112,7 +112,7 @@ def test_a_coasting_track_with_nobody_there_is_left_out() -> None:
 def test_no_tracks_still_give_heatmaps_and_tell_the_lifter() -> None:
     stage, lifter = stage_for([], [])
     result = stage.process(IMAGE, 5, CAMERA, [])
-    assert result.persons == () and result.heatmaps.data.shape == (K, 120, 160) and result.heatmaps.data.max() == 0
+    assert len(result.persons) == 0 and result.heatmaps.data.shape == (K, 120, 160) and result.heatmaps.data.max() == 0
     assert lifter.calls == [(5, [])]
 
 
@@ -129,7 +129,7 @@ def test_only_the_best_tracks_are_run_and_bad_boxes_are_skipped() -> None:
 def test_people_who_cannot_be_lifted_are_left_out() -> None:
     left = maps.figure(200, 100, 240)
     stage, _ = stage_for([left], [track(-1, left)])
-    assert stage.process(IMAGE, 0, CAMERA, [track(-1, left)]).persons == ()
+    assert len(stage.process(IMAGE, 0, CAMERA, [track(-1, left)]).persons) == 0
 
 
 def test_two_tracks_on_one_person_put_out_one_and_keep_its_id() -> None:

@@ -20,7 +20,7 @@ from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.lab.timing import WARM_UP, timed
 from dualpose_ros.letterbox import fit_long_side
 from dualpose_ros.paths import share_dir
-from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.people import TrackingState
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.runs.live import ASSUMED_HFOV_DEG
 from dualpose_ros.skeleton import H36M17
@@ -135,7 +135,7 @@ class _Jobs:
         maps = result.heatmaps
         seconds, whole = timed(lambda: self._bottom_up.process(frame, stamp_ns, self._camera, maps))
         times.append(("bottom-up stage", seconds))
-        persons: tuple[Pose3D, ...] = result.persons
+        persons = result.persons
         seconds, fused = timed(lambda: self._fusion.process(stamp_ns, persons, whole.persons))
         times.append(("fusion stage", seconds))
         seconds, _ = timed(lambda: self._refinement.process(stamp_ns, self._camera, fused.persons))

@@ -10,7 +10,7 @@ from dualpose_ros.camera import Camera
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.people import Pose3D, Track
+from dualpose_ros.people import Persons, Track
 from dualpose_ros.top_down.lifting import Lifter
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from dualpose_ros.weights import weights_path
@@ -21,8 +21,8 @@ class Seen:
     """One frame: the tracks of the detector, the people of the top-down and of the bottom-up branch."""
 
     tracks: tuple[Track, ...]
-    top_down: tuple[Pose3D, ...]
-    bottom_up: tuple[Pose3D, ...]
+    top_down: Persons
+    bottom_up: Persons
 
 
 class Branches:

@@ -111,7 +111,7 @@ def _truth_rows(frame: int, people: People, actions: tuple[str, ...]) -> list[di
     ]  # fmt: skip
 
 
-def _estimate_rows(frame: int, first: int, people: People, persons: tuple[Pose3D, ...]) -> list[dict[str, object]]:
+def _estimate_rows(frame: int, first: int, people: People, persons: Sequence[Pose3D]) -> list[dict[str, object]]:
     match = match_people(people, np.array([p.keypoints_px for p in persons]).reshape(-1, K, 2))
     names = ("joints_cam", "joint_scores", "joint_stddev", "score", "keypoints_px")
     return [

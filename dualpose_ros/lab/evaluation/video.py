@@ -58,7 +58,7 @@ class Published:
     """What one stage put out for a frame: its time in the video, the people."""
 
     stamp_s: float
-    persons: tuple[Pose3D, ...]
+    persons: Sequence[Pose3D]
 
 
 @dataclass

@@ -69,7 +69,7 @@ def round_trip(
     estimate, found = np.zeros_like(truth), np.zeros_like(seen)
     for tag, placed in zip(people.tags, place_people(people, letterbox.points_to_image, camera), strict=True):
         person = int(np.clip(np.rint(tag / TAG_STEP), 0, len(truth) - 1))
-        estimate[person], found[person] = placed.joints_cam, placed.scores > 0
+        estimate[person], found[person] = placed.joints_cam, placed.joint_scores > 0
     shared = seen & overlaps(joints_px, apart_cells)
     covered = shared.sum(axis=1) > MOST_SHARED * seen.sum(axis=1)
     overlapped = shared | (seen & covered[:, None])

@@ -14,7 +14,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.datasets.labels import People
-from dualpose_ros.datasets.recordings import Estimates, Recordings
+from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.integrate import Integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses
 from dualpose_ros.fusion.pairs import Pairs, branch_poses
@@ -49,8 +49,8 @@ class RecordedFrame:
     stamp_ns: int
     down: Floats
     people: People
-    top_down: tuple[Pose3D, ...]
-    bottom_up: tuple[Pose3D, ...]
+    top_down: Persons
+    bottom_up: Persons
     true_top_down: Indices
     true_bottom_up: Indices
 
@@ -72,27 +72,12 @@ def recorded_frames(recordings: Recordings) -> Iterator[RecordedFrame]:
         for branch, source in ((recordings.top_down, Source.TOP_DOWN), (recordings.bottom_up, Source.BOTTOM_UP)):
             own = np.flatnonzero(branch.frame == frame)
             owner = np.array([np.flatnonzero(rows == t)[0] if t >= 0 else -1 for t in branch.truth[own]], dtype=np.intp)
-            parts.append((tuple(_pose(branch, int(row), source) for row in own), owner))
+            seen = Persons.seen(branch.poses[own], branch.keypoints_px[own], source, branch.track[own])
+            parts.append((seen, owner))
         (top_down, one), (bottom_up, other) = parts
         sequence, stamp_ns = int(frames.sequence[frame]), round(float(frames.stamp_s[frame]) * 1e9)
         down = frames.down[frame].astype(np.float64)
         yield RecordedFrame(sequence, stamp_ns, down, people, top_down, bottom_up, one, other)
-
-
-def _pose(branch: Estimates, row: int, source: Source) -> Pose3D:
-    keypoints, scores = branch.keypoints_px[row].astype(np.float64), branch.joint_scores[row].astype(np.float64)
-    seen = keypoints[scores > 0] if (scores > 0).any() else keypoints
-    return Pose3D(
-        track_id=int(branch.track[row]),
-        state=TrackingState.CONFIRMED,
-        source=source,
-        score=float(branch.score[row]),
-        box_px=np.concatenate([seen.min(axis=0), seen.max(axis=0)]) + 0.5,
-        joints_cam=branch.joints_cam[row].astype(np.float64),
-        joint_scores=scores,
-        joint_stddev=branch.joint_stddev[row].astype(np.float64),
-        keypoints_px=keypoints,
-    )
 
 
 def pose_row(name: str, frames: Sequence[RecordedFrame], fuse: Fuse) -> dict[str, Any]:
@@ -161,7 +146,7 @@ def unmatched_pairs(integrator: Integrator) -> Fuse:
 
 def frame_pairs(frame: RecordedFrame, config: MatchConfig | None = None) -> FramePairs:
     """What matching makes of a frame, and what would be right."""
-    matches = match_poses(top_down=Persons.of(frame.top_down), bottom_up=Persons.of(frame.bottom_up), config=config)
+    matches = match_poses(top_down=frame.top_down, bottom_up=frame.bottom_up, config=config)
     return FramePairs(matches.top_down, matches.bottom_up, frame.true_top_down, frame.true_bottom_up)
 
 

@@ -28,7 +28,7 @@ from dualpose_ros.lab.evaluation.fusion.measures import (
 from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.metrics.pairs import pair_row
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -172,14 +172,14 @@ def test_pairs_of_a_frame(frames: list[RecordedFrame]) -> None:
     assert row["pairs"] == 6 and row["precision"] == 100 and row["recall"] == 100
     pairs = frame_pairs(frames[1])
     assert pairs.top_down.tolist() == [0, 1, 2] and pairs.bottom_up.tolist() == [2, 1, 0]
-    far = replace(frames[1], bottom_up=tuple(moved(p, (5, 0, 9)) for p in frames[1].bottom_up))
+    far = replace(frames[1], bottom_up=Persons.of(moved(p, (5, 0, 9)) for p in frames[1].bottom_up))
     assert len(frame_pairs(far).top_down) == 0
 
 
 def crowd(*joints: np.ndarray, down: tuple[float, float, float] = (0, 1, 0)) -> RecordedFrame:
     nobody = next(frame for frame in recorded_frames(recordings()) if len(frame.people) == 0)
     like = next(iter(recorded_frames(recordings()))).top_down[0]
-    people = tuple(replace(like, joints_cam=one) for one in joints)
+    people = Persons.of(replace(like, joints_cam=one) for one in joints)
     return replace(nobody, down=np.array(down, dtype=np.float64), top_down=people)
 
 
