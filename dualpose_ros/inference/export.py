@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import warnings
@@ -20,7 +19,6 @@ from onnx import numpy_helper
 from torch import nn
 
 from dualpose_ros.arrays import AnyArray, Float32s
-from dualpose_ros.inference.torch_engine import NAMES_FILE
 
 MIN_STORED_SMALL = 256
 """Initialisers with fewer values (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
@@ -49,12 +47,14 @@ class ExportSpec:
     """What ONNX has to know of a network.
 
     inputs: example tensors by name, in the order of `forward`; every dynamic axis needs an example
-    size of at least twice its multiple. outputs: names. dynamic: for an input, its dynamic axes.
+    size of at least twice its multiple. outputs: names. dynamic: for an input, its dynamic axes. metadata: what the
+    file shall say of itself, see `engine.Engine.metadata`.
     """
 
     inputs: dict[str, torch.Tensor]
     outputs: tuple[str, ...]
     dynamic: dict[str, dict[int, Axis]] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def export_onnx(
         raise ExportError(f"batch norm {unfolded[0]} was not folded into its convolution: the network would be slow")
     if storage != "fp32":
         store_weights_small(graph, storage)
+    onnx.helper.set_model_props(graph, spec.metadata)
     onnx.checker.check_model(graph, full_check=True)
     data = graph.SerializeToString()
     limit = tolerance if tolerance is not None else TOLERANCES[storage]
@@ -242,23 +243,3 @@ def _random_inputs(spec: ExportSpec, rng: np.random.Generator, change: bool) -> 
             noise = rng.standard_normal(shape) * max(float(array.std()), 1e-3) + float(array.mean())
             inputs[name] = noise.astype(array.dtype)
     return inputs
-
-
-def export_program(model: nn.Module, spec: ExportSpec, path: Path | str) -> Path:
-    """Save the network as a .pt2 program that the torch backend runs without its source code."""
-    path = Path(path).with_suffix(".pt2")
-    model = model.to("cpu").eval()
-    program = torch.export.export(model, tuple(spec.inputs.values()), dynamic_shapes=_dynamic_shapes(spec))
-    inputs = {}
-    for name, example in spec.inputs.items():
-        shape: list[int | str] = list(example.shape)
-        for axis, kind in spec.dynamic.get(name, {}).items():
-            shape[axis] = kind.name if kind.multiple == 1 else f"{kind.multiple}*{kind.name}"
-        inputs[name] = {"dtype": str(example.numpy().dtype), "shape": shape}
-    names = json.dumps({"inputs": inputs, "outputs": list(spec.outputs)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # torch insists on the suffix.
-    temporary = path.with_name(f".{path.stem}.tmp.pt2")
-    torch.export.save(program, temporary, extra_files={NAMES_FILE: names})
-    os.replace(temporary, path)
-    return path

@@ -11,6 +11,7 @@ import pytest
 
 from dualpose_ros.inference.engine import EngineError, TensorSpec, check_inputs
 from dualpose_ros.inference.load import BACKENDS, load_engine
+from dualpose_ros.weights import list_weights, weights_path
 
 onnx = pytest.importorskip("onnx")
 
@@ -35,23 +36,8 @@ def write_network(path: Any) -> Any:
         ],
         [helper.make_tensor("axes", tensor.INT64, [1], [3]), helper.make_tensor("two", tensor.FLOAT, [1], [2.0])],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
     return path
-
-
-def write_program(path: Any) -> None:
-    """The same network for torch."""
-    torch = pytest.importorskip("torch")
-    from dualpose_ros.inference.export import Axis, ExportSpec, export_program
-
-    class Network(torch.nn.Module):
-        def forward(self, x: Any, k: Any) -> Any:
-            return x.float().sum(dim=3), 2 * k
-
-    batch = Axis("N")
-    dynamic = {"x": {0: batch, 1: Axis("H", 4), 2: Axis("W", 4)}, "k": {0: batch}}
-    inputs = {"x": torch.zeros(2, 8, 12, 3, dtype=torch.uint8), "k": torch.zeros(2)}
-    export_program(Network(), ExportSpec(inputs, ("y", "z"), dynamic), path)
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +47,7 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(params=["onnxruntime", "openvino", "torch"])
 def engine(request: pytest.FixtureRequest, network_file: Any) -> Any:
-    if request.param == "openvino":
-        pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
-    if request.param == "torch":
-        write_program(network_file)
+    pytest.importorskip(request.param)
     return load_engine(network_file, request.param)
 
 
@@ -117,13 +100,54 @@ def test_inputs_that_do_not_fit_are_named(engine: Any, change: Any, message: Any
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
 def test_named_axes_are_checked(network_file: Any, backend: Any) -> None:
-    if backend == "torch":
-        write_program(network_file)
+    pytest.importorskip(backend)
     engine = load_engine(network_file, backend)
     with pytest.raises(EngineError, match=r"axis 1 is 6, not a multiple of 4"):
         engine.run(good_inputs(2, 6, 4))
     with pytest.raises(EngineError, match=r"axis 0 is 3, but 'N' is 2 elsewhere"):
         engine.run({**good_inputs(), "k": np.zeros(3, np.float32)})
+
+
+def example_of(spec: TensorSpec, sizes: dict[str, int], rng: np.random.Generator) -> np.ndarray:
+    """Random input of a network, its dynamic axes as long as `sizes` says by name."""
+    shape = []
+    for size in spec.shape:
+        multiple, _, name = str(size).rpartition("*")
+        shape.append(size if isinstance(size, int) else int(multiple or 1) * sizes.setdefault(name.strip(), 2))
+    if spec.dtype == np.uint8:
+        return rng.integers(0, 256, shape, dtype=np.uint8)
+    return np.asarray(rng.normal(0, 0.5, shape).astype(spec.dtype))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in list_weights()])
+def test_torch_runs_every_network_that_ships(name: str) -> None:
+    pytest.importorskip("torch")
+    ours, theirs = (load_engine(weights_path(name), backend) for backend in ("torch", "onnxruntime"))
+    assert ours.inputs == theirs.inputs and ours.outputs == theirs.outputs and ours.metadata == theirs.metadata
+    rng = np.random.default_rng(0)
+    for step in (1, 3):
+        sizes = dict.fromkeys(("people", "frames", "N", "n"), step)
+        inputs = {n: example_of(spec, sizes, rng) for n, spec in theirs.inputs.items()}
+        found, expected = ours.run(inputs), theirs.run(inputs)
+        assert list(found) == list(expected)
+        for output, value in expected.items():
+            scale = max(1.0, float(np.abs(value).max(initial=0)))
+            assert found[output].dtype == value.dtype
+            np.testing.assert_allclose(found[output] / scale, value / scale, atol=2e-4, err_msg=output)
+
+
+def test_torch_names_what_it_does_not_know(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    model = onnx.load(write_network(tmp_path / "net.onnx"))
+    model.opset_import[0].version = 12
+    onnx.save(model, tmp_path / "old.onnx")
+    with pytest.raises(EngineError, match="opset 12 is not known to backend 'torch'; use onnxruntime"):
+        load_engine(tmp_path / "old.onnx", "torch")
+    model.opset_import[0].version = 18
+    model.graph.node[2].op_type = "Atan"
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(EngineError, match="operator Atan"):
+        load_engine(tmp_path / "odd.onnx", "torch")
 
 
 def test_check_inputs_orders_and_does_not_copy() -> None:
@@ -138,7 +162,7 @@ def test_files_that_are_no_networks(tmp_path: Path, backend: Any) -> None:
     pytest.importorskip(backend)
     with pytest.raises(EngineError, match="is not there"):
         load_engine(tmp_path / "none.onnx", backend)
-    path = tmp_path / ("bad.pt2" if backend == "torch" else "bad.onnx")
+    path = tmp_path / "bad.onnx"
     path.write_bytes(b"")
     with pytest.raises(EngineError, match="is empty"):
         load_engine(path, backend)
