@@ -17,6 +17,10 @@ Arrays = dict[str, AnyArray]
 _MULTIPLE = re.compile(r"(\d+)\s*\*\s*\w+")
 
 
+LOOKAHEAD_FRAMES = "lookahead_frames"
+"""Metadata of networks over time: by how many frames an answer is late, because it sees those after its own."""
+
+
 class EngineError(RuntimeError):
     """A network that can't be loaded or run; the message names the file, input or library."""
 
@@ -47,6 +51,11 @@ class Engine(Protocol):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
+        ...
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself beside its graph (`metadata_props` of ONNX), such as `LOOKAHEAD_FRAMES`."""
         ...
 
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:

@@ -48,6 +48,7 @@ class OnnxRuntimeEngine:
             raise EngineError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
         self.inputs = {i.name: tensor_spec(i.name, i.type, i.shape) for i in self._session.get_inputs()}
         self.outputs = tuple(o.name for o in self._session.get_outputs())
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
@@ -56,6 +57,14 @@ class OnnxRuntimeEngine:
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
         return {name: np.asarray(value) for name, value in zip(self.outputs, values, strict=True)}
+
+
+def onnx_metadata(path: Path) -> dict[str, str]:
+    """What an ONNX file says of itself, for engines whose library does not pass it on."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return dict(session.get_modelmeta().custom_metadata_map)
 
 
 def _first_line(error: Exception) -> str:

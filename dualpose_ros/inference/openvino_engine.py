@@ -11,6 +11,7 @@ import openvino
 
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
+from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
 
 
 class OpenVinoEngine:
@@ -32,6 +33,7 @@ class OpenVinoEngine:
             model = openvino.Core().read_model(path)
             self.inputs = {p.get_any_name(): _spec(p) for p in model.inputs}
             self.outputs = tuple(p.get_any_name() for p in model.outputs)
+            self.metadata = onnx_metadata(path)
             self._request = openvino.compile_model(model, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error

@@ -19,6 +19,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 from dualpose_ros.inference.gpu_probe import gpu_name
+from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
 
 WORKSPACE_BYTES = 1 << 30
 MAX_BATCH, USUAL_BATCH = 16, 4
@@ -77,6 +78,7 @@ class TensorRtEngine:
         finally:
             self._context.pop()
         self._buffers: dict[str, tuple[int, Any]] = {}
+        self.metadata = onnx_metadata(path)
 
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)

@@ -14,15 +14,24 @@ import numpy as np
 
 from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.camera import Camera, pixels_to_rays
-from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, Engine, EngineError
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
+from dualpose_ros.top_down.completion import (
+    JOINTS_REL,
+    LONGEST_GAP_S,
+    NUM_FEATURES,
+    CompletedPoses,
+    complete,
+    time_feature,
+)
 from dualpose_ros.top_down.person_view import place_root
 from dualpose_ros.top_down.root_geometry import fit_root, fuse_depth
 
 _MIN_SCORE = 0.05
+_FAR_M, _SURE = 100.0, 0.25
+"""Steps by which a network is asked of which frame its answer is: far beyond any answer, and how sure it has to be."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +72,14 @@ class Lifter:
     """Keeps what the network remembers of each track, and lifts all people of a frame at once.
 
     Takes engines of lifting.onnx (see `lifting_network.TemporalLifter`; the answer must not be late) and of
-    gcn.onnx (see `gcn_network.DirectedGCN`), None to do without. EngineError if the former is another network.
+    gcn.onnx (see `gcn_network.DirectedGCN`), None to do without. EngineError if the former is another network, or looks
+    ahead.
     """
 
     def __init__(self, engine: Engine, gcn: Engine | None) -> None:
         self._engine, self._gcn = engine, gcn
-        late, empty = empty_memory(engine, 1)
-        if late:
+        empty = empty_memory(engine, 1)
+        if late := lookahead_frames(engine):
             raise EngineError(f"this lifting network looks {late} frames ahead, which can't be live")
         self._empty = _Memory(0, empty["past_features"][0], empty["past"][0])
         self._tracks: dict[int, _Memory] = {}
@@ -184,16 +194,34 @@ def _rays(track_id: int, camera: Camera, pose: Pose2D) -> tuple[Floats, Floats]:
     return np.asarray(rays, dtype=np.float64), np.where(found, np.clip(scores, 0, 1), 0.0)
 
 
-def empty_memory(engine: Engine, count: int) -> tuple[int, dict[str, Float32s]]:
-    """How many frames a lifting network's answers are late, and its memory inputs for tracks just born.
-
-    EngineError if it is no lifting network.
-    """
+def empty_memory(engine: Engine, count: int) -> dict[str, Float32s]:
+    """Memory inputs of a lifting network for tracks just born; EngineError if it is no lifting network."""
     shapes = {name: engine.inputs[name].shape[1:] for name in ("past_features", "past") if name in engine.inputs}
     sizes = {name: tuple(size for size in shape if isinstance(size, int)) for name, shape in shapes.items()}
     if len(sizes) != 2 or any(len(size) != 2 for size in sizes.values()):
         raise EngineError(f"this is no lifting network: it takes {', '.join(engine.inputs) or 'nothing'}")
-    remembered = sizes["past_features"][0]
-    # The first layer needs two frames; whatever is remembered beyond is waited for.
-    late = remembered if remembered > 2 else 0
-    return late, {name: np.zeros((count, *size), np.float32) for name, size in sizes.items()}
+    return {name: np.zeros((count, *size), np.float32) for name, size in sizes.items()}
+
+
+def lookahead_frames(engine: Engine) -> int:
+    """How many frames a lifting network's answers are late, as its file says.
+
+    Files written before they said so are asked: joints that the features hold come back moved by no more than a body's
+    size, in the answer of their own frame. EngineError if it is no lifting network, or neither file nor answer says it.
+    """
+    memory = empty_memory(engine, 1)
+    said = engine.metadata.get(LOOKAHEAD_FRAMES)
+    if said is not None:
+        if not said.isdecimal():
+            raise EngineError(f"this network's file says that it looks '{said}' frames ahead, which is no number")
+        return int(said)
+    frames = memory["past_features"].shape[1] + 1
+    features = np.zeros((1, frames, NUM_FEATURES), np.float32)
+    numbered = np.broadcast_to(_FAR_M * np.arange(1, frames + 1)[:, None, None], (frames, H36M17.num_joints, 3)).copy()
+    numbered[:, H36M17.root] = 0
+    features[0, :, JOINTS_REL] = numbered.reshape(frames, -1)
+    answered = engine.run({"features": features, **memory})["joints"][0, -1]
+    number = float(np.delete(answered, H36M17.root, axis=0).mean()) / _FAR_M
+    if not (abs(number - round(number)) < _SURE and 0 <= frames - round(number) <= frames):
+        raise EngineError("this network's file does not say how many frames it looks ahead; export it again")
+    return frames - round(number)

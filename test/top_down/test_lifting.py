@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from dualpose_ros.camera import Camera, camera_from_hfov, project
-from dualpose_ros.inference.engine import EngineError, TensorSpec
+from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError, TensorSpec
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D
 from dualpose_ros.top_down.completion import JOINTS_REL, LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
-from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.lifting import Lifter, lookahead_frames
 from dualpose_ros.top_down.person_view import view_person
+from dualpose_ros.weights import WeightsEntry, list_weights, weights_path
 
 CAMERA = camera_from_hfov(640, 480, np.radians(70))
 STEPS, CHANNELS = 6, 4
@@ -42,6 +44,7 @@ class Answer:
             "past": TensorSpec("past", f32, ("people", CHANNELS, STEPS)),
         }
         self.outputs = ("joints",)
+        self.metadata = {LOOKAHEAD_FRAMES: "0"}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self.seen = {name: np.array(value) for name, value in inputs.items()}
@@ -169,10 +172,53 @@ def test_bad_calls_are_refused_with_a_reason() -> None:
         live.update(1, CAMERA, [(2, pose_of(person())), (2, pose_of(person()))])
     with pytest.raises(EngineError, match="no lifting network"):
         Lifter(Completer(np.zeros((17, 3))), None)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 13])
+def test_a_network_that_says_that_it_looks_ahead_is_not_live(frames: int) -> None:
     late = Answer(np.zeros((17, 3)), 0.0)
-    late.inputs["past_features"] = TensorSpec("past_features", np.dtype(np.float32), ("people", 13, NUM_FEATURES))
-    with pytest.raises(EngineError, match="13 frames ahead"):
+    late.metadata = {LOOKAHEAD_FRAMES: str(frames)}
+    with pytest.raises(EngineError, match=f"{frames} frames ahead"):
         Lifter(late, None)
+    late.metadata = {LOOKAHEAD_FRAMES: "some"}
+    with pytest.raises(EngineError, match="no number"):
+        Lifter(late, None)
+
+
+class Shifted(Answer):
+    """A network of before files said so: moves a little what the features hold of so many frames before."""
+
+    def __init__(self, late: int, moved: float = 0.4) -> None:
+        super().__init__(np.zeros((17, 3)), 0.0)
+        self.metadata, self.late, self.moved = {}, late, moved
+        self.inputs["past_features"] = TensorSpec(
+            "past_features", np.dtype(np.float32), ("people", max(2, late), NUM_FEATURES)
+        )
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        known = np.concatenate([inputs["past_features"], inputs["features"]], axis=1)
+        first = known.shape[1] - inputs["features"].shape[1] - self.late
+        held = known[:, first : first + inputs["features"].shape[1], JOINTS_REL]
+        return {"joints": held.reshape(*held.shape[:2], 17, 3) + np.float32(self.moved)}
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 3, 13, 121])
+def test_a_file_that_does_not_say_how_far_it_looks_ahead_is_asked(late: int) -> None:
+    assert lookahead_frames(Shifted(late)) == late
+    with pytest.raises(EngineError, match="does not say"):
+        lookahead_frames(Shifted(late, moved=40.0))
+
+
+@pytest.mark.parametrize(
+    "entry", [e for e in list_weights() if "lifting" in e.name or "window_" in e.name], ids=lambda e: e.name
+)
+def test_networks_that_ship_are_live_but_for_the_centred_one(entry: WeightsEntry) -> None:
+    assert lookahead_frames(load_engine(weights_path(entry.name))) == 0
+
+
+def test_the_centred_network_that_ships_looks_half_its_window_ahead() -> None:
+    with pytest.raises(EngineError, match="13 frames ahead"):
+        Lifter(load_engine(weights_path("baseline_centred_27")), None)
 
 
 def test_completed_joints_lie_where_the_gcn_says_in_the_camera() -> None:

@@ -15,12 +15,12 @@ import numpy as np
 from dualpose_ros.arrays import Float32s, Floats, Indices, Ints, Mask
 from dualpose_ros.datasets.joint_errors import JointErrors, with_measured
 from dualpose_ros.datasets.motion import Clip, at_rate
-from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.metrics.poses import joint_errors, pa_mpjpe, root_depth_error, sigma_radii
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
-from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, empty_memory, place_people
+from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, empty_memory, lookahead_frames, place_people
 
 HZ = 30.0
 LONGEST_PASSAGE = 150
@@ -179,8 +179,13 @@ def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None, histor
     """What a lifting network and a GCN (None: without) make of the counted frames.
 
     history: how many frames before each counted one the network is shown, up to FIRST_COUNTED, as of a track that was
-    born then; all of them by default, and for networks that look ahead.
+    born then; all of them by default.
+
+    EngineError if it is no lifting network, or looks ahead although history is given.
     """
+    late = lookahead_frames(engine)
+    if late and history is not None:
+        raise EngineError(f"this network looks {late} frames ahead, so that tracks just born have no answer")
     count, frames, joints = passages.scores.shape
     flat = complete(passages.rays.reshape(-1, joints, 2), passages.scores.reshape(-1, joints), gcn)
     features = flat.features.reshape(count, frames, -1).copy()
@@ -188,8 +193,7 @@ def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None, histor
     features[:, 0, -1] = time_feature(np.array(LONGEST_GAP_S))
     counted = passages.counted
     if history is None:
-        late, memory = empty_memory(engine, count)
-        answer = engine.run({"features": features, **memory})
+        answer = engine.run({"features": features, **empty_memory(engine, count)})
         answered = np.roll(counted, late, axis=1)
         answers = {name: answer[name][answered] for name in ANSWERS}
     else:
@@ -206,8 +210,7 @@ def _after_births(engine: Engine, features: Float32s, counted: Mask, history: in
     passage, frame = np.nonzero(counted)
     seen = features[passage[:, None], frame[:, None] + np.arange(-history, 1)]
     seen[:, 0, -1] = time_feature(np.array(LONGEST_GAP_S))
-    _, memory = empty_memory(engine, len(seen))
-    answer = engine.run({"features": seen, **memory})
+    answer = engine.run({"features": seen, **empty_memory(engine, len(seen))})
     return {name: answer[name][:, -1] for name in ANSWERS}
 
 

@@ -41,7 +41,7 @@ from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.lifting import Lifter, empty_memory
+from dualpose_ros.top_down.lifting import Lifter, empty_memory, lookahead_frames
 from dualpose_ros.weights import weights_path
 
 OVERLAPS, NOISE_FRAMES, VIEWS = 200, 160, 3
@@ -180,7 +180,7 @@ def mocap_table(inputs: dict[str, Passages], networks: Networks) -> Rows:
     for name, window, looks in WINDOWS:
         engine = load_engine(weights_path(name))
         gcn = networks.first_gcn if name.startswith("baseline") else networks.gcn
-        late, _ = empty_memory(engine, 1)
+        late = lookahead_frames(engine)
         latency = {"late_ms": 1000 * late / HZ, "ms_a_person": median_ms(one_frame(engine, gcn, 1))}
         for label, seen in inputs.items():
             errors_of = error_row(lift_passages(seen, engine, gcn))
@@ -225,7 +225,7 @@ def speed_table(networks: Networks) -> Rows:
 def one_frame(engine: Engine, gcn: Engine, people: int) -> Callable[[], object]:
     """A call that lifts the next frame of so many tracks, as the live stage does but for placing them."""
     rays, scores = _somebody(people)
-    _, memory = empty_memory(engine, people)
+    memory = empty_memory(engine, people)
 
     def call() -> object:
         features = complete(rays, scores, gcn).features
@@ -237,7 +237,7 @@ def one_frame(engine: Engine, gcn: Engine, people: int) -> Callable[[], object]:
 def window_anew(engine: Engine, gcn: Engine, people: int) -> Callable[[], object]:
     """A call that completes the next frame and computes the temporal network for the whole window before it."""
     rays, scores = _somebody(people)
-    _, memory = empty_memory(engine, people)
+    memory = empty_memory(engine, people)
     window = np.zeros((people, 27, NUM_FEATURES), np.float32)
     window[..., -1] = time_feature(np.array(1 / HZ))
 

@@ -14,11 +14,11 @@ import numpy as np
 from dualpose_ros.arrays import Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Estimates, Recordings
 from dualpose_ros.fusion.integrate import NetworkIntegrator
-from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, pose_row, recorded_frames, staged
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, CompletedPoses, complete, time_feature
-from dualpose_ros.top_down.lifting import ANSWERS, empty_memory, place_people
+from dualpose_ros.top_down.lifting import ANSWERS, empty_memory, lookahead_frames, place_people
 
 K = H36M17.num_joints
 
@@ -92,10 +92,12 @@ def lifting_input(rows: Ints, rays: Floats, scores: Floats, seconds: Floats) -> 
 def relifted(recordings: Recordings, engine: Engine, tracks: TrackInput | None = None) -> Recordings:
     """The recordings with the top-down poses that another lifting network makes of the same 2D joints.
 
-    EngineError if it is no lifting network.
+    EngineError if it is no lifting network, or looks ahead.
     """
     tracks = track_input(recordings) if tracks is None else tracks
-    _, memory = empty_memory(engine, len(tracks.rows))
+    memory = empty_memory(engine, len(tracks.rows))
+    if late := lookahead_frames(engine):
+        raise EngineError(f"this lifting network looks {late} frames ahead; recordings are lifted as live ones are")
     if not len(tracks.rows):
         return recordings
     answer = engine.run({"features": tracks.features, **memory})

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, Engine
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.calibration import fit_calibration
@@ -182,7 +182,8 @@ class LiftingTask:
         outputs = ("joints", "log_stddev", "log_depth_extent", "log_depth_stddev", "new_past_features", "new_past")
         people = Axis("people")
         dynamic = {name: {0: people} for name in example}
-        return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}})
+        says = {LOOKAHEAD_FRAMES: str(network.lookahead)}
+        return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}}, says)
 
 
 class EngineGCN(nn.Module):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
 from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 
@@ -106,6 +107,10 @@ def start_from(model: nn.Module, path: Path, task: Task, batches: Iterable[Any])
     if path.suffix == ".onnx":
         fresh = getattr(task, "starts_fresh", ())
         missing = [name for name in load_onnx(model, path) if not name.startswith(fresh)]
+        says = onnx_metadata(path)
+        for name, value in task.export_spec().metadata.items():
+            if says.get(name, value) != value:
+                raise TrainingError(f"{path} is of {name} {says[name]}; the network to train is of {value}")
         if missing:
             raise TrainingError(f"{path} holds another network than '{task.name}' is now: it lacks {missing[0]}")
         drawn = iter(batches)

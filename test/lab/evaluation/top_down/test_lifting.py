@@ -9,7 +9,7 @@ import pytest
 
 from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.datasets.motion import Clip
-from dualpose_ros.inference.engine import EngineError, TensorSpec
+from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError, TensorSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.top_down import lifting as evaluation
 from dualpose_ros.skeleton import H36M17
@@ -52,6 +52,7 @@ class Oracle:
             "past": TensorSpec("past", F32, ("n", 4, 6)),
         }
         self.outputs = tuple(self.answer)
+        self.metadata = {LOOKAHEAD_FRAMES: str(late)}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         assert inputs["past"].shape == (len(inputs["features"]), 4, 6)
@@ -86,7 +87,7 @@ def test_tilted_cameras_look_down_and_lean_as_far_as_they_may() -> None:
     assert min(distance) > 2 and max(distance) < 9
 
 
-@pytest.mark.parametrize("late", [0, 13])
+@pytest.mark.parametrize("late", [0, 1, 2, 13])
 def test_a_network_that_knows_the_truth_has_no_error(passages: evaluation.Passages, late: int) -> None:
     measured = evaluation.lift_passages(passages, Oracle(passages, late), None)
     row = evaluation.error_row(measured)
@@ -133,6 +134,11 @@ def test_all_the_history_that_a_window_holds_is_as_good_as_all_there_is(passages
     born = evaluation.lift_passages(passages, lifting, gcn, 0)
     assert np.abs(born.people.joints_rel - whole.people.joints_rel).max() > 0.01
     assert (born.joints_cam == whole.joints_cam).all()
+
+
+def test_tracks_just_born_are_not_asked_of_a_network_that_looks_ahead(passages: evaluation.Passages) -> None:
+    with pytest.raises(EngineError, match="2 frames ahead"):
+        evaluation.lift_passages(passages, Oracle(passages, 2), None, history=3)
 
 
 def test_another_network_is_refused() -> None:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
 
 from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
+from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
 from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.training.lifting import task as training  # noqa: E402
@@ -27,13 +29,14 @@ from dualpose_ros.lab.training.lifting.sequences import (  # noqa: E402
     load_settings,
 )
 from dualpose_ros.lab.training.lifting.views import draw_sequences  # noqa: E402
+from dualpose_ros.lab.training.loop.checkpoints import start_from  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
 from dualpose_ros.metrics.poses import SIGMA_SHARES  # noqa: E402
 from dualpose_ros.people import Pose2D  # noqa: E402
 from dualpose_ros.skeleton import H36M17  # noqa: E402
 from dualpose_ros.top_down.completion import NUM_FEATURES  # noqa: E402
 from dualpose_ros.top_down.gcn_network import GCNConfig  # noqa: E402
-from dualpose_ros.top_down.lifting import Lifter  # noqa: E402
+from dualpose_ros.top_down.lifting import Lifter, lookahead_frames  # noqa: E402
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter  # noqa: E402
 from support.data import ROOT  # noqa: E402
 
@@ -182,6 +185,33 @@ def test_exported_networks_are_small_and_run_live(tmp_path: Path) -> None:
         result = live.update(count * 33_000_000, camera, poses)
         assert set(result) == set(range(count))
         assert np.isfinite(result[0].joints_cam).all()
+
+
+@pytest.mark.parametrize("lookahead", [0, 1, 2, 4])
+def test_an_exported_network_says_how_far_it_looks_ahead(tmp_path: Path, lookahead: int) -> None:
+    config = dataclasses.replace(SMALL, lookahead=lookahead)
+    task = training.LiftingTask(training.LiftingTraining(network=config))
+    file = export_onnx(network(config), task.export_spec(), tmp_path / "lifting.onnx", "fp16").path
+    engine = load_engine(file)
+    assert engine.metadata == {LOOKAHEAD_FRAMES: str(lookahead)} and lookahead_frames(engine) == lookahead
+    before = onnx.load(file)
+    del before.metadata_props[:]
+    onnx.save(before, file)
+    unsaid = load_engine(file)
+    assert unsaid.metadata == {} and lookahead_frames(unsaid) == lookahead
+    if lookahead:
+        with pytest.raises(EngineError, match=f"{lookahead} frames ahead"):
+            Lifter(unsaid, None)
+
+
+def test_training_does_not_begin_from_a_network_that_looks_ahead_otherwise(tmp_path: Path) -> None:
+    tasks = [
+        training.LiftingTask(training.LiftingTraining(network=dataclasses.replace(SMALL, lookahead=lookahead)))
+        for lookahead in (0, 1)
+    ]
+    file = export_onnx(network(tasks[1].training.network), tasks[1].export_spec(), tmp_path / "lifting.onnx").path
+    with pytest.raises(TrainingError, match="lookahead_frames 1; the network to train is of 0"):
+        start_from(tasks[0].build_model(), file, tasks[0], [])
 
 
 def test_bad_settings_are_named(tmp_path: Path) -> None:
