@@ -16,7 +16,7 @@ PACKAGING := setup.py pyproject.toml
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format results clean
+.PHONY: help demo test lint format parameters results clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -35,6 +35,10 @@ lint: $(TEST_STAMP) ## ruff and mypy
 format: $(TEST_STAMP) ## let ruff format everything and mend what it can
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+parameters: $(BASE_STAMP) ## write the files that list the settings: config/pipeline.yaml and docs/parameters.md
+	$(BIN)/dualpose parameters > $(VENV)/pipeline.yaml && mv $(VENV)/pipeline.yaml config/pipeline.yaml
+	$(BIN)/dualpose parameters --markdown > $(VENV)/parameters.md && mv $(VENV)/parameters.md docs/parameters.md
 
 # Demos on a machine that does nothing else: their rate is measured too.
 RESULTS := docs/results

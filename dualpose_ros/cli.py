@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from dualpose_ros.commands import bench, demo, evaluate, export, results, run, synth, train, weights
+from dualpose_ros.commands import bench, demo, evaluate, export, parameters, results, run, synth, train, weights
 
 _HELP = """3D poses, in metres and in the camera's frame, of every person that one camera sees.
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
+app.command("parameters")(parameters.parameters)
 app.add_typer(train.app, name="train")
 app.command("export")(export.export)
 app.add_typer(evaluate.app, name="eval")

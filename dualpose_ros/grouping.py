@@ -14,6 +14,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices
 from dualpose_ros.heatmap import peak_offsets
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 HEATMAP_STRIDE = 4
@@ -33,25 +34,26 @@ _FORBIDDEN = 1e6
 
 
 @dataclass(frozen=True)
-class GroupingConfig:
-    """tag_limit: largest distance of a joint's tag from its person's mean; seed_score: score of a joint
-    that may start a person; min_joints: people with fewer are dropped; score_weight, apart_weight: how much a better
-    score, and being near, make up for in tag distance."""
+class GroupingConfig(Settings):
+    """How joints are put together to people by their tags."""
 
-    tag_limit: float = 1.0
-    seed_score: float = 0.25
-    min_joints: int = 3
-    score_weight: float = 0.5
-    apart_weight: float = 0.7
+    max_tag_distance: float = setting(1.0, "largest distance of a joint's tag from its person's mean", above=0)
+    seed_score: float = setting(0.25, "score of a joint that may start a person", least=0, most=1)
+    min_joints: int = setting(3, "people with fewer joints are dropped", unit="joints", least=1, most=H36M17.num_joints)
+    score_weight: float = setting(0.5, "how much tag distance a better score makes up for", least=0)
+    distance_weight: float = setting(
+        0.7, "how much tag distance being near makes up for, where depths are known", least=0
+    )
 
 
 @dataclass(frozen=True)
-class ReadingConfig:
-    """fill_score: smallest value at which a joint is taken from its map; tag_sigma: how far tags of a
-    person's joints lie from their mean."""
+class ReadingConfig(Settings):
+    """How the joints of a person are read off the maps by the person's mean tag."""
 
-    fill_score: float = 0.02
-    tag_sigma: float = 0.5
+    min_score: float = setting(
+        0.02, "heatmap value from which a joint is read off its map; below, it stays as it was grouped", least=0, most=1
+    )
+    tag_stddev: float = setting(0.5, "how far tags of a person's joints lie from their mean", above=0)
 
 
 def assign(cost: AnyFloats, limit: float) -> Indices:
@@ -99,14 +101,14 @@ def group_by_tags(
         if people:
             distance = np.abs(tag[candidates, None] - (sums[:people] / counts[:people])[None])
             cost = distance + config.score_weight * (1 - score[candidates, None])
-            cost = np.where(distance > config.tag_limit, np.inf, cost)
-            limit = config.tag_limit + config.score_weight
+            cost = np.where(distance > config.max_tag_distance, np.inf, cost)
+            limit = config.max_tag_distance + config.score_weight
             if apart is not None:
                 members = (labels == np.arange(people)[:, None]) / counts[:people, None]
                 within = (apart[candidates] <= 1) @ members.T
-                cost = cost + config.apart_weight * (np.minimum(apart[candidates], 1) @ members.T)
+                cost = cost + config.distance_weight * (np.minimum(apart[candidates], 1) @ members.T)
                 cost = np.where(within < 0.5, np.inf, cost)
-                limit += config.apart_weight
+                limit += config.distance_weight
             labels[candidates] = assign(cost, limit)
         for candidate in candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]:
             labels[candidate] = people
@@ -179,10 +181,10 @@ def read_by_tag(
     """
     x0, y0, x1, y1 = window or (0, 0, heatmaps.shape[2], heatmaps.shape[1])
     inside = (slice(None), slice(y0, y1), slice(x0, x1))
-    distance = np.minimum(np.abs(tags[inside] - np.float32(tag)), 4 * config.tag_sigma)
-    value = heatmaps[inside] * np.exp(-(distance**2) / (2 * config.tag_sigma**2)).astype(np.float32)
+    distance = np.minimum(np.abs(tags[inside] - np.float32(tag)), 4 * config.tag_stddev)
+    value = heatmaps[inside] * np.exp(-(distance**2) / (2 * config.tag_stddev**2)).astype(np.float32)
     xy, found, best = read_largest(value, heatmaps, (x0, y0))
-    seen = (found >= config.fill_score) & (best > 0.2 * found)
+    seen = (found >= config.min_score) & (best > 0.2 * found)
     return np.where(seen[:, None], xy, joints_px), np.where(seen, found, scores)
 
 

@@ -32,7 +32,7 @@ def make_camera(context: LaunchContext) -> list[Node]:
     # Quoted: a device such as 0 must stay a text.
     values = {name: f"'{argument(name)}'" for name in ("source", "calibration")}
     values |= {name: argument(name) for name in ("hfov_deg", "loop")}
-    values |= {"start_when_subscribed": "3", "frame_id": optical_frame}
+    values |= {"wait_for_subscribers": "3", "frame_id": optical_frame}
     overrides = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
     camera = Node(
         package=PACKAGE,

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
-from dualpose_ros.nodes.parameters import coerce, parameter_fields
+from dualpose_ros.settings import all_settings, with_values
 from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -189,10 +189,9 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str) -> None:
     actions = actions_of(description, context)
     camera = nodes_of(actions)["camera_node"]
     overrides = dict(word.split(":=", 1) for word in camera["arguments"] if ":=" in word)
-    assert set(overrides) <= {field.name for field in parameter_fields(CameraNodeConfig)}
     values = {name: yaml.safe_load(text) for name, text in overrides.items()}
-    hints = {field.name: field.hint for field in parameter_fields(CameraNodeConfig)}
-    assert all(coerce(name, value, hints[name]) == value for name, value in values.items())
+    given = {item.name: item.value for item in all_settings(with_values(CameraNodeConfig(), values))}
+    assert values.items() <= given.items()
     assert values["source"] == "0" and values["frame_id"] == f"{prefix}camera_optical_frame"
     transform = nodes_of(actions)["static_transform_publisher"]["arguments"]
     assert transform[:4] == ["--frame-id", f"{prefix}camera_link", "--child-frame-id", values["frame_id"]]

@@ -17,33 +17,13 @@ import pytest
 import yaml
 
 from dualpose_ros import paths
-from dualpose_ros.bottom_up.stage import BottomUpConfig
-from dualpose_ros.detection.stage import DetectionConfig
-from dualpose_ros.fusion.stage import FusionConfig
-from dualpose_ros.nodes.bottom_up_node import BottomUpNodeConfig
-from dualpose_ros.nodes.camera_node import CameraNodeConfig
-from dualpose_ros.nodes.detection_node import DetectionNodeConfig
-from dualpose_ros.nodes.fusion_node import FusionNodeConfig
-from dualpose_ros.nodes.parameters import build_config, coerce, parameter_fields
-from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
-from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
-from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
-from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.top_down.stage import TopDownConfig
+from dualpose_ros.runs.parameter_lists import NODES, as_markdown, as_yaml
+from dualpose_ros.settings import all_settings, with_values
 from dualpose_ros.weights import BASELINES, list_weights
 
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS: dict[str, tuple[type[Any], ...]] = {
-    "bottom_up_node": (BottomUpNodeConfig, BottomUpConfig),
-    "camera_node": (CameraNodeConfig,),
-    "detection_node": (DetectionNodeConfig, DetectionConfig),
-    "fusion_node": (FusionNodeConfig, FusionConfig),
-    "refinement_node": (RefinementNodeConfig, RefinementConfig),
-    "top_down_node": (TopDownNodeConfig, TopDownConfig),
-    "visualization_node": (VisualizationNodeConfig,),
-}
 
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -53,33 +33,20 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def pipeline() -> dict[str, dict[str, Any]]:
-    content = yaml.safe_load((ROOT / "config" / "pipeline.yaml").read_text(encoding="utf-8"))
-    return {name: flat(section["ros__parameters"]) for name, section in content.items()}
+@pytest.mark.parametrize(
+    ("name", "written"), [("config/pipeline.yaml", as_yaml()), ("docs/parameters.md", as_markdown())], ids=str
+)
+def test_files_that_list_the_settings_are_up_to_date(name: str, written: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == written, "run `make parameters`"
 
 
-def test_pipeline_yaml_names_the_nodes_that_exist() -> None:
-    assert set(pipeline()) == set(CONFIGS)
-
-
-@pytest.mark.parametrize("node", CONFIGS)
-def test_pipeline_yaml_holds_every_parameter_at_its_default(node: str) -> None:
-    given = pipeline()[node]
-    fields = [field for config in CONFIGS[node] for field in parameter_fields(config)]
-    names = [field.name for field in fields]
-    assert len(set(names)) == len(names), "a node's and its stage's parameters share a name"
-    assert set(given) == set(names)
-    values = {field.name: coerce(field.name, given[field.name], field.hint) for field in fields}
-    for config in CONFIGS[node]:
-        assert build_config(config, values) == config()
-
-
-@pytest.mark.parametrize("node", CONFIGS)
-def test_every_parameter_is_explained(node: str) -> None:
-    assert all(field.help for config in CONFIGS[node] for field in parameter_fields(config))
-    text = (ROOT / "config" / "pipeline.yaml").read_text(encoding="utf-8")
-    explained = {m[1] for m in re.finditer(r"^ +(\w+): [^#\n]*\S +# \S", text, re.MULTILINE)}
-    assert {name.rpartition(".")[2] for name in pipeline()[node]} <= explained
+@pytest.mark.parametrize("node", NODES)
+def test_a_parameter_file_holds_every_parameter_at_its_default(node: str) -> None:
+    given = flat(yaml.safe_load(as_yaml([node]))[node]["ros__parameters"])
+    names = [item.name for group in NODES[node] for item in all_settings(group)]
+    assert list(given) == names and len(set(names)) == len(names)
+    for group in NODES[node]:
+        assert with_values(group, given) == group
 
 
 def test_versions_and_license_agree() -> None:
@@ -120,7 +87,7 @@ def test_cmake_installs_every_message_and_executable() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert set(re.findall(r'"(msg/\w+\.msg)"', cmake)) == {f"msg/{p.name}" for p in (ROOT / "msg").glob("*.msg")}
     scripts = {path.name for path in (ROOT / "scripts").iterdir()}
-    assert set(re.findall(r"scripts/(\w+)", cmake)) == scripts == {*CONFIGS, "dualpose"}
+    assert set(re.findall(r"scripts/(\w+)", cmake)) == scripts == {*NODES, "dualpose"}
     for path in (ROOT / "scripts").iterdir():
         assert os.access(path, os.X_OK), f"{path} is not executable"
         (module,) = re.findall(r"^from (dualpose_ros[\w.]*) import main$", path.read_text(), re.MULTILINE)

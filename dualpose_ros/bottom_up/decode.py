@@ -5,7 +5,7 @@ P people, K joints, h x w cells, M candidate joints. Positions are in pixels of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from dualpose_ros.grouping import (
 )
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.people import oks
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 DEPTH_SCALE = 100.0
@@ -48,22 +49,25 @@ class BottomUpMaps:
 
 
 @dataclass(frozen=True)
-class BottomUpDecodeConfig:
-    """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint;
-    depth_ratio: joints whose people's depths differ by more are hardly of one person, and those farther apart than
-    `upright.REACH` are not; same_oks: similarity from which two are one person; min_score: people whose joints found
-    have a lower mean score are dropped; max_people: the best ones kept."""
+class BottomUpDecodeConfig(Settings):
+    """How people are read from the network's maps."""
 
-    peak_score: float = 0.1
-    window: int = 5
-    max_peaks: int = 30
-    depth_ratio: float = 1.6
-    same_oks: float = 0.6
-    min_score: float = 0.2
-    max_people: int = 20
-    grouping: GroupingConfig = field(default_factory=GroupingConfig)
+    min_peak_score: float = setting(0.1, "smallest value of a heatmap's peak", least=0, most=1)
+    peak_window_cells: int = setting(
+        5, "side of the square in which a peak is the largest value", unit="cells", least=3, most=31, step=2
+    )
+    max_peaks: int = setting(30, "peaks kept of each joint", least=1, most=1000)
+    max_depth_ratio: float = setting(1.6, "joints whose maps' depths differ by more are hardly of one person", least=1)
+    same_person_oks: float = setting(
+        0.6, "similarity (OKS) from which two people are one, found twice; above 1: never", above=0, most=2
+    )
+    min_score: float = setting(
+        0.2, "people whose found joints have a lower mean score are not published", least=0, most=1
+    )
+    max_people: int = setting(20, "the best ones are published", least=1, most=1000)
+    grouping: GroupingConfig = setting(GroupingConfig(min_joints=4), "joints into people by their tags")
     # A joint seen worse than this is better put where an upright body has it.
-    reading: ReadingConfig = field(default_factory=lambda: ReadingConfig(fill_score=0.1))
+    reading: ReadingConfig = setting(ReadingConfig(min_score=0.1), "joints read off the maps by a person's tag")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +92,7 @@ def decode_frame(maps: BottomUpMaps, focal_px: float, config: BottomUpDecodeConf
     """
     config = config or BottomUpDecodeConfig()
     maps = _checked(maps)
-    peaks = find_peaks(maps.heatmaps, config.peak_score, config.max_peaks, config.window)
+    peaks = find_peaks(maps.heatmaps, config.min_peak_score, config.max_peaks, config.peak_window_cells)
     column, row = peaks.cell.T
     tag = maps.tags[peaks.channel, row, column].astype(np.float64)
     place_px = cells_to_pixels(peaks.xy)
@@ -146,7 +150,7 @@ def _apart(one: _Places, other: _Places, config: BottomUpDecodeConfig) -> Floats
     # Off the axis a difference in depth moves joints on the image too.
     stretch = np.hypot(1, np.linalg.norm((one.rays[:, None] + other.rays) / 2, axis=-1))
     share = away * np.sqrt(nearer * farther) / (stretch * REACH[one.joint[:, None], other.joint])
-    return np.where(farther <= config.depth_ratio * nearer, share, np.maximum(share, 1.0))
+    return np.where(farther <= config.max_depth_ratio * nearer, share, np.maximum(share, 1.0))
 
 
 def _read(
@@ -212,7 +216,7 @@ def _with_depths(
     row, column = row.clip(0, height - 1), column.clip(0, width - 1)
     at, at_root = (np.arange(H36M17.num_joints)[:, None], row, column), (_ROOT, row, column)
     off = maps.tags[at] - tags[:, None, None]
-    weight = maps.heatmaps[at] * np.exp(-(off**2) / (2 * config.reading.tag_sigma**2))
+    weight = maps.heatmaps[at] * np.exp(-(off**2) / (2 * config.reading.tag_stddev**2))
     weight = np.where(inside, weight + 1e-9, 0.0)
     rel_depth = weighted_median(maps.depths[at], weight)
     rel_stddev = np.exp(np.clip(weighted_median(maps.log_stddev[at], weight), -_LOG_LIMIT, _LOG_LIMIT))
@@ -262,7 +266,7 @@ def _without_duplicates(people: FramePeople, config: BottomUpDecodeConfig) -> Fr
             both = (found[n] & found[kept]).astype(np.float64)
             area = np.maximum(extent[n].prod(), extent[kept].prod(axis=1))
             like = oks(people.joints_px[n], people.joints_px[kept], area, H36M17.oks_sigmas, both)
-            if (like * both.sum(axis=1) / found[n].sum() >= config.same_oks).any():
+            if (like * both.sum(axis=1) / found[n].sum() >= config.same_person_oks).any():
                 continue
         kept.append(int(n))
     return people[kept]

@@ -12,12 +12,13 @@ from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, de
 from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
 from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.camera import Camera, check_image
-from dualpose_ros.grouping import HEATMAP_STRIDE, GroupingConfig
+from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.letterbox import Letterbox, fit_long_side
 from dualpose_ros.people import Persons
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
 
@@ -27,41 +28,25 @@ _MULTIPLE = 32
 
 
 @dataclass(frozen=True)
-class BottomUpConfig:
-    """Settings of the bottom-up branch.
+class BottomUpConfig(Settings):
+    """Settings of the bottom-up branch."""
 
-    weights: a shipped name or an ONNX file; backend, threads: of the engine; long_side: pixels that the image's
-    longer side is scaled to, a multiple of 32; peak_score, seed_score, tag_limit, min_joints: see
-    `BottomUpDecodeConfig` and `GroupingConfig`; same_oks, min_score, max_people: see `BottomUpDecodeConfig`;
-    pixel_stddev: deviation, in pixels of the network's input, of a joint found with score 1.
-    ValueError names a value out of range.
-    """
-
-    weights: str = "bottom_up"
-    backend: str = "onnxruntime"
-    threads: int = 1
-    long_side: int = 384
-    peak_score: float = 0.1
-    seed_score: float = 0.25
-    tag_limit: float = 1.0
-    min_joints: int = 4
-    same_oks: float = 0.6
-    min_score: float = 0.2
-    max_people: int = 20
-    pixel_stddev: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("max_people", "threads", "min_joints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("peak_score", "seed_score", "same_oks", "min_score"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
-        for name in ("tag_limit", "pixel_stddev"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        if self.long_side < _MULTIPLE or self.long_side % _MULTIPLE:
-            raise ValueError(f"long_side is {self.long_side}; it must be a multiple of {_MULTIPLE}")
+    weights: str = setting(
+        "bottom_up", "network of heatmaps, tags and depths of the whole image: a shipped one's name, or an ONNX file"
+    )
+    engine: EngineConfig = setting(EngineConfig(), "what runs the network")
+    input_long_side_px: int = setting(
+        384,
+        "what the image's longer side is scaled to for the network",
+        unit="px",
+        least=_MULTIPLE,
+        most=4096,
+        step=_MULTIPLE,
+    )
+    decode: BottomUpDecodeConfig = setting(BottomUpDecodeConfig(), "people from the network's maps")
+    keypoint_stddev_px: float = setting(
+        1.0, "deviation of a joint found with score 1, in the network's pixels; states joint_stddev", unit="px", above=0
+    )
 
 
 @dataclass(frozen=True)
@@ -81,16 +66,8 @@ class BottomUpStage:
         WeightsError or EngineError says which can't be loaded and what to do, or that it is no bottom-up network.
         """
         self.config = c = config if config is not None else BottomUpConfig()
-        self._engine = engine if engine is not None else load_engine(network_file(c.weights), c.backend, c.threads)
+        self._engine = engine if engine is not None else c.engine.load(network_file(c.weights))
         check_network(self._engine)
-        grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
-        self._decode = BottomUpDecodeConfig(
-            peak_score=c.peak_score,
-            same_oks=c.same_oks,
-            min_score=c.min_score,
-            max_people=c.max_people,
-            grouping=grouping,
-        )
 
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
         """3D poses of the people in an RGB image (H, W, 3), guided by the top-down heatmaps of the same image.
@@ -99,9 +76,10 @@ class BottomUpStage:
         skeleton's joints, or if the network answers NaN; EngineError if its answers are no bottom-up network's.
         """
         check_image(image, camera)
-        letterbox = fit_long_side(camera.width, camera.height, self.config.long_side, _MULTIPLE)
-        people = decode_frame(self.maps(image, letterbox, heatmaps), network_focal(camera, letterbox), self._decode)
-        pixel_stddev = self.config.pixel_stddev / float(np.sqrt(letterbox.scale.prod()))
+        letterbox = fit_long_side(camera.width, camera.height, self.config.input_long_side_px, _MULTIPLE)
+        maps = self.maps(image, letterbox, heatmaps)
+        people = decode_frame(maps, network_focal(camera, letterbox), self.config.decode)
+        pixel_stddev = self.config.keypoint_stddev_px / float(np.sqrt(letterbox.scale.prod()))
         placed = place_people(people, letterbox.points_to_image, camera, pixel_stddev)
         return BottomUpResult(placed, heatmaps is not None)
 

@@ -7,75 +7,58 @@ from pathlib import Path
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.detection.appearance import describe_people
-from dualpose_ros.detection.centre import CentreDetector
+from dualpose_ros.detection.centre import MULTIPLE, CentreDetector
 from dualpose_ros.detection.detections import DetectionError, Detector, check_image
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.detection.yolox import YoloxDetector
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Track
+from dualpose_ros.settings import SettingError, Settings, setting
 from dualpose_ros.weights import weights_path
 
-SPECS = "'centre', 'centre:FILE.onnx', 'yolox:FILE.onnx' or 'fasterrcnn'"
+SPECS = "centre, centre:FILE.onnx, yolox:FILE.onnx or fasterrcnn"
 
 
 @dataclass(frozen=True)
-class DetectionConfig(TrackerConfig):
-    """Everything that can be set on the stage; the tracker's fields are described in `TrackerConfig`.
+class DetectionConfig(Settings):
+    """Settings of detection and tracking."""
 
-    detector: 'centre' (shipped weights), 'centre:FILE.onnx', 'yolox:FILE.onnx' or 'fasterrcnn'.
-    backend, threads: of the inference engine. input_long_side: pixels, of networks whose input size is free, a multiple
-    of 32. nms_iou: boxes that overlap more are one person. max_people: strongest boxes kept.
-    ValueError on construction names the field that is out of range.
-    """
-
-    detector: str = "centre"
-    backend: str = "onnxruntime"
-    threads: int = 1
-    input_long_side: int = 384
-    nms_iou: float = 0.6
-    max_people: int = 50
+    detector: str = setting("centre", f"{SPECS}; the first is the shipped one")
+    engine: EngineConfig = setting(EngineConfig(), "what runs the network")
+    input_long_side_px: int = setting(
+        384,
+        "what the image's longer side is scaled to for the network; centre, and YOLOX of free size",
+        unit="px",
+        least=MULTIPLE,
+        most=4096,
+        step=MULTIPLE,
+    )
+    nms_iou: float = setting(0.6, "boxes that overlap more are one person", above=0, most=1)
+    max_people: int = setting(50, "strongest boxes kept", least=1, most=1000)
+    tracker: TrackerConfig = setting(TrackerConfig(), "boxes of each frame into people with lasting ids")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         kind, _, path = self.detector.partition(":")
         if kind not in ("centre", "yolox", "fasterrcnn") or (kind == "yolox") > bool(path):
-            raise ValueError(f"detector must be {SPECS}, not {self.detector!r}")
-        for name in ("threads", "input_long_side", "max_people"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a positive whole number, not {value!r}")
-        if self.input_long_side % 32:
-            raise ValueError(f"input_long_side must be a multiple of 32, not {self.input_long_side}")
-        if not 0 < self.nms_iou <= 1:
-            raise ValueError(f"nms_iou must lie in 0 to 1, not {self.nms_iou!r}")
+            raise SettingError("detector", f"is {self.detector!r}; it must be {SPECS}")
 
 
-def create_detector(
-    spec: str,
-    backend: str = "onnxruntime",
-    threads: int = 1,
-    input_long_side: int = 384,
-    min_score: float = 0.1,
-    nms_iou: float = 0.6,
-    max_people: int = 50,
-) -> Detector:
-    """The detector named by `spec` ('centre', 'centre:FILE.onnx', 'yolox:FILE.onnx', 'fasterrcnn').
+def create_detector(config: DetectionConfig, min_score: float | None = None) -> Detector:
+    """The detector of a configuration; `min_score`: weakest box, by default the weakest that the tracker takes.
 
-    DetectionError for an unknown one, a missing file, or a file that isn't such a network; WeightsError
-    if the shipped weights are missing or damaged.
+    DetectionError for a missing file, or one that isn't such a network; WeightsError if the shipped weights are
+    missing or damaged.
     """
-    kind, _, name = spec.partition(":")
-    if kind == "centre":
-        path = existing_file(name) if name else weights_path("detector")
-        engine = load_engine(path, backend=backend, threads=threads)
-        return CentreDetector(engine, input_long_side, min_score, nms_iou, max_people)
-    if kind == "yolox" and name:
-        engine = load_engine(existing_file(name), backend=backend, threads=threads)
-        return YoloxDetector(engine, min_score, nms_iou, max_people, input_long_side)
+    c, score = config, config.tracker.low_score if min_score is None else min_score
+    kind, _, name = c.detector.partition(":")
     if kind == "fasterrcnn":
-        return FasterRCNNDetector(min_score, nms_iou, max_people, threads)
-    raise DetectionError(f"unknown detector {spec!r}: it must be {SPECS}")
+        return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.threads)
+    engine = c.engine.load(existing_file(name) if name else weights_path("detector"))
+    if kind == "centre":
+        return CentreDetector(engine, c.input_long_side_px, score, c.nms_iou, c.max_people)
+    return YoloxDetector(engine, score, c.nms_iou, c.max_people, c.input_long_side_px)
 
 
 def existing_file(name: str) -> Path:
@@ -92,15 +75,8 @@ class DetectionStage:
     def __init__(self, config: DetectionConfig | None = None, detector: Detector | None = None) -> None:
         """Load the configured detector, or take the one given."""
         self.config = config if config is not None else DetectionConfig()
-        c = self.config
-        self._detector = (
-            detector
-            if detector is not None
-            else create_detector(
-                c.detector, c.backend, c.threads, c.input_long_side, c.score_low, c.nms_iou, c.max_people
-            )
-        )
-        self._tracker = Tracker(self.config)
+        self._detector = detector if detector is not None else create_detector(self.config)
+        self._tracker = Tracker(self.config.tracker)
 
     def process(self, image: RgbImage, stamp_ns: int) -> list[Track]:
         """People tracked in an RGB image (H, W, 3) uint8 taken at `stamp_ns`; boxes clipped to the image.
@@ -110,6 +86,6 @@ class DetectionStage:
         """
         check_image(image)
         found = self._detector(image)
-        wants_colours = self.config.appearance_weight > 0 and len(found) > 0
+        wants_colours = self.config.tracker.appearance_weight > 0 and len(found) > 0
         appearance = describe_people(image, found.boxes_px) if wants_colours else None
         return self._tracker.update(found, stamp_ns, appearance, (image.shape[1], image.shape[0]))

@@ -9,8 +9,7 @@ irregular intervals.
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from dualpose_ros.detection.kalman import (
 )
 from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Track, TrackingState, box_area, box_iou
+from dualpose_ros.settings import SettingError, Settings, setting
 
 _log = logging.getLogger(__name__)
 
@@ -44,58 +44,52 @@ STILL_INSIDE = 0.5
 
 
 @dataclass(frozen=True)
-class TrackerConfig:
-    """How tracks start, continue and end. ValueError on construction names the field that is out of range.
+class TrackerConfig(Settings):
+    """How tracks start, continue and end."""
 
-    score_low, score_high, score_new: weak detections reach from low to high; a track starts at new.
-    match_limit, weak_match_limit: highest cost of a match, as 1 - DIoU (0 same box, 1 just touching, < 2).
-    gate_sigmas: farthest middle, in standard deviations of the prediction, unless boxes overlap well.
-    max_size_ratio: largest change from prediction to detection of the box's side that changes less.
-    appearance_weight: what a difference in colours costs, 0 to go by motion alone.
-    confirm_hits: detections until a track is confirmed; tentative_s: how long one may lack a detection before.
-    max_coast_s: how long a confirmed track without detection is put out, at its predicted box;
-    remember_s: how long it can be found again with the same id.
-    duplicate_iou, duplicate_s: two tracks that overlap this much for this long are one person.
-    """
-
-    score_low: float = 0.25
-    score_high: float = 0.45
-    score_new: float = 0.55
-    match_limit: float = 1.35
-    weak_match_limit: float = 0.7
-    gate_sigmas: float = 4.0
-    max_size_ratio: float = 1.8
-    appearance_weight: float = 1.0
-    confirm_hits: int = 2
-    tentative_s: float = 0.3
-    max_coast_s: float = 0.6
-    remember_s: float = 3.0
-    duplicate_iou: float = 0.85
-    duplicate_s: float = 0.5
+    low_score: float = setting(
+        0.25, "score from which detections count; weak ones, below high_score, only continue tracks", least=0, most=1
+    )
+    high_score: float = setting(0.45, "score from which detections are strong: they are matched first", least=0, most=1)
+    new_track_score: float = setting(0.55, "score from which a detection starts a track", least=0, most=1)
+    max_match_cost: float = setting(
+        1.35, "highest cost of a match, 1 - DIoU: 0 for the same box, 1 for one that just touches", least=0, most=2
+    )
+    max_weak_match_cost: float = setting(0.7, "highest cost of a match with a weak detection", least=0, most=2)
+    gate_sigmas: float = setting(
+        4.0,
+        "farthest middle of a match, in standard deviations of the prediction, unless boxes overlap well",
+        least=0,
+        most=1000,
+    )
+    max_size_ratio: float = setting(
+        1.8, "largest change from prediction to detection of the box's side that changes less", least=1, most=1000
+    )
+    appearance_weight: float = setting(1.0, "what a difference in colours costs; 0: motion alone", least=0, most=1000)
+    confirm_hits: int = setting(2, "detections until a track is confirmed", least=1, most=1000)
+    max_tentative_gap_s: float = setting(
+        0.3, "how long a track that is not confirmed may lack a detection", unit="s", least=0, most=60
+    )
+    max_coast_s: float = setting(
+        0.6, "how long a confirmed track without detection is put out, at its predicted box", unit="s", least=0, most=60
+    )
+    max_lost_s: float = setting(
+        3.0, "how long a confirmed track can be found again with the same id", unit="s", least=0, most=600
+    )
+    duplicate_iou: float = setting(
+        0.85, "tracks whose boxes overlap this much for duplicate_s are one person", least=0, most=1
+    )
+    duplicate_s: float = setting(
+        0.5, "how long tracks overlap until they are taken for one person", unit="s", least=0, most=60
+    )
 
     def __post_init__(self) -> None:
-        self._need_numbers()
-        self._need_range(0, 1, "score_low", "score_high", "score_new", "duplicate_iou")
-        self._need_range(0, 2, "match_limit", "weak_match_limit")
-        self._need_range(0, math.inf, "gate_sigmas", "appearance_weight", "tentative_s", "max_coast_s", "duplicate_s")
-        self._need_range(1, math.inf, "confirm_hits", "max_size_ratio")
-        if self.score_low > self.score_high:
-            raise ValueError(f"score_low {self.score_low} is above score_high {self.score_high}")
-        if self.score_new < self.score_high:
-            raise ValueError(f"score_new {self.score_new} is below score_high {self.score_high}")
-        if self.remember_s < self.max_coast_s:
-            raise ValueError(f"remember_s {self.remember_s} is below max_coast_s {self.max_coast_s}")
-
-    def _need_numbers(self) -> None:
-        for name in (field.name for field in fields(TrackerConfig)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, not {value!r}")
-
-    def _need_range(self, low: float, high: float, *names: str) -> None:
-        for name in names:
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie in {low} to {high}, not {getattr(self, name)}")
+        super().__post_init__()
+        ordered = (("low_score", "high_score"), ("high_score", "new_track_score"), ("max_coast_s", "max_lost_s"))
+        for least, most in ordered:
+            low, high = getattr(self, least), getattr(self, most)
+            if low > high:
+                raise SettingError(most, f"is {high}; it must be at least {least}, which is {low}")
 
 
 @dataclass
@@ -164,7 +158,10 @@ class Tracker:
         self._period_s = self._pace.see(stamp_ns)
         now = stamp_ns / 1e9
         # However seldom frames come, a track lives until the next one.
-        budget = (max(self.config.tentative_s, 1.5 * self._period_s), max(self.config.remember_s, 2 * self._period_s))
+        budget = (
+            max(self.config.max_tentative_gap_s, 1.5 * self._period_s),
+            max(self.config.max_lost_s, 2 * self._period_s),
+        )
         self._keep([now - life.last_seen <= budget[life.is_confirmed] + 1e-6 for life in self._lives])
         self._states = predict_states(self._states, self._dt, self._noise)
         return now
@@ -177,19 +174,19 @@ class Tracker:
         """Match and update in three rounds; returns for each detection its track's row or -1."""
         config = self.config
         seen = np.full(len(detections), -1, dtype=np.intp)
-        strong = np.flatnonzero(detections.scores >= config.score_high)
-        weak = np.flatnonzero((detections.scores >= config.score_low) & (detections.scores < config.score_high))
+        strong = np.flatnonzero(detections.scores >= config.high_score)
+        weak = np.flatnonzero((detections.scores >= config.low_score) & (detections.scores < config.high_score))
         confirmed = np.array([i for i, life in enumerate(self._lives) if life.is_confirmed], dtype=np.intp)
         tentative = np.array([i for i, life in enumerate(self._lives) if not life.is_confirmed], dtype=np.intp)
 
-        left, strong = self._match(confirmed, strong, detections, appearance, config.match_limit, seen)
+        left, strong = self._match(confirmed, strong, detections, appearance, config.max_match_cost, seen)
         recent = [i for i in left if now - self._lives[i].last_seen <= max(config.max_coast_s, 1.5 * self._period_s)]
-        self._match(np.array(recent, dtype=np.intp), weak, detections, None, config.weak_match_limit, seen)
-        self._match(tentative, strong, detections, appearance, config.match_limit, seen)
+        self._match(np.array(recent, dtype=np.intp), weak, detections, None, config.max_weak_match_cost, seen)
+        self._match(tentative, strong, detections, appearance, config.max_match_cost, seen)
 
         columns = np.flatnonzero(seen >= 0)
         rows = seen[columns]
-        doubt = np.where(detections.scores[columns] < config.score_high, WEAK_DOUBT, 1.0)
+        doubt = np.where(detections.scores[columns] < config.high_score, WEAK_DOUBT, 1.0)
         updated = update_states(self._states[rows], detections.boxes_px[columns], self._noise, doubt)
         self._states = replace_states(self._states, rows, updated)
         for row, column in zip(rows, columns, strict=True):
@@ -238,7 +235,7 @@ class Tracker:
 
     def _start(self, detections: Detections, appearance: AnyFloats | None, seen: Indices, now: float) -> None:
         """Begin tracks from strong detections that nobody claims and that repeat no matched box."""
-        free = np.flatnonzero((seen < 0) & (detections.scores >= self.config.score_new))
+        free = np.flatnonzero((seen < 0) & (detections.scores >= self.config.new_track_score))
         taken = self._states[seen[seen >= 0]].boxes_px
         repeats = np.max(box_iou(detections.boxes_px[free], taken), axis=1, initial=0)
         free = free[repeats < self.config.duplicate_iou]

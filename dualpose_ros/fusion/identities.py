@@ -16,6 +16,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats
 from dualpose_ros.grouping import assign
 from dualpose_ros.pace import FramePeriod
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 FIRST_OWN_ID, LAST_ID = 500, 999
@@ -29,29 +30,31 @@ _NEAREST_M = 0.2
 
 
 @dataclass(frozen=True)
-class IdentityConfig:
-    """How people are known again.
+class IdentityConfig(Settings):
+    """How people are known again."""
 
-    forget_s: seconds that somebody unseen is remembered; confirm_frames: frames in a row until somebody whom only the
-    bottom-up branch sees is confirmed; reach_m, and reach_speed in m/s of time passed: mean distance of the joints from
-    where they should be, at the depth where they should be, up to which it is the same person; reach_depth: the same
-    along the ray, as a share of the distance. ValueError names a value out of range.
-    """
-
-    forget_s: float = 1.0
-    confirm_frames: int = 3
-    reach_m: float = 0.5
-    reach_speed: float = 0.5
-    reach_depth: float = 0.4
-
-    def __post_init__(self) -> None:
-        if self.confirm_frames < 1:
-            raise ValueError(f"confirm_frames is {self.confirm_frames}; it must be 1 or more")
-        for name in ("forget_s", "reach_m", "reach_depth"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        if not self.reach_speed >= 0:
-            raise ValueError(f"reach_speed is {self.reach_speed}; it must be 0 or more")
+    max_lost_s: float = setting(
+        1.0, "how long somebody unseen can be known again by where they were", unit="s", above=0, most=60
+    )
+    confirm_frames: int = setting(
+        3,
+        "frames in a row until somebody whom only the bottom-up branch sees is confirmed",
+        unit="frames",
+        least=1,
+        most=1000,
+    )
+    max_distance_m: float = setting(
+        0.5,
+        "mean distance of joints from where they should be, up to which it is the same person",
+        unit="m",
+        above=0,
+    )
+    max_distance_growth_m_s: float = setting(
+        0.5, "by how much max_distance_m grows while somebody is unseen", unit="m/s", least=0
+    )
+    max_depth_difference: float = setting(
+        0.4, "difference in distance from the camera, as a share, up to which it is the same person", above=0
+    )
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class FusedIdentities:
     def _forget(self, stamp_ns: int) -> None:
         """Drop people and tracks of long ago, and all if time went backwards."""
         # However seldom frames come, people are remembered until the next one.
-        limit_ns = int(max(self.config.forget_s, 1.5 * self._pace.see(stamp_ns)) * 1e9)
+        limit_ns = int(max(self.config.max_lost_s, 1.5 * self._pace.see(stamp_ns)) * 1e9)
         self._people = {k: v for k, v in self._people.items() if 0 < stamp_ns - v.stamp_ns <= limit_ns}
         self._tracks = {k: v for k, v in self._tracks.items() if 0 < stamp_ns - v[1] <= _TRACK_MEMORY_NS}
         self._given = {k: v for k, v in self._given.items() if 0 < stamp_ns - v <= _TRACK_MEMORY_NS}
@@ -161,8 +164,8 @@ class FusedIdentities:
         depth, expected_depth = (max(float(j[H36M17.root, 2]), _NEAREST_M) for j in (joints, expected))
         # Depths differ more between frames and branches than directions do.
         across = np.linalg.norm(joints * (expected_depth / depth) - expected, axis=1).mean()
-        reach = self.config.reach_m + self.config.reach_speed * (stamp_ns - person.stamp_ns) * 1e-9
-        along = abs(depth - expected_depth) / (self.config.reach_depth * expected_depth)
+        reach = self.config.max_distance_m + self.config.max_distance_growth_m_s * (stamp_ns - person.stamp_ns) * 1e-9
+        along = abs(depth - expected_depth) / (self.config.max_depth_difference * expected_depth)
         return float(np.hypot(across / reach, along))
 
     def _new_id(self, track_id: int | None, taken: Set[int]) -> int:

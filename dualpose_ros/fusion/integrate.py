@@ -11,7 +11,7 @@ import numpy as np
 
 from dualpose_ros.fusion.pairs import NUM_FEATURES, Pairs, view_pairs
 from dualpose_ros.inference.engine import Engine, EngineError
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import network_file
@@ -25,9 +25,7 @@ ANSWERS = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
 Integrator = Callable[[Pairs], Poses]
 
 
-def load_integrator(
-    method: str = "network", weights: str = "fusion", backend: str = "onnxruntime", threads: int = 1
-) -> Integrator:
+def load_integrator(method: str = "network", weights: str = "fusion", engine: EngineConfig | None = None) -> Integrator:
     """The integrator of that name; the other arguments are the network's.
 
     ValueError for an unknown method; WeightsError or EngineError for a network that can't be used.
@@ -35,7 +33,7 @@ def load_integrator(
     if method not in METHODS:
         raise ValueError(f"no fusion method '{method}'; there are {', '.join(METHODS)}")
     if method == "network":
-        return NetworkIntegrator(load_engine(network_file(weights), backend, threads))
+        return NetworkIntegrator((engine or EngineConfig()).load(network_file(weights)))
     return linear if method == "linear" else hard
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.grouping import assign
 from dualpose_ros.people import Poses, box_area, oks
+from dualpose_ros.settings import SettingError, Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 ACROSS_SIGMAS: tuple[float, ...] = (
@@ -34,28 +35,30 @@ _BONES = len(_PARENTS)
 
 
 @dataclass(frozen=True)
-class MatchConfig:
-    """Settings of the matching.
+class MatchConfig(Settings):
+    """Which poses of the two branches are one person."""
 
-    min_similarity: two poses that are less alike are no pair; sigmas: of each joint, the deviation of the branches
-    from each other across the ray on each axis, in body sizes (see `body_sizes`); depth_sigma: their deviation along
-    the ray, in parts of the distance, where the poses don't state a larger one; shadow_oks: similarity on
-    the image from which an unmatched pose is somebody accepted already. ValueError names a value out of range.
-    """
-
-    min_similarity: float = 0.2
-    sigmas: tuple[float, ...] = ACROSS_SIGMAS
-    depth_sigma: float = DEPTH_SIGMA
-    shadow_oks: float = 0.5
+    min_similarity: float = setting(
+        0.2, "poses of the two branches that are less alike are two people", above=0, most=1
+    )
+    joint_sigmas: tuple[float, ...] = setting(
+        ACROSS_SIGMAS,
+        "deviation of each joint between the branches across the ray, on each axis, in body sizes",
+        above=0,
+    )
+    depth_sigma: float = setting(
+        DEPTH_SIGMA,
+        "deviation between the branches along the ray, as a share of the distance, where poses state no larger one",
+        above=0,
+    )
+    duplicate_oks: float = setting(
+        0.5, "similarity on the image from which a bottom-up pose is a top-down one at another depth", above=0, most=1
+    )
 
     def __post_init__(self) -> None:
-        for name in ("min_similarity", "shadow_oks"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1 and not be 0")
-        if not 0 < self.depth_sigma < np.inf:
-            raise ValueError(f"depth_sigma is {self.depth_sigma}; it must be positive")
-        if len(self.sigmas) != H36M17.num_joints or not all(0 < sigma < np.inf for sigma in self.sigmas):
-            raise ValueError(f"sigmas are {self.sigmas}; they must be {H36M17.num_joints} positive numbers")
+        super().__post_init__()
+        if len(self.joint_sigmas) != H36M17.num_joints:
+            raise SettingError("joint_sigmas", f"has {len(self.joint_sigmas)} values; it needs {H36M17.num_joints}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def similarity(bottom_up: Poses, top_down: Poses, config: MatchConfig | None = N
     if len(rows) == 0 or len(columns) == 0:
         return np.zeros((len(rows), len(columns)))
     sizes = (body_sizes(rows.joints_cam)[:, None] + body_sizes(columns.joints_cam)) / 2
-    unit = sizes[..., None] * (_WIDTH * np.array(config.sigmas))
+    unit = sizes[..., None] * (_WIDTH * np.array(config.joint_sigmas))
     across, along, distance = split_distance(rows.joints_cam[:, None], columns.joints_cam)
     stated = np.hypot(rows.joint_stddev[:, None], columns.joint_stddev)
     depth_unit = _WIDTH * np.maximum(np.maximum(stated, config.depth_sigma * distance), _SMALLEST_M)
@@ -119,7 +122,7 @@ def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = Non
     weights = np.minimum(score[:, None], other_score)
     alike = oks(ray[:, None], other, np.maximum(area[:, None], other_area), H36M17.oks_sigmas, weights)
     share = (weights > 0).sum(axis=2) / np.maximum((score > 0).sum(axis=1), 1)[:, None]
-    return np.asarray((alike * share >= config.shadow_oks).any(axis=1), dtype=bool)
+    return np.asarray((alike * share >= config.duplicate_oks).any(axis=1), dtype=bool)
 
 
 def body_sizes(joints_cam: AnyFloats) -> Floats:

@@ -13,54 +13,38 @@ from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityCo
 from dualpose_ros.fusion.integrate import METHODS, Integrator, load_integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
 from dualpose_ros.fusion.pairs import K, Pairs, branch_poses
+from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Pose3D, Poses, Source, TrackingState
+from dualpose_ros.settings import Settings, setting
 
 Row = tuple[Pose3D | None, Pose3D | None]
 """One person as the top-down and the bottom-up branch have them; one of the two is there."""
 
 
 @dataclass(frozen=True)
-class FusionConfig:
-    """Settings of fusion.
+class FusionConfig(Settings):
+    """Settings of fusion."""
 
-    method: network, linear or hard, see `integrate`; weights: of the network, a shipped name or an ONNX file; backend,
-    threads: of its engine; min_similarity, shadow_oks: see `MatchConfig`; min_score: people whom the bottom-up branch
-    alone sees are published from this score on; handover_s: time constant in seconds with which a difference between
-    the branches wears off when one comes or goes; forget_s, confirm_frames: see `IdentityConfig`.
-    ValueError names a value out of range.
-    """
-
-    method: str = "network"
-    weights: str = "fusion"
-    backend: str = "onnxruntime"
-    threads: int = 1
-    min_similarity: float = 0.2
-    shadow_oks: float = 0.5
-    min_score: float = 0.4
-    handover_s: float = 0.25
-    forget_s: float = 1.0
-    confirm_frames: int = 3
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method is '{self.method}'; there are {', '.join(METHODS)}")
-        if self.threads < 1:
-            raise ValueError(f"threads is {self.threads}; it must be 1 or more")
-        if not 0 <= self.min_score <= 1:
-            raise ValueError(f"min_score is {self.min_score}; it must lie in 0..1")
-        if not self.handover_s > 0:
-            raise ValueError(f"handover_s is {self.handover_s}; it must be positive")
-        # They have bounds of their own.
-        self.matching()
-        self.identity()
-
-    def matching(self) -> MatchConfig:
-        """The settings of the matching."""
-        return MatchConfig(min_similarity=self.min_similarity, shadow_oks=self.shadow_oks)
-
-    def identity(self) -> IdentityConfig:
-        """The settings of ids."""
-        return IdentityConfig(forget_s=self.forget_s, confirm_frames=self.confirm_frames)
+    method: str = setting(
+        "network",
+        "how two poses become one: by the integration network, linear (by confidence), or hard (top-down pose at the "
+        "bottom-up depth)",
+        choices=METHODS,
+    )
+    weights: str = setting("fusion", "integration network: a shipped one's name, or an ONNX file")
+    engine: EngineConfig = setting(EngineConfig(), "what runs the network")
+    matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person")
+    min_bottom_up_score: float = setting(
+        0.4, "people whom the bottom-up branch alone sees are published from this score on", least=0, most=1
+    )
+    identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
+    handover_time_constant_s: float = setting(
+        0.25,
+        "time constant with which a difference between the branches wears off when one comes or goes",
+        unit="s",
+        above=0,
+        most=60,
+    )
 
 
 @dataclass(frozen=True)
@@ -80,12 +64,9 @@ class FusionStage:
         WeightsError or EngineError says what can't be loaded and what to do.
         """
         self.config = c = config if config is not None else FusionConfig()
-        self._integrate = (
-            integrator if integrator is not None else load_integrator(c.method, c.weights, c.backend, c.threads)
-        )
-        self._matching = c.matching()
-        self._identities = FusedIdentities(c.identity())
-        self._handover = HandOver(c.handover_s, c.forget_s)
+        self._integrate = integrator if integrator is not None else load_integrator(c.method, c.weights, c.engine)
+        self._identities = FusedIdentities(c.identity)
+        self._handover = HandOver(c.handover_time_constant_s, c.identity.max_lost_s)
 
     def process(
         self, stamp_ns: int, top_down: Sequence[Pose3D] | None, bottom_up: Sequence[Pose3D] | None
@@ -116,14 +97,14 @@ class FusionStage:
 
         Indices (N,) of either branch's people, -1 for nobody.
         """
-        matches = match_poses(top_down=own, bottom_up=other, config=self._matching)
+        matches = match_poses(top_down=own, bottom_up=other, config=self.config.matching)
         only_own = np.delete(np.arange(len(own)), matches.top_down)
         left = np.delete(np.arange(len(other)), matches.bottom_up)
-        left = left[other.scores[left] >= self.config.min_score]
+        left = left[other.scores[left] >= self.config.min_bottom_up_score]
         left = left[np.argsort(-other.scores[left], kind="stable")]
         alone: list[int] = []
-        for n in left[~shadowed(other[left], own, self._matching)]:
-            if not shadowed(other[[n]], other[alone], self._matching)[0]:
+        for n in left[~shadowed(other[left], own, self.config.matching)]:
+            if not shadowed(other[[n]], other[alone], self.config.matching)[0]:
                 alone.append(n)
         return (
             np.concatenate([matches.top_down, only_own, np.full(len(alone), -1)]),

@@ -5,9 +5,11 @@ So only onnxruntime has to be installed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.settings import Settings, setting
 
 BACKENDS = ("onnxruntime", "openvino", "torch", "tensorrt")
 _EXTRAS = {
@@ -16,6 +18,18 @@ _EXTRAS = {
     "torch": "'dualpose_ros[train]'",
     "tensorrt": "'dualpose_ros[tensorrt]'",
 }
+
+
+@dataclass(frozen=True)
+class EngineConfig(Settings):
+    """What runs the networks of a stage."""
+
+    backend: str = setting("onnxruntime", "inference library that runs the networks", choices=BACKENDS)
+    threads: int = setting(1, "CPU threads of each network", least=1, most=256)
+
+    def load(self, path: Path | str) -> Engine:
+        """The network of a file; errors are those of `load_engine`."""
+        return load_engine(path, self.backend, self.threads)
 
 
 def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1) -> Engine:

@@ -1,16 +1,15 @@
-"""What every node shares: parameters from frozen dataclasses, guarded callbacks, the main function."""
+"""What every node shares: its settings as parameters, guarded callbacks, the main function."""
 
 from __future__ import annotations
 
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -18,21 +17,16 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from threadpoolctl import threadpool_limits
 
 from dualpose_ros.nodes.diagnostics import Diagnostics
-from dualpose_ros.nodes.parameters import (
-    ParameterField,
-    build_config,
-    check_known,
-    coerce,
-    parameter_fields,
-    to_parameter,
-)
+from dualpose_ros.nodes.parameters import declare
+from dualpose_ros.settings import Settings, setting
 
-# Declared by ROS itself on every node; anything else that is given must be a field of a configuration.
-_ROS_PARAMETERS = ("use_sim_time", "start_type_description_service")
-_RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
+RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE)
 """QoS of detections, heatmaps, poses and markers."""
+
+SENSOR_DATA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""QoS of the overlay, and of camera_info where no image goes with it: accepts any camera, holds nobody up."""
 
 
 class StartupError(ValueError):
@@ -40,51 +34,53 @@ class StartupError(ValueError):
 
 
 @dataclass(frozen=True)
-class NodeConfig:
+class NodeConfig(Settings):
     """Parameters that every node has."""
 
-    image_reliability: str = field(
-        default="best_effort",
-        metadata={"help": "QoS of images and camera_info: best_effort accepts any camera, reliable loses no frame"},
+    diagnostics_period_s: float = setting(
+        1.0, "time between two messages on /diagnostics", unit="s", least=0.01, most=60
     )
-    diagnostics_period_s: float = field(default=1.0, metadata={"help": "seconds between two messages on /diagnostics"})
-
-    def __post_init__(self) -> None:
-        if self.image_reliability not in _RELIABILITY:
-            raise ValueError(f"image_reliability is '{self.image_reliability}'; best_effort and reliable are known")
-        if not self.diagnostics_period_s > 0:
-            raise ValueError(f"diagnostics_period_s is {self.diagnostics_period_s}; it must be positive")
 
 
-def image_qos(config: NodeConfig, depth: int) -> QoSProfile:
+@dataclass(frozen=True)
+class ImageNodeConfig(NodeConfig):
+    """Parameters of nodes that take images."""
+
+    image_reliability: str = setting(
+        "best_effort",
+        "QoS of images and camera_info: best_effort accepts any camera, reliable loses no frame",
+        choices=RELIABILITY,
+    )
+
+
+def sync_queue_size(what: str, default: int = 30) -> int:
+    """The setting of how many recent images, or the like, a node keeps."""
+    return setting(default, f"recent {what}", unit="frames", least=1, most=1000)
+
+
+def rectified() -> bool:
+    """The setting of which of a camera's models holds."""
+    return setting(False, "the image is rectified: use P of camera_info and no distortion")
+
+
+def image_qos(config: ImageNodeConfig, depth: int) -> QoSProfile:
     """QoS of an image stream: the newest `depth` frames, reliability as configured."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=_RELIABILITY[config.image_reliability])
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=RELIABILITY[config.image_reliability])
 
 
 class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
-    """A node whose parameters are the fields of frozen dataclasses, and whose callbacks survive errors."""
+    """A node whose parameters are its settings, and whose callbacks survive errors."""
 
     def __init__(self, name: str, node_config: type[Any], *stage_configs: type[Any]) -> None:
-        """Declare every field of the given dataclasses as a read-only parameter.
+        """Declare every setting as a read-only parameter.
 
-        The configurations, with the values given by file or command line, are then in
-        `self.config` and `self.stage_configs`. ParameterError for an unknown parameter, a
-        value of the wrong type, or one that a dataclass refuses.
+        The settings, with the values given by file or command line, are then in `self.config` and
+        `self.stage_configs`. SettingError for a parameter that is unknown, of the wrong type, or out of its range.
         """
         super().__init__(name)
-        types = (node_config, *stage_configs)
-        fields = [field for config_type in types for field in parameter_fields(config_type)]
-        values = {field.name: self._declare(field) for field in fields}
-        _check_given(self, [field.name for field in fields])
-        self.config, *self.stage_configs = [build_config(config_type, values) for config_type in types]
+        settings: list[Any] = declare(self, *(config() for config in (node_config, *stage_configs)))
+        self.config, *self.stage_configs = settings
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
-
-    def _declare(self, field: ParameterField) -> Any:
-        """Declare one parameter, and return the value it has."""
-        # Typed by `coerce` instead of rclpy, which refuses `rate: 1` where 1.0 is meant.
-        descriptor = ParameterDescriptor(description=field.help, read_only=True, dynamic_typing=True)
-        parameter = self.declare_parameter(field.name, to_parameter(field.default), descriptor)
-        return coerce(field.name, parameter.value, field.hint)
 
     def guarded(self, what: str, callback: Callable[..., None]) -> Callable[..., None]:
         """The callback, with any error turned into a throttled log line and a diagnostic."""
@@ -101,17 +97,6 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         """Log an error that the node survives, throttled, and show it in the diagnostics."""
         self.get_logger().error(message, throttle_duration_sec=5.0)
         self.diagnostics.error(message)
-
-
-def _check_given(node: Any, known: Sequence[str]) -> None:
-    """ParameterError if files or command line give the node a parameter that it does not have.
-
-    rclpy passes over such a value in silence, and only its private table knows of it.
-    """
-    if hasattr(node, "parameter_store"):
-        node.parameter_store.check_unknown()
-    names = getattr(node, "_parameter_overrides", {})
-    check_known([n for n in names if n not in _ROS_PARAMETERS and not n.startswith("qos_overrides.")], known)
 
 
 def _describe(error: Exception) -> str:

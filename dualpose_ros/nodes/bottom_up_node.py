@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -19,7 +19,15 @@ from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.msg import Heatmaps, MultiPersonPose3D
-from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.base import (
+    RELIABLE,
+    ImageNodeConfig,
+    PipelineNode,
+    image_qos,
+    rectified,
+    run_node,
+    sync_queue_size,
+)
 from dualpose_ros.nodes.convert import (
     MessageError,
     camera_for_image,
@@ -29,6 +37,7 @@ from dualpose_ros.nodes.convert import (
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
+from dualpose_ros.settings import setting
 from dualpose_ros.skeleton import H36M17
 
 # Long enough for messages that came during a frame's work to be served before anything counts as overdue.
@@ -36,35 +45,27 @@ _TICK_S = 0.05
 
 
 @dataclass(frozen=True)
-class BottomUpNodeConfig(NodeConfig):
+class BottomUpNodeConfig(ImageNodeConfig):
     """Parameters of the node itself; those of the stage are the fields of BottomUpConfig."""
 
-    ring_frames: int = field(
-        default=30, metadata={"help": "recent images kept until their detections and heatmaps arrive"}
+    sync_queue_size: int = sync_queue_size("images kept until their detections and heatmaps arrive")
+    rectified: bool = rectified()
+    max_wait_s: float = setting(
+        0.15, "how long, after its detections, a frame waits while no heatmaps come", unit="s", above=0, most=10
     )
-    rectified: bool = field(
-        default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
+    give_up_after_frames: int = setting(
+        3,
+        "frames in a row without heatmaps after which it waits for none, until some come",
+        unit="frames",
+        least=1,
+        most=1000,
     )
-    max_wait: float = field(
-        default=0.15,
-        metadata={"help": "seconds without heatmaps, after its detections, that a frame waits for its own"},
+    detector_timeout_s: float = setting(
+        1.0, "time without detections after which it takes the newest images by itself", unit="s", above=0, most=600
     )
-    give_up: int = field(
-        default=3, metadata={"help": "frames in a row without heatmaps after which it waits for none until some come"}
+    max_rate_without_detector_hz: float = setting(
+        5.0, "most frames a second that it takes by itself", unit="Hz", above=0, most=1000
     )
-    detector_timeout: float = field(
-        default=1.0, metadata={"help": "seconds without detections after which it takes the newest images by itself"}
-    )
-    max_rate: float = field(default=5.0, metadata={"help": "most frames a second that it takes by itself"})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("ring_frames", "give_up"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("max_wait", "detector_timeout", "max_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
 
 
 class BottomUpNode(PipelineNode):
@@ -74,11 +75,17 @@ class BottomUpNode(PipelineNode):
         super().__init__("bottom_up_node", BottomUpNodeConfig, BottomUpConfig)
         self._stage = BottomUpStage(self.stage_configs[0])
         c = self.config
-        now = time.monotonic()
-        self._frames = GuidedFrames(c.ring_frames, c.max_wait, c.detector_timeout, c.max_rate, now, c.give_up)
+        self._frames = GuidedFrames(
+            c.sync_queue_size,
+            c.max_wait_s,
+            c.detector_timeout_s,
+            c.max_rate_without_detector_hz,
+            time.monotonic(),
+            c.give_up_after_frames,
+        )
         self._counts = {"guided": 0, "unguided": 0}
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
-        images = image_qos(c, depth=min(c.ring_frames, 10))
+        images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self._subscribe(Image, "image_raw", IMAGE, images)
         self._subscribe(CameraInfo, "camera_info", CAMERA_INFO, images)
@@ -114,7 +121,7 @@ class BottomUpNode(PipelineNode):
         self.diagnostics.frame(frame.stamp_ns)
         self._counts["guided" if result.guided else "unguided"] += 1
         if not result.guided:
-            why = f"no heatmaps within {self.config.max_wait:g} s" if frame.asked else "no detections"
+            why = f"no heatmaps within {self.config.max_wait_s:g} s" if frame.asked else "no detections"
             self.get_logger().warning(f"{why}: worked without heatmaps", throttle_duration_sec=5.0)
         counts = {name: str(count) for name, count in self._counts.items()}
         late = str(self._frames.late_heatmaps)

@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from sensor_msgs.msg import CameraInfo, Image
@@ -18,44 +18,47 @@ from std_msgs.msg import Header
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
-from dualpose_ros.nodes.base import NodeConfig, PipelineNode, StartupError, image_qos, run_node
+from dualpose_ros.nodes.base import RELIABILITY, ImageNodeConfig, PipelineNode, StartupError, image_qos, run_node
 from dualpose_ros.nodes.convert import camera_to_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import encode_image
+from dualpose_ros.settings import setting
 from dualpose_ros.sources.calibration import load_calibration
 from dualpose_ros.sources.frames import FrameSource, SourceError, SourceInfo, open_source
 
 
 @dataclass(frozen=True)
-class CameraNodeConfig(NodeConfig):
+class CameraNodeConfig(ImageNodeConfig):
     """Parameters of the camera node."""
 
-    image_reliability: str = field(
-        default="reliable", metadata={"help": "QoS offered for image_raw and camera_info: reliable or best_effort"}
+    image_reliability: str = setting(
+        "reliable", "QoS offered for image_raw and camera_info; reliable suits any subscriber", choices=RELIABILITY
     )
-    source: str = field(
-        default="", metadata={"help": "video file, directory of images, or device (index or /dev/videoN)"}
+    source: str = setting("", "video file, directory of images, or camera device (index or /dev/videoN)")
+    calibration: str = setting("", "calibration YAML in camera_calibration's format; this or hfov_deg is needed")
+    hfov_deg: float = setting(
+        0.0, "horizontal field of view, where there is no calibration", unit="degrees", least=0, below=180
     )
-    calibration: str = field(default="", metadata={"help": "calibration YAML in camera_calibration's format"})
-    hfov_deg: float = field(
-        default=0.0, metadata={"help": "horizontal field of view in degrees, stated where there is no calibration"}
+    frame_id: str = setting("camera_optical_frame", "optical frame of the images (x right, y down, z forward)")
+    fps: float = setting(
+        0.0,
+        "frame rate of the source; 0: what it states (a directory: 30)",
+        unit="frames/s",
+        least=0,
+        most=1000,
     )
-    frame_id: str = field(default="camera_optical_frame", metadata={"help": "optical frame of the images"})
-    fps: float = field(default=0.0, metadata={"help": "frames a second of the source; 0 for what it states"})
-    rate: float = field(
-        default=1.0, metadata={"help": "speed: 1 is the source's own pace, 2 twice as fast, 0 as fast as it decodes"}
+    playback_rate: float = setting(
+        1.0, "1: the source's own pace, 2: twice as fast, 0: as fast as it decodes", least=0, most=1000
     )
-    loop: bool = field(default=False, metadata={"help": "start again at the end of a file"})
-    start_when_subscribed: int = field(
-        default=0, metadata={"help": "hold the first frame until image_raw has this many subscribers; 0 starts at once"}
+    loop: bool = setting(False, "start again at the end of a file")
+    wait_for_subscribers: int = setting(
+        0, "hold the first frame until image_raw has this many subscribers", unit="subscribers", least=0, most=1000
     )
-    start_delay_s: float = field(default=0.0, metadata={"help": "seconds to wait once there are enough subscribers"})
+    start_delay_s: float = setting(
+        0.0, "how long to wait once there are enough subscribers", unit="s", least=0, most=3600
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("hfov_deg", "fps", "rate", "start_when_subscribed", "start_delay_s"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; it must be 0 or more")
         if self.calibration and self.hfov_deg:
             raise ValueError("both calibration and hfov_deg are given; give one of them")
 
@@ -101,10 +104,10 @@ class CameraNode(PipelineNode):
 
     def _wait_for_subscribers(self) -> None:
         count = self._images.get_subscription_count()
-        if count < self.config.start_when_subscribed:
+        if count < self.config.wait_for_subscribers:
             self._matched_at = None
             self.get_logger().info(
-                f"waiting for subscribers: {count} of {self.config.start_when_subscribed}", throttle_duration_sec=5.0
+                f"waiting for subscribers: {count} of {self.config.wait_for_subscribers}", throttle_duration_sec=5.0
             )
             return
         if self._matched_at is None:
@@ -117,8 +120,8 @@ class CameraNode(PipelineNode):
         self._set_state("playing")
         self._prefetch()
         live = self._source.info.live
-        unpaced = live or self.config.rate == 0
-        period_s = 1e-3 if unpaced else 1 / (self._fps * self.config.rate)
+        unpaced = live or self.config.playback_rate == 0
+        period_s = 1e-3 if unpaced else 1 / (self._fps * self.config.playback_rate)
         self._ticks = self.create_timer(period_s, self._tick)
 
     def _prefetch(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sensor_msgs.msg import Image
@@ -18,39 +18,33 @@ from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.pacing import Pacer
+from dualpose_ros.settings import setting
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
 _TICK_S = 0.05
 
 
 @dataclass(frozen=True)
-class DetectionNodeConfig(NodeConfig):
+class DetectionNodeConfig(ImageNodeConfig):
     """Parameters of the node itself; those of the stage are the fields of DetectionConfig."""
 
-    max_rate: float = field(
-        default=0.0, metadata={"help": "most frames a second that the graph works on; 0 for as many as it can"}
+    max_rate_hz: float = setting(
+        0.0, "most frames a second that the graph works on; 0: as many as it can", unit="Hz", least=0, most=1000
     )
-
-    max_in_flight: int = field(
-        default=2, metadata={"help": "most frames that the graph has in work at once; 0 for as many as it can"}
+    max_frames_in_flight: int = setting(
+        2, "most frames that the graph has in work at once; 0: as many as come", unit="frames", least=0, most=1000
     )
-    in_flight_timeout: float = field(
-        default=0.5,
-        metadata={"help": "seconds without output after which the graph is not waited for, until some comes"},
+    in_flight_timeout_s: float = setting(
+        0.5,
+        "time without any output after which the graph is not waited for until some comes",
+        unit="s",
+        above=0,
+        most=600,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.max_rate >= 0:
-            raise ValueError(f"max_rate is {self.max_rate}; it must be 0 (no limit) or more")
-        if self.max_in_flight < 0:
-            raise ValueError(f"max_in_flight is {self.max_in_flight}; it must be 0 (no limit) or more")
-        if not self.in_flight_timeout > 0:
-            raise ValueError(f"in_flight_timeout is {self.in_flight_timeout}; it must be positive")
 
 
 class RateLimit:
@@ -79,13 +73,13 @@ class DetectionNode(PipelineNode):
     def __init__(self) -> None:
         super().__init__("detection_node", DetectionNodeConfig, DetectionConfig)
         self._stage = DetectionStage(self.stage_configs[0])
-        self._limit = RateLimit(self.config.max_rate)
-        self._pacer = Pacer(self.config.max_in_flight, self.config.in_flight_timeout)
+        self._limit = RateLimit(self.config.max_rate_hz)
+        self._pacer = Pacer(self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
         self.create_subscription(
             Image, "image_raw", self.guarded("image", self._on_image), image_qos(self.config, depth=1)
         )
-        if self.config.max_in_flight:
+        if self.config.max_frames_in_flight:
             topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
             self.create_timer(_TICK_S, self.guarded("image", self._work))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from vision_msgs.msg import Detection2DArray
@@ -20,6 +20,7 @@ from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, run_node
 from dualpose_ros.nodes.convert import finite_poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.nodes.joining.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
 from dualpose_ros.people import Pose3D
+from dualpose_ros.settings import setting
 
 _TICK_S = 0.02
 
@@ -28,18 +29,14 @@ _TICK_S = 0.02
 class FusionNodeConfig(NodeConfig):
     """Parameters of the node itself; those of the stage are the fields of FusionConfig."""
 
-    max_wait: float = field(default=0.2, metadata={"help": "seconds that a frame waits for the other branch's poses"})
-    give_up: int = field(
-        default=2,
-        metadata={"help": "frames in a row that waited for a branch in vain after which it is not, until it returns"},
+    max_wait_s: float = setting(0.2, "how long a frame waits for the other branch's poses", unit="s", above=0, most=10)
+    give_up_after_frames: int = setting(
+        2,
+        "frames in a row that waited for a branch in vain after which it is not waited for, until it returns",
+        unit="frames",
+        least=1,
+        most=1000,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.max_wait > 0:
-            raise ValueError(f"max_wait is {self.max_wait}; it must be positive")
-        if self.give_up < 1:
-            raise ValueError(f"give_up is {self.give_up}; it must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,14 @@ class FusionNode(PipelineNode):
     def __init__(self) -> None:
         super().__init__("fusion_node", FusionNodeConfig, FusionConfig)
         self._stage = FusionStage(self.stage_configs[0])
-        self._frames = FusedFrames(self.config.max_wait, self.config.give_up)
+        self._frames = FusedFrames(self.config.max_wait_s, self.config.give_up_after_frames)
         self._counts = {"fused": 0, "top_down_only": 0, "bottom_up_only": 0}
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/fused/poses3d", RELIABLE)
         self._subscribe("dualpose/top_down/poses3d", TOP_DOWN)
         self._subscribe("dualpose/bottom_up/poses3d", BOTTOM_UP)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._on_detections), RELIABLE)
-        # What would be overdue by the next tick is so now: `max_wait` is the most that a frame waits.
+        # What would be overdue by the next tick is so now: `max_wait_s` is the most that a frame waits.
         self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(ahead_s=_TICK_S)))
         self.get_logger().info("ready")
 

@@ -18,6 +18,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from dualpose_ros.drawing import label_of, track_colour
 from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 BONES, JOINTS, LABEL = "bones", "joints", "label"
@@ -26,19 +27,15 @@ _ALPHA = {TrackingState.TENTATIVE: 0.35, TrackingState.CONFIRMED: 1.0, TrackingS
 
 
 @dataclass(frozen=True)
-class MarkerStyle:
-    """Sizes in metres and the lifetime of a marker in seconds (0: until deleted)."""
+class MarkerStyle(Settings):
+    """What markers look like."""
 
-    lifetime_s: float = 0.5
-    bone_width: float = 0.03
-    joint_diameter: float = 0.05
-    text_height: float = 0.18
-
-    def __post_init__(self) -> None:
-        for name in ("lifetime_s", "bone_width", "joint_diameter", "text_height"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; it must be 0 or more")
+    lifetime_s: float = setting(
+        0.5, "time after which markers vanish if nothing new comes; 0: never", unit="s", least=0, most=60
+    )
+    bone_width_m: float = setting(0.03, "width of bones", unit="m", least=0, most=1)
+    joint_diameter_m: float = setting(0.05, "diameter of joints", unit="m", least=0, most=1)
+    text_height_m: float = setting(0.18, "height of the labels' letters", unit="m", least=0, most=1)
 
 
 class SkeletonMarkers:
@@ -67,18 +64,18 @@ class SkeletonMarkers:
     def _person(self, pose: Pose3D, usable: Any, header: Any) -> list[Any]:
         joints = np.asarray(pose.joints_cam, dtype=np.float64)
         bones = self._marker(pose, BONES, Marker.LINE_LIST, header)
-        bones.scale.x = self._style.bone_width
+        bones.scale.x = self._style.bone_width_m
         pairs = [pair for pair in H36M17.bones if usable[pair[0]] and usable[pair[1]]]
         bones.points = [_point(joints[joint]) for pair in pairs for joint in pair]
         balls = self._marker(pose, JOINTS, Marker.SPHERE_LIST, header)
-        diameter = self._style.joint_diameter
+        diameter = self._style.joint_diameter_m
         balls.scale = Vector3(x=diameter, y=diameter, z=diameter)
         balls.points = [_point(joint) for joint in joints[usable]]
         label = self._marker(pose, LABEL, Marker.TEXT_VIEW_FACING, header)
-        label.scale.z = self._style.text_height
+        label.scale.z = self._style.text_height_m
         # Up is -y in the optical frame: above the highest joint.
         highest = joints[usable][np.argmin(joints[usable][:, 1])]
-        label.pose.position = _point(highest - (0.0, self._style.text_height, 0.0))
+        label.pose.position = _point(highest - (0.0, self._style.text_height_m, 0.0))
         label.text = label_of(pose)
         # A line list without points is refused by RViz.
         return [marker for marker in (bones, balls, label) if marker is not bones or pairs]

@@ -1,104 +1,152 @@
-"""Node parameters out of frozen dataclasses: one source for names, types and defaults.
-
-Each field is a parameter of its name; the fields of a nested dataclass are `field.subfield`.
-"""
+"""Settings as ROS parameters: descriptors, values from outside, and names that they had before."""
 
 from __future__ import annotations
 
-import dataclasses
-import typing
+import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-Config = TypeVar("Config")
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterValueException
+
+from dualpose_ros.settings import Item, SettingError, Settings, all_settings, with_values
+
+# Declared by ROS itself on every node; anything else that is given must be a setting.
+_ROS_PARAMETERS = ("use_sim_time", "start_type_description_service")
+
+_TRACKER = {
+    "score_low": "low_score",
+    "score_high": "high_score",
+    "score_new": "new_track_score",
+    "match_limit": "max_match_cost",
+    "weak_match_limit": "max_weak_match_cost",
+    "tentative_s": "max_tentative_gap_s",
+    "remember_s": "max_lost_s",
+    **{name: name for name in ("gate_sigmas", "max_size_ratio", "appearance_weight", "confirm_hits", "max_coast_s",
+                               "duplicate_iou", "duplicate_s")},
+}  # fmt: skip
+_ERRORS = {"slow": "correlated_share", "seconds": "correlation_time_s", "freedom": "student_t_dof"}
+_SOLVER = {
+    "distance_motion": "depth_motion_stddev_scale",
+    "keypoint_m": "keypoint_stddev_m",
+    "keypoint_px": "min_keypoint_stddev_px",
+    "hidden_score": "min_keypoint_score",
+    "bone_m": "bone_stddev_m",
+    "motion_share": "motion_stddev_scale",
+    "motion_freedom": "motion_student_t_dof",
+    "stated_share": "stddev_scale",
+    "step_m": "max_step_m",
+    **{f"{kind}.{old}": f"{kind}.{new}" for kind in ("relative", "depth", "keypoints") for old, new in _ERRORS.items()},
+}
+_BONES = {
+    "proportions_s": "proportions_prior_s",
+    "size_s": "size_prior_s",
+    "memory_s": "memory_time_constant_s",
+    "strange": "outlier_share",
+    "creep": "max_change_per_s",
+}
+
+RENAMED: dict[str, tuple[str, ...]] = {
+    "rate": ("playback_rate",),
+    "start_when_subscribed": ("wait_for_subscribers",),
+    "max_rate": ("max_rate_hz", "max_rate_without_detector_hz"),
+    "max_in_flight": ("max_frames_in_flight",),
+    "in_flight_timeout": ("in_flight_timeout_s",),
+    "ring_frames": ("sync_queue_size",),
+    "max_wait": ("max_wait_s",),
+    "give_up": ("give_up_after_frames",),
+    "detector_timeout": ("detector_timeout_s",),
+    "backend": ("engine.backend",),
+    "threads": ("engine.threads",),
+    "input_long_side": ("input_long_side_px",),
+    "long_side": ("input_long_side_px",),
+    "enlarge": ("patch_scale",),
+    "peak_score": ("decode.min_peak_score",),
+    "seed_score": ("decode.grouping.seed_score",),
+    "tag_limit": ("decode.grouping.max_tag_distance",),
+    "min_joints": ("decode.grouping.min_joints",),
+    "same_oks": ("merge.same_person_oks", "decode.same_person_oks"),
+    "min_score": ("decode.min_score", "min_bottom_up_score"),
+    "max_people": ("decode.max_people",),
+    "keep_weight": ("merge.previous_pose_weight",),
+    "heatmap_cells": ("heatmap_long_side_cells",),
+    "floor": ("floor.enabled",),
+    "velocity_seconds": ("velocity_time_constant_s",),
+    "pixel_stddev": ("keypoint_stddev_px",),
+    "min_similarity": ("matching.min_similarity",),
+    "shadow_oks": ("matching.duplicate_oks",),
+    "confirm_frames": ("identity.confirm_frames",),
+    "forget_s": ("identity.max_lost_s",),
+    "handover_s": ("handover_time_constant_s",),
+    "window": ("window_frames",),
+    "steps": ("gauss_newton_steps",),
+    "steady_s": ("smoothing_time_constant_s",),
+    "markers.bone_width": ("markers.bone_width_m",),
+    "markers.joint_diameter": ("markers.joint_diameter_m",),
+    "markers.text_height": ("markers.text_height_m",),
+    **{old: (f"tracker.{new}",) for old, new in _TRACKER.items()},
+    **{f"solver.{old}": (f"solver.{new}",) for old, new in _SOLVER.items()},
+    **{f"bones.{old}": (f"bones.{new}",) for old, new in _BONES.items()},
+}
+"""What parameters were called before, and what they are now, by the first of these names that a node has."""
+
+_GONE = {"image_reliability": "the node takes no images"}
 
 
-class ParameterError(ValueError):
-    """A parameter that is unknown, of the wrong type, or out of its range."""
+def descriptor(item: Item) -> Any:
+    """The ParameterDescriptor of a setting: its own text, unit and range; read-only."""
+    said = item.said
+    # Typed by the settings instead of rclpy, which refuses `rate: 1` where 1.0 is meant.
+    made = ParameterDescriptor(name=item.name, description=said.text, read_only=True, dynamic_typing=True)
+    made.additional_constraints = said.limits
+    if said.low is not None and said.high is not None:
+        if isinstance(item.value, float):
+            made.floating_point_range = [FloatingPointRange(from_value=float(said.low), to_value=float(said.high))]
+        elif isinstance(item.value, int):
+            made.integer_range = [IntegerRange(from_value=int(said.low), to_value=int(said.high), step=said.step)]
+    return made
 
 
-@dataclasses.dataclass(frozen=True)
-class ParameterField:
-    """One parameter: full name, type, default and a description."""
+def declare(node: Any, *groups: Settings) -> list[Settings]:
+    """Declare every setting as a parameter of a node, and return the groups with the values given from outside.
 
-    name: str
-    hint: Any
-    default: Any
-    help: str
-
-
-def parameter_fields(config_type: type[Any], default: Any = None, prefix: str = "") -> list[ParameterField]:
-    """The parameters of a dataclass, nested ones included; `default` is an instance to take defaults from."""
-    found: list[ParameterField] = []
-    hints = typing.get_type_hints(config_type)
-    for field in dataclasses.fields(config_type):
-        hint, name = hints[field.name], prefix + field.name
-        value = getattr(default, field.name) if default is not None else _default_of(field)
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            found += parameter_fields(hint, value, name + ".")
-        else:
-            help_text = field.metadata.get("help") or (config_type.__doc__ or "").split("\n")[0]
-            found.append(ParameterField(name, hint, value, str(help_text)))
-    return found
-
-
-def build_config(config_type: type[Config], values: Mapping[str, Any], prefix: str = "") -> Config:
-    """The dataclass from its parameters' values, every one given; ParameterError if it refuses them."""
-    hints = typing.get_type_hints(config_type)
-    arguments = {}
-    for field in dataclasses.fields(config_type):  # type: ignore[arg-type]
-        hint, name = hints[field.name], prefix + field.name
-        nested = dataclasses.is_dataclass(hint) and isinstance(hint, type)
-        arguments[field.name] = build_config(hint, values, name + ".") if nested else values[name]
-    try:
-        return config_type(**arguments)
-    except ParameterError:
-        raise
-    except ValueError as error:
-        raise ParameterError(f"{prefix.rstrip('.')}: {error}" if prefix else str(error)) from error
-
-
-def coerce(name: str, value: Any, hint: Any) -> Any:
-    """A parameter's value as the type of its field; ParameterError names both where they differ.
-
-    Whole numbers pass for floats, and lists become tuples; nothing else is converted.
+    SettingError for a parameter that is unknown, of the wrong type, or out of its range.
     """
-    if typing.get_origin(hint) is tuple:
-        items = value.tolist() if hasattr(value, "tolist") else value
-        if not isinstance(items, (list, tuple)):
-            raise ParameterError(f"parameter {name} is {value!r}; a list is needed")
-        kinds = typing.get_args(hint)
-        if kinds[-1] is Ellipsis:
-            kinds = kinds[:1] * len(items)
-        if len(items) != len(kinds):
-            raise ParameterError(f"parameter {name} has {len(items)} values; {len(kinds)} are needed")
-        return tuple(coerce(name, item, kind) for item, kind in zip(items, kinds, strict=True))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint in (bool, int, float, str) and type(value) is not hint:
-        raise ParameterError(f"parameter {name} is {value!r}; {_KINDS[hint]} is needed")
-    return value
+    items = [item for group in groups for item in all_settings(group)]
+    values = {item.name: _declared(node, item) for item in items}
+    check_given(_unknown(node, values), values)
+    return [with_values(group, values) for group in groups]
 
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+def _declared(node: Any, item: Item) -> Any:
+    default = list(item.value) if isinstance(item.value, tuple) else item.value
+    try:
+        return node.declare_parameter(item.name, default, descriptor(item)).value
+    except InvalidParameterValueException as error:
+        raise SettingError(item.name, f"must be {item.said.range} {item.said.unit}".rstrip() + f" ({error})") from None
 
 
-def to_parameter(value: Any) -> Any:
-    """A field's value as ROS parameters hold it: tuples as lists."""
-    return list(value) if isinstance(value, tuple) else value
+def _unknown(node: Any, known: Iterable[str]) -> dict[str, str]:
+    """Values that files or command line give the node and that it does not declare, with where they were found.
+
+    rclpy passes over such a value in silence, and only its private table knows of it.
+    """
+    if hasattr(node, "parameter_store"):
+        return dict(node.parameter_store.unknown())
+    given = getattr(node, "_parameter_overrides", {})
+    own = (*known, *_ROS_PARAMETERS)
+    return {name: "" for name in given if name not in own and not name.startswith("qos_overrides.")}
 
 
-def check_known(given: Iterable[str], known: Iterable[str]) -> None:
-    """ParameterError if a name that was given is none of the known ones."""
-    known = sorted(known)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ParameterError(f"unknown parameter {', '.join(unknown)}; known are {', '.join(known)}")
-
-
-def _default_of(field: dataclasses.Field[Any]) -> Any:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    raise TypeError(f"configuration field {field.name} needs a default to be a parameter")
+def check_given(unknown: Mapping[str, str], known: Iterable[str]) -> None:
+    """SettingError for names that are unknown (by where they were found): what each is called now, or may mean."""
+    known = list(known)
+    told = []
+    for name, origin in unknown.items():
+        now = next((new for new in RENAMED.get(name, ()) if new in known), None)
+        close = difflib.get_close_matches(name, known, n=1)
+        guess = f"did you mean {close[0]}?" if close else ""
+        hint = f"it is now called {now}" if now else _GONE.get(name, guess)
+        told.append(f"'{name}'" + (f" (in {origin})" if origin else "") + (f": {hint}" if hint else ""))
+    if told:
+        raise SettingError("parameter", f"unknown: {'; '.join(told)}")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,15 @@ from sensor_msgs.msg import CameraInfo
 
 from dualpose_ros.camera import Camera
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.base import (
+    RELIABLE,
+    SENSOR_DATA,
+    NodeConfig,
+    PipelineNode,
+    rectified,
+    run_node,
+    sync_queue_size,
+)
 from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.people import Pose3D
@@ -34,15 +42,8 @@ _REST_S = 0.5
 class RefinementNodeConfig(NodeConfig):
     """Parameters of the node itself; those of the stage are the fields of RefinementConfig."""
 
-    ring_frames: int = field(default=60, metadata={"help": "recent camera_info kept until their poses arrive"})
-    rectified: bool = field(
-        default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.ring_frames < 1:
-            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+    sync_queue_size: int = sync_queue_size("camera_info kept until their poses arrive", default=60)
+    rectified: bool = rectified()
 
 
 class RefinementNode(PipelineNode):
@@ -52,7 +53,7 @@ class RefinementNode(PipelineNode):
         super().__init__("refinement_node", RefinementNodeConfig, RefinementConfig)
         self._refinement: RefinementConfig = self.stage_configs[0]
         self._stage = RefinementStage(self._refinement)
-        self._cameras = RecentCameras(self.config.ring_frames)
+        self._cameras = RecentCameras(self.config.sync_queue_size)
         # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
         self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
@@ -62,8 +63,8 @@ class RefinementNode(PipelineNode):
         topic = "dualpose/fused/poses3d"
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         if self._refinement.enabled:
-            infos = image_qos(self.config, depth=min(self.config.ring_frames, 10))
-            self.create_subscription(CameraInfo, "camera_info", self.guarded("camera_info", self._on_info), infos)
+            receive = self.guarded("camera_info", self._on_info)
+            self.create_subscription(CameraInfo, "camera_info", receive, SENSOR_DATA)
             if self._refinement.lag_frames:
                 self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
         self.get_logger().info("ready")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -16,7 +16,15 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.msg import Heatmaps, MultiPersonPose3D
-from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.base import (
+    RELIABLE,
+    ImageNodeConfig,
+    PipelineNode,
+    image_qos,
+    rectified,
+    run_node,
+    sync_queue_size,
+)
 from dualpose_ros.nodes.convert import (
     PERSON_CLASS,
     camera_for_image,
@@ -27,25 +35,17 @@ from dualpose_ros.nodes.convert import (
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.join import StampJoin
+from dualpose_ros.settings import setting
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 
 
 @dataclass(frozen=True)
-class TopDownNodeConfig(NodeConfig):
+class TopDownNodeConfig(ImageNodeConfig):
     """Parameters of the node itself; those of the stage are the fields of TopDownConfig."""
 
-    ring_frames: int = field(default=30, metadata={"help": "recent images kept until their detections arrive"})
-    rectified: bool = field(
-        default=False, metadata={"help": "the image is rectified: use P of camera_info and no distortion"}
-    )
-    person_classes: tuple[str, ...] = field(
-        default=(PERSON_CLASS,), metadata={"help": "class ids of detections that are people"}
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.ring_frames < 1:
-            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+    sync_queue_size: int = sync_queue_size("images kept until their detections arrive")
+    rectified: bool = rectified()
+    person_classes: tuple[str, ...] = setting((PERSON_CLASS,), "class ids of detections that are people")
 
 
 class TopDownNode(PipelineNode):
@@ -54,10 +54,10 @@ class TopDownNode(PipelineNode):
     def __init__(self) -> None:
         super().__init__("top_down_node", TopDownNodeConfig, TopDownConfig)
         self._stage = TopDownStage(self.stage_configs[0])
-        self._join = StampJoin(("image", "camera_info", "detections"), self.config.ring_frames)
+        self._join = StampJoin(("image", "camera_info", "detections"), self.config.sync_queue_size)
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/top_down/poses3d", RELIABLE)
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
-        images = image_qos(self.config, depth=min(self.config.ring_frames, 10))
+        images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self._subscribe(Image, "image_raw", "image", images)
         self._subscribe(CameraInfo, "camera_info", "camera_info", images)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sensor_msgs.msg import Image
@@ -12,34 +12,34 @@ from visualization_msgs.msg import MarkerArray
 
 from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.base import (
+    RELIABLE,
+    SENSOR_DATA,
+    ImageNodeConfig,
+    PipelineNode,
+    image_qos,
+    run_node,
+    sync_queue_size,
+)
 from dualpose_ros.nodes.convert import poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image, encode_image
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
 from dualpose_ros.people import TrackingState
-
-_OVERLAY = ("auto", "always", "never")
+from dualpose_ros.settings import setting
 
 
 @dataclass(frozen=True)
-class VisualizationNodeConfig(NodeConfig):
+class VisualizationNodeConfig(ImageNodeConfig):
     """Parameters of the visualization node."""
 
-    overlay: str = field(
-        default="auto", metadata={"help": "overlay image: auto (while somebody subscribes), always or never"}
+    overlay: str = setting(
+        "auto", "overlay image: auto draws it while somebody subscribes", choices=("auto", "always", "never")
     )
-    ring_frames: int = field(default=30, metadata={"help": "recent images kept until their poses arrive"})
-    min_joint_score: float = field(default=0.1, metadata={"help": "joints under this score are not in the overlay"})
-    show_tentative: bool = field(default=True, metadata={"help": "show people who are not confirmed yet, faintly"})
-    markers: MarkerStyle = field(default_factory=MarkerStyle)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.overlay not in _OVERLAY:
-            raise ValueError(f"overlay is '{self.overlay}'; {', '.join(_OVERLAY)} are known")
-        if self.ring_frames < 1:
-            raise ValueError(f"ring_frames is {self.ring_frames}; it must be 1 or more")
+    sync_queue_size: int = sync_queue_size("images kept until their poses arrive")
+    min_joint_score: float = setting(0.1, "joints under this score are not in the overlay", least=0, most=1)
+    show_tentative: bool = setting(True, "show people who are not confirmed yet, faintly")
+    markers: MarkerStyle = setting(MarkerStyle(), "what markers look like")
 
 
 class VisualizationNode(PipelineNode):
@@ -48,9 +48,9 @@ class VisualizationNode(PipelineNode):
     def __init__(self) -> None:
         super().__init__("visualization_node", VisualizationNodeConfig)
         self._skeletons = SkeletonMarkers(self.config.markers, self.get_namespace())
-        self._join = StampJoin(("image", "poses"), self.config.ring_frames)
+        self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self._markers = self.create_publisher(MarkerArray, "humans/markers", RELIABLE)
-        self._overlay = self.create_publisher(Image, "humans/overlay", RELIABLE)
+        self._overlay = self.create_publisher(Image, "humans/overlay", SENSOR_DATA)
         self.create_subscription(
             MultiPersonPose3D, "humans/poses3d", self.guarded("humans/poses3d", self._on_poses), RELIABLE
         )
@@ -72,7 +72,7 @@ class VisualizationNode(PipelineNode):
             self._join.clear()
 
     def _subscribe_to_images(self) -> None:
-        qos = image_qos(self.config, depth=min(self.config.ring_frames, 10))
+        qos = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         self._images = self.create_subscription(Image, "image_raw", self.guarded("image_raw", self._on_image), qos)
 
     def _on_poses(self, message: Any) -> None:

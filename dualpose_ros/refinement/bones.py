@@ -11,6 +11,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors, joints_from_bones
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 SHORTEST_BONE_M = 0.03
@@ -34,23 +35,23 @@ _OTHER_SIDE = np.array(H36M17.mirror)
 
 
 @dataclass(frozen=True)
-class BoneConfig:
-    """proportions_s, size_s: usual proportions and a usual size count as much as so many seconds of frames; memory_s:
-    frames are forgotten with this time constant; strange: a bone that is off by more than this share counts as off by
-    it; settle_s: a new person's lengths follow what is learnt for so long, then change by no more than the share creep
-    in a second, as a body does not grow."""
+class BoneConfig(Settings):
+    """Bone lengths of a person: means over the track."""
 
-    proportions_s: float = 8.0
-    size_s: float = 0.4
-    memory_s: float = 20.0
-    strange: float = 1.5
-    settle_s: float = 0.3
-    creep: float = 0.007
-
-    def __post_init__(self) -> None:
-        for name in ("proportions_s", "size_s", "memory_s", "strange", "settle_s", "creep"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+    proportions_prior_s: float = setting(
+        8.0, "usual proportions of a body count as much as so many seconds of frames", unit="s", above=0
+    )
+    size_prior_s: float = setting(
+        0.4, "a usual body size counts as much as so many seconds of frames", unit="s", above=0
+    )
+    memory_time_constant_s: float = setting(20.0, "time constant with which frames are forgotten", unit="s", above=0)
+    outlier_share: float = setting(
+        1.5, "a bone whose length is off by more than this share (of its logarithm) counts as off by it", above=0
+    )
+    settle_s: float = setting(0.3, "how long a new person's lengths follow freely what is learnt", unit="s", above=0)
+    max_change_per_s: float = setting(
+        0.007, "most by which lengths change after settle_s, as a share: a body does not grow", unit="1/s", above=0
+    )
 
 
 class BoneMemory:
@@ -58,7 +59,7 @@ class BoneMemory:
 
     def __init__(self, config: BoneConfig) -> None:
         self.config = config
-        self._size, self._size_s = float(np.log(USUAL_SIZE_M)), config.size_s
+        self._size, self._size_s = float(np.log(USUAL_SIZE_M)), config.size_prior_s
         self._off = np.zeros(len(PROPORTIONS))
         self._seconds = np.zeros(len(PROPORTIONS))
         self._age_s = 0.0
@@ -76,16 +77,16 @@ class BoneMemory:
         if not usual.any():
             return
         step = min(max(elapsed_s, 1e-3), LONGEST_WEIGHT_S)
-        forget = float(np.exp(-step / self.config.memory_s))
+        forget = float(np.exp(-step / self.config.memory_time_constant_s))
         over = np.log(np.where(usual, length, 1.0)) - np.log(PROPORTIONS)
-        size, strange = float(np.median(over[usual])), self.config.strange
+        size, most_off = float(np.median(over[usual])), self.config.outlier_share
         self._size_s = forget * self._size_s + step
         self._size += step / self._size_s * (size - self._size)
-        off = np.clip(over - size, -strange, strange)
+        off = np.clip(over - size, -most_off, most_off)
         weight = np.where(usual, step, 0.0)
         self._seconds = forget * self._seconds + weight
         self._off += weight / np.maximum(self._seconds, 1e-9) * (off - self._off)
-        most = self.config.creep * step if self._age_s >= self.config.settle_s else np.inf
+        most = self.config.max_change_per_s * step if self._age_s >= self.config.settle_s else np.inf
         self._held = self._held + np.clip(self._learnt() - self._held, -most, most)
         self._age_s += step
 
@@ -94,7 +95,7 @@ class BoneMemory:
         seconds = self._seconds + self._seconds[_OTHER_SIDE]
         off = self._seconds * self._off
         off = (off + off[_OTHER_SIDE]) / np.maximum(seconds, 1e-9)
-        usual = self.config.proportions_s / (1 + (off / UNUSUAL) ** 2)
+        usual = self.config.proportions_prior_s / (1 + (off / UNUSUAL) ** 2)
         known = seconds / (seconds + 2 * usual)
         return np.asarray(np.where(HAS_BONE, self._size + np.log(PROPORTIONS) + known * off, 0.0))
 

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dualpose_ros.refinement.bones import BoneConfig
 from dualpose_ros.refinement.solver import SolverConfig
+from dualpose_ros.settings import SettingError, Settings, setting
 
 SHORTEST_WINDOW = 3
 LONGEST_WINDOW = 64
 
 
 @dataclass(frozen=True)
-class RefinementConfig:
-    """Settings of the refinement.
+class RefinementConfig(Settings):
+    """Settings of the refinement."""
 
-    enabled: False passes poses through; window: frames of each track that are refined together; lag_frames: frames
-    are given so many frames late, for being surer; max_coast_s: how long a confirmed track that
-    vanished is predicted; steps: Gauss-Newton steps a frame; steady_s: time constant of how what is published follows,
-    0 at once; solver, bones: what is trusted by how much. ValueError names a value out of range.
-    """
-
-    enabled: bool = True
-    window: int = 16
-    lag_frames: int = 0
-    max_coast_s: float = 0.5
-    steps: int = 1
-    steady_s: float = 0.1
-    solver: SolverConfig = field(default_factory=SolverConfig)
-    bones: BoneConfig = field(default_factory=BoneConfig)
+    enabled: bool = setting(True, "refine poses; without it they pass through as they are")
+    window_frames: int = setting(
+        16, "frames of each track that are refined together", unit="frames", least=SHORTEST_WINDOW, most=LONGEST_WINDOW
+    )
+    lag_frames: int = setting(
+        0,
+        "frames that poses come late, for being surer; max_frames_in_flight of the detection node needs as many more",
+        unit="frames",
+        least=0,
+        most=LONGEST_WINDOW - 1,
+    )
+    max_coast_s: float = setting(
+        0.5, "how long a confirmed person who vanished is predicted; 0: not at all", unit="s", least=0, most=5
+    )
+    gauss_newton_steps: int = setting(1, "solver steps a frame", least=1, most=20)
+    smoothing_time_constant_s: float = setting(
+        0.1,
+        "time constant with which what is published follows; 0: at once",
+        unit="s",
+        least=0,
+        most=2,
+    )
+    solver: SolverConfig = setting(SolverConfig(), "what is trusted by how much")
+    bones: BoneConfig = setting(BoneConfig(), "bone lengths of a person: means over the track")
 
     def __post_init__(self) -> None:
-        if not SHORTEST_WINDOW <= self.window <= LONGEST_WINDOW:
-            raise ValueError(f"window is {self.window}; it must lie in {SHORTEST_WINDOW}..{LONGEST_WINDOW}")
-        if not 0 <= self.lag_frames < self.window:
-            raise ValueError(f"lag_frames is {self.lag_frames}; it must lie in 0..{self.window - 1}, within the window")
-        if not 0 <= self.max_coast_s <= 5:
-            raise ValueError(f"max_coast_s is {self.max_coast_s}; it must lie in 0..5")
-        if not 1 <= self.steps <= 20:
-            raise ValueError(f"steps is {self.steps}; it must lie in 1..20")
-        if not 0 <= self.steady_s <= 2:
-            raise ValueError(f"steady_s is {self.steady_s}; it must lie in 0..2")
+        super().__post_init__()
+        if self.lag_frames >= self.window_frames:
+            raise SettingError("lag_frames", f"is {self.lag_frames}; it must be less than window_frames")

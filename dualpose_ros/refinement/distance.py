@@ -27,8 +27,8 @@ def smooth_distances(
     of a value less its prediction from past frames, which has the deviation motion_stddev (W,). Frames whose own
     error is unusual lose their weight.
     """
-    slow = model.slow * model.correlation(times) * stddev[:, None] * stddev
-    fresh = (1 - model.slow) * stddev**2
+    slow = model.correlated_share * model.correlation(times) * stddev[:, None] * stddev
+    fresh = (1 - model.correlated_share) * stddev**2
     weighed = motion / motion_stddev[:, None]
     stiffness = weighed.T @ weighed
     trust = np.ones(len(said))

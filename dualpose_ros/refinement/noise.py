@@ -12,42 +12,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats
+from dualpose_ros.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class ErrorModel:
-    """slow: share of the variance that is slow; seconds: its time constant; freedom: degrees of freedom of the tails
-    (Student's t), by which single frames that are far off lose their weight."""
+class ErrorModel(Settings):
+    """How errors hang together in time, and how heavy their tails are."""
 
-    slow: float
-    seconds: float
-    freedom: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.slow < 1:
-            raise ValueError(f"slow is {self.slow}; it must lie in 0..1, below 1")
-        for name in ("seconds", "freedom"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
+    correlated_share: float = setting(
+        0.5, "share of the errors' variance that changes slowly; the rest is each frame's own", least=0, below=1
+    )
+    correlation_time_s: float = setting(1.0, "time constant of the slow part", unit="s", above=0, most=1000)
+    student_t_dof: float = setting(
+        5.0, "degrees of freedom of the tails (Student's t): with few, outliers count little", above=0
+    )
 
     def correlation(self, times: Floats) -> Floats:
         """Correlation (W, W) of the slow part at times (W,)."""
-        return np.asarray(np.exp(-np.abs(times[:, None] - times[None]) / self.seconds))
+        return np.asarray(np.exp(-np.abs(times[:, None] - times[None]) / self.correlation_time_s))
 
     def covariances(self, times: Floats, stddev: Floats, trust: Floats) -> Floats:
         """Covariances (N, W, W) of errors with deviations stddev (N, W).
 
         A frame's trust (N, W) in 0..1 divides its variance; what is added is the frame's own.
         """
-        slow = self.slow * self.correlation(times) * stddev[:, :, None] * stddev[:, None, :]
+        slow = self.correlated_share * self.correlation(times) * stddev[:, :, None] * stddev[:, None, :]
         at = np.arange(len(times))
-        slow[:, at, at] += stddev**2 * (1 / trust - self.slow)
+        slow[:, at, at] += stddev**2 * (1 / trust - self.correlated_share)
         return slow
 
     def trust(self, squares: Floats, axes: int) -> Floats:
         """Trust (...,) in errors whose squares (...,), in variances, sum over so many axes: 1 up to where they are
         usual."""
-        return np.asarray(np.minimum((self.freedom + axes) / (self.freedom + squares), 1))
+        return np.asarray(np.minimum((self.student_t_dof + axes) / (self.student_t_dof + squares), 1))
 
 
 def informations(covariances: Floats) -> Floats:

@@ -5,7 +5,7 @@ W frames, K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,51 +14,49 @@ from dualpose_ros.refinement.noise import ErrorModel, informations
 from dualpose_ros.refinement.normal import normal_equations
 from dualpose_ros.refinement.terms import Terms, cost, reprojection_residuals
 from dualpose_ros.refinement.tree import NotPositiveError, TreeFactor, factorise, solve, variances
-
-_POSITIVE = ("distance_motion", "keypoint_m", "keypoint_px", "bone_m", "motion_share", "motion_freedom", "stated_share",
-             "step_m")  # fmt: skip
+from dualpose_ros.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class SolverConfig:
+class SolverConfig(Settings):
     """How far what goes into a window is trusted.
 
     Defaults are those that refine recorded tracks best, without looking ahead. Errors there are slower than these say:
     neighbouring frames' errors have correlations of 0.92 (root distance), 0.85 (joints about the root) and 0.75 (2D
     joints), those 2 s apart still 0.67, 0.55 and 0.44. But what lasts for a whole window can't be seen in it.
-
-    relative, depth, keypoints: how errors of the integrated pose about its root, of its root's distance, and of 2D
-    joints hang together in time. distance_motion: by how much predictions of the root's distance are trusted less than
-    its own motion would be.
-    keypoint_m: deviation of a 2D joint of score 1, in metres at the joint, more than the 0.03 that was measured: the
-    integrated pose comes from the same images, so that part of their errors is its own; keypoint_px: the least,
-    in pixels; hidden_score: 2D joints with lower scores say nothing. bone_m: by how much a bone's length may differ
-    between frames. motion_share: by how much trajectory predictions are trusted less than each joint's own would be, as
-    the joints of a body jerk together; motion_freedom: of their tails (Student's t). stated_share: by how much
-    deviations are stated wider than those of the equations, such that balls of one and two hold as many true joints as
-    they should, though joints err more along the ray than across it. step_m: no joint moves more in one step.
-    ValueError names a value out of range.
     """
 
-    relative: ErrorModel = field(default_factory=lambda: ErrorModel(0.5, 0.7))
-    depth: ErrorModel = field(default_factory=lambda: ErrorModel(0.4, 2.0))
-    keypoints: ErrorModel = field(default_factory=lambda: ErrorModel(0.7, 0.4))
-    distance_motion: float = 1.0
-    keypoint_m: float = 0.1
-    keypoint_px: float = 1.0
-    hidden_score: float = 0.05
-    bone_m: float = 0.02
-    motion_share: float = 2.0
-    motion_freedom: float = 5.0
-    stated_share: float = 0.86
-    step_m: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        if not 0 <= self.hidden_score < 1:
-            raise ValueError(f"hidden_score is {self.hidden_score}; it must lie in 0..1")
+    relative: ErrorModel = setting(
+        ErrorModel(correlated_share=0.5, correlation_time_s=0.7), "errors of the fused joints about the root"
+    )
+    depth: ErrorModel = setting(
+        ErrorModel(correlated_share=0.4, correlation_time_s=2.0), "errors of the root's distance"
+    )
+    keypoints: ErrorModel = setting(ErrorModel(correlated_share=0.7, correlation_time_s=0.4), "errors of the 2D joints")
+    depth_motion_stddev_scale: float = setting(
+        1.0, "by how much predictions of the root's distance are trusted less than its motion would be", above=0
+    )
+    # More than the 0.03 m that was measured: the integrated pose comes from the same images, so that part of the
+    # 2D joints' errors is its own.
+    keypoint_stddev_m: float = setting(
+        0.1, "deviation of a 2D joint of score 1, in metres at the joint's distance", unit="m", above=0
+    )
+    min_keypoint_stddev_px: float = setting(1.0, "least deviation of a 2D joint of score 1", unit="px", above=0)
+    min_keypoint_score: float = setting(0.05, "2D joints with lower scores say nothing", least=0, below=1)
+    bone_stddev_m: float = setting(0.02, "deviation of a bone's length between frames", unit="m", above=0)
+    # The joints of a body jerk together.
+    motion_stddev_scale: float = setting(
+        2.0, "by how much trajectory predictions are trusted less than each joint's own would be", above=0
+    )
+    motion_student_t_dof: float = setting(
+        5.0, "degrees of freedom of the tails of trajectory predictions' errors (Student's t)", above=0
+    )
+    # Such that balls of one and two deviations hold as many true joints as they should, though joints err more along
+    # the ray than across it.
+    stddev_scale: float = setting(
+        0.86, "by how much joint_stddev is stated wider than the least-squares equations have it", above=0
+    )
+    max_step_m: float = setting(0.5, "farthest that a joint moves in one step", unit="m", above=0)
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,9 @@ def terms_of(observed: Observations, joints: Floats, config: SolverConfig) -> Te
     count = joints.shape[1]
     information = _informations(observed, joints, config)
     moved = observed.motion @ np.swapaxes(joints, 0, 1)
-    motion_information = (config.motion_share * observed.motion_stddev.T) ** -2.0
+    motion_information = (config.motion_stddev_scale * observed.motion_stddev.T) ** -2.0
     squares = motion_information * np.sum(moved**2, axis=-1)
-    motion_information *= np.minimum((config.motion_freedom + 3) / (config.motion_freedom + squares), 1)
+    motion_information *= np.minimum((config.motion_student_t_dof + 3) / (config.motion_student_t_dof + squares), 1)
     return Terms(
         prior=observed.prior,
         prior_information=information[:count],
@@ -104,7 +102,7 @@ def terms_of(observed: Observations, joints: Floats, config: SolverConfig) -> Te
         motion=observed.motion,
         motion_information=motion_information,
         lengths=observed.lengths,
-        bone_stddev=config.bone_m * np.exp(-observed.lengths),
+        bone_stddev=config.bone_stddev_m * np.exp(-observed.lengths),
     )
 
 
@@ -116,7 +114,7 @@ def _informations(observed: Observations, joints: Floats, config: SolverConfig) 
     ray_stddev, seen = ray_deviations(observed, joints, config)
     reprojected = reprojection_residuals(joints, observed.rays)
     ray_trust = config.keypoints.trust(np.sum(reprojected**2, axis=-1) / ray_stddev**2, 2)
-    ray_trust = np.where(seen, ray_trust * np.maximum(observed.scores, config.hidden_score) ** 2, _UNSEEN)
+    ray_trust = np.where(seen, ray_trust * np.maximum(observed.scores, config.min_keypoint_score) ** 2, _UNSEEN)
     covariances = [
         config.relative.covariances(times, observed.relative_stddev.T, relative_trust.T),
         config.keypoints.covariances(times, ray_stddev.T, ray_trust.T),
@@ -130,8 +128,8 @@ def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig)
     In metres it is the same for near people and far ones, as a network errs by a share of a person's size.
     """
     depth = np.maximum(observed.prior[:, :1, 2], 0.3)
-    stddev = np.hypot(config.keypoint_m / depth, config.keypoint_px * observed.pixel[:, None])
-    seen = (observed.scores >= config.hidden_score) & (joints[..., 2] > 0.1)
+    stddev = np.hypot(config.keypoint_stddev_m / depth, config.min_keypoint_stddev_px * observed.pixel[:, None])
+    seen = (observed.scores >= config.min_keypoint_score) & (joints[..., 2] > 0.1)
     return np.broadcast_to(stddev, seen.shape), seen
 
 
@@ -158,7 +156,7 @@ def refine(observed: Observations, start: Floats, config: SolverConfig, steps: i
         terms = terms_of(observed, joints, config)
         for damping in (0.0, 1e-3, 1.0):
             try:
-                joints, factor = _step(terms, joints, config.step_m, damping)
+                joints, factor = _step(terms, joints, config.max_step_m, damping)
                 break
             except NotPositiveError:
                 continue

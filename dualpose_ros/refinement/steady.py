@@ -30,9 +30,9 @@ def steadied(published: Floats, before: Floats, now: Floats, left: float) -> Flo
     return np.asarray(root + pose + left * (pose_published - pose))
 
 
-def still_left(elapsed_s: float, steady_s: float) -> float:
-    """Share of a difference that is left after a while, of which steady_s is the time constant; 0 keeps nothing."""
-    return float(np.exp(-elapsed_s / steady_s)) if steady_s > 0 else 0.0
+def still_left(elapsed_s: float, time_constant_s: float) -> float:
+    """Share of a difference that is left after a while, with that time constant; 0 keeps nothing."""
+    return float(np.exp(-elapsed_s / time_constant_s)) if time_constant_s > 0 else 0.0
 
 
 def _distance_and_ray(root: Floats) -> tuple[float, Floats]:

@@ -68,10 +68,10 @@ class TrackSmoother:
     def add(self, frame: Frame) -> None:
         """Take in a later frame (or one of the same time), and refine the window."""
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
-        window = with_frame(self._window, frame, self.config.window)
+        window = with_frame(self._window, frame, self.config.window_frames)
         window, self._depth_stddev = self._at_smooth_distances(window)
         self.bones.add(frame.prior, elapsed)
-        steps = max(self.config.steps, FIRST_STEPS if len(window.frames) <= FIRST_STEPS else 1)
+        steps = max(self.config.gauss_newton_steps, FIRST_STEPS if len(window.frames) <= FIRST_STEPS else 1)
         solution = refine(observations(window, self.bones.logarithms), window.joints, self.config.solver, steps)
         self._solution, self._window = solution, replace(window, joints=solution.joints)
         self._waiting = min(self._waiting + 1, len(window.frames))
@@ -83,7 +83,7 @@ class TrackSmoother:
         self._waiting -= 1
         stated = self._window.frames[at].relative_stddev
         stddev = stated if self._solution.factor is None else self._solution.spread(at)
-        self._stddev = self.config.solver.stated_share * np.hypot(stddev, self._depth_stddev[at])
+        self._stddev = self.config.solver.stddev_scale * np.hypot(stddev, self._depth_stddev[at])
         self._published = self._steady(at)
         return Refined(float(self._window.times[at]), self._published, self._stddev, self._velocity(at))
 
@@ -93,7 +93,7 @@ class TrackSmoother:
         joints, times = self._window.joints, self._window.times
         pose = joints[at]
         if at > 0 and self._published is not None:
-            left = still_left(float(times[at] - times[at - 1]), self.config.steady_s)
+            left = still_left(float(times[at] - times[at - 1]), self.config.smoothing_time_constant_s)
             pose = steadied(self._published, joints[at - 1], pose, left)
         return with_lengths(pose, self.bones.logarithms)
 
@@ -102,7 +102,7 @@ class TrackSmoother:
         said = window.said_distances
         metres = np.exp(said)
         stated = np.array([frame.depth_stddev for frame in window.frames])
-        motion_stddev = self.config.solver.distance_motion * window.motion_stddev[:, _ROOT] / metres
+        motion_stddev = self.config.solver.depth_motion_stddev_scale * window.motion_stddev[:, _ROOT] / metres
         distances, shares = smooth_distances(
             said, stated / metres, window.times, self.config.solver.depth, window.motion, motion_stddev
         )

@@ -56,7 +56,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out} is a file; name a folder")
     total = check_input(options)
-    camera: dict[str, Any] = {"source": options.source, "rate": options.rate}
+    camera: dict[str, Any] = {"source": options.source, "playback_rate": options.rate}
     if options.calibration is not None:
         camera["calibration"] = str(options.calibration)
     else:
@@ -70,7 +70,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     if options.detector is not None:
         detection["detector"] = options.detector
     if options.max_rate is not None:
-        detection["max_rate"] = options.max_rate
+        detection["max_rate_hz"] = options.max_rate
     graph = GraphOptions(
         out=options.out,
         camera=camera,

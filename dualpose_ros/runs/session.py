@@ -81,7 +81,7 @@ class GraphResult:
 
 def node_specs(options: GraphOptions) -> list[NodeSpec]:
     """The nodes of the graph, from the source to its output."""
-    camera = {"start_when_subscribed": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
+    camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
     parameters = {CAMERA: camera, **options.overrides}
     return [
         NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}))

@@ -5,7 +5,7 @@ N patches, K joints, h x w cells, P people. Joint positions are in patch pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,19 +20,21 @@ from dualpose_ros.grouping import (
     read_largest,
 )
 from dualpose_ros.heatmap import Peaks, find_peaks
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.top_down.target import target_utility
 
 
 @dataclass(frozen=True)
-class DecodeConfig:
-    """peak_score: smallest value of a peak; window: side of the peak search in cells; max_peaks: per joint and
-    patch."""
+class DecodeConfig(Settings):
+    """How people are read from the maps of a patch."""
 
-    peak_score: float = 0.1
-    window: int = 5
-    max_peaks: int = 8
-    grouping: GroupingConfig = field(default_factory=GroupingConfig)
-    reading: ReadingConfig = field(default_factory=ReadingConfig)
+    min_peak_score: float = setting(0.1, "smallest value of a heatmap's peak", least=0, most=1)
+    peak_window_cells: int = setting(
+        5, "side of the square in which a peak is the largest value", unit="cells", least=3, most=31, step=2
+    )
+    max_peaks: int = setting(8, "peaks kept of each joint and patch", least=1, most=1000)
+    grouping: GroupingConfig = setting(GroupingConfig(), "joints into people by their tags")
+    reading: ReadingConfig = setting(ReadingConfig(), "joints read off the maps by a person's tag")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def decode_patches(
     _refuse_nan(tags)
     count, joints = heatmaps.shape[:2]
     flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
-    peaks = find_peaks(flat, config.peak_score, config.max_peaks, config.window)
+    peaks = find_peaks(flat, config.min_peak_score, config.max_peaks, config.peak_window_cells)
     bounds = np.searchsorted(peaks.channel, np.arange(count + 1) * joints)
     peak_tags = tags.reshape(flat.shape)[peaks.channel, peaks.cell[:, 1], peaks.cell[:, 0]].astype(np.float64)
     results = []
@@ -89,7 +91,7 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
     xy, score = places.reshape(count, joints, 2), values.reshape(count, joints)
     people = []
     for n in range(count):
-        found = score[n] >= config.reading.fill_score
+        found = score[n] >= config.reading.min_score
         kept = 1 if found.sum() >= config.grouping.min_joints else 0
         people.append(
             PatchPeople(

@@ -20,6 +20,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera
 from dualpose_ros.people import Pose2D
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting import LiftedPose
 
@@ -36,20 +37,33 @@ _HORIZON = 0.05
 
 
 @dataclass(frozen=True)
-class FloorConfig:
-    """size_stddev: of people's sizes; spell_stddev: of the errors in depth that last for about spell_s, as a
-    pose does that the network misjudges; noise: of one sight of the feet, as a share of the depth; roll_rad,
-    pitch_rad: how far cameras are from level; interval_s: between two sights that count; memory_s: how
-    long they count, after which a camera that was tilted has its new floor."""
+class FloorConfig(Settings):
+    """What is assumed of people's sizes and of the floor that they share."""
 
-    size_stddev: float = 0.06
-    spell_stddev: float = 0.06
-    spell_s: float = 1.5
-    noise: float = 0.06
-    roll_rad: float = 0.06
-    pitch_rad: float = 0.5
-    interval_s: float = 0.2
-    memory_s: float = 15.0
+    enabled: bool = setting(True, "learn people's sizes from the floor that they share")
+    size_stddev: float = setting(0.06, "deviation of people's sizes, as a share", above=0, most=1)
+    pose_error_stddev: float = setting(
+        0.06,
+        "deviation of depth errors that last as long as a misjudged pose, as a share",
+        above=0,
+        most=1,
+    )
+    pose_error_time_s: float = setting(
+        1.5, "how long depth errors of a misjudged pose last", unit="s", above=0, most=60
+    )
+    foot_stddev: float = setting(
+        0.06, "deviation of the depth of one sight of the feet, as a share of it", above=0, most=1
+    )
+    camera_roll_stddev_rad: float = setting(0.06, "how far cameras are rolled from level", unit="rad", above=0, most=3)
+    camera_pitch_stddev_rad: float = setting(0.5, "how far cameras are pitched from level", unit="rad", above=0, most=3)
+    sight_interval_s: float = setting(0.2, "least time between two sights that count", unit="s", least=0, most=60)
+    memory_s: float = setting(
+        15.0,
+        "how long sights count; a camera that was tilted then has its new floor",
+        unit="s",
+        above=0,
+        most=600,
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ class FloorScale:
         """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id."""
         age_ns = stamp_ns - self._stamps_ns
         kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9))
-        lately = set(self._ids[kept & (age_ns < int(self.config.interval_s * 1e9))].tolist())
+        lately = set(self._ids[kept & (age_ns < int(self.config.sight_interval_s * 1e9))].tolist())
         new = [identity for identity in feet if identity not in lately]
         self._ids = np.concatenate([self._ids[kept], np.array(new, dtype=np.int64)])
         self._stamps_ns = np.concatenate([self._stamps_ns[kept], np.full(len(new), stamp_ns)])
@@ -89,7 +103,7 @@ class FloorScale:
 
     def scale(self, identity: int) -> Scale:
         """What is known of a person's size; factors of 1 and the prior deviation for somebody never seen."""
-        unknown = Scale(1.0, 1.0, float(np.hypot(self.config.size_stddev, self.config.spell_stddev)))
+        unknown = Scale(1.0, 1.0, float(np.hypot(self.config.size_stddev, self.config.pose_error_stddev)))
         return self._scales.get(identity, unknown)
 
     def _solve(self) -> None:
@@ -97,7 +111,7 @@ class FloorScale:
         newest = np.zeros(len(ids), dtype=np.int64)
         newest[person] = self._stamps_ns  # of a person's several, the last, which is the newest
         # Spells are counted back from each person's last sight, so that the last one is whole.
-        back = (newest[person] - self._stamps_ns) // int(self.config.spell_s * 1e9)
+        back = (newest[person] - self._stamps_ns) // int(self.config.pose_error_time_s * 1e9)
         places, spell = np.unique(person * (back.max() + 1) + back, return_inverse=True)
         sizes, depths, stddev = fit_floor(self._feet, person, spell, self.config)
         last = np.searchsorted(places, np.arange(len(ids)) * (back.max() + 1))
@@ -121,7 +135,7 @@ def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
     Where both factors are the same, the person still projects onto the same pixels.
     """
     relative = lifted.root_depth_stddev / lifted.root_depth
-    before = config.size_stddev**2 + config.spell_stddev**2
+    before = config.size_stddev**2 + config.pose_error_stddev**2
     variance = max(relative**2 + scale.stddev**2 - before, relative**2 / 4)
     depth = lifted.root_depth * scale.depth
     return replace(
@@ -140,10 +154,12 @@ def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig
     Cauchy weights from the plane that fits everybody at the assumed size. Spells meet nobody but their person, and
     people nothing but the plane: both are eliminated one by one (Schur), which leaves three equations.
     """
-    tilt = np.array([config.roll_rad, np.inf, config.pitch_rad]) / _CAMERA_HEIGHT_M
+    tilt = np.array([config.camera_roll_stddev_rad, np.inf, config.camera_pitch_stddev_rad]) / _CAMERA_HEIGHT_M
     # The floor's height is free; a trace of a prior keeps one sight from being singular.
     plane_prior = np.diag(tilt**-2.0 + 1e-6)
-    plane = np.linalg.solve(feet.T @ feet / config.noise**2 + plane_prior, -feet.sum(axis=0) / config.noise**2)
+    plane = np.linalg.solve(
+        feet.T @ feet / config.foot_stddev**2 + plane_prior, -feet.sum(axis=0) / config.foot_stddev**2
+    )
     people, spells = int(person.max(initial=-1)) + 1, int(spell.max(initial=-1)) + 1
     # Sights of a spell side by side, so that sums over spells are sums over runs.
     order = np.argsort(spell, kind="stable")
@@ -157,7 +173,7 @@ def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig
         usable = below > _HORIZON
         below = np.where(usable, below, 1.0)
         error = np.where(usable, np.log(below) + sizes[person] + depths[spell], 0.0)
-        weight = usable / (1 + (error / (2 * config.noise)) ** 2) / config.noise**2
+        weight = usable / (1 + (error / (2 * config.foot_stddev)) ** 2) / config.foot_stddev**2
         slope = -feet / below[:, None]
         rows = np.column_stack([slope, np.ones(len(feet)), error])
         sums = np.add.reduceat(rows * weight[:, None], starts)
@@ -166,7 +182,7 @@ def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig
         change = system.solve(
             plane_rows[:, 4] + plane_prior @ plane,
             system.whose @ sums[:, 4] + sizes / config.size_stddev**2,
-            sums[:, 4] + depths / config.spell_stddev**2,
+            sums[:, 4] + depths / config.pose_error_stddev**2,
         )
         plane, sizes, depths = plane - change[0], sizes - change[1], depths - change[2]
     assert system is not None
@@ -199,8 +215,8 @@ class _System:
     ) -> _System:
         """The equations with their part (3, 3) of the plane, and spells' sums of slopes (E, 3) and weights (E,)."""
         whose = (np.arange(people)[:, None] == owner).astype(np.float64)
-        own = weight + config.spell_stddev**-2.0
-        share = config.spell_stddev**-2.0 / own
+        own = weight + config.pose_error_stddev**-2.0
+        share = config.pose_error_stddev**-2.0 / own
         size_slope = whose @ (slope * share[:, None])
         size_own = whose @ (weight * share) + config.size_stddev**-2.0
         plane = plane - (slope / own[:, None]).T @ slope - (size_slope / size_own[:, None]).T @ size_slope

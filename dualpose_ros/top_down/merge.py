@@ -13,6 +13,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.grouping import assign
 from dualpose_ros.people import Pose2D, oks
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
 from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness
@@ -22,15 +23,24 @@ _MAX_UTILITY = 4.0
 
 
 @dataclass(frozen=True)
-class MergeConfig:
-    """same_oks: similarity from which two poses are one person; min_utility: how well a person has to explain
-    a track's box to be its own (see `target.target_utility`); keep_weight: what full likeness to the track's
-    last pose adds to that; pair_price: what a person has to be worth to a track at least, all in all."""
+class MergeConfig(Settings):
+    """How people of overlapping patches become one pose a track."""
 
-    same_oks: float = 0.6
-    min_utility: float = 0.5
-    keep_weight: float = 1.5
-    pair_price: float = 0.2
+    same_person_oks: float = setting(
+        0.6, "similarity (OKS) from which poses of two patches are one person", above=0, most=1
+    )
+    min_box_fit: float = setting(
+        0.5,
+        "how well a person has to fit a track's box to be its own (`target.target_utility`)",
+        least=0,
+        most=4,
+    )
+    previous_pose_weight: float = setting(
+        1.5, "how much a track keeps to the person that it had, 0: not at all", least=0, most=10
+    )
+    min_worth: float = setting(
+        0.2, "score times fit to box and previous pose from which a track takes a person", least=0, most=10
+    )
 
 
 def merge_patches(
@@ -53,12 +63,12 @@ def merge_patches(
     joints = np.concatenate([apply_affines(a, p.joints_px) for p, a in zip(people, patch_to_image, strict=True)])
     scores = np.concatenate([p.scores for p in people])
     is_target = np.concatenate([np.arange(len(p)) == p.target for p in people])
-    cluster = cluster_people(joints, scores, patch, is_target, config.same_oks)
+    cluster = cluster_people(joints, scores, patch, is_target, config.same_person_oks)
     utility = np.concatenate([p.utility for p in people])
     worth = np.full((len(people), int(cluster.max()) + 1), -np.inf)
     worth[patch, cluster] = _worth(joints, scores, patch, utility, previous, config)
-    most = _MAX_UTILITY + config.keep_weight
-    chosen = assign(most - worth, most - config.pair_price)
+    most = _MAX_UTILITY + config.previous_pose_weight
+    chosen = assign(most - worth, most - config.min_worth)
     result: list[Pose2D | None] = []
     for track, own_cluster in enumerate(chosen):
         if own_cluster < 0:
@@ -96,8 +106,8 @@ def _worth(
     for person, track in enumerate(patch.tolist()):
         last = previous[track] if track < len(previous) else None
         if last is not None:
-            kept[person] = config.keep_weight * likeness(Pose2D(joints_px[person], scores[person]), last)
-    return np.where(utility >= config.min_utility, scores.mean(axis=1) * (utility + kept), -np.inf)
+            kept[person] = config.previous_pose_weight * likeness(Pose2D(joints_px[person], scores[person]), last)
+    return np.where(utility >= config.min_box_fit, scores.mean(axis=1) * (utility + kept), -np.inf)
 
 
 def cluster_people(

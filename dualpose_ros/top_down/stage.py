@@ -10,68 +10,47 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.camera import Camera, check_image
-from dualpose_ros.grouping import GroupingConfig
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, TrackingState
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.floor import FloorScale, lower_foot, scaled
+from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.identities import PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
+from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.weights import network_file
 
 
 @dataclass(frozen=True)
-class TopDownConfig:
-    """Settings of the top-down branch.
+class TopDownConfig(Settings):
+    """Settings of the top-down branch."""
 
-    weights, gcn_weights, lifting_weights: shipped names or ONNX files, gcn_weights empty to lift joints as they were
-    found; backend, threads: of the engines;
-    max_people: patches a frame, the best tracks first; enlarge: side of a patch over its box; flip_test: average
-    with mirrored patches, for twice the time of the network; peak_score,
-    seed_score, tag_limit, min_joints: see `DecodeConfig` and `GroupingConfig`; same_oks: see `MergeConfig`;
-    min_score: people with a lower mean joint score, less their likeness to better ones, are not published (see
-    `merge.suppressed_scores`); keep_weight: see `MergeConfig`; heatmap_cells: longer side of the combined
-    heatmaps; floor: learn people's sizes from the floor that they share, see `floor`; velocity_seconds: time
-    constant of the root's velocity. ValueError names a value out of range.
-    """
-
-    weights: str = "top_down"
-    gcn_weights: str = "gcn"
-    lifting_weights: str = "lifting"
-    backend: str = "onnxruntime"
-    threads: int = 1
-    max_people: int = 12
-    enlarge: float = 1.25
-    flip_test: bool = False
-    peak_score: float = 0.1
-    seed_score: float = 0.25
-    tag_limit: float = 1.0
-    min_joints: int = 3
-    same_oks: float = 0.6
-    min_score: float = 0.4
-    keep_weight: float = 1.5
-    heatmap_cells: int = 160
-    floor: bool = True
-    velocity_seconds: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("max_people", "threads", "heatmap_cells", "min_joints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("peak_score", "seed_score", "same_oks", "min_score"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in 0..1")
-        for name in ("tag_limit", "velocity_seconds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")
-        if not 0 <= self.keep_weight <= 10:
-            raise ValueError(f"keep_weight is {self.keep_weight}; it must lie in 0..10")
-        if not 1 <= self.enlarge <= 4:
-            raise ValueError(f"enlarge is {self.enlarge}; it must lie in 1..4")
+    weights: str = setting("top_down", "network of heatmaps and tags of a patch: a shipped one's name, or an ONNX file")
+    gcn_weights: str = setting("gcn", "network that completes 2D joints that were not found; empty: they stay missing")
+    lifting_weights: str = setting(
+        "lifting", "network from 2D joints over time to root-relative 3D joints and the root's depth"
+    )
+    engine: EngineConfig = setting(EngineConfig(), "what runs the networks")
+    max_people: int = setting(12, "patches a frame, the best tracks first", least=1, most=1000)
+    patch_scale: float = setting(ENLARGE, "side of a patch over that of its box", least=1, most=4)
+    flip_test: bool = setting(False, "average with the mirrored patches: a little better, twice the network's time")
+    decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
+    merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
+    min_score: float = setting(
+        0.4,
+        "people with a lower mean joint score, less their likeness to better ones, are not published",
+        least=0,
+        most=1,
+    )
+    heatmap_long_side_cells: int = setting(
+        160, "longer side of the combined heatmaps", unit="cells", least=1, most=4096
+    )
+    floor: FloorConfig = setting(FloorConfig(), "sizes and distances of people from where their feet are")
+    velocity_time_constant_s: float = setting(0.3, "time constant of the root's velocity", unit="s", above=0, most=60)
 
 
 @dataclass(frozen=True)
@@ -124,15 +103,12 @@ class TopDownStage:
         WeightsError or EngineError says which can't be loaded and what to do.
         """
         self.config = c = config if config is not None else TopDownConfig()
-        engine = engine if engine is not None else load_engine(network_file(c.weights), c.backend, c.threads)
+        engine = engine if engine is not None else c.engine.load(network_file(c.weights))
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
-        grouping = GroupingConfig(tag_limit=c.tag_limit, seed_score=c.seed_score, min_joints=c.min_joints)
-        merge = MergeConfig(same_oks=c.same_oks, keep_weight=c.keep_weight)
-        decode = DecodeConfig(peak_score=c.peak_score, grouping=grouping)
-        self._estimator = PoseEstimator(engine, c.enlarge, decode, merge, flip_test=c.flip_test)
-        self._velocities = RootVelocities(c.velocity_seconds)
+        self._estimator = PoseEstimator(engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test)
+        self._velocities = RootVelocities(c.velocity_time_constant_s)
         self._identities = PoseIdentities()
-        self._floor = FloorScale()
+        self._floor = FloorScale(c.floor)
 
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
@@ -152,7 +128,7 @@ class TopDownStage:
         ids = self._identities.assign(stamp_ns, [(track.track_id, pose) for track, pose in seen])
         seen = [(replace(track, track_id=i), pose) for (track, pose), i in zip(seen, ids, strict=True)]
         lifted = dict(self._lifter.update(stamp_ns, camera, [(track.track_id, pose) for track, pose in seen]))
-        if self.config.floor:
+        if self.config.floor.enabled:
             feet = {track.track_id: lower_foot(pose, lifted.get(track.track_id), camera) for track, pose in seen}
             self._floor.add(stamp_ns, {i: foot for i, foot in feet.items() if foot is not None})
             lifted = {i: scaled(pose, self._floor.scale(i), self._floor.config) for i, pose in lifted.items()}
@@ -164,7 +140,7 @@ class TopDownStage:
                 if person is not None:
                     persons.append(person)
         size = (image.shape[0], image.shape[1])
-        return TopDownResult(Persons.of(persons), found.maps.combined(size, self.config.heatmap_cells))
+        return TopDownResult(Persons.of(persons), found.maps.combined(size, self.config.heatmap_long_side_cells))
 
     def _person(self, stamp_ns: int, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
         """The track's message-ready pose; None where the lifting networks gave nothing usable."""
@@ -193,9 +169,9 @@ def absolute_stddev(lifted: LiftedPose) -> Floats:
 
 
 def _load_lifter(config: TopDownConfig) -> PoseLifter:
-    lifting = load_engine(network_file(config.lifting_weights), config.backend, config.threads)
-    gcn = load_engine(network_file(config.gcn_weights), config.backend, config.threads) if config.gcn_weights else None
-    return Lifter(lifting, gcn)
+    load = config.engine.load
+    gcn = load(network_file(config.gcn_weights)) if config.gcn_weights else None
+    return Lifter(load(network_file(config.lifting_weights)), gcn)
 
 
 def _is_usable(track: Track) -> bool:

@@ -137,7 +137,7 @@ def test_one_person_with_two_tags_comes_out_once() -> None:
     apart = decode_frame(
         replace(maps, tags=tags),
         scene.focal_px,
-        BottomUpDecodeConfig(same_oks=1.1, grouping=GroupingConfig(min_joints=3)),
+        BottomUpDecodeConfig(same_person_oks=1.1, grouping=GroupingConfig(min_joints=3)),
     )
     assert len(apart) == 3, "the copy has to be there without suppression"
     assert len(double) == 2

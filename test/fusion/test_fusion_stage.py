@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.fusion.identities import FIRST_OWN_ID
+from dualpose_ros.fusion.identities import FIRST_OWN_ID, IdentityConfig
 from dualpose_ros.fusion.integrate import linear
 from dualpose_ros.fusion.pairs import Pairs
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
@@ -74,14 +74,14 @@ def test_somebody_whom_the_bottom_up_branch_found_twice_is_one_person_the_better
 
 def test_poor_people_of_the_bottom_up_branch_need_a_partner() -> None:
     poor = pose(body(0, 4), score=0.2)
-    assert len(stage(min_score=0.3).process(FRAME_NS, [], [poor]).persons) == 0
-    assert len(stage(min_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
-    (person,) = stage(min_score=0.3).process(FRAME_NS, [pose(body(0, 4), 1)], [poor]).persons
+    assert len(stage(min_bottom_up_score=0.3).process(FRAME_NS, [], [poor]).persons) == 0
+    assert len(stage(min_bottom_up_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
+    (person,) = stage(min_bottom_up_score=0.3).process(FRAME_NS, [pose(body(0, 4), 1)], [poor]).persons
     assert person.source is Source.FUSED
 
 
 def test_somebody_of_the_bottom_up_branch_is_confirmed_after_some_frames() -> None:
-    made = stage(confirm_frames=3)
+    made = stage(identity=IdentityConfig(confirm_frames=3))
     states = []
     for number in range(1, 5):
         (person,) = made.process(number * FRAME_NS, [], [pose(body(0.1 * number, 4))]).persons
@@ -106,7 +106,7 @@ def test_what_is_taken_from_which_branch() -> None:
 
 
 def test_a_hand_over_is_smooth() -> None:
-    made = stage(handover_s=0.5)
+    made = stage(handover_time_constant_s=0.5)
     near, far = pose(body(0, 4), 4), pose(body(0, 4.4))
     made.process(FRAME_NS, [near], [])
     (person,) = made.process(2 * FRAME_NS, None, [far]).persons
@@ -131,12 +131,3 @@ def test_what_is_not_finite_is_left_out() -> None:
     made = FusionStage(FusionConfig(method="linear"), bad)
     result = made.process(FRAME_NS, [pose(body(0, 4), 1), pose(body(2, 5), 2)], [])
     assert [person.track_id for person in result.persons] == [2]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"method": "magic"}, {"threads": 0}, {"min_score": 2}, {"handover_s": 0}, {"min_similarity": 0}, {"forget_s": 0}],
-)
-def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        FusionConfig(**wrong)

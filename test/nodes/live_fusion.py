@@ -42,7 +42,7 @@ def paced_detection() -> dict[str, Any]:
     output = "/humans/poses3d"
     rig = Rig(detection_node.DetectionNode, {"image_raw": Image, output: MultiPersonPose3D},
               {"dualpose/detections": Detection2DArray}, "--ros-args", "-p", "image_reliability:=reliable", "-p",
-              "in_flight_timeout:=1.5")  # fmt: skip
+              "in_flight_timeout_s:=1.5")  # fmt: skip
 
     def started() -> list[int]:
         return [stamp_to_ns(m.header.stamp) // 10_000_000 - 10_000 for m in rig.received["dualpose/detections"]]
@@ -77,7 +77,7 @@ def fusion() -> dict[str, Any]:
              "dualpose/detections": Detection2DArray}  # fmt: skip
     fused = "dualpose/fused/poses3d"
     rig = Rig(fusion_node.FusionNode, takes, {fused: MultiPersonPose3D}, "--ros-args", "-p", "method:=linear",
-              "-p", "max_wait:=0.3")  # fmt: skip
+              "-p", "max_wait_s:=0.3")  # fmt: skip
     body = np.random.default_rng(2).normal(0, 0.3, (H36M17.num_joints, 3)) + np.array([0, 0, 4])
     arrived: dict[int, float] = {}
 

@@ -19,7 +19,7 @@ from dualpose_ros.bottom_up.stage import BottomUpResult
 from dualpose_ros.camera import Camera
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.nodes import bottom_up_node, detection_node, top_down_node, visualization_node
-from dualpose_ros.nodes.base import RELIABLE
+from dualpose_ros.nodes.base import RELIABLE, SENSOR_DATA
 from dualpose_ros.nodes.convert import (
     camera_to_info,
     heatmaps_from_message,
@@ -78,7 +78,8 @@ class Rig:
         self.publishers = {topic: self.driver.create_publisher(kind, topic, RELIABLE) for topic, kind in takes.items()}
         self.received: dict[str, list[Any]] = {topic: [] for topic in (*gives, "/diagnostics")}
         for topic, kind in {**gives, "/diagnostics": DiagnosticArray}.items():
-            self.driver.create_subscription(kind, topic, self.received[topic].append, 50)
+            qos = SENSOR_DATA if topic.endswith("humans/overlay") else 50
+            self.driver.create_subscription(kind, topic, self.received[topic].append, qos)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.executor.add_node(self.driver)
@@ -188,7 +189,7 @@ def bottom_up() -> dict[str, Any]:
              "dualpose/top_down/heatmaps": HeatmapsMessage}  # fmt: skip
     poses = "dualpose/bottom_up/poses3d"
     rig = Rig(bottom_up_node.BottomUpNode, takes, {poses: MultiPersonPose3D}, "--ros-args", "-p",
-              "image_reliability:=reliable", "-p", "max_wait:=0.3", "-p", "detector_timeout:=2")  # fmt: skip
+              "image_reliability:=reliable", "-p", "max_wait_s:=0.3", "-p", "detector_timeout_s:=2")  # fmt: skip
 
     def send(number: int, heatmaps: bool = True, detections: bool = True, info: Any = None) -> None:
         rig.publish("image_raw", encode_image(picture(number), header(number)))

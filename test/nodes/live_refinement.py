@@ -61,7 +61,7 @@ def start(*parameters: str) -> Rig:
     refinement_node.RefinementStage = Stage  # type: ignore[misc, assignment]
     words = [word for parameter in parameters for word in ("-p", parameter)]
     return Rig(refinement_node.RefinementNode, {FUSED: MultiPersonPose3D, "camera_info": CameraInfo},
-               {OUTPUT: MultiPersonPose3D}, "--ros-args", "-p", "image_reliability:=reliable", *words)  # fmt: skip
+               {OUTPUT: MultiPersonPose3D}, "--ros-args", *words)  # fmt: skip
 
 
 def number_of(message: Any) -> int:

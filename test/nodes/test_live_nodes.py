@@ -92,7 +92,7 @@ def test_fusion_node_with_both_branches_one_and_none_that_makes_sense() -> None:
     assert sources[-1] == "FUSED", "when it returns, it is not waited for at once"
     assert result["ids"] == [3], "one person, whoever sees them"
     gaps = np.diff(result["arrived"])
-    assert gaps.max() < 0.3 + 0.1 + 0.1, "a dead branch stops the output for no longer than max_wait and a frame"
+    assert gaps.max() < 0.3 + 0.1 + 0.1, "a dead branch stops the output for no longer than max_wait_s and a frame"
     assert np.median(gaps) == pytest.approx(0.1, abs=0.03)
     values = result["values"]
     counts = {name: int(values[name]) for name in ("fused", "top_down_only", "bottom_up_only")}
@@ -180,7 +180,8 @@ def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
     for index in range(8):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 64, 3), 20 * index, np.uint8))
     (tmp_path / "3.png").write_bytes(b"broken")
-    camera = start_camera(3, f"source:={tmp_path}", "hfov_deg:=90", "start_when_subscribed:=1", "fps:=20", "rate:=2",
+    camera = start_camera(3, f"source:={tmp_path}", "hfov_deg:=90", "wait_for_subscribers:=1", "fps:=20",
+                          "playback_rate:=2",
                           "frame_id:=eye", "start_delay_s:=0.3")  # fmt: skip
     try:
         result = scenario("camera_listener", 3)
@@ -205,8 +206,16 @@ def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
         (["source:={images}"], "give a calibration file or hfov_deg"),
         (["source:={images}", "calibration:=/nowhere/camera.yaml"], "/nowhere/camera.yaml does not exist"),
         (["source:={images}", "hfov_deg:=60", "hfov:=60"], "'hfov'"),
-        (["source:={images}", "hfov_deg:=wide"], "hfov_deg is 'wide'; a number is needed"),
-        (["source:={images}", "hfov_deg:=60", "rate:=-1"], "rate is -1.0"),
+        (["source:={images}", "hfov_deg:=wide"], "hfov_deg is 'wide'; a finite number is needed"),
+        (
+            ["source:={images}", "hfov_deg:=60", "playback_rate:=-1"],
+            "CameraNode: cannot start: playback_rate is -1.0; it must be 0 to 1000",
+        ),
+        (["source:={images}", "hfov_deg:=190.5"], "hfov_deg is 190.5; it must be >= 0, < 180 degrees"),
+        (
+            ["source:={images}", "hfov_deg:=60", "rate:=2"],
+            "'rate' (in the command line): it is now called playback_rate",
+        ),
     ],
 )
 def test_camera_node_refuses_to_start(tmp_path: Path, parameters: list[str], says: str) -> None:

@@ -1,90 +1,93 @@
-"""Parameters out of dataclasses."""
+"""Settings as ROS parameters: descriptors, and what is said of values that nodes don't take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from typing import Any
 
 import pytest
 
-from dualpose_ros.nodes.parameters import (
-    ParameterError,
-    build_config,
-    check_known,
-    coerce,
-    parameter_fields,
-    to_parameter,
-)
+from dualpose_ros.nodes import parameters
+from dualpose_ros.runs.parameter_lists import NODES
+from dualpose_ros.settings import Item, SettingError, all_settings, with_values
+
+ITEMS = [(node, item) for node, groups in NODES.items() for group in groups for item in all_settings(group)]
+UNITS = {
+    "s": "s",
+    "m": "m",
+    "px": "px",
+    "hz": "Hz",
+    "deg": "degrees",
+    "rad": "rad",
+    "cells": "cells",
+    "fps": "frames/s",
+}
 
 
-@dataclass(frozen=True)
-class Inner:
-    """Inner settings."""
-
-    gain: float = 0.5
-    steps: int = 3
-
-    def __post_init__(self) -> None:
-        if self.gain < 0:
-            raise ValueError("gain must not be negative")
+@pytest.mark.parametrize("node", NODES)
+def test_every_parameter_has_a_text_of_its_own(node: str) -> None:
+    told = {item.name: parameters.descriptor(item).description for owner, item in ITEMS if owner == node}
+    assert all(told.values()) and len(set(told.values())) == len(told)
 
 
-@dataclass(frozen=True)
-class Outer:
-    """Outer settings."""
-
-    name: str = field(default="x", metadata={"help": "what it is called"})
-    flag: bool = False
-    classes: tuple[str, ...] = ("person",)
-    inner: Inner = field(default_factory=lambda: Inner(gain=0.9))
-
-
-def test_fields_with_nested_ones() -> None:
-    fields = {f.name: f for f in parameter_fields(Outer)}
-    assert list(fields) == ["name", "flag", "classes", "inner.gain", "inner.steps"]
-    assert fields["inner.gain"].default == 0.9
-    assert fields["name"].help == "what it is called"
-    assert fields["inner.steps"].help == "Inner settings."
-
-
-def test_build_from_defaults_gives_the_default() -> None:
-    values = {f.name: f.default for f in parameter_fields(Outer)}
-    assert build_config(Outer, values) == Outer()
-    assert build_config(Outer, {**values, "inner.steps": 8}).inner == Inner(0.9, 8)
-
-
-def test_refused_values_name_the_group() -> None:
-    values = {f.name: f.default for f in parameter_fields(Outer)}
-    with pytest.raises(ParameterError, match="inner: gain must not be negative"):
-        build_config(Outer, {**values, "inner.gain": -1.0})
-
-
-@pytest.mark.parametrize(
-    ("value", "hint", "result"),
-    [(3, float, 3.0), (3.5, float, 3.5), (True, bool, True), (3, int, 3), ("a", str, "a"),
-     (["a", "b"], tuple[str, ...], ("a", "b")), ([1, 2], tuple[float, ...], (1.0, 2.0)), ([], tuple[str, ...], ()),
-     ([1, 2], tuple[int, int], (1, 2))],
-)  # fmt: skip
-def test_accepted(value: object, hint: object, result: object) -> None:
-    coerced = coerce("p", value, hint)
-    assert coerced == result and type(coerced) is type(result)
+@pytest.mark.parametrize(("node", "item"), ITEMS, ids=[f"{node}.{item.name}" for node, item in ITEMS])
+def test_every_number_has_a_unit_and_a_bound_that_holds(node: str, item: Item) -> None:
+    said = item.said
+    unit = UNITS.get(item.name.rpartition("_")[2])
+    if item.name.endswith("_m_s"):
+        unit = "m/s"
+    if item.name.endswith("per_s"):
+        unit = "1/s"
+    if unit is not None:
+        assert said.unit == unit
+    if said.choices:
+        beyond: list[Any] = ["no such choice"]
+    elif isinstance(item.value, (bool, str)) or item.value == ("person",):
+        return
+    else:
+        assert said.low is not None or said.high is not None
+        kind = int if isinstance(item.value, int) else float
+        near = 1 if kind is int else 1e-3
+        beyond = [kind(said.least - near)] if said.least is not None else []
+        beyond += [kind(said.most + near)] if said.most is not None else []
+        beyond += [kind(bound) for bound in (said.above, said.below) if bound is not None]
+        beyond += [math.nan] if kind is float else []
+        if isinstance(item.value, tuple):
+            beyond = [[value] * len(item.value) for value in beyond]
+    group = next(group for group in NODES[node] if item.name in {one.name for one in all_settings(group)})
+    for value in beyond:
+        with pytest.raises(SettingError, match=item.name.replace(".", r"\.")):
+            with_values(group, {item.name: value})
 
 
-@pytest.mark.parametrize(
-    ("value", "hint", "says"),
-    [(3.5, int, "p is 3.5; a whole number"), ("3", int, "whole number"), (True, int, "whole number"),
-     (True, float, "a number"), (1, bool, "true or false"), (5, str, "a text"), ("ab", tuple[str, ...], "a list"),
-     ([1], tuple[str, ...], "a text"), ([1, 2, 3], tuple[int, int], "3 values; 2"), (None, float, "a number")],
-)  # fmt: skip
-def test_refused(value: object, hint: object, says: str) -> None:
-    with pytest.raises(ParameterError, match=says):
-        coerce("p", value, hint)
+@pytest.mark.parametrize(("node", "item"), ITEMS, ids=[f"{node}.{item.name}" for node, item in ITEMS])
+def test_descriptors_hold_the_range(node: str, item: Item) -> None:
+    told, said = parameters.descriptor(item), item.said
+    assert told.name == item.name and told.read_only
+    ranges = [*told.floating_point_range, *told.integer_range]
+    is_number = isinstance(item.value, (int, float)) and not isinstance(item.value, bool)
+    assert len(ranges) == (is_number and said.low is not None and said.high is not None)
+    for one in ranges:
+        assert (one.from_value, one.to_value) == (said.low, said.high)
+        assert one.from_value <= item.value <= one.to_value
 
 
-def test_unknown_names() -> None:
-    check_known(["a"], ["a", "b"])
-    with pytest.raises(ParameterError, match="unknown parameter c; known are a, b"):
-        check_known(["a", "c"], ["b", "a"])
+def test_old_names_are_told_the_new_one() -> None:
+    known = {node: {item.name for owner, item in ITEMS if owner == node} for node in NODES}
+    for old, news in parameters.RENAMED.items():
+        for new in news:
+            holders = [node for node, names in known.items() if new in names]
+            assert holders, f"no node has {new}, which {old} became"
+            told = [node for node in holders if old not in known[node]]
+            for node in told:
+                with pytest.raises(SettingError, match=f"'{old}' .in here.: it is now called ") as caught:
+                    parameters.check_given({old: "here"}, known[node])
+                assert str(caught.value).rpartition(" ")[2] in news
 
 
-def test_tuples_are_lists_for_ros() -> None:
-    assert to_parameter(("a",)) == ["a"] and to_parameter(3) == 3
+def test_what_nobody_knows_is_named() -> None:
+    parameters.check_given({}, ["a"])
+    with pytest.raises(SettingError, match=r"unknown: 'max_wai' \(in f.yaml\): did you mean max_wait_s\?; 'zzz'$"):
+        parameters.check_given({"max_wai": "f.yaml", "zzz": ""}, ["max_wait_s", "sync_queue_size"])
+    with pytest.raises(SettingError, match="'image_reliability': the node takes no images"):
+        parameters.check_given({"image_reliability": ""}, ["max_wait_s"])

@@ -9,7 +9,7 @@ from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.noise import ErrorModel
 
 TIMES = np.arange(12) * 0.08
-GAUSSIAN = ErrorModel(0.5, 2.0, freedom=1e9)
+GAUSSIAN = ErrorModel(0.5, 2.0, student_t_dof=1e9)
 
 
 def drawn(rng: np.random.Generator, stddev: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from dualpose_ros.top_down.floor import FloorConfig, FloorScale, Scale, fit_floo
 from dualpose_ros.top_down.lifting import LiftedPose
 
 CONFIG = FloorConfig()
-UNKNOWN = Scale(1.0, 1.0, float(np.hypot(CONFIG.size_stddev, CONFIG.spell_stddev)))
+UNKNOWN = Scale(1.0, 1.0, float(np.hypot(CONFIG.size_stddev, CONFIG.pose_error_stddev)))
 CAMERA = camera_from_hfov(640, 480, np.radians(70))
 LEFT, RIGHT = H36M17.index("left_ankle"), H36M17.index("right_ankle")
 
@@ -51,14 +51,14 @@ def test_against_a_general_optimiser() -> None:
     feet[3] *= 1.6  # a jump
     spell = 2 * person + np.tile([0, 1], 18)
     found, spells, _ = fit_floor(feet, person, spell, CONFIG)
-    limit = 2 * CONFIG.noise
-    tilt = np.array([CONFIG.roll_rad, np.inf, CONFIG.pitch_rad]) / 1.2
+    limit = 2 * CONFIG.foot_stddev
+    tilt = np.array([CONFIG.camera_roll_stddev_rad, np.inf, CONFIG.camera_pitch_stddev_rad]) / 1.2
 
     def cost(state: np.ndarray) -> float:
         residual = np.log(np.maximum(-feet @ state[:3], 1e-9)) + state[3 + person] + state[6 + spell]
-        data = 0.5 * (limit / CONFIG.noise) ** 2 * np.log1p((residual / limit) ** 2).sum()
+        data = 0.5 * (limit / CONFIG.foot_stddev) ** 2 * np.log1p((residual / limit) ** 2).sum()
         priors = ((state[:3] / tilt) ** 2).sum() + (state[3:6] ** 2).sum() / CONFIG.size_stddev**2
-        return float(data + 0.5 * priors + 0.5 * (state[6:] ** 2).sum() / CONFIG.spell_stddev**2)
+        return float(data + 0.5 * priors + 0.5 * (state[6:] ** 2).sum() / CONFIG.pose_error_stddev**2)
 
     best = minimize(cost, np.concatenate([[0, -0.7, 0.1], np.zeros(9)]), method="BFGS", options={"gtol": 1e-4})
     np.testing.assert_allclose(found, best.x[3:6], atol=2e-3)
@@ -70,10 +70,11 @@ def dense_fit(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same Gauss-Newton steps with all equations in one matrix."""
     people, spells = person.max() + 1, spell.max() + 1
-    tilt = np.array([config.roll_rad, np.inf, config.pitch_rad]) / 1.2
-    stddev = np.concatenate([np.full(people, config.size_stddev), np.full(spells, config.spell_stddev)])
+    tilt = np.array([config.camera_roll_stddev_rad, np.inf, config.camera_pitch_stddev_rad]) / 1.2
+    stddev = np.concatenate([np.full(people, config.size_stddev), np.full(spells, config.pose_error_stddev)])
     prior = np.concatenate([tilt**-2.0 + 1e-6, stddev**-2.0])
-    plane = np.linalg.solve(feet.T @ feet / config.noise**2 + np.diag(prior[:3]), -feet.sum(axis=0) / config.noise**2)
+    noise = config.foot_stddev
+    plane = np.linalg.solve(feet.T @ feet / noise**2 + np.diag(prior[:3]), -feet.sum(axis=0) / noise**2)
     state, at = np.concatenate([plane, np.zeros(people + spells)]), np.arange(len(feet))
     for _ in range(6):
         below = -feet @ state[:3]
@@ -83,7 +84,7 @@ def dense_fit(
         rows = np.zeros((len(feet), len(state)))
         rows[:, :3] = -feet / below[:, None]
         rows[at, 3 + person] = rows[at, 3 + people + spell] = 1
-        weight = usable / (1 + (error / (2 * config.noise)) ** 2) / config.noise**2
+        weight = usable / (1 + (error / (2 * noise)) ** 2) / noise**2
         covariance = np.linalg.inv((rows * weight[:, None]).T @ rows + np.diag(prior))
         state = state - covariance @ (rows.T @ (weight * error) + prior * state)
     owner = np.zeros(spells, dtype=np.intp)

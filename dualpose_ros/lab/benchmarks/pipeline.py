@@ -15,7 +15,7 @@ from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.grouping import HEATMAP_STRIDE
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import EngineConfig, load_engine
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.lab.timing import WARM_UP, timed
 from dualpose_ros.letterbox import fit_long_side
@@ -82,30 +82,31 @@ class _Jobs:
 
     def __init__(self, frame: RgbImage, threads: int) -> None:
         height, width = frame.shape[:2]
-        config = DetectionConfig(threads=threads)
+        engine = EngineConfig(threads=threads)
+        config = DetectionConfig(engine=engine)
         self._camera = camera_from_hfov(width, height, math.radians(ASSUMED_HFOV_DEG))
         self._detection = DetectionStage(config)
-        self._top_down = TopDownStage(TopDownConfig(threads=threads))
+        self._top_down = TopDownStage(TopDownConfig(engine=engine))
         self._detector = load_engine(weights_path("detector"), threads=threads)
         self._patches = load_engine(weights_path("top_down"), threads=threads)
-        self._bottom_up = BottomUpStage(BottomUpConfig(threads=threads))
-        self._fusion = FusionStage(FusionConfig(threads=threads))
+        self._bottom_up = BottomUpStage(BottomUpConfig(engine=engine))
+        self._fusion = FusionStage(FusionConfig(engine=engine))
         self._refinement = RefinementStage()
         self._whole = load_engine(weights_path("bottom_up"), threads=threads)
-        scale = config.input_long_side / max(height, width)
+        scale = config.input_long_side_px / max(height, width)
         shape = (max(32, math.ceil(height * scale / 32) * 32), max(32, math.ceil(width * scale / 32) * 32), 3)
         side = patch_size(self._patches)
         rng = np.random.default_rng(0)
         self._image = rng.integers(0, 256, (1, *shape), dtype=np.uint8)
         self._patch = rng.integers(0, 256, (max(PATCHES), side, side, 3), dtype=np.uint8)
-        box = fit_long_side(width, height, self._bottom_up.config.long_side)
+        box = fit_long_side(width, height, self._bottom_up.config.input_long_side_px)
         cells = (box.height // HEATMAP_STRIDE, box.width // HEATMAP_STRIDE)
         self._frame = rng.integers(0, 256, (1, box.height, box.width, 3), dtype=np.uint8)
         self._guidance = rng.integers(0, 256, (1, H36M17.num_joints, *cells), dtype=np.uint8)
         self._floor = FloorScale()
         self._homes = rng.uniform([-3, 1.2, 3], [3, 1.2, 9], (CROWD, 3))
         self._sights = 0
-        for _ in range(round(self._floor.config.memory_s / self._floor.config.interval_s)):
+        for _ in range(round(self._floor.config.memory_s / self._floor.config.sight_interval_s)):
             self._floor.add(*self._crowd())
         self.people: list[int] = []
 
@@ -114,7 +115,7 @@ class _Jobs:
         self._sights += 1
         rng = np.random.default_rng(self._sights)
         feet = self._homes * rng.normal(1, 0.05, (CROWD, 1))
-        return round(self._sights * self._floor.config.interval_s * 1e9), dict(enumerate(feet))
+        return round(self._sights * self._floor.config.sight_interval_s * 1e9), dict(enumerate(feet))
 
     def measure(self, frame: RgbImage, index: int) -> list[tuple[str, float]]:
         """(name, seconds) of everything on one frame."""

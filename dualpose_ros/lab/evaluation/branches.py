@@ -32,7 +32,7 @@ class Branches:
         """Load the shipped networks; WeightsError or EngineError if they can't be used."""
         names = ("top_down", "lifting", "gcn", "bottom_up")
         self._engines: dict[str, Engine] = {name: load_engine(weights_path(name), threads=1) for name in names}
-        self._detector = create_detector("centre")
+        self._detector = create_detector(DetectionConfig())
         self._bottom_up = BottomUpStage(BottomUpConfig(), self._engines["bottom_up"])
         self.restart()
 

@@ -23,9 +23,7 @@ def evaluate_detector(data: Path, spec: str, count: int, seed: int) -> Outcome:
     Errors: CacheError for a folder without shards, DetectionError for an unusable detector.
     """
     config = DetectionConfig(detector=spec)
-    detect = create_detector(
-        spec, config.backend, config.threads, config.input_long_side, config.score_low, config.nms_iou
-    )
+    detect = create_detector(config)
     images, chosen = choose_images(data, count, np.random.default_rng(seed))
     truth, found = [], []
     for index in track(chosen, description="frames", transient=True):
@@ -33,7 +31,7 @@ def evaluate_detector(data: Path, spec: str, count: int, seed: int) -> Outcome:
         ignored = np.asarray(sample.people.visible_fraction < MIN_VISIBLE)
         truth.append(TrueBoxes(sample.people.boxes_px.astype(np.float64), ignored))
         found.append(detect(sample.image))
-    figures = evaluate_detections(truth, found, score=config.score_new)
+    figures = evaluate_detections(truth, found, score=config.tracker.new_track_score)
     row = {
         "detector": spec,
         "images": figures.images,

@@ -192,19 +192,20 @@ class ParameterStore:
                 return result.reason or "refused by the node"
         return ""
 
+    def unknown(self) -> dict[str, str]:
+        """Values given for this node by name that it does not declare, and where they are from."""
+        given = self._overrides.items()
+        return {name: item.origin for name, item in given if name not in self._descriptors and not item.is_for_all}
+
     def check_unknown(self) -> None:
         """UnknownParameterError where a value was given, for this node by name, that it does not declare."""
-        unknown = [
-            item for name, item in self._overrides.items() if name not in self._descriptors and not item.is_for_all
-        ]
-        if not unknown:
-            return
         parts = []
-        for item in unknown:
-            close = difflib.get_close_matches(item.name, self._parameters, n=1)
+        for name, origin in self.unknown().items():
+            close = difflib.get_close_matches(name, self._parameters, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            parts.append(f"{item.name!r} in {item.origin}{hint}")
-        raise UnknownParameterError(f"node {self._node} has no parameter {', '.join(parts)}")
+            parts.append(f"{name!r} in {origin}{hint}")
+        if parts:
+            raise UnknownParameterError(f"node {self._node} has no parameter {', '.join(parts)}")
 
 
 def _range_error(parameter: Parameter, descriptor: Any) -> str:

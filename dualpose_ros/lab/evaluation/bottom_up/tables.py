@@ -101,7 +101,7 @@ def evaluate_bottom_up(
     engine = engine if engine is not None else load_engine(network_file(config.weights), threads=1)
     stage = BottomUpStage(config, engine)
     estimator = PoseEstimator(load_engine(network_file("top_down"), threads=1))
-    guide = Guide(estimator, TopDownConfig().heatmap_cells)
+    guide = Guide(estimator, TopDownConfig().heatmap_long_side_cells)
     world = held_out_world(mocap, body, seed)
     seen = drawn(world, _draw_frame, frames, (seed, 1), "frames")
     measured = measure_frames(seen, stage, guide, seed, pictures)

@@ -53,7 +53,7 @@ def branch_loss_rows(out: Path, params_file: Path | None = None) -> list[dict[st
     if len(killer.killed_ns) < len(KILLS):
         raise GraphError(f"only {', '.join(killer.killed_ns) or 'nothing'} could be killed before the run was over")
     frames = list(read_pose_lines(result.recording.pose_lines))
-    return [loss_row(frames, node, when, FusionNodeConfig().max_wait) for node, when in killer.killed_ns.items()]
+    return [loss_row(frames, node, when, FusionNodeConfig().max_wait_s) for node, when in killer.killed_ns.items()]
 
 
 class Killer:

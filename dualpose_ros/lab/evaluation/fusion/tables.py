@@ -145,7 +145,7 @@ def write_pictures(
 
 def stage_fuse(config: FusionConfig) -> Fuse:
     """Fusion by the stage of the live node."""
-    return staged(load_integrator(config.method, config.weights, config.backend, config.threads), config)
+    return staged(load_integrator(config.method, config.weights, config.engine), config)
 
 
 def component_table(frames: Sequence[RecordedFrame]) -> Rows:

@@ -47,7 +47,7 @@ def solved_window(movement: Movement, length: int, config: RefinementConfig) -> 
     poses, times = movement.said(), movement.times[movement.seen]
     if len(poses) < length:
         raise ValueError(f"the person was found in {len(poses)} frames; a window has {length}")
-    smoother = TrackSmoother(replace(config, window=length, lag_frames=0))
+    smoother = TrackSmoother(replace(config, window_frames=length, lag_frames=0))
     for when, pose in zip(times, poses, strict=True):
         smoother.add(frame_of(float(when), movement.camera, pose))
     window = smoother.window
@@ -106,6 +106,6 @@ def cost_row(
 
 def frame_seconds(movement: Movement, length: int, config: RefinementConfig) -> Floats:
     """How long the live stage takes for each frame from when the window is full, the person found in all."""
-    stage = RefinementStage(replace(config, window=length))
+    stage = RefinementStage(replace(config, window_frames=length))
     calls = (partial(stage.process, i * _PERIOD_NS, movement.camera, (pose,)) for i, pose in enumerate(movement.said()))
     return np.array([timed(call)[0] for call in calls][length:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, RgbImage
-from dualpose_ros.detection.stage import Detector, create_detector
+from dualpose_ros.detection.stage import DetectionConfig, Detector, create_detector
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.top_down.estimator import PoseEstimator
@@ -39,5 +39,5 @@ class BranchGuide:
         """Boxes (N, 4) of the people that the detector finds in an RGB image."""
         if self._detector is None:
             name = f"centre:{self.detector}" if self.detector.endswith(".onnx") else "centre"
-            self._detector = create_detector(name, min_score=_MIN_BOX_SCORE)
+            self._detector = create_detector(DetectionConfig(detector=name), min_score=_MIN_BOX_SCORE)
         return np.asarray(self._detector(image).boxes_px, dtype=np.float64)

@@ -237,8 +237,8 @@ def test_videos_are_measured_by_track_and_start_anew() -> None:
 
 
 def test_the_streamed_window_is_that_of_the_live_stage() -> None:
-    one, config = movement(16), RefinementConfig(steady_s=0)
-    solved = solved_window(one, config.window, config)
+    one, config = movement(16), RefinementConfig(smoothing_time_constant_s=0)
+    solved = solved_window(one, config.window_frames, config)
     published = with_lengths(solved.joints[-1], solved.observed.lengths)
     np.testing.assert_allclose(published, by_stage(one, config).joints[-1], atol=1e-9)
     with pytest.raises(ValueError, match="16 frames; a window has 20"):

@@ -1,0 +1,68 @@
+"""The parameters of all nodes as files: config/pipeline.yaml and docs/parameters.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from dualpose_ros.bottom_up.stage import BottomUpConfig
+from dualpose_ros.detection.stage import DetectionConfig
+from dualpose_ros.fusion.stage import FusionConfig
+from dualpose_ros.nodes.bottom_up_node import BottomUpNodeConfig
+from dualpose_ros.nodes.camera_node import CameraNodeConfig
+from dualpose_ros.nodes.detection_node import DetectionNodeConfig
+from dualpose_ros.nodes.fusion_node import FusionNodeConfig
+from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
+from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
+from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
+from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.settings import Settings, all_settings, yaml_lines, yaml_value
+from dualpose_ros.top_down.stage import TopDownConfig
+
+NODES: Mapping[str, Sequence[Settings]] = {
+    "camera_node": (CameraNodeConfig(),),
+    "detection_node": (DetectionNodeConfig(), DetectionConfig()),
+    "top_down_node": (TopDownNodeConfig(), TopDownConfig()),
+    "bottom_up_node": (BottomUpNodeConfig(), BottomUpConfig()),
+    "fusion_node": (FusionNodeConfig(), FusionConfig()),
+    "refinement_node": (RefinementNodeConfig(), RefinementConfig()),
+    "visualization_node": (VisualizationNodeConfig(),),
+}
+"""The settings of each node: its own, and those of its stage."""
+
+_YAML_HEAD = """\
+# Parameters of every node, with their defaults. Read by `ros2 launch dualpose_ros pipeline.launch.py`
+# and by `dualpose run` alike. All of them are read at start; an unknown name stops the node.
+# Written by `dualpose parameters`; change the settings' classes, not this file.
+"""
+
+_MARKDOWN_HEAD = """\
+# Parameters
+
+Every node reads its parameters at start: from a parameter file (`params_file:=...` of the launch file, `--params-file`
+of `dualpose run`) or from the command line (`--ros-args -p name:=value`).
+[config/pipeline.yaml](../config/pipeline.yaml) has all of them at their defaults. One that is unknown, of the wrong
+type or out of its range stops the node with one line that names it, and exit code 2. `ros2 param describe` says what
+is said here.
+
+Written by `dualpose parameters --markdown`; change the settings' classes, not this file.
+"""
+
+
+def as_yaml(nodes: Sequence[str] = tuple(NODES)) -> str:
+    """A parameter file with the defaults of some nodes, and what each parameter does."""
+    parts = [f"\n{node}:\n  ros__parameters:\n" + "\n".join(yaml_lines(*NODES[node], indent=4)) for node in nodes]
+    return _YAML_HEAD + "\n".join(parts) + "\n"
+
+
+def as_markdown(nodes: Sequence[str] = tuple(NODES)) -> str:
+    """Tables of the parameters of some nodes."""
+    lines = [_MARKDOWN_HEAD]
+    for node in nodes:
+        lines += [f"## {node}", "", "| parameter | default | unit | range | what it does |", "|---" * 5 + "|"]
+        for item in chain.from_iterable(all_settings(group) for group in NODES[node]):
+            cells: list[Any] = [f"`{item.name}`", f"`{yaml_value(item.value)}`", item.said.unit, item.said.range]
+            lines.append("| " + " | ".join([*cells, item.said.text]) + " |")
+        lines.append("")
+    return "\n".join(lines)
