@@ -150,7 +150,8 @@ class TopDownStage:
         root = np.asarray(lifted.root_cam, dtype=np.float64)
         return Pose3D(
             track_id=track.track_id,
-            state=TrackingState(track.state),
+            # The track's box may be predicted; the person was found in this frame.
+            state=TrackingState.CONFIRMED if track.state == TrackingState.COASTING else TrackingState(track.state),
             source=Source.TOP_DOWN,
             score=float(np.clip(pose.scores.mean(), 0, 1)),
             box_px=track.box_px,

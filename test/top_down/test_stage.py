@@ -100,13 +100,13 @@ def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
             assert np.linalg.norm(at - truth, axis=1).min() < 1.5
 
 
-def test_a_coasting_track_with_nobody_there_is_left_out() -> None:
+def test_somebody_found_on_a_coasting_track_is_seen_and_one_with_nobody_there_left_out() -> None:
     left = maps.figure(200, 100, 240)
     gone = track(9, maps.figure(500, 120, 200), TrackingState.COASTING)
     tracks = [track(4, left, TrackingState.COASTING), gone]
     stage, lifter = stage_for([left], tracks)
     result = stage.process(IMAGE, 10, CAMERA, tracks)
-    assert [(p.track_id, p.state) for p in result.persons] == [(4, TrackingState.COASTING)]
+    assert [(p.track_id, p.state) for p in result.persons] == [(4, TrackingState.CONFIRMED)]
     assert lifter.calls == [(10, [4])]
 
 
