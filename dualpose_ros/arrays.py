@@ -47,7 +47,8 @@ class Rows:
 
     def __post_init__(self) -> None:
         count = len(self)
-        for (name, value), row in zip(vars(self).items(), _row_shapes(type(self)), strict=True):
+        shapes = _row_shapes(type(self))  # type: ignore[arg-type]  # mypy takes a class for what its instances are
+        for (name, value), row in zip(vars(self).items(), shapes, strict=True):
             if len(value) != count or (row is not None and value.shape[1:] != row):
                 found = f"{value.shape}" if isinstance(value, np.ndarray) else f"{len(value)} rows"
                 wanted = (count, *row) if row is not None else f"{count} rows"

@@ -76,7 +76,7 @@ def _person_to_record(person: Pose3D) -> dict[str, Any]:
 def _rounded(values: Any, digits: int) -> Any:
     """A rounded number, or nested lists of them; None where a value is not finite, which JSON has no word for."""
     array = np.round(np.asarray(values, dtype=np.float64), digits)
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    return np.where(np.isfinite(array), array.astype(object), np.array(None)).tolist()
 
 
 def _person_from_record(record: dict[str, Any]) -> Pose3D:
