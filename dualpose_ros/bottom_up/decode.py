@@ -86,9 +86,15 @@ class FramePeople(Rows):
 
 
 def decode_frame(maps: BottomUpMaps, focal_px: float, config: BottomUpDecodeConfig | None = None) -> FramePeople:
-    """People of one frame, the best first; focal_px is the focal length sqrt(fx fy) in network pixels.
+    """People of one frame, the best first.
 
-    ValueError if the maps differ in shape or hold values that are not finite.
+    Args:
+        maps: what the network says.
+        focal_px: the focal length sqrt(fx fy) in pixels of the network's input.
+        config: what makes a person.
+
+    Raises:
+        ValueError: if the maps differ in shape or hold values that are not finite.
     """
     config = config or BottomUpDecodeConfig()
     maps = _checked(maps)

@@ -21,11 +21,20 @@ def no_guidance(size: tuple[int, int]) -> UInt8s:
 
 
 def guidance_maps(heatmaps: Heatmaps, image_to_network: AnyFloats, size: tuple[int, int]) -> UInt8s:
-    """Combined heatmaps of an image on the cells of a network input of size (H, W): (K, H / 4, W / 4), 255 = 1.
+    """Combined heatmaps of an image on the cells of a network input.
 
-    image_to_network (2, 3) maps image pixels to those of the input. Where a cell spans several of the
-    heatmaps' it takes their largest, so that small people keep their peaks. ValueError if the channels
-    are not the skeleton's joints.
+    Where a cell spans several of the heatmaps' it takes their largest, so that small people keep their peaks.
+
+    Args:
+        heatmaps: of the image.
+        image_to_network: (2, 3), from image pixels to those of the input.
+        size: (H, W) of the input in pixels.
+
+    Returns:
+        (K, H / 4, W / 4) uint8, 255 = 1.
+
+    Raises:
+        ValueError: if the channels are not the skeleton's joints.
     """
     if heatmaps.channels != H36M17.joint_names:
         found = ", ".join(heatmaps.channels)

@@ -32,9 +32,16 @@ def place_people(
 ) -> Persons:
     """People of a frame put where their pixels' rays have the depths that the network gave them (Eqs. 3, 4).
 
-    to_image maps network pixels (..., 2) to those of the camera's image. pixel_stddev: deviation in image pixels of
-    a joint found with score 1, on each axis; a lower score makes it larger in proportion. A joint that was not found
-    has a score of 0, and its place is a guess; a deviation is that in the direction in which it is largest.
+    Args:
+        people: as decoded.
+        to_image: maps pixels (..., 2) of the network's input to those of the image.
+        camera: of the image.
+        pixel_stddev: deviation in image pixels of a joint found with score 1, on each axis; a lower score makes it
+            larger in proportion.
+
+    Returns:
+        Joints in metres in the camera frame; one that was not found has a score of 0 and its place is a guess. A
+        deviation is that in the direction in which it is largest.
     """
     found = people.scores > 0
     keypoints = to_image(people.joints_px)
@@ -71,10 +78,18 @@ def _seen_at(joints_cam: Floats, camera: Camera) -> Floats:
 
 
 def fill_missing(joints_cam: AnyFloats, joint_stddev: AnyFloats, found: Mask) -> tuple[Floats, Floats]:
-    """Joints (P, K, 3) and deviations (P, K) with those not found put where an upright person has them.
+    """Joints that were not found put where an upright person has them.
 
     A missing joint hangs from the nearest joints found along the skeleton, from their mean where there are several
     as near; the body is turned about the vertical as the joints found say. The farther, the less sure.
+
+    Args:
+        joints_cam: (P, K, 3) in metres.
+        joint_stddev: (P, K) in metres.
+        found: (P, K) bool.
+
+    Returns:
+        Joints (P, K, 3) and deviations (P, K).
     """
     across, down = UPRIGHT.T
     away = np.where(found[:, None, :], BONES_APART, np.inf)

@@ -58,9 +58,15 @@ def check_image(image: RgbImage) -> None:
 
 
 def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float) -> Indices:
-    """Indices of boxes (N, 4) to keep, best score first.
+    """Boxes without those that overlap a better one.
 
-    A box goes if it overlaps a kept one of higher score by more than `max_iou`.
+    Args:
+        boxes_px: (N, 4).
+        scores: (N,).
+        max_iou: overlap from which a box goes.
+
+    Returns:
+        Indices of those to keep, best score first.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     boxes = np.asarray(boxes_px, dtype=np.float64)[order]
@@ -75,9 +81,17 @@ def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float) -> Indices:
 def clean(
     boxes_px: AnyFloats, scores: AnyFloats, width: int, height: int, max_iou: float, max_people: int
 ) -> Detections:
-    """A network's raw boxes (N, 4) made into detections: clipped to the image, non-maxima and slivers dropped.
+    """A network's raw boxes made into detections: clipped to the image, non-maxima and slivers dropped.
 
-    DetectionError if a value is not finite, which only a broken network puts out.
+    Args:
+        boxes_px: (N, 4) in image pixels.
+        scores: (N,).
+        width, height: of the image.
+        max_iou: boxes that overlap more are one person.
+        max_people: strongest boxes kept.
+
+    Raises:
+        DetectionError: if a value is not finite, which only a broken network puts out.
     """
     boxes, confidence = np.asarray(boxes_px, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if not (np.all(np.isfinite(boxes)) and np.all(np.isfinite(confidence))):

@@ -68,7 +68,16 @@ class HandOver:
         self._last = {k: v for k, v in self._last.items() if 0 < stamp_ns - v.stamp_ns <= self._forget_ns}
 
     def publish(self, stamp_ns: int, person_id: int, pose: FusedPose) -> tuple[Floats, Floats]:
-        """Joints (K, 3) to publish and their deviations (K,), which contain what is left of the offset."""
+        """What to publish of a person.
+
+        Args:
+            stamp_ns: of the frame, later than the last.
+            person_id: who it is.
+            pose: as integrated.
+
+        Returns:
+            Joints (K, 3), and their deviations (K,), which contain what is left of the offset; metres.
+        """
         last = self._last.get(person_id)
         offset, doubt = np.zeros_like(pose.joints_cam), np.zeros(len(pose.joints_cam))
         if last is not None:

@@ -106,7 +106,13 @@ class FusedIdentities:
         self._next_own = FIRST_OWN_ID
 
     def assign(self, stamp_ns: int, sightings: Sequence[Sighting], complete: bool = True) -> list[Identity]:
-        """One identity for each person of a frame, no id twice; `complete`: the bottom-up branch saw this frame."""
+        """One identity for each person of a frame, no id twice.
+
+        Args:
+            stamp_ns: of the frame.
+            sightings: the people in it.
+            complete: whether the bottom-up branch saw this frame.
+        """
         self._forget(stamp_ns)
         ids = self._by_track(stamp_ns, sightings)
         ids = self._by_nearness(stamp_ns, sightings, ids)

@@ -26,9 +26,16 @@ Integrator = Callable[[Pairs], Poses]
 
 
 def load_integrator(method: str = "network", weights: str = "fusion", engine: EngineConfig | None = None) -> Integrator:
-    """The integrator of that name; the other arguments are the network's.
+    """The integrator of a name.
 
-    ValueError for an unknown method; WeightsError or EngineError for a network that can't be used.
+    Args:
+        method: one of METHODS.
+        weights: of the network, a shipped name or an ONNX file.
+        engine: what runs it.
+
+    Raises:
+        ValueError: for an unknown method.
+        WeightsError, EngineError: for a network that can't be used.
     """
     if method not in METHODS:
         raise ValueError(f"no fusion method '{method}'; there are {', '.join(METHODS)}")

@@ -78,6 +78,10 @@ def match_poses(*, top_down: Poses, bottom_up: Poses, config: MatchConfig | None
 
     Of pairs below `min_similarity` none is made, and none counts toward the total, so that they take nobody
     from another pair. Given by name only, since the branches look alike.
+
+    Args:
+        top_down, bottom_up: poses of the same frame.
+        config: settings of the matching.
     """
     config = config if config is not None else MatchConfig()
     alike = similarity(bottom_up, top_down, config).T
@@ -88,11 +92,17 @@ def match_poses(*, top_down: Poses, bottom_up: Poses, config: MatchConfig | None
 
 
 def similarity(bottom_up: Poses, top_down: Poses, config: MatchConfig | None = None) -> Floats:
-    """How alike poses are, 0..1: (B, T), Eqs. 5, 6.
+    """How alike poses are (Eqs. 5, 6).
 
     The mean over joints of exp(-d^2 / 2), weighted by the smaller of the two confidences. Eq. 5 is a sum, which
-    grows with the number of joints found; divided by the sum of weights it can be cut off. Zero where no joint is
-    shared; joints that are not finite are not.
+    grows with the number of joints found; divided by the sum of weights it can be cut off.
+
+    Args:
+        bottom_up, top_down: B and T poses of the same frame; joints that are not finite are not shared.
+        config: settings of the matching.
+
+    Returns:
+        (B, T) in 0..1; 0 where no joint is shared.
     """
     config = config if config is not None else MatchConfig()
     rows, columns = _clean(bottom_up), _clean(top_down)
@@ -109,10 +119,18 @@ def similarity(bottom_up: Poses, top_down: Poses, config: MatchConfig | None = N
 
 
 def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = None) -> Mask:
-    """Which unmatched poses (N,) look, at whatever depth, like somebody accepted, and so are not another person.
+    """Which unmatched poses look, at whatever depth, like somebody accepted, and so are not another person.
 
     For those whom the branches put at depths that can't be reconciled. COCO's similarity of the rays, with the
     larger area of their extents, times the share of the unmatched one's joints that both have, reaches `shadow_oks`.
+
+    Args:
+        unmatched: N poses.
+        accepted: those that are people.
+        config: settings of the matching.
+
+    Returns:
+        (N,) bool.
     """
     config = config if config is not None else MatchConfig()
     rows, columns = _clean(unmatched), _clean(accepted)

@@ -71,9 +71,13 @@ class FusionStage:
     def process(
         self, stamp_ns: int, top_down: Sequence[Pose3D] | None, bottom_up: Sequence[Pose3D] | None
     ) -> FusionResult:
-        """Everybody whom either branch sees in the image stamped `stamp_ns`; None is a branch that has not looked.
+        """Everybody whom either branch sees in an image.
 
         A pose that is not finite, or that the integrator makes so, is left out.
+
+        Args:
+            stamp_ns: of the image.
+            top_down, bottom_up: the branches' poses, None for one that has not looked.
         """
         own, other = (_usable(Persons.of(persons or ())) for persons in (top_down, bottom_up))
         own_rows, other_rows = self._rows(own, other)

@@ -21,11 +21,18 @@ def smooth_distances(
     said: Floats, stddev: Floats, times: Floats, model: ErrorModel, motion: Floats,
     motion_stddev: Floats,
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """Logarithms (W,) of distances as they are, and their deviations (W,), from those that were said.
+    """Distances as they are, from those that were said. Frames whose own error is unusual lose their weight.
 
-    said (W,) at times (W,) with deviations (W,), of which `model` says how they hang together; motion (W, W): weights
-    of a value less its prediction from past frames, which has the deviation motion_stddev (W,). Frames whose own
-    error is unusual lose their weight.
+    Args:
+        said: logarithms (W,) of distances, with deviations `stddev` (W,).
+        stddev: see `said`.
+        times: (W,) in seconds.
+        model: how the errors of what was said hang together.
+        motion: weights (W, W) of a value less its prediction from past frames.
+        motion_stddev: deviation (W,) of that.
+
+    Returns:
+        Logarithms (W,) of distances, and their deviations (W,).
     """
     slow = model.correlated_share * model.correlation(times) * stddev[:, None] * stddev
     fresh = (1 - model.correlated_share) * stddev**2

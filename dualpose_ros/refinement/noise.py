@@ -32,9 +32,15 @@ class ErrorModel(Settings):
         return np.asarray(np.exp(-np.abs(times[:, None] - times[None]) / self.correlation_time_s))
 
     def covariances(self, times: Floats, stddev: Floats, trust: Floats) -> Floats:
-        """Covariances (N, W, W) of errors with deviations stddev (N, W).
+        """Covariances of errors in time.
 
-        A frame's trust (N, W) in 0..1 divides its variance; what is added is the frame's own.
+        Args:
+            times: (W,) in seconds.
+            stddev: deviations (N, W) of each quantity.
+            trust: (N, W) in 0..1; it divides a frame's variance, and what is added is the frame's own.
+
+        Returns:
+            (N, W, W).
         """
         slow = self.correlated_share * self.correlation(times) * stddev[:, :, None] * stddev[:, None, :]
         at = np.arange(len(times))

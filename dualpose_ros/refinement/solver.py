@@ -87,7 +87,13 @@ _UNSEEN = 1e-8
 
 
 def terms_of(observed: Observations, joints: Floats, config: SolverConfig) -> Terms:
-    """The terms, with robust weights for where the joints (W, K, 3) are now."""
+    """The terms, with robust weights for where the joints are now.
+
+    Args:
+        observed: the window.
+        joints: (W, K, 3) in metres.
+        config: what is trusted by how much.
+    """
     count = joints.shape[1]
     information = _informations(observed, joints, config)
     moved = observed.motion @ np.swapaxes(joints, 0, 1)
@@ -123,9 +129,17 @@ def _informations(observed: Observations, joints: Floats, config: SolverConfig) 
 
 
 def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig) -> tuple[Floats, Mask]:
-    """Deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
+    """How sure 2D joints are.
 
     In metres it is the same for near people and far ones, as a network errs by a share of a person's size.
+
+    Args:
+        observed: the window.
+        joints: (W, K, 3) in metres, as they are now.
+        config: what is trusted by how much.
+
+    Returns:
+        Deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
     """
     depth = np.maximum(observed.prior[:, :1, 2], 0.3)
     stddev = np.hypot(config.keypoint_stddev_m / depth, config.min_keypoint_stddev_px * observed.pixel[:, None])
@@ -149,8 +163,14 @@ class Solution:
 
 
 def refine(observed: Observations, start: Floats, config: SolverConfig, steps: int = 1) -> Solution:
-    """Take Gauss-Newton steps from joints `start` (W, K, 3); a step whose equations can't be solved is damped, or left
-    out."""
+    """Take Gauss-Newton steps; one whose equations can't be solved is damped, or left out.
+
+    Args:
+        observed: the window.
+        start: joints (W, K, 3) in metres to start from.
+        config: what is trusted by how much.
+        steps: how many.
+    """
     joints, factor = start, None
     for _ in range(steps):
         terms = terms_of(observed, joints, config)

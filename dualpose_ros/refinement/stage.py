@@ -71,7 +71,14 @@ class RefinementStage:
 
         People without a track (id -1), a second pose of the same track, and all of a frame without a camera go through
         as they are. Time that goes backwards (a bag played again) starts all anew, once the frames before are given.
-        ValueError for joints of another shape than (K, 3).
+
+        Args:
+            stamp_ns: of the frame.
+            camera: of its image, None where it is not known.
+            persons: the integrated poses.
+
+        Raises:
+            ValueError: for joints of another shape than (K, 3).
         """
         if not self.config.enabled:
             return (RefinedFrame(stamp_ns, camera, tuple(persons)),)

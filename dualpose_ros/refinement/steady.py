@@ -17,10 +17,15 @@ _ROOT = H36M17.root
 
 
 def steadied(published: Floats, before: Floats, now: Floats, left: float) -> Floats:
-    """A frame's joints (K, 3) to publish.
+    """A frame's joints to publish.
 
-    published (K, 3): the frame before it, as it was; before, now (K, 3): that frame and this one, as they are in the
-    window; left: share of a difference that is still there by now.
+    Args:
+        published: (K, 3), the frame before it, as it was published.
+        before, now: (K, 3), that frame and this one, as they are in the window.
+        left: share of a difference that is still there by now.
+
+    Returns:
+        Joints (K, 3) in metres.
     """
     (far, ray), (far_before, ray_before), (far_published, ray_published) = (
         _distance_and_ray(joints[_ROOT]) for joints in (now, before, published)

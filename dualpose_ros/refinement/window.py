@@ -42,7 +42,13 @@ class Frame:
 
 
 def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
-    """The observations that a pose holds; what is not finite says nothing."""
+    """The observations that a pose holds; what is not finite says nothing.
+
+    Args:
+        time: in seconds.
+        camera: of the pose's image.
+        pose: as integrated.
+    """
     prior = np.asarray(pose.joints_cam, dtype=np.float64)
     usable = np.asarray(np.isfinite(prior).all(axis=-1))
     prior = np.where(usable[:, None], prior, prior[_ROOT] if usable[_ROOT] else np.array([0.0, 0.0, 3.0]))
@@ -65,9 +71,14 @@ def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
 
 
 def on_rays(joints: Floats, rays: Floats, scores: Floats) -> Floats:
-    """A pose (K, 3) moved across the view to where its 2D joints are, by the median over those found.
+    """A pose moved across the view to where its 2D joints are, by the median over those found.
 
     An error that all joints share across the view would otherwise count as K errors, all made up for by depth.
+
+    Args:
+        joints: (K, 3) in metres.
+        rays: (K, 2) of the 2D joints.
+        scores: (K,), 0 where there is none.
     """
     found = (scores > 0) & (joints[:, 2] > NEAREST_M)
     if np.count_nonzero(found) < LEAST_FOUND:
@@ -121,9 +132,14 @@ def empty_window() -> Window:
 
 
 def with_frame(window: Window, frame: Frame, length: int) -> Window:
-    """The window with a later frame, and of those before only the newest, `length` in all.
+    """The window with a later frame, and of those before only the newest.
 
     The new frame starts at its integrated pose: one step from there finds what the others have to say.
+
+    Args:
+        window: the frames so far.
+        frame: the next one.
+        length: frames in all.
     """
     kept = window.frames[-(length - 1) :] if length > 1 else ()
     count = len(kept)

@@ -40,9 +40,12 @@ class CompletedPoses(Rows):
 
 
 def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> CompletedPoses:
-    """Completed poses of people whose joints were found at rays (N, K, 2) with confidence (N, K).
+    """People with the joints that were not found.
 
-    Without a GCN joints that were not found stay so, and the view is of the others.
+    Args:
+        rays: (N, K, 2), where joints were found.
+        confidence: (N, K), 0 where not.
+        gcn: what completes them; None leaves them missing, and the view is of the others.
     """
     confidence = np.where(np.all(np.isfinite(rays), axis=-1) & (confidence > MIN_CONFIDENCE), confidence, 0.0)
     rays = np.where((confidence > 0)[..., None], rays, 0.0)

@@ -55,9 +55,15 @@ class PatchPeople:
 def decode_patches(
     heatmaps: AnyFloats, tags: AnyFloats, boxes_px: AnyFloats, config: DecodeConfig | None = None
 ) -> list[PatchPeople]:
-    """People of each patch from heatmaps and tags (N, K, h, w); boxes_px (N, 4) is each track's box in its patch.
+    """People of each patch; the patch's own person is chosen by utility.
 
-    Each patch's own person is chosen by utility. ValueError if the heatmaps hold NaN.
+    Args:
+        heatmaps, tags: (N, K, h, w).
+        boxes_px: (N, 4), each track's box in pixels of its patch.
+        config: what makes a person.
+
+    Raises:
+        ValueError: if the shapes don't fit or the maps hold NaN.
     """
     config = config or DecodeConfig()
     heatmaps, tags = np.asarray(heatmaps, dtype=np.float32), np.asarray(tags, dtype=np.float32)

@@ -88,10 +88,16 @@ class PoseEstimator:
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
     def __call__(self, image: RgbImage, boxes_px: AnyFloats, previous: Sequence[Pose2D | None] = ()) -> PatchPoses:
-        """2D poses in pixels of an RGB image (H, W, 3) for boxes (N, 4); previous as in `merge.merge_patches`.
+        """2D poses of people in an image.
 
-        EngineError if the network's outputs are not those of a top-down network; ValueError if a box
-        is unusable or the network answers NaN.
+        Args:
+            image: RGB (H, W, 3) uint8.
+            boxes_px: (N, 4), whose poses are wanted.
+            previous: each one's last pose, as in `merge.merge_patches`.
+
+        Raises:
+            EngineError: if the network's outputs are not those of a top-down network.
+            ValueError: if a box is unusable or the network answers NaN.
         """
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
         to_patch = patch_affines(boxes, self.patch_size, self.enlarge)

@@ -120,7 +120,13 @@ class FloorScale:
 
 
 def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> Floats | None:
-    """The lower ankle (3,) in the camera frame, None where both are not clearly seen or it may be cut off."""
+    """The lower ankle (3,) in the camera frame, in metres; None where both are not clearly seen or it may be cut off.
+
+    Args:
+        pose: the 2D joints.
+        lifted: the same person in 3D, None where there is nothing.
+        camera: of the image.
+    """
     if lifted is None or float(pose.scores[list(_ANKLES)].min()) < _MIN_SCORE:
         return None
     joints = lifted.joints_cam
@@ -133,6 +139,11 @@ def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
     """The pose at its scale; what is learned of size and depth narrows the root's deviation.
 
     Where both factors are the same, the person still projects onto the same pixels.
+
+    Args:
+        lifted: the pose as the network has it.
+        scale: what is known of the person.
+        config: with the deviations that the network's already contains.
     """
     relative = lifted.root_depth_stddev / lifted.root_depth
     before = config.size_stddev**2 + config.pose_error_stddev**2

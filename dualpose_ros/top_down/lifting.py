@@ -98,11 +98,18 @@ class Lifter:
         self._stamp_ns = None
 
     def update(self, stamp_ns: int, camera: Camera, poses: Sequence[tuple[int, Pose2D]]) -> dict[int, LiftedPose]:
-        """Lift the people seen in one frame, given as (track id, 2D pose) with one entry a track.
+        """Lift the people seen in one frame. Somebody of whom no joint was found is left out of the result.
 
-        Somebody of whom no joint was found is left out of the result. A track not seen for LONGEST_GAP_S
-        starts anew, and time that runs backwards (a bag played again) starts all anew. ValueError for joints of
-        another number than K or a track given twice.
+        A track not seen for LONGEST_GAP_S starts anew, and time that runs backwards (a bag played again) starts all
+        anew.
+
+        Args:
+            stamp_ns: of the frame.
+            camera: of its image.
+            poses: (track id, 2D pose), one entry a track.
+
+        Raises:
+            ValueError: for joints of another number than K or a track given twice.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.reset()

@@ -53,8 +53,14 @@ def merge_patches(
 
     People of different patches with similar joints are one person; each person goes to at most one
     track, the one whose box they explain best in its own patch. Joints come from the track's own patch;
-    those not found there are taken from other patches' views of the same person. previous: each track's last
-    pose, if it is recent; likeness to it counts too, so that of two tracks on one person one keeps them.
+    those not found there are taken from other patches' views of the same person.
+
+    Args:
+        people: those of each patch.
+        patch_to_image: (N, 2, 3), from patch pixels to those of the image.
+        config: what is one person.
+        previous: each track's last pose, if it is recent; likeness to it counts too, so that of two tracks on one
+            person one keeps them.
     """
     config = config or MergeConfig()
     patch = np.repeat(np.arange(len(people)), [len(p) for p in people])
@@ -113,10 +119,20 @@ def _worth(
 def cluster_people(
     joints_px: AnyFloats, scores: AnyFloats, patch: Indices, is_target: Mask, same_oks: float
 ) -> Indices:
-    """Cluster index (M,) of each person: similar poses of different patches share one.
+    """Which people of different patches are one.
 
-    joints_px (M, K, 2), scores (M, K; 0 = not found), patch (M,). Patches' own people lead, by score;
-    each other joins the most similar leader that has nobody of the same patch, or leads a new cluster.
+    Patches' own people lead, by score; each other joins the most similar leader that has nobody of the same patch, or
+    leads a new cluster.
+
+    Args:
+        joints_px: (M, K, 2) in image pixels.
+        scores: (M, K), 0 = not found.
+        patch: (M,), in which patch each was found.
+        is_target: (M,) bool, whether they are their patch's own.
+        same_oks: similarity from which two are one.
+
+    Returns:
+        Cluster index (M,) of each person.
     """
     similarity = pose_similarity(joints_px, scores)
     order = np.lexsort((-scores.sum(axis=1), ~is_target))

@@ -20,10 +20,18 @@ _MIN_SIDE_PX = 8.0
 
 
 def patch_affines(boxes_px: AnyFloats, size: int, enlarge: float = ENLARGE) -> Floats:
-    """Image-to-patch affines (N, 2, 3) of square patches, `size` pixels wide, around boxes (N, 4).
+    """Image-to-patch affines of square patches around boxes.
 
-    The patch is centred on the box and `enlarge` times its longer side. ValueError names a box
-    that is not finite or is inside out.
+    Args:
+        boxes_px: (N, 4).
+        size: side of a patch in its pixels.
+        enlarge: side over the longer side of the box.
+
+    Returns:
+        (N, 2, 3).
+
+    Raises:
+        ValueError: names a box that is not finite or is inside out.
     """
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
     bad = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
@@ -60,10 +68,18 @@ def cell_to_patch(stride: int = HEATMAP_STRIDE) -> Floats:
 
 
 def extract_patches(image: RgbImage, image_to_patch: Floats, size: int) -> UInt8s:
-    """Patches (N, S, S, 3) of an RGB image (H, W, 3); black where a patch reaches beyond the image.
+    """Patches of an image; black where one reaches beyond it.
 
     Patches that shrink the image twofold or more are sampled from a halved image (area average,
     as often as it takes), so that fine texture doesn't alias.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        image_to_patch: (N, 2, 3).
+        size: side of a patch in its pixels.
+
+    Returns:
+        (N, S, S, 3) uint8.
     """
     affines = np.asarray(image_to_patch, dtype=np.float64).reshape(-1, 2, 3)
     patches = np.empty((len(affines), size, size, 3), dtype=np.uint8)

@@ -51,9 +51,12 @@ class PersonView(Rows):
 
 
 def view_person(rays: AnyFloats, confidence: AnyFloats, weight: AnyFloats | None = None) -> PersonView:
-    """The view of people whose joints lie at rays (N, K, 2), found with confidence (N, K).
+    """People as virtual cameras see them that look straight at them.
 
-    weight (N, K), the confidence unless given, says how much each joint counts for centre and extent.
+    Args:
+        rays: (N, K, 2), where joints were found.
+        confidence: (N, K), 0 where not.
+        weight: (N, K), how much each joint counts for centre and extent; the confidence without.
     """
     weight = confidence if weight is None else weight
     total = np.maximum(weight.sum(axis=1), 1e-9)
@@ -85,10 +88,18 @@ def _turn(rays: AnyFloats, rotation: AnyFloats) -> AnyFloats:
 
 
 def place_root(view: PersonView, joints: AnyFloats, stddev: AnyFloats, depth: AnyFloats) -> Floats:
-    """Root positions (N, 3) in the camera frame that best reproject root-relative joints (N, K, 3).
+    """Where root-relative joints project best.
 
-    joints are along the virtual camera's axes and depth (N,) is along its z axis; x and y are the weighted
-    least-squares solution over the joints found, or lie on the axis where none was.
+    x and y are the weighted least-squares solution over the joints found, or lie on the axis where none was.
+
+    Args:
+        view: of the people.
+        joints: (N, K, 3) in metres along the virtual camera's axes.
+        stddev: (N, K) of them.
+        depth: (N,) of the root along the virtual camera's z axis.
+
+    Returns:
+        Root positions (N, 3) in the camera frame.
     """
     z = joints[..., 2] + depth[:, None]
     wanted = view.rays * z[..., None] - joints[..., :2]

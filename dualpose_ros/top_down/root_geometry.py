@@ -43,11 +43,19 @@ def fit_root(
     depth: AnyFloats,
     extent: AnyFloats,
 ) -> RootFit:
-    """Root positions that best reproject joints (N, K, 3) relative to them onto rays (N, K, 2).
+    """Root positions that best reproject joints relative to them.
 
-    An equation weighs confidence (N, K) over the variance of its residual at a first guess of the depth
-    (N,): that of the joint, from stddev (N, K) in metres, and that of the ray, from the person's extent (N,).
-    People with fewer than two joints seen, or who would stand behind the camera, have no fit.
+    An equation weighs the confidence over the variance of its residual at a first guess of the depth: that of the
+    joint, and that of the ray. People with fewer than two joints seen, or who would stand behind the camera, have no
+    fit.
+
+    Args:
+        rays: (N, K, 2).
+        confidence: (N, K), 0 where a joint was not found.
+        joints: (N, K, 3) in metres, from the root.
+        stddev: (N, K) of them.
+        depth: (N,), the first guess in metres.
+        extent: (N,), the person's size in rays.
     """
     seen = confidence > 0
     z = joints[..., 2] + depth[:, None]

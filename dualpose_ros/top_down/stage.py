@@ -77,7 +77,13 @@ class RootVelocities:
         self._last: dict[int, tuple[int, Floats, Floats]] = {}
 
     def update(self, track_id: int, stamp_ns: int, root: Floats) -> Floats:
-        """Velocity (3,) in m/s after the root was seen at `root` (3,); zero at first sight or after a gap."""
+        """Velocity (3,) of a root in m/s; zero at first sight or after a gap.
+
+        Args:
+            track_id: whose it is.
+            stamp_ns: when.
+            root: (3,) in metres, where.
+        """
         last = self._last.get(track_id)
         velocity = np.zeros(3)
         if last is not None and 0 < stamp_ns - last[0] <= self.forget_ns:
@@ -111,10 +117,18 @@ class TopDownStage:
         self._floor = FloorScale(c.floor)
 
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
-        """3D poses of the tracked people in an RGB image (H, W, 3), and the combined heatmaps.
+        """3D poses of the tracked people in an image, and the combined heatmaps.
 
-        A track whose patch shows nobody of its own, or whose box is not a box, is left out. ValueError if the
-        image is not uint8 RGB or not of the camera's size.
+        A track whose patch shows nobody of its own, or whose box is not a box, is left out.
+
+        Args:
+            image: RGB (H, W, 3) uint8.
+            stamp_ns: of the image.
+            camera: of the image.
+            tracks: the people, with their boxes.
+
+        Raises:
+            ValueError: if the image is not uint8 RGB or not of the camera's size.
         """
         check_image(image, camera)
         tracks = _most_important([t for t in tracks if _is_usable(t)], self.config.max_people)
