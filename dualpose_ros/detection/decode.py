@@ -35,10 +35,17 @@ def find_peaks(heatmap: AnyFloats, min_score: float, max_peaks: int) -> tuple[In
 def decode_boxes(
     centre: AnyFloats, size: AnyFloats, offset: AnyFloats, min_score: float, max_peaks: int = 100
 ) -> tuple[Floats, Floats]:
-    """Boxes (P, 4) in network pixels and scores (P,), best first, overlaps not yet suppressed.
+    """Boxes of the network's maps, best first, overlaps not yet suppressed.
 
-    centre (h, w) in 0..1; size (2, h, w) box width and height, offset (2, h, w) from the
-    cell's middle to the box's, both in network pixels.
+    Args:
+        centre: (h, w) in 0..1.
+        size: (2, h, w), the box's width and height in network pixels.
+        offset: (2, h, w), from the cell's middle to the box's in network pixels.
+        min_score: weakest box to return.
+        max_peaks: most of them.
+
+    Returns:
+        Boxes (P, 4) in network pixels, and scores (P,).
     """
     cells, scores = find_peaks(centre, min_score, max_peaks)
     positions = cell_positions_px(*centre.shape).reshape(-1, 2)[cells].astype(np.float64)

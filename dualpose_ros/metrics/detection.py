@@ -57,7 +57,16 @@ class DetectionReport:
 def evaluate_detections(
     truth: Sequence[TrueBoxes], found: Sequence[FoundBoxes], min_iou: float = 0.5, score: float = 0.5
 ) -> DetectionReport:
-    """Compare detections with the true boxes, image by image; ValueError if the numbers of images differ."""
+    """Compare detections with the true boxes, image by image.
+
+    Args:
+        truth, found: of each image.
+        min_iou: overlap from which a box is right.
+        score: from which recall and precision count boxes.
+
+    Raises:
+        ValueError: if the numbers of images differ.
+    """
     if len(truth) != len(found):
         raise ValueError(f"true boxes of {len(truth)} images, but detections of {len(found)}")
     people = sum(int(np.sum(~t.ignored)) for t in truth)

@@ -96,10 +96,20 @@ def average_precision(scores: AnyFloats, right: Mask, people: int) -> float:
 
 
 def right_roots(roots: AnyFloats, scores: AnyFloats, true_roots: AnyFloats, limit_m: float = 0.25) -> Indices:
-    """Which true root (N, 3) of an image each estimated root (M, 3) is right about, -1 for none: (M,).
+    """Which true root of an image each estimated root is right about; best score first, each takes the nearest free
+    one.
 
-    Best score (M,) first, each takes the nearest free one within `limit_m`. At 250 mm, the average
-    precision of what is right is AP_root_25 (Moon, Chang, Lee, "Camera distance-aware top-down approach", ICCV 2019).
+    At 250 mm, the average precision of what is right is AP_root_25 (Moon, Chang, Lee, "Camera distance-aware top-down
+    approach", ICCV 2019).
+
+    Args:
+        roots: (M, 3) in metres.
+        scores: (M,).
+        true_roots: (N, 3).
+        limit_m: distance up to which one is right.
+
+    Returns:
+        (M,), -1 for none.
     """
     if not limit_m > 0:
         raise ValueError(f"limit {limit_m} m is not positive")

@@ -78,10 +78,15 @@ class PoseEstimator:
     ) -> None:
         """A network without tags sees one person a patch, so nothing is merged.
 
-        batch: patches that go through the network at a time; it bounds memory, not the result.
+        Args:
+            engine: the network.
+            enlarge: side of a patch over the longer side of its box.
+            decode, merge: what makes a person of a patch, and of several.
+            batch: patches that go through the network at a time; it bounds memory, not the result.
+            flip_test: average with the mirrored patches' maps, for twice the time.
 
-        flip_test: average with the mirrored patches' maps, for twice the time.
-        EngineError if the network takes no patches.
+        Raises:
+            EngineError: if the network takes no patches.
         """
         self.engine, self.enlarge, self.batch, self.flip_test = engine, enlarge, batch, flip_test
         self.patch_size = patch_size(engine)

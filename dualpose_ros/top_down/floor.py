@@ -159,11 +159,19 @@ def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
 
 
 def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig) -> tuple[Floats, Floats, Floats]:
-    """Log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
+    """The floor, and people's sizes, that agree best with where feet were seen.
 
-    feet (M, 3), whose each is (M,), and in which spell it was seen (M,); a spell is of one person. Gauss-Newton with
-    Cauchy weights from the plane that fits everybody at the assumed size. Spells meet nobody but their person, and
-    people nothing but the plane: both are eliminated one by one (Schur), which leaves three equations.
+    Gauss-Newton with Cauchy weights from the plane that fits everybody at the assumed size. Spells meet nobody but
+    their
+    person, and people nothing but the plane: both are eliminated one by one (Schur), which leaves three equations.
+
+    Args:
+        feet: (M, 3) in metres.
+        person, spell: (M,), whose each is, and in which spell it was seen; a spell is of one person.
+        config: what is likely.
+
+    Returns:
+        Log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
     """
     tilt = np.array([config.camera_roll_stddev_rad, np.inf, config.camera_pitch_stddev_rad]) / _CAMERA_HEIGHT_M
     # The floor's height is free; a trace of a prior keeps one sight from being singular.

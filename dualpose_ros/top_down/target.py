@@ -15,10 +15,19 @@ TARGET_TAG = 2.0
 
 
 def target_utility(joints: AnyFloats, scores: AnyFloats, tags: AnyFloats, box: AnyFloats) -> AnyFloats:
-    """How well each person (P,) explains `box` (4,), the tracked box in the joints' own coordinates.
+    """How well people explain a tracked box.
 
     Sums the share of joints found inside the box (by score), the overlap of the joints' extents with the box,
-    nearness of their middle to the box's, and nearness of the tag to TARGET_TAG; between 0 and 4.
+    nearness of their middle to the box's, and nearness of the tag to TARGET_TAG.
+
+    Args:
+        joints: (P, K, 2).
+        scores: (P, K), 0 = not found.
+        tags: (P,).
+        box: (4,), in the joints' own coordinates.
+
+    Returns:
+        (P,), between 0 and 4.
     """
     if len(joints) == 0:
         return np.zeros(0)
