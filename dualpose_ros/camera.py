@@ -19,6 +19,10 @@ class CameraError(ValueError):
     """Intrinsics that no image can have come from."""
 
 
+class ImageError(ValueError):
+    """An image that is none, or not of its camera."""
+
+
 @dataclass(frozen=True)
 class Camera:
     """Intrinsics of one image: size and focal lengths in pixels, plumb-bob distortion.
@@ -116,12 +120,15 @@ def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
     return Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
-def check_image(image: RgbImage, camera: Camera) -> None:
-    """ValueError unless an image is uint8 RGB (H, W, 3) of the camera's size."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image is {image.dtype} {image.shape}, not uint8 RGB (H, W, 3)")
-    if image.shape[:2] != (camera.height, camera.width):
-        raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
+def check_image(image: RgbImage, camera: Camera | None = None) -> None:
+    """ImageError unless an image is uint8 RGB (H, W, 3) with at least one pixel, and of the camera's size if given."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"expected an RGB image, uint8 (H, W, 3), not {what}")
+    if image.size == 0:
+        raise ImageError(f"image is empty: {image.shape[1]}x{image.shape[0]}")
+    if camera is not None and image.shape[:2] != (camera.height, camera.width):
+        raise ImageError(f"image is {image.shape[1]}x{image.shape[0]}, but its camera {camera.width}x{camera.height}")
 
 
 def project(camera: Camera, points_cam: AnyFloats) -> Floats:

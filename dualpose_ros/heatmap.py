@@ -53,9 +53,19 @@ class Peaks(Rows):
 
 
 def find_peaks(heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, window: int = 3) -> Peaks:
-    """Local maxima of heatmaps, refined to sub-cell.
+    """Local maxima of heatmaps, refined to sub-cell; arguments and errors as of `local_maxima`."""
+    maps = np.asarray(heatmaps, dtype=np.float32)
+    channel, row, column, score = local_maxima(maps, threshold, max_peaks, window)
+    cell = np.stack([column, row], axis=1)
+    return Peaks(channel, cell, cell + peak_offsets(maps, channel, row, column), score)
 
-    A peak is the largest of its neighbourhood; of equal neighbours the first in reading order counts.
+
+def local_maxima(
+    heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, window: int = 3
+) -> tuple[Indices, Indices, Indices, Floats]:
+    """Channel, row, column and value (M,) of cells that are the largest of their neighbourhood.
+
+    By channel, then by falling value; of equal neighbours the first in reading order counts.
 
     Args:
         heatmaps: (C, h, w).
@@ -71,7 +81,8 @@ def find_peaks(heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, windo
         raise ValueError(f"heatmaps have shape {maps.shape} instead of (channels, height, width)")
     if window < 3 or window % 2 == 0:
         raise ValueError(f"window {window} is not an odd number of at least 3")
-    channel, row, column = np.nonzero((maps > threshold) & (maps >= _window_max(maps, window)))
+    is_peak = (maps > threshold) & (maps >= _window_max(maps, window))
+    channel, row, column = np.unravel_index(np.flatnonzero(is_peak), maps.shape)  # faster than nonzero
     first = _is_first_of_equals(maps, channel, row, column, window)
     channel, row, column = channel[first], row[first], column[first]
     score = maps[channel, row, column].astype(np.float64)
@@ -80,8 +91,7 @@ def find_peaks(heatmaps: AnyFloats, threshold: float, max_peaks: int = 10, windo
     starts = np.searchsorted(channel, channel, side="left")
     kept = np.arange(len(channel)) - starts < max_peaks
     channel, row, column, score = channel[kept], row[kept], column[kept], score[kept]
-    cell = np.stack([column, row], axis=1)
-    return Peaks(channel, cell, cell + peak_offsets(maps, channel, row, column), score)
+    return channel, row, column, score
 
 
 def _window_max(maps: Float32s, window: int) -> Float32s:

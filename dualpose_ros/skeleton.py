@@ -115,8 +115,6 @@ COCO17 = _skeleton(
     ],
 )
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (H36M17, COCO17)}
-
 
 def joint_mapping(source: Skeleton, target: Skeleton) -> Indices:
     """For each joint of `target`, its index in `source`, or -1 where it has none: (K_target,)."""

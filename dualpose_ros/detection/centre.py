@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray, Float32s, RgbImage
+from dualpose_ros.camera import check_image
 from dualpose_ros.detection.decode import STRIDE, decode_boxes
-from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
+from dualpose_ros.detection.detections import DetectionError, Detections, clean
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.letterbox import Letterbox, fit_long_side
 
@@ -42,7 +43,7 @@ class CentreDetector:
         self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
 
     def __call__(self, image: RgbImage) -> Detections:
-        """Detections in an RGB image; DetectionError if it, or the network's output, is unusable."""
+        """Detections in an RGB image; ImageError or DetectionError if it, or the network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
         box = fit_long_side(width, height, self._input_long_side, MULTIPLE)

@@ -6,30 +6,14 @@ h x w cells at stride 4. Cell (row i, column j) stands for the box coordinate
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask
+from dualpose_ros.heatmap import local_maxima
 
 STRIDE = 4
 ALMOST = np.float32(0.95)
 """Height of an ignored box's bump: no peak to learn, and (1 - 0.95)^4 of the usual penalty."""
-
-
-def cell_positions_px(height: int, width: int) -> Float32s:
-    """Positions (height, width, 2) of the cells' middles in network pixels, x first."""
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], axis=-1) * STRIDE + STRIDE / 2
-
-
-def find_peaks(heatmap: AnyFloats, min_score: float, max_peaks: int) -> tuple[Indices, AnyFloats]:
-    """Cells not below any of their 8 neighbours: flat indices (P,) and scores (P,), best first."""
-    cells = np.ascontiguousarray(heatmap, dtype=np.float32)
-    highest = cv2.dilate(cells, np.ones((3, 3), np.uint8))
-    candidates = np.flatnonzero((cells >= highest) & (cells >= min_score))
-    scores = cells.reshape(-1)[candidates]
-    order = np.argsort(-scores, kind="stable")[:max_peaks]
-    return candidates[order], scores[order]
 
 
 def decode_boxes(
@@ -47,11 +31,10 @@ def decode_boxes(
     Returns:
         Boxes (P, 4) in network pixels, and scores (P,).
     """
-    cells, scores = find_peaks(centre, min_score, max_peaks)
-    positions = cell_positions_px(*centre.shape).reshape(-1, 2)[cells].astype(np.float64)
-    middle = positions + offset.reshape(2, -1)[:, cells].T
-    half = size.reshape(2, -1)[:, cells].T / 2
-    return np.concatenate([middle - half, middle + half], axis=1), scores.astype(np.float64)
+    _, row, column, scores = local_maxima(np.asarray(centre)[None], min_score, max_peaks)
+    middle = STRIDE * (np.stack([column, row], axis=1) + 0.5) + offset[:, row, column].T
+    half = size[:, row, column].T / 2
+    return np.concatenate([middle - half, middle + half], axis=1), scores
 
 
 def encode_boxes(

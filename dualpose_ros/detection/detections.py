@@ -12,7 +12,7 @@ from dualpose_ros.people import box_area, box_iou
 
 
 class DetectionError(ValueError):
-    """An image, a detector's file or its output that nothing can be detected with."""
+    """A detector's file or its output that nothing can be detected with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +40,12 @@ class Detections(Rows):
 
 
 class Detector(Protocol):
-    """Finds people in an RGB image (H, W, 3) uint8; DetectionError if it can't be one.
+    """Finds people in an RGB image (H, W, 3) uint8; ImageError if it is none.
 
     Scores go down to a low threshold on purpose: the tracker uses weak boxes too.
     """
 
     def __call__(self, image: RgbImage) -> Detections: ...
-
-
-def check_image(image: RgbImage) -> None:
-    """DetectionError unless the image is (H, W, 3) uint8 with at least one pixel."""
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise DetectionError(f"expected an RGB image, uint8 (H, W, 3), not {what}")
-    if image.size == 0:
-        raise DetectionError(f"image is empty: {image.shape[1]}x{image.shape[0]}")
 
 
 def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float) -> Indices:

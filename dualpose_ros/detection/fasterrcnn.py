@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import RgbImage
-from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
+from dualpose_ros.camera import check_image
+from dualpose_ros.detection.detections import DetectionError, Detections, clean
 
 PERSON = 1
 """Label of people among torchvision's COCO classes."""
@@ -31,7 +32,7 @@ class FasterRCNNDetector:
         self._torch, self._model = _load(threads, pretrained)
 
     def __call__(self, image: RgbImage) -> Detections:
-        """Detections in an RGB image; DetectionError if it can't be one."""
+        """Detections in an RGB image; ImageError if it is none."""
         check_image(image)
         torch = self._torch
         with torch.inference_mode():

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from dualpose_ros.backbone import HRNet, HRNetConfig, conv_bn
+from dualpose_ros.backbone import HRNet, HRNetConfig, Normalise, conv_bn
 
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
 REFERENCE_SIZE_PX = 64.0
 """A raw size of zero means a box of this side in network pixels."""
 MAX_LOG_SIZE = 4.0
@@ -47,17 +45,12 @@ class RawDetections:
 class DetectorNetwork(nn.Module):
     """RGB uint8 images (N, H, W, 3), H and W multiples of 32, to maps at stride 4."""
 
-    mean: torch.Tensor
-    std: torch.Tensor
-
     def __init__(self, config: DetectorConfig | None = None) -> None:
         super().__init__()
         self.config = config if config is not None else DetectorConfig()
-        self.backbone = HRNet(self.config.backbone)
+        self.normalise, self.backbone = Normalise(), HRNet(self.config.backbone)
         self.neck = conv_bn(self.backbone.out_channels, self.config.head)
         self.head = nn.Conv2d(self.config.head, 5, 1)
-        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(PIXEL_STD).reshape(1, 3, 1, 1), persistent=False)
         nn.init.normal_(self.head.weight, std=0.01)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
@@ -66,8 +59,7 @@ class DetectorNetwork(nn.Module):
 
     def raw(self, image: torch.Tensor) -> RawDetections:
         """The heads' values for a batch of uint8 images (N, H, W, 3), as the losses take them."""
-        x = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        maps = self.head(self.neck(self.backbone(x)))
+        maps = self.head(self.neck(self.backbone(self.normalise(image))))
         return RawDetections(maps[:, :1], maps[:, 1:3].clamp(-MAX_LOG_SIZE, MAX_LOG_SIZE), maps[:, 3:5])
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualpose_ros.arrays import RgbImage
+from dualpose_ros.camera import check_image
 from dualpose_ros.detection.appearance import describe_people
 from dualpose_ros.detection.centre import MULTIPLE, CentreDetector
-from dualpose_ros.detection.detections import DetectionError, Detector, check_image
+from dualpose_ros.detection.detections import DetectionError, Detector
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.detection.yolox import YoloxDetector
@@ -81,7 +82,7 @@ class DetectionStage:
     def process(self, image: RgbImage, stamp_ns: int) -> list[Track]:
         """People tracked in an RGB image (H, W, 3) uint8 taken at `stamp_ns`; boxes clipped to the image.
 
-        A stamp before the last one starts tracking anew, with fresh ids. DetectionError, with the
+        A stamp before the last one starts tracking anew, with fresh ids. ImageError or DetectionError, with the
         tracks left as they were, if the image or the detector's output is unusable.
         """
         check_image(image)

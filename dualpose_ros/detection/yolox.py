@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray, AnyFloats, Float32s, Floats, RgbImage
-from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean
+from dualpose_ros.camera import check_image
+from dualpose_ros.detection.detections import DetectionError, Detections, clean
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.letterbox import fit_inside, fit_long_side
 
@@ -72,7 +73,7 @@ class YoloxDetector:
         self._input, self._size = _input_of(engine)
 
     def __call__(self, image: RgbImage) -> Detections:
-        """Detections in an RGB image; DetectionError if it, or the network's output, is unusable."""
+        """Detections in an RGB image; ImageError or DetectionError if it, or the network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
         if self._size is None:

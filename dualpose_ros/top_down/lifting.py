@@ -15,7 +15,6 @@ import numpy as np
 from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, Engine, EngineError
-from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import (
@@ -84,13 +83,6 @@ class Lifter:
         self._empty = _Memory(0, empty["past_features"][0], empty["past"][0])
         self._tracks: dict[int, _Memory] = {}
         self._stamp_ns: int | None = None
-
-    @classmethod
-    def from_weights(cls, backend: str = "onnxruntime", threads: int = 1) -> Lifter:
-        """A lifter with the shipped weights; WeightsError or EngineError if they can't be used."""
-        from dualpose_ros.weights import weights_path
-
-        return cls(*(load_engine(weights_path(name), backend, threads) for name in ("lifting", "gcn")))
 
     def reset(self) -> None:
         """Forget all tracks."""

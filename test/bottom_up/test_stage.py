@@ -155,7 +155,7 @@ def test_networks_that_take_something_else_are_refused_at_start() -> None:
 
 def test_wrong_images_and_heatmaps_are_refused() -> None:
     stage, network = stage_for()
-    with pytest.raises(ValueError, match="uint8 RGB"):
+    with pytest.raises(ValueError, match="RGB image"):
         stage.process(np.zeros((480, 640), np.uint8), 0, network.camera, None)
     with pytest.raises(ValueError, match="640x480"):
         stage.process(np.zeros((100, 100, 3), np.uint8), 0, network.camera, None)

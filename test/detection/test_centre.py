@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dualpose_ros.camera import ImageError
 from dualpose_ros.detection.centre import CentreDetector
 from dualpose_ros.detection.decode import encode_boxes
 from dualpose_ros.detection.detections import DetectionError
@@ -46,7 +47,7 @@ def test_an_empty_scene_and_an_empty_image() -> None:
     detector = CentreDetector(PerfectEngine(np.zeros((0, 4))))
     assert len(detector(np.zeros((480, 640, 3), np.uint8))) == 0
     assert len(detector(np.zeros((1, 1, 3), np.uint8))) == 0
-    with pytest.raises(DetectionError, match="empty"):
+    with pytest.raises(ImageError, match="empty"):
         detector(np.zeros((480, 0, 3), np.uint8))
 
 

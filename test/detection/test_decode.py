@@ -5,28 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.detection.decode import STRIDE, cell_positions_px, decode_boxes, encode_boxes, find_peaks
-
-
-def slow_peaks(heatmap: np.ndarray, min_score: float) -> set[tuple[int, int]]:
-    height, width = heatmap.shape
-    peaks = set()
-    for i in range(height):
-        for j in range(width):
-            around = heatmap[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-            if heatmap[i, j] >= min_score and heatmap[i, j] == around.max():
-                peaks.add((i, j))
-    return peaks
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_peaks_equal_a_slow_search(seed: int) -> None:
-    heatmap = np.random.default_rng(seed).random((24, 31), dtype=np.float32)
-    cells, scores = find_peaks(heatmap, 0.5, 1000)
-    assert {(c // 31, c % 31) for c in cells.tolist()} == slow_peaks(heatmap, 0.5)
-    assert np.all(np.diff(scores) <= 0)
-    top, _ = find_peaks(heatmap, 0.5, 7)
-    assert top.tolist() == cells[:7].tolist()
+from dualpose_ros.detection.decode import STRIDE, decode_boxes, encode_boxes
 
 
 def test_no_peak_in_an_empty_map() -> None:
@@ -35,8 +14,11 @@ def test_no_peak_in_an_empty_map() -> None:
 
 
 def test_cell_positions_count_from_the_corner() -> None:
-    positions = cell_positions_px(3, 5)
-    assert positions[0, 0].tolist() == [2, 2] and positions[2, 4].tolist() == [18, 10]
+    centre = np.zeros((3, 5))
+    centre[0, 0], centre[2, 4] = 0.9, 0.8
+    boxes, scores = decode_boxes(centre, np.ones((2, 3, 5)), np.zeros((2, 3, 5)), 0.1)
+    assert ((boxes[:, :2] + boxes[:, 2:]) / 2).tolist() == [[2, 2], [18, 10]]
+    np.testing.assert_allclose(scores, [0.9, 0.8])
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -54,9 +36,8 @@ def test_encoded_boxes_decode_to_themselves(seed: int) -> None:
     np.testing.assert_allclose(found[order], boxes[expected], atol=1e-3)
     # Every cell that teaches a size teaches its own box exactly.
     where = np.argwhere(weight[0] > 0)
-    positions = cell_positions_px(height, width)
     for i, j in where:
-        middle = positions[i, j] + offset[:, i, j]
+        middle = STRIDE * np.array([j + 0.5, i + 0.5]) + offset[:, i, j]
         box = np.concatenate([middle - size[:, i, j] / 2, middle + size[:, i, j] / 2])
         assert np.abs(boxes - box).max(axis=1).min() < 1e-3
 

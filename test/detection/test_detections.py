@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dualpose_ros.detection.detections import DetectionError, Detections, check_image, clean, nms
+from dualpose_ros.camera import ImageError, check_image
+from dualpose_ros.detection.detections import DetectionError, Detections, clean, nms
 from dualpose_ros.people import box_iou
 
 
@@ -88,5 +89,5 @@ def test_selection_keeps_boxes_and_scores_together() -> None:
     ],
 )
 def test_what_is_no_image_is_refused(image: np.ndarray, message: str) -> None:
-    with pytest.raises(DetectionError, match=message):
+    with pytest.raises(ImageError, match=message):
         check_image(image)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dualpose_ros.camera import ImageError
 from dualpose_ros.detection.detections import DetectionError, Detections
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
@@ -56,9 +57,9 @@ def test_a_bad_frame_is_refused_and_changes_nothing() -> None:
     stage = DetectionStage(DetectionConfig(), RedBlocks())
     for k in range(3):
         stage.process(picture(40), k * 10**8)
-    with pytest.raises(DetectionError, match="empty"):
+    with pytest.raises(ImageError, match="empty"):
         stage.process(np.zeros((0, 0, 3), np.uint8), 3 * 10**8)
-    with pytest.raises(DetectionError, match="RGB image"):
+    with pytest.raises(ImageError, match="RGB image"):
         stage.process(np.zeros((10, 10), np.uint8), 3 * 10**8)
     assert [t.track_id for t in stage.process(picture(40), 3 * 10**8)] == [1]
 

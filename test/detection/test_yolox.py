@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dualpose_ros.camera import ImageError
 from dualpose_ros.detection.detections import DetectionError
 from dualpose_ros.detection.yolox import YoloxDetector, anchor_grid, decode_people
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec
@@ -109,7 +110,7 @@ def test_nan_and_empty_images_are_refused() -> None:
     rows[0, 7, 2] = np.nan
     with pytest.raises(DetectionError, match="not finite"):
         YoloxDetector(FakeEngine(rows))(np.zeros((64, 96, 3), np.uint8))
-    with pytest.raises(DetectionError, match="empty"):
+    with pytest.raises(ImageError, match="empty"):
         YoloxDetector(FakeEngine(rows))(np.zeros((0, 96, 3), np.uint8))
 
 

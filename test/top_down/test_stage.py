@@ -202,7 +202,7 @@ def test_deviation_is_the_root_mean_square_of_both_parts() -> None:
 def test_wrong_images_and_networks_are_refused() -> None:
     left = maps.figure(200, 100, 240)
     stage, _ = stage_for([left], [track(0, left)])
-    with pytest.raises(ValueError, match="uint8 RGB"):
+    with pytest.raises(ValueError, match="RGB image"):
         stage.process(np.zeros((480, 640), np.uint8), 0, CAMERA, [])
     with pytest.raises(ValueError, match="640x480"):
         stage.process(np.zeros((100, 100, 3), np.uint8), 0, CAMERA, [])
