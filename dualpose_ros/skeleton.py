@@ -43,6 +43,11 @@ class Skeleton:
         """(parent, child) pairs, one for each joint but the root."""
         return tuple((p, c) for c, p in enumerate(self.parents) if p >= 0)
 
+    @property
+    def body(self) -> list[int]:
+        """Every joint but the root."""
+        return [joint for joint, parent in enumerate(self.parents) if parent >= 0]
+
     def index(self, joint: str) -> int:
         """Position of a joint by name; ValueError names the skeleton if it has none."""
         try:

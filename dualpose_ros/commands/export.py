@@ -36,7 +36,8 @@ def export(
     with needs_torch(f"export {network.name}"):
         from dualpose_ros.inference.export import export_onnx
         from dualpose_ros.lab.training.loop.checkpoints import load_best
-        from dualpose_ros.lab.training.start import make_task, read_settings
+        from dualpose_ros.lab.training.settings import read_settings
+        from dualpose_ros.lab.training.start import make_task
 
         task = make_task(network.task, path, read_settings(path)["task"])
         result = export_onnx(load_best(task, run), task.export_spec(), run / f"{network.file}.onnx", storage.value)

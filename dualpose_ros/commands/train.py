@@ -125,13 +125,8 @@ def train(network: Network, given: dict[str, Any]) -> None:
     _check_files(network, files, given["init"])
     told = {name: value for name, value in given.items() if value is not None}
     with needs_torch(f"train {network.name}"):
-        from dualpose_ros.lab.training.start import (
-            make_task,
-            read_settings,
-            run_settings,
-            train_network,
-            with_files,
-        )
+        from dualpose_ros.lab.training.settings import read_settings
+        from dualpose_ros.lab.training.start import make_task, run_settings, train_network, with_files
 
         content = read_settings(path)
         if not network.task:

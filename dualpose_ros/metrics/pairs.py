@@ -1,4 +1,4 @@
-"""How many pairs of a top-down and a bottom-up pose are one person, and how many such persons get their pair."""
+"""Pairs: the nearest ones, and how many of a top-down and a bottom-up pose are one person."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from dualpose_ros.arrays import AnyInts
+from dualpose_ros.arrays import AnyFloats, AnyInts
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ def pair_row(people: int | str, frames: Sequence[FramePairs]) -> dict[str, Any]:
         "confused": confused,
         "of_nobody": pairs - right - confused,
     }
+
+
+def nearest_pairs(distance: AnyFloats, limit: float) -> list[tuple[int, int]]:
+    """Pairs (row, column) of a matrix (N, M) of distances, each used once: as many as there can be that are no farther
+    than `limit`, at the least total distance; NaN is out of reach."""
+    distance = np.nan_to_num(np.asarray(distance, dtype=np.float64), nan=np.inf)
+    if not distance.size:
+        return []
+    # A price far above any sum of allowed distances makes a further pair always worth it.
+    blocked = limit * (min(distance.shape) + 1) * 10
+    rows, columns = linear_sum_assignment(np.where(distance <= limit, distance, blocked))
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if distance[r, c] <= limit]
 
 
 def _percent(part: int, whole: int) -> float | None:

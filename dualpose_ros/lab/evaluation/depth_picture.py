@@ -54,11 +54,9 @@ def draw_curves(
     seen (T,): where the truth is not, it is faint.
     """
     # on the object interface alone: no global state, no display
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11.0, 6.5), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     over_time, errors = figure.subplots(2, 1, height_ratios=(1.6, 1.0), sharex=True)
     figure.suptitle(title)
     if seen is not None:

@@ -25,7 +25,7 @@ FOUND_OKS, NEAR_M = 0.5, 0.5
 _AREA_SHARE = 0.53
 """Of a body's box that it covers, as COCO's similarity wants it."""
 
-_BODY = [k for k in range(H36M17.num_joints) if k != H36M17.root]
+_BODY = H36M17.body
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.datasets.recordings import PARTS, Recordings, collected, joined, save_recordings
 from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.people import match_people
+from dualpose_ros.lab.processes import in_processes
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence, render_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, load_model, make_world
 from dualpose_ros.people import Pose3D
@@ -53,14 +52,7 @@ def write_recordings(
         for index in range(-(-count // SHARD_SIZE))
         if not (path := out / f"recordings_{index:05d}.npz").is_file()
     ]
-    workers = min(workers, max(len(jobs), 1))
-    if workers == 1:
-        yield from map(_run, jobs)
-        return
-    # More threads than workers only get into each other's way.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(_run, jobs)
+    yield from in_processes(_run, jobs, workers)
 
 
 def missing_sequences(out: Path, count: int) -> int:

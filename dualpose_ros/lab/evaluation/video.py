@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 import numpy as np
 from rich.progress import track
-from scipy.optimize import linear_sum_assignment
 
 from dualpose_ros.arrays import Floats, Indices, UInt8s
 from dualpose_ros.camera import Camera, project
@@ -24,6 +23,7 @@ from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.fusion.stage import FusionStage
 from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
+from dualpose_ros.metrics.pairs import nearest_pairs
 from dualpose_ros.metrics.poses import pa_mpjpe
 from dualpose_ros.metrics.steadiness import acceleration_errors, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
@@ -216,9 +216,7 @@ def match_on_image(truth: Floats, persons: Sequence[Pose3D], camera: Camera) -> 
     size = np.maximum(np.nanmax(true_px, axis=1) - np.nanmin(true_px, axis=1), 1.0).max(axis=1)
     own = np.stack([np.asarray(p.keypoints_px, dtype=np.float64) for p in persons])
     apart = np.nanmean(np.linalg.norm(true_px[:, None] - own[None], axis=-1), axis=-1) / size[:, None]
-    cost = np.where(np.nan_to_num(apart, nan=np.inf) <= FARTHEST_SHARE, apart, 1e3)
-    rows, columns = linear_sum_assignment(cost)
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 1e3]
+    return nearest_pairs(apart, FARTHEST_SHARE)
 
 
 def _add(score: Score, person: int, truth: Floats, pose: Pose3D, stamp_s: float) -> None:

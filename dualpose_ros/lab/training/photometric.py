@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import Float32s, Floats, RgbImage
+from dualpose_ros.lab.synthetic.render import degrade
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -81,12 +82,8 @@ def blur(image: RgbImage, rng: np.random.Generator) -> RgbImage:
 
 def low_resolution(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Down by up to four times and up again: people far away."""
-    height, width = image.shape[:2]
-    factor = np.exp(rng.uniform(np.log(1.3), np.log(4.0)))
-    small = (max(8, round(width / factor)), max(8, round(height / factor)))
-    mode = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[int(rng.integers(2))]
-    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(reduced, (width, height), interpolation=mode), np.uint8)
+    factor = float(np.exp(rng.uniform(np.log(1.3), np.log(4.0))))
+    return degrade.coarsened(image, factor, (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[int(rng.integers(2))])
 
 
 @lru_cache(maxsize=1)
@@ -116,10 +113,7 @@ def noise(image: RgbImage, rng: np.random.Generator) -> RgbImage:
 
 def jpeg(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """A round trip through JPEG at quality 15 to 90."""
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 91))])
-    if not done:
-        raise RuntimeError(f"OpenCV can't encode an image of shape {image.shape} as JPEG")
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+    return degrade.jpeg(image, int(rng.integers(15, 91)))
 
 
 def shadow(image: RgbImage, rng: np.random.Generator) -> RgbImage:

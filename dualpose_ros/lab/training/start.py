@@ -6,29 +6,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import dacite
-import yaml
-
-from dualpose_ros.errors import InputError
 from dualpose_ros.inference.export import ExportResult, export_onnx
-from dualpose_ros.lab.training.loop.task import Task, TrainConfig
+from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 from dualpose_ros.lab.training.loop.trainer import TrainResult, train
 from dualpose_ros.lab.training.networks import load_network
+from dualpose_ros.lab.training.settings import filled, run_values
 from dualpose_ros.paths import share_dir
-
-
-def read_settings(path: Path) -> dict[str, dict[str, Any]]:
-    """The mappings `run` and `task` of a settings file; InputError if it can't be read or holds anything else."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"settings {path} can't be read: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or not all(isinstance(content.get(k) or {}, dict) for k in ("run", "task")):
-        raise InputError(f"settings {path} must hold the mappings `run` and `task`")
-    unknown = sorted(content.keys() - {"run", "task"})
-    if unknown:
-        raise InputError(f"settings {path} have the unknown key '{unknown[0]}'; `run` and `task` are known")
-    return {name: dict(content.get(name) or {}) for name in ("run", "task")}
 
 
 def make_task(task: str, path: Path, settings: dict[str, Any]) -> Task:
@@ -41,33 +24,26 @@ def make_task(task: str, path: Path, settings: dict[str, Any]) -> Task:
         settings: the mapping `task` of that file.
 
     Raises:
-        InputError: names the file and what is wrong.
+        TrainingError: names the file and what is wrong.
     """
     module_name, task_name, settings_name = task.split(":")
     module = importlib.import_module(f"dualpose_ros.lab.training.{module_name}")
+    where = f"{path}, key `task`"
+    config = filled(getattr(module, settings_name), settings, where)
+    arguments = [config]
+    if isinstance(getattr(config, "network", None), str):
+        sizes = share_dir() / "config" / "networks" / f"{module_name.partition('.')[0]}.yaml"
+        arguments.append(load_network(config.network, sizes))
     try:
-        config = dacite.from_dict(
-            getattr(module, settings_name), settings, dacite.Config(strict=True, cast=[tuple, float])
-        )
-        arguments = [config]
-        if isinstance(getattr(config, "network", None), str):
-            sizes = share_dir() / "config" / "networks" / f"{module_name.partition('.')[0]}.yaml"
-            arguments.append(load_network(config.network, sizes))
         made: Task = getattr(module, task_name)(*arguments)
-        return made
-    except (dacite.DaciteError, ValueError, TypeError) as error:
-        raise InputError(f"{path}, key `task`: {error}") from error
+    except ValueError as error:
+        raise TrainingError(f"{where}: {error}") from error
+    return made
 
 
 def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> TrainConfig:
-    """Settings of a run: those of the file, what the command line gives in front; InputError names a bad one."""
-    kept = {**run}
-    if {"max_minutes", "epochs"} & given.keys():
-        kept = {name: value for name, value in run.items() if name not in ("max_minutes", "epochs")}
-    try:
-        return dacite.from_dict(TrainConfig, {**kept, **given}, dacite.Config(strict=True, cast=[float]))
-    except (dacite.DaciteError, TypeError) as error:
-        raise InputError(f"{path}, key `run`: {error}") from error
+    """Settings of a run: those of the file, what the command line gives in front; TrainingError names a bad one."""
+    return filled(TrainConfig, run_values(run, given), f"{path}, key `run`")
 
 
 def train_network(

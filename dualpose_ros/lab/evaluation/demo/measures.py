@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, Mask
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.metrics import poses as metrics
+from dualpose_ros.metrics.pairs import nearest_pairs
 from dualpose_ros.skeleton import H36M17
 
 FOUND_WITHIN_M = 0.5
@@ -24,7 +24,7 @@ FOUND_WITHIN_M = 0.5
 SEEN_FRACTION = 0.2
 """People of whom less than this is in view need not be found, and no error is held against finding them."""
 
-_BODY = [k for k in range(H36M17.num_joints) if k != H36M17.root]
+_BODY = H36M17.body
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,8 @@ def match_roots(
     pairs = [(i, j) for i, j in kept if distance[i, j] <= limit_m]
     free_true = np.setdiff1d(np.arange(len(true_roots)), [i for i, _ in pairs])
     free = np.setdiff1d(np.arange(len(roots)), [j for _, j in pairs])
-    if len(free_true) and len(free):
-        rest = distance[np.ix_(free_true, free)]
-        # a price far above any sum of allowed distances makes a further pair always worth it
-        blocked = limit_m * (min(rest.shape) + 1) * 10
-        rows, columns = linear_sum_assignment(np.where(np.nan_to_num(rest, nan=np.inf) <= limit_m, rest, blocked))
-        chosen = [
-            (int(free_true[r]), int(free[c])) for r, c in zip(rows, columns, strict=True) if rest[r, c] <= limit_m
-        ]
-        pairs += chosen
+    found = nearest_pairs(distance[np.ix_(free_true, free)], limit_m)
+    pairs += [(int(free_true[row]), int(free[column])) for row, column in found]
     return sorted(pairs)
 
 

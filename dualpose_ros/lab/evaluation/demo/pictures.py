@@ -33,11 +33,9 @@ def draw_tracks(path: Path, truth: ClipTruth, frames: Sequence[EstimatedFrame], 
     Below, each person's depth over time. Raises ValueError as `evaluation.demo.match_clip` does.
     """
     # on the object interface alone: no global state, no display
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.0, 10.0), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     above, over_time = figure.subplots(2, 1, height_ratios=(2.4, 1.0))
     figure.suptitle(title or "Tracks from above: truth as lines, estimates as dots")
     _draw_truth(above, over_time, truth)

@@ -40,31 +40,28 @@ from dualpose_ros.lab.experiments.semi_supervised.terms import (
     taught,
     unnatural,
 )
-from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.fusion.data import Augmentation, PairData, augmented, draw_groups, pair_data
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig
 from dualpose_ros.lab.training.fusion.pair_rows import PairRows, pair_rows
+from dualpose_ros.lab.training.fusion.task import Batch as FusionBatch
 from dualpose_ros.lab.training.fusion.task import (
-    DEPTH_RADII,
-    JOINT_RADII,
-    NEAR_M,
-    ROOT_NEAR_M,
     FixedGroups,
     FusionTask,
     FusionTraining,
     answer,
     as_batch,
+    calibrate_by,
+    error_figures,
     measured,
     supervised_loss,
 )
-from dualpose_ros.lab.training.fusion.task import Batch as FusionBatch
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import through
 
 _ROOT = H36M17.root
-_BODY = [k for k in range(K) if k != _ROOT]
+_BODY = H36M17.body
 _NEAREST_M = 0.5
 
 
@@ -241,10 +238,7 @@ class SemiSupervisedFusionTask:
         figures: dict[str, float] = {"steps": float(model.steps)}
         for name, foreign in (("labelled", False), ("unlabelled", True)):
             rows = measured(model, (batch.labelled for batch in every if batch.foreign == foreign))
-            figures[f"mpjpe_mm_{name}"] = 1000 * float(rows["rel"].mean())
-            figures[f"pck_rel_{name}"] = 100 * float((rows["rel"] <= NEAR_M).mean())
-            figures[f"pck_abs_{name}"] = 100 * float((rows["abs"] <= NEAR_M).mean())
-            figures[f"root_25_{name}"] = 100 * float((rows["abs"][:, _ROOT] <= ROOT_NEAR_M).mean())
+            figures |= {f"{figure}_{name}": value for figure, value in error_figures(rows).items()}
         return figures
 
     def objective(self, figures: dict[str, float]) -> float:
@@ -257,13 +251,8 @@ class SemiSupervisedFusionTask:
         both = self.training.data.terms.labels
         calibration = model.network.calibration
         assert isinstance(calibration, Tensor)
-        with torch.no_grad():
-            calibration.zero_()
-            rows = measured(model, (batch.labelled for batch in batches if both or not batch.foreign))
-            found = np.zeros(K)
-            found[_BODY] = fit_calibration(rows["joint_sigmas"], JOINT_RADII)
-            found[_ROOT] = float(fit_calibration(rows["depth_sigmas"], DEPTH_RADII))
-            calibration += torch.from_numpy(found.astype(np.float32))
+        chosen = (batch.labelled for batch in batches if both or not batch.foreign)
+        calibrate_by(calibration, lambda: measured(model, chosen))
 
     def export_spec(self) -> ExportSpec:
         """Inputs and outputs as `IntegrationNetwork.forward` says."""

@@ -44,13 +44,13 @@ from dualpose_ros.lab.experiments.semi_supervised.terms import (
 )
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig
 from dualpose_ros.lab.training.lifting.task import Batch as LiftingBatch
-from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining
+from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining, lifting_loss
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 
-_BODY = [k for k in range(K) if k != H36M17.root]
+_BODY = H36M17.body
 
 
 @dataclass(frozen=True)
@@ -181,30 +181,14 @@ class SemiSupervisedLiftingTask:
         if batch.found is not None and batch.turned is not None:
             parts += [batch.found.features, batch.turned.features] if terms.perspective else [batch.found.features]
         # All at once, so that the normalisation sees both domains.
-        answers = self._answers(model, torch.cat(parts))
+        answers = self._supervised.answers(model, torch.cat(parts))
         cuts = [answer.split([len(part) for part in parts]) for answer in answers]
         own, *rest = (tuple(cut[i] for cut in cuts) for i in range(len(parts)))
-        total, told = self._labelled_loss(own, batch.labelled)
+        total, told = lifting_loss(own, batch.labelled)
         if batch.found is None or batch.turned is None:
             return total, told
         semi, more = self._unlabelled_loss(model, epoch, batch.found, batch.turned, rest)
         return total + semi, {**told, **more}
-
-    def _answers(self, model: nn.Module, features: Tensor) -> tuple[Tensor, ...]:
-        network = self.training.network
-        past_features = features.new_zeros(len(features), network.past_frames, features.shape[2])
-        past = features.new_zeros(len(features), network.channels, network.past_steps)
-        return tuple(answer.float() for answer in model(features, past_features, past)[:4])
-
-    def _labelled_loss(self, answers: tuple[Tensor, ...], batch: LiftingBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        """That of `training.lifting`."""
-        joints, stddev, log_depth, depth_stddev = answers
-        error = torch.linalg.vector_norm(joints - batch.joints, dim=-1)[..., _BODY][batch.counted]
-        depth_error = (log_depth - batch.log_depth_extent).abs()[batch.counted]
-        likelihood = gaussian_nll(error.detach(), stddev[..., _BODY][batch.counted], axes=3)
-        likelihood = likelihood + gaussian_nll(depth_error.detach(), depth_stddev[batch.counted], axes=1)
-        total = 10 * error.mean() + 10 * depth_error.mean() + 0.1 * likelihood
-        return total, {"mpjpe_mm": 1000 * error.mean(), "log_depth": depth_error.mean()}
 
     def _unlabelled_loss(
         self, model: Student, epoch: float, found: Found, turned: Turned, answers: list[tuple[Tensor, ...]]

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import dacite
-
 from dualpose_ros.inference.export import export_onnx
 from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask
 from dualpose_ros.lab.experiments.semi_supervised.lifting import SemiSupervisedLifting, SemiSupervisedLiftingTask
@@ -17,14 +15,12 @@ from dualpose_ros.lab.experiments.semi_supervised.terms import SemiSupervision
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 from dualpose_ros.lab.training.loop.trainer import TrainResult
 from dualpose_ros.lab.training.loop.trainer import train as run_training
+from dualpose_ros.lab.training.settings import filled, run_values
 
 FIRST = "none"
 """The row that the others start from, and that makes their pseudo-labels."""
 
 NETWORKS = ("lifting", "fusion")
-
-LENGTHS = {"epochs", "max_minutes"}
-"""Of which one given takes the place of the file's."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +96,19 @@ def row_settings(
         raise TrainingError(f"--row {row} is unknown; there are {', '.join(ROWS)}")
     if row != FIRST and first is None:
         raise TrainingError(f"row '{row}' starts from row '{FIRST}': train that first and name its folder")
-    run, task = (_read(kind, content.get(key, {}), key) for kind, key in ((RowRun, "run"), (RowTask, "task")))
+    run, task = (
+        filled(RowRun, content.get("run", {}), "settings, key `run`"),
+        filled(RowTask, content.get("task", {}), "settings, key `task`"),
+    )
     given: dict[str, Any] = {"recordings": str(recordings), "row": row}
     if first is not None:
         given |= {f"teacher_{network}": str(_found(onnx_file(first, FIRST, network))) for network in NETWORKS}
-    terms = _read(SemiSupervision, {**task.terms, **given}, "terms")
+    terms = filled(SemiSupervision, {**task.terms, **given}, "settings, key `terms`")
     # The terms are checked once, above, and put in place of these.
     bare = {"data": {"recordings": str(recordings)}}
-    lifting = _read(SemiSupervisedLifting, {**task.lifting, **bare}, "lifting")
+    lifting = filled(SemiSupervisedLifting, {**task.lifting, **bare}, "settings, key `lifting`")
     behind = {"lifting": str(onnx_file(out, row, "lifting"))}
-    fusion = _read(SemiSupervisedFusion, {**task.fusion, **bare, **behind}, "fusion")
+    fusion = filled(SemiSupervisedFusion, {**task.fusion, **bare, **behind}, "settings, key `fusion`")
     makers: dict[str, Callable[[], Task]] = {
         "lifting": lambda: SemiSupervisedLiftingTask(replace(lifting, data=terms)),
         "fusion": lambda: SemiSupervisedFusionTask(replace(fusion, data=terms)),
@@ -120,17 +119,8 @@ def row_settings(
         if first is not None and row != FIRST:
             told["init"] = _found(first / network / "best.pt")
         own = {**run.common, **(run.first if row == FIRST else run.rows).get(network, {})}
-        if LENGTHS & changed.keys():
-            own = {name: value for name, value in own.items() if name not in LENGTHS}
-        settings[network] = (make, _read(TrainConfig, {**own, **changed, **told}, "run"))
+        settings[network] = (make, filled(TrainConfig, run_values(own, {**changed, **told}), "settings, key `run`"))
     return settings
-
-
-def _read(kind: type[Any], settings: dict[str, Any], key: str) -> Any:
-    try:
-        return dacite.from_dict(kind, settings, dacite.Config(strict=True, cast=[tuple, float]))
-    except (dacite.DaciteError, TypeError, ValueError) as error:
-        raise TrainingError(f"settings, key `{key}`: {error}") from error
 
 
 def _found(path: Path) -> Path:

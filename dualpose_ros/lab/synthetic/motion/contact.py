@@ -148,13 +148,3 @@ def _march(a: Floats, b: Floats, gaps: Floats, direction: Floats, limit_m: float
             return far
         far += max(left, _STEP_M)
     return np.inf
-
-
-def separated(a: AnyFloats, b: AnyFloats, limit_m: float = 0.02) -> tuple[Floats, Floats]:
-    """Two bodies (T, K, 3), y up, moved apart on the floor until no frame overlaps by more than limit_m.
-
-    Each goes half the way, rigidly and the same in all frames; they come back as they are where nothing overlaps.
-    """
-    x, z = 0.5 * separating_move(a, b, limit_m)
-    half = np.array([x, 0.0, z])
-    return np.asarray(a, dtype=np.float64) - half, np.asarray(b, dtype=np.float64) + half

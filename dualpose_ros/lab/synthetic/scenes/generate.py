@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 
 from dualpose_ros.datasets.cache import missing_shards, shard_path, write_shard
 from dualpose_ros.datasets.labels import LabelledImage
+from dualpose_ros.lab.processes import in_processes
 from dualpose_ros.lab.synthetic.body.body import BodyModel
 from dualpose_ros.lab.synthetic.scenes.frames import make_frame
 from dualpose_ros.lab.synthetic.scenes.patches import make_patch
@@ -84,12 +84,7 @@ def write_samples(
         _Job(kind, out, index, min(SHARD_SIZE, count - index * SHARD_SIZE), seed, config, enlarge)
         for index in missing_shards(out, shards)
     ]
-    workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
-    if workers == 1:
-        yield from map(_run, jobs)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(_run, jobs)
+    yield from in_processes(_run, jobs, workers or os.cpu_count() or 1)
 
 
 def measure_patch_rate(config: WorldConfig, size: int = 256, count: int = 100) -> dict[str, float]:

@@ -16,6 +16,7 @@ from dualpose_ros.arrays import AnyFloats, Float32s, Floats, RgbImage, UInt8s
 from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
 from dualpose_ros.datasets.labels import OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.lab.training.geometry import moved
 from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.photometric import photometric
 from dualpose_ros.letterbox import PAD_VALUE
@@ -168,7 +169,7 @@ def _cut(sample: LabelledImage, heatmaps: Heatmaps | None, view: Floats, config:
         matrix = view @ np.array([[2.0, 0, 0.5], [0, 2.0, 0.5], [0, 0, 1]])
     picture = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderValue=(PAD_VALUE,) * 3)
     people = sample.people
-    joints = people.joints_px.astype(np.float64) @ view[:, :2].T + view[:, 2]
+    joints = moved(people.joints_px, view)
     weights = joint_weights(people, joints, config)
     kept = (weights > ABSENT / 2).any(axis=1)
     z = people.joints_cam[..., 2]

@@ -13,6 +13,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask, RgbImage
 from dualpose_ros.datasets.labels import OCCLUDER, LabelledImage
 from dualpose_ros.detection.detections import nms
+from dualpose_ros.lab.training.geometry import about, moved, turn
 from dualpose_ros.lab.training.photometric import colour, photometric, tone
 from dualpose_ros.letterbox import PAD_VALUE, fit_inside
 from dualpose_ros.people import box_area
@@ -113,9 +114,7 @@ def random_warp(
     angle = rng.normal(0, config.rotate)
     stretch = np.exp(rng.normal(0, config.stretch) * np.array([0.5, -0.5]))
     mirror = -1.0 if rng.random() < config.flip else 1.0
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.diag(scale * stretch * (mirror, 1.0))
-    return np.column_stack([linear, target - linear @ focus])
+    return about(turn(angle) @ np.diag(scale * stretch * (mirror, 1.0)), focus, target)
 
 
 def warp_boxes(boxes_px: AnyFloats, warp: AnyFloats) -> Floats:
@@ -124,9 +123,8 @@ def warp_boxes(boxes_px: AnyFloats, warp: AnyFloats) -> Floats:
     A rotated box is bounded by its inscribed ellipse's extent, which a body fills better than the corners.
     """
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
-    linear, shift = warp[:, :2], warp[:, 2]
-    middle = ((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5) @ linear.T + shift + 0.5
-    half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (linear**2).T)
+    middle = moved((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5, warp) + 0.5
+    half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (warp[:, :2] ** 2).T)
     return np.concatenate([middle - half, middle + half], axis=1)
 
 

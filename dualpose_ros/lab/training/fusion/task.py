@@ -5,7 +5,7 @@ Paper, section 3.3, Eqs. 7 to 9. N people, G groups of P of them, K joints; metr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +42,7 @@ from dualpose_ros.metrics.poses import auc, sigma_radii
 from dualpose_ros.skeleton import H36M17
 
 NEAR_M, ROOT_NEAR_M = 0.15, 0.25
-_BODY = [k for k in range(K) if k != H36M17.root]
+_BODY = H36M17.body
 _ROOT = H36M17.root
 _VALIDATION_ONE_IN = 8
 JOINT_RADII, DEPTH_RADII = sigma_radii(3), sigma_radii(1)
@@ -202,11 +202,8 @@ class FusionTask:
         """Errors of each group's own person, and how honest the deviations are."""
         rows = measured(model, batches)
         return {
-            "mpjpe_mm": 1000 * float(rows["rel"].mean()),
-            "pck_rel": 100 * float((rows["rel"] <= NEAR_M).mean()),
+            **error_figures(rows),
             "auc_rel": 100 * float(auc(rows["rel"].ravel())),
-            "pck_abs": 100 * float((rows["abs"] <= NEAR_M).mean()),
-            "root_25": 100 * float((rows["abs"][:, _ROOT] <= ROOT_NEAR_M).mean()),
             "within_1_stddev": float((rows["joint_sigmas"] < JOINT_RADII[0]).mean()),
         }
 
@@ -218,14 +215,7 @@ class FusionTask:
         """Scale the network's standard deviations, in place, so that they hold the share that they should."""
         if not isinstance(model, Fusion):
             raise TrainingError(f"{type(model).__name__} has no deviations to calibrate")
-        calibration = model.integration.calibration
-        with torch.no_grad():
-            calibration.zero_()
-            rows = measured(model, batches)
-            found = np.zeros(K)
-            found[_BODY] = fit_calibration(rows["joint_sigmas"], JOINT_RADII)
-            found[_ROOT] = float(fit_calibration(rows["depth_sigmas"], DEPTH_RADII))
-            calibration += torch.from_numpy(found.astype(np.float32))
+        calibrate_by(model.integration.calibration, lambda: measured(model, batches))
 
     def export_spec(self) -> ExportSpec:
         """Inputs and outputs as `IntegrationNetwork.forward` says, dynamic in people."""
@@ -283,6 +273,28 @@ def measured(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Floats]:
         for name, values in rows.items():
             found.setdefault(name, []).append(values.detach().double().cpu().numpy())
     return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def error_figures(rows: Mapping[str, Floats]) -> dict[str, float]:
+    """Mean error in millimetres and shares in per cent of what `measured` gives."""
+    return {
+        "mpjpe_mm": 1000 * float(rows["rel"].mean()),
+        "pck_rel": 100 * float((rows["rel"] <= NEAR_M).mean()),
+        "pck_abs": 100 * float((rows["abs"] <= NEAR_M).mean()),
+        "root_25": 100 * float((rows["abs"][:, _ROOT] <= ROOT_NEAR_M).mean()),
+    }
+
+
+def calibrate_by(calibration: Tensor, measure: Callable[[], Mapping[str, Floats]]) -> None:
+    """Set calibration (K,), in place, so that deviations hold the share that they should of the errors `measured`
+    without any."""
+    with torch.no_grad():
+        calibration.zero_()
+        rows = measure()
+        found = np.zeros(K)
+        found[_BODY] = fit_calibration(rows["joint_sigmas"], JOINT_RADII)
+        found[_ROOT] = float(fit_calibration(rows["depth_sigmas"], DEPTH_RADII))
+        calibration += torch.from_numpy(found.astype(np.float32))
 
 
 def recorded_pairs(folder: str) -> tuple[PairData, PairData]:

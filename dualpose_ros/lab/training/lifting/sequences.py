@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import dacite
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from dualpose_ros.datasets.joint_errors import load_joint_errors
@@ -155,15 +153,3 @@ def truth_in_view(joints_cam: Tensor, to_camera: Tensor) -> tuple[Tensor, Tensor
     turned = joints_cam @ to_camera
     root = turned[:, H36M17.root]
     return turned - root[:, None], root[:, 2]
-
-
-def load_settings(path: Path, kind: type[Any]) -> Any:
-    """Settings of class `kind` from a YAML file's key `task`; TrainingError names a bad one."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    task = content.get("task", {}) if isinstance(content, dict) else None
-    if not isinstance(task, dict):
-        raise TrainingError(f"{path} holds no mapping `task` of settings")
-    try:
-        return dacite.from_dict(kind, task, dacite.Config(strict=True, cast=[tuple, float]))
-    except (dacite.DaciteError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path}: {error}") from error

@@ -101,23 +101,14 @@ class LiftingTask:
     def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""
         batch = self.drawn(batch)
-        joints, stddev, log_depth, depth_stddev = self._run(model, batch)
-        error = torch.linalg.vector_norm(joints - batch.joints, dim=-1)[..., 1:][batch.counted]
-        likelihood = gaussian_nll(error.detach(), stddev[..., 1:][batch.counted], axes=3)
-        depth_error = (log_depth - batch.log_depth_extent).abs()[batch.counted]
-        depth_likelihood = gaussian_nll(depth_error.detach(), depth_stddev[batch.counted], axes=1)
-        total = 10 * error.mean() + 10 * depth_error.mean() + 0.1 * likelihood + 0.1 * depth_likelihood
-        parts = {"mpjpe_mm": 1000 * error.mean(), "log_depth": depth_error.mean()}
-        return total, {**parts, "nll": likelihood, "depth_nll": depth_likelihood}
+        return lifting_loss(self.answers(model, batch.features), batch)
 
-    def _run(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The network's four answers for sequences from a track's birth on."""
+    def answers(self, model: nn.Module, features: Tensor) -> tuple[Tensor, ...]:
+        """The network's four answers for sequences (N, T, F) from a track's birth on."""
         network = self.training.network
-        count = len(batch.features)
-        past_features = batch.features.new_zeros(count, network.past_frames, NUM_FEATURES)
-        past = batch.features.new_zeros(count, network.channels, network.past_steps)
-        answers = model(batch.features, past_features, past)[:4]
-        return tuple(answer.float() for answer in answers)
+        past_features = features.new_zeros(len(features), network.past_frames, NUM_FEATURES)
+        past = features.new_zeros(len(features), network.channels, network.past_steps)
+        return tuple(answer.float() for answer in model(features, past_features, past)[:4])
 
     def validate(self, model: nn.Module, batches: Iterable[Draw | Batch]) -> dict[str, float]:
         """Millimetres and relative depth errors, with exact and with noisy 2D, and how honest the deviations are."""
@@ -151,7 +142,10 @@ class LiftingTask:
         rows: dict[str, list[Floats]] = {}
         for batch in map(self.drawn, batches):
             counted = batch.counted.cpu().numpy()
-            answers = [answer.detach().cpu().numpy()[counted].astype(np.float64) for answer in self._run(model, batch)]
+            answers = [
+                answer.detach().cpu().numpy()[counted].astype(np.float64)
+                for answer in self.answers(model, batch.features)
+            ]
             truth = batch.joints.cpu().numpy()[counted].astype(np.float64)
             error = np.linalg.norm(answers[0] - truth, axis=-1)
             depth = np.abs(answers[2] - batch.log_depth_extent.cpu().numpy()[counted])
@@ -184,6 +178,18 @@ class LiftingTask:
         dynamic = {name: {0: people} for name in example}
         says = {LOOKAHEAD_FRAMES: str(network.lookahead)}
         return ExportSpec(example, outputs, {**dynamic, "features": {0: people, 1: Axis("frames")}}, says)
+
+
+def lifting_loss(answers: tuple[Tensor, ...], batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""
+    joints, stddev, log_depth, depth_stddev = answers
+    error = torch.linalg.vector_norm(joints - batch.joints, dim=-1)[..., 1:][batch.counted]
+    likelihood = gaussian_nll(error.detach(), stddev[..., 1:][batch.counted], axes=3)
+    depth_error = (log_depth - batch.log_depth_extent).abs()[batch.counted]
+    depth_likelihood = gaussian_nll(depth_error.detach(), depth_stddev[batch.counted], axes=1)
+    total = 10 * error.mean() + 10 * depth_error.mean() + 0.1 * likelihood + 0.1 * depth_likelihood
+    parts = {"mpjpe_mm": 1000 * error.mean(), "log_depth": depth_error.mean()}
+    return total, {**parts, "nll": likelihood, "depth_nll": depth_likelihood}
 
 
 class EngineGCN(nn.Module):

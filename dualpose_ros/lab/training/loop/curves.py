@@ -42,8 +42,7 @@ def draw_curves(log: Path, picture: Path, title: str) -> None:
 
     One panel for each name; loss and its parts on a logarithmic scale where they are positive.
     """
-    # Agg needs no display, and pyplot's global state is left alone.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    # Without pyplot's global state, a figure needs no display.
     from matplotlib.figure import Figure
 
     lines = read_lines(log)
@@ -52,7 +51,6 @@ def draw_curves(log: Path, picture: Path, title: str) -> None:
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(4.5 * columns, 3 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     for number, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, number + 1)
         for kind in ("train", "val"):

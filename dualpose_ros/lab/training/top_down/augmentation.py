@@ -14,6 +14,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, RgbImage, UInt8s
 from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.lab.training.geometry import about, moved, turn
 from dualpose_ros.lab.training.photometric import photometric
 from dualpose_ros.skeleton import H36M17
 
@@ -143,10 +144,10 @@ def _similarity(
     side = max(enlarge * float(max(box[2] - box[0], box[3] - box[1])), 8.0)
     centre = (box[:2] + box[2:]) / 2 + shift
     scale = size / side
-    linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = scale * turn(angle)
     if mirrored:
         linear = np.diag([-1.0, 1.0]) @ linear
-    return np.column_stack([linear, (size - 1) / 2 - linear @ centre])
+    return about(linear, centre, np.full(2, (size - 1) / 2))
 
 
 def _half_body_box(people: People, box: AnyFloats, rng: np.random.Generator) -> tuple[AnyFloats, bool]:
@@ -210,7 +211,7 @@ def _mark_margin(sample: LabelledImage) -> RgbImage:
 
 def _move_people(people: People, view: View) -> tuple[Float32s, UInt8s]:
     """Joints (N, K, 2) in patch pixels and visibility (N, K), sides exchanged where the view mirrors."""
-    joints = people.joints_px.astype(np.float64) @ view.matrix[:, :2].T + view.matrix[:, 2]
+    joints = moved(people.joints_px, view.matrix)
     visibility = people.visibility.copy()
     if view.mirrored:
         mirror = list(H36M17.mirror)
@@ -220,7 +221,7 @@ def _move_people(people: People, view: View) -> tuple[Float32s, UInt8s]:
 
 def _moved_box(box_px: AnyFloats, view: View) -> Float32s:
     x0, y0, x1, y1 = (float(v) for v in box_px)
-    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) @ view.matrix[:, :2].T + view.matrix[:, 2]
+    corners = moved(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), view.matrix)
     return np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
 
 

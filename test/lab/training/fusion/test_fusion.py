@@ -19,10 +19,10 @@ from dualpose_ros.inference.engine import TensorSpec  # noqa: E402
 from dualpose_ros.lab.training.fusion import task as training  # noqa: E402
 from dualpose_ros.lab.training.fusion.data import PEOPLE, Augmentation, PairData, every_group, pair_data  # noqa: E402
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import load_settings  # noqa: E402
 from dualpose_ros.lab.training.loop import report, trainer  # noqa: E402
 from dualpose_ros.lab.training.loop.checkpoints import load_best  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
+from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
 from dualpose_ros.metrics.poses import SIGMA_SHARES, auc  # noqa: E402
 from support import made_recordings as made  # noqa: E402
 from support.data import ROOT  # noqa: E402
@@ -314,20 +314,12 @@ def test_what_is_trained_is_what_runs_live(data: PairData) -> None:
 
 
 def test_the_settings_that_come_with_the_package_load() -> None:
-    settings = load_settings_with(CONFIG.read_text(encoding="utf-8"))
+    task = {**read_settings(CONFIG)["task"], "recordings": "somewhere"}
+    settings = filled(training.FusionTraining, task, str(CONFIG))
     assert settings.network.hidden > 0 and settings.discriminator is not None and settings.discriminator.people == 2
     model = training.FusionTask(settings).build_model()
     exported = sum(value.numel() for value in model.integration.parameters())
     assert exported < 400_000
-
-
-def load_settings_with(text: str, tmp: Path | None = None) -> training.FusionTraining:
-    """Settings of a file, with the folder of recordings that the command line adds."""
-    import dacite
-    import yaml
-
-    task = {**yaml.safe_load(text)["task"], "recordings": "somewhere"}
-    return dacite.from_dict(training.FusionTraining, task, dacite.Config(strict=True, cast=[tuple, float]))
 
 
 @pytest.mark.parametrize(
@@ -346,7 +338,7 @@ def test_bad_settings_are_named(tmp_path: Path, task: str, what: str) -> None:
     path = tmp_path / "fusion.yaml"
     path.write_text(f"task: {task}\n")
     with pytest.raises(TrainingError, match=what):
-        load_settings(path, training.FusionTraining)
+        filled(training.FusionTraining, read_settings(path)["task"], str(path))
 
 
 def test_missing_and_too_few_recordings_are_named(tmp_path: Path) -> None:

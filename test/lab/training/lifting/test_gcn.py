@@ -9,8 +9,9 @@ torch = pytest.importorskip("torch")
 
 from dualpose_ros.lab.training.lifting import gcn as training  # noqa: E402
 from dualpose_ros.lab.training.lifting.bank import BankConfig, make_bank  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import NOISY, MotionData, load_settings  # noqa: E402
+from dualpose_ros.lab.training.lifting.sequences import NOISY, MotionData  # noqa: E402
 from dualpose_ros.lab.training.losses import gaussian_nll  # noqa: E402
+from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
 from dualpose_ros.skeleton import H36M17  # noqa: E402
 from dualpose_ros.top_down import gcn_network  # noqa: E402
 from dualpose_ros.top_down.gcn_network import DirectedGCN, DirectedLayer, GCNConfig  # noqa: E402
@@ -105,7 +106,7 @@ def test_a_few_steps_lower_the_loss_and_find_missing_joints() -> None:
 
 
 def test_the_settings_that_ship_are_read() -> None:
-    settings = load_settings(CONFIG, training.GCNTraining)
+    settings = filled(training.GCNTraining, read_settings(CONFIG)["task"], str(CONFIG))
     assert settings.network == GCNConfig() and settings.data.sequences > 1
 
 

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
+from dualpose_ros.errors import InputError  # noqa: E402
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
 from dualpose_ros.inference.load import load_engine  # noqa: E402
@@ -26,11 +27,11 @@ from dualpose_ros.lab.training.lifting.sequences import (  # noqa: E402
     TRAINING,
     Draw,
     MotionData,
-    load_settings,
 )
 from dualpose_ros.lab.training.lifting.views import draw_sequences  # noqa: E402
 from dualpose_ros.lab.training.loop.checkpoints import start_from  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
+from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
 from dualpose_ros.metrics.poses import SIGMA_SHARES  # noqa: E402
 from dualpose_ros.people import Pose2D  # noqa: E402
 from dualpose_ros.skeleton import H36M17  # noqa: E402
@@ -172,7 +173,7 @@ def test_a_gaussian_of_three_axes_lies_within_the_radii_as_often_as_one_of_one()
 
 
 def test_exported_networks_are_small_and_run_live(tmp_path: Path) -> None:
-    task = training.LiftingTask(load_settings(CONFIG, training.LiftingTraining))
+    task = training.LiftingTask(filled(training.LiftingTraining, read_settings(CONFIG)["task"], str(CONFIG)))
     lifting = export_onnx(network(task.training.network), task.export_spec(), tmp_path / "lifting.onnx", "fp16").path
     of_gcn = GCNTask(GCNTraining(network=GCNConfig(channels=16, layers=2)))
     gcn = export_onnx(of_gcn.build_model(), of_gcn.export_spec(), tmp_path / "gcn.onnx").path
@@ -218,10 +219,10 @@ def test_bad_settings_are_named(tmp_path: Path) -> None:
     path = tmp_path / "lifting.yaml"
     path.write_text("task: {chunkz: 3}\n")
     with pytest.raises(TrainingError, match="chunkz"):
-        load_settings(path, training.LiftingTraining)
+        filled(training.LiftingTraining, read_settings(path)["task"], str(path))
     path.write_text("task: {data: {frames: 0}}\n")
     with pytest.raises(TrainingError, match="frames is 0"):
-        load_settings(path, training.LiftingTraining)
+        filled(training.LiftingTraining, read_settings(path)["task"], str(path))
     path.write_text("task: 7\n")
-    with pytest.raises(TrainingError, match="no mapping"):
-        load_settings(path, training.LiftingTraining)
+    with pytest.raises(InputError, match="mappings"):
+        read_settings(path)
