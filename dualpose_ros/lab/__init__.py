@@ -1,0 +1,1 @@
+"""What a robot never runs: the synthetic world, training, evaluation and experiments."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 import pytest
 
-from dualpose_ros.metrics.pairs import FramePairs, pair_row
+from dualpose_ros.metrics.pairs import FramePairs, nearest_pairs, pair_row
 
 
 def frame(pairs: list[tuple[int, int]], top_down: list[int], bottom_up: list[int]) -> FramePairs:
@@ -71,3 +72,21 @@ def test_agrees_with_a_slow_count() -> None:
 def test_unequal_pairs_are_refused() -> None:
     with pytest.raises(ValueError, match="paired with"):
         pair_row(1, [FramePairs(np.array([0]), np.array([0, 1]), np.array([0]), np.array([0, 1]))])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nearest_pairs_are_the_most_and_then_the_nearest(seed: int) -> None:
+    distance = np.random.default_rng(seed).uniform(0, 1, (3, 4))
+    distance[0, 1] = np.nan
+    found = nearest_pairs(distance, 0.4)
+    every = [
+        pairs
+        for columns in itertools.permutations(range(4), 3)
+        for pairs in [[(row, column) for row, column in enumerate(columns) if distance[row, column] <= 0.4]]
+    ]
+    best = min(every, key=lambda pairs: (-len(pairs), sum(distance[pair] for pair in pairs)))
+    assert sorted(found) == sorted(best)
+
+
+def test_of_nobody_there_are_no_pairs() -> None:
+    assert nearest_pairs(np.zeros((0, 3)), 1.0) == [] and nearest_pairs(np.full((2, 2), 2.0), 1.0) == []

@@ -1,0 +1,1 @@
+"""What `dualpose bench` times."""

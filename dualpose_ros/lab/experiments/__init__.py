@@ -1,0 +1,1 @@
+"""Methods of the paper that are tried out and do not ship."""

@@ -1,0 +1,1 @@
+"""A rendered world of people, exact by construction, to train on and to measure against."""

@@ -1,0 +1,1 @@
+"""`dualpose eval bottom-up`: guidance, missed boxes, cameras, decoding, speed."""

@@ -1,0 +1,1 @@
+"""`dualpose eval top-down`: overlap, hidden joints, time, honesty, speed."""

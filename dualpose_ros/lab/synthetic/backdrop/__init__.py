@@ -1,0 +1,1 @@
+"""What stands behind people: rooms, streets, nature, flat pictures, and the materials that they are painted with."""

@@ -1,0 +1,1 @@
+"""Human bodies: skinned meshes, their shapes, and the rig that poses them."""

@@ -1,0 +1,1 @@
+"""Clothes, hair, skin and the patterns on them."""

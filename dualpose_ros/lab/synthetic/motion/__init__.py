@@ -1,0 +1,1 @@
+"""How people move: kinematics, gaits, gestures, meetings, scripts, and captured motion on the same body."""

@@ -1,0 +1,1 @@
+"""The bottom-up network's samples, losses and measure of success."""

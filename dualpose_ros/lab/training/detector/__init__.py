@@ -1,0 +1,1 @@
+"""The person detector's samples, losses and measure of success."""

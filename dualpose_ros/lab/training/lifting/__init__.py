@@ -1,0 +1,1 @@
+"""The lifting network and the GCN before it: motion, cameras, 2D errors, losses."""

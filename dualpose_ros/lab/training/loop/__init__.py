@@ -1,0 +1,1 @@
+"""The loop of every training: batches, averaging, checkpoints, log and report."""

@@ -1,0 +1,1 @@
+"""The top-down network's samples, losses and measure of success."""
