@@ -19,12 +19,10 @@ _NEAREST_M = 0.2
 _LEAST_STDDEV_M = 0.005
 
 JOINTS = slice(0, 3 * K)
-SCORES = slice(3 * K, 4 * K)
-STDDEVS = slice(4 * K, 5 * K)
 ROOT = slice(5 * K, 5 * K + 3)
 """x / z and y / z of the root in the virtual camera, and the log of its depth over the pair's."""
 
-ROOT_STDDEV, SCORE, PRESENT = 5 * K + 3, 5 * K + 4, 5 * K + 5
+PRESENT = 5 * K + 5
 NUM_BRANCH = 5 * K + 6
 NUM_FEATURES = 2 * NUM_BRANCH + 3
 """Of one branch, and of a pair: both branches, top-down first, and the pair's own three."""

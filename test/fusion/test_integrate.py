@@ -23,8 +23,6 @@ from dualpose_ros.fusion.pairs import (
     NUM_FEATURES,
     PRESENT,
     ROOT,
-    SCORE,
-    SCORES,
     BranchPoses,
     K,
     Pairs,
@@ -73,8 +71,8 @@ class Known:
             "joints_rel": own[:, JOINTS].reshape(-1, K, 3),
             "root": place,
             "log_stddev": stddev,
-            "joint_scores": own[:, SCORES],
-            "score": own[:, SCORE : SCORE + 1],
+            "joint_scores": own[:, 3 * K : 4 * K],
+            "score": own[:, 5 * K + 4 : 5 * K + 5],
         }
 
 

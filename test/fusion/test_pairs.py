@@ -15,10 +15,6 @@ from dualpose_ros.fusion.pairs import (
     NUM_FEATURES,
     PRESENT,
     ROOT,
-    ROOT_STDDEV,
-    SCORE,
-    SCORES,
-    STDDEVS,
     BranchPoses,
     K,
     Pairs,
@@ -126,12 +122,12 @@ def test_features_against_a_slow_form() -> None:
         for index, b in enumerate((pairs.top_down, pairs.bottom_up)):
             row = view.features[n, index * NUM_BRANCH : (index + 1) * NUM_BRANCH]
             np.testing.assert_allclose(row[JOINTS].reshape(K, 3), seen[index] - seen[index][0], atol=1e-5)
-            np.testing.assert_allclose(row[SCORES], b.joint_scores[n], atol=1e-6)
-            np.testing.assert_allclose(row[STDDEVS], np.log(b.joint_stddev[n] / 0.2), atol=1e-5)
+            np.testing.assert_allclose(row[3 * K : 4 * K], b.joint_scores[n], atol=1e-6)
+            np.testing.assert_allclose(row[4 * K : 5 * K], np.log(b.joint_stddev[n] / 0.2), atol=1e-5)
             place = [*(seen[index][0, :2] / seen[index][0, 2]), logs[index] - log_depth]
             np.testing.assert_allclose(row[ROOT], place, atol=1e-5)
-            assert row[ROOT_STDDEV] == pytest.approx(np.log(b.joint_stddev[n, 0] / seen[index][0, 2] / 0.05), abs=1e-4)
-            assert row[SCORE] == pytest.approx(b.scores[n]) and row[PRESENT] == 1
+            assert row[5 * K + 3] == pytest.approx(np.log(b.joint_stddev[n, 0] / seen[index][0, 2] / 0.05), abs=1e-4)
+            assert row[5 * K + 4] == pytest.approx(b.scores[n]) and row[PRESENT] == 1
         own = view.features[n, 2 * NUM_BRANCH :]
         np.testing.assert_allclose(own, [log_depth - 1.3, *np.arctan(middle)], atol=1e-5)
 
