@@ -106,10 +106,10 @@ def test_help_needs_neither_torch_nor_ros() -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["top-down"], "`dualpose eval top-down` needs numba"),
-        (["bottom-up"], "`dualpose eval bottom-up` needs numba"),
-        (["fusion"], "`dualpose eval fusion` needs numba"),
-        (["refinement"], "`dualpose eval refinement` needs numba"),
+        (["top-down", "--data", "nowhere"], "`dualpose eval top-down` needs numba"),
+        (["bottom-up", "--data", "nowhere"], "`dualpose eval bottom-up` needs numba"),
+        (["fusion", "--data", "nowhere"], "`dualpose eval fusion` needs numba"),
+        (["refinement", "--data", "nowhere"], "`dualpose eval refinement` needs numba"),
         (["trajectory", "--data", "nowhere"], "--data nowhere holds no motion capture"),
     ],
 )
