@@ -12,6 +12,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from natsort import natsorted
 
 from dualpose_ros.arrays import RgbImage
 
@@ -118,7 +119,7 @@ class ImageDirectory:
     """The images of a directory, in natural order of their names (2 before 10)."""
 
     def __init__(self, path: Path) -> None:
-        self._paths = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
+        self._paths = natsorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=lambda p: p.name)
         if not self._paths:
             raise SourceError(f"directory {path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
         self._next = 0
@@ -152,8 +153,3 @@ def _read_image(path: Path) -> RgbImage:
     if image is None:
         raise SourceError(f"image {path} cannot be decoded")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key: runs of digits compare as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]

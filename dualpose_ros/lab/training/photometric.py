@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import Float32s, Floats, RgbImage
 from dualpose_ros.lab.synthetic.render import degrade
@@ -61,9 +62,7 @@ def colour(image: RgbImage, rng: np.random.Generator) -> RgbImage:
 
 def _hue_rotation(angle: float) -> Floats:
     """Rotation of colours by `angle` radians about the grey axis."""
-    axis = np.full(3, 1 / np.sqrt(3))
-    skew = np.cross(np.eye(3), axis)
-    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1 - np.cos(angle)) * (np.outer(axis, axis) - np.eye(3)))
+    return Rotation.from_rotvec(np.full(3, angle / np.sqrt(3))).as_matrix()
 
 
 def blur(image: RgbImage, rng: np.random.Generator) -> RgbImage:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import AnyInts, Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.motion import load_clips
@@ -246,8 +247,5 @@ def upright(down: Floats) -> Floats:
 
 def about_vertical(down: Floats, angle: Floats) -> Floats:
     """Rotations (N, 3, 3) by angle (N,) about the direction of gravity (N, 3)."""
-    x, y, z = (down / np.linalg.norm(down, axis=1, keepdims=True)).T
-    zero = np.zeros_like(x)
-    across = np.stack([np.stack([zero, -z, y], 1), np.stack([z, zero, -x], 1), np.stack([-y, x, zero], 1)], 1)
-    sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    return np.asarray(np.eye(3) + sine * across + (1 - cosine) * across @ across)
+    axes = down / np.linalg.norm(down, axis=1, keepdims=True)
+    return Rotation.from_rotvec(angle[:, None] * axes).as_matrix()

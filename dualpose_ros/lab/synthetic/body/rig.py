@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.skeleton import H36M17
@@ -123,15 +124,6 @@ def frame(primary: Floats, hint: Floats) -> Floats:
     return np.stack([a, b, cross(a, b)], axis=-1)
 
 
-def axis_rotation(axis: Floats, angle: Floats) -> Floats:
-    """Rotations (..., 3, 3) about unit axes (..., 3) by angles (...,) (Rodrigues)."""
-    x, y, z = axis[..., 0], axis[..., 1], axis[..., 2]
-    zero = np.zeros_like(x)
-    skew = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-    s, c = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
-    return np.asarray(np.eye(3) + s * skew + (1 - c) * (skew @ skew))
-
-
 def _turned_along(vectors: Floats, source: Floats, target: Floats) -> Floats:
     """Vectors after the shortest rotation that takes unit vectors `source` onto `target`."""
     axis = cross(source, target)
@@ -202,8 +194,8 @@ def _clavicles(chest: Floats, upper_arms: Floats) -> Floats:
     """World rotations (T, 2, 3, 3) of left and right clavicle: they rise with the arms (scapulohumeral rhythm)."""
     down = np.einsum("ti,tsi->ts", chest[..., 1], upper_arms)
     elevation = np.clip((np.arccos(np.clip(-down, -1, 1)) - 0.5) / 3, 0, 0.7)
-    axis = np.broadcast_to([0.0, 0.0, 1.0], (*elevation.shape, 3))
-    return np.asarray(chest[:, None] @ axis_rotation(axis, elevation * [1.0, -1.0]))
+    turn = Rotation.from_euler("z", (elevation * [1.0, -1.0]).reshape(-1, 1)).as_matrix()
+    return np.asarray(chest[:, None] @ turn.reshape(*elevation.shape, 3, 3))
 
 
 def _flat_feet(joints: Floats, limbs: _Limbs) -> tuple[Floats, Mask]:
@@ -233,8 +225,8 @@ def pose_rig(
     feet, level = _flat_feet(joints, limbs)
     between = _nearest_rotation(np.concatenate([(pelvis + chest)[:, None], feet], axis=1))
     twist = np.stack([0.5 * np.asarray(pronation), np.asarray(pronation)])  # forearms, hands
-    turn = axis_rotation(limbs.lower[:, None, :2], np.broadcast_to(twist, (len(joints), 2, 2)))
-    turned = turn @ limbs.lower_world[:, None, :2]
+    turn = Rotation.from_rotvec((limbs.lower[:, None, :2] * twist[..., None]).reshape(-1, 3)).as_matrix()
+    turned = turn.reshape(-1, 2, 2, 3, 3) @ limbs.lower_world[:, None, :2]
     world = np.empty((len(joints), len(PARTS), 3, 3))
     world[:, [PART[name] for name in ("pelvis", "chest", "neck", "head")]] = torso
     world[:, PART["abdomen"]] = between[:, 0]

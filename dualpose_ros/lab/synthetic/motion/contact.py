@@ -1,7 +1,7 @@
 """Whether two bodies touch or run into each other: capsules between the joints of H36M17.
 
 K joints, C capsules; world or camera frame, metres: nothing here knows which way is up, but
-`separated`, which moves people on the floor of a y-up world.
+`separating_move`, which moves people on the floor of a y-up world.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.motion.curves import smooth
@@ -108,14 +109,8 @@ class Trunk:
 
 def rotation(angles: Floats) -> Floats:
     """Rotation matrices (..., 3, 3) of (yaw, pitch, roll) (..., 3): R = Ry Rx Rz."""
-    yaw, pitch, roll = np.moveaxis(np.asarray(angles, dtype=np.float64), -1, 0)
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-    rows = [
-        [cy * cr + sy * sp * sr, -cy * sr + sy * sp * cr, sy * cp],
-        [cp * sr, cp * cr, -sp],
-        [-sy * cr + cy * sp * sr, sy * sr + cy * sp * cr, cy * cp],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    angles = np.asarray(angles, dtype=np.float64)
+    return Rotation.from_euler("YXZ", angles.reshape(-1, 3)).as_matrix().reshape(*angles.shape, 3)
 
 
 def solve_trunk(root_m: Floats, pelvis: Floats, spine: Floats, head: Floats) -> Trunk:
@@ -259,11 +254,3 @@ def assemble(trunk: Trunk, legs: tuple[Floats, Floats], arms: tuple[Floats, ...]
     ):
         joints[:, list(indices)] = values
     return joints
-
-
-def flexion(joints_m: Floats, parent: int, joint: int, child: int) -> Floats:
-    """Flexion (...) in radians of a hinge: 0 where the limb is straight."""
-    a = joints_m[..., joint, :] - joints_m[..., parent, :]
-    b = joints_m[..., child, :] - joints_m[..., joint, :]
-    cosine = np.sum(a * b, axis=-1) / np.maximum(np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1), 1e-12)
-    return np.arccos(np.clip(cosine, -1, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, camera_from_hfov
@@ -62,10 +63,8 @@ def _random_view(rng: np.random.Generator, camera: Camera) -> View:
 
 def level_camera(camera: Camera, height: float, pitch: float = 0.0, roll: float = 0.0) -> View:
     """A camera so many metres above the origin that looks along +z, tilted down by `pitch` and leaning by `roll`."""
-    tilt = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
-    turn = np.array([[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
     level = np.diag([-1.0, -1.0, 1.0])  # world x left, y up, z ahead -> camera x right, y down, z ahead
-    rotation = turn @ tilt @ level
+    rotation = Rotation.from_euler("ZX", [-roll, pitch]).as_matrix() @ level
     return View(camera, rotation, -rotation @ np.array([0.0, height, 0.0]))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.lab.synthetic.body.rig import PART, axis_rotation, normalised
+from dualpose_ros.lab.synthetic.body.rig import PART, normalised
 from dualpose_ros.lab.synthetic.render.render import Actor
 from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
 from dualpose_ros.lab.synthetic.things.props import FURNITURE, HANDHELD, STREET, WORN, Mesh, transform
@@ -109,7 +110,7 @@ def _carried(world: World, rng: np.random.Generator, actor: Actor) -> Mesh:
     grip = actor.joints_m[joint] + actor.rotations[PART[part]] @ (0.07 * _hand_direction(actor, joint))
     if rng.random() < 0.5:
         return transform(mesh, rng.uniform(0, 6.28), grip, 1.0)
-    tilt = axis_rotation(normalised(rng.normal(0, 1, (1, 3))), rng.normal(0, 0.9, 1))[0]
+    tilt = Rotation.from_rotvec(normalised(rng.normal(0, 1, 3)) * rng.normal(0, 0.9)).as_matrix()
     return replace(mesh, vertices=(mesh.vertices @ tilt.T + grip).astype(np.float32))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import AnyFloats, Floats, UInt8s
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.lab.synthetic.body.body import BodyModel, load_body, shape_body
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
-from dualpose_ros.lab.synthetic.body.rig import PosedRig, axis_rotation, pose_rig
+from dualpose_ros.lab.synthetic.body.rig import PosedRig, pose_rig
 from dualpose_ros.lab.synthetic.looks.appearance import Dressed, dress
 from dualpose_ros.lab.synthetic.looks.textures import cloth_atlas
 from dualpose_ros.lab.synthetic.motion import motion
@@ -109,7 +110,7 @@ def _centred(pose: StillPose) -> StillPose:
 
 
 def _about_y(angle: float) -> Floats:
-    return axis_rotation(np.array([[0.0, 1.0, 0.0]]), np.array([angle]))[0]
+    return Rotation.from_euler("y", angle).as_matrix()
 
 
 def pose_person(dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw: float, place_xz: Floats) -> PosedRig:

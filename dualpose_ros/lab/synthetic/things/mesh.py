@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Int32s
 
@@ -191,14 +192,12 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 def rotation_about_y(angle: float) -> Floats:
     """Rotation (3, 3) that takes +z toward +x by the angle in radians."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+    return Rotation.from_euler("y", angle).as_matrix()
 
 
 def rotation_about_x(angle: float) -> Floats:
     """Rotation (3, 3) that takes +y toward +z by the angle in radians."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+    return Rotation.from_euler("x", angle).as_matrix()
 
 
 def frame_along(axis: Vector) -> Floats:

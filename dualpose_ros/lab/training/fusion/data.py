@@ -193,14 +193,11 @@ def before_camera(people: Floats, rng: np.random.Generator) -> Floats:
     """Groups (G, P, K, 3) of a y-up world as cameras at random places see them: (G, P, K, 3)."""
     count = len(people)
     yaw, pitch = rng.uniform(-np.pi, np.pi, count), np.clip(rng.normal(0.1, 0.2, count), -0.4, 0.9)
-    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-    zero = np.zeros(count)
-    turn = np.stack([np.stack([cy, zero, sy], 1), np.stack([zero, zero - 1, zero], 1), np.stack([sy, zero, -cy], 1)], 1)
-    tilt = np.stack([np.stack([zero + 1, zero, zero], 1), np.stack([zero, cp, -sp], 1), np.stack([zero, sp, cp], 1)], 1)
+    turn = Rotation.from_euler("XY", np.stack([pitch + np.pi, yaw], 1)).as_matrix()
     middle = people[:, :, _ROOT].mean(axis=1)[:, None, None]
     depth = np.exp(rng.uniform(np.log(2.5), np.log(9.0), count))
     place = np.stack([rng.uniform(-0.5, 0.5, count), rng.uniform(-0.2, 0.3, count), np.ones(count)], 1)
-    turned = np.einsum("gab,gbc,gpkc->gpka", tilt, turn, people - middle)
+    turned = np.einsum("gab,gpkb->gpka", turn, people - middle)
     return np.asarray(turned + (place * depth[:, None])[:, None, None])
 
 

@@ -17,7 +17,6 @@ from dualpose_ros.lab.synthetic.body.rig import (
     PARTS,
     PosedRig,
     Rig,
-    axis_rotation,
     pose_rig,
 )
 from dualpose_ros.lab.synthetic.motion import kinematics, motion
@@ -158,7 +157,7 @@ def test_single_poses_turn_with_the_body(builtin: BodyModel) -> None:
     rig = shape_body(builtin, np.random.default_rng(1)).rig
     for seed in range(10):
         still = motion.random_pose(np.random.default_rng(seed))
-        turn = axis_rotation(np.array([[0.0, 1.0, 0.0]]), np.array([1.1 + seed]))[0]
+        turn = Rotation.from_euler("y", 1.1 + seed).as_matrix()
         head = still.head_forward
         plain = pose_rig(rig, still.joints_m, head)
         turned = pose_rig(rig, still.joints_m @ turn.T + [3, 0, -2], None if head is None else head @ turn.T)
@@ -166,16 +165,6 @@ def test_single_poses_turn_with_the_body(builtin: BodyModel) -> None:
             (turned.joints - turned.joints[:, :1]), (plain.joints - plain.joints[:, :1]) @ turn.T, atol=1e-9
         )
         np.testing.assert_allclose(turned.joints[..., 1], plain.joints[..., 1], atol=1e-9)
-
-
-def test_axis_rotations_are_scipys() -> None:
-    rng = np.random.default_rng(0)
-    axis = rng.normal(0, 1, (30, 3))
-    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-    angle = rng.uniform(-7, 7, 30)
-    np.testing.assert_allclose(
-        axis_rotation(axis, angle), Rotation.from_rotvec(axis * angle[:, None]).as_matrix(), atol=1e-12
-    )
 
 
 def test_parts_come_after_their_parents() -> None:

@@ -8,6 +8,7 @@ import pytest
 from dualpose_ros.lab.synthetic.motion import kinematics as kin
 from dualpose_ros.lab.synthetic.motion import motion as mo
 from dualpose_ros.skeleton import H36M17
+from support.limbs import flexion
 
 REST_BONES = np.array([np.linalg.norm(kin.REST_JOINTS_M[c] - kin.REST_JOINTS_M[p]) for p, c in H36M17.bones])
 SUDDEN = {
@@ -40,11 +41,11 @@ def test_every_kind_is_a_possible_continuous_body(kind: str) -> None:
         acceleration = np.linalg.norm(np.diff(joints, 2, axis=0), axis=-1) * 60.0**2
         assert acceleration.max() < SUDDEN.get(kind, 300.0)
         for side in (0, 1):
-            knee = kin.flexion(joints, kin.HIPS[side], kin.KNEES[side], kin.ANKLES[side])
-            elbow = kin.flexion(joints, kin.SHOULDERS[side], kin.ELBOWS[side], kin.WRISTS[side])
+            knee = flexion(joints, kin.HIPS[side], kin.KNEES[side], kin.ANKLES[side])
+            elbow = flexion(joints, kin.SHOULDERS[side], kin.ELBOWS[side], kin.WRISTS[side])
             assert np.degrees(max(knee.max(), elbow.max())) < 152
-        back = kin.flexion(joints, kin.PELVIS, kin.SPINE, kin.THORAX)
-        neck = kin.flexion(joints, kin.THORAX, kin.NECK, kin.HEAD_TOP)
+        back = flexion(joints, kin.PELVIS, kin.SPINE, kin.THORAX)
+        neck = flexion(joints, kin.THORAX, kin.NECK, kin.HEAD_TOP)
         assert np.degrees(back.max()) < 75
         assert np.degrees(neck.max()) < 75
         assert joints[..., 1].min() > 0.02
@@ -141,7 +142,7 @@ def test_a_script_sits_down_waits_and_rises() -> None:
     assert pelvis[0] > 0.88
     assert pelvis[-1] > 0.88
     seated = joints[pelvis < 0.56]
-    knees = [kin.flexion(seated, kin.HIPS[s], kin.KNEES[s], kin.ANKLES[s]) for s in (0, 1)]
+    knees = [flexion(seated, kin.HIPS[s], kin.KNEES[s], kin.ANKLES[s]) for s in (0, 1)]
     assert np.degrees(np.min(knees)) > 60
     late = joints[-15:]
     assert late[:, kin.WRISTS[1], 1].max() > late[:, kin.SHOULDERS[1], 1].mean()
