@@ -204,7 +204,7 @@ def test_calibration_that_is_missing_or_not_the_only_camera(
 
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize(
-    ("spec", "said"), [("retina", "'centre'"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]
+    ("spec", "said"), [("retina", "must be centre"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]
 )
 def test_unusable_detector(spec: str, said: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refused(capsys, "run", "--source", clip, "--detector", spec)
@@ -436,7 +436,7 @@ def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.Capt
     rows = [{"joint": f"j{index}", "error": index / 3, "unknown": unknown[index % 2]} for index in range(40)]
     report({"what": "w", "seconds": 2.5, "tables": {"t": rows}, "goals": goals}, tmp_path / "deep" / "r.json", seed=9)
     record = json.loads((tmp_path / "deep" / "r.json").read_text())
-    assert list(record) == ["what", "version", "seed", "seconds", "tables", "goals"]
+    assert list(record) == ["what", "version", "seed", "seconds", "networks", "tables", "goals"]
     assert (record["what"], record["seed"], record["seconds"]) == ("w", 9, 2.5)
     assert record["tables"]["t"] == [{**row, "unknown": None} for row in rows]
     assert record["goals"] == goals

@@ -26,7 +26,7 @@ class ClipTruth:
     """Exact ground truth of a clip.
 
     stamps_s (T,); ids (N,) int; joints_cam (T, N, K, 3); joints_px (T, N, K, 2); boxes_px (T, N, 4);
-    visibility (T, N, K) uint8 (values of `synthetic.labels`); visible_fraction (T, N): pixels in view over those
+    visibility (T, N, K) uint8 (values of `datasets.labels`); visible_fraction (T, N): pixels in view over those
     without occlusion; present (T, N) bool: in the image at all. What isn't present may hold any value.
     """
 

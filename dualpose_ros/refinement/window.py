@@ -90,7 +90,7 @@ def on_rays(joints: Floats, rays: Floats, scores: Floats) -> Floats:
 def split_stddev(joint_stddev: Floats) -> tuple[Floats, float]:
     """Deviations (K,) about the root, on an axis, and that of the root's depth, from those in the camera's frame.
 
-    `pose.Pose3D.joint_stddev` holds both, as their root sum of squares; the root's own is its depth's.
+    `people.Pose3D.joint_stddev` holds both, as their root sum of squares; the root's own is its depth's.
     """
     stated = np.asarray(joint_stddev, dtype=np.float64)
     stated = np.clip(np.where(np.isfinite(stated), stated, MOST_M), 0.0, MOST_M)

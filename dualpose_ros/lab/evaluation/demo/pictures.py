@@ -30,7 +30,7 @@ def draw_tracks(path: Path, truth: ClipTruth, frames: Sequence[EstimatedFrame], 
 
     True paths are lines in each person's colour, faint where the person is hidden; estimates are dots in the colour of
     the person they were matched to, crosses where they match nobody; rings mark where a person's track id changed.
-    Below, each person's depth over time. Raises ValueError as `evaluation.demo.match_clip` does.
+    Below, each person's depth over time. Raises ValueError as `demo.measures.match_clip` does.
     """
     # on the object interface alone: no global state, no display
     from matplotlib.figure import Figure
@@ -115,7 +115,7 @@ def draw_depth(
     """Write a picture (PNG, by the suffix) of a joint's depth over time, raw, refined and true, and of their errors.
 
     It is that of the person who was found in most frames, before and after refinement; the truth is faint where they
-    are hidden, the RMS errors are those of the frames that both have. Raises ValueError as `evaluation.demo.match_clip`
+    are hidden, the RMS errors are those of the frames that both have. Raises ValueError as `demo.measures.match_clip`
     does.
     """
     at = H36M17.index(joint)

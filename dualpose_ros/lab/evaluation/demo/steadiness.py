@@ -1,6 +1,6 @@
 """How steady a run's poses are over time, against a clip's exact ground truth.
 
-Counted are the people to be found who were, see `evaluation.demo`. Metres, seconds, camera frame.
+Counted are the people to be found who were, see `demo.measures`. Metres, seconds, camera frame.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ def error_row(measured: Measured) -> dict[str, float]:
 def sigma_rows(label: str, measured: Measured) -> list[dict[str, Any]]:
     """Shares of true joints and root depths within 1 and 2 standard deviations of the estimate.
 
-    A joint is within where its distance is within the radius of `metrics.sigma_radii`.
+    A joint is within where its distance is within the radius of `metrics.poses.sigma_radii`.
     """
     people, root = measured.people, H36M17.root
     limbs = np.arange(H36M17.num_joints) != root

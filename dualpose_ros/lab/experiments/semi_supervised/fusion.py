@@ -1,4 +1,4 @@
-"""Semi-supervised training of an integration network (paper, section 3.4), for `training.trainer`.
+"""Semi-supervised training of an integration network (paper, section 3.4), for `loop.trainer`.
 
 It follows the lifting network of the same row, whose poses it takes. N people, K joints; metres.
 """
@@ -150,7 +150,7 @@ class FixedPeople:
 
 
 class SemiSupervisedFusionTask:
-    """An integration network on recorded pairs as a `training.task.Task`; TrainingError without recordings."""
+    """An integration network on recorded pairs as a `loop.task.Task`; TrainingError without recordings."""
 
     name = "semi_supervised_fusion"
 

@@ -1,4 +1,4 @@
-"""Semi-supervised training of a lifting network on recorded tracks (paper, section 3.4), for `training.trainer`.
+"""Semi-supervised training of a lifting network on recorded tracks (paper, section 3.4), for `loop.trainer`.
 
 N tracks, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.person_view`).
 """
@@ -84,7 +84,7 @@ class Found(NamedTuple):
 
 
 class Turned(NamedTuple):
-    """Pseudo-labels seen from elsewhere, row by row the tracks of `Found`; see `training.lifting.Batch`."""
+    """Pseudo-labels seen from elsewhere, row by row the tracks of `Found`; see `lifting.task.Batch`."""
 
     features: Tensor
     joints: Tensor
@@ -125,7 +125,7 @@ class FixedTracks:
 
 
 class SemiSupervisedLiftingTask:
-    """A lifting network on recorded tracks as a `training.task.Task`; TrainingError without recordings."""
+    """A lifting network on recorded tracks as a `loop.task.Task`; TrainingError without recordings."""
 
     name = "semi_supervised_lifting"
 

@@ -65,7 +65,7 @@ def train_row(
     storage: str = "fp16",
     **changed: Any,
 ) -> TrainedRow:
-    """Train both networks of a row of `semi_supervised.ROWS`, into folders of `out`.
+    """Train both networks of a row of `rows.ROWS`, into folders of `out`.
 
     content: a settings file's mappings `run` (RowRun) and `task` (RowTask); first: `out` of row FIRST, which all
     others need; changed: settings of TrainConfig in front of the file's. With `resume` what is finished stays.

@@ -19,7 +19,7 @@ SKIN_M, HAIR_M, TOP_M, BOTTOM_M, SHOE_M, EYE_M, HAT_M = range(7)
 
 @dataclass(frozen=True)
 class Materials:
-    """Shading tables, one row a material: see `raster.shade`. colour is linear RGB."""
+    """Shading tables, one row a material: see `shading.shade`. colour is linear RGB."""
 
     colour: Float32s
     params: Float32s

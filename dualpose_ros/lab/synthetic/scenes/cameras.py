@@ -14,7 +14,7 @@ from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
 from dualpose_ros.lab.synthetic.render.degrade import degrade
 from dualpose_ros.lab.synthetic.render.render import Actor, View, random_lighting, render
 from dualpose_ros.lab.synthetic.scenes.placing import furnish, look_at
-from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
+from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, draw_person
 
 DEPTHS = (3.0, 9.0)
 """Metres in front of the camera that people stand at: near enough to be seen, far enough to fit into a narrow view."""
@@ -62,10 +62,7 @@ def _people(world: World, rng: np.random.Generator, views: Sequence[View]) -> li
         place = np.array([rng.uniform(-1, 1) * min(widest, 0.5) * depth, depth])
         if any(np.linalg.norm(place - other) < _MIN_GAP_M for other in places):
             continue
-        pool = world.seated if rng.random() < 0.2 else world.poses
-        dressed = world.cast[rng.integers(len(world.cast))]
-        pose = pool[rng.integers(len(pool))]
-        posed = pose_person(dressed, rng, pose, rng.uniform(0, 2 * np.pi), place)
+        dressed, posed = draw_person(world, rng, place)
         if all(_holds(view, posed.joints[0]) for view in views):
             places.append(place)
             actors.append(as_actor(len(actors), dressed, posed))

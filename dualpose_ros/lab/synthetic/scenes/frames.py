@@ -14,7 +14,7 @@ from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
 from dualpose_ros.lab.synthetic.render.degrade import degrade
 from dualpose_ros.lab.synthetic.render.render import Actor, View, random_lighting, render
 from dualpose_ros.lab.synthetic.scenes.placing import furnish
-from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, pose_person
+from dualpose_ros.lab.synthetic.scenes.world import World, as_actor, draw_person
 
 FRAME_SIZES = ((384, 288), (384, 288), (384, 216), (384, 256), (320, 320), (288, 384))
 """Widths and heights that frames are drawn in, times any enlargement, before any training-time zoom."""
@@ -83,10 +83,7 @@ def _people(world: World, rng: np.random.Generator, view: View, camera_at: Float
             place = np.array([rng.uniform(-1.05, 1.05) * half * depth, depth])
         if place[1] < 0.9 or any(np.linalg.norm(place - other) < _MIN_GAP_M for other in places):
             continue
-        pool = world.seated if rng.random() < 0.2 else world.poses
-        dressed = world.cast[rng.integers(len(world.cast))]
-        pose = pool[rng.integers(len(pool))]
-        posed = pose_person(dressed, rng, pose, rng.uniform(0, 2 * np.pi), place)
+        dressed, posed = draw_person(world, rng, place)
         depth_cam = (posed.joints[0] @ view.rotation.T + view.translation)[:, 2]
         if depth_cam.min() > 0.3:
             places.append(place)

@@ -121,6 +121,14 @@ def pose_person(dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw
     return pose_rig(dressed.rig, turned[None], facing, tuple(rng.normal(0, 0.6, 2)))
 
 
+def draw_person(world: World, rng: np.random.Generator, place_xz: Floats) -> tuple[Dressed, PosedRig]:
+    """Somebody of the cast at place_xz, facing anywhere, one in five of them seated."""
+    pool = world.seated if rng.random() < 0.2 else world.poses
+    dressed = world.cast[rng.integers(len(world.cast))]
+    pose = pool[rng.integers(len(pool))]
+    return dressed, pose_person(dressed, rng, pose, rng.uniform(0, 2 * np.pi), place_xz)
+
+
 def as_actor(person_id: int, dressed: Dressed, posed: PosedRig, time: int = 0) -> Actor:
     """One moment of a posed person."""
     return Actor(person_id, dressed, posed.rotations[time], posed.origins[time], posed.joints[time])

@@ -1,4 +1,4 @@
-"""Training of the bottom-up network: its samples, losses and measure of success, for `training.trainer`.
+"""Training of the bottom-up network: its samples, losses and measure of success, for `loop.trainer`.
 
 N frames of H x W pixels, P people a frame (padded), K joints of `skeleton.H36M17`; depths in metres.
 """
@@ -115,7 +115,7 @@ class FrameSamples:
 
 
 class BottomUpTask:
-    """The bottom-up network as a `training.task.Task`."""
+    """The bottom-up network as a `loop.task.Task`."""
 
     name = "bottom_up"
     starts_fresh = ("depth_head.", "calibration")

@@ -1,4 +1,4 @@
-"""Training of the integration network against the interaction-aware discriminator, for `training.trainer`.
+"""Training of the integration network against the interaction-aware discriminator, for `loop.trainer`.
 
 Paper, section 3.3, Eqs. 7 to 9. N people, G groups of P of them, K joints; metres.
 """
@@ -153,7 +153,7 @@ def answer(model: nn.Module, batch: Batch) -> Answer:
 
 
 class FusionTask:
-    """The integration network as a `training.task.Task`; TrainingError without recordings."""
+    """The integration network as a `loop.task.Task`; TrainingError without recordings."""
 
     name = "fusion"
 

@@ -1,4 +1,4 @@
-"""Training of the directed GCN, which completes and lifts the pose of one frame, for `training.trainer`.
+"""Training of the directed GCN, which completes and lifts the pose of one frame, for `loop.trainer`.
 
 B people, each in one frame; K joints of `skeleton.H36M17`.
 """

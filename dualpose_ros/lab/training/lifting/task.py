@@ -1,4 +1,4 @@
-"""Training of the lifting network, root-relative pose and root depth over time, for `training.trainer`.
+"""Training of the lifting network, root-relative pose and root depth over time, for `loop.trainer`.
 
 N sequences, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.person_view`).
 """

@@ -24,7 +24,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def load_onnx(model: nn.Module, path: Path) -> list[str]:
-    """Fill a network's weights, in place, from an ONNX file that `training.export` wrote of one like it.
+    """Fill a network's weights, in place, from an ONNX file that `inference.export` wrote of one like it.
 
     Weights are found by name. A convolution that takes more channels than the file's gets zeros for the rest, and
     what the file lacks stays as it is: its names are returned. Batch norms become the identity plus a shift; see

@@ -41,7 +41,7 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 
 
 class SeededSamples(torch.utils.data.Dataset[Any]):
-    """Samples addressed by (epoch, index), each with randomness of its own; see `task.Samples`."""
+    """Samples addressed by (epoch, index), each with randomness of its own; see `loop.task.Samples`."""
 
     def __init__(self, samples: Samples, seed: int) -> None:
         self.samples, self.seed = samples, seed

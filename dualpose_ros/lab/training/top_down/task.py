@@ -1,4 +1,4 @@
-"""Training of the top-down network: its samples, loss and measure of success, for `training.trainer`.
+"""Training of the top-down network: its samples, loss and measure of success, for `loop.trainer`.
 
 N patches of S x S pixels, P people a patch (person 0 is the patch's own), K joints.
 """
@@ -135,7 +135,7 @@ class PatchSamples:
 
 
 class TopDownTask:
-    """The top-down network as a `training.task.Task`."""
+    """The top-down network as a `loop.task.Task`."""
 
     name = "top_down"
 
