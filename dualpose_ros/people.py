@@ -180,6 +180,18 @@ class Persons(Poses, Sequence[Pose3D]):
         return (self[n] for n in range(len(self)))
 
 
+def low_passed_velocity(velocity: Floats, moved_m: AnyFloats, elapsed_s: float, time_constant_s: float) -> Floats:
+    """Velocity (3,) in m/s after a move (3,) in metres, by differences in a first-order low pass.
+
+    Args:
+        velocity: (3,), before.
+        moved_m: (3,), since then.
+        elapsed_s, time_constant_s: of the move and of the low pass.
+    """
+    share = 1 - np.exp(-elapsed_s / time_constant_s)
+    return np.asarray(velocity + share * (moved_m / elapsed_s - velocity))
+
+
 def box_area(boxes_px: AnyFloats) -> Floats:
     """Area (...,) of boxes (..., 4); zero for empty ones."""
     boxes = np.asarray(boxes_px, dtype=np.float64)

@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from dualpose_ros.grouping import (
@@ -51,6 +53,29 @@ def test_without_limit_assignment_is_scipys() -> None:
         rows, columns = linear_sum_assignment(cost)
         found = assign(cost, 100.0)
         assert cost[rows, found].sum() == pytest.approx(cost[rows, columns].sum())
+
+
+def scipy_total(cost: np.ndarray, limit: float) -> float:
+    """Least total of (cost - limit) over any partial matching: leaving a row alone is a column of zeros."""
+    gain = np.minimum(cost - limit, 0)
+    square = np.zeros((sum(cost.shape),) * 2)
+    square[: cost.shape[0], : cost.shape[1]] = gain
+    rows, columns = linear_sum_assignment(square)
+    return float(square[rows, columns].sum())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 10**6), st.floats(0.1, 2.0))
+def test_assignment_is_as_cheap_as_scipys(rows: int, columns: int, seed: int, limit: float) -> None:
+    rng = np.random.default_rng(seed)
+    cost = rng.uniform(-0.5, 2, (rows, columns))
+    cost[rng.random((rows, columns)) < 0.2] = np.inf
+    partner = assign(cost, limit)
+    matched = np.flatnonzero(partner >= 0)
+    taken = partner[matched]
+    assert partner.shape == (rows,) and len(set(taken)) == len(taken)
+    assert np.all(cost[matched, taken] <= limit)
+    assert (cost[matched, taken] - limit).sum() == pytest.approx(scipy_total(cost, limit), abs=1e-9)
 
 
 def test_empty_costs() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Indices, Mask
 from dualpose_ros.detection.appearance import appearance_distances
-from dualpose_ros.detection.association import FORBIDDEN, assign, overlap_cost, size_ratios
+from dualpose_ros.detection.association import overlap_cost, size_ratios
 from dualpose_ros.detection.detections import Detections
 from dualpose_ros.detection.kalman import (
     BoxStates,
@@ -26,6 +26,7 @@ from dualpose_ros.detection.kalman import (
     start_states,
     update_states,
 )
+from dualpose_ros.grouping import assign
 from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Track, TrackingState, box_area, box_iou
 from dualpose_ros.settings import SettingError, Settings, setting
@@ -222,9 +223,10 @@ class Tracker:
             table = np.array(known, dtype=np.float32).reshape(len(rows), appearance.shape[1])
             # Centred, so that an unknown colour speaks neither for nor against.
             cost = cost + self.config.appearance_weight * (appearance_distances(table, appearance[columns]) - 0.5)
-        matched, taken, left, free = assign(np.where(is_near & is_alike, cost, FORBIDDEN), limit)
-        seen[columns[taken]] = rows[matched]
-        return rows[left], columns[free]
+        partner = assign(np.where(is_near & is_alike, cost, np.inf), limit)
+        matched = partner >= 0
+        seen[columns[partner[matched]]] = rows[matched]
+        return rows[~matched], np.delete(columns, partner[matched])
 
     def _looked_up(self, rows: Indices) -> list[_Life]:
         return [self._lives[i] for i in rows]

@@ -16,6 +16,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats
 from dualpose_ros.grouping import assign
 from dualpose_ros.pace import FramePeriod
+from dualpose_ros.people import low_passed_velocity
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
@@ -194,7 +195,7 @@ class FusedIdentities:
         if last is not None:
             elapsed = (stamp_ns - last.stamp_ns) * 1e-9
             moved = sighting.joints_cam[H36M17.root] - last.joints_cam[H36M17.root]
-            velocity = last.velocity + (1 - np.exp(-elapsed / _VELOCITY_S)) * (moved / elapsed - last.velocity)
+            velocity = low_passed_velocity(last.velocity, moved, elapsed, _VELOCITY_S)
             hits, confirmed = last.hits + 1, confirmed or last.confirmed
         confirmed = confirmed or hits >= self.config.confirm_frames
         track_id = sighting.track_id

@@ -13,7 +13,7 @@ from dualpose_ros.camera import Camera, check_image
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import EngineConfig
-from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, TrackingState
+from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, TrackingState, low_passed_velocity
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
@@ -87,9 +87,7 @@ class RootVelocities:
         last = self._last.get(track_id)
         velocity = np.zeros(3)
         if last is not None and 0 < stamp_ns - last[0] <= self.forget_ns:
-            elapsed = (stamp_ns - last[0]) * 1e-9
-            share = 1 - np.exp(-elapsed / self.seconds)
-            velocity = last[2] + share * ((root - last[1]) / elapsed - last[2])
+            velocity = low_passed_velocity(last[2], root - last[1], (stamp_ns - last[0]) * 1e-9, self.seconds)
         self._last[track_id] = (stamp_ns, root, velocity)
         return velocity
 
