@@ -18,6 +18,7 @@ _VOLATILE = 2
 class McapFile:
     """Writes serialised ROS 2 messages; Foxglove, `ros2 bag` and any MCAP reader open the file.
 
+    By mcap's writer and not by that of rosbags, which holds one time for a message instead of two, and writes a folder.
     The index is written on `close`; a file whose writer was killed keeps its finished chunks,
     which `mcap recover` makes readable.
     """

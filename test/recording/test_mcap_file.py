@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mcap.reader import make_reader
+from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
@@ -82,6 +83,16 @@ def test_an_independent_ros2_decoder_reads_it(tmp_path: Path) -> None:
     messages = write_poses(tmp_path / "poses.mcap", 3)
     with (tmp_path / "poses.mcap").open("rb") as stream:
         decoded = [message.ros_msg for message in decoder.read_ros2_messages(stream)]
+    assert [d.persons[0].joints[5].z for d in decoded] == [m.persons[0].joints[5].z for m in messages]
+
+
+def test_rosbags_opens_it_as_a_recording(tmp_path: Path) -> None:
+    messages = write_poses(tmp_path / "poses.mcap", 3)
+    with AnyReader([tmp_path / "poses.mcap"]) as reader:
+        assert [(c.topic, c.msgtype) for c in reader.connections] == [("/humans/poses3d", POSES)]
+        (qos,) = reader.connections[0].ext.offered_qos_profiles
+        assert (qos.reliability.name, qos.history.name, qos.depth) == ("RELIABLE", "KEEP_LAST", 5)
+        decoded = [reader.deserialize(data, connection.msgtype) for connection, _, data in reader.messages()]
     assert [d.persons[0].joints[5].z for d in decoded] == [m.persons[0].joints[5].z for m in messages]
 
 
