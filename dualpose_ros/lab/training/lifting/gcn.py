@@ -5,9 +5,8 @@ B people, each in one frame; K joints of `skeleton.H36M17`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.lab.training.lifting.bank import Bank
 from dualpose_ros.lab.training.lifting.input import through, view_person
-from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionSource, Seeds, to_draw, truth_in_view
+from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import NEAREST_M, Sequences
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.skeleton import H36M17
@@ -48,34 +47,26 @@ class Batch(NamedTuple):
     noisy: Tensor
 
 
-class GCNTask:
+class GCNTask(MotionTask):
     """The directed GCN as a `loop.task.Task`."""
 
     name = "gcn"
 
     def __init__(self, training: GCNTraining, banks: tuple[Bank, Bank] | None = None) -> None:
         """banks: of training and validation, instead of those of the settings."""
+        super().__init__(training.data, banks)
         self.training = training
-        self._source = MotionSource(training.data, banks)
 
     def build_model(self) -> nn.Module:
         """The untrained network."""
         return DirectedGCN(self.training.network)
-
-    def datasets(self, cache_dir: Path) -> tuple[Seeds, Seeds]:
-        """Frames of the drawn bank, and of movement kept apart; no cache is read."""
-        return self._source.datasets()
-
-    def collate(self, samples: Sequence[tuple[int, int]]) -> Draw:
-        """Seeds to a batch."""
-        return to_draw(samples)
 
     def drawn(self, draw: Draw | Batch) -> Batch:
         """What the seeds stand for, on their device; what was drawn before, as it is."""
         if isinstance(draw, Batch):
             return draw
         with torch.no_grad():
-            parts = [single_frames(sequences, noisy) for sequences, noisy, _ in self._source.draw(draw)]
+            parts = [single_frames(sequences, noisy) for sequences, noisy, _ in self.source.draw(draw)]
         return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:

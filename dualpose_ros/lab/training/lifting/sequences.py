@@ -99,10 +99,6 @@ class MotionSource:
         self._errors = load_joint_errors(Path(data.errors)) if data.errors else None
         self._placed: dict[tuple[str, torch.device], Any] = {}
 
-    def datasets(self) -> tuple[Seeds, Seeds]:
-        """Training and validation samples."""
-        return Seeds(self.data.chunks), Seeds(self.data.validation_chunks, validation=True)
-
     def draw(self, batch: Draw) -> list[tuple[Sequences, bool, Dice]]:
         """Sequences of each chunk, whether they have 2D errors, and what is left of its randomness."""
         device = batch.seeds.device
@@ -127,6 +123,23 @@ class MotionSource:
                 placed = MotionTensors.of(self._banks[what == "validation"], device)
             self._placed[what, device] = placed
         return self._placed[what, device]
+
+
+class MotionTask:
+    """What the tasks that learn from motion have in common: samples are seeds, drawn where the network is."""
+
+    def __init__(self, data: MotionData, banks: tuple[Bank, Bank] | None = None) -> None:
+        """banks: of training and validation, instead of those of the settings."""
+        self.data = data
+        self.source = MotionSource(data, banks)
+
+    def datasets(self, cache_dir: Path) -> tuple[Seeds, Seeds]:
+        """Seeds of the drawn bank, and of movement kept apart; no cache is read."""
+        return Seeds(self.data.chunks), Seeds(self.data.validation_chunks, validation=True)
+
+    def collate(self, samples: Sequence[tuple[int, int]]) -> Draw:
+        """Seeds to a batch."""
+        return to_draw(samples)
 
 
 def _views(views: ViewConfig, kind: int) -> ViewConfig:

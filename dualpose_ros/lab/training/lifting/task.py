@@ -5,7 +5,7 @@ N sequences, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.lifting.bank import Bank
 from dualpose_ros.lab.training.lifting.input import complete, time_feature
-from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionSource, Seeds, to_draw, truth_in_view
+from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import Sequences
 from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
 from dualpose_ros.lab.training.loop.task import TrainingError
@@ -61,28 +61,20 @@ class Batch(NamedTuple):
     noisy: Tensor
 
 
-class LiftingTask:
+class LiftingTask(MotionTask):
     """The lifting network as a `loop.task.Task`; TrainingError if the GCN's file can't be used."""
 
     name = "lifting"
 
     def __init__(self, training: LiftingTraining, banks: tuple[Bank, Bank] | None = None) -> None:
         """banks: of training and validation, instead of those of the settings."""
+        super().__init__(training.data, banks)
         self.training = training
-        self._source = MotionSource(training.data, banks)
         self._gcn = load_gcn(Path(training.gcn), training.gcn_network) if training.gcn else None
 
     def build_model(self) -> nn.Module:
         """The untrained network."""
         return TemporalLifter(self.training.network)
-
-    def datasets(self, cache_dir: Path) -> tuple[Seeds, Seeds]:
-        """Sequences of the drawn bank, and of movement kept apart; no cache is read."""
-        return self._source.datasets()
-
-    def collate(self, samples: Sequence[tuple[int, int]]) -> Draw:
-        """Seeds to a batch."""
-        return to_draw(samples)
 
     def drawn(self, draw: Draw | Batch) -> Batch:
         """What the seeds stand for, on their device; what was drawn before, as it is."""
@@ -92,7 +84,7 @@ class LiftingTask:
         if gcn is not None:
             gcn.to(draw.seeds.device)
         with torch.no_grad():
-            for sequences, noisy, dice in self._source.draw(draw):
+            for sequences, noisy, dice in self.source.draw(draw):
                 share = self.training.without_gcn if gcn is not None else 1.0
                 bare = dice.happens((len(sequences.frames),), share)
                 parts.append(sequence_batch(sequences, noisy, gcn, bare, self.training.network.lookahead))
