@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Mask
+from dualpose_ros.arrays import AnyFloats, Float32s, Mask, Rows
 from dualpose_ros.skeleton import H36M17
 
 _ARRAYS = ("offsets", "scores", "labelled")
@@ -24,17 +24,14 @@ class JointErrorsError(ValueError):
     """A file of joint errors that can't be used; the message names it."""
 
 
-@dataclass(frozen=True)
-class JointErrors:
+@dataclass(frozen=True, eq=False)
+class JointErrors(Rows):
     """offsets (M, K, 2): found minus true place over the longer side of the person's joints on the image, 0 where
     not found; scores (M, K), 0 = not found; labelled (M, K): joints that lie within the image."""
 
     offsets: Float32s
     scores: Float32s
     labelled: Mask
-
-    def __len__(self) -> int:
-        return len(self.offsets)
 
 
 def filled(errors: JointErrors, judged: Mask, rng: np.random.Generator) -> JointErrors:

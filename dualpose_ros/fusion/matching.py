@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
+from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask, Rows
 from dualpose_ros.grouping import assign
 from dualpose_ros.people import Poses, box_area, oks
 from dualpose_ros.settings import SettingError, Settings, setting
@@ -61,16 +61,13 @@ class MatchConfig(Settings):
             raise SettingError("joint_sigmas", f"has {len(self.joint_sigmas)} values; it needs {H36M17.num_joints}")
 
 
-@dataclass(frozen=True)
-class Matches:
+@dataclass(frozen=True, eq=False)
+class Matches(Rows):
     """Pairs: indices top_down (M,) and bottom_up (M,) of the poses, each at most once, and similarity (M,)."""
 
     top_down: Indices
     bottom_up: Indices
     similarity: Floats
-
-    def __len__(self) -> int:
-        return len(self.similarity)
 
 
 def match_poses(*, top_down: Poses, bottom_up: Poses, config: MatchConfig | None = None) -> Matches:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Rows
 from dualpose_ros.grouping import (
     GroupingConfig,
     ReadingConfig,
@@ -37,19 +37,20 @@ class DecodeConfig(Settings):
     reading: ReadingConfig = setting(ReadingConfig(), "joints read off the maps by a person's tag")
 
 
-@dataclass(frozen=True)
-class PatchPeople:
+@dataclass(frozen=True, eq=False)
+class PatchPeople(Rows):
     """The people of one patch: joints_px (P, K, 2) in patch pixels, scores (P, K; 0 = not found), tags (P,),
-    utility (P,) as in `target.target_utility`, and the index of the patch's own person, -1 for none."""
+    utility (P,) as in `target.target_utility`."""
 
     joints_px: Floats
     scores: Floats
     tags: Floats
     utility: Floats
-    target: int
 
-    def __len__(self) -> int:
-        return len(self.tags)
+    @property
+    def target(self) -> int:
+        """Index of the patch's own person, the one of most utility; -1 for none."""
+        return int(np.argmax(self.utility)) if len(self) else -1
 
 
 def decode_patches(
@@ -100,9 +101,7 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
         found = score[n] >= config.reading.min_score
         kept = 1 if found.sum() >= config.grouping.min_joints else 0
         people.append(
-            PatchPeople(
-                xy[n : n + kept], np.where(found, score[n], 0.0)[None][:kept], np.zeros(kept), np.ones(kept), kept - 1
-            )
+            PatchPeople(xy[n : n + kept], np.where(found, score[n], 0.0)[None][:kept], np.zeros(kept), np.ones(kept))
         )
     return people
 
@@ -121,12 +120,9 @@ def _decode_one(
     labels, people = group_by_tags(joint, peak_tag, score, config.grouping)
     joints, scores, means = people_from_labels(labels, people, joint, xy, score, peak_tag, config.grouping.min_joints)
     utility = np.asarray(target_utility(joints, scores, means, box_px), dtype=np.float64)
-    if len(means) == 0:
-        return PatchPeople(joints, scores, means, utility, -1)
-    target = int(np.argmax(utility))
     for n, tag in enumerate(means):
         joints[n], scores[n] = read_by_tag(heatmaps, tags, tag, joints[n], scores[n], config.reading)
-    return PatchPeople(joints, scores, means, utility, target)
+    return PatchPeople(joints, scores, means, utility)
 
 
 def _refuse_nan(maps: Float32s) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import Float32s, Floats
+from dualpose_ros.arrays import Float32s, Floats, Rows
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, Engine, EngineError
 from dualpose_ros.people import Pose2D
@@ -150,8 +150,8 @@ ANSWERS = ("joints", "log_stddev", "log_depth_extent", "log_depth_stddev")
 """The outputs of a lifting network that are about people, not memory."""
 
 
-@dataclass(frozen=True)
-class PlacedPeople:
+@dataclass(frozen=True, eq=False)
+class PlacedPeople(Rows):
     """joints_rel (N, K, 3) along camera axes, stddev (N, K), root_cam (N, 3), depth_stddev (N,) relative; and the
     depths along the virtual camera's axis (N,): learned, fitted by geometry, and used."""
 

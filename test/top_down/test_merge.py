@@ -17,8 +17,7 @@ def patch_people(
     affine: np.ndarray, joints: list[np.ndarray], scores: list[np.ndarray], utility: list[float]
 ) -> PatchPeople:
     placed = np.stack([apply_affines(affine, j) for j in joints]) if joints else np.zeros((0, K, 2))
-    target = int(np.argmax(utility)) if utility else -1
-    return PatchPeople(placed, np.array(scores).reshape(-1, K), np.zeros(len(joints)), np.array(utility), target)
+    return PatchPeople(placed, np.array(scores).reshape(-1, K), np.zeros(len(joints)), np.array(utility))
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
