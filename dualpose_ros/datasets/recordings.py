@@ -9,14 +9,14 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray, Rows
+from dualpose_ros.arrays import AnyArray, Rows, rows_of
 from dualpose_ros.camera import Camera
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
@@ -33,11 +33,11 @@ class Frames(Rows):
     """sequence (F,) int; stamp_s (F,); camera (F, 6): fx, fy, cx, cy, width, height; down (F, 3) the direction of
     gravity; level (F,): whether of a sequence of walking people before a level camera."""
 
-    sequence: AnyArray
-    stamp_s: AnyArray
-    camera: AnyArray
-    down: AnyArray
-    level: AnyArray
+    sequence: AnyArray = field(metadata=rows_of(dtype=np.int32))
+    stamp_s: AnyArray = field(metadata=rows_of())
+    camera: AnyArray = field(metadata=rows_of(6, dtype=np.float32))
+    down: AnyArray = field(metadata=rows_of(3, dtype=np.float32))
+    level: AnyArray = field(metadata=rows_of(dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +46,14 @@ class Truth(Rows):
     joints_cam (N, K, 3); joints_px (N, K, 2); visibility (N, K) as in `labels`; visible_fraction (N,);
     boxes_px (N, 4)."""
 
-    frame: AnyArray
-    person: AnyArray
-    action: AnyArray
-    joints_cam: AnyArray
-    joints_px: AnyArray
-    visibility: AnyArray
-    visible_fraction: AnyArray
-    boxes_px: AnyArray
+    frame: AnyArray = field(metadata=rows_of(dtype=np.int32))
+    person: AnyArray = field(metadata=rows_of(dtype=np.int32))
+    action: AnyArray = field(metadata=rows_of(dtype=np.str_))
+    joints_cam: AnyArray = field(metadata=rows_of(K, 3, dtype=np.float32))
+    joints_px: AnyArray = field(metadata=rows_of(K, 2, dtype=np.float32))
+    visibility: AnyArray = field(metadata=rows_of(K, dtype=np.uint8))
+    visible_fraction: AnyArray = field(metadata=rows_of(dtype=np.float32))
+    boxes_px: AnyArray = field(metadata=rows_of(4, dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +61,14 @@ class Estimates(Rows):
     """One branch. frame (M,); track (M,) or -1; truth (M,) index into the true people, by similarity on the image, or
     -1; joints_cam (M, K, 3); joint_scores and joint_stddev (M, K); score (M,); keypoints_px (M, K, 2)."""
 
-    frame: AnyArray
-    track: AnyArray
-    truth: AnyArray
-    joints_cam: AnyArray
-    joint_scores: AnyArray
-    joint_stddev: AnyArray
-    score: AnyArray
-    keypoints_px: AnyArray
+    frame: AnyArray = field(metadata=rows_of(dtype=np.int32))
+    track: AnyArray = field(metadata=rows_of(dtype=np.int32))
+    truth: AnyArray = field(metadata=rows_of(dtype=np.int32))
+    joints_cam: AnyArray = field(metadata=rows_of(K, 3, dtype=np.float32))
+    joint_scores: AnyArray = field(metadata=rows_of(K, dtype=np.float32))
+    joint_stddev: AnyArray = field(metadata=rows_of(K, dtype=np.float32))
+    score: AnyArray = field(metadata=rows_of(dtype=np.float32))
+    keypoints_px: AnyArray = field(metadata=rows_of(K, 2, dtype=np.float32))
 
     @property
     def poses(self) -> Poses:
@@ -86,67 +86,47 @@ class Recordings:
     bottom_up: Estimates
 
 
-_SHAPES: dict[str, dict[str, tuple[type, tuple[int, ...]]]] = {
-    "frames": {"sequence": (np.int32, ()), "stamp_s": (np.float64, ()), "camera": (np.float32, (6,)),
-               "down": (np.float32, (3,)), "level": (np.bool_, ())},
-    "truth": {"frame": (np.int32, ()), "person": (np.int32, ()), "action": (np.str_, ()),
-              "joints_cam": (np.float32, (K, 3)), "joints_px": (np.float32, (K, 2)), "visibility": (np.uint8, (K,)),
-              "visible_fraction": (np.float32, ()), "boxes_px": (np.float32, (4,))},
-    "estimates": {"frame": (np.int32, ()), "track": (np.int32, ()), "truth": (np.int32, ()),
-                  "joints_cam": (np.float32, (K, 3)), "joint_scores": (np.float32, (K,)),
-                  "joint_stddev": (np.float32, (K,)), "score": (np.float32, ()), "keypoints_px": (np.float32, (K, 2))},
-}  # fmt: skip
-PARTS = {"frames": (Frames, "frames"), "truth": (Truth, "truth"), "top_down": (Estimates, "estimates"),
-          "bottom_up": (Estimates, "estimates")}  # fmt: skip
-"""The record and the columns of each part of a recording."""
+PARTS: dict[str, type[Any]] = {"frames": Frames, "truth": Truth, "top_down": Estimates, "bottom_up": Estimates}
+"""The record of each part of a recording."""
 _UNREADABLE = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error)
 """What NumPy raises of a file that is damaged or another."""
 
 
 def collected(part: str, rows: list[dict[str, object]]) -> Any:
     """Rows of one part (`frames`, `truth`, `top_down`, `bottom_up`), a value for each of its columns, as its record."""
-    kind, shapes = PARTS[part][0], _SHAPES[PARTS[part][1]]
     columns: dict[str, AnyArray] = {
-        name: np.array([row[name] for row in rows], dtype=dtype).reshape(-1, *shape)
-        for name, (dtype, shape) in shapes.items()
-    }
-    return kind(**columns)
+        item.name: np.array([row[item.name] for row in rows], dtype=item.metadata["dtype"])
+        .reshape(-1, *item.metadata["shape"])
+        for item in fields(PARTS[part])
+    }  # fmt: skip
+    return PARTS[part](**columns)
 
 
 def joined(recordings: Iterable[Recordings]) -> Recordings:
     """Recordings end to end, with indices and the numbers of sequences going on."""
-    parts: dict[str, list[dict[str, AnyArray]]] = {name: [] for name in PARTS}
+    parts: dict[str, list[Any]] = {name: [] for name in PARTS}
     frames = people = sequences = 0
     for recording in recordings:
-        for name in PARTS:
+        parts["frames"].append(replace(recording.frames, sequence=recording.frames.sequence + sequences))
+        parts["truth"].append(replace(recording.truth, frame=recording.truth.frame + frames))
+        for name in ("top_down", "bottom_up"):
             part = getattr(recording, name)
-            columns: dict[str, Any] = {field.name: getattr(part, field.name) for field in fields(part)}
-            if name == "frames":
-                columns["sequence"] = columns["sequence"] + sequences
-            else:
-                columns["frame"] = columns["frame"] + frames
-            if "truth" in columns:
-                columns["truth"] = np.where(columns["truth"] >= 0, columns["truth"] + people, -1)
-            parts[name].append(columns)
-        frames += len(recording.frames.stamp_s)
-        people += len(recording.truth.frame)
+            truth = np.where(part.truth >= 0, part.truth + people, -1)
+            parts[name].append(replace(part, frame=part.frame + frames, truth=truth))
+        frames += len(recording.frames)
+        people += len(recording.truth)
         sequences += int(recording.frames.sequence.max(initial=-1)) + 1
     if not frames:
         raise RecordingError("there are no recordings to join")
-    return Recordings(
-        *(
-            kind(**{name: np.concatenate([part[name] for part in parts[key]]) for name in _SHAPES[shape]})
-            for key, (kind, shape) in PARTS.items()
-        )
-    )
+    return Recordings(*(kind.concatenate(parts[name]) for name, kind in PARTS.items()))
 
 
 def save_recordings(path: Path, recordings: Recordings) -> None:
     """Write an .npz file, whole or not at all."""
     arrays = {
-        f"{name}.{field.name}": getattr(getattr(recordings, name), field.name)
-        for name, (kind, _) in PARTS.items()
-        for field in fields(kind)
+        f"{name}.{item.name}": getattr(getattr(recordings, name), item.name)
+        for name, kind in PARTS.items()
+        for item in fields(kind)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_", suffix=".part")
@@ -172,21 +152,18 @@ def _load(path: Path) -> Recordings:
     try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
-        for name, (_, columns) in PARTS.items():
-            count = len(arrays[f"{name}.{next(iter(_SHAPES[columns]))}"])
-            for column, (dtype, sizes) in _SHAPES[columns].items():
-                held = arrays[f"{name}.{column}"]
+        parts = []
+        for name, kind in PARTS.items():
+            count = len(arrays[f"{name}.{fields(kind)[0].name}"])
+            columns = {item.name: arrays[f"{name}.{item.name}"] for item in fields(kind)}
+            for item in fields(kind):
+                held, dtype, shape = columns[item.name], item.metadata["dtype"], (count, *item.metadata["shape"])
                 if held.dtype.kind != np.dtype(dtype).kind:
-                    raise RecordingError(f"{path}: {name}.{column} holds {held.dtype}, not {np.dtype(dtype)}")
-                shape = held.shape
-                if shape != (count, *sizes):
-                    raise RecordingError(f"{path}: {name}.{column} has the shape {shape}, not {(count, *sizes)}")
-        return Recordings(
-            *(
-                kind(**{column: arrays[f"{name}.{column}"] for column in _SHAPES[shape]})
-                for name, (kind, shape) in PARTS.items()
-            )
-        )
+                    raise RecordingError(f"{path}: {name}.{item.name} holds {held.dtype}, not {np.dtype(dtype)}")
+                if held.shape != shape:
+                    raise RecordingError(f"{path}: {name}.{item.name} has the shape {held.shape}, not {shape}")
+            parts.append(kind(**columns))
+        return Recordings(*parts)
     except RecordingError:
         raise
     except _UNREADABLE as error:
