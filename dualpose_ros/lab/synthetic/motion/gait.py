@@ -23,12 +23,10 @@ RUN_FROM_M_S = 2.2
 class Support:
     """The feet over time, and the path of the body that they carry.
 
-    ankles_m (T, 2, 3), foot_yaw (T, 2), swing (T, 2): 0 on the floor to 1 in mid-air,
-    root_xz (T, 2), yaw (T,), speed (T,) in m/s.
+    ankles_m (T, 2, 3), swing (T, 2): 0 on the floor to 1 in mid-air, root_xz (T, 2), yaw (T,), speed (T,) in m/s.
     """
 
     ankles_m: Floats
-    foot_yaw: Floats
     swing: Floats
     root_xz: Floats
     yaw: Floats
@@ -154,7 +152,7 @@ class Footsteps:
     def support(self, times: Floats, fps: float) -> Support:
         """Sample the plan at evenly spaced times (T,)."""
         feet = [self._foot(side, times) for side in (LEFT, RIGHT)]
-        ankles, yaws, swing = (np.stack([foot[i] for foot in feet], axis=1) for i in range(3))
+        ankles, swing = (np.stack(parts, axis=1) for parts in zip(*feet, strict=True))
         keys = [self._root[0]]
         for key in self._root[1:]:
             if key[0] > keys[-1][0] + 1e-6:
@@ -169,10 +167,10 @@ class Footsteps:
         speed = np.zeros(len(times))
         if len(times) > 1:
             speed = smooth(np.linalg.norm(np.gradient(body[:, :2], axis=0), axis=1) * fps, fps, 0.1)
-        return Support(ankles, yaws, swing, root, body[:, 2], speed)
+        return Support(ankles, swing, root, body[:, 2], speed)
 
-    def _foot(self, side: int, times: Floats) -> tuple[Floats, Floats, Floats]:
-        """Ankle (T, 3), yaw (T,) and swing (T,) of one foot: the heel rises, swings, lands."""
+    def _foot(self, side: int, times: Floats) -> tuple[Floats, Floats]:
+        """Ankle (T, 3) and swing (T,) of one foot: the heel rises, swings, lands."""
         steps = self._steps[side]
         lift, land, yaw, height = (
             np.array([getattr(step, name) for step in steps]) for name in ("lift_s", "land_s", "yaw", "height_m")
@@ -189,7 +187,7 @@ class Footsteps:
         rise = height[now] * np.sin(np.pi * u**0.75) ** 2 * (u < 1)
         y = ANKLE_HEIGHT_M + rise + 0.13 * heel
         swing = bump(u) * (u < 1) * (now > 0)
-        return np.stack([xz[:, 0], y, xz[:, 1]], axis=1), turned, swing
+        return np.stack([xz[:, 0], y, xz[:, 1]], axis=1), swing
 
 
 def _rounded(corners: Floats) -> tuple[Floats, Floats]:

@@ -15,13 +15,13 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, RgbImage, UInt8s
 from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.training.geometry import about, moved, turn
+from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.photometric import photometric
 from dualpose_ros.skeleton import H36M17
 
 BackgroundSource = Callable[[np.random.Generator], RgbImage]
 """Draws one RGB image (H, W, 3) of any size to put behind people."""
 
-ABSENT = -1.0
 _NOWHERE, _FRAME = 254, 253
 """Mask values of patch pixels that lie outside the source image, and in its black margin."""
 _UPPER = tuple(H36M17.index(n) for n in ("spine", "thorax", "neck", "head_top", "left_shoulder", "right_shoulder"))
