@@ -102,20 +102,8 @@ def estimated_frames(
 
 def accuracy(frames: list[EstimatedFrame], truth: ClipTruth) -> dict[str, float | int | None]:
     """The accuracy part of the summary."""
-    figures = asdict(evaluate_demo(truth, frames))
-    names = (
-        "recall",
-        "precision",
-        "coasting",
-        "pck150_rel",
-        "pck150_rel_all",
-        "pck150_abs",
-        "mpjpe_rel_mm",
-        "root_depth_rel_err",
-        "id_switches",
-    )
-    steadiness = asdict(measure_steadiness(truth, frames))
-    return {name: _rounded(value) for name, value in {**{n: figures[n] for n in names}, **steadiness}.items()}
+    figures = {**asdict(evaluate_demo(truth, frames)), **asdict(measure_steadiness(truth, frames))}
+    return {name: _rounded(value) for name, value in figures.items() if name not in ("frames", "people", "found")}
 
 
 def _rounded(value: float | int | None) -> float | int | None:
