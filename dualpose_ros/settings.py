@@ -220,12 +220,42 @@ def _type_problem(value: Any, hint: Any) -> str:
 
 def yaml_lines(*groups: Settings, indent: int = 0) -> list[str]:
     """Settings as YAML, each with its text, unit and range as a comment."""
-    lines: list[tuple[str, str]] = []
-    for item in (item for group in groups for item in _items(group)):
-        depth = item.name.count(".")
-        name = "  " * depth + item.name.rpartition(".")[2] + ":"
-        group = isinstance(item.value, Settings)
-        lines.append((name if group else f"{name} {yaml_value(item.value)}", _comment(item.said)))
+    return _commented([entry for group in groups for entry in _entries(type(group), _values(group))], indent)
+
+
+def annotated_yaml(kind: type[Settings], values: Mapping[str, Any], indent: int = 0) -> list[str]:
+    """Some settings of a class, and their groups', as YAML with comments; SettingError names one that is unknown."""
+    return _commented(list(_entries(kind, values)), indent)
+
+
+def _values(settings: Settings) -> dict[str, Any]:
+    values = {item.name: item.value for item in own_settings(settings)}
+    return {name: _values(value) if isinstance(value, Settings) else value for name, value in values.items()}
+
+
+def _entries(kind: type[Settings], values: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Lines and their comments; a group's before those of its settings."""
+    known = {name: (hint, said) for name, hint, said in _said(kind)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        if name not in known:
+            raise SettingError(name, f"is unknown; there are {', '.join(known)}")
+        hint, said = known[name]
+        comment = f"{said.text} [{said.limits}]" if said.limits else said.text
+        start = "  " * depth + name + ":"
+        group = next((one for one in (hint, *typing.get_args(hint)) if _is_group(one)), None)
+        if group is None or not isinstance(value, Mapping):
+            yield f"{start} {yaml_value(value)}", comment
+        else:
+            yield start, comment
+            yield from _entries(group, value, depth + 1)
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Settings)
+
+
+def _commented(lines: list[tuple[str, str]], indent: int) -> list[str]:
+    """Lines with their comments beside them, or above them where they are long."""
     column = 2 + max(len(line) for line, _ in lines if len(line) <= _LONGEST)
     pad = " " * indent
     result = []
@@ -236,18 +266,6 @@ def yaml_lines(*groups: Settings, indent: int = 0) -> list[str]:
         result += [f"{pad}{' ' * len(start)}#   {more}" for more in wrapped[1:]]
         result += [pad + line] if len(line) > _LONGEST else []
     return result
-
-
-def _items(settings: Settings, prefix: str = "") -> Iterator[Item]:
-    """Settings and groups, each group before its own."""
-    for item in own_settings(settings):
-        yield dataclasses.replace(item, name=prefix + item.name)
-        if isinstance(item.value, Settings):
-            yield from _items(item.value, f"{prefix}{item.name}.")
-
-
-def _comment(said: Setting) -> str:
-    return f"{said.text} [{said.limits}]" if said.limits else said.text
 
 
 def yaml_value(value: Any) -> str:

@@ -122,8 +122,9 @@ def _declared(node: Any, item: Item) -> Any:
     default = list(item.value) if isinstance(item.value, tuple) else item.value
     try:
         return node.declare_parameter(item.name, default, descriptor(item)).value
-    except InvalidParameterValueException as error:
-        raise SettingError(item.name, f"must be {item.said.range} {item.said.unit}".rstrip() + f" ({error})") from None
+    except InvalidParameterValueException:
+        # Out of range. `with_values` says so too, and the same whichever of ROS's ranges or of ours was left.
+        return node.declare_parameter(item.name, default, ParameterDescriptor(dynamic_typing=True)).value
 
 
 def _unknown(node: Any, known: Iterable[str]) -> dict[str, str]:
