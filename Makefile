@@ -36,9 +36,10 @@ format: $(TEST_STAMP) ## let ruff format everything and mend what it can
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-parameters: $(BASE_STAMP) ## write the files that list the settings: config/pipeline.yaml and docs/parameters.md
+parameters: $(TEST_STAMP) ## write config/pipeline.yaml, docs/parameters.md and the comments of config/training/ from the settings
 	$(BIN)/dualpose parameters > $(VENV)/pipeline.yaml && mv $(VENV)/pipeline.yaml config/pipeline.yaml
 	$(BIN)/dualpose parameters --markdown > $(VENV)/parameters.md && mv $(VENV)/parameters.md docs/parameters.md
+	$(BIN)/python -m dualpose_ros.lab.training.settings_files
 
 # Demos on a machine that does nothing else: their rate is measured too.
 RESULTS := docs/results

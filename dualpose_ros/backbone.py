@@ -14,45 +14,35 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from dualpose_ros.settings import Settings, setting
+
 
 @dataclass(frozen=True)
-class HRNetConfig:
+class HRNetConfig(Settings):
     """Size of an HRNet; the defaults are the CPU family (1.3 M parameters with 64 output channels).
 
-    `widths` are the channels of the branches, from high to low resolution: their number, 2 to 4
-    in the paper, is also the number of stages. `modules[s]` exchange modules make up stage s + 2,
-    each with `blocks` residual blocks a branch. The bottlenecks before stage 2 put out `expansion`
-    times `stem` channels: 4 in the paper, 2 on CPUs, where the wide maps at 1/4 resolution would
-    take half of the time. `context_blocks` residual blocks follow every sum of the last exchange:
-    there, what a place looks like meets what the whole body does, which is what tells its left
-    from its right. ValueError if the numbers don't fit each other.
+    The number of branches, 2 to 4 in the paper, is also the number of stages. The wide maps at 1/4 resolution take
+    half of the time where bottlenecks are as wide as in the paper. In context blocks, what a place looks like meets
+    what the whole body does, which is what tells its left from its right. ValueError if the numbers don't fit.
     """
 
-    stem: int = 64
-    widths: tuple[int, ...] = (16, 32, 64, 128)
-    blocks: int = 2
-    modules: tuple[int, ...] = (1, 1, 1)
-    bottlenecks: int = 1
-    expansion: int = 2
-    out_channels: int = 64
-    context_blocks: int = 0
+    stem: int = setting(64, "channels of the stem", unit="channels", least=1)
+    widths: tuple[int, ...] = setting(
+        (16, 32, 64, 128), "channels of the branches, from high to low resolution", least=1
+    )
+    blocks: int = setting(2, "residual blocks a branch in each exchange module", unit="blocks", least=1)
+    modules: tuple[int, ...] = setting((1, 1, 1), "exchange modules of the stages from the second on", least=1)
+    bottlenecks: int = setting(1, "bottlenecks before the second stage", unit="blocks", least=1)
+    expansion: int = setting(2, "their channels over the stem's: 4 in the paper, 2 on CPUs", least=1)
+    out_channels: int = setting(64, "channels of the output", unit="channels", least=1)
+    context_blocks: int = setting(0, "residual blocks after every sum of the last exchange", unit="blocks", least=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.widths) < 2:
             raise ValueError(f"HRNet needs two or more branches, not widths={self.widths}")
         if len(self.modules) != len(self.widths) - 1:
             raise ValueError(f"modules={self.modules} should have one entry a stage: {len(self.widths) - 1}")
-        sizes = (
-            self.stem,
-            *self.widths,
-            self.blocks,
-            *self.modules,
-            self.bottlenecks,
-            self.expansion,
-            self.out_channels,
-        )
-        if min(sizes) < 1 or self.context_blocks < 0:
-            raise ValueError(f"every size of an HRNet is at least 1, context_blocks 0: {self}")
 
     @property
     def stride(self) -> int:

@@ -22,6 +22,7 @@ S = TypeVar("S", bound="Settings")
 
 _WIDTH, _LONGEST = 120, 60
 """Of lines of YAML, and of a line that has its comment beside it, not above."""
+_TIED = "\u00a0"
 _KINDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 _NUMBERS = {int: numbers.Integral, float: numbers.Real}
 
@@ -119,6 +120,11 @@ def setting(
     """
     said = Setting(text, unit, least, most, above, below, step, tuple(choices))
     return typing.cast(T, dataclasses.field(default=default, metadata={"setting": said}))
+
+
+def share(default: float, text: str) -> float:
+    """A field of `Settings` that is a share, or a probability: 0 to 1."""
+    return setting(default, text, least=0, most=1)
 
 
 class Settings:
@@ -240,7 +246,7 @@ def _entries(kind: type[Settings], values: Mapping[str, Any], depth: int = 0) ->
         if name not in known:
             raise SettingError(name, f"is unknown; there are {', '.join(known)}")
         hint, said = known[name]
-        comment = f"{said.text} [{said.limits}]" if said.limits else said.text
+        comment = f"{said.text} [{said.limits.replace(' ', _TIED)}]" if said.limits else said.text
         start = "  " * depth + name + ":"
         group = next((one for one in (hint, *typing.get_args(hint)) if _is_group(one)), None)
         if group is None or not isinstance(value, Mapping):
@@ -261,7 +267,8 @@ def _commented(lines: list[tuple[str, str]], indent: int) -> list[str]:
     result = []
     for line, comment in lines:
         start = line.ljust(column) if len(line) <= _LONGEST else " " * (len(line) - len(line.lstrip()))
-        wrapped = textwrap.wrap(comment, _WIDTH - indent - len(start) - 4, break_long_words=False)
+        width = _WIDTH - indent - len(start) - 4
+        wrapped = [part.replace(_TIED, " ") for part in textwrap.wrap(comment, width, break_long_words=False)]
         result.append(f"{pad}{start}# {wrapped[0]}")
         result += [f"{pad}{' ' * len(start)}#   {more}" for more in wrapped[1:]]
         result += [pad + line] if len(line) > _LONGEST else []

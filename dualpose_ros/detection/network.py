@@ -6,12 +6,13 @@ Imported for training and export only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from dualpose_ros.backbone import HRNet, HRNetConfig, Normalise, conv_bn
+from dualpose_ros.settings import Settings, setting
 
 REFERENCE_SIZE_PX = 64.0
 """A raw size of zero means a box of this side in network pixels."""
@@ -21,13 +22,13 @@ PRIOR = 0.02
 
 
 @dataclass(frozen=True)
-class DetectorConfig:
+class DetectorConfig(Settings):
     """Size of the detector: its backbone and the channels of its head."""
 
-    backbone: HRNetConfig = field(
-        default_factory=lambda: HRNetConfig(stem=32, blocks=1, out_channels=48, context_blocks=1)
+    backbone: HRNetConfig = setting(
+        HRNetConfig(stem=32, blocks=1, out_channels=48, context_blocks=1), "size of the HRNet"
     )
-    head: int = 32
+    head: int = setting(32, "channels of the head", unit="channels", least=1)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, PRESENT, ROOT, K
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 LOG_STDDEV_RANGE = (-5.0, 0.7)
@@ -19,15 +20,11 @@ _FARTHEST = 1.0
 
 
 @dataclass(frozen=True)
-class IntegrationConfig:
-    """hidden: width of the two inner layers; dropout: in both. ValueError where that is no width."""
+class IntegrationConfig(Settings):
+    """Size of the integration network."""
 
-    hidden: int = 256
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.hidden < 1:
-            raise ValueError(f"hidden is {self.hidden}; it must be 1 or more")
+    hidden: int = setting(256, "width of the two inner layers", unit="channels", least=1)
+    dropout: float = setting(0.0, "share of both that is dropped in training", least=0, below=1)
 
 
 class IntegrationNetwork(nn.Module):

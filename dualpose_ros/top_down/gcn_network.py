@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES
 
@@ -21,14 +22,13 @@ _RELATIONS = 3
 
 
 @dataclass(frozen=True)
-class GCNConfig:
-    """channels of a node, layers of each stream; sharpness: how fast an edge closes against the confidence's slope;
-    reach: what is left of the confidence that a completed joint lends on, from one layer to the next."""
+class GCNConfig(Settings):
+    """Size of the directed GCN."""
 
-    channels: int = 48
-    layers: int = 4
-    sharpness: float = 8.0
-    reach: float = 0.9
+    channels: int = setting(48, "channels of a node", unit="channels", least=1)
+    layers: int = setting(4, "layers of each stream", unit="layers", least=1)
+    sharpness: float = setting(8.0, "how fast an edge closes against the confidence's slope", least=0)
+    reach: float = share(0.9, "what is left of the confidence that a completed joint lends on, from layer to layer")
 
 
 class DirectedLayer(nn.Module):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.settings import SettingError, Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import JOINTS_REL, NUM_FEATURES
 
@@ -20,24 +21,26 @@ WINDOWS = (1, 3, 9, 27, 81, 243)
 
 
 @dataclass(frozen=True)
-class LiftingConfig:
-    """window: frames that an answer depends on, a power of three; channels of the temporal layers; hidden: width of
-    the `blocks` layers that refine the frame itself; lookahead: frames that an answer is late by, to see what
-    comes after (half a window makes it a centred network; the live stage takes 0). ValueError for other windows.
-    """
+class LiftingConfig(Settings):
+    """Size of the lifting network."""
 
-    window: int = 27
-    channels: int = 256
-    hidden: int = 256
-    blocks: int = 2
-    dropout: float = 0.05
-    lookahead: int = 0
+    window: int = setting(
+        27, "frames that an answer depends on, a power of three; the paper has 243", unit="frames", least=1, most=243
+    )
+    channels: int = setting(256, "channels of the temporal layers", unit="channels", least=1)
+    hidden: int = setting(256, "width of the layers that refine the frame itself", unit="channels", least=1)
+    blocks: int = setting(2, "number of those", unit="blocks", least=0)
+    dropout: float = setting(0.05, "share of them that is dropped in training", least=0, below=1)
+    lookahead: int = setting(
+        0, "frames that an answer is late by, to see what comes after; live: 0", unit="frames", least=0
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.window not in WINDOWS:
-            raise ValueError(f"window is {self.window}; it must be one of {', '.join(map(str, WINDOWS))}")
-        if not 0 <= self.lookahead < self.window:
-            raise ValueError(f"lookahead is {self.lookahead}; it must lie in 0..{self.window - 1}")
+            raise SettingError("window", f"is {self.window}; it must be one of {', '.join(map(str, WINDOWS))}")
+        if self.lookahead >= self.window:
+            raise SettingError("lookahead", f"is {self.lookahead}; it must be less than the window, {self.window}")
 
     @property
     def dilations(self) -> tuple[int, ...]:

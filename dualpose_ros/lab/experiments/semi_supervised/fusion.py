@@ -6,7 +6,7 @@ It follows the lifting network of the same row, whose poses it takes. N people, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +57,7 @@ from dualpose_ros.lab.training.fusion.task import (
 )
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.people import Poses
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.person_view import through
 
@@ -66,18 +67,19 @@ _NEAREST_M = 0.5
 
 
 @dataclass(frozen=True)
-class SemiSupervisedFusion:
-    """The network and what it learns from. lifting: the ONNX file of the row's lifting network; groups: of up to
-    three labelled people, and unlabelled people, a sample; samples: an epoch; absolute: see `FusionTraining`."""
+class SemiSupervisedFusion(Settings):
+    """The network and what it learns from; lifting: the ONNX file of the row's lifting network."""
 
     data: SemiSupervision
     lifting: str
-    network: IntegrationConfig = field(default_factory=lambda: IntegrationConfig(128, 0.1))
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    groups: int = 128
-    samples: int = 1000
-    absolute: float = 0.5
+    network: IntegrationConfig = setting(IntegrationConfig(128, 0.1), "size of the network")
+    discriminator: DiscriminatorConfig = setting(DiscriminatorConfig(), "size of the discriminator")
+    augmentation: Augmentation = setting(Augmentation(), "what is done to pairs before the network sees them")
+    groups: int = setting(
+        128, "groups of up to three labelled people, and unlabelled people, in a sample", unit="groups", least=1
+    )
+    samples: int = setting(1000, "samples of an epoch", unit="samples", least=1)
+    absolute: float = setting(0.5, "weight of the root's error in metres", least=0)
 
 
 @dataclass(frozen=True)

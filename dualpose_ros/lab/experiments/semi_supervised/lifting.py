@@ -6,7 +6,7 @@ N tracks, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +47,7 @@ from dualpose_ros.lab.training.lifting.task import Batch as LiftingBatch
 from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining, lifting_loss
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.lab.training.losses import gaussian_nll
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 
@@ -54,16 +55,15 @@ _BODY = H36M17.body
 
 
 @dataclass(frozen=True)
-class SemiSupervisedLifting:
-    """The network and what it learns from; tracks: of either domain, a sample; groups: that the discriminator sees
-    of them; samples: an epoch."""
+class SemiSupervisedLifting(Settings):
+    """The network and what it learns from."""
 
     data: SemiSupervision
-    network: LiftingConfig = field(default_factory=lambda: LiftingConfig(9, 96, 112, 1, 0.05))
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    tracks: int = 24
-    groups: int = 128
-    samples: int = 1000
+    network: LiftingConfig = setting(LiftingConfig(9, 96, 112, 1, 0.05), "size of the network")
+    discriminator: DiscriminatorConfig = setting(DiscriminatorConfig(), "size of the discriminator")
+    tracks: int = setting(24, "tracks of either domain in a sample", unit="tracks", least=1)
+    groups: int = setting(128, "groups of one or two of them that the discriminator sees", unit="groups", least=1)
+    samples: int = setting(1000, "samples of an epoch", unit="samples", least=1)
 
 
 class Found(NamedTuple):

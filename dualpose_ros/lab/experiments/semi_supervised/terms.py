@@ -29,42 +29,41 @@ from dualpose_ros.lab.training.fusion.discriminator import (
 from dualpose_ros.lab.training.fusion.pair_rows import PairRows, pair_rows
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.people import Poses
+from dualpose_ros.settings import Settings, setting
 
 Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
-class SemiSupervision:
-    """row: one of ROWS; recordings: folder of `dualpose synth recordings`; teacher_lifting, teacher_fusion: ONNX files
-    of the networks that were trained on the labelled domain alone, which make the pseudo-labels.
+class SemiSupervision(Settings):
+    """What the rows of Table 4 share.
 
-    reprojection, perspective: weights of Eq. 11's terms against the supervised loss; adversarial: of what the
-    discriminator says; sureness: of the integration network's scores, to stay the teachers'; epoch: steps that count
-    as one in Eq. 12; meetings, mocap: unpaired people for the discriminator, drawn and captured; noise: of the 2D
-    joints of turned poses, in parts of the person's size; turn: by how much at most they are turned, in radians;
-    seed: of the meetings. TrainingError names a bad value.
+    row: one of ROWS; recordings: folder of `dualpose synth recordings`; teacher_lifting, teacher_fusion: ONNX files
+    of the networks that were trained on the labelled domain alone, which make the pseudo-labels.
+    SettingError or TrainingError names a bad value.
     """
 
     recordings: str
     row: str = "none"
     teacher_lifting: str | None = None
     teacher_fusion: str | None = None
-    reprojection: float = 30.0
-    perspective: float = 1.0
-    adversarial: float = 0.1
-    sureness: float = 1.0
-    epoch: int = 200
-    meetings: int = 800
-    mocap: str | None = None
-    noise: float = 0.03
-    turn: float = float(np.pi)
-    seed: int = 0
+    reprojection: float = setting(30.0, "weight of reprojection (Eq. 11) against the supervised loss", least=0)
+    perspective: float = setting(1.0, "weight of turned views (Eq. 11) against it", least=0)
+    adversarial: float = setting(0.1, "weight of what the discriminator says", least=0)
+    sureness: float = setting(1.0, "weight of scores, to stay those of the pseudo-labels", least=0)
+    epoch: int = setting(200, "steps that count as an epoch in Eq. 12", unit="steps", least=1)
+    meetings: int = setting(800, "moments of people who meet, for the discriminator", unit="moments", least=0)
+    mocap: str | None = setting(None, "captured clips (datasets/motion.py), for it too; null: none")
+    noise: float = setting(
+        0.03, "deviation of turned people's 2D joints, as a share of their size on the image", least=0
+    )
+    turn: float = setting(float(np.pi), "by how much they are turned at most", unit="rad", least=0)
+    seed: int = setting(0, "of the meetings", least=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.row not in ROWS:
             raise TrainingError(f"there is no row '{self.row}'; there are {', '.join(ROWS)}")
-        if self.epoch < 1:
-            raise TrainingError(f"epoch is {self.epoch}; it must be 1 or more")
         if self.terms.unlabelled and not (self.teacher_lifting and self.teacher_fusion):
             raise TrainingError(f"row '{self.row}' needs the networks of row 'none' as teachers, lifting and fusion")
 

@@ -21,6 +21,7 @@ from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.photometric import photometric
 from dualpose_ros.letterbox import PAD_VALUE
 from dualpose_ros.people import box_iou
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 Guide = Callable[[RgbImage, AnyFloats], Heatmaps]
@@ -30,36 +31,23 @@ Detector = Callable[[RgbImage], AnyFloats]
 
 
 @dataclass(frozen=True)
-class FrameConfig:
-    """How frames vary; the numbers without a unit are probabilities in 0..1.
+class FrameConfig(Settings):
+    """How frames vary."""
 
-    width, height: of the network's input in training, multiples of 32; long_side: pixels that the longer side of
-    a whole frame has in live use, and zoom: range of what that is multiplied by; on_person: frames cut around
-    somebody. unguided: frames without guidance; detected: frames whose boxes a real detector finds, where one is
-    given; the others have true boxes, each jittered, in half of the frames up to `missed` of them left
-    out, and some merged with a neighbour's, shifted or empty. hidden_weight: of joints behind something;
-    min_visible: people of whom less is in view are neither learnt nor punished.
-    """
-
-    width: int = 320
-    height: int = 256
-    long_side: int = 384
-    zoom: tuple[float, float] = (0.75, 1.6)
-    on_person: float = 0.5
-    unguided: float = 0.15
-    detected: float = 0.35
-    missed: float = 0.7
-    merged: float = 0.15
-    shifted: float = 0.12
-    empty: float = 0.1
-    photometric: float = 0.7
-    hidden_weight: float = 0.3
-    min_visible: float = 0.15
-
-    def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            if getattr(self, name) <= 0 or getattr(self, name) % 32:
-                raise ValueError(f"{name} {getattr(self, name)} is not a positive multiple of 32")
+    width: int = setting(320, "width of training pictures", unit="px", least=32, most=8192, step=32)
+    height: int = setting(256, "height of training pictures", unit="px", least=32, most=8192, step=32)
+    long_side: int = setting(384, "longer side of a whole frame in live use", unit="px", least=32, most=8192)
+    zoom: tuple[float, float] = setting((0.75, 1.6), "range of what that is multiplied by", above=0)
+    on_person: float = share(0.5, "share of frames cut around somebody")
+    unguided: float = share(0.15, "share of frames without top-down heatmaps")
+    detected: float = share(0.35, "share of frames whose heatmaps are from boxes of the detector; else from true ones")
+    missed: float = share(0.7, "of the true boxes, in half of the frames up to this share is left out")
+    merged: float = share(0.15, "share of true boxes that are merged with a neighbour's")
+    shifted: float = share(0.12, "share of true boxes that are shifted")
+    empty: float = share(0.1, "share of frames with a box where nobody is")
+    photometric: float = share(0.7, "share of frames whose light, colours and sharpness change")
+    hidden_weight: float = share(0.3, "weight of joints behind something")
+    min_visible: float = share(0.15, "people of whom less is in view are neither learnt nor punished")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ N frames of H x W pixels, P people a frame (padded), K joints of `skeleton.H36M1
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,41 +35,39 @@ from dualpose_ros.lab.training.losses import (
 )
 from dualpose_ros.metrics.poses import sigma_radii
 from dualpose_ros.people import oks
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 _RADII = sigma_radii(1)
 
 
 @dataclass(frozen=True)
-class BottomUpLoss:
-    """sigma: of target peaks, in cells; foreground: how much more peaks weigh than empty cells; the rest weighs the
-    other losses against the heatmap loss. reach: cells around a joint at which its depth is asked for."""
+class BottomUpLoss(Settings):
+    """Weights of the losses against that of the heatmaps."""
 
-    sigma: float = 2.0
-    foreground: float = 4.0
-    sides: float = 0.5
-    pull: float = 0.6
-    push: float = 1.5
-    root_depth: float = 6.0
-    rel_depth: float = 20.0
-    likelihood: float = 0.1
-    reach: float = 1.0
+    sigma: float = setting(2.0, "width of a target's peak (standard deviation)", unit="cells", above=0)
+    foreground: float = setting(4.0, "how much more peaks weigh than empty cells", least=0)
+    sides: float = setting(0.5, "weight of telling left and right apart", least=0)
+    pull: float = setting(0.6, "weight of one person's tags being alike", least=0)
+    push: float = setting(1.5, "weight of different people's tags being apart", least=0)
+    root_depth: float = setting(6.0, "weight of the root's log depth", least=0)
+    rel_depth: float = setting(20.0, "weight of joints' depths about the root", least=0)
+    likelihood: float = setting(0.1, "weight of how likely depths are under the deviations that are stated", least=0)
+    reach: float = setting(1.0, "distance from a joint at which its depth is asked for", unit="cells", least=0)
 
 
 @dataclass(frozen=True)
-class BottomUpTraining:
-    """What is trained and on what. network: an entry of config/networks/bottom_up.yaml; top_down, detector: shipped
-    names or ONNX files of the networks that make the guidance ("" for no detector); heatmap_cells: longer side of the
-    combined heatmaps, as in live use; max_people: of a frame, those with most joints in view first."""
+class BottomUpTraining(Settings):
+    """What is trained and on what."""
 
-    network: str = "cpu"
-    top_down: str = "top_down"
-    detector: str = "detector"
-    heatmap_cells: int = 160
-    validation_frames: int = 160
-    max_people: int = 12
-    frames: FrameConfig = field(default_factory=FrameConfig)
-    loss: BottomUpLoss = field(default_factory=BottomUpLoss)
+    network: str = setting("cpu", "size of the network: an entry of config/networks/bottom_up.yaml")
+    top_down: str = setting("top_down", "network that makes the guidance: a shipped one's name, or an ONNX file")
+    detector: str = setting("detector", "network that finds the boxes for it, the same; empty: none")
+    heatmap_cells: int = setting(160, "longer side of the combined heatmaps, as in live use", unit="cells", least=1)
+    validation_frames: int = setting(160, "held-out frames that measure progress", unit="frames", least=1)
+    max_people: int = setting(12, "people of a frame, those with most joints in view first", unit="people", least=1)
+    frames: FrameConfig = setting(FrameConfig(), "how frames vary")
+    loss: BottomUpLoss = setting(BottomUpLoss(), "weights of the losses against that of the heatmaps")
 
 
 class Batch(NamedTuple):

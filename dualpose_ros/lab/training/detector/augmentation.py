@@ -17,31 +17,27 @@ from dualpose_ros.lab.training.geometry import about, moved, turn
 from dualpose_ros.lab.training.photometric import colour, photometric, tone
 from dualpose_ros.letterbox import PAD_VALUE, fit_inside
 from dualpose_ros.people import box_area
+from dualpose_ros.settings import Settings, setting, share
 
 
 @dataclass(frozen=True)
-class AugmentConfig:
-    """Probabilities and ranges of the augmentation.
+class AugmentConfig(Settings):
+    """How pictures vary."""
 
-    degrade: blur, noise, compression and shadow besides the change of tone and colour.
-    zoom: range of scales relative to the whole image filling the picture; person_zoom: of a random
-    person's height in picture heights, used instead with probability `zoom_on_person`. min_visible:
-    people of whom a smaller share is seen are neither learned nor punished; min_inside: the same for
-    the share of the box that lies within the picture; min_side_px: for the smaller side of the box.
-    """
-
-    flip: float = 0.5
-    zoom: tuple[float, float] = (0.8, 2.2)
-    zoom_on_person: float = 0.5
-    person_zoom: tuple[float, float] = (0.12, 1.6)
-    stretch: float = 0.12
-    rotate: float = 0.06
-    paste: float = 0.3
-    erase: float = 0.4
-    degrade: float = 0.5
-    min_visible: float = 0.15
-    min_inside: float = 0.15
-    min_side_px: float = 6.0
+    flip: float = share(0.5, "share of pictures that are mirrored")
+    zoom: tuple[float, float] = setting((0.8, 2.2), "range of scales; 1: the whole image fills the picture", above=0)
+    zoom_on_person: float = share(0.5, "share of pictures that are scaled by person_zoom instead")
+    person_zoom: tuple[float, float] = setting(
+        (0.12, 1.6), "range of picture heights that a person's height becomes", above=0
+    )
+    stretch: float = setting(0.12, "largest change of the ratio of the sides", least=0, below=1)
+    rotate: float = setting(0.06, "largest rotation", unit="rad", least=0, most=3.2)
+    paste: float = share(0.3, "share of pictures with people of another image pasted in")
+    erase: float = share(0.4, "share of pictures of which parts are erased")
+    degrade: float = share(0.5, "share of pictures with blur, noise, compression and shadow besides other colours")
+    min_visible: float = share(0.15, "people of whom less is seen are neither learnt nor punished")
+    min_inside: float = share(0.15, "the same for the share of their box that lies within the picture")
+    min_side_px: float = setting(6.0, "the same for the smaller side of their box", unit="px", least=0)
 
 
 @dataclass(frozen=True)

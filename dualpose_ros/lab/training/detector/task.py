@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from dualpose_ros.lab.training.detector.augmentation import (
 from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
 from dualpose_ros.lab.training.loop.task import Samples
 from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
+from dualpose_ros.settings import SettingError, Settings, setting, share
 
 VALIDATION_MIN_SCORE = 0.05
 VALIDATION_NMS_IOU = 0.6
@@ -32,26 +33,23 @@ VALIDATION_SCORE = 0.4
 
 
 @dataclass(frozen=True)
-class DetectorTaskConfig:
-    """What the detector is and learns from; ValueError names a field that is out of range.
+class DetectorTaskConfig(Settings):
+    """What the detector is and learns from."""
 
-    width, height: size of training pictures, multiples of 32. val_fraction: share of the shards kept
-    for validation.
-    """
-
-    network: DetectorConfig = field(default_factory=DetectorConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    width: int = 320
-    height: int = 256
-    val_fraction: float = 0.05
-    size_weight: float = 2.0
-    offset_weight: float = 2.0
+    network: DetectorConfig = setting(DetectorConfig(), "size of the network")
+    augment: AugmentConfig = setting(AugmentConfig(), "how pictures vary")
+    width: int = setting(320, "width of training pictures, a multiple of the network's stride", unit="px", least=1)
+    height: int = setting(256, "height of training pictures, the same", unit="px", least=1)
+    val_fraction: float = share(0.05, "share of the shards kept for validation")
+    size_weight: float = setting(2.0, "weight of the boxes' sizes", least=0)
+    offset_weight: float = setting(2.0, "weight of the boxes' middles", least=0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         stride = self.network.backbone.stride
         for name in ("width", "height"):
-            if getattr(self, name) <= 0 or getattr(self, name) % stride:
-                raise ValueError(f"{name} {getattr(self, name)} is not a positive multiple of {stride}")
+            if getattr(self, name) % stride:
+                raise SettingError(name, f"is {getattr(self, name)}; it must be a multiple of {stride}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ R rows, each a person as the branches had them in one frame; G groups of up to P
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.matching import MatchConfig
 from dualpose_ros.fusion.pairs import BranchPoses, K, Pairs, branch_poses
 from dualpose_ros.lab.training.fusion.pair_rows import pair_rows
-from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 PEOPLE = 3
@@ -32,29 +32,17 @@ _ROOT = H36M17.root
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What is done to pairs before the network sees them (paper, section 3.3).
+class Augmentation(Settings):
+    """What is done to pairs before the network sees them (paper, section 3.3)."""
 
-    mask: share of joints that are not found, in `masked` of the poses; shift_m: deviation of random shifts of joints,
-    and depth: of changes of the root's log depth, each in `shifted` of the poses; zeroed: share of the pairs that
-    lose one of their poses; simulated: share of the groups whose poses are made from the truth instead of recorded;
-    elsewhere: whether all are seen from other places. TrainingError names a number that is no share.
-    """
-
-    mask: float = 0.25
-    masked: float = 0.15
-    shift_m: float = 0.05
-    shifted: float = 0.15
-    depth: float = 0.05
-    zeroed: float = 0.15
-    simulated: float = 0.15
-    elsewhere: bool = True
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not 0 <= value <= 1:
-                raise TrainingError(f"{field.name} is {value}, but has to lie in 0..1")
+    mask: float = share(0.25, "share of joints that are not found, in `masked` of the poses")
+    masked: float = share(0.15, "share of poses of which joints are not found")
+    shift_m: float = setting(0.05, "deviation of joints' random shifts", unit="m", least=0, most=1)
+    shifted: float = share(0.15, "share of poses that are shifted, and of those whose root is")
+    depth: float = share(0.05, "deviation of changes of the root's log depth")
+    zeroed: float = share(0.15, "share of pairs that lose one of their poses")
+    simulated: float = share(0.15, "share of groups whose poses are made from the truth instead of recorded")
+    elsewhere: bool = setting(True, "see people from other places than they were seen from")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -18,18 +19,13 @@ _APART_M = 2.0
 
 
 @dataclass(frozen=True)
-class DiscriminatorConfig:
-    """people: how many at once the last of the sub-networks looks at (Table 5: 1, 2 or 3); hidden: their width.
+class DiscriminatorConfig(Settings):
+    """Size of the interaction-aware discriminator."""
 
-    ValueError for another number of people.
-    """
-
-    people: int = 2
-    hidden: int = 192
-
-    def __post_init__(self) -> None:
-        if self.people not in (1, 2, 3):
-            raise ValueError(f"people is {self.people}; it must be 1, 2 or 3")
+    people: int = setting(
+        2, "how many at once the last of its parts looks at (Table 5)", unit="people", least=1, most=3
+    )
+    hidden: int = setting(192, "width of its layers", unit="channels", least=1)
 
 
 class InterPersonDiscriminator(nn.Module):

@@ -6,7 +6,7 @@ Paper, section 3.3, Eqs. 7 to 9. N people, G groups of P of them, K joints; metr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ from dualpose_ros.lab.training.fusion.discriminator import (
 from dualpose_ros.lab.training.loop.task import DrawnSamples, TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import auc, sigma_radii
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 NEAR_M, ROOT_NEAR_M = 0.15, 0.25
@@ -49,29 +50,19 @@ JOINT_RADII, DEPTH_RADII = sigma_radii(3), sigma_radii(1)
 
 
 @dataclass(frozen=True)
-class FusionTraining:
-    """The network and what it learns from.
-
-    recordings: folder of `dualpose synth recordings`; discriminator: None for none; adversarial: weight of what the
-    discriminator says; groups: of a sample, samples: an epoch; meetings: moments of people who meet, drawn for the
-    discriminator; absolute: weight of joints and roots that are not near the truth; seed: of the meetings.
-    """
+class FusionTraining(Settings):
+    """The network and what it learns from; recordings: folder of `dualpose synth recordings`."""
 
     recordings: str = ""
-    network: IntegrationConfig = field(default_factory=IntegrationConfig)
-    discriminator: DiscriminatorConfig | None = field(default_factory=DiscriminatorConfig)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    adversarial: float = 0.02
-    absolute: float = 0.5
-    groups: int = 64
-    samples: int = 2000
-    meetings: int = 1500
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("groups", 1), ("samples", 1), ("meetings", 0), ("adversarial", 0), ("absolute", 0)):
-            if not getattr(self, name) >= least:
-                raise TrainingError(f"{name} is {getattr(self, name)}, but has to be {least} or more")
+    network: IntegrationConfig = setting(IntegrationConfig(), "size of the network")
+    discriminator: DiscriminatorConfig | None = setting(DiscriminatorConfig(), "size of the discriminator; null: none")
+    augmentation: Augmentation = setting(Augmentation(), "what is done to pairs before the network sees them")
+    adversarial: float = setting(0.02, "weight of what the discriminator says", least=0)
+    absolute: float = setting(0.5, "weight of the root's error in metres", least=0)
+    groups: int = setting(64, "groups of up to three people in a sample", unit="groups", least=1)
+    samples: int = setting(2000, "samples of an epoch", unit="samples", least=1)
+    meetings: int = setting(1500, "moments of people who meet, for the discriminator", unit="moments", least=0)
+    seed: int = setting(0, "of the meetings", least=0)
 
 
 class Batch(NamedTuple):

@@ -18,6 +18,7 @@ from dualpose_ros.lab.synthetic.body.body import load_body, shape_body
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.body.rig import Rig, pose_rig
 from dualpose_ros.lab.synthetic.motion.motion import KINDS, Motion, from_clip, generate, meeting
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 BANK_HZ = 30.0
@@ -29,22 +30,19 @@ SHARE_OF_STATURE = 0.95
 
 
 @dataclass(frozen=True)
-class BankConfig:
-    """Where movements come from: captured clips, a file or a folder of files, a body (the built-in one without), and
-    how many.
+class BankConfig(Settings):
+    """Where movements come from, and how many."""
 
-    clip_copies: times that every clip is posed on another body, besides once as it was captured; captured_share: how
-    often what is drawn is a clip as it was captured; copied_share: and one that another body copies.
-    """
-
-    mocap: str | None = None
-    body: str | None = None
-    motions: int = 900
-    motion_s: float = 4.0
-    bodies: int = 80
-    clip_copies: int = 1
-    captured_share: float = 0.6
-    copied_share: float = 0.15
+    mocap: str | None = setting(
+        None, "captured clips, a file or a folder (datasets/motion.py); null: procedural motion alone"
+    )
+    body: str | None = setting(None, "a body mesh (.npz); null: the built-in one")
+    motions: int = setting(900, "movements", unit="movements", least=0)
+    motion_s: float = setting(4.0, "length of each", unit="s", above=0)
+    bodies: int = setting(80, "bodies that move", unit="bodies", least=1)
+    clip_copies: int = setting(1, "times that every clip is posed on another body, besides once as captured", least=0)
+    captured_share: float = share(0.6, "how often what is drawn is a clip as it was captured")
+    copied_share: float = share(0.15, "how often it is one that another body copies")
 
 
 @dataclass(frozen=True)

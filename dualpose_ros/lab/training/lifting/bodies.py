@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dualpose_ros.lab.training.lifting.bank import BANK_HZ, BONES_OF_STATURE, SHARE_OF_STATURE, Bank
 from dualpose_ros.lab.training.lifting.dice import Dice
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -24,26 +25,19 @@ _FLIP_X = (-1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
-class BodyConfig:
-    """Whose movements are drawn, and at which frame rates.
+class BodyConfig(Settings):
+    """Whose movements are drawn, and at which frame rates."""
 
-    vary_bones: standard deviation of bone lengths within a body; stature_m: mean and standard deviation of adults'
-    stature, adult_m its limits, child_m those of children; evenly: share of adults of any stature alike; children:
-    share of children. mixed: share of people whose upper body moves by another sequence than their legs; bent: share
-    whose limbs all point a little elsewhere, for as long as they are seen. fps: range of frame rates.
-    as_captured: everybody as they were captured, for validation.
-    """
-
-    vary_bones: float = 0.05
-    stature_m: tuple[float, float] = (1.70, 0.095)
-    adult_m: tuple[float, float] = (1.45, 2.05)
-    child_m: tuple[float, float] = (0.95, 1.5)
-    evenly: float = 0.2
-    children: float = 0.08
-    mixed: float = 0.2
-    bent: float = 0.4
-    fps: tuple[float, float] = (8.0, 40.0)
-    as_captured: bool = False
+    vary_bones: float = setting(0.05, "deviation of bone lengths within a body, as a share", least=0, below=1)
+    stature_m: tuple[float, float] = setting((1.70, 0.095), "mean and deviation of adults' stature", unit="m", above=0)
+    adult_m: tuple[float, float] = setting((1.45, 2.05), "limits of adults' stature", unit="m", above=0)
+    child_m: tuple[float, float] = setting((0.95, 1.5), "limits of children's stature", unit="m", above=0)
+    evenly: float = share(0.2, "share of adults of any stature alike")
+    children: float = share(0.08, "share of children")
+    mixed: float = share(0.2, "share of people whose upper body moves by another sequence than their legs")
+    bent: float = share(0.4, "share of people whose limbs all point a little elsewhere for as long as they are seen")
+    fps: tuple[float, float] = setting((8.0, 40.0), "range of frame rates", unit="frames/s", above=0)
+    as_captured: bool = setting(False, "everybody as they were captured, for validation")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from dualpose_ros.datasets.joint_errors import JointErrors
 from dualpose_ros.lab.training.lifting.bodies import LEGS, MIRROR, K
 from dualpose_ros.lab.training.lifting.dice import Dice
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 _NAMES = H36M17.joint_names
@@ -36,20 +37,17 @@ _HEAD = np.array([name in ("neck", "head_top") for name in _NAMES])
 
 
 @dataclass(frozen=True)
-class FaultConfig:
-    """noise: median error of modelled joints, as a share of the person's size on the image.
+class FaultConfig(Settings):
+    """What 2D networks get wrong."""
 
-    Shares of people of whom something is hidden for as long as they are seen: cut_below, cut_aside by the picture's
-    edge or a table, seated (no legs), headless (no crown, or no head); guessed: of those, in whom the 2D network puts
-    what is hidden somewhere even so, unsurely.
-    """
-
-    noise: float = 0.018
-    cut_below: float = 0.3
-    cut_aside: float = 0.08
-    seated: float = 0.12
-    headless: float = 0.15
-    guessed: float = 0.35
+    noise: float = setting(
+        0.018, "median error of modelled joints, as a share of the person's size on the image", least=0, below=1
+    )
+    cut_below: float = share(0.3, "share of people cut from below for as long as they are seen")
+    cut_aside: float = share(0.08, "share of people cut by the picture's edge or a table, aside")
+    seated: float = share(0.12, "share of people without legs in view")
+    headless: float = share(0.15, "share of people without a crown, or a head, in view")
+    guessed: float = share(0.35, "of those, share in whom the 2D network puts what is hidden somewhere, unsurely")
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ def hidden_for_good(scores: Tensor, rays: Tensor, config: FaultConfig, dice: Dic
     left, right = rays[..., 0].amin(dim=2), rays[..., 0].amax(dim=2)
     side = torch.where(dice.happens((n, 1), config.cut_aside), dice.uniform((n, 1), 0.3, 0.9), 2.0)
     hidden |= rays[..., 0] > (left + (right - left) * side)[..., None]
-    for share, more, less in ((config.seated, _BELOW_HIPS, _BELOW_KNEES), (config.headless, _HEAD, _CROWN)):
-        chosen, deep = dice.happens((n, 1, 1), share), dice.happens((n, 1, 1), 0.5)
+    for rate, more, less in ((config.seated, _BELOW_HIPS, _BELOW_KNEES), (config.headless, _HEAD, _CROWN)):
+        chosen, deep = dice.happens((n, 1, 1), rate), dice.happens((n, 1, 1), 0.5)
         joints = torch.where(deep, torch.from_numpy(more).to(rays.device), torch.from_numpy(less).to(rays.device))
         hidden = hidden | (chosen & joints)
     guessed = dice.happens((n, 1, 1), config.guessed)

@@ -6,7 +6,7 @@ B people, each in one frame; K joints of `skeleton.H36M17`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from dualpose_ros.lab.training.lifting.input import through, view_person
 from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import NEAREST_M, Sequences
 from dualpose_ros.lab.training.losses import gaussian_nll
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
 from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES
@@ -28,11 +29,11 @@ _FARTHEST = 6.0
 
 
 @dataclass(frozen=True)
-class GCNTraining:
+class GCNTraining(Settings):
     """The network and what it learns from: every frame of `data`'s sequences by itself."""
 
-    network: GCNConfig = field(default_factory=GCNConfig)
-    data: MotionData = field(default_factory=MotionData)
+    network: GCNConfig = setting(GCNConfig(), "size of the network")
+    data: MotionData = setting(MotionData(), "movements, cameras and 2D errors to train on")
 
 
 class Batch(NamedTuple):

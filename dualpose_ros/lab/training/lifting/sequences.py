@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,36 +24,25 @@ from dualpose_ros.lab.training.lifting.bodies import MotionTensors
 from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.lab.training.lifting.faults import ErrorTensors
 from dualpose_ros.lab.training.lifting.views import Sequences, ViewConfig, draw_sequences
-from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 _HELD_OUT_KINDS = ("walk", "turn", "conversation", "sit_down", "reach", "pick_up")
 
 
 @dataclass(frozen=True)
-class MotionData:
-    """Movements, cameras and 2D errors to train on.
+class MotionData(Settings):
+    """Movements, cameras and 2D errors to train on."""
 
-    sequences: drawn at once, one sample of the trainer; frames: of each; chunks: samples an epoch;
-    validation_chunks: half with exact 2D, half with errors, of clips kept apart (procedural motion without clips),
-    validation_sequences in each. errors: a file of 2D errors that the top-down network made
-    (`dualpose eval joints --save`), for a share of the people; without it all errors are modelled.
-    """
-
-    bank: BankConfig = field(default_factory=BankConfig)
-    views: ViewConfig = field(default_factory=ViewConfig)
-    sequences: int = 48
-    frames: int = 54
-    chunks: int = 2000
-    validation_chunks: int = 24
-    validation_sequences: int = 32
-    bank_seed: int = 0
-    errors: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("sequences", "frames", "chunks", "validation_chunks", "validation_sequences"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}, but has to be positive")
+    bank: BankConfig = setting(BankConfig(), "where movements come from, and how many")
+    views: ViewConfig = setting(ViewConfig(), "people, cameras, and 2D errors")
+    sequences: int = setting(48, "sequences drawn at once: a sample", unit="sequences", least=1)
+    frames: int = setting(54, "length of each; more than the network's window", unit="frames", least=1)
+    chunks: int = setting(2000, "samples of an epoch", unit="samples", least=1)
+    validation_chunks: int = setting(24, "samples of validation, half with exact 2D, half with errors", least=1)
+    validation_sequences: int = setting(32, "sequences in each of them, of clips kept apart", unit="sequences", least=1)
+    bank_seed: int = setting(0, "of the movements", least=0)
+    errors: str | None = setting(None, "2D errors, as `dualpose eval joints --save` writes; null: all are modelled")
 
 
 class Draw(NamedTuple):

@@ -6,7 +6,7 @@ N sequences, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe, sigma_radii
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES
 from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
@@ -38,16 +39,14 @@ JOINT_RADII, DEPTH_RADII = sigma_radii(3), sigma_radii(1)
 
 
 @dataclass(frozen=True)
-class LiftingTraining:
-    """The network and what it learns from. gcn: the GCN that completes its input, an ONNX file or a best.pt, none
-    without, and gcn_network its settings; without_gcn: share of the sequences that are not completed even so, so that
-    it can do without."""
+class LiftingTraining(Settings):
+    """The network and what it learns from; gcn: what completes its input, an ONNX file or a best.pt, if anything."""
 
-    network: LiftingConfig = field(default_factory=LiftingConfig)
-    data: MotionData = field(default_factory=MotionData)
+    network: LiftingConfig = setting(LiftingConfig(), "size of the network")
+    data: MotionData = setting(MotionData(), "movements, cameras and 2D errors to train on")
     gcn: str | None = None
-    gcn_network: GCNConfig = field(default_factory=GCNConfig)
-    without_gcn: float = 0.15
+    gcn_network: GCNConfig = setting(GCNConfig(), "size of the GCN, where that is a run's best.pt")
+    without_gcn: float = share(0.15, "share of the sequences that are not completed, so that it can do without")
 
 
 class Batch(NamedTuple):

@@ -7,7 +7,7 @@ x right, y down, z forward; metres and seconds; rays are normalised image coordi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from dualpose_ros.lab.training.lifting.faults import (
     stolen,
     visible_size,
 )
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 MIN_FOUND = 3
@@ -36,30 +37,32 @@ ROOT = H36M17.root
 
 
 @dataclass(frozen=True)
-class CameraConfig:
-    """hfov_deg, distance_m: ranges. Cameras hang at height_m, or look at people from an elevation_deg, the latter for
-    the share `elevated`; the share `rolled` is rolled by up to roll_deg either way."""
+class CameraConfig(Settings):
+    """Where cameras are."""
 
-    hfov_deg: tuple[float, float] = (40.0, 100.0)
-    distance_m: tuple[float, float] = (1.0, 12.0)
-    height_m: tuple[float, float] = (0.3, 3.0)
-    elevation_deg: tuple[float, float] = (-20.0, 37.0)
-    elevated: float = 0.5
-    roll_deg: float = 32.0
-    rolled: float = 0.5
+    hfov_deg: tuple[float, float] = setting(
+        (40.0, 100.0), "range of horizontal fields of view", unit="degrees", above=0, below=180
+    )
+    distance_m: tuple[float, float] = setting((1.0, 12.0), "range of people's distances", unit="m", above=0)
+    height_m: tuple[float, float] = setting((0.3, 3.0), "range of heights that cameras hang at", unit="m")
+    elevation_deg: tuple[float, float] = setting(
+        (-20.0, 37.0), "range of elevations from which the others look at people", unit="degrees", least=-90, most=90
+    )
+    elevated: float = share(0.5, "share of those others")
+    roll_deg: float = setting(32.0, "largest roll, either way", unit="degrees", least=0, most=180)
+    rolled: float = share(0.5, "share of cameras that are rolled")
 
 
 @dataclass(frozen=True)
-class ViewConfig:
-    """People, cameras, and 2D errors. exact, whole: shares without errors, and without faults; measured: share of
-    people with the errors of a real network, where such are given."""
+class ViewConfig(Settings):
+    """People, cameras, and 2D errors."""
 
-    bodies: BodyConfig = field(default_factory=BodyConfig)
-    cameras: CameraConfig = field(default_factory=CameraConfig)
-    faults: FaultConfig = field(default_factory=FaultConfig)
-    measured: float = 0.6
-    exact: float = 0.4
-    whole: float = 0.5
+    bodies: BodyConfig = setting(BodyConfig(), "whose movements are drawn, and at which frame rates")
+    cameras: CameraConfig = setting(CameraConfig(), "where cameras are")
+    faults: FaultConfig = setting(FaultConfig(), "what 2D networks get wrong")
+    measured: float = share(0.6, "share of people with the errors of a real network, where such are given")
+    exact: float = share(0.4, "share of people without errors")
+    whole: float = share(0.5, "share of people without faults")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dualpose_ros.inference.export import ExportSpec
+from dualpose_ros.settings import Settings, setting
 
 Batch = TypeVar("Batch")
 
@@ -91,50 +92,41 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Settings of a run; its length is `epochs` or `max_minutes`, whichever ends first.
 
-    warmup is a fraction of the run. The learning rate rises linearly over it and then falls by a
-    cosine to `final_lr` times `lr`; for a run bound by time, by the time spent, pauses not counted.
-    workers: processes that make batches; threads: of torch, 0 leaves its default. validations: how
-    often, evenly over the run. init: another run's best.pt or a network's ONNX file, whose weights this one starts
-    from.
-    TrainingError names a setting that makes no sense.
+    For a run bound by time, the learning rate goes by the time spent, pauses not counted. init: another run's best.pt
+    or a network's ONNX file, whose weights this one starts from. TrainingError for a run without an end.
     """
 
     out: Path
     cache: Path
-    batch_size: int = 32
-    lr: float = 2e-3
-    epochs: float | None = None
-    max_minutes: float | None = None
-    warmup: float = 0.05
-    final_lr: float = 0.01
-    weight_decay: float = 0.05
-    clip_norm: float = 10.0
-    ema_decay: float = 0.998
-    workers: int = 1
-    threads: int = 0
-    seed: int = 0
-    bf16: bool = True
-    channels_last: bool = True
-    device: str = "cpu"
-    validations: int = 10
-    checkpoint_minutes: float = 5.0
-    log_steps: int = 50
+    batch_size: int = setting(32, "samples a step", unit="samples", least=1)
+    lr: float = setting(
+        2e-3, "highest learning rate: it rises over the warm-up, then falls by a cosine", above=0, most=1
+    )
+    epochs: float | None = setting(None, "length in passes over the data, unless max_minutes ends first", above=0)
+    max_minutes: float | None = setting(None, "length, unless epochs end first", unit="min", above=0)
+    warmup: float = setting(0.05, "share of the run in which the learning rate rises", least=0, below=1)
+    final_lr: float = setting(0.01, "last learning rate over the highest", least=0, below=1)
+    weight_decay: float = setting(0.05, "decay of weights (AdamW)", least=0, most=1)
+    clip_norm: float = setting(10.0, "largest norm of the gradients of a step", above=0)
+    ema_decay: float = setting(
+        0.998, "decay of the moving average of weights, which is validated and kept", least=0, below=1
+    )
+    workers: int = setting(1, "processes that make batches", unit="processes", least=0, most=256)
+    threads: int = setting(0, "CPU threads of torch; 0: torch's default", unit="threads", least=0, most=256)
+    seed: int = setting(0, "of initial weights, order and variation", least=0)
+    bf16: bool = setting(True, "compute in bfloat16; coordinates need more than its eight bits")
+    channels_last: bool = setting(True, "images with their channels last in memory, which is faster on CPUs")
+    device: str = setting("cpu", "torch device, such as cpu or cuda")
+    validations: int = setting(10, "validations, evenly over the run", least=1)
+    checkpoint_minutes: float = setting(5.0, "time between two checkpoints", unit="min", least=0)
+    log_steps: int = setting(50, "steps between two lines of the log", unit="steps", least=1)
     trained_on: str = ""
     init: Path | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.epochs is None and self.max_minutes is None:
             raise TrainingError("a run needs an end: set epochs or max_minutes")
-        positive = ("batch_size", "lr", "epochs", "max_minutes", "validations", "log_steps", "clip_norm")
-        for name in positive:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise TrainingError(f"{name} is {value}, but has to be positive")
-        for name in ("warmup", "final_lr", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise TrainingError(f"{name} is {getattr(self, name)}, but has to lie in 0..1, 1 excluded")
-        if min(self.workers, self.threads, self.seed) < 0:
-            raise TrainingError("workers, threads and seed can't be negative")

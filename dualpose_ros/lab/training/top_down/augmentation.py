@@ -17,6 +17,7 @@ from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, Lab
 from dualpose_ros.lab.training.geometry import about, moved, turn
 from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.photometric import photometric
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 BackgroundSource = Callable[[np.random.Generator], RgbImage]
@@ -31,21 +32,23 @@ _LEGS = tuple(H36M17.index(n) for n in ("left_knee", "right_knee", "left_ankle",
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """How far each random change goes; probabilities in 0..1. `geometry=False` gives the live stage's view."""
+class AugmentationConfig(Settings):
+    """How far each random change goes."""
 
-    geometry: bool = True
-    rotation_deg: float = 40.0
-    scale: tuple[float, float] = (0.65, 1.5)
-    shift: float = 0.07
-    bad_shift: float = 0.3
-    half_body: float = 0.2
-    image_border: float = 0.2
-    background_swap: float = 0.5
-    occluders: float = 0.5
-    photometric: float = 0.9
-    hidden_weight: float = 0.5
-    min_visible_fraction: float = 0.2
+    geometry: bool = setting(True, "vary the view; without it patches are those of the live stage")
+    rotation_deg: float = setting(40.0, "largest rotation", unit="degrees", least=0, most=180)
+    scale: tuple[float, float] = setting(
+        (0.65, 1.5), "range of the patch's side over what the live stage would take", above=0
+    )
+    shift: float = setting(0.07, "deviation of shifts, as a share of the box's longer side", least=0)
+    bad_shift: float = setting(0.3, "a seventh of the patches are shifted anywhere up to this", least=0)
+    half_body: float = share(0.2, "share of patches of half a body")
+    image_border: float = share(0.2, "share of patches cut by an image's border")
+    background_swap: float = share(0.5, "share of patches with another background")
+    occluders: float = share(0.5, "share of patches with something in front")
+    photometric: float = share(0.9, "share of patches whose light, colours and sharpness change")
+    hidden_weight: float = share(0.5, "weight of joints behind something")
+    min_visible_fraction: float = share(0.2, "people of whom less is in view are neither learnt nor punished")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ N patches of S x S pixels, P people a patch (person 0 is the patch's own), K joi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +41,7 @@ from dualpose_ros.lab.training.top_down.backgrounds import (
     pool_from_samples,
 )
 from dualpose_ros.people import oks
+from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import decode_patches, decode_single
 from dualpose_ros.top_down.network import TopDownNetwork
@@ -54,42 +55,38 @@ LIVE_VIEW = AugmentationConfig(
 
 
 @dataclass(frozen=True)
-class LossConfig:
-    """sigma: of target peaks, in cells; foreground: how much more peaks weigh than empty cells; the rest
-    weighs the other losses against the heatmap loss (sides: 0 leaves left and right to it; target_tag: 0
-    leaves the own person's tag free)."""
+class LossConfig(Settings):
+    """Weights of the losses against that of the heatmaps."""
 
-    sigma: float = 2.0
-    foreground: float = 4.0
-    sides: float = 0.5
-    pull: float = 0.3
-    push: float = 0.5
-    target_tag: float = 0.5
+    sigma: float = setting(2.0, "width of a target's peak (standard deviation)", unit="cells", above=0)
+    foreground: float = setting(4.0, "how much more peaks weigh than empty cells", least=0)
+    sides: float = setting(0.5, "weight of telling left and right apart; 0: that is left to the heatmaps", least=0)
+    pull: float = setting(0.3, "weight of one person's tags being alike", least=0)
+    push: float = setting(0.5, "weight of different people's tags being apart", least=0)
+    target_tag: float = setting(0.5, "weight of the own person's tag; 0: it is free", least=0)
 
 
 @dataclass(frozen=True)
-class TopDownTraining:
-    """What is trained and on what. network: an entry of config/networks/top_down.yaml; patch_size: side of
-    the patches in pixels, a multiple of 32, which becomes part of the exported network; people: "all" of a
-    patch, told apart by tags, or "one", the patch's own, as single-person networks do.
+class TopDownTraining(Settings):
+    """What is trained and on what."""
 
-    backgrounds: a folder of pictures without people to put behind people; without it they come from
-    the training images. validation_patches: how many held-out patches measure progress.
-    """
-
-    network: str = "cpu"
-    patch_size: int = 192
-    people: str = "all"
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    backgrounds: str | None = None
-    background_count: int = 800
-    validation_patches: int = 384
-    max_people: int = 10
-
-    def __post_init__(self) -> None:
-        if self.people not in ("all", "one"):
-            raise TrainingError(f"people is '{self.people}'; it must be 'all' or 'one'")
+    network: str = setting("cpu", "size of the network: an entry of config/networks/top_down.yaml")
+    patch_size: int = setting(
+        192, "side of the patches, part of the exported network", unit="px", least=32, most=1024, step=32
+    )
+    people: str = setting(
+        "all",
+        "people of a patch: all, told apart by tags, or its own alone, as single-person networks",
+        choices=("all", "one"),
+    )
+    augmentation: AugmentationConfig = setting(AugmentationConfig(), "how far each random change goes")
+    loss: LossConfig = setting(LossConfig(), "weights of the losses against that of the heatmaps")
+    backgrounds: str | None = setting(
+        None, "folder of pictures without people to put behind them; null: the training images"
+    )
+    background_count: int = setting(800, "backgrounds that are drawn from", unit="pictures", least=0)
+    validation_patches: int = setting(384, "held-out patches that measure progress", unit="patches", least=1)
+    max_people: int = setting(10, "people of a patch", unit="people", least=1)
 
 
 class Batch(NamedTuple):

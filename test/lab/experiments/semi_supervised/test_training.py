@@ -28,6 +28,7 @@ from dualpose_ros.lab.experiments.semi_supervised.lifting import (  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised.run import TrainedRow, onnx_file, train_row  # noqa: E402
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
+from dualpose_ros.settings import SettingError  # noqa: E402
 from dualpose_ros.top_down.person_view import place_root  # noqa: E402
 from support import made_recordings as made  # noqa: E402
 from support.data import ROOT  # noqa: E402
@@ -237,7 +238,7 @@ def test_settings_are_checked(folder: Path) -> None:
         training.SemiSupervision(str(folder), "all")
     with pytest.raises(TrainingError, match="teachers"):
         training.SemiSupervision(str(folder), "rep")
-    with pytest.raises(TrainingError, match="epoch is 0"):
+    with pytest.raises(SettingError, match="epoch is 0"):
         training.SemiSupervision(str(folder), epoch=0)
     with pytest.raises(TrainingError, match="starts from row 'none'"):
         train_row("rep", folder, folder / "out", TINY)

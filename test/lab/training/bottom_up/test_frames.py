@@ -181,5 +181,5 @@ def test_merged_boxes_hold_both_people() -> None:
 
 
 def test_sizes_that_no_network_takes_are_refused() -> None:
-    with pytest.raises(ValueError, match="width 300 is not a positive multiple of 32"):
+    with pytest.raises(ValueError, match="width is 300; it must be 32 to 8192 in steps of 32"):
         FrameConfig(width=300)

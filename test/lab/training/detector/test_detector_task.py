@@ -138,7 +138,7 @@ def test_erasing_leaves_most_of_a_person() -> None:
 
 
 def test_a_picture_size_that_does_not_fit_the_network_is_named() -> None:
-    with pytest.raises(ValueError, match="width 100"):
+    with pytest.raises(ValueError, match="width is 100; it must be a multiple of 32"):
         DetectorTaskConfig(width=100)
 
 

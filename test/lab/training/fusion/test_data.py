@@ -25,7 +25,7 @@ from dualpose_ros.lab.training.fusion.data import (
     pair_data,
     simulate,
 )
-from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.settings import SettingError
 from dualpose_ros.skeleton import H36M17
 from support import made_recordings as made
 
@@ -343,7 +343,7 @@ def test_stated_deviations_of_simulated_poses_are_honest() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("mask", -0.1), ("shifted", 1.5), ("zeroed", float("nan"))])
 def test_shares_that_are_none_are_refused(name: str, value: float) -> None:
-    with pytest.raises(TrainingError, match=rf"{name} is .*0\.\.1"):
+    with pytest.raises(SettingError, match=f"{name} is "):
         replace(PLAIN, **{name: value})
 
 

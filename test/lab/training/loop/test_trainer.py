@@ -20,6 +20,7 @@ from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
 from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
 from dualpose_ros.lab.training.loop.trainer import learning_rate, train  # noqa: E402
+from dualpose_ros.settings import SettingError  # noqa: E402
 from support.data import ROOT  # noqa: E402
 from support.tiny_task import MATRIX, TinySamples, TinyTask  # noqa: E402
 
@@ -164,7 +165,7 @@ def test_a_loss_that_is_not_finite_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_make_no_sense(tmp_path: Path, changes: Any, message: Any) -> None:
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises((SettingError, TrainingError), match=message):
         config(tmp_path, **changes)
 
 
@@ -207,6 +208,7 @@ _CTRL_C_SCRIPT = """
 import sys
 from pathlib import Path
 from dualpose_ros.lab.training.loop.task import TrainConfig
+from dualpose_ros.settings import SettingError
 from dualpose_ros.lab.training.loop.trainer import train
 sys.path.insert(0, sys.argv[1])
 from support.tiny_task import TinyTask

@@ -32,6 +32,7 @@ from dualpose_ros.lab.training.top_down.task import (  # noqa: E402
     target_scores,
 )
 from dualpose_ros.paths import share_dir  # noqa: E402
+from dualpose_ros.settings import SettingError  # noqa: E402
 from dualpose_ros.skeleton import H36M17  # noqa: E402
 from dualpose_ros.top_down.patch import extract_patches, patch_affines  # noqa: E402
 
@@ -292,7 +293,7 @@ def test_a_network_of_one_person_learns_from_the_patchs_own_alone(cache: Path) -
         figures = one.validate(model.eval(), [batch])
     assert np.isfinite(one.objective(figures))
     assert one.export_spec().outputs == ("heatmaps",)
-    with pytest.raises(TrainingError, match="people is 'few'"):
+    with pytest.raises(SettingError, match="people is 'few'; it must be all or one"):
         TopDownTraining(people="few")
 
 

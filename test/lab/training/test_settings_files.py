@@ -1,0 +1,30 @@
+"""The files of config/training/ say of each setting what its class says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dualpose_ros.paths import share_dir
+from dualpose_ros.settings import SettingError
+
+settings_files = pytest.importorskip("dualpose_ros.lab.training.settings_files", exc_type=ImportError)
+
+FOLDER = share_dir() / "config" / "training"
+
+
+def test_every_file_is_known() -> None:
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(settings_files.FILES)
+
+
+@pytest.mark.parametrize("name", settings_files.FILES)
+def test_comments_are_up_to_date(name: str) -> None:
+    path = FOLDER / f"{name}.yaml"
+    assert path.read_text(encoding="utf-8") == settings_files.annotated(path), "run `make parameters`"
+
+
+def test_unknown_settings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "gcn.yaml").write_text("run: {lr: 0.1}\ntask: {data: {bank: {mocup: null}}}")
+    with pytest.raises(SettingError, match="mocup is unknown; there are mocap, body, motions"):
+        settings_files.annotated(tmp_path / "gcn.yaml")
