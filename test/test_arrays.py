@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +29,10 @@ def places(count: int, first: int = 0) -> Places:
 
 
 @pytest.mark.parametrize("index", [slice(1, 3), np.array([2, 0]), np.array([True, False, True, False]), [], [3]])
-def test_rows_are_chosen_in_every_field(index: object) -> None:
+def test_rows_are_chosen_in_every_field(index: Any) -> None:
     trips = Trips(places(4), places(4, 10))
-    some = trips[index]  # type: ignore[index]
-    expected = np.arange(4)[index]  # type: ignore[index]
+    some = trips[index]
+    expected = np.arange(4)[index]
     assert isinstance(some, Trips) and len(some) == len(expected)
     np.testing.assert_array_equal(some.start.number, expected)
     np.testing.assert_array_equal(some.end.at[:, 1], -10.0 - expected)

@@ -97,7 +97,7 @@ def test_combined_equals_bilinear_sampling_and_a_maximum() -> None:
     scales = (5.0, 7.3, 9.1)  # image pixels a patch cell: more than the grid's 4
     affines = np.stack([[[s, 0, rng.uniform(-30, 100)], [0, s, rng.uniform(-30, 60)]] for s in scales])
     result = combine_heatmaps(patches, affines, (200, 300), ("a", "b"))
-    expected = np.zeros(result.data.shape)
+    expected: Floats = np.zeros(result.data.shape)
     rows, columns = np.mgrid[: expected.shape[1], : expected.shape[2]]
     image_xy = np.stack([columns, rows], axis=-1) @ result.to_image[:, :2].T + result.to_image[:, 2]
     for maps, affine in zip(patches, affines, strict=True):

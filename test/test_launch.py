@@ -149,7 +149,8 @@ def test_launch_starts_a_node_again_but_not_for_ever(launch_stub: None, code: in
     actions = actions_of(description, arguments_of(description))
     supervisors = handlers_of(actions, "OnProcessExit")
     assert [handler.options["target_action"].options["executable"] for handler in supervisors] == list(NODES)
-    handler, started, pauses, said = supervisors[1], [], [], []
+    handler: Recorded | None = supervisors[1]
+    started, pauses, said = [], [], []
     while handler is not None:
         started.append(handler.options["target_action"])
         running = SimpleNamespace(is_shutdown=False)

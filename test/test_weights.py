@@ -83,7 +83,8 @@ def test_a_missing_file_says_what_to_do(folder: Path) -> None:
     (folder / "detector.onnx").unlink()
     with pytest.raises(WeightsError, match=r"detector\.onnx is missing; .*dualpose train detector"):
         weights_path("detector", folder)
-    assert "is missing" in verify_weights(folder)["detector"]
+    fault = verify_weights(folder)["detector"]
+    assert fault is not None and "is missing" in fault
 
 
 @pytest.fixture

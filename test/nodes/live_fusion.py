@@ -120,14 +120,14 @@ def fusion() -> dict[str, Any]:
     errors = []
     for number, spoilt in ((4, not_a_number), (5, too_short)):
         send(number, "bottom_up", spoilt=spoilt)
-        rig.spin(lambda n=number: rig.node.diagnostics.log.total_errors >= n - 3, 3)  # type: ignore[misc]
+        rig.spin(lambda n=number: rig.node.diagnostics.log.total_errors >= n - 3, 3)
         errors.append(rig.node.diagnostics.log.read(rig.node.diagnostics.now_ns()).values["last_error"])
     nonsense = [number for number in published() if number in (4, 5)]
     # The bottom-up branch dies: frames of the other one, ten a second.
     start = time.monotonic()
     for k in range(25):
         send(10 + k, *(both if k < 5 or k >= 22 else both[:1]))
-        rig.spin(lambda k=k: published() is not None and time.monotonic() >= start + 0.1 * (k + 1))  # type: ignore[misc]
+        rig.spin(lambda k=k: published() is not None and time.monotonic() >= start + 0.1 * (k + 1))
     wait_for(34)
     rig.spin(seconds=1.2)
     values = {v.key: v.value for m in rig.received["/diagnostics"][-1:] for s in m.status for v in s.values}

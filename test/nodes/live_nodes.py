@@ -31,7 +31,7 @@ from dualpose_ros.nodes.convert import (
     tracks_to_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image, encode_image
-from dualpose_ros.people import Pose3D, Source, Track, TrackingState
+from dualpose_ros.people import Persons, Pose3D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.stage import TopDownResult
 
@@ -117,7 +117,7 @@ def top_down() -> dict[str, Any]:
             if image[0, 0, 0] == 13:
                 raise RuntimeError("the network has fallen over")
             maps = Heatmaps(("a",), np.full((1, 2, 3), 7, np.uint8), np.eye(2, 3), 0.5)
-            return TopDownResult(tuple(person(t.track_id) for t in tracks), maps)
+            return TopDownResult(Persons.of(person(t.track_id) for t in tracks), maps)
 
     top_down_node.TopDownStage = Stage  # type: ignore[misc, assignment]
     takes = {"image_raw": Image, "camera_info": CameraInfo, "dualpose/detections": Detection2DArray}
@@ -182,7 +182,7 @@ def bottom_up() -> dict[str, Any]:
             if image[0, 0, 0] == 13:
                 raise RuntimeError("the network has fallen over")
             seen.append((stamp_ns, heatmaps is not None and int(heatmaps.data[3, 1, 2]) == 9))
-            return BottomUpResult((person(-1),), heatmaps is not None)
+            return BottomUpResult(Persons.of([person(-1)]), heatmaps is not None)
 
     bottom_up_node.BottomUpStage = Stage  # type: ignore[misc, assignment]
     takes = {"image_raw": Image, "camera_info": CameraInfo, "dualpose/detections": Detection2DArray,

@@ -156,7 +156,7 @@ def test_encode_refuses_other_arrays() -> None:
     with pytest.raises(ImageError, match=r"\(4, 4\)"):
         encode_image(np.zeros((4, 4), np.uint8), Header())
     with pytest.raises(ImageError, match="float32"):
-        encode_image(np.zeros((4, 4, 3), np.float32), Header())  # type: ignore[arg-type]
+        encode_image(np.zeros((4, 4, 3), np.float32), Header())
 
 
 def test_bayer_picture_keeps_its_edges() -> None:

@@ -57,7 +57,7 @@ def test_a_reader_that_knows_only_the_file_decodes_it(tmp_path: Path) -> None:
     messages = write_poses(tmp_path / "poses.mcap", 4)
     # A store without this package's types: they come from the schema text in the file.
     store = get_typestore(Stores.EMPTY)
-    decoded = []
+    decoded: list[tuple[int, int, Any]] = []
     with (tmp_path / "poses.mcap").open("rb") as stream:
         reader = make_reader(stream)
         assert reader.get_header().profile == "ros2"

@@ -22,7 +22,7 @@ def numbered(index: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
 
 
 def write_video(path: Path, count: int) -> None:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 12.5, (64, 48))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.5, (64, 48))
     assert writer.isOpened()
     for index in range(count):
         writer.write(cv2.cvtColor(numbered(index), cv2.COLOR_RGB2BGR))
@@ -61,7 +61,8 @@ def test_directory_in_natural_order(tmp_path: Path) -> None:
     assert source.info.count == 3
     assert [int(image[0, 63, 1]) for image in read_all(source)] == [10, 20, 100]
     source.rewind()
-    assert np.array_equal(source.read(), numbered(1))
+    image = source.read()
+    assert image is not None and np.array_equal(image, numbered(1))
 
 
 def test_directory_goes_on_after_a_bad_image(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def talk_types(node: Any) -> None:
 
 
 def hear_types(node: Any) -> None:
-    heard = {name: [] for name in TYPES}
+    heard: dict[str, list[Any]] = {name: [] for name in TYPES}
     for index, name in enumerate(TYPES):
         node.create_subscription(message_type(name), f"types/n{index}", heard[name].append, LATCHED)
     spin_until(node, lambda: all(len(messages) == 3 for messages in heard.values()), 20)
@@ -83,7 +83,7 @@ def talk_images(node: Any, count: Any) -> None:
     # Each listener has to find the publisher too, which this side can't see.
     spin_until(node, lambda: False, 1.0)
     images = [vga_image(index) for index in range(int(count))]
-    sent = []
+    sent: list[Any] = []
 
     def send() -> None:
         image = images[len(sent)]
@@ -114,7 +114,7 @@ def hear_images(node: Any, reliability: Any, count: Any) -> None:
 
 
 def timers(node: Any) -> None:
-    calls = {"fast": [], "slow": [], "cancelled": [], "blocked": []}
+    calls: dict[str, list[float]] = {"fast": [], "slow": [], "cancelled": [], "blocked": []}
     made = [
         node.create_timer(period, lambda name=name: calls[name].append(time.monotonic()))
         for name, period in (("fast", 0.02), ("slow", 0.1), ("cancelled", 0.05))
@@ -175,7 +175,8 @@ def graph(node: Any, talker: Any) -> None:
     subscriptions = builtin.BuiltinDataReader(participant.entity, builtin.BuiltinTopicDcpsSubscription)
     publications = builtin.BuiltinDataReader(participant.entity, builtin.BuiltinTopicDcpsPublication)
     topic_of_x = f"rt{talker.rpartition('/')[0]}/x"
-    lines, entries = [], {}
+    lines: list[Any] = []
+    entries: dict[str, tuple[int, int]] = {}
 
     def count(endpoints: Any, name: str) -> int:
         alive = core.ReadCondition(endpoints, core.ViewState.Any | core.SampleState.Any | core.InstanceState.Alive)
@@ -185,7 +186,8 @@ def graph(node: Any, talker: Any) -> None:
 
     def look() -> Any:
         while sample := dds.take(reader):
-            for item in sample.message.node_entities_info_seq:
+            message: Any = sample.message
+            for item in message.node_entities_info_seq:
                 full = f"{item.node_namespace.rstrip('/')}/{item.node_name}"
                 entries[full] = (len(item.reader_gid_seq), len(item.writer_gid_seq))
         heard = [line for line in lines if line.name == talker[1:].replace("/", ".")]
@@ -205,9 +207,12 @@ def hear_points(node: Any) -> None:
 
     heard = []
     publisher = node.create_publisher(PointStamped, "back", LATCHED)
-    node.create_subscription(
-        PointStamped, "points", lambda message: (heard.append(message), publisher.publish(message)), LATCHED
-    )
+
+    def answer(message: Any) -> None:
+        heard.append(message)
+        publisher.publish(message)
+
+    node.create_subscription(PointStamped, "points", answer, LATCHED)
     spin_until(node, lambda: len(heard) == 3, 15)
     tell(points=[[message.header.stamp.sec, message.header.frame_id, message.point.y] for message in heard])
     spin_until(node, lambda: False, 2)

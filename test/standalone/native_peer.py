@@ -4,6 +4,7 @@
 import json
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from cyclonedds.domain import Domain, DomainParticipant
 from cyclonedds.idl import IdlStruct
@@ -58,7 +59,8 @@ def main() -> None:
     ]
     for point in sent:
         writer.write(point)
-    back, end = [], time.monotonic() + 15
+    back: list[Any] = []
+    end = time.monotonic() + 15
     while len(back) < 3 and time.monotonic() < end:
         back += reader.take(N=3)
         time.sleep(0.05)

@@ -91,7 +91,7 @@ def vga_image(index: int) -> Message:
     rng = np.random.default_rng(index)
     row = rng.integers(0, 256, 640 * 3, dtype=np.uint8)
     pixels = np.tile(row, (480, 1)) ^ np.arange(480, dtype=np.uint16).astype(np.uint8)[:, None]
-    image = message_class("sensor_msgs/msg/Image")(
+    image: Any = message_class("sensor_msgs/msg/Image")(
         height=480, width=640, encoding="rgb8", step=1920, data=array.array("B", pixels.tobytes())
     )
     image.header.frame_id = str(index)

@@ -55,8 +55,11 @@ class Sources:
         body = self.local[cls]
         found = {item.name for item in ast.walk(body) if isinstance(item, ast.FunctionDef)}
         for item in ast.walk(body):
-            stored = isinstance(item, ast.Attribute) and isinstance(item.ctx, ast.Store)
-            if stored and ast.unparse(item.value) == "self":
+            if (
+                isinstance(item, ast.Attribute)
+                and isinstance(item.ctx, ast.Store)
+                and ast.unparse(item.value) == "self"
+            ):
                 found.add(item.attr)
             if isinstance(item, ast.AnnAssign | ast.Assign):
                 found |= {target.id for target in _targets(item) if isinstance(target, ast.Name)}

@@ -132,7 +132,7 @@ def test_small_receive_buffer_is_warned_about(tmp_path: Path) -> None:
     limit = tmp_path / "rmem_max"
     limit.write_text("212992\n", encoding="ascii")
     warning = dds.receive_buffer_warning(limit)
-    assert "212992" in warning and "sudo sysctl -w net.core.rmem_max=4194304" in warning
+    assert warning is not None and "212992" in warning and "sudo sysctl -w net.core.rmem_max=4194304" in warning
     limit.write_text("4194304\n", encoding="ascii")
     assert dds.receive_buffer_warning(limit) is None
     assert dds.receive_buffer_warning(tmp_path / "absent") is None

@@ -46,7 +46,7 @@ def launch(domain_environment: Any) -> Iterator[Any]:
 
     def start(*specs: Any, **options: Any) -> Any:
         output = io.StringIO()
-        launcher = Launcher(specs, environment=domain_environment, output=output, restart=QUICK, **options)
+        launcher: Any = Launcher(specs, environment=domain_environment, output=output, restart=QUICK, **options)
         launcher.text = output.getvalue
         launchers.append(launcher)
         launcher.start()
@@ -251,7 +251,7 @@ def test_back_off_doubles_up_to_a_longest_pause() -> None:
     assert [policy.pause(deaths) for deaths in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
-def test_who_is_started_again():
+def test_who_is_started_again() -> None:
     policy = RestartPolicy(limit=2, first_pause_s=0.5, forgive_s=30)
     assert policy.after_death(1, 3.0, 0) == (1, 0.5)
     assert policy.after_death(-9, 3.0, 1) == (2, 1.0)

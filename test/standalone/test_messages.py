@@ -52,24 +52,26 @@ def test_packages_hold_our_messages_and_vision_msgs() -> None:
 
 
 def test_ros_defaults() -> None:
-    pose = message_class("geometry_msgs/msg/Pose")()
+    pose: Any = message_class("geometry_msgs/msg/Pose")()
     assert (pose.orientation.w, pose.orientation.x, pose.position.x) == (1.0, 0.0, 0.0)
-    info = message_class("sensor_msgs/msg/CameraInfo")()
+    info: Any = message_class("sensor_msgs/msg/CameraInfo")()
     assert isinstance(info.k, np.ndarray) and info.k.dtype == np.float64 and info.k.shape == (9,)
     assert isinstance(info.d, array.array) and info.d.typecode == "d"
     assert info.header.frame_id == "" and info.header.stamp.nanosec == 0
-    first, second = message_class("std_msgs/msg/Header")(), message_class("std_msgs/msg/Header")()
+    header: Any = message_class("std_msgs/msg/Header")
+    first, second = header(), header()
     first.stamp.sec = 5
     assert second.stamp.sec == 0
 
 
 def test_constants() -> None:
-    person = message_class("dualpose_ros/msg/PersonPose3D")
+    person: Any = message_class("dualpose_ros/msg/PersonPose3D")
     assert (person.TENTATIVE, person.CONFIRMED, person.COASTING) == (0, 1, 2)
     assert (person().TOP_DOWN, person.BOTTOM_UP, person.FUSED) == (0, 1, 2)
-    assert message_class("visualization_msgs/msg/Marker").LINE_LIST == 5
+    marker: Any = message_class("visualization_msgs/msg/Marker")
+    assert marker.LINE_LIST == 5
     # rclpy holds `byte` fields and constants as bytes of length 1.
-    status = message_class("diagnostic_msgs/msg/DiagnosticStatus")
+    status: Any = message_class("diagnostic_msgs/msg/DiagnosticStatus")
     assert status.ERROR == b"\x02"
     assert status(level=status.WARN).level == b"\x01"
 
@@ -110,18 +112,18 @@ def test_wrong_value_is_refused_as_in_rclpy(typename: Any, field: Any, value: An
 
 def test_bounded_sequence_is_bounded() -> None:
     limits = message_class("rcl_interfaces/msg/IntegerRange")
-    descriptor = message_class("rcl_interfaces/msg/ParameterDescriptor")
+    descriptor: Any = message_class("rcl_interfaces/msg/ParameterDescriptor")
     assert len(descriptor(integer_range=[limits()]).integer_range) == 1
     with pytest.raises(AssertionError, match="integer_range"):
         descriptor(integer_range=[limits(), limits()])
 
 
 def test_right_values_are_taken() -> None:
-    person = message_class("dualpose_ros/msg/PersonPose3D")(score=float("nan"), joint_scores=[0.5, 1.0])
+    person: Any = message_class("dualpose_ros/msg/PersonPose3D")(score=float("nan"), joint_scores=[0.5, 1.0])
     assert person.joint_scores == array.array("f", [0.5, 1.0])
-    image = message_class("sensor_msgs/msg/Image")(data=b"\x01\x02")
+    image: Any = message_class("sensor_msgs/msg/Image")(data=b"\x01\x02")
     assert image.data == array.array("B", [1, 2])
-    info = message_class("sensor_msgs/msg/CameraInfo")(k=[1.0] * 9)
+    info: Any = message_class("sensor_msgs/msg/CameraInfo")(k=[1.0] * 9)
     assert info.k.tolist() == [1.0] * 9
 
 
@@ -129,7 +131,7 @@ def test_unknown_fields_and_types_are_named() -> None:
     with pytest.raises(AssertionError, match="widht"):
         message_class("sensor_msgs/msg/Image")(widht=1)
     with pytest.raises(AttributeError):
-        message_class("sensor_msgs/msg/Image")().widht = 1
+        message_class("sensor_msgs/msg/Image")().widht = 1  # type: ignore[attr-defined]
     with pytest.raises(StandaloneError, match="nothing_msgs/msg/None"):
         message_class("nothing_msgs/msg/None")
     with pytest.raises(AttributeError, match=r"sensor_msgs\.msg"):
@@ -146,7 +148,7 @@ def test_malformed_bytes_raise() -> None:
 def test_large_array_is_copied_as_a_block() -> None:
     image = vga_image(3)
     data = serialize(image)
-    again = deserialize(data, "sensor_msgs/msg/Image")
+    again: Any = deserialize(data, "sensor_msgs/msg/Image")
     assert isinstance(again.data, array.array) and again == image
     # A writable copy of its own: changing it must not change another reader's message.
     again.data[0] ^= 255

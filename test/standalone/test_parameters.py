@@ -107,7 +107,12 @@ def test_setting() -> None:
     assert "type" in parameters.set(Parameter("n", value="a")).reason
     assert parameters.set(Parameter("free", value="a")).successful
     asked = []
-    parameters.callbacks.append(lambda changed: (asked.append(changed), Result(successful=False, reason="no"))[1])
+
+    def refuse(changed: Any) -> Any:
+        asked.append(changed)
+        return Result(successful=False, reason="no")
+
+    parameters.callbacks.append(refuse)
     assert parameters.set(Parameter("n", value=5)).reason == "no"
     assert (asked[0][0].value, parameters.get("n").value) == (5, 1)
     with pytest.raises(exceptions.ParameterNotDeclaredException):
@@ -150,7 +155,8 @@ def test_all_known_passes(file: Any) -> None:
 def test_types_of_values(value: Any, kind: Any) -> None:
     parameter = Parameter("p", value=value)
     assert parameter.type_.name == kind
-    assert parameter.get_parameter_value().type == int(parameter.type_)
+    message: Any = parameter.get_parameter_value()
+    assert message.type == int(parameter.type_)
 
 
 def test_type_and_value_must_agree() -> None:

@@ -27,7 +27,7 @@ from dualpose_ros.standalone.rclpy.timer import Timer
 
 def test_time_to_and_from_message() -> None:
     moment = Time(seconds=12, nanoseconds=345)
-    message = moment.to_msg()
+    message: Any = moment.to_msg()
     assert (message.sec, message.nanosec) == (12, 345)
     assert Time.from_msg(message).nanoseconds == moment.nanoseconds == 12_000_000_345
     with pytest.raises(ValueError, match="negative"):
@@ -57,7 +57,7 @@ def test_qos() -> None:
     with pytest.raises(ValueError, match="depth"):
         as_profile(-1)
     with pytest.raises(TypeError):
-        as_profile("reliable")
+        as_profile("reliable")  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_throttle_by_place(capsys: Any, monkeypatch: Any) -> None:
     assert [text for text in said if text.startswith("throttled")] == ["throttled 0", "throttled 2", "throttled 4"]
     assert [text for text in said if text.startswith("other")] == ["other place 0", "other place 4"]
     with pytest.raises(TypeError, match="throttle"):
-        logger.info("x", throttle=1.0)
+        logger.info("x", throttle=1.0)  # type: ignore[call-arg]
 
 
 def test_timer_grid(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def made_recordings(
     camera = (CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy, CAMERA.width, CAMERA.height)
     return Recordings(
         Frames(np.repeat(np.arange(sequences), frames).astype(np.int32), np.tile(np.arange(frames) / 10.0, sequences),
-               np.tile(np.float32(camera), (count, 1)), np.tile(np.float32([0, 1, 0]), (count, 1)),
+               np.tile(np.array(camera, np.float32), (count, 1)), np.tile(np.array([0, 1, 0], np.float32), (count, 1)),
                np.ones(count, dtype=bool)),
         Truth(frame, np.tile(np.arange(len(places)), count).astype(np.int32), np.full(rows, "walk"),
               joints.astype(np.float32), pixels.astype(np.float32), np.full((rows, K), 2, np.uint8),

@@ -38,12 +38,12 @@ class Scene:
         """Which joints (P, K) lie in cells of the map that have neighbours on all sides."""
         cells = (self.joints_px - 1.5) / STRIDE
         rows, columns = self.size[0] // STRIDE, self.size[1] // STRIDE
-        return ((cells >= 0.51) & (cells <= np.array([columns, rows]) - 1.51)).all(axis=-1)
+        return np.all((cells >= 0.51) & (cells <= np.array([columns, rows]) - 1.51), axis=-1)
 
     @property
     def drawn(self) -> Mask:
         """Which joints (P, K) lie in the network's input at all."""
-        return ((self.joints_px >= -0.5) & (self.joints_px <= np.array(self.size[::-1]) - 0.5)).all(axis=-1)
+        return np.all((self.joints_px >= -0.5) & (self.joints_px <= np.array(self.size[::-1]) - 0.5), axis=-1)
 
     def alone(self, cells: float = 4.5) -> tuple[Mask, Mask]:
         """Which joints (P, K) are so many cells away from the same joint of everybody else, and from any joint."""

@@ -65,7 +65,8 @@ def test_a_dead_graph_stops_nothing() -> None:
 
 def test_a_graph_that_is_slow_but_alive_is_waited_for() -> None:
     """Each frame takes 0.9 s, and one comes out every 0.3 s, or so it goes with three in work."""
-    pacer, in_work, ends = awake(limit=3, timeout=0.5), {}, []
+    in_work: dict[int, float] = {}
+    pacer, ends = awake(limit=3, timeout=0.5), []
     for tick in range(1, 300):
         now = tick / 20
         for stamp in [stamp for stamp, end in in_work.items() if end <= now]:
