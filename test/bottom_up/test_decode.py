@@ -196,7 +196,7 @@ def test_weighted_median_against_the_long_way() -> None:
         if counts.sum() == 0:
             continue
         repeated = np.sort(np.repeat(values, counts))
-        assert weighted_median(values[None], counts[None])[0] == repeated[(len(repeated) - 1) // 2]
+        assert weighted_median(values[None], counts[None].astype(float))[0] == repeated[(len(repeated) - 1) // 2]
     assert weighted_median(np.array([3.0, 1.0, 2.0]), np.zeros(3)) == 1.0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor  # noqa: E402
 
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
 from dualpose_ros.bottom_up.network import LOG_STDDEV_RANGE, BottomUpNetwork  # noqa: E402
@@ -21,7 +22,7 @@ def network() -> BottomUpNetwork:
     return BottomUpNetwork(TINY).eval()
 
 
-def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(height: int, width: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     image = torch.randint(0, 256, (2, height, width, 3), dtype=torch.uint8, generator=generator)
     shape = (2, K, height // 4, width // 4)

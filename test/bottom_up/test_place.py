@@ -27,7 +27,7 @@ def people_at(joints: Any, camera: Camera, root_stddev: float = 0.0, rel_stddev:
     root = joints[:, 0, 2]
     rel = joints[..., 2] - root[:, None]
     ones = np.ones(joints.shape[:2])
-    return FramePeople(project(camera, joints), ones, np.arange(len(joints)) * 1.0, root,
+    return FramePeople(project(camera, joints), ones, np.arange(len(joints), dtype=float), root,
                        np.full(len(joints), root_stddev), rel, rel_stddev * ones)  # fmt: skip
 
 

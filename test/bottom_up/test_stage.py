@@ -26,6 +26,7 @@ class IdealNetwork:
     """Answers with the maps of known people, whose joints it places in the input by itself."""
 
     outputs: tuple[str, ...] = OUTPUTS
+    metadata: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, camera: Camera, joints_cam: Floats) -> None:
         self.inputs = {

@@ -65,7 +65,7 @@ def test_round_trip_in_any_order(cache: Any, in_ram: Any) -> None:
     assert len(dataset) == 5
     for index in (4, 0, 3, 1, 2, 2):
         assert_same(samples[index], dataset[index])
-    assert len(list(dataset)) == 5
+    assert len(list(dataset)) == 5  # type: ignore[call-overload]  # Python iterates by index
     with pytest.raises(IndexError, match="image 5 of 5"):
         dataset[5]
 
@@ -111,7 +111,7 @@ def test_damage_is_found_and_named(cache: Any, in_ram: Any) -> None:
 def test_arrays_that_do_not_fit_are_named(cache: Any) -> None:
     folder, _ = cache
     path = shard_path(folder, 0)
-    arrays = dict(read_shard(path).arrays)
+    arrays: dict[str, Any] = dict(read_shard(path).arrays)
     np.savez(path, **{**arrays, "joints_px": arrays["joints_px"][:-1]})
     with pytest.raises(CacheError, match="joints_px"):
         read_shard(path)

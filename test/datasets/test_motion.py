@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ NAMES = [f"walking/walking_{i}" for i in range(40)]
 def write(path: Path, **changes: object) -> Path:
     rng = np.random.default_rng(0)
     lengths = np.arange(1, len(NAMES) + 1, dtype=np.int32)
-    content: dict[str, object] = {
+    content: dict[str, Any] = {
         "joints_m": rng.normal(size=(int(lengths.sum()), 17, 3)).astype(np.float32),
         "clip_lengths": lengths,
         "clip_names": np.array(NAMES),

@@ -138,7 +138,9 @@ def write_raw(path: Path, change: dict[str, np.ndarray | None]) -> None:
         ({"bottom_up.score": np.zeros(11)}, "bottom_up.score"),
     ],
 )
-def test_files_that_hold_something_else_are_named(tmp_path: Path, change: dict[str, np.ndarray], what: str) -> None:
+def test_files_that_hold_something_else_are_named(
+    tmp_path: Path, change: dict[str, np.ndarray | None], what: str
+) -> None:
     path = tmp_path / "recordings_00003.npz"
     write_raw(path, change)
     with pytest.raises(RecordingError, match=r"recordings_00003\.npz.*" + what.replace(".", r"\.")):

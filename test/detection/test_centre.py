@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.camera import ImageError
 from dualpose_ros.detection.centre import CentreDetector
 from dualpose_ros.detection.decode import encode_boxes
@@ -21,12 +23,13 @@ class PerfectEngine:
 
     inputs = {"image": TensorSpec("image", np.dtype(np.uint8), ("n", "32*h", "32*w", 3))}  # noqa: RUF012
     outputs = ("centre", "size", "offset")
+    metadata: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, boxes_px: np.ndarray) -> None:
         self.boxes_px = boxes_px
         self.change: Arrays = {}
 
-    def run(self, inputs: Arrays) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         _, height, width, _ = inputs["image"].shape
         centre, size, offset, _ = encode_boxes(self.boxes_px, height // 4, width // 4)
         return {"centre": centre[None], "size": size[None], "offset": offset[None]} | self.change

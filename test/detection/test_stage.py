@@ -114,7 +114,7 @@ def test_fasterrcnn_keeps_people_above_the_threshold(monkeypatch: pytest.MonkeyP
     torch = pytest.importorskip("torch")
     given = []
 
-    def model(images: list) -> list[dict]:  # type: ignore[type-arg]
+    def model(images: list) -> list[dict]:
         given.append(images[0])
         boxes = torch.tensor([[10.0, 10, 50, 90], [60, 10, 90, 90], [5, 5, 60, 60], [11, 10, 50, 90]])
         return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.05, 0.8, 0.7]), "labels": torch.tensor([1, 1, 18, 1])}]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.camera import ImageError
 from dualpose_ros.detection.detections import DetectionError
 from dualpose_ros.detection.yolox import YoloxDetector, anchor_grid, decode_people
@@ -22,13 +24,14 @@ class FakeEngine:
     """A network that puts out what it is told and remembers what it was given."""
 
     outputs = ("output",)
+    metadata: dict[str, str] = {}  # noqa: RUF012
 
     def __init__(self, output: np.ndarray, shape: tuple[int | str, ...] = (1, 3, 64, 96), dtype: type = np.float32):
         self.inputs = {"images": TensorSpec("images", np.dtype(dtype), shape)}
         self.output = output
         self.given: np.ndarray | None = None
 
-    def run(self, inputs: Arrays) -> Arrays:
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         self.given = inputs["images"]
         return {"output": self.output}
 
@@ -134,6 +137,7 @@ def test_the_published_network_finds_people_on_photographs() -> None:
         ignored = np.array([bool(a["iscrowd"]) or a["area"] < 48**2 for a in people], dtype=bool)
         truth.append(TrueBoxes(boxes, ignored))
         image = cv2.imread(str(photographs / "images" / entry["file_name"]))
+        assert image is not None
         found.append(detector(np.ascontiguousarray(image[..., ::-1])))
     report = evaluate_detections(truth, found, score=0.4)
     assert report.people > 50

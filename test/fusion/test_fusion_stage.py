@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def stage(**config: Any) -> FusionStage:
     return FusionStage(FusionConfig(method="linear", **config))
 
 
-def summary(persons: tuple[Pose3D, ...]) -> list[tuple[int, str, str]]:
+def summary(persons: Sequence[Pose3D]) -> list[tuple[int, str, str]]:
     return [(person.track_id, person.source.name, person.state.name) for person in persons]
 
 

@@ -58,7 +58,8 @@ class Known:
     def __init__(self, stddev: float = 0.1, depth: float = 0.0) -> None:
         self.stddev, self.depth = stddev, depth
         self.inputs = {"features": TensorSpec("features", np.dtype(np.float32), ("people", NUM_FEATURES))}
-        self.outputs = ANSWERS
+        self.outputs: tuple[str, ...] = ANSWERS
+        self.metadata: dict[str, str] = {}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Arrays:
         features = inputs["features"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_an_absent_branch_has_no_share_of_the_pose() -> None:
         # Views of what `changed` holds: a pose where there is none.
         changed[n, absent][JOINTS] = 5.0
         changed[n, absent][ROOT] = 0.5
-        model = network(std=0.3)
+        model: Any = network(std=0.3)
         with torch.no_grad():
             # The layers are made deaf to it, so that only the choice between the poses is left.
             model.layers[0].weight[:, absent] = 0
@@ -130,7 +131,8 @@ def test_onnx_says_what_torch_says(tmp_path: Path) -> None:
     from dualpose_ros.lab.training.fusion.task import FusionTask, FusionTraining
 
     task = FusionTask(FusionTraining("nowhere", network=SMALL))
-    trained, model = task.build_model(), network(std=0.3)
+    trained: Any = task.build_model()
+    model = network(std=0.3)
     trained.integration.load_state_dict(model.state_dict())
     assert task.export_spec().outputs == ANSWERS
     path = export_onnx(trained, task.export_spec(), tmp_path / "fusion.onnx").path

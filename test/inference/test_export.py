@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from dualpose_ros.inference.export import (  # noqa: E402
     Axis,
@@ -32,12 +32,12 @@ class Small(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
         self.head = nn.Conv2d(16, 2, 1)
-        bn = self.conv[1]
+        bn: Any = self.conv[1]
         bn.running_mean.normal_(0, 0.5)
         bn.running_var.uniform_(0.2, 3)
         bn.weight.data.uniform_(0.5, 2)
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.head(self.conv(image.permute(0, 3, 1, 2).float() / 255 - 0.5))
         return maps[:, :1].sigmoid(), maps[:, 1:]
 
@@ -142,7 +142,7 @@ def test_a_file_that_computes_something_else_is_not_written(model: Any, tmp_path
 
 
 def test_weights_beyond_fp16_are_refused(tmp_path: Path) -> None:
-    model = Small().eval()
+    model: Any = Small().eval()
     model.conv[0].weight.data *= 1e8
     model.conv[1].running_var.fill_(1.0)
     with pytest.raises(ExportError, match="too large for fp16"):

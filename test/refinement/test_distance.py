@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.evaluation.refinement.published_solver import trajectory_matrix
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.noise import ErrorModel
 
-TIMES = np.arange(12) * 0.08
+TIMES: Floats = np.arange(12, dtype=np.float64) * 0.08
 GAUSSIAN = ErrorModel(0.5, 2.0, student_t_dof=1e9)
 
 

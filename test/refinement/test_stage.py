@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -245,7 +246,7 @@ def gliding(number: int, track_id: int = 1) -> Pose3D:
 def glided(seen: dict[int, list[Pose3D]], count: int, lag: int, **settings: float) -> list[dict[int, Pose3D]]:
     """People by track of each of so many frames, which come out under their own stamps, `lag` late."""
     stage = RefinementStage(RefinementConfig(lag_frames=lag, **settings))  # type: ignore[arg-type]
-    frames = []
+    frames: list[Any] = []
     for number in range(count):
         given = stage.process(round(number * LAG_S * 1e9), windows.CAMERA, seen.get(number, []))
         assert len(given) == (number >= lag)

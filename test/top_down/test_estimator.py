@@ -21,7 +21,8 @@ class Bright:
     def __init__(self, sided: bool, size: int | str = SIZE) -> None:
         self.sided, self.runs = sided, 0
         self.inputs = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", size, size, 3))}
-        self.outputs = ("heatmaps", "tags")
+        self.outputs: tuple[str, ...] = ("heatmaps", "tags")
+        self.metadata: dict[str, str] = {}
 
     def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         self.runs += 1

@@ -169,7 +169,9 @@ def lifted(scores: np.ndarray | None = None) -> tuple[Pose2D, LiftedPose]:
 
 def test_the_lower_ankle_if_both_are_clear() -> None:
     pose, person = lifted()
-    np.testing.assert_allclose(lower_foot(pose, person, CAMERA), [0.3, 1.0, 4.1])
+    foot = lower_foot(pose, person, CAMERA)
+    assert foot is not None
+    np.testing.assert_allclose(foot, [0.3, 1.0, 4.1])
     weak = pose.scores.copy()
     weak[LEFT] = 0.1
     assert lower_foot(Pose2D(pose.joints_px, weak), person, CAMERA) is None

@@ -67,13 +67,14 @@ class Completer:
         self.joints_rel = joints_rel
         self.inputs: dict[str, Any] = {}
         self.outputs = ("joints_2d", "log_stddev_2d", "joints_rel")
+        self.metadata: dict[str, str] = {}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         joints = inputs["joints"]
         missing = joints[..., 2:] == 0
         n = len(joints)
         return {
-            "joints_2d": np.where(missing, np.float32([0.5, -0.5]), joints[..., :2]),
+            "joints_2d": np.where(missing, np.array([0.5, -0.5], np.float32), joints[..., :2]),
             "log_stddev_2d": np.full((n, 17), -3.0, np.float32),
             "joints_rel": np.tile(self.joints_rel, (n, 1, 1)).astype(np.float32),
         }

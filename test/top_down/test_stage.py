@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.arrays import AnyArray, Floats
+from dualpose_ros.arrays import AnyArray, AnyFloats, Floats
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.inference.engine import EngineError, TensorSpec
@@ -27,9 +27,10 @@ class IdealNetwork:
 
     # The protocol asks for a plain attribute.
     inputs: dict[str, TensorSpec] = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", 256, 256, 3))}  # noqa: RUF012
-    outputs = ("heatmaps", "tags")
+    outputs: tuple[str, ...] = ("heatmaps", "tags")
+    metadata: dict[str, str] = {}  # noqa: RUF012
 
-    def __init__(self, people: list[Floats], boxes: list[Floats]) -> None:
+    def __init__(self, people: Sequence[AnyFloats], boxes: Sequence[AnyFloats]) -> None:
         self.people, self.boxes, self.runs = people, boxes, 0
 
     def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
