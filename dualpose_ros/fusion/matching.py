@@ -119,7 +119,7 @@ def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = Non
     """Which unmatched poses look, at whatever depth, like somebody accepted, and so are not another person.
 
     For those whom the branches put at depths that can't be reconciled. COCO's similarity of the rays, with the
-    larger area of their extents, times the share of the unmatched one's joints that both have, reaches `shadow_oks`.
+    larger area of their extents, times the share of the unmatched one's joints that both have, reaches `duplicate_oks`.
 
     Args:
         unmatched: N poses.
