@@ -14,7 +14,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices
 from dualpose_ros.heatmap import peak_offsets
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 HEATMAP_STRIDE = 4
@@ -38,7 +38,7 @@ class GroupingConfig(Settings):
     """How joints are put together to people by their tags."""
 
     max_tag_distance: float = setting(1.0, "largest distance of a joint's tag from its person's mean", above=0)
-    seed_score: float = setting(0.25, "score of a joint that may start a person", least=0, most=1)
+    seed_score: float = share(0.25, "score of a joint that may start a person")
     min_joints: int = setting(3, "people with fewer joints are dropped", unit="joints", least=1, most=H36M17.num_joints)
     score_weight: float = setting(0.5, "how much tag distance a better score makes up for", least=0)
     distance_weight: float = setting(
@@ -50,8 +50,8 @@ class GroupingConfig(Settings):
 class ReadingConfig(Settings):
     """How the joints of a person are read off the maps by the person's mean tag."""
 
-    min_score: float = setting(
-        0.02, "heatmap value from which a joint is read off its map; below, it stays as it was grouped", least=0, most=1
+    min_score: float = share(
+        0.02, "heatmap value from which a joint is read off its map; below, it stays as it was grouped"
     )
     tag_stddev: float = setting(0.5, "how far tags of a person's joints lie from their mean", above=0)
 

@@ -23,7 +23,7 @@ from dualpose_ros.grouping import (
 )
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.people import oks
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
 DEPTH_SCALE = 100.0
@@ -52,7 +52,7 @@ class BottomUpMaps:
 class BottomUpDecodeConfig(Settings):
     """How people are read from the network's maps."""
 
-    min_peak_score: float = setting(0.1, "smallest value of a heatmap's peak", least=0, most=1)
+    min_peak_score: float = share(0.1, "smallest value of a heatmap's peak")
     peak_window_cells: int = setting(
         5, "side of the square in which a peak is the largest value", unit="cells", least=3, most=31, step=2
     )
@@ -61,9 +61,7 @@ class BottomUpDecodeConfig(Settings):
     same_person_oks: float = setting(
         0.6, "similarity (OKS) from which two people are one, found twice; above 1: never", above=0, most=2
     )
-    min_score: float = setting(
-        0.2, "people whose found joints have a lower mean score are not published", least=0, most=1
-    )
+    min_score: float = share(0.2, "people whose found joints have a lower mean score are not published")
     max_people: int = setting(20, "the best ones are published", least=1, most=1000)
     grouping: GroupingConfig = setting(GroupingConfig(min_joints=4), "joints into people by their tags")
     # A joint seen worse than this is better put where an upright body has it.

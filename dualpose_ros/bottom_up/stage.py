@@ -36,12 +36,7 @@ class BottomUpConfig(Settings):
     )
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
     input_long_side_px: int = setting(
-        384,
-        "what the image's longer side is scaled to for the network",
-        unit="px",
-        least=_MULTIPLE,
-        most=4096,
-        step=_MULTIPLE,
+        384, "the image's longer side for the network", unit="px", least=_MULTIPLE, most=4096, step=_MULTIPLE
     )
     decode: BottomUpDecodeConfig = setting(BottomUpDecodeConfig(), "people from the network's maps")
     keypoint_stddev_px: float = setting(

@@ -27,13 +27,9 @@ class DetectionConfig(Settings):
 
     detector: str = setting("centre", f"{SPECS}; the first is the shipped one")
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
+    # Of the centre detector, and of YOLOX where its size is free.
     input_long_side_px: int = setting(
-        384,
-        "what the image's longer side is scaled to for the network; centre, and YOLOX of free size",
-        unit="px",
-        least=MULTIPLE,
-        most=4096,
-        step=MULTIPLE,
+        384, "the image's longer side for the network", unit="px", least=MULTIPLE, most=4096, step=MULTIPLE
     )
     nms_iou: float = setting(0.6, "boxes that overlap more are one person", above=0, most=1)
     max_people: int = setting(50, "strongest boxes kept", least=1, most=1000)

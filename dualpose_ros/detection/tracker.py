@@ -29,7 +29,7 @@ from dualpose_ros.detection.kalman import (
 from dualpose_ros.grouping import assign
 from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Track, TrackingState, box_area, box_iou
-from dualpose_ros.settings import SettingError, Settings, setting
+from dualpose_ros.settings import SettingError, Settings, setting, share
 
 _log = logging.getLogger(__name__)
 
@@ -48,18 +48,18 @@ STILL_INSIDE = 0.5
 class TrackerConfig(Settings):
     """How tracks start, continue and end."""
 
-    low_score: float = setting(
-        0.25, "score from which detections count; weak ones, below high_score, only continue tracks", least=0, most=1
+    low_score: float = share(
+        0.25, "score from which detections count; weak ones, below high_score, only continue tracks"
     )
-    high_score: float = setting(0.45, "score from which detections are strong: they are matched first", least=0, most=1)
-    new_track_score: float = setting(0.55, "score from which a detection starts a track", least=0, most=1)
+    high_score: float = share(0.45, "score from which detections are strong: they are matched first")
+    new_track_score: float = share(0.55, "score from which a detection starts a track")
     max_match_cost: float = setting(
         1.35, "highest cost of a match, 1 - DIoU: 0 for the same box, 1 for one that just touches", least=0, most=2
     )
     max_weak_match_cost: float = setting(0.7, "highest cost of a match with a weak detection", least=0, most=2)
     gate_sigmas: float = setting(
         4.0,
-        "farthest middle of a match, in standard deviations of the prediction, unless boxes overlap well",
+        "farthest middle of a match, in deviations of the prediction, unless boxes overlap well",
         least=0,
         most=1000,
     )
@@ -77,9 +77,7 @@ class TrackerConfig(Settings):
     max_lost_s: float = setting(
         3.0, "how long a confirmed track can be found again with the same id", unit="s", least=0, most=600
     )
-    duplicate_iou: float = setting(
-        0.85, "tracks whose boxes overlap this much for duplicate_s are one person", least=0, most=1
-    )
+    duplicate_iou: float = share(0.85, "tracks whose boxes overlap this much for duplicate_s are one person")
     duplicate_s: float = setting(
         0.5, "how long tracks overlap until they are taken for one person", unit="s", least=0, most=60
     )

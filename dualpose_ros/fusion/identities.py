@@ -38,17 +38,10 @@ class IdentityConfig(Settings):
         1.0, "how long somebody unseen can be known again by where they were", unit="s", above=0, most=60
     )
     confirm_frames: int = setting(
-        3,
-        "frames in a row until somebody whom only the bottom-up branch sees is confirmed",
-        unit="frames",
-        least=1,
-        most=1000,
+        3, "frames in a row that confirm whom only the bottom-up branch sees", unit="frames", least=1, most=1000
     )
     max_distance_m: float = setting(
-        0.5,
-        "mean distance of joints from where they should be, up to which it is the same person",
-        unit="m",
-        above=0,
+        0.5, "mean distance of joints from where they should be, up to which it is the same person", unit="m", above=0
     )
     max_distance_growth_m_s: float = setting(
         0.5, "by how much max_distance_m grows while somebody is unseen", unit="m/s", least=0

@@ -15,7 +15,7 @@ from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
 from dualpose_ros.fusion.pairs import K, Pairs, branch_poses
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Pose3D, Poses, Source, TrackingState
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 
 Row = tuple[Pose3D | None, Pose3D | None]
 """One person as the top-down and the bottom-up branch have them; one of the two is there."""
@@ -34,16 +34,12 @@ class FusionConfig(Settings):
     weights: str = setting("fusion", "integration network: a shipped one's name, or an ONNX file")
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
     matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person")
-    min_bottom_up_score: float = setting(
-        0.4, "people whom the bottom-up branch alone sees are published from this score on", least=0, most=1
+    min_bottom_up_score: float = share(
+        0.4, "people whom the bottom-up branch alone sees are published from this score on"
     )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(
-        0.25,
-        "time constant with which a difference between the branches wears off when one comes or goes",
-        unit="s",
-        above=0,
-        most=60,
+        0.25, "time constant of a difference's end when a branch comes or goes", unit="s", above=0, most=60
     )
 
 

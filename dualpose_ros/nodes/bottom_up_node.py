@@ -54,11 +54,7 @@ class BottomUpNodeConfig(ImageNodeConfig):
         0.15, "how long, after its detections, a frame waits while no heatmaps come", unit="s", above=0, most=10
     )
     give_up_after_frames: int = setting(
-        3,
-        "frames in a row without heatmaps after which it waits for none, until some come",
-        unit="frames",
-        least=1,
-        most=1000,
+        3, "frames in a row without heatmaps until none waits, until some come", unit="frames", least=1, most=1000
     )
     detector_timeout_s: float = setting(
         1.0, "time without detections after which it takes the newest images by itself", unit="s", above=0, most=600

@@ -40,11 +40,7 @@ class CameraNodeConfig(ImageNodeConfig):
     )
     frame_id: str = setting("camera_optical_frame", "optical frame of the images (x right, y down, z forward)")
     fps: float = setting(
-        0.0,
-        "frame rate of the source; 0: what it states (a directory: 30)",
-        unit="frames/s",
-        least=0,
-        most=1000,
+        0.0, "frame rate of the source; 0: what it states (a directory: 30)", unit="frames/s", least=0, most=1000
     )
     playback_rate: float = setting(
         1.0, "1: the source's own pace, 2: twice as fast, 0: as fast as it decodes", least=0, most=1000

@@ -39,11 +39,7 @@ class DetectionNodeConfig(ImageNodeConfig):
         2, "most frames that the graph has in work at once; 0: as many as come", unit="frames", least=0, most=1000
     )
     in_flight_timeout_s: float = setting(
-        0.5,
-        "time without any output after which the graph is not waited for until some comes",
-        unit="s",
-        above=0,
-        most=600,
+        0.5, "time without any output until the graph is not waited for, until some comes", unit="s", above=0, most=600
     )
 
 

@@ -31,11 +31,7 @@ class FusionNodeConfig(NodeConfig):
 
     max_wait_s: float = setting(0.2, "how long a frame waits for the other branch's poses", unit="s", above=0, most=10)
     give_up_after_frames: int = setting(
-        2,
-        "frames in a row that waited for a branch in vain after which it is not waited for, until it returns",
-        unit="frames",
-        least=1,
-        most=1000,
+        2, "frames that wait in vain for a branch until none waits, until it returns", unit="frames", least=1, most=1000
     )
 
 

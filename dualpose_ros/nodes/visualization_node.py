@@ -26,7 +26,7 @@ from dualpose_ros.nodes.image_codec import decode_image, encode_image
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
 from dualpose_ros.people import TrackingState
-from dualpose_ros.settings import setting
+from dualpose_ros.settings import setting, share
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class VisualizationNodeConfig(ImageNodeConfig):
         "auto", "overlay image: auto draws it while somebody subscribes", choices=("auto", "always", "never")
     )
     sync_queue_size: int = sync_queue_size("images kept until their poses arrive")
-    min_joint_score: float = setting(0.1, "joints under this score are not in the overlay", least=0, most=1)
+    min_joint_score: float = share(0.1, "joints under this score are not in the overlay")
     show_tentative: bool = setting(True, "show people who are not confirmed yet, faintly")
     markers: MarkerStyle = setting(MarkerStyle(), "what markers look like")
 

@@ -22,7 +22,7 @@ class RefinementConfig(Settings):
     )
     lag_frames: int = setting(
         0,
-        "frames that poses come late, for being surer; max_frames_in_flight of the detection node needs as many more",
+        "frames that poses come late, for being surer; raise max_frames_in_flight by as many",
         unit="frames",
         least=0,
         most=LONGEST_WINDOW - 1,
@@ -32,11 +32,7 @@ class RefinementConfig(Settings):
     )
     gauss_newton_steps: int = setting(1, "solver steps a frame", least=1, most=20)
     smoothing_time_constant_s: float = setting(
-        0.1,
-        "time constant with which what is published follows; 0: at once",
-        unit="s",
-        least=0,
-        most=2,
+        0.1, "time constant with which what is published follows; 0: at once", unit="s", least=0, most=2
     )
     solver: SolverConfig = setting(SolverConfig(), "what is trusted by how much")
     bones: BoneConfig = setting(BoneConfig(), "bone lengths of a person: means over the track")

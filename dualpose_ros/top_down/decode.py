@@ -20,7 +20,7 @@ from dualpose_ros.grouping import (
     read_largest,
 )
 from dualpose_ros.heatmap import Peaks, find_peaks
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.top_down.target import target_utility
 
 
@@ -28,7 +28,7 @@ from dualpose_ros.top_down.target import target_utility
 class DecodeConfig(Settings):
     """How people are read from the maps of a patch."""
 
-    min_peak_score: float = setting(0.1, "smallest value of a heatmap's peak", least=0, most=1)
+    min_peak_score: float = share(0.1, "smallest value of a heatmap's peak")
     peak_window_cells: int = setting(
         5, "side of the square in which a peak is the largest value", unit="cells", least=3, most=31, step=2
     )

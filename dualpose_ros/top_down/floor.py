@@ -43,10 +43,7 @@ class FloorConfig(Settings):
     enabled: bool = setting(True, "learn people's sizes from the floor that they share")
     size_stddev: float = setting(0.06, "deviation of people's sizes, as a share", above=0, most=1)
     pose_error_stddev: float = setting(
-        0.06,
-        "deviation of depth errors that last as long as a misjudged pose, as a share",
-        above=0,
-        most=1,
+        0.06, "deviation of depth errors that last as long as a misjudged pose, as a share", above=0, most=1
     )
     pose_error_time_s: float = setting(
         1.5, "how long depth errors of a misjudged pose last", unit="s", above=0, most=60
@@ -58,11 +55,7 @@ class FloorConfig(Settings):
     camera_pitch_stddev_rad: float = setting(0.5, "how far cameras are pitched from level", unit="rad", above=0, most=3)
     sight_interval_s: float = setting(0.2, "least time between two sights that count", unit="s", least=0, most=60)
     memory_s: float = setting(
-        15.0,
-        "how long sights count; a camera that was tilted then has its new floor",
-        unit="s",
-        above=0,
-        most=600,
+        15.0, "how long sights count; a camera that was tilted then has its new floor", unit="s", above=0, most=600
     )
 
 

@@ -30,10 +30,7 @@ class MergeConfig(Settings):
         0.6, "similarity (OKS) from which poses of two patches are one person", above=0, most=1
     )
     min_box_fit: float = setting(
-        0.5,
-        "how well a person has to fit a track's box to be its own (`target.target_utility`)",
-        least=0,
-        most=4,
+        0.5, "how well a person has to fit a track's box to be its own (`target.target_utility`)", least=0, most=4
     )
     previous_pose_weight: float = setting(
         1.5, "how much a track keeps to the person that it had, 0: not at all", least=0, most=10

@@ -14,7 +14,7 @@ from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, TrackingState, low_passed_velocity
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
@@ -40,11 +40,8 @@ class TopDownConfig(Settings):
     flip_test: bool = setting(False, "average with the mirrored patches: a little better, twice the network's time")
     decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
-    min_score: float = setting(
-        0.4,
-        "people with a lower mean joint score, less their likeness to better ones, are not published",
-        least=0,
-        most=1,
+    min_score: float = share(
+        0.4, "people with a lower mean joint score, less their likeness to better ones, are not published"
     )
     heatmap_long_side_cells: int = setting(
         160, "longer side of the combined heatmaps", unit="cells", least=1, most=4096

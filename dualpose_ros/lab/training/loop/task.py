@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dualpose_ros.inference.export import ExportSpec
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 
 Batch = TypeVar("Batch")
 
@@ -109,7 +109,7 @@ class TrainConfig(Settings):
     max_minutes: float | None = setting(None, "length, unless epochs end first", unit="min", above=0)
     warmup: float = setting(0.05, "share of the run in which the learning rate rises", least=0, below=1)
     final_lr: float = setting(0.01, "last learning rate over the highest", least=0, below=1)
-    weight_decay: float = setting(0.05, "decay of weights (AdamW)", least=0, most=1)
+    weight_decay: float = share(0.05, "decay of weights (AdamW)")
     clip_norm: float = setting(10.0, "largest norm of the gradients of a step", above=0)
     ema_decay: float = setting(
         0.998, "decay of the moving average of weights, which is validated and kept", least=0, below=1
