@@ -144,7 +144,7 @@ def slow_root_ap(frames: list[tuple[People, list[Pose3D]]], low: float, high: fl
         wanted = [n for n in range(len(truth)) if low <= tall[n] < high]
         people += len(wanted)
         others = [n for n in range(len(truth)) if n not in wanted]
-        owner = match_people(truth, np.stack([p.keypoints_px for p in persons])) if persons else []
+        owner: Any = match_people(truth, np.stack([p.keypoints_px for p in persons])) if persons else []
         left = []
         for i in sorted(range(len(persons)), key=lambda i: -persons[i].score):
             off = {n: np.linalg.norm(persons[i].joints_cam[0] - truth.joints_cam[n, 0]) for n in wanted}
@@ -171,8 +171,8 @@ def slow_root_ap(frames: list[tuple[People, list[Pose3D]]], low: float, high: fl
     for rank, (_, right) in enumerate(rows, 1):
         hits += right
         curve.append((hits / people, hits / rank))
-    best = [max([p for r, p in curve if r >= level / 100], default=0.0) for level in range(101)]
-    return sum(best) / 101
+    highest = [max([p for r, p in curve if r >= level / 100], default=0.0) for level in range(101)]
+    return sum(highest) / 101
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, np.inf), (0, 120), (120, np.inf)])

@@ -5,6 +5,7 @@ import math
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor  # noqa: E402
 
 from dualpose_ros.lab.training.losses import (  # noqa: E402
     ABSENT,
@@ -19,7 +20,7 @@ from dualpose_ros.lab.training.losses import (  # noqa: E402
 N, P, K, H, W = 2, 3, 4, 12, 16
 
 
-def random_people(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def random_people(seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     joints = torch.rand((N, P, K, 2), generator=generator, dtype=torch.float64) * torch.tensor([W * 4.0, H * 4.0])
     choice = torch.randint(0, 4, (N, P, K), generator=generator)
@@ -95,7 +96,7 @@ def test_gathered_tags_lie_at_the_nearest_cell() -> None:
                     assert values[n, p, k] == tags[n, k, y, x]
 
 
-def slow_embedding_loss(tags: torch.Tensor, joints: torch.Tensor, weights: torch.Tensor) -> tuple[float, float]:
+def slow_embedding_loss(tags: Tensor, joints: Tensor, weights: Tensor) -> tuple[float, float]:
     """Newell et al.'s pull and push, written out."""
     pulls, pushes = [], []
     for n in range(N):
@@ -129,7 +130,7 @@ def test_gradients_equal_finite_differences() -> None:
     joints, weights = random_people(2)
     tags = torch.randn((N, K, H, W), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
-    def loss(values: torch.Tensor) -> torch.Tensor:
+    def loss(values: Tensor) -> Tensor:
         pull, push, means = associative_embedding_loss(values, joints, weights)
         return pull + 2 * push + target_tag_loss(means, weights, 2.0)
 

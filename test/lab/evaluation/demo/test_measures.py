@@ -104,7 +104,9 @@ def test_errors_match_a_slow_reference() -> None:
     assert figures.pck150_rel_all == pytest.approx(np.mean(relative) * found / people)
     assert figures.mpjpe_rel_mm == pytest.approx(1000 * np.mean(distances))
     assert figures.root_depth_rel_err == pytest.approx(np.median(depths))
-    assert 0.1 < figures.pck150_rel < 0.9, "the noise should make both right and wrong joints"
+    assert figures.pck150_rel is not None and 0.1 < figures.pck150_rel < 0.9, (
+        "the noise should make both right and wrong joints"
+    )
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -223,7 +225,7 @@ def test_the_picture_shows_the_tracks_in_colour(tmp_path) -> None:  # type: igno
     frames[5].joints_cam[1] += 3
     draw_tracks(tmp_path / "new" / "tracks.png", truth, frames)
     image = cv2.imread(str(tmp_path / "new" / "tracks.png"))
-    assert image.shape[0] > 500
+    assert image is not None and image.shape[0] > 500
     for rgb in ((0, 0x72, 0xB2), (0xD5, 0x5E, 0)):
         close = np.abs(image[..., ::-1].astype(int) - rgb).max(-1) < 40
         assert close.sum() > 200, "each person's path has its colour"
@@ -254,7 +256,9 @@ def test_the_picture_of_a_depth_is_of_whom_was_found_most(tmp_path) -> None:  # 
         for frame in refined if moved else ():
             frame.joints_cam[0 if name == "first" else 1, H36M17.index("right_wrist"), 2] += moved
         draw_depth(tmp_path / "new" / f"{name}.png", truth, raw, refined)
-        drawn.append(cv2.imread(str(tmp_path / "new" / f"{name}.png"))[..., ::-1].astype(int))
+        picture = cv2.imread(str(tmp_path / "new" / f"{name}.png"))
+        assert picture is not None
+        drawn.append(picture[..., ::-1].astype(int))
     same, first, second = drawn
     assert same.shape[0] > 500 and np.array_equal(same, first), "the first person was found less often"
     for rgb in ((0xE6, 0x9F, 0), (0, 0x72, 0xB2)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def test_noise_matches_a_slow_reference() -> None:
     frames = estimates(truth, indices, noise=0.02)
     # Another track for the second person from some frame on.
     frames[15:] = [replace(f, track_ids=np.array([5, 11])) for f in frames[15:]]
-    accelerations, groups = [], {}
+    accelerations: list[Any] = []
+    groups: dict[Any, list[Any]] = {}
     for person in range(2):
         for n in range(1, len(frames) - 1):
             three = frames[n - 1 : n + 2]

@@ -33,7 +33,12 @@ from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
 CAMERA = camera_from_hfov(640, 480, 1.2)
-PLACES = ([(-1.0, 4.0), (0.6, 5.0)], [(-0.9, 4.0), (0.5, 5.0), (2.0, 6.0)], [], [(0.0, 5.0)])
+PLACES: tuple[list[tuple[float, float]], ...] = (
+    [(-1.0, 4.0), (0.6, 5.0)],
+    [(-0.9, 4.0), (0.5, 5.0), (2.0, 6.0)],
+    [],
+    [(0.0, 5.0)],
+)
 """(x, z) of the people of four frames, of two sequences."""
 
 
@@ -59,8 +64,9 @@ def recordings() -> Recordings:
 
     camera = (CAMERA.fx, CAMERA.fy, CAMERA.cx, CAMERA.cy, CAMERA.width, CAMERA.height)
     return Recordings(
-        Frames(np.array([0, 0, 1, 1], np.int32), np.array([0, 0.1, 0, 0.1]), np.tile(np.float32(camera), (4, 1)),
-               np.tile(np.float32([0, 1, 0]), (4, 1)), np.ones(4, bool)),
+        Frames(np.array([0, 0, 1, 1], np.int32), np.array([0, 0.1, 0, 0.1]),
+               np.tile(np.array(camera, np.float32), (4, 1)), np.tile(np.array([0, 1, 0], np.float32), (4, 1)),
+               np.ones(4, bool)),
         Truth(frame, person, np.full(rows, "walk"), joints.astype(np.float32), pixels.astype(np.float32),
               np.full((rows, K), VISIBLE, np.uint8), np.ones(rows, np.float32),
               np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1).astype(np.float32)),
@@ -150,7 +156,7 @@ def test_fusion_without_matching_pairs_by_score(frames: list[RecordedFrame], int
     first = frames[0]
     scores = [pose.score for pose in first.bottom_up]
     wrong = [replace(p, score=s) for p, s in zip(first.bottom_up, scores[::-1], strict=True)]
-    row = pose_row("mixed", [replace(first, bottom_up=tuple(wrong))], fuse)
+    row = pose_row("mixed", [replace(first, bottom_up=Persons.of(wrong))], fuse)
     assert row["pck_abs"] < 60
 
 
@@ -158,7 +164,7 @@ def test_fusion_without_matching_keeps_who_is_alone(frames: list[RecordedFrame])
     frame = replace(frames[1], bottom_up=frames[1].bottom_up[:1])
     fused = unmatched_pairs(hard)(frame)
     assert [pose.track_id for pose in fused] == [10, 11, 12]
-    only = replace(frames[1], top_down=())
+    only = replace(frames[1], top_down=Persons.empty())
     fused = unmatched_pairs(hard)(only)
     best_first = sorted(only.bottom_up, key=lambda pose: -pose.score)
     for pose, own in zip(fused, best_first, strict=True):

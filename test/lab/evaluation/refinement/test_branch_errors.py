@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+
+from dualpose_ros.people import Persons
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
@@ -41,7 +44,7 @@ def seen(count: int, frames: int = 60) -> list[SeenClip]:
 
 
 def people_of(camera: Camera, joints: np.ndarray) -> People:
-    pixels = project(camera, joints)
+    pixels: Any = project(camera, joints)
     box = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
     seen = np.full((1, K), VISIBLE, np.uint8)
     return People(np.array([3], np.int32), box[None].astype(np.float32), pixels[None], seen, joints[None],
@@ -59,7 +62,8 @@ def said_of(joints: np.ndarray, camera: Camera, rng: np.random.Generator, track_
 
 
 def record(one: SeenClip, poses: list[Pose3D | None]) -> RecordedErrors:
-    frames = [RecordedFrame(0, t, np.zeros(3), people_of(one.camera, joints), (), (), NOBODY, NOBODY)
+    nobody = (Persons.empty(), Persons.empty())
+    frames = [RecordedFrame(0, t, np.zeros(3), people_of(one.camera, joints), *nobody, NOBODY, NOBODY)
               for t, joints in enumerate(one.joints_cam)]  # fmt: skip
     return recorded_errors(frames, lambda frame: [p] if (p := poses[frame.stamp_ns]) is not None else [])
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+
+from dualpose_ros.people import Persons
 
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
@@ -130,7 +133,7 @@ def test_people_are_predicted_while_lost_until_they_are_given_up() -> None:
     one = movement(30, lost=tuple(range(10, 22)))
     found = by_stage(one, RefinementConfig(max_coast_s=0.3))
     assert len(found.joints) == 18 and np.isfinite(found.joints).all() and len(found.lost) == 12
-    known = np.isfinite(found.lost).all(axis=(1, 2))
+    known = np.all(np.isfinite(found.lost), axis=(1, 2))
     assert 1 <= known.sum() <= 5 and known[: known.sum()].all()
     late = by_stage(one, RefinementConfig(max_coast_s=0.3, lag_frames=2))
     given = np.isfinite(late.joints).all(axis=(1, 2))
@@ -206,13 +209,14 @@ def test_calibration_is_of_three_axes() -> None:
 
 def recorded_frame(t: int, sequence: int, joints: np.ndarray) -> RecordedFrame:
     """One true person (K, 3), whom the top-down branch has 0.1 m too far."""
-    pixels = project(CAMERA, joints)
+    pixels: Any = project(CAMERA, joints)
     box = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
     visible = np.full((1, K), VISIBLE, np.uint8)
-    person = People(np.array([7]), box[None], pixels[None], visible, joints[None], np.ones(1))
+    whole: Any = np.ones(1)
+    person = People(np.array([7]), box[None], pixels[None], visible, joints[None], whole)
     said = replace(pose_of(joints), joints_cam=joints + np.array([0, 0, 0.1]))
-    return RecordedFrame(sequence, t * 80_000_000, np.array([0.0, 1, 0]), person, (said,), (), np.zeros(1, np.intp),
-                         np.zeros(0, np.intp))  # fmt: skip
+    return RecordedFrame(sequence, t * 80_000_000, np.array([0.0, 1, 0]), person, Persons.of([said]), Persons.empty(),
+                         np.zeros(1, np.intp), np.zeros(0, np.intp))  # fmt: skip
 
 
 def test_videos_are_measured_by_track_and_start_anew() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def result() -> dict[str, object]:
     return eval_top_down.evaluate_top_down(data_path("motion").parent, 0, overlaps=3, noise_frames=6, views=1)
 
 
-def test_the_tables_are_whole(result: dict[str, dict[str, list[dict[str, float]]]]) -> None:
+def test_the_tables_are_whole(result: dict[str, Any]) -> None:
     tables = result["tables"]
     assert [row["heads"] for row in tables["overlap"]] == ["single-person", "multi-person"]
     assert [row["hidden_pct"] for row in tables["occlusion"]] == [0, 20, 40, 60]
@@ -41,7 +42,7 @@ def test_the_tables_are_whole(result: dict[str, dict[str, list[dict[str, float]]
 
 
 def test_errors_grow_with_what_is_hidden_and_history_does_no_harm(
-    result: dict[str, dict[str, list[dict[str, float]]]],
+    result: dict[str, Any],
 ) -> None:
     hidden = [row["mpjpe_mm_shipped"] for row in result["tables"]["occlusion"]]
     assert hidden == sorted(hidden)
@@ -49,13 +50,13 @@ def test_errors_grow_with_what_is_hidden_and_history_does_no_harm(
     assert exact["27"] < 1.05 * exact["1"]
 
 
-def test_goals_say_what_the_tables_say(result: dict[str, list[dict[str, object]]]) -> None:
+def test_goals_say_what_the_tables_say(result: dict[str, Any]) -> None:
     goals = {goal["name"]: goal for goal in result["goals"]}
     assert {"overlap_gain_points", "gcn_gain_at_40_pct", "mpjpe_mm_tilted_exact", "ms_a_person"} <= goals.keys()
     assert len(goals) == 5 + 2 * 6 + 2 * len(result["tables"]["parts"])
     worse = {"overlap": [{"pck150_rel": 50.0}, {"pck150_rel": 54.0}]}
-    tables = {**result["tables"], **worse}  # type: ignore[dict-item]
-    judged = {goal["name"]: goal for goal in eval_top_down.goals(tables)}  # type: ignore[arg-type]
+    tables = {**result["tables"], **worse}
+    judged = {goal["name"]: goal for goal in eval_top_down.goals(tables)}
     assert judged["overlap_gain_points"]["value"] == 4 and not judged["overlap_gain_points"]["met"]
 
 

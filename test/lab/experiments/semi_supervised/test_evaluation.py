@@ -133,9 +133,9 @@ def test_each_sequence_has_a_stage_of_its_own(recordings: Recordings) -> None:
     for sequence in range(2):
         stage, own = FusionStage(integrator=linear), [frame for frame in frames if frame.sequence == sequence]
         expected += [stage.process(frame.stamp_ns, frame.top_down, frame.bottom_up).persons for frame in own]
-    for own, other in zip(found, expected, strict=True):
-        assert [p.track_id for p in own] == [p.track_id for p in other]
-        for a, b in zip(own, other, strict=True):
+    for fused, other in zip(found, expected, strict=True):
+        assert [p.track_id for p in fused] == [p.track_id for p in other]
+        for a, b in zip(fused, other, strict=True):
             np.testing.assert_array_equal(a.joints_cam, b.joints_cam)
     assert pose_row("linear", frames, staged(linear))["pck_rel"] > 90
 

@@ -13,6 +13,8 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402
+
 pytest.importorskip("numba", reason="recordings are of the synthetic world")
 
 from dualpose_ros.datasets.recordings import Recordings, save_recordings  # noqa: E402
@@ -249,20 +251,22 @@ def test_settings_are_checked(folder: Path) -> None:
 
 
 def lifting_task(folder: Path, first: Path | None, row: str) -> SemiSupervisedLiftingTask:
-    named = {} if first is None else {f"teacher_{n}": str(onnx_file(first, "none", n)) for n in ("lifting", "fusion")}
+    named: dict[str, Any] = (
+        {} if first is None else {f"teacher_{n}": str(onnx_file(first, "none", n)) for n in ("lifting", "fusion")}
+    )
     terms = training.SemiSupervision(str(folder), row, meetings=8, **named)
     return SemiSupervisedLiftingTask(SemiSupervisedLifting(terms, tracks=6, groups=8, samples=2))
 
 
 def fusion_task(folder: Path, first: Path, row: str) -> SemiSupervisedFusionTask:
     files = [str(onnx_file(first, "none", n)) for n in ("lifting", "fusion")]
-    terms = training.SemiSupervision(str(folder), row, *files, meetings=8)
+    terms = training.SemiSupervision(str(folder), row, files[0], files[1], meetings=8)
     return SemiSupervisedFusionTask(SemiSupervisedFusion(terms, files[0], groups=8, samples=2))
 
 
-def tensors(batch: Any) -> list[torch.Tensor]:
+def tensors(batch: Any) -> list[Tensor]:
     """All tensors of a batch in their order."""
-    if isinstance(batch, torch.Tensor):
+    if isinstance(batch, Tensor):
         return [batch]
     return [t for part in batch if part is not None and not isinstance(part, bool) for t in tensors(part)]
 
@@ -290,7 +294,7 @@ def test_only_the_row_that_may_sees_the_truth_of_the_unlabelled(
 def test_a_row_has_the_terms_of_its_name(row: str, folder: Path, first: tuple[Path, TrainedRow]) -> None:
     wanted = {"rep": "reprojection", "mp": "perspective", "dis": "adversarial"}
     for make in (lifting_task, fusion_task):
-        task = make(folder, first[0], row)
+        task: Any = make(folder, first[0], row)
         samples, _ = task.datasets(folder)
         torch.manual_seed(0)
         model = task.build_model().train()
@@ -305,7 +309,7 @@ def test_a_row_has_the_terms_of_its_name(row: str, folder: Path, first: tuple[Pa
 
 def test_a_larger_batch_than_one_sample_is_refused(folder: Path, first: tuple[Path, TrainedRow]) -> None:
     for make in (lifting_task, fusion_task):
-        task = make(folder, first[0], "none")
+        task: Any = make(folder, first[0], "none")
         samples, _ = task.datasets(folder)
         with pytest.raises(TrainingError, match="batch_size is 2"):
             task.collate([samples[0], samples[1]])
@@ -318,7 +322,7 @@ def test_a_row_from_recordings_to_its_figures(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def copied(model: torch.nn.Module, spec: object, path: Path, storage: str) -> None:
+    def copied(model: nn.Module, spec: object, path: Path, storage: str) -> None:
         """Exporting takes its time, and the first row's networks have been exported."""
         assert storage == "int8"
         shutil.copy(onnx_file(first[0], "none", path.parent.name), path)
@@ -340,7 +344,8 @@ def test_the_settings_that_ship_can_be_read(folder: Path, first: tuple[Path, Tra
     content = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     for row in training.ROWS:
         settings = run.row_settings(row, folder, tmp_path, content, None if row == "none" else first[0], epochs=3.0)
-        sizes = [sum(p.numel() for p in make().build_model().network.parameters()) for make, _ in settings.values()]
+        models: list[Any] = [make().build_model() for make, _ in settings.values()]
+        sizes = [sum(p.numel() for p in model.network.parameters()) for model in models]
         # Both of all six rows are to fit into 1.6 MB, with a byte a weight and their graphs.
         assert sum(sizes) < 230_000
         assert all(config.epochs == 3.0 and config.batch_size == 1 for _, config in settings.values())

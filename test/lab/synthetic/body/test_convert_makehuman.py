@@ -36,7 +36,7 @@ NAMES = sorted(BONES)
 
 
 def cube(centre: tuple[float, float, float]) -> list[tuple[float, float, float]]:
-    return [tuple(c + d for c, d in zip(centre, corner, strict=True)) for corner in np.ndindex(2, 2, 2)]  # type: ignore
+    return [tuple(c + d for c, d in zip(centre, corner, strict=True)) for corner in np.ndindex(2, 2, 2)]
 
 
 QUADS = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

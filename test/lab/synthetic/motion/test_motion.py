@@ -7,6 +7,7 @@ import pytest
 
 from dualpose_ros.lab.synthetic.motion import kinematics as kin
 from dualpose_ros.lab.synthetic.motion import motion as mo
+from dualpose_ros.lab.synthetic.motion.script import Action
 from dualpose_ros.skeleton import H36M17
 from support.limbs import flexion
 
@@ -135,7 +136,7 @@ def test_people_walk_where_they_face() -> None:
 
 
 def test_a_script_sits_down_waits_and_rises() -> None:
-    actions = [mo.Walk([[0, 2]]), mo.Turn(np.pi), mo.Sit(3.0, 0.45), mo.Stand(1.0, "wave", hand="right")]
+    actions: list[Action] = [mo.Walk([[0, 2]]), mo.Turn(np.pi), mo.Sit(3.0, 0.45), mo.Stand(1.0, "wave", hand="right")]
     joints = mo.perform(np.random.default_rng(4), 30.0, (0, 0), 0.0, actions).joints_m
     pelvis = joints[:, kin.PELVIS, 1]
     assert pelvis.min() == pytest.approx(0.54, abs=0.03)

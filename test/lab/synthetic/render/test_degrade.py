@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -139,7 +140,9 @@ def test_jpeg_is_the_codec_s_own_round_trip_and_resampling_loses_detail() -> Non
     image = picture()
     result = apply(replace(NEUTRAL, jpeg_quality=40), image, np.random.default_rng(0))
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
-    np.testing.assert_array_equal(result, cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    np.testing.assert_array_equal(result, decoded[..., ::-1])
     grain = np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8)
     assert apply(replace(NEUTRAL, resample=2.0), grain, np.random.default_rng(0)).std() < 0.6 * grain.std()
 
@@ -147,6 +150,7 @@ def test_jpeg_is_the_codec_s_own_round_trip_and_resampling_loses_detail() -> Non
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="strength -1"):
         degrade_clip_params(np.random.default_rng(0), -1.0)
-    for bad in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)):
+    wrong: list[Any] = [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8)]
+    for bad in wrong:
         with pytest.raises(ValueError, match="RGB image"):
             degrade(np.random.default_rng(0), bad)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dualpose_ros.arrays import AnyArray, AnyInts
+
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.arrays import AnyFloats
@@ -16,7 +18,7 @@ CAMERA = camera_from_hfov(40, 30, np.radians(60))
 
 
 def cast_rays(
-    vertices: AnyFloats, faces: AnyFloats, closed: AnyFloats, camera: Camera
+    vertices: AnyFloats, faces: AnyArray, closed: AnyArray, camera: Camera
 ) -> tuple[AnyFloats, AnyFloats, AnyFloats]:
     """Depth (H, W), face and corner shares (H, W, 3) of the first triangle on each pixel's ray (Moller-Trumbore)."""
     depth = np.full((camera.height, camera.width), np.inf)
@@ -44,8 +46,8 @@ def cast_rays(
 
 
 def draw(
-    vertices: AnyFloats, faces: AnyFloats, closed: AnyFloats, camera: Camera
-) -> tuple[AnyFloats, AnyFloats, AnyFloats]:
+    vertices: AnyFloats, faces: AnyArray, closed: AnyArray, camera: Camera
+) -> tuple[AnyFloats, AnyFloats, AnyInts]:
     points = raster.project_vertices(vertices, camera.fx, camera.fy, camera.cx, camera.cy)
     nearness = np.zeros((camera.height, camera.width), np.float32)
     face_id = np.full(nearness.shape, -1, np.int32)

@@ -47,7 +47,8 @@ def unit(vector: AnyFloats) -> AnyFloats:
 @pytest.mark.parametrize("seed", range(6))
 def test_wall_is_as_bright_as_the_formula_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    direction, normal, up = unit(rng.normal(0, 1, 3)), unit([*rng.normal(0, 0.4, 2), -1]), np.array([0.0, -1.0, 0.0])
+    direction, normal = unit(rng.normal(0, 1, 3)), unit(np.array([*rng.normal(0, 0.4, 2), -1]))
+    up = np.array([0.0, -1.0, 0.0])
     key, sky, ground, base = (rng.uniform(0.1, 1, 3) for _ in range(4))
     specular, shininess = (0.3, 9.0) if seed % 2 else (0.0, 1.0)
     light = np.stack([direction, key, sky, ground, up])
@@ -57,7 +58,7 @@ def test_wall_is_as_bright_as_the_formula_says(seed: int) -> None:
     view = -rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     facing = view @ normal
     assert (facing > 0).all()
-    lambert = max(normal @ direction, 0.0)
+    lambert = max(float(normal @ direction), 0.0)
     up_share = 0.5 + 0.5 * normal @ up
     ambient = (up_share * sky + (1 - up_share) * ground) * (0.75 + 0.25 * facing[..., None])
     half = view + direction

@@ -103,7 +103,7 @@ def test_cameras_look_at_their_target(seed: int) -> None:
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(rotation) == pytest.approx(1)
     seen = rotation @ target + translation
-    np.testing.assert_allclose(seen, [0, 0, np.linalg.norm(target - camera_at)], atol=1e-9)
+    np.testing.assert_allclose(seen, [0, 0, float(np.linalg.norm(target - camera_at))], atol=1e-9)
     np.testing.assert_allclose(rotation @ camera_at + translation, 0, atol=1e-9)
     level, _ = scene.look_at(camera_at, target, 0.0)
     up = level @ [0, 1, 0]

@@ -81,9 +81,9 @@ def test_the_same_seed_draws_and_renders_the_same(small_world: World) -> None:
     small = replace(first, view=View(CAMERA, first.view.rotation, first.view.translation))
     images, images_again = (list(sequences.render_sequence(small_world, small)) for _ in range(2))
     assert len(images) == 2 and images[0].image.shape == (120, 160, 3)
-    for a, b in zip(images, images_again, strict=True):
-        np.testing.assert_array_equal(a.image, b.image)
-        np.testing.assert_array_equal(a.people.joints_cam, b.people.joints_cam)
+    for one, same in zip(images, images_again, strict=True):
+        np.testing.assert_array_equal(one.image, same.image)
+        np.testing.assert_array_equal(one.people.joints_cam, same.people.joints_cam)
     # The people that are labelled are where the script has them.
     for time, image in enumerate(images):
         for row, person in enumerate(image.people.ids):

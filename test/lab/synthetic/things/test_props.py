@@ -106,6 +106,7 @@ def test_transform_turns_scales_and_moves() -> None:
     x, y, z = mesh.vertices.T
     # +z turns toward +x
     np.testing.assert_allclose(moved.vertices, np.stack([2 * z + 1, 2 * y + 0.5, -2 * x - 2], axis=1), atol=1e-5)
+    assert mesh.seat_height_m is not None
     assert moved.seat_height_m == pytest.approx(2 * mesh.seat_height_m + 0.5)
     assert signed_volume(transform(mesh, 0.7)) == pytest.approx(signed_volume(mesh), rel=1e-3)
     with pytest.raises(ValueError, match="scale 0"):

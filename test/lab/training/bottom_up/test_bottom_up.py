@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402
+
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
@@ -131,7 +134,7 @@ def test_calibration_makes_stated_deviations_hold_their_share() -> None:
     """A network that states deviations seven times too small is put right, by data that it is measured on."""
     task = BottomUpTask(SETTINGS, TINY)
     torch.manual_seed(0)
-    model = task.build_model().eval()
+    model: Any = task.build_model().eval()
     batch = task.collate([frame(seed, 12) for seed in range(16)])
     task.calibrate(model, [batch])
     calibrated = model.calibration.clone()
@@ -141,14 +144,14 @@ def test_calibration_makes_stated_deviations_hold_their_share() -> None:
     np.testing.assert_allclose(model.calibration, calibrated + 2.0, atol=1e-4)
 
 
-class Oracle(torch.nn.Module):
+class Oracle(nn.Module):
     """A network that answers with given maps."""
 
-    def __init__(self, maps: tuple[torch.Tensor, ...]) -> None:
+    def __init__(self, maps: tuple[Tensor, ...]) -> None:
         super().__init__()
         self.maps = maps
 
-    def forward(self, image: torch.Tensor, guidance: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, image: Tensor, guidance: Tensor) -> tuple[Tensor, ...]:
         return self.maps
 
 

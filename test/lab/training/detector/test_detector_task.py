@@ -38,7 +38,7 @@ STILL = AugmentConfig(rotate=0.0, paste=0.0, erase=0.0, degrade=0.0)
 def blobs(seed: int, count: int = 2, width: int = 160, height: int = 128) -> LabelledImage:
     """Bright ellipses on a dim background stand for people."""
     rng = np.random.default_rng(seed)
-    image = cv2.resize(rng.integers(0, 90, (6, 8, 3), dtype=np.uint8), (width, height))
+    image = cv2.resize(rng.integers(0, 90, (6, 8, 3), dtype=np.uint8), (width, height)).astype(np.uint8)
     mask = np.zeros((height, width), np.uint8)
     boxes = np.zeros((count, 4), np.float32)
     for k in range(count):

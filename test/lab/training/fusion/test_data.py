@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,8 +144,8 @@ def test_nobody_is_a_neighbour_of_himself(recordings: Recordings) -> None:
     plain = pair_data(recordings)
     (single,) = np.flatnonzero((plain.truth == data.truth[twice[0]]).all(axis=(1, 2)))
     expected = plain.truth[plain.groups[single, 1:]][plain.groups[single, 1:] >= 0]
-    for row in twice:
-        others = data.groups[row, 1:]
+    for own in twice:
+        others = data.groups[own, 1:]
         np.testing.assert_array_equal(data.truth[others[others >= 0]], expected)
 
 
@@ -225,7 +226,7 @@ def test_shifted_joints_are_off_by_what_the_settings_say(data: PairData) -> None
     out = augmented(pairs, replace(PLAIN, shift_m=0.08, shifted=0.5), np.random.default_rng(4))
     for before, after in ((pairs.top_down, out.top_down), (pairs.bottom_up, out.bottom_up)):
         shift = after.joints_cam - before.joints_cam
-        moved = shift.any(axis=2)
+        moved = np.any(shift, axis=2)
         assert not moved[:, H36M17.root].any()
         assert moved.any(axis=1).mean() == pytest.approx(0.5, abs=0.06)
         assert shift[moved].std() == pytest.approx(0.08, rel=0.05)
@@ -343,8 +344,9 @@ def test_stated_deviations_of_simulated_poses_are_honest() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("mask", -0.1), ("shifted", 1.5), ("zeroed", float("nan"))])
 def test_shares_that_are_none_are_refused(name: str, value: float) -> None:
+    changes: dict[str, Any] = {name: value}
     with pytest.raises(SettingError, match=f"{name} is "):
-        replace(PLAIN, **{name: value})
+        replace(PLAIN, **changes)
 
 
 def test_people_seen_from_elsewhere_keep_their_shape_and_what_is_wrong_with_them(data: PairData) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from dualpose_ros.lab.training.fusion.discriminator import (  # noqa: E402
     DiscriminatorConfig,
@@ -41,7 +42,7 @@ def slow_chance(model: InterPersonDiscriminator, joints: Tensor, present: Tensor
     """Eq. 9 for one group: everybody alone, every pair in either order, every three."""
     there = [joints[n] for n in range(len(joints)) if present[n]]
 
-    def mean(network: torch.nn.Module, size: int) -> float:
+    def mean(network: nn.Module, size: int) -> float:
         chances = []
         for chosen in itertools.permutations(there, size):
             middle = sum(person[0] for person in chosen) / size
@@ -72,6 +73,7 @@ def test_two_people_are_equation_nine() -> None:
     a, b = joints[0]
     alone = [torch.sigmoid(model.one((person - person[0]).flatten())) for person in (a, b)]
     middle = (a[0] + b[0]) / 2
+    assert model.two is not None
     pair = [torch.sigmoid(model.two(torch.cat([(x - middle).flatten(), (y - middle).flatten()])))
             for x, y in ((a, b), (b, a))]  # fmt: skip
     expected = 0.25 * (alone[0] + alone[1]) + 0.5 * (pair[0] + pair[1]) / 2
@@ -124,6 +126,7 @@ def test_the_gradient_is_turned_round_for_who_estimated_alone() -> None:
     loss = adversarial_loss(model, estimated, true, PRESENT, 0.3)
     torch.testing.assert_close(loss, slow_loss(model, estimated, true, PRESENT))
     loss.backward()
+    assert estimated.grad is not None
     step, plain = 1e-5, estimated.detach()
     for place in ((0, 0, 5, 1), (1, 1, 0, 2), (3, 2, 16, 0)):
         moved = [plain.clone() for _ in range(2)]
@@ -132,7 +135,8 @@ def test_the_gradient_is_turned_round_for_who_estimated_alone() -> None:
         slope = (slow_loss(model, moved[0], true, PRESENT) - slow_loss(model, moved[1], true, PRESENT)) / (2 * step)
         assert float(estimated.grad[place]) == pytest.approx(-0.3 * slope.item(), rel=1e-4, abs=1e-10)
     # The discriminator's own gradient is that of the plain loss.
-    weight = model.two[2].weight
+    assert model.two is not None
+    weight: Any = model.two[2].weight
     got = weight.grad.clone()
     (expected,) = torch.autograd.grad(slow_loss(model, estimated, true, PRESENT), weight)
     torch.testing.assert_close(got, expected)
@@ -144,16 +148,18 @@ def test_each_side_gains_by_its_own_steps() -> None:
     model = discriminator(2)
     before = model(estimated, present).mean().item()
     adversarial_loss(model, estimated, true, present, 1.0).backward()
+    assert estimated.grad is not None
     with torch.no_grad():
         moved = estimated - 0.5 * estimated.grad
         assert model(moved, present).mean().item() > before
         start = slow_loss(model, estimated, true, present).item()
         for value in model.parameters():
-            value -= 0.01 * value.grad
+            assert value.grad is not None
+            value.sub_(0.01 * value.grad)
         assert slow_loss(model, estimated, true, present).item() < start
 
 
 def test_no_scale_no_push() -> None:
     model, estimated = discriminator(1), people().requires_grad_(True)
     adversarial_loss(model, estimated, people(seed=3), PRESENT, 0.0).backward()
-    assert not estimated.grad.any()
+    assert estimated.grad is not None and not estimated.grad.any()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
 pytest.importorskip("numba", reason="recordings are of the synthetic world")
 
 from dualpose_ros.datasets.recordings import save_recordings  # noqa: E402
@@ -44,7 +48,7 @@ def data() -> PairData:
     return pair_data(made.made_recordings(np.random.default_rng(5), 4, 4))
 
 
-def small(folder: Path | str = "", **changes: object) -> training.FusionTask:
+def small(folder: Path | str = "", **changes: Any) -> training.FusionTask:
     base = training.FusionTraining(
         recordings=str(folder), network=IntegrationConfig(hidden=32), discriminator=DiscriminatorConfig(2, 16),
         groups=16, samples=24, meetings=16,
@@ -52,9 +56,9 @@ def small(folder: Path | str = "", **changes: object) -> training.FusionTask:
     return training.FusionTask(dataclasses.replace(base, **changes))
 
 
-def config(out: Path, **changes: object) -> TrainConfig:
-    base = {"batch_size": 4, "lr": 3e-3, "epochs": 2.0, "workers": 0, "bf16": False, "channels_last": False,
-            "log_steps": 5, "validations": 1}  # fmt: skip
+def config(out: Path, **changes: Any) -> TrainConfig:
+    base: dict[str, Any] = {"batch_size": 4, "lr": 3e-3, "epochs": 2.0, "workers": 0, "bf16": False,
+                            "channels_last": False, "log_steps": 5, "validations": 1}  # fmt: skip
     return TrainConfig(out=out, cache=out, **{**base, **changes})
 
 
@@ -167,7 +171,7 @@ def test_without_weight_the_discriminator_does_not_push(data: PairData) -> None:
     for changes in ({"adversarial": 0.0}, {"discriminator": None}, {"adversarial": 1.0}):
         task = small(**changes)
         torch.manual_seed(0)
-        model = task.build_model()
+        model: Any = task.build_model()
         task.loss(model, batch)[0].backward()
         gradients.append(model.integration.head.weight.grad)
     torch.testing.assert_close(gradients[0], gradients[1])
@@ -236,7 +240,7 @@ def test_figures_against_a_slow_form(data: PairData) -> None:
 def test_calibrated_deviations_hold_the_share_that_they_should(data: PairData) -> None:
     torch.manual_seed(2)
     task = small()
-    model = task.build_model().eval()
+    model: Any = task.build_model().eval()
     batches = [training.FixedGroups(data, 20)[index] for index in range(3)]
     task.calibrate(model, batches)
     first = model.integration.calibration.clone()
@@ -281,19 +285,21 @@ def test_a_run_resumes_and_calibrates(folder: Path, tmp_path: Path, monkeypatch:
     assert whole.steps == parts.steps == 12 and whole.figures == parts.figures
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, parts.model.state_dict()[name]), name
-    assert whole.model.integration.calibration.any()
-    best = load_best(training.FusionTask(settings), tmp_path / "whole")
-    assert torch.equal(best.integration.calibration, whole.model.integration.calibration)
+    trained: Any = whole.model
+    assert trained.integration.calibration.any()
+    best: Any = load_best(training.FusionTask(settings), tmp_path / "whole")
+    assert torch.equal(best.integration.calibration, trained.integration.calibration)
 
 
 class AsAnEngine:
     """A network as the live integrator takes it."""
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self._model, self.outputs = model.eval(), ANSWERS
+        self.metadata: dict[str, str] = {}
         self.inputs = {"features": TensorSpec("features", np.dtype(np.float32), ("people", NUM_FEATURES))}
 
-    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         with torch.no_grad():
             answers = self._model(torch.from_numpy(inputs["features"]))
         return {name: value.numpy() for name, value in zip(ANSWERS, answers, strict=True)}
@@ -301,7 +307,7 @@ class AsAnEngine:
 
 def test_what_is_trained_is_what_runs_live(data: PairData) -> None:
     torch.manual_seed(3)
-    model = small().build_model()
+    model: Any = small().build_model()
     torch.nn.init.normal_(model.integration.head.weight, std=0.1)
     out = NetworkIntegrator(AsAnEngine(model))(data.pairs)
     batch = training.as_batch(every_group(data))
@@ -317,7 +323,7 @@ def test_the_settings_that_come_with_the_package_load() -> None:
     task = {**read_settings(CONFIG)["task"], "recordings": "somewhere"}
     settings = filled(training.FusionTraining, task, str(CONFIG))
     assert settings.network.hidden > 0 and settings.discriminator is not None and settings.discriminator.people == 2
-    model = training.FusionTask(settings).build_model()
+    model: Any = training.FusionTask(settings).build_model()
     exported = sum(value.numel() for value in model.integration.parameters())
     assert exported < 400_000
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor  # noqa: E402
 
 from dualpose_ros.lab.training.lifting import gcn as training  # noqa: E402
 from dualpose_ros.lab.training.lifting.bank import BankConfig, make_bank  # noqa: E402
@@ -23,7 +24,7 @@ DATA = MotionData(bank=BankConfig(motions=16, bodies=4, motion_s=3.0), sequences
 WRIST, ELBOW = H36M17.index("left_wrist"), H36M17.index("left_elbow")
 
 
-def heard_from(listener: int, speaker: int, confidence: torch.Tensor) -> float:
+def heard_from(listener: int, speaker: int, confidence: Tensor) -> float:
     """How much a node changes with another one, through the edge between them alone."""
     torch.manual_seed(0)
     layer = DirectedLayer(SMALL)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import Tensor  # noqa: E402
+
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.lab.training.lifting import bodies, faults, views  # noqa: E402
@@ -38,7 +40,7 @@ def moving(bank: Bank) -> MotionTensors:
     return MotionTensors.of(bank, CPU)
 
 
-def bone_lengths(joints: torch.Tensor) -> torch.Tensor:
+def bone_lengths(joints: Tensor) -> Tensor:
     return torch.linalg.vector_norm(joints - joints[..., PARENTS, :], dim=-1)[..., 1:]
 
 
@@ -172,7 +174,7 @@ def test_camera_axes_are_a_rotation_that_faces_its_yaw() -> None:
     torch.testing.assert_close(axes[1], torch.tensor([0.0, -1, 0]))
 
 
-def standing(count: int, frames: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def standing(count: int, frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """rays, scores, size and clock of people who stand still, all joints found."""
     drop = torch.tensor([0.0, 0, 0.45, 0.9, 0, 0.45, 0.9, -0.2, -0.45, -0.65, -0.8, -0.5, -0.2, 0.1, -0.5, -0.2, 0.1])
     across = torch.tensor([0.0, -0.1, -0.1, -0.1, 0.1, 0.1, 0.1, 0, 0, 0, 0, 0.2, 0.2, 0.2, -0.2, -0.2, -0.2])

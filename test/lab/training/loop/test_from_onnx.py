@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
 from dualpose_ros.bottom_up.network import BottomUpNetwork  # noqa: E402
@@ -29,8 +30,10 @@ PATCHES = torch.randint(0, 256, (6, 64, 64, 3), dtype=torch.uint8, generator=tor
 def unlike_new(model: nn.Module) -> nn.Module:
     """The network with weights and statistics as training leaves them, none at its initial value."""
     generator = torch.Generator().manual_seed(1)
+    module: Any
     for module in model.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            assert module.running_mean is not None and module.running_var is not None
             nn.init.normal_(module.running_mean, std=0.3, generator=generator)
             nn.init.uniform_(module.running_var, 0.5, 2, generator=generator)
             nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
@@ -52,7 +55,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]
     return model, path
 
 
-def answers(model: nn.Module, images: torch.Tensor) -> list[np.ndarray]:
+def answers(model: nn.Module, images: Tensor) -> list[np.ndarray]:
     with torch.no_grad():
         return [part.numpy() for part in model.eval()(images)]
 
@@ -68,7 +71,7 @@ def test_the_same_network_comes_back(exported: tuple[nn.Module, Path]) -> None:
 
 def test_batch_norms_get_the_statistics_of_their_data_and_change_nothing(exported: tuple[nn.Module, Path]) -> None:
     _, path = exported
-    model = TopDownNetwork(TINY)
+    model: Any = TopDownNetwork(TINY)
     load_onnx(model, path)
     before = answers(model, PATCHES)
     unfold_norms(model, lambda: model(PATCHES), rounds=1)
@@ -115,7 +118,7 @@ def test_a_bottom_up_network_starts_from_a_top_down_one(exported: tuple[nn.Modul
 def test_linear_layers_and_memories_come_back(tmp_path: Path) -> None:
     config = LiftingConfig(window=9, channels=16, hidden=24, blocks=1, dropout=0.0)
     torch.manual_seed(2)
-    original = unlike_new(TemporalLifter(config))
+    original: Any = unlike_new(TemporalLifter(config))
     nn.init.normal_(original.head.weight, std=0.3)
     original.joint_calibration += torch.arange(17) / 10
     features, memory = torch.randn(3, 5, NUM_FEATURES), original.empty_memory(3)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import cv2
 import dacite
@@ -10,8 +11,8 @@ import pytest
 import yaml
 
 torch = pytest.importorskip("torch")
+from torch import Tensor, nn  # noqa: E402
 
-from dualpose_ros.arrays import Floats  # noqa: E402
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
 from dualpose_ros.camera import camera_from_hfov  # noqa: E402
 from dualpose_ros.datasets.cache import shard_path, write_shard  # noqa: E402
@@ -219,8 +220,8 @@ def test_perfect_maps_measure_as_perfect(task: TopDownTask, cache: Path) -> None
     _, held_out = task.datasets(cache)
     batch = task.collate([held_out[i] for i in range(len(held_out))])
 
-    class Oracle(torch.nn.Module):
-        def forward(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    class Oracle(nn.Module):
+        def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
             from dualpose_ros.lab.training.losses import heatmap_targets
 
             own = batch.joints_px[:, :1], batch.weights[:, :1]
@@ -242,17 +243,17 @@ def test_scores_written_out() -> None:
         if weights[k] > 0:
             distance = np.linalg.norm(found[k] - truth[k]) if scores[k] else 1e9
             terms.append(np.exp(-(distance**2) / (2 * 0.5 * 100 * 200 * (2 * H36M17.oks_sigmas[k]) ** 2)))
-            near.append(distance < 20)
-    arguments: tuple[Floats, ...] = (found[None], scores[None])
-    result = target_scores(*arguments, 0, truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32))
+            near.append(bool(distance < 20))
+    target = truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32)
+    result = target_scores(found[None], scores[None], 0, *target)
     assert result[0] == pytest.approx(np.mean(terms), abs=1e-6) and result[2] == pytest.approx(np.mean(near))
-    nobody = target_scores(*arguments, -1, truth.astype(np.float32), weights.astype(np.float32), box.astype(np.float32))
+    nobody = target_scores(found[None], scores[None], -1, *target)
     assert nobody.tolist() == [0, 0, 0]
 
 
 def test_exported_network_takes_bytes_and_clips_heatmaps(task: TopDownTask, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = task.build_model().eval()
+    model: Any = task.build_model().eval()
     with torch.no_grad():
         model.heatmap_head.weight.mul_(100)
     export_onnx(model, task.export_spec(), tmp_path / "top_down.onnx")
