@@ -90,9 +90,10 @@ def test_rosbags_opens_it_as_a_recording(tmp_path: Path) -> None:
     messages = write_poses(tmp_path / "poses.mcap", 3)
     with AnyReader([tmp_path / "poses.mcap"]) as reader:
         assert [(c.topic, c.msgtype) for c in reader.connections] == [("/humans/poses3d", POSES)]
-        (qos,) = reader.connections[0].ext.offered_qos_profiles
+        ext: Any = reader.connections[0].ext
+        (qos,) = ext.offered_qos_profiles
         assert (qos.reliability.name, qos.history.name, qos.depth) == ("RELIABLE", "KEEP_LAST", 5)
-        decoded = [reader.deserialize(data, connection.msgtype) for connection, _, data in reader.messages()]
+        decoded: list[Any] = [reader.deserialize(data, connection.msgtype) for connection, _, data in reader.messages()]
     assert [d.persons[0].joints[5].z for d in decoded] == [m.persons[0].joints[5].z for m in messages]
 
 

@@ -24,7 +24,7 @@ def test_it_is_the_average_of_weights_and_statistics_whose_start_is_soon_forgott
         model(torch.randn(2, 3, 9, 9))
         with torch.no_grad():
             for parameter in model.parameters():
-                parameter += 0.1 * torch.randn_like(parameter)
+                parameter.add_(0.1 * torch.randn_like(parameter))
         decay = min(0.7, (1 + step) / (10 + step))
         for name, value in model.state_dict().items():
             if value.is_floating_point():
