@@ -1,12 +1,14 @@
 """Labelled images on disk: shards of encoded images with their ground truth, read at random.
 
 A shard is one `shard_00000.npz` without compression: JPEG bytes of the images, PNG bytes of the
-masks, both concatenated with offsets, and flat arrays of people and cameras. It appears under its
+masks, both concatenated with offsets, and flat arrays of people, cameras and origins. It appears under its
 name only when it is complete, so a writer that was stopped goes on with the shards that are missing.
+Images may be encoded in any way that OpenCV tells by itself; shards of format 1 lack origins and are rendered.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -21,10 +23,14 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyArray, Ints, UInt8s
 from dualpose_ros.camera import Camera
-from dualpose_ros.datasets.labels import LabelledImage, People
+from dualpose_ros.datasets.labels import RENDERED_ORIGIN, LabelledImage, Origin, People
 
 JPEG_QUALITY = 93
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE = (1, 2)
+SPLITS = ("", "train", "validation")
+"""Sides of a shard: whichever `split_shards` draws, or one that its data set prescribes."""
+_QUALITY = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
 _NAME = re.compile(r"shard_(\d{5,})\.npz")
 _PEOPLE_SHAPES: dict[str, tuple[type, tuple[int, ...]]] = {
     "ids": (np.int32, ()),
@@ -67,19 +73,29 @@ def _shard_index(path: Path) -> int:
     return int(match.group(1))
 
 
-def write_shard(path: Path | str, samples: Sequence[LabelledImage], jpeg_quality: int = JPEG_QUALITY) -> None:
+def write_shard(
+    path: Path | str,
+    samples: Sequence[LabelledImage],
+    quality: int = JPEG_QUALITY,
+    encoding: str = ".jpg",
+    split: str = "",
+) -> None:
     """Write images with their labels as one shard, whole or not at all (temporary file, then rename).
 
+    encoding: ".jpg", or ".webp" for half of the size at the same quality; split: one of SPLITS.
     ValueError names the sample whose arrays don't fit each other or that OpenCV can't encode.
     """
+    if encoding not in _QUALITY or split not in SPLITS:
+        raise ValueError(f"encoding {encoding!r} is none of {', '.join(_QUALITY)}, or split {split!r} of {SPLITS}")
     path = Path(path)
     if not samples:
         raise ValueError(f"no images to write into {path}")
     for index, sample in enumerate(samples):
         _check_sample(sample, index)
     arrays: dict[str, AnyArray] = {"version": np.int64(FORMAT_VERSION).reshape(1)}
-    jpeg = (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality)
-    _pack(arrays, "image", (_encode(".jpg", s.image[..., ::-1], jpeg) for s in samples))
+    arrays["split"] = np.array([SPLITS.index(split)], np.uint8)
+    options = (_QUALITY[encoding], quality)
+    _pack(arrays, "image", (_encode(encoding, s.image[..., ::-1], options) for s in samples))
     _pack(arrays, "mask", (_encode(".png", s.mask, (cv2.IMWRITE_PNG_COMPRESSION, 6)) for s in samples))
     arrays["people_offsets"] = _offsets([len(s.people) for s in samples])
     for field, (dtype, shape) in _PEOPLE_SHAPES.items():
@@ -90,6 +106,9 @@ def write_shard(path: Path | str, samples: Sequence[LabelledImage], jpeg_quality
     arrays["camera_f_c"] = np.array([(c.fx, c.fy, c.cx, c.cy) for c in cameras], np.float64)
     arrays["distortion_offsets"] = _offsets([len(c.distortion) for c in cameras])
     arrays["distortion"] = np.array([v for c in cameras for v in c.distortion], np.float64)
+    origins = [s.origin for s in samples]
+    arrays["source"] = np.array([o.source for o in origins])
+    arrays["origin"] = np.array([(o.weight, o.stretch, o.complete) for o in origins], np.float32)
     _write_atomically(path, arrays)
 
 
@@ -159,7 +178,14 @@ class Shard:
         fx, fy, cx, cy = (float(v) for v in a["camera_f_c"][index])
         distortion = tuple(float(v) for v in a["distortion"][d_start:d_stop])
         camera = Camera(width, height, fx, fy, cx, cy, distortion)
-        return LabelledImage(np.ascontiguousarray(image[..., ::-1]), mask, people, camera)
+        return LabelledImage(np.ascontiguousarray(image[..., ::-1]), mask, people, camera, self.origin(index))
+
+    def origin(self, index: int) -> Origin:
+        """Where image `index` comes from."""
+        if "origin" not in self.arrays:
+            return RENDERED_ORIGIN
+        weight, stretch, complete = (float(v) for v in self.arrays["origin"][index])
+        return Origin(str(self.arrays["source"][index]), weight, stretch, complete > 0)
 
     def _decode(self, name: str, index: int, flag: int) -> UInt8s:
         start, stop = self.arrays[f"{name}_offsets"][index : index + 2]
@@ -185,8 +211,8 @@ def read_shard(path: Path | str) -> Shard:
 def _check_arrays(arrays: dict[str, AnyArray]) -> None:
     """ValueError or KeyError unless all arrays of the format are there and fit each other."""
     version = int(arrays["version"][0])
-    if version != FORMAT_VERSION:
-        raise ValueError(f"format {version}, but this program reads {FORMAT_VERSION}")
+    if version not in _READABLE:
+        raise ValueError(f"format {version}, but this program reads {' and '.join(map(str, _READABLE))}")
     count = len(arrays["camera_size"])
     lengths = {"image": "image_bytes", "mask": "mask_bytes", "people": "ids", "distortion": "distortion"}
     for name, data in lengths.items():
@@ -198,6 +224,8 @@ def _check_arrays(arrays: dict[str, AnyArray]) -> None:
             raise ValueError(f"{field} has shape {arrays[field].shape}")
     if arrays["camera_f_c"].shape != (count, 4):
         raise ValueError(f"camera_f_c has shape {arrays['camera_f_c'].shape}")
+    if version > 1 and (arrays["origin"].shape != (count, 3) or arrays["source"].shape != (count,)):
+        raise ValueError(f"origin has shape {arrays['origin'].shape}, source {arrays['source'].shape}")
 
 
 class ShardDataset:
@@ -255,16 +283,32 @@ def _shard_length(path: Path) -> int:
 def split_shards(directory: Path | str, val_fraction: float = 0.1, seed: int = 0) -> tuple[list[Path], list[Path]]:
     """Training and validation shards of a cache: whole shards, so that scenes never lie in both.
 
-    A shard's side depends on `seed` and its own number only, so it stays there when the cache grows;
-    except that one shard at least lies on each side. CacheError if there are fewer than two.
+    A shard's side is the one that it was written for, otherwise it depends on `seed` and its own number only,
+    so it stays there when the cache grows; except that one shard at least lies on each side. CacheError if there
+    are fewer than two.
     """
     if not 0 < val_fraction < 1:
         raise ValueError(f"val_fraction {val_fraction} is not between 0 and 1")
     shards = list_shards(directory)
     if len(shards) < 2:
         raise CacheError(f"{directory} holds one shard only, but a split needs two; make a larger cache")
-    draws = {p: np.random.default_rng((seed, _shard_index(p))).random() for p in shards}
+    draws = {p: _draw(p, seed) for p in shards}
     val = [p for p in shards if draws[p] < val_fraction] or [min(shards, key=draws.__getitem__)]
     if len(val) == len(shards):
         val.remove(max(shards, key=draws.__getitem__))
     return [p for p in shards if p not in val], val
+
+
+def prescribed_split(path: Path) -> str:
+    """The side that a shard was written for, "" for none; damage shows when it is read."""
+    with contextlib.suppress(OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile), np.load(path) as file:
+        return SPLITS[int(file["split"][0])] if "split" in file.files else ""
+    return ""
+
+
+def _draw(path: Path, seed: int) -> float:
+    """A shard's place between validation (0) and training (1): prescribed, or random."""
+    side = prescribed_split(path)
+    if side:
+        return 0.0 if side == "validation" else 1.0
+    return float(np.random.default_rng((seed, _shard_index(path))).random())

@@ -1,4 +1,4 @@
-"""What a rendered image knows about itself: the exact ground truth of the synthetic world.
+"""What is known of the people in an image: everything of rendered ones, some of photographed ones.
 
 N people, K joints of `skeleton.H36M17`, pixels of the image, metres in the camera frame.
 """
@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from dualpose_ros.arrays import Float32s, Int32s, RgbImage, Rows, UInt8s
 from dualpose_ros.camera import Camera
 
-OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
-"""Visibility of a joint: outside the image, behind something (by depth), or in view."""
+OUTSIDE, HIDDEN, VISIBLE, UNKNOWN = 0, 1, 2, 3
+"""Visibility of a joint: outside the image, behind something (by depth), in view, or not judged.
+
+Where an UNKNOWN joint is, nobody has said: it teaches neither where it is nor where it is not.
+"""
 
 OCCLUDER = 255
 """Value of the mask where something that is no person lies in front."""
@@ -22,8 +25,9 @@ class People(Rows):
     """Ground truth of all people in one image.
 
     ids (N,) int; boxes_px (N, 4), of the whole body clipped to the image;
-    joints_px (N, K, 2); visibility (N, K) uint8; joints_cam (N, K, 3);
-    visible_fraction (N,): pixels of the person in view over those without occlusion.
+    joints_px (N, K, 2), zero where UNKNOWN; visibility (N, K) uint8; joints_cam (N, K, 3), NaN in photographs;
+    visible_fraction (N,): pixels of the person in view over those without occlusion; in photographs 1, and 0 for a
+    crowd whose people have no boxes of their own. A person of whom only the box is known has all joints UNKNOWN.
     """
 
     ids: Int32s
@@ -35,13 +39,33 @@ class People(Rows):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where an image comes from and how far to trust what it does not say.
+
+    source: a name; weight: how often it is drawn, against other images of its cache; stretch: by what factor its
+    width may be wrong either way (1: exact; photographs squashed into squares have more); complete: everybody in
+    it has a box, so that elsewhere there is nobody.
+    """
+
+    source: str = "rendered"
+    weight: float = 1.0
+    stretch: float = 1.0
+    complete: bool = True
+
+
+RENDERED_ORIGIN = Origin()
+
+
+@dataclass(frozen=True)
 class LabelledImage:
     """An RGB image (H, W, 3) uint8, its mask (H, W) uint8, its people and its camera.
 
-    The mask holds 0 for background, n + 1 for person n, OCCLUDER for anything else in front.
+    The mask holds 0 for background, n + 1 for person n, OCCLUDER for anything else in front; in photographs
+    it is 0 throughout, and the camera is a guess. origin: what may be concluded from the image.
     """
 
     image: RgbImage
     mask: UInt8s
     people: People
     camera: Camera
+    origin: Origin = RENDERED_ORIGIN

@@ -1,0 +1,125 @@
+"""`dualpose data`: other people's data sets as training takes them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dualpose_ros.errors import InputError
+
+app = typer.Typer(help="Data sets of others, made ready for training.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Data sets of others, made ready for training."""
+
+
+class Format(str, Enum):
+    """What can be read."""
+
+    coco = "coco"
+    lsp = "lsp"
+
+
+@app.command("import")
+def import_data(
+    kind: Annotated[
+        Format,
+        typer.Argument(
+            help="`coco`: pictures and a COCO keypoint file, as COCO, and MPII or CrowdPose converted, have them. "
+            "`lsp`: Leeds Sports Pose, and its extended training set."
+        ),
+    ],
+    root: Annotated[Path, typer.Option("--root", help="Folder of the data set.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of shards to write; those that are there are kept.")],
+    annotations: Annotated[
+        Path | None, typer.Option("--annotations", help="Label file; ROOT/person_keypoints.json or joints.mat without.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the pictures; ROOT/images without.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option("--weight", help="SOURCE=W: draw its pictures W times as often as others.")
+    ] = None,
+    squashed: Annotated[
+        list[str] | None, typer.Option("--squashed", help="SOURCE=F: its widths are wrong by a factor of up to F.")
+    ] = None,
+    incomplete: Annotated[
+        list[str] | None, typer.Option("--incomplete", help="SOURCE whose pictures show people without any box.")
+    ] = None,
+    joint: Annotated[
+        list[str] | None, typer.Option("--joint", help="SOURCE.NAME=JOINT: a joint of ours by the source's name.")
+    ] = None,
+    max_side: Annotated[int, typer.Option("--max-side", min=64, help="Longer side of stored pictures, pixels.")] = 640,
+    webp: Annotated[int | None, typer.Option("--webp", min=1, max=100, help="Store as WebP of this quality.")] = None,
+) -> None:
+    """Write a data set of photographs as shards, as `dualpose train` takes them.
+
+    Joints are found by name. A joint that is not labelled is not judged: training neither asks for it nor denies
+    it. People without labels and crowds are left out of the losses. A twentieth, by file name unless the data set
+    says which, is for validation. Run it again and it goes on with the shards that are missing.
+    """
+    from dualpose_ros.datasets.cache import JPEG_QUALITY
+    from dualpose_ros.datasets.coco import CocoError, ImportOptions, read_coco
+    from dualpose_ros.datasets.importing import missing, plan, write
+    from dualpose_ros.datasets.lsp import read_lsp
+
+    options = ImportOptions(
+        images=images,
+        annotations=annotations,
+        weights=numbers(weight, "--weight"),
+        stretches=numbers(squashed, "--squashed", least=1.0),
+        incomplete=frozenset(incomplete or ()),
+        aliases=joints(joint),
+        max_side=max_side,
+    )
+    encoding, quality = (".jpg", JPEG_QUALITY) if webp is None else (".webp", webp)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        photographs = (read_coco if kind is Format.coco else read_lsp)(root, options)
+        shards = plan(photographs)
+        made = 0
+        with Progress(*columns, TimeRemainingColumn()) as progress:
+            task = progress.add_task("pictures", total=missing(shards, out))
+            for done in write(shards, out, max_side, encoding, quality):
+                made += done
+                progress.update(task, completed=made)
+    except (CocoError, OSError) as error:
+        raise InputError(str(error)) from error
+    people = sum(len(p.people) for p in photographs)
+    typer.echo(f"{out}: {made} pictures written, {len(photographs)} in all, with {people} people")
+
+
+def numbers(given: list[str] | None, option: str, least: float = 0.0) -> dict[str, float]:
+    """`SOURCE=NUMBER` options as a mapping; InputError names the one that is none."""
+    found: dict[str, float] = {}
+    for text in given or ():
+        name, _, value = text.rpartition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = -1.0
+        if not name or not least <= found[name] < 1e6:
+            raise InputError(f"{option} {text} is not SOURCE=NUMBER with a number of {least:g} or more")
+    return found
+
+
+def joints(given: list[str] | None) -> dict[str, dict[str, str]]:
+    """`SOURCE.NAME=JOINT` options by source; InputError names the one that is none, or an unknown joint."""
+    from dualpose_ros.skeleton import H36M17
+
+    found: dict[str, dict[str, str]] = {}
+    for text in given or ():
+        named, _, target = text.partition("=")
+        source, _, name = named.partition(".")
+        if not (source and name and target in H36M17.joint_names):
+            raise InputError(
+                f"--joint {text} is not SOURCE.NAME=JOINT with one of the joints {', '.join(H36M17.joint_names)}"
+            )
+        found.setdefault(source, {})[name] = target
+    return found

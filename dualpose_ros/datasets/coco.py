@@ -1,0 +1,268 @@
+"""Photographs with people labelled as COCO does it, as labelled images: COCO itself, MPII or CrowdPose converted.
+
+A folder holds pictures and one annotation file (`person_keypoints.json`, perhaps gzipped, or any that is named).
+Format: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, https://cocodataset.org/#format-data.
+Understood beyond it, where an image has them: `source`, `split` (train, val), and `all_detections`, boxes
+(x, y, width, height) of everybody; and of a person, `native_joints` (x, y, visibility) of the source's own
+skeleton, whose names `native_joint_names` lists by source.
+
+A keypoint with v = 0 is not judged. People without keypoints, and crowds, are boxes in which nothing is known.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.datasets.joint_names import to_inner
+from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, LabelledImage, Origin, People
+from dualpose_ros.people import box_iou
+from dualpose_ros.skeleton import H36M17
+
+FloatArray = npt.NDArray[np.floating]
+
+ANNOTATIONS = ("person_keypoints.json", "person_keypoints.json.gz")
+VALIDATION_ONE_IN = 20
+GUESSED_HFOV_DEG = 55.0
+SAME_PERSON_IOU = 0.5
+"""A detection that overlaps a labelled person by more is that person."""
+
+
+class CocoError(ValueError):
+    """A data set that can't be read; the message names the file and the field."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How to read a folder of photographs.
+
+    images: folder of the pictures, `images/` or the root itself without it. annotations: the file, one of
+    ANNOTATIONS without it. weights, stretches: by source, how often to draw its images and how wrong their width
+    may be (see `labels.Origin`). incomplete: sources whose pictures show people without any box. aliases: by
+    source, names of joints that mean a joint of ours. max_side: longer side that pictures are shrunk to, pixels.
+    """
+
+    images: Path | None = None
+    annotations: Path | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    stretches: Mapping[str, float] = field(default_factory=dict)
+    incomplete: frozenset[str] = frozenset()
+    aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    max_side: int = 640
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One picture's file, size, people and origin, not yet decoded; split is "train" or "validation"."""
+
+    path: Path
+    width: int
+    height: int
+    split: str
+    people: People
+    origin: Origin
+
+
+def read_coco(root: Path, options: ImportOptions | None = None) -> list[Photograph]:
+    """All pictures of a folder with what is known of the people in them; CocoError names what is missing or wrong."""
+    options = options or ImportOptions()
+    path = _annotation_file(root, options)
+    content = _read_json(path)
+    names = _keypoint_names(content, path)
+    people: dict[Any, list[dict[str, Any]]] = {}
+    for index, annotation in enumerate(_list(content, "annotations", path)):
+        people.setdefault(_field(annotation, "image_id", path, f"annotations[{index}]"), []).append(annotation)
+    folder = options.images or (root / "images" if (root / "images").is_dir() else root)
+    photographs = []
+    for index, image in enumerate(_list(content, "images", path)):
+        where = f"images[{index}]"
+        identity = _field(image, "id", path, where)
+        try:
+            photographs.append(_photograph(image, people.get(identity, []), folder, names, content, options))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise CocoError(f"{path}: {where} or its annotations: {type(error).__name__} {error}") from error
+    return photographs
+
+
+def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
+    """Decode a picture and shrink it to `max_side`; CocoError if the file is missing, no image, or of another size."""
+    pixels = cv2.imread(str(photograph.path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise CocoError(f"{photograph.path} is missing or no image")
+    if pixels.shape[:2] != (photograph.height, photograph.width):
+        found = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise CocoError(f"{photograph.path} has {found} pixels, not {photograph.width}x{photograph.height} as said")
+    people, scale = photograph.people, min(1.0, max_side / max(pixels.shape[:2]))
+    if scale < 1:
+        size = (max(round(photograph.width * scale), 1), max(round(photograph.height * scale), 1))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        people = _scaled(people, np.array(size) / (photograph.width, photograph.height))
+    image = np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
+    camera = camera_from_hfov(image.shape[1], image.shape[0], np.radians(GUESSED_HFOV_DEG))
+    return LabelledImage(image, np.zeros(image.shape[:2], np.uint8), people, camera, photograph.origin)
+
+
+def split_of(name: str) -> str:
+    """"train" or, for one file in VALIDATION_ONE_IN, "validation": by the SHA-256 of its name alone."""
+    number = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big")
+    return "validation" if number % VALIDATION_ONE_IN == 0 else "train"
+
+
+def make_people(
+    boxes_px: FloatArray,
+    joints_px: FloatArray,
+    visibility: npt.NDArray[np.uint8],
+    crowd: npt.NDArray[np.bool_],
+    size: tuple[int, int],
+) -> People:
+    """People of a photograph of (width, height): boxes (N, 4) clipped to it, joints (N, K, 2), visibility (N, K)."""
+    count = len(boxes_px)
+    limits = np.array([size[0], size[1]] * 2, np.float64)
+    boxes = np.clip(np.asarray(boxes_px, np.float64).reshape(-1, 4), 0, limits - 1)
+    return People(
+        np.arange(count, dtype=np.int32),
+        boxes.astype(np.float32),
+        np.asarray(joints_px, np.float32).reshape(count, H36M17.num_joints, 2),
+        np.asarray(visibility, np.uint8).reshape(count, H36M17.num_joints),
+        np.full((count, H36M17.num_joints, 3), np.nan, np.float32),
+        np.where(crowd, 0.0, 1.0).astype(np.float32),
+    )
+
+
+def _photograph(
+    image: dict[str, Any],
+    annotations: list[dict[str, Any]],
+    folder: Path,
+    names: list[str],
+    content: dict[str, Any],
+    options: ImportOptions,
+) -> Photograph:
+    source = str(image.get("source", folder.parent.name if folder.name == "images" else folder.name))
+    width, height = int(image["width"]), int(image["height"])
+    aliases = options.aliases.get(source, {})
+    native = content.get("native_joint_names", {}).get(source)
+    boxes, joints, seen, crowd = [], [], [], []
+    for annotation in annotations:
+        boxes.append(_box(annotation["bbox"]))
+        crowd.append(bool(annotation.get("iscrowd", 0)))
+        place, state = _joints(annotation, names, native, aliases)
+        joints.append(place)
+        seen.append(np.full_like(state, UNKNOWN) if crowd[-1] else state)
+    others = _unlabelled(image.get("all_detections", []), np.array(boxes).reshape(-1, 4))
+    count, blank = len(others), (H36M17.num_joints, 2)
+    people = make_people(
+        np.concatenate([np.array(boxes).reshape(-1, 4), others]),
+        np.concatenate([np.array(joints).reshape(-1, *blank), np.zeros((count, *blank))]),
+        np.concatenate([np.array(seen, np.uint8).reshape(-1, blank[0]), np.full((count, blank[0]), UNKNOWN, np.uint8)]),
+        np.concatenate([np.array(crowd, bool), np.zeros(count, bool)]),
+        (width, height),
+    )
+    origin = Origin(
+        source,
+        float(options.weights.get(source, 1.0)),
+        float(options.stretches.get(source, 1.0)),
+        source not in options.incomplete,
+    )
+    split = {"val": "validation"}.get(str(image.get("split", "")), str(image.get("split", "")))
+    name = str(image["file_name"])
+    chosen = split if split in ("train", "validation") else split_of(name)
+    return Photograph(folder / name, width, height, chosen, people, origin)
+
+
+def _box(bbox: list[float]) -> list[float]:
+    # COCO's boxes count from the corner of the first pixel, ours from its centre.
+    x, y, width, height = (float(v) for v in bbox)
+    return [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]
+
+
+def _joints(
+    annotation: dict[str, Any], names: list[str], native: list[str] | None, aliases: dict[str, str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """One person's joints (K, 2) and visibility (K,); of the source's own joints what COCO's lack."""
+    flat = annotation.get("keypoints") or [0] * 3 * len(names)
+    rows = np.array(flat, np.float64).reshape(len(names), 3)
+    joints, seen = to_inner(names, rows[None, :, :2], _visibility(rows[:, 2])[None], aliases)
+    if native and annotation.get("native_joints"):
+        own = np.array(annotation["native_joints"], np.float64).reshape(len(native), 3)
+        state = np.where(own[:, 2] > 0, VISIBLE, UNKNOWN).astype(np.uint8)
+        more, known = to_inner(native, own[None, :, :2], state[None], aliases)
+        missing = (seen == UNKNOWN) & (known != UNKNOWN)
+        joints, seen = np.where(missing[..., None], more, joints), np.where(missing, known, seen)
+    return joints[0], seen[0]
+
+
+def _visibility(v: FloatArray) -> npt.NDArray[np.uint8]:
+    """COCO's v (0 not judged, 1 hidden, 2 seen) as ours."""
+    return np.select([v >= 2, v >= 1], [VISIBLE, HIDDEN], UNKNOWN).astype(np.uint8)
+
+
+def _unlabelled(detections: list[list[float]], labelled: FloatArray) -> npt.NDArray[np.float64]:
+    """Detected boxes (M, 4) of people who are not among the labelled boxes (N, 4)."""
+    found = np.array([_box(box) for box in detections], np.float64).reshape(-1, 4)
+    return found[box_iou(found, labelled).max(axis=1, initial=0.0) < SAME_PERSON_IOU]
+
+
+def _scaled(people: People, scale: FloatArray) -> People:
+    """The people of a picture made smaller: pixel centres keep their places."""
+    boxes = (people.boxes_px + 0.5) * np.tile(scale, 2) - 0.5
+    joints = np.where(
+        (people.visibility == UNKNOWN)[..., None], 0.0, (people.joints_px + 0.5) * scale - 0.5
+    )
+    return People(
+        people.ids, boxes.astype(np.float32), joints.astype(np.float32), people.visibility, people.joints_cam,
+        people.visible_fraction,
+    )  # fmt: skip
+
+
+def _annotation_file(root: Path, options: ImportOptions) -> Path:
+    if not root.is_dir():
+        raise CocoError(f"{root} is no folder")
+    candidates = [options.annotations] if options.annotations else [root / name for name in ANNOTATIONS]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise CocoError(f"{' and '.join(map(str, candidates))} are missing; name the COCO keypoint file by --annotations")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+        content = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, ValueError, EOFError) as error:
+        raise CocoError(f"{path} can't be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CocoError(f"{path} holds a {type(content).__name__} instead of an object")
+    return content
+
+
+def _list(content: dict[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
+    value = content.get(name)
+    if not isinstance(value, list):
+        raise CocoError(f"{path} has no list '{name}': it is no COCO annotation file")
+    return value
+
+
+def _field(entry: Any, name: str, path: Path, where: str) -> Any:
+    if not isinstance(entry, dict) or name not in entry:
+        raise CocoError(f"{path}: {where} has no '{name}'")
+    return entry[name]
+
+
+def _keypoint_names(content: dict[str, Any], path: Path) -> list[str]:
+    """Names of the joints of the category `person`, or of the only one."""
+    categories = _list(content, "categories", path)
+    people = [c for c in categories if c.get("name") == "person"] or categories[:1]
+    names = people[0].get("keypoints") if people else None
+    if not isinstance(names, list) or not names:
+        raise CocoError(f"{path}: categories has no person with a list 'keypoints'")
+    return [str(name) for name in names]

@@ -1,0 +1,77 @@
+"""Leeds Sports Pose and its extended training set as labelled images.
+
+A folder holds `images/im0001.jpg` and so on, and `joints.mat`: `joints` of shape (3, 14, N), or (14, 3, N) in the
+extended set, whose rows are x, y and a flag; Johnson and Everingham, BMVC 2010 and CVPR 2011. In the first set the
+flag says that a joint is hidden, in the extended one that it is labelled. One person an image has labels.
+
+The set's neck lies 4 per cent of a person's size from both our thorax and our neck (measured), so it is unknown;
+its head top is ours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.io import loadmat
+
+from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, split_of
+from dualpose_ros.datasets.joint_names import to_inner
+from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
+
+LSP_JOINTS = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
+    "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
+)  # fmt: skip
+MARGIN = 0.12
+"""A person's box is that of the joints, grown by this share of its longer side: they lie inside the body."""
+
+
+def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograph]:
+    """All pictures of a folder, one labelled person each; CocoError names what is missing or wrong."""
+    options = options or ImportOptions()
+    path = options.annotations or root / "joints.mat"
+    joints, states = _read_joints(path)
+    folder = options.images or root / "images"
+    files = sorted(folder.glob("im*.jpg")) if folder.is_dir() else []
+    if len(files) != len(joints):
+        raise CocoError(f"{path} has joints of {len(joints)} pictures, but {folder} holds {len(files)} im*.jpg")
+    name = root.name
+    origin = Origin(name, float(options.weights.get(name, 1.0)), float(options.stretches.get(name, 1.0)), False)
+    return [_photograph(file, place, state, origin) for file, place, state in zip(files, joints, states, strict=True)]
+
+
+def _photograph(
+    file: Path, joints: npt.NDArray[np.float64], state: npt.NDArray[np.uint8], origin: Origin
+) -> Photograph:
+    pixels = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    if pixels is None:
+        raise CocoError(f"{file} is no image")
+    size = (pixels.shape[1], pixels.shape[0])
+    known = joints[state != UNKNOWN]
+    low, high = (known.min(axis=0), known.max(axis=0)) if len(known) else (np.zeros(2), np.array(size, np.float64))
+    margin = MARGIN * float((high - low).max())
+    box = np.concatenate([low - margin, high + margin])[None]
+    inner, seen = to_inner(LSP_JOINTS, joints[None], state[None])
+    people = make_people(box, inner, seen, np.zeros(1, bool), size)
+    return Photograph(file, *size, split_of(file.name), people, origin)
+
+
+def _read_joints(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+    """Joints (N, 14, 2) counted from 0, and their visibility (N, 14)."""
+    if not path.is_file():
+        raise CocoError(f"{path} is missing: an LSP folder holds joints.mat and images/")
+    try:
+        values = np.asarray(loadmat(path)["joints"], np.float64)
+    except Exception as error:
+        raise CocoError(f"{path} is no MATLAB file with 'joints': {type(error).__name__} {error}") from error
+    if values.ndim != 3 or sorted(values.shape[:2]) != [3, len(LSP_JOINTS)]:
+        raise CocoError(f"{path}: joints has shape {values.shape}, not (3, 14, N) or (14, 3, N)")
+    extended = values.shape[0] == len(LSP_JOINTS)
+    rows = values.transpose(2, 0, 1) if extended else values.transpose(2, 1, 0)
+    flag = rows[..., 2] > 0
+    state = np.where(flag, VISIBLE, UNKNOWN) if extended else np.where(flag, HIDDEN, VISIBLE)
+    # MATLAB's first pixel is 1.
+    return rows[..., :2] - 1.0, state.astype(np.uint8)
