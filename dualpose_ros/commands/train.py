@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption
+from dualpose_ros.datasets.shares import Share, parse_shares
 from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.paths import share_dir
 from dualpose_ros.weights import weights_path
@@ -33,6 +34,11 @@ class Network:
     options: tuple[str, ...] = ("data",)
 
     @property
+    def learns_from_images(self) -> bool:
+        """Whether it learns from labelled images, also of several folders, in batches that the device can make."""
+        return "images" in self.options
+
+    @property
     def file(self) -> str:
         """Its name in the weights folder, and that of its settings."""
         return self.name.replace("-", "_")
@@ -44,20 +50,21 @@ class Network:
 
 
 _MOTION = ("mocap", "body", "errors")
+_IMAGES = ("images", "grow")
 NETWORKS = {
     network.name: network
     for network in (
         Network(
             "detector", "Train the person detector, on labelled frames.", "frames",
-            "detector.task:DetectorTask:DetectorTaskConfig",
+            "detector.task:DetectorTask:DetectorTaskConfig", _IMAGES,
         ),
         Network(
             "top-down", "Train the top-down network, 2D joints of all in a patch, on labelled patches.", "patches",
-            "top_down.task:TopDownTask:TopDownTraining",
+            "top_down.task:TopDownTask:TopDownTraining", _IMAGES,
         ),
         Network(
             "bottom-up", "Train the bottom-up network, all people of an image at once, on labelled frames.", "frames",
-            "bottom_up.task:BottomUpTask:BottomUpTraining",
+            "bottom_up.task:BottomUpTask:BottomUpTraining", _IMAGES,
         ),
         Network(
             "gcn", "Train the directed GCN, which completes the pose of one frame, on motion without images.", "motion",
@@ -106,6 +113,9 @@ EVERY_RUN: _Options = {
 """Options of every training, by parameter."""
 
 OPTIONS: _Options = {
+    "grow": _option(
+        bool, False, "--grow", "Start with the shards that are there, and take in those that are still being made."
+    ),
     "mocap": _option(_FILE, None, "--data", "Motion-capture clips (.npz), a file or a folder; procedural without."),
     "body": _option(_FILE, None, "--body", "Skinned body (.npz) to learn with."),
     "errors": _option(_FILE, None, "--errors", "2D errors, as `dualpose eval joints --save` writes."),
@@ -113,17 +123,25 @@ OPTIONS: _Options = {
     "row": _option(str, "none", "--row", "none, rep, mp, rep_dis, rep_mp_dis or full."),
     "first": _option(_FILE, None, "--first", "The folder of row `none`, for all other rows."),
 }
-"""Options of some trainings, by parameter; `data` besides, whose text says what the network learns from."""
+"""Options of some trainings, by parameter; `data` or `images` besides, whose text says what the network learns from."""
 
 
 def train(network: Network, given: dict[str, Any]) -> None:
     """Train a network with what the command line gives, by parameter, and say what it came to."""
     path = given.pop("config") or network.config
     out, resume, storage = given.pop("out"), given.pop("resume"), given.pop("storage").value
-    files = {name: given.pop(name) for name in network.options if name != "row"}
+    shares = _shares(network, given.pop("images", None))
+    files = {name: given.pop(name) for name in network.options if name not in ("row", *_IMAGES)}
+    if network.learns_from_images:
+        files["data"] = shares[0].folder if shares else None
     row = given.pop("row", "none")
     _check_files(network, files, given["init"])
     told = {name: value for name, value in given.items() if value is not None}
+    if network.learns_from_images:
+        several = shares if len(shares) > 1 else ()
+        told.update(shares=several, on_device=bool(several) or told.get("device", "cpu") != "cpu")
+        if told["grow"] and not told["on_device"]:
+            raise InputError("--grow needs several --data, or a --device other than cpu")
     with needs_torch(f"train {network.name}"):
         from dualpose_ros.lab.training.settings import read_settings
         from dualpose_ros.lab.training.start import make_task, run_settings, train_network, with_files
@@ -139,7 +157,7 @@ def train(network: Network, given: dict[str, Any]) -> None:
             task = with_files(task, files)
         if network.learns_from == "recordings":
             task = {**task, "recordings": str(data)}
-        run = {"trained_on": _learnt_from(network, data), **content["run"]}
+        run = {"trained_on": _learnt_from(network, data, shares), **content["run"]}
         settings = run_settings(path, run, {**told, "out": out, "cache": data or out})
         result, exported = train_network(make_task(network.task, path, task), settings, network.file, resume, storage)
     _tell(network.file, result)
@@ -185,8 +203,27 @@ def _check_files(network: Network, files: dict[str, Path | None], init: Path | N
             raise InputError(f"--{'data' if name == 'mocap' else name} {file} is no file")
 
 
-def _learnt_from(network: Network, data: Path | None) -> str:
+def _shares(network: Network, images: list[str] | None) -> tuple[Share, ...]:
+    """The folders of images, each for its share; InputError names one that can't be told from another or is missing."""
+    if not images:
+        return ()
+    try:
+        shares = parse_shares(images)
+    except ValueError as error:
+        raise InputError(f"--data {error}") from error
+    names = [share.folder.name for share in shares]
+    for share in shares if len(shares) > 1 else ():
+        if not share.folder.is_dir():
+            raise InputError(f"--data {share.folder} is no folder")
+        if names.count(share.folder.name) > 1:
+            raise InputError(f"--data has two folders named {share.folder.name}: figures are told apart by the name")
+    return shares
+
+
+def _learnt_from(network: Network, data: Path | None, shares: tuple[Share, ...] = ()) -> str:
     """What the manifest will say that a network was trained on, unless the settings file says it."""
+    if len(shares) > 1:
+        return "a mixture of " + ", ".join(f"{share.folder.name} ({share.share:g})" for share in shares)
     if network.learns_from == "motion":
         if data is None:
             return "procedural motion"
@@ -202,7 +239,13 @@ def _command(network: Network) -> Callable[..., None]:
         train(network, given)
 
     data = _option(_FILE, None, "--data", f"Folder that `dualpose synth {network.learns_from}` made.")
-    options = {**EVERY_RUN, **{name: {**OPTIONS, "data": data}[name] for name in network.options}}
+    images = _option(
+        list[str] | None, None, "--data",
+        f"Folder that `dualpose synth {network.learns_from}` or `dualpose data import` made; several as FOLDER:SHARE "
+        "each, such as real:0.6.",
+    )  # fmt: skip
+    own = {**OPTIONS, "data": data, "images": images}
+    options = {**EVERY_RUN, **{name: own[name] for name in network.options}}
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -30,9 +30,12 @@ Kinds = Mapping[str, Any]
 _BOTH = {"lifting": TrainConfig, "fusion": TrainConfig}
 FILES: Mapping[str, Kinds] = {
     "detector": {"run": TrainConfig, "task": DetectorTaskConfig},
+    "detector_mixture": {"run": TrainConfig, "task": DetectorTaskConfig},
     "top_down": {"run": TrainConfig, "task": TopDownTraining},
+    "top_down_mixture": {"run": TrainConfig, "task": TopDownTraining},
     "top_down_first": {"run": TrainConfig, "task": TopDownTraining},
     "bottom_up": {"run": TrainConfig, "task": BottomUpTraining},
+    "bottom_up_mixture": {"run": TrainConfig, "task": BottomUpTraining},
     "gcn": {"run": TrainConfig, "task": GCNTraining},
     "lifting": {"run": TrainConfig, "task": LiftingTraining},
     "fusion": {"run": TrainConfig, "task": FusionTraining},

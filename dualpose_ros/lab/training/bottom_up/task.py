@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +20,13 @@ from dualpose_ros.bottom_up.network import BottomUpNetwork
 from dualpose_ros.datasets.cache import ShardDataset, split_shards
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.training.bottom_up.batch import Batch
+from dualpose_ros.lab.training.bottom_up.device_batches import draw_batch, plain_batch
+from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide
 from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, TrainingFrame, plain_frame, training_frame
 from dualpose_ros.lab.training.bottom_up.guides import BranchGuide
 from dualpose_ros.lab.training.calibration import fit_calibration
-from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.losses import (
     ABSENT,
     associative_embedding_loss,
@@ -33,10 +35,15 @@ from dualpose_ros.lab.training.losses import (
     heatmap_targets,
     sides_loss,
 )
+from dualpose_ros.lab.training.on_device.data import DeviceRecipe
+from dualpose_ros.lab.training.on_device.frames import frame_rows
+from dualpose_ros.lab.training.on_device.judged import judged_cells
+from dualpose_ros.lab.training.on_device.views import PhotometryConfig
 from dualpose_ros.metrics.poses import sigma_radii
 from dualpose_ros.people import oks
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.weights import network_file
 
 _RADII = sigma_radii(1)
 
@@ -68,19 +75,10 @@ class BottomUpTraining(Settings):
     max_people: int = setting(12, "people of a frame, those with most joints in view first", unit="people", least=1)
     frames: FrameConfig = setting(FrameConfig(), "how frames vary")
     loss: BottomUpLoss = setting(BottomUpLoss(), "weights of the losses against that of the heatmaps")
-
-
-class Batch(NamedTuple):
-    """image uint8 (N, H, W, 3); guidance uint8 (N, K, h, w); joints_px (N, P, K, 2); weights (N, P, K);
-    root_depth (N, P); rel_depth (N, P, K); focal_px (N,)."""
-
-    image: Tensor
-    guidance: Tensor
-    joints_px: Tensor
-    weights: Tensor
-    root_depth: Tensor
-    rel_depth: Tensor
-    focal_px: Tensor
+    photometry: PhotometryConfig = setting(PhotometryConfig(), "how pictures made on the device vary in look")
+    stored_side: int = setting(384, "longer side of pictures that the device holds", unit="px", least=32)
+    capacity: int = setting(26_000, "pictures that the device holds", unit="pictures", least=1)
+    incomplete_weight: float = share(0.3, "how often pictures are drawn in which not everybody has a box")
 
 
 class FrameSamples:
@@ -157,12 +155,30 @@ class BottomUpTask:
             torch.tensor([s.focal_px for s in samples]),
         )
 
+    def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
+        """Pictures made on the device, guided there by the top-down network of the settings."""
+        training, device = self.training, torch.device(config.device)
+        frames = training.frames
+        guide = DeviceGuide(network_file(training.top_down), self.network, device)
+        return DeviceRecipe(
+            to_rows=lambda image: frame_rows(
+                image, training.stored_side, frames.hidden_weight, frames.min_visible, training.incomplete_weight
+            ),
+            make=lambda rows, draws: draw_batch(rows, guide, frames, training.photometry, draws),
+            show=lambda rows: plain_batch(rows, guide, frames),
+            capacity=training.capacity,
+            validation_rows=training.validation_frames,
+        )
+
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Heatmap loss (Eq. 1), in units of one peak's energy, tag losses, and depth losses (Eq. 2)."""
         config = self.training.loss
         with torch.autocast(batch.image.device.type, enabled=False):
             size = (batch.guidance.shape[2], batch.guidance.shape[3])
             target, cells = heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
+            if batch.extents_px is not None and batch.elsewhere is not None:
+                trust = judged_cells(batch.weights, batch.extents_px, batch.elsewhere, size, HEATMAP_STRIDE)
+                cells = torch.where(target > 0.01, cells, cells * trust)
         maps = model(batch.image, batch.guidance)
         with torch.autocast(batch.image.device.type, enabled=False):
             heatmaps, tags, depths, log_stddev = (part.float() for part in maps)
@@ -181,11 +197,12 @@ class BottomUpTask:
         rows = [row for batch in batches for row in frame_scores(model, batch)]
         table = np.array(rows, dtype=np.float64).reshape(-1, 3)
         found = table[:, 0] > 0.5
+        depth = found & np.isfinite(table).all(axis=1)
         return {
             "oks": float(table[:, 0].mean()) if len(table) else float("nan"),
             "found": float(found.mean()) if len(table) else float("nan"),
-            "root_depth_rel_err": float(np.median(table[found, 1])) if found.any() else float("nan"),
-            "rel_depth_mm": 1000 * float(table[found, 2].mean()) if found.any() else float("nan"),
+            "root_depth_rel_err": float(np.median(table[depth, 1])) if depth.any() else float("nan"),
+            "rel_depth_mm": 1000 * float(table[depth, 2].mean()) if depth.any() else float("nan"),
         }
 
     def objective(self, figures: dict[str, float]) -> float:
@@ -244,6 +261,8 @@ def depth_losses(depths: Tensor, log_stddev: Tensor, batch: Batch, reach: float)
     root_at, _ = gather_tags(depths[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
     root_log, _ = gather_tags(log_stddev[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
     weight = batch.weights.clamp(min=0) * inside
+    if batch.depth_known is not None:
+        weight = weight * batch.depth_known[..., None]
     limbs = weight.clone()
     limbs[..., root] = 0
     code = root_code(batch.root_depth, batch.focal_px)[..., None]
@@ -271,22 +290,29 @@ def _depth_sigmas(depths: Tensor, log_stddev: Tensor, batch: Batch) -> list[Floa
     values, inside = gather_tags(depths.float(), batch.joints_px, HEATMAP_STRIDE)
     logs, _ = gather_tags(log_stddev.float(), batch.joints_px, HEATMAP_STRIDE)
     sigmas = ((values - truth).abs() * torch.exp(-logs)).cpu().numpy().astype(np.float64)
-    counted = ((batch.weights >= 1) & inside).cpu().numpy()
+    counts = (batch.weights >= 1) & inside
+    if batch.depth_known is not None:
+        counts = counts & batch.depth_known[..., None]
+    counted = counts.cpu().numpy()
     return [sigmas[..., joint][counted[..., joint]] for joint in range(H36M17.num_joints)]
 
 
 def frame_scores(model: nn.Module, batch: Batch) -> list[tuple[float, float, float]]:
     """Of every person of a batch with five joints or more in view: OKS of the pose found that fits best, and its
-    errors, the root depth's relative and the mean of relative depths in metres (infinite where nobody is)."""
+    errors, the root depth's relative and the mean of relative depths in metres (infinite where nobody is, NaN where
+    depths aren't known)."""
     maps = [part.float().cpu().numpy() for part in model(batch.image, batch.guidance)]
+    depths = batch.depth_known
     rows: list[tuple[float, float, float]] = []
     for index in range(len(batch.image)):
         people = decode_frame(BottomUpMaps(*(part[index] for part in maps)), float(batch.focal_px[index]))
         names = ("joints_px", "weights", "root_depth", "rel_depth")
         truth = (getattr(batch, name)[index].cpu().numpy() for name in names)
-        for joints, weight, root, rel in zip(*truth, strict=True):
+        for person, (joints, weight, root, rel) in enumerate(zip(*truth, strict=True)):
             if (weight > 0).sum() >= 5:
                 rows.append(_person_score(people, joints, weight, float(root), rel))
+                if depths is not None and not bool(depths[index, person]):
+                    rows[-1] = (rows[-1][0], np.nan, np.nan)
     return rows
 
 

@@ -22,8 +22,17 @@ from dualpose_ros.lab.training.detector.augmentation import (
     augmented_sample,
     plain_sample,
 )
+from dualpose_ros.lab.training.detector.device_pictures import (
+    DevicePictures,
+    draw_pictures,
+    plain_pictures,
+    targets_of,
+)
 from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
-from dualpose_ros.lab.training.loop.task import Samples
+from dualpose_ros.lab.training.loop.task import Samples, TrainConfig
+from dualpose_ros.lab.training.on_device.data import DeviceRecipe
+from dualpose_ros.lab.training.on_device.frames import frame_rows
+from dualpose_ros.lab.training.on_device.views import Draws
 from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 from dualpose_ros.settings import SettingError, Settings, setting, share
 
@@ -43,6 +52,10 @@ class DetectorTaskConfig(Settings):
     val_fraction: float = share(0.05, "share of the shards kept for validation")
     size_weight: float = setting(2.0, "weight of the boxes' sizes", least=0)
     offset_weight: float = setting(2.0, "weight of the boxes' middles", least=0)
+    views: DevicePictures = setting(DevicePictures(), "how pictures made on the device vary")
+    stored_side: int = setting(384, "longer side of pictures that the device holds", unit="px", least=32)
+    capacity: int = setting(26_000, "pictures that the device holds", unit="pictures", least=1)
+    validation_pictures: int = setting(256, "held-out pictures of each folder that measure progress", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,6 +140,36 @@ class DetectorTask:
             DetectorTargets(*stacked),
             tuple(sample.boxes_px for sample in samples),
             tuple(sample.ignored for sample in samples),
+        )
+
+    def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
+        """Pictures made on the device, of images in which everybody has a box."""
+        task, size = self.config, (self.config.width, self.config.height)
+        views = task.views
+
+        def make(rows: dict[str, torch.Tensor], draws: Draws) -> DetectorBatch:
+            image, pictures = draw_pictures(rows, size, views, draws)
+            targets = targets_of(pictures, size[1] // STRIDE, size[0] // STRIDE)
+            return DetectorBatch(image, targets, (), ())
+
+        def show(rows: dict[str, torch.Tensor]) -> DetectorBatch:
+            image, pictures = plain_pictures(rows, size, views)
+            targets = targets_of(pictures, size[1] // STRIDE, size[0] // STRIDE)
+            there = (pictures.boxes_px[..., 2] > pictures.boxes_px[..., 0]).cpu().numpy()
+            boxes, ignored = pictures.boxes_px.cpu().numpy(), pictures.ignored.cpu().numpy()
+            return DetectorBatch(
+                image,
+                targets,
+                tuple(b[t] for b, t in zip(boxes, there, strict=True)),
+                tuple(i[t] for i, t in zip(ignored, there, strict=True)),
+            )
+
+        return DeviceRecipe(
+            to_rows=lambda image: frame_rows(image, task.stored_side, 1.0, views.min_visible, 0.0),
+            make=make,
+            show=show,
+            capacity=task.capacity,
+            validation_rows=task.validation_pictures,
         )
 
     def loss(self, model: nn.Module, batch: DetectorBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -20,7 +20,7 @@ from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 CHECKPOINT_FORMAT = 1
 FREE_ON_RESUME = {
     "out", "cache", "epochs", "max_minutes", "workers", "threads", "device", "checkpoint_minutes", "log_steps",
-    "trained_on", "init",
+    "trained_on", "init", "shares", "grow",
 }  # fmt: skip
 """Settings that may differ between the parts of one run: they don't change what a step computes."""
 
@@ -42,7 +42,7 @@ class Checkpoints:
 
     def __init__(self, task: str, config: TrainConfig) -> None:
         self._task, self._out = task, config.out
-        self.settings = {k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(config).items()}
+        self.settings: dict[str, Any] = _plain(dataclasses.asdict(config))
 
     def save_best(self, model: nn.Module, figures: dict[str, float], state: RunState) -> None:
         """Keep a model and its figures as best.pt."""
@@ -83,6 +83,15 @@ class Checkpoints:
         temporary = self._out / f".{name}.tmp"
         torch.save({**head, "step": state.step, "seconds": state.seconds, **content}, temporary)
         os.replace(temporary, self._out / name)
+
+
+def _plain(value: Any) -> Any:
+    """Settings without paths and tuples, as checkpoints and reports hold them."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def load_best(task: Task, out: Path) -> nn.Module:

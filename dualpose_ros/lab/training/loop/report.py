@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dualpose_ros.lab.training.loop.checkpoints import RunState
 from dualpose_ros.lab.training.loop.curves import append_line, draw_curves, forget_after
+from dualpose_ros.lab.training.loop.task import TrainingError
 
 
 class RunLog:
@@ -24,25 +25,34 @@ class RunLog:
         """Go on with the log in a folder; lines of steps after the state's are made again, so they go."""
         self._name = name
         self._file, self._curves = out / "metrics.jsonl", out / "curves.png"
-        self._sums: dict[str, float] = {}
-        self._steps = 0
+        self._sums: dict[str, Tensor] = {}
+        self._batches = 0
         self.shown_loss = math.inf
         """The loss to show: the mean of the last line, before the first line that of the first step."""
         forget_after(self._file, state.step)
 
-    def add_step(self, losses: dict[str, Tensor]) -> None:
-        """Add one step's loss and its parts, by name, to the means of the next line."""
-        self._steps += 1
+    def add_batch(self, losses: dict[str, Tensor]) -> None:
+        """Add one batch's loss and its parts, by name, to the means of the next line, without waiting for a device."""
+        self._batches += 1
         for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+            value = value.detach().double()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         if not math.isfinite(self.shown_loss):
-            self.shown_loss = self._sums["loss"]
+            self.shown_loss = float(self._sums["loss"])
+
+    def check_finite(self, state: RunState) -> None:
+        """TrainingError if a loss since the last line was not finite."""
+        if not torch.isfinite(self._sums["loss"]):
+            values = {name: float(value) / self._batches for name, value in self._sums.items()}
+            parts = ", ".join(f"{name} {value:.3g}" for name, value in values.items() if name != "loss")
+            raise TrainingError(f"the loss is {values['loss']} at step {state.step} ({parts}); try a smaller lr")
 
     def write_training(self, state: RunState, lr: float) -> None:
-        """Write the means since the last line."""
-        means = {name: value / self._steps for name, value in self._sums.items()}
+        """Write the means since the last line; TrainingError if they are not finite."""
+        self.check_finite(state)
+        means = {name: float(value) / self._batches for name, value in self._sums.items()}
         self._write("train", state, lr, means)
-        self._sums, self._steps = {}, 0
+        self._sums, self._batches = {}, 0
         self.shown_loss = means["loss"]
 
     def write_validation(self, state: RunState, lr: float, figures: dict[str, float]) -> None:

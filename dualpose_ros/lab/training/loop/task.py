@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dualpose_ros.datasets.shares import Share
 from dualpose_ros.inference.export import ExportSpec
 from dualpose_ros.settings import Settings, setting, share
 
@@ -57,7 +58,8 @@ class Task(Protocol):
 
     A batch is whatever `collate` returns: tensors within tuples, lists, dicts or dataclasses. A task with a
     `calibrate(model, batches)` is asked, after training, to set the model's stated uncertainties by validation. A
-    task with `starts_fresh`, prefixes of weights, can start from the ONNX file of a network that lacks those.
+    task with `starts_fresh`, prefixes of weights, can start from the ONNX file of a network that lacks those. One
+    with a `device_recipe(config)` (see `device_data.DeviceRecipe`) can have its batches made on the device.
     """
 
     name: str
@@ -97,6 +99,10 @@ class TrainConfig(Settings):
 
     For a run bound by time, the learning rate goes by the time spent, pauses not counted. init: another run's best.pt
     or a network's ONNX file, whose weights this one starts from. TrainingError for a run without an end.
+
+    shares: several caches instead of `cache`, each for its share. on_device: the device makes the batches, from images
+    that it holds, in place of worker processes; always so with shares. grow: training starts with the shards that are
+    there and takes in those that appear.
     """
 
     out: Path
@@ -125,6 +131,20 @@ class TrainConfig(Settings):
     log_steps: int = setting(50, "steps between two lines of the log", unit="steps", least=1)
     trained_on: str = ""
     init: Path | None = None
+    accumulate: int = setting(1, "batches whose gradients make one step", unit="batches", least=1)
+    shares: tuple[Share, ...] = ()
+    on_device: bool = False
+    grow: bool = False
+
+    @property
+    def makes_on_device(self) -> bool:
+        """Whether batches are made on the device that trains."""
+        return self.on_device or bool(self.shares)
+
+    @property
+    def all_shares(self) -> tuple[Share, ...]:
+        """The caches to learn from."""
+        return self.shares or (Share(self.cache),)
 
     def __post_init__(self) -> None:
         super().__post_init__()

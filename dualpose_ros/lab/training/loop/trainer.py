@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from torch import nn
 from dualpose_ros.lab.training.loop.average import averaged_model
 from dualpose_ros.lab.training.loop.checkpoints import Checkpoints, RunState, load_best, start_from
 from dualpose_ros.lab.training.loop.console import interruption, progress_bar
-from dualpose_ros.lab.training.loop.loading import seed_globally, to_device, training_loader, validation_loader
+from dualpose_ros.lab.training.loop.loading import seed_globally, to_device
 from dualpose_ros.lab.training.loop.report import RunLog, write_report
+from dualpose_ros.lab.training.loop.sources import make_source
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 
 
@@ -66,12 +67,9 @@ class _Run:
         self.device = torch.device(config.device)
         seed_globally(config.seed)
         self.model = self._place(task.build_model())
-        train_set, self.val_set = task.datasets(config.cache)
-        if len(self.val_set) == 0:
-            raise TrainingError("the validation set is empty")
+        self.source = make_source(task, config)
         if config.init is not None and not resume:
-            first, _ = training_loader(train_set, task.collate, config.batch_size, config.seed, 0)
-            start_from(self.model, config.init, task, first)
+            start_from(self.model, config.init, task, self.source.first_batches())
         self.average = averaged_model(self.model, config.ema_decay)
         self.optimizer = _optimizer(self.model, config)
         self.checkpoints = Checkpoints(task.name, config)
@@ -79,11 +77,8 @@ class _Run:
         if resume:
             self.state = self.checkpoints.load_last(self.model, self.average.module, self.optimizer)
             self.average.n_averaged += self.state.step
-        self.samples = {"training_samples": len(train_set), "validation_samples": len(self.val_set)}
-        self.train_loader, self.steps_per_epoch = training_loader(
-            train_set, task.collate, config.batch_size, config.seed, config.workers, self.state.step
-        )
-        self.val_loader = self._validation_batches(config.seed)
+        self.batches, batches_per_epoch = self.source.training(self.state.step * config.accumulate)
+        self.steps_per_epoch = max(batches_per_epoch // config.accumulate, 1)
         # A run that was prolonged is less far than it was.
         self.state.validated = min(self.state.validated, int(self._progress() * config.validations))
         self.log = RunLog(config.out, task.name, self.state)
@@ -93,10 +88,10 @@ class _Run:
         """Step until the end of the run, then validate, draw and report."""
         state, config = self.state, self.config
         with interruption() as interrupted, progress_bar(self.task.name) as show:
-            batches: Iterator[Any] = iter(self.train_loader) if self._progress() < 1 else iter([])
-            saved_at = state.seconds
-            for batch in batches:
-                self._train_step(batch)
+            saved_at, done = state.seconds, self._progress()
+            batches: Iterator[Any] = iter(self.batches) if done < 1 else iter([])
+            while done < 1:
+                self._train_step(batches)
                 done = self._progress()
                 if state.step % config.log_steps == 0:
                     self.log.write_training(state, self._lr())
@@ -110,8 +105,6 @@ class _Run:
                 if state.seconds - saved_at >= 60 * config.checkpoint_minutes:
                     self._save_last()
                     saved_at = state.seconds
-                if done >= 1:
-                    break
             del batches
             if state.validated < config.validations:
                 state.validated = config.validations
@@ -120,13 +113,11 @@ class _Run:
         return self._finish()
 
     def _place(self, model: nn.Module) -> nn.Module:
+        torch.backends.cudnn.benchmark = self.device.type == "cuda"
         model = model.to(self.device)
         if self.config.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model
-
-    def _validation_batches(self, seed: int) -> Iterable[Any]:
-        return validation_loader(self.val_set, self.task.collate, self.config.batch_size, seed, self.config.workers)
 
     def _progress(self) -> float:
         """How far the run is, 0..1: the larger share of its steps and of its time less the last validation's."""
@@ -141,31 +132,32 @@ class _Run:
     def _lr(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def _train_step(self, batch: Any) -> None:
+    def _train_step(self, batches: Iterator[Any]) -> None:
+        """One step, by the gradients of the next `accumulate` batches."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self._progress())
         # Seeding by step makes dropout and the like resume without saved generator states.
         torch.manual_seed((self.config.seed << 32) + self.state.step)
         self.model.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-            loss, parts = self.task.loss(self.model, to_device(batch, self.device))
-        if not torch.isfinite(loss):
-            values = ", ".join(f"{name} {float(value):.3g}" for name, value in parts.items())
-            raise TrainingError(f"the loss is {loss.item()} at step {self.state.step} ({values}); try a smaller lr")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        for _ in range(self.config.accumulate):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+                loss, parts = self.task.loss(self.model, to_device(next(batches), self.device))
+            self.log.add_batch({"loss": loss, **parts})
+            # A device that computes ahead is asked at the next line of the log.
+            if self.device.type == "cpu" and not torch.isfinite(loss):
+                self.log.check_finite(self.state)
+            (loss / self.config.accumulate).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.average.update_parameters(self.model)
         self.state.step += 1
         self.state.seconds = time.monotonic() - self.started
-        self.log.add_step({"loss": loss, **parts})
 
     def _validate(self) -> None:
         """Measure the averaged model; keep it as best.pt if it is the best so far."""
         before = time.monotonic()
-        batches = (to_device(batch, self.device) for batch in self.val_loader)
-        figures = self._figures(self.average.module, batches)
+        figures = self.source.figures(self.average.module)
         score = float(self.task.objective(figures))
         if math.isfinite(score) and score < self.state.best:
             self.state.best, self.state.best_figures = score, figures
@@ -174,10 +166,6 @@ class _Run:
         self.state.validation_seconds = time.monotonic() - before
         self.state.seconds = time.monotonic() - self.started
         self.log.write_validation(self.state, self._lr(), figures)
-
-    def _figures(self, model: nn.Module, batches: Iterable[Any]) -> dict[str, float]:
-        with torch.no_grad():
-            return {name: float(value) for name, value in self.task.validate(model, batches).items()}
 
     def _save_last(self) -> None:
         self.checkpoints.save_last(self.model, self.average.module, self.optimizer, self.state)
@@ -190,12 +178,14 @@ class _Run:
         calibrate = getattr(self.task, "calibrate", None)
         if calibrate is not None:
             # By validation data that did not choose this model.
-            calibrate(model, self._validation_batches(self.config.seed + 1))
-            state.best_figures = self._figures(model, self.val_loader)
+            model = model.to(self.device)
+            calibrate(model, self.source.other_validation())
+            state.best_figures = self.source.figures(model)
             self.checkpoints.save_best(model, state.best_figures, state)
-        data = {**self.samples, "cache": str(self.config.cache)}
         parameters = sum(p.numel() for p in self.model.parameters())
-        report = write_report(self.config.out, self.task.name, self.checkpoints.settings, data, parameters, state)
+        report = write_report(
+            self.config.out, self.task.name, self.checkpoints.settings, self.source.described(), parameters, state
+        )
         return TrainResult(model, state.best_figures, state.step, state.seconds, report)
 
 

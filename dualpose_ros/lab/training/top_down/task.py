@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from torch import Tensor, nn
 from dualpose_ros.arrays import Float32s, Floats, Mask
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.datasets.cache import ShardDataset, split_shards
+from dualpose_ros.datasets.labels import RENDERED_ORIGIN
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
-from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.losses import (
     ABSENT,
     associative_embedding_loss,
@@ -28,6 +28,8 @@ from dualpose_ros.lab.training.losses import (
     sides_loss,
     target_tag_loss,
 )
+from dualpose_ros.lab.training.on_device.data import DeviceRecipe
+from dualpose_ros.lab.training.on_device.judged import judged_cells
 from dualpose_ros.lab.training.top_down.augmentation import (
     AugmentationConfig,
     BackgroundSource,
@@ -40,6 +42,8 @@ from dualpose_ros.lab.training.top_down.backgrounds import (
     pool_from_folder,
     pool_from_samples,
 )
+from dualpose_ros.lab.training.top_down.batch import Batch
+from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, draw_patches, patch_rows, plain_patches
 from dualpose_ros.people import oks
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
@@ -87,15 +91,9 @@ class TopDownTraining(Settings):
     background_count: int = setting(800, "backgrounds that are drawn from", unit="pictures", least=0)
     validation_patches: int = setting(384, "held-out patches that measure progress", unit="patches", least=1)
     max_people: int = setting(10, "people of a patch", unit="people", least=1)
-
-
-class Batch(NamedTuple):
-    """patches uint8 (N, S, S, 3); joints_px (N, P, K, 2); weights (N, P, K); boxes_px (N, 4) of person 0."""
-
-    patches: Tensor
-    joints_px: Tensor
-    weights: Tensor
-    boxes_px: Tensor
+    views: DeviceViews = setting(DeviceViews(), "how patches made on the device vary")
+    stored_size: int = setting(256, "side of patches that the device holds", unit="px", least=32)
+    capacity: int = setting(80_000, "patches that the device holds", unit="patches", least=1)
 
 
 class PatchSamples:
@@ -171,6 +169,18 @@ class TopDownTask:
             torch.from_numpy(np.stack([s.box_px for s in samples])),
         )
 
+    def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
+        """Patches made on the device: rendered ones of their own person, of photographs one of everybody labelled."""
+        training = self.training
+        views, stored, size = training.views, training.stored_size, training.patch_size
+        return DeviceRecipe(
+            to_rows=lambda image: patch_rows(image, stored, views, image.origin.source == RENDERED_ORIGIN.source),
+            make=lambda rows, draws: draw_patches(rows, size, views, draws),
+            show=lambda rows: plain_patches(rows, size, sum(views.enlarge) / 2),
+            capacity=training.capacity,
+            validation_rows=training.validation_patches,
+        )
+
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Heatmap loss (Eq. 1), in units of one peak's energy, plus weighted tag losses."""
         heatmaps, tags = _maps(model, batch)
@@ -183,6 +193,9 @@ class TopDownTask:
             size = (heatmaps.shape[2], heatmaps.shape[3])
             joints, weights = batch.joints_px[:, :people], batch.weights[:, :people]
             target, cells = heatmap_targets(joints, weights, size, HEATMAP_STRIDE, config.sigma)
+            if batch.extents_px is not None and batch.elsewhere is not None:
+                trust = judged_cells(batch.weights, batch.extents_px, batch.elsewhere, size, HEATMAP_STRIDE)
+                cells = torch.where(target > 0.01, cells, cells * trust)
             peak_energy = torch.pi * config.sigma**2
             heat = heatmap_loss(heatmaps, target, cells, config.foreground) / peak_energy
             sides = sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / peak_energy
