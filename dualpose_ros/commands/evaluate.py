@@ -18,6 +18,7 @@ from dualpose_ros.commands.options import (
     report,
     require_numba,
 )
+from dualpose_ros.errors import InputError
 
 app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSON on demand.", no_args_is_help=True)
 
@@ -191,15 +192,29 @@ def trajectory(
 
 @app.command("detector")
 def detector(
-    data: FramesOption,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder that `dualpose synth frames` made.")] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Photographs with COCO annotations, instead of rendered frames.")
+    ] = None,
     spec: Annotated[
         str, typer.Option("--detector", help="`centre`, `centre:FILE.onnx`, `yolox:FILE.onnx` or `fasterrcnn`.")
     ] = "centre",
     count: CountOption = 400,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Folder for pictures of what is found in photographs.")
+    ] = None,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Person detection on labelled frames: average precision at IoU 0.5, recall, precision."""
-    from dualpose_ros.lab.evaluation.detector import evaluate_detector
+    """Person detection: average precision at IoU 0.5, recall and precision, recall where nine in ten are right.
 
-    report(evaluate_detector(data, spec, count, seed), json_file, seed)
+    In photographs, crowds and people under 32 pixels are left out.
+    """
+    from dualpose_ros.lab.evaluation.detector import evaluate_detector, evaluate_detector_photographs
+
+    if (data is None) == (root is None):
+        raise InputError("`eval detector` takes either --data, rendered frames, or --root, photographs")
+    if root is not None:
+        report(evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
+    elif data is not None:
+        report(evaluate_detector(data, spec, count, seed), json_file, seed)

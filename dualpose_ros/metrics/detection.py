@@ -15,6 +15,9 @@ from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.metrics.poses import average_precision
 from dualpose_ros.people import box_area, box_iou
 
+SURE = 0.9
+"""The share of right detections at which `DetectionReport.recall_sure` is read."""
+
 
 class FoundBoxes(Protocol):
     """Detections in one image: boxes_px (M, 4) and scores (M,), as `detection.detections.Detections` has them."""
@@ -42,7 +45,8 @@ class DetectionReport:
     """Figures over a set of images; NaN where nobody is there to be found, precision also where nobody was found.
 
     ap: average precision at the IoU of matching. recall and precision: of detections at `score` or
-    more. max_recall: with every detection. people, images: how many were counted.
+    more. max_recall: with every detection. recall_sure: the largest recall at which SURE of all that is found is
+    right. people, images: how many were counted.
     """
 
     ap: float
@@ -52,6 +56,7 @@ class DetectionReport:
     score: float
     people: int
     images: int
+    recall_sure: float
 
 
 def evaluate_detections(
@@ -83,7 +88,27 @@ def evaluate_detections(
         score=score,
         people=people,
         images=len(truth),
+        recall_sure=recall_at_precision(scores, right, people, SURE),
     )
+
+
+def recall_at_precision(scores: AnyFloats, right: Mask, people: int, precision: float) -> float:
+    """The largest recall that a threshold gives at which detections are right in so large a share; 0 if none does.
+
+    Args:
+        scores: (M,) of all detections that count.
+        right: (M,) which of them are right.
+        people: how many there were to find; NaN is returned for none.
+        precision: the share, 0..1.
+    """
+    if people == 0:
+        return float("nan")
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    ranked, correct = np.asarray(scores)[order], np.cumsum(np.asarray(right, bool)[order])
+    # A threshold lets in all detections of one score.
+    last = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]
+    reached = last & (correct >= precision * np.arange(1, len(ranked) + 1))
+    return float(correct[reached].max(initial=0)) / people
 
 
 def match_image(truth: TrueBoxes, found: FoundBoxes, min_iou: float) -> tuple[Floats, Mask]:
