@@ -15,7 +15,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
@@ -32,14 +32,6 @@ SPLITS = ("", "train", "validation")
 """Sides of a shard: whichever `split_shards` draws, or one that its data set prescribes."""
 _QUALITY = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}
 _NAME = re.compile(r"shard_(\d{5,})\.npz")
-_PEOPLE_SHAPES: dict[str, tuple[type, tuple[int, ...]]] = {
-    "ids": (np.int32, ()),
-    "boxes_px": (np.float32, (4,)),
-    "joints_px": (np.float32, (17, 2)),
-    "visibility": (np.uint8, (17,)),
-    "joints_cam": (np.float32, (17, 3)),
-    "visible_fraction": (np.float32, ()),
-}
 
 
 class CacheError(ValueError):
@@ -98,9 +90,8 @@ def write_shard(
     _pack(arrays, "image", (_encode(encoding, s.image[..., ::-1], options) for s in samples))
     _pack(arrays, "mask", (_encode(".png", s.mask, (cv2.IMWRITE_PNG_COMPRESSION, 6)) for s in samples))
     arrays["people_offsets"] = _offsets([len(s.people) for s in samples])
-    for field, (dtype, shape) in _PEOPLE_SHAPES.items():
-        rows: list[AnyArray] = [np.asarray(getattr(s.people, field), dtype).reshape(-1, *shape) for s in samples]
-        arrays[field] = np.concatenate(rows)
+    people = People.concatenate([s.people for s in samples])
+    arrays |= {item.name: np.asarray(getattr(people, item.name), item.metadata["dtype"]) for item in fields(People)}
     cameras = [s.camera for s in samples]
     arrays["camera_size"] = np.array([(c.width, c.height) for c in cameras], np.int32)
     arrays["camera_f_c"] = np.array([(c.fx, c.fy, c.cx, c.cy) for c in cameras], np.float64)
@@ -113,15 +104,11 @@ def write_shard(
 
 
 def _check_sample(sample: LabelledImage, index: int) -> None:
-    image, mask, people = sample.image, sample.mask, sample.people
+    image, mask = sample.image, sample.mask
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"sample {index}: image is {image.dtype} {image.shape}, not uint8 (H, W, 3)")
     if mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
         raise ValueError(f"sample {index}: mask is {mask.dtype} {mask.shape}, not uint8 {image.shape[:2]}")
-    for field, (_, shape) in _PEOPLE_SHAPES.items():
-        found = np.shape(getattr(people, field))
-        if found != (len(people), *shape):
-            raise ValueError(f"sample {index}: people.{field} has shape {found}, not {(len(people), *shape)}")
 
 
 def _encode(extension: str, pixels: UInt8s, options: tuple[int, ...]) -> UInt8s:
@@ -172,7 +159,7 @@ class Shard:
         image = self._decode("image", index, cv2.IMREAD_COLOR)
         mask = self._decode("mask", index, cv2.IMREAD_GRAYSCALE)
         start, stop = a["people_offsets"][index : index + 2]
-        people = People(**{field: a[field][start:stop].copy() for field in _PEOPLE_SHAPES})
+        people = People(**{item.name: a[item.name][start:stop].copy() for item in fields(People)})
         width, height = (int(v) for v in a["camera_size"][index])
         d_start, d_stop = a["distortion_offsets"][index : index + 2]
         fx, fy, cx, cy = (float(v) for v in a["camera_f_c"][index])
@@ -219,9 +206,7 @@ def _check_arrays(arrays: dict[str, AnyArray]) -> None:
         offsets = arrays[f"{name}_offsets"]
         if len(offsets) != count + 1 or offsets[-1] != len(arrays[data]):
             raise ValueError(f"{name}_offsets don't fit")
-    for field, (_, shape) in _PEOPLE_SHAPES.items():
-        if arrays[field].shape != (len(arrays["ids"]), *shape):
-            raise ValueError(f"{field} has shape {arrays[field].shape}")
+    People(**{item.name: arrays[item.name] for item in fields(People)})
     if arrays["camera_f_c"].shape != (count, 4):
         raise ValueError(f"camera_f_c has shape {arrays['camera_f_c'].shape}")
     if version > 1 and (arrays["origin"].shape != (count, 3) or arrays["source"].shape != (count,)):

@@ -5,10 +5,15 @@ N people, K joints of `skeleton.H36M17`, pixels of the image, metres in the came
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dualpose_ros.arrays import Float32s, Int32s, RgbImage, Rows, UInt8s
+import numpy as np
+
+from dualpose_ros.arrays import Float32s, Int32s, RgbImage, Rows, UInt8s, rows_of
 from dualpose_ros.camera import Camera
+from dualpose_ros.skeleton import H36M17
+
+K = H36M17.num_joints
 
 OUTSIDE, HIDDEN, VISIBLE, UNKNOWN = 0, 1, 2, 3
 """Visibility of a joint: outside the image, behind something (by depth), in view, or not judged.
@@ -30,12 +35,12 @@ class People(Rows):
     crowd whose people have no boxes of their own. A person of whom only the box is known has all joints UNKNOWN.
     """
 
-    ids: Int32s
-    boxes_px: Float32s
-    joints_px: Float32s
-    visibility: UInt8s
-    joints_cam: Float32s
-    visible_fraction: Float32s
+    ids: Int32s = field(metadata=rows_of(dtype=np.int32))
+    boxes_px: Float32s = field(metadata=rows_of(4, dtype=np.float32))
+    joints_px: Float32s = field(metadata=rows_of(K, 2, dtype=np.float32))
+    visibility: UInt8s = field(metadata=rows_of(K, dtype=np.uint8))
+    joints_cam: Float32s = field(metadata=rows_of(K, 3, dtype=np.float32))
+    visible_fraction: Float32s = field(metadata=rows_of(dtype=np.float32))
 
 
 @dataclass(frozen=True)

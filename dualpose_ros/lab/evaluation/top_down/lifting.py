@@ -19,7 +19,7 @@ from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.metrics.poses import joint_errors, pa_mpjpe, root_depth_error, sigma_radii
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, CompletedPoses, complete, time_feature
+from dualpose_ros.top_down.completion import LONGEST_GAP_S, complete, time_feature
 from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, empty_memory, lookahead_frames, place_people
 
 HZ = 30.0
@@ -198,11 +198,7 @@ def lift_passages(passages: Passages, engine: Engine, gcn: Engine | None, histor
         answers = {name: answer[name][answered] for name in ANSWERS}
     else:
         answers = _after_births(engine, features, counted, history)
-    chosen = counted.reshape(-1)
-    view = flat.view
-    parts = {name: getattr(view, name)[chosen] for name in ("centre", "to_camera", "extent", "rays", "confidence")}
-    people = CompletedPoses(replace(view, **parts), flat.features[chosen])
-    return Measured(place_people(people, answers), passages.joints_cam[counted])
+    return Measured(place_people(flat[counted.reshape(-1)], answers), passages.joints_cam[counted])
 
 
 def _after_births(engine: Engine, features: Float32s, counted: Mask, history: int) -> dict[str, Float32s]:
