@@ -21,15 +21,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask, UInt8s
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, LabelledImage, Origin, People
 from dualpose_ros.people import box_iou
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
 
 ANNOTATIONS = ("person_keypoints.json", "person_keypoints.json.gz")
 VALIDATION_ONE_IN = 20
@@ -113,16 +111,16 @@ def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
 
 
 def split_of(name: str) -> str:
-    """"train" or, for one file in VALIDATION_ONE_IN, "validation": by the SHA-256 of its name alone."""
+    """ "train" or, for one file in VALIDATION_ONE_IN, "validation": by the SHA-256 of its name alone."""
     number = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big")
     return "validation" if number % VALIDATION_ONE_IN == 0 else "train"
 
 
 def make_people(
-    boxes_px: FloatArray,
-    joints_px: FloatArray,
-    visibility: npt.NDArray[np.uint8],
-    crowd: npt.NDArray[np.bool_],
+    boxes_px: AnyFloats,
+    joints_px: AnyFloats,
+    visibility: UInt8s,
+    crowd: Mask,
     size: tuple[int, int],
 ) -> People:
     """People of a photograph of (width, height): boxes (N, 4) clipped to it, joints (N, K, 2), visibility (N, K)."""
@@ -187,7 +185,7 @@ def _box(bbox: list[float]) -> list[float]:
 
 def _joints(
     annotation: dict[str, Any], names: list[str], native: list[str] | None, aliases: dict[str, str]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+) -> tuple[Float32s, UInt8s]:
     """One person's joints (K, 2) and visibility (K,); of the source's own joints what COCO's lack."""
     flat = annotation.get("keypoints") or [0] * 3 * len(names)
     rows = np.array(flat, np.float64).reshape(len(names), 3)
@@ -201,23 +199,21 @@ def _joints(
     return joints[0], seen[0]
 
 
-def _visibility(v: FloatArray) -> npt.NDArray[np.uint8]:
+def _visibility(v: AnyFloats) -> UInt8s:
     """COCO's v (0 not judged, 1 hidden, 2 seen) as ours."""
     return np.select([v >= 2, v >= 1], [VISIBLE, HIDDEN], UNKNOWN).astype(np.uint8)
 
 
-def _unlabelled(detections: list[list[float]], labelled: FloatArray) -> npt.NDArray[np.float64]:
+def _unlabelled(detections: list[list[float]], labelled: AnyFloats) -> Floats:
     """Detected boxes (M, 4) of people who are not among the labelled boxes (N, 4)."""
     found = np.array([_box(box) for box in detections], np.float64).reshape(-1, 4)
     return found[box_iou(found, labelled).max(axis=1, initial=0.0) < SAME_PERSON_IOU]
 
 
-def _scaled(people: People, scale: FloatArray) -> People:
+def _scaled(people: People, scale: AnyFloats) -> People:
     """The people of a picture made smaller: pixel centres keep their places."""
     boxes = (people.boxes_px + 0.5) * np.tile(scale, 2) - 0.5
-    joints = np.where(
-        (people.visibility == UNKNOWN)[..., None], 0.0, (people.joints_px + 0.5) * scale - 0.5
-    )
+    joints = np.where((people.visibility == UNKNOWN)[..., None], 0.0, (people.joints_px + 0.5) * scale - 0.5)
     return People(
         people.ids, boxes.astype(np.float32), joints.astype(np.float32), people.visibility, people.joints_cam,
         people.visible_fraction,

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dualpose_ros.arrays import AnyFloats, Float32s, UInt8s
 from dualpose_ros.datasets.labels import UNKNOWN
 from dualpose_ros.skeleton import H36M17
-
-FloatArray = npt.NDArray[np.floating]
 
 ALIASES = {
     "hip": "pelvis",
@@ -45,10 +43,10 @@ def inner_joint(name: str, aliases: dict[str, str] | None = None) -> int:
 
 def to_inner(
     names: Sequence[str],
-    joints_px: FloatArray,
-    visibility: npt.NDArray[np.uint8],
+    joints_px: AnyFloats,
+    visibility: UInt8s,
     aliases: dict[str, str] | None = None,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+) -> tuple[Float32s, UInt8s]:
     """Joints (N, K, 2) and visibility (N, K) of H36M17, from joints (N, J, 2) and visibility (N, J) by `names`.
 
     The pelvis is the middle of the hips, where both are known and the source has none of its own, seen as well as

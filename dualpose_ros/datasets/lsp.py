@@ -14,9 +14,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy.io import loadmat
 
+from dualpose_ros.arrays import Floats, UInt8s
 from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, split_of
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
@@ -43,9 +43,7 @@ def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograp
     return [_photograph(file, place, state, origin) for file, place, state in zip(files, joints, states, strict=True)]
 
 
-def _photograph(
-    file: Path, joints: npt.NDArray[np.float64], state: npt.NDArray[np.uint8], origin: Origin
-) -> Photograph:
+def _photograph(file: Path, joints: Floats, state: UInt8s, origin: Origin) -> Photograph:
     pixels = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
     if pixels is None:
         raise CocoError(f"{file} is no image")
@@ -59,7 +57,7 @@ def _photograph(
     return Photograph(file, *size, split_of(file.name), people, origin)
 
 
-def _read_joints(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+def _read_joints(path: Path) -> tuple[Floats, UInt8s]:
     """Joints (N, 14, 2) counted from 0, and their visibility (N, 14)."""
     if not path.is_file():
         raise CocoError(f"{path} is missing: an LSP folder holds joints.mat and images/")

@@ -31,9 +31,7 @@ def coco(root: Path, images: int = 3, **person: Any) -> dict[str, Any]:
     """Write a folder of `images` pictures with one person each, and return its annotations."""
     (root / "images").mkdir(parents=True)
     content: dict[str, Any] = {
-        "images": [
-            {"id": n, "file_name": f"{n:03d}.png", "width": WIDTH, "height": HEIGHT} for n in range(images)
-        ],
+        "images": [{"id": n, "file_name": f"{n:03d}.png", "width": WIDTH, "height": HEIGHT} for n in range(images)],
         "annotations": [
             {"image_id": n, "bbox": [10, 5, 60, 70], "iscrowd": 0, "keypoints": keypoints({"left_hip": 2}), **person}
             for n in range(images)

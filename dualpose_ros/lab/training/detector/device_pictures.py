@@ -227,6 +227,4 @@ def _clipped(drawn: Pictures, size: tuple[int, int], config: DevicePictures) -> 
     ignored = drawn.ignored | (area / whole < config.min_inside) | (extent.amin(-1) < config.min_side_px)
     kept = area.topk(min(config.boxes, area.shape[1]), dim=1).indices
     boxes = torch.where((area > 0)[..., None], boxes, torch.zeros_like(boxes))
-    return Pictures(
-        drawn.pixels, boxes.gather(1, kept[..., None].expand(-1, -1, 4)), ignored.gather(1, kept)
-    )
+    return Pictures(drawn.pixels, boxes.gather(1, kept[..., None].expand(-1, -1, 4)), ignored.gather(1, kept))

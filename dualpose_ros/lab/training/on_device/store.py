@@ -14,15 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dualpose_ros.arrays import AnyArray
 from dualpose_ros.datasets.cache import Shard, prescribed_split, read_shard, split_shards
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.lab.training.on_device.views import Draws
 
-Rows = dict[str, npt.NDArray[np.generic]]
+Rows = dict[str, AnyArray]
 """Arrays by name, all of the same length; `weight` among them says how often a row is drawn."""
 ToRows = Callable[[LabelledImage], Sequence[Rows]]
 """Makes rows of length one from an image; none where there is nothing to learn."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED
 from dualpose_ros.lab.training.on_device.store import Rows
@@ -79,7 +79,7 @@ def patch_rows(sample: LabelledImage, stored_size: int, config: DeviceViews, who
     return rows
 
 
-def joint_states(people: People, config: DeviceViews, own: int) -> npt.NDArray[np.float32]:
+def joint_states(people: People, config: DeviceViews, own: int) -> Float32s:
     """How each joint (P, K) is supervised before any view: 1, `hidden_weight`, 0 masked, or UNJUDGED."""
     states = np.where(people.visibility == VISIBLE, 1.0, config.hidden_weight).astype(np.float32)
     states[people.visibility == OUTSIDE] = 0.0
@@ -90,9 +90,7 @@ def joint_states(people: People, config: DeviceViews, own: int) -> npt.NDArray[n
     return states
 
 
-def _row(
-    sample: LabelledImage, own: int, window: npt.NDArray[np.float64], size: int, config: DeviceViews
-) -> Rows:
+def _row(sample: LabelledImage, own: int, window: Floats, size: int, config: DeviceViews) -> Rows:
     """One row: the window (4,) of a picture, in its pixels, at `size` x `size`."""
     scale = size / float(window[2] - window[0])
     matrix = np.array([[scale, 0.0, -window[0] * scale - 0.5], [0.0, scale, -window[1] * scale - 0.5]])
