@@ -18,12 +18,13 @@ SHORTEST_BONE_M = 0.03
 LONGEST_BONE_M = 0.7
 
 PROPORTIONS = np.array(
-    [1.0, 0.452, 1.787, 1.82, 0.452, 1.787, 1.82, 1.097, 1.488, 0.52, 0.697, 0.865, 1.098, 0.931, 0.865, 1.098, 0.931]
+    [1, 0.414, 1.753, 1.831, 0.414, 1.753, 1.831, 0.924, 0.924, 0.784, 0.864, 0.812, 1.123, 1.084, 0.812, 1.123, 1.084]
 )
-"""Mean bone lengths of fused poses of recorded tracks over each person's geometric mean; 1 for the root."""
+"""Bone lengths over each person's geometric mean; 1 for the root. Geometric means of captured skeletons, both sides
+alike, and of adult MakeHuman bodies, half and half."""
 
-USUAL_SIZE_M = 0.211
-"""Mean over those people of their bones' geometric mean, as their fused poses have it."""
+USUAL_SIZE_M = 0.233
+"""Mean over those people of their bones' geometric mean."""
 
 UNUSUAL = 0.1
 """Proportions off by this share count half as much: other bodies, or joints placed otherwise."""

@@ -7,6 +7,7 @@ import pytest
 
 from dualpose_ros.refinement.bones import PROPORTIONS, UNUSUAL, USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.skeleton import H36M17
 from support import windows
 
 AT_ONCE = BoneConfig(max_change_per_s=1e3)
@@ -16,6 +17,19 @@ AT_ONCE = BoneConfig(max_change_per_s=1e3)
 def sizes(memory: BoneMemory) -> np.ndarray:
     """Each bone's length over its usual proportion: the person's size by it."""
     return np.exp(memory.logarithms - np.log(PROPORTIONS))[HAS_BONE]
+
+
+def test_the_usual_body_is_that_of_anthropometry() -> None:
+    """Segments over a stature of 1.71 m in Winter, "Biomechanics and Motor Control of Human Movement" (4th ed., figure
+    4.1), hips to shoulders and shoulders to crown in de Leva, J. Biomech. 29, 1996 (table 4)."""
+    length = dict(zip(H36M17.joint_names, USUAL_SIZE_M * PROPORTIONS / 1.71, strict=True))
+    assert length["left_knee"] == pytest.approx(0.245, abs=0.015)
+    assert length["left_ankle"] == pytest.approx(0.246, abs=0.015)
+    assert length["left_elbow"] == pytest.approx(0.160, abs=0.015)
+    assert length["left_wrist"] == pytest.approx(0.146, abs=0.015)
+    # The thorax lies 5 cm below the shoulders' middle.
+    assert length["spine"] + length["thorax"] + 0.05 / 1.71 == pytest.approx(0.29, abs=0.02)
+    assert length["neck"] + length["head_top"] - 0.05 / 1.71 == pytest.approx(0.19, abs=0.02)
 
 
 def test_size_is_the_mean_of_what_was_seen_and_of_what_is_usual() -> None:
