@@ -27,20 +27,22 @@ class JointErrorsError(ValueError):
 @dataclass(frozen=True, eq=False)
 class JointErrors(Rows):
     """offsets (M, K, 2): found minus true place over the longer side of the person's joints on the image, 0 where
-    not found; scores (M, K), 0 = not found; labelled (M, K): joints that lie within the image."""
+    not found; scores (M, K), 0 = not found; labelled (M, K): joints that lie within the image; judged (M, K): joints
+    whose true place somebody knows."""
 
     offsets: Float32s
     scores: Float32s
     labelled: Mask
+    judged: Mask
 
 
-def filled(errors: JointErrors, judged: Mask, rng: np.random.Generator) -> JointErrors:
-    """The errors with those of joints that nobody judged (False in `judged`, (M, K)) taken from somebody else.
+def filled(errors: JointErrors, rng: np.random.Generator) -> JointErrors:
+    """The errors with those of joints that nobody judged taken from somebody else.
 
     A joint takes the offset of the same joint of somebody whom the network scored much alike; its own score stays.
     Joints that were judged in nobody have no error.
     """
-    offsets = errors.offsets.copy()
+    judged, offsets = errors.judged, errors.offsets.copy()
     for joint in range(offsets.shape[1]):
         known, unknown = np.flatnonzero(judged[:, joint]), np.flatnonzero(~judged[:, joint])
         if len(known) == 0:
@@ -50,16 +52,17 @@ def filled(errors: JointErrors, judged: Mask, rng: np.random.Generator) -> Joint
         known = known[np.argsort(scores[known], kind="stable")]
         near = np.searchsorted(scores[known], scores[unknown]) + rng.integers(-_ALIKE, _ALIKE + 1, len(unknown))
         offsets[unknown, joint] = offsets[known[np.clip(near, 0, len(known) - 1)], joint]
-    return replace(errors, offsets=offsets)
+    return replace(errors, offsets=offsets, judged=np.ones_like(judged))
 
 
 def error_figures(errors: JointErrors) -> dict[str, float]:
-    """Over joints within the image: the share found, and of those the median error and the shares near the truth."""
-    found = (errors.scores > 0) & errors.labelled
+    """Over judged joints within the image: the share found, of those the median error and the shares near the truth."""
+    known = errors.labelled & errors.judged
+    found = (errors.scores > 0) & known
     distance = np.linalg.norm(errors.offsets, axis=-1)
     return {
         "people": float(len(errors)),
-        "found": float(found.sum() / max(errors.labelled.sum(), 1)),
+        "found": float(found.sum() / max(known.sum(), 1)),
         "median_error": float(np.median(distance[found])) if found.any() else float("nan"),
         "within_5_percent": float((distance[found] < 0.05).mean()) if found.any() else float("nan"),
         "within_10_percent": float((distance[found] < 0.1).mean()) if found.any() else float("nan"),
@@ -109,4 +112,5 @@ def load_joint_errors(path: Path) -> JointErrors:
         raise JointErrorsError(f"{path} holds offsets {offsets.shape}; needed are (M, {joints}, 2)")
     if len(offsets) == 0:
         raise JointErrorsError(f"{path} holds nobody")
-    return JointErrors(offsets.astype(np.float32), scores.astype(np.float32), labelled.astype(np.bool_))
+    inside = labelled.astype(np.bool_)
+    return JointErrors(offsets.astype(np.float32), scores.astype(np.float32), inside, np.ones_like(inside))

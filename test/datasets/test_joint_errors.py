@@ -17,7 +17,7 @@ from dualpose_ros.datasets.joint_errors import (
     save_joint_errors,
     with_measured,
 )
-from dualpose_ros.datasets.labels import OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.evaluation.joints import jittered, measure_joint_errors
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
@@ -74,6 +74,21 @@ def test_errors_are_shares_of_the_persons_size() -> None:
     assert figures["within_10_percent"] == float(10 / size < 0.1)
 
 
+def test_joints_that_nobody_judged_do_not_count_in_figures_or_size() -> None:
+    image = labelled_image(0)
+    image.people.visibility[0, [7, 9]] = UNKNOWN
+    image.people.visibility[1, :12] = UNKNOWN
+    image.people.joints_px[0, [7, 9]] = 0
+    estimator = OffBy(image.people, (6.0, -8.0))
+    errors = measure_joint_errors([image], estimator, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert len(errors) == 1 and len(estimator.boxes) == 1
+    assert np.flatnonzero(~errors.judged[0]).tolist() == [7, 9]
+    size = np.ptp(np.delete(image.people.joints_px[0], [7, 9], axis=0), axis=0).max()
+    np.testing.assert_allclose(errors.offsets[0, 0], np.array([6.0, -8.0]) / size, atol=1e-6)
+    assert not errors.offsets[0, [7, 9]].any()
+    assert error_figures(errors)["found"] == pytest.approx((K - 4) / (K - 3))
+
+
 def test_boxes_stay_boxes_however_far_they_are_moved() -> None:
     boxes = np.array([[10.0, 20.0, 12.0, 80.0]] * 500)
     moved = jittered(boxes, 0.2, np.random.default_rng(1))
@@ -106,6 +121,7 @@ def test_measured_errors_are_those_of_the_file_with_little_jitter() -> None:
         rng.normal(0, 0.2, (40, 17, 2)).astype(np.float32),
         rng.uniform(0.1, 1, (40, 17)).astype(np.float32),
         rng.random((40, 17)) < 0.9,
+        np.ones((40, 17), bool),
     )
     n, m = 50, 28
     rays, times = rng.normal(size=(n, m, 17, 2)), np.tile(np.arange(m) / 30.0, (n, 1))
@@ -133,8 +149,8 @@ def test_joints_that_nobody_judged_err_like_those_of_people_scored_alike() -> No
     offsets = np.repeat((0.3 * (1 - scores))[..., None], 2, axis=2).astype(np.float32)
     judged = rng.random((3000, 17)) < 0.5
     judged[:, 3] = False
-    errors = JointErrors(np.where(judged[..., None], offsets, 9.0), scores, np.ones_like(judged))
-    out = filled(errors, judged, rng)
+    errors = JointErrors(np.where(judged[..., None], offsets, 9.0), scores, np.ones_like(judged), judged)
+    out = filled(errors, rng)
     np.testing.assert_array_equal(out.offsets[judged], offsets[judged])
     np.testing.assert_array_equal(out.scores, scores)
     others = np.delete(np.arange(17), 3)

@@ -13,8 +13,8 @@ from rich.progress import track
 
 from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.datasets.cache import choose_images
-from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, save_joint_errors
-from dualpose_ros.datasets.labels import OUTSIDE, LabelledImage, People
+from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, filled, save_joint_errors
+from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, LabelledImage, People
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.skeleton import H36M17
@@ -23,6 +23,9 @@ from dualpose_ros.weights import weights_path
 
 MIN_VISIBLE = 0.25
 """People of whom less is in view are not asked for: a detector would seldom find them."""
+
+MIN_JUDGED = 8
+"""Nor people of whom fewer joints are judged: they say little of a body's size."""
 
 
 @evaluation("joints")
@@ -37,7 +40,7 @@ def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, sav
     frames = (images[index] for index in track(chosen, description="frames", transient=True))
     errors = measure_joint_errors(frames, estimator, rng)
     if save is not None:
-        save_joint_errors(save, errors)
+        save_joint_errors(save, filled(errors, rng))
     row = {"images": len(chosen), **error_figures(errors)}
     return {"joints": [row]}, []
 
@@ -47,12 +50,13 @@ def measure_joint_errors(
 ) -> JointErrors:
     """Run the network on every image with its people's true boxes, each side moved by `box_jitter` of the box.
 
-    People for whom the network returns nothing, or of whom little is in view, are left out.
+    People for whom the network returns nothing, of whom little is in view or hardly a joint is judged, are left out.
     """
-    rows: list[tuple[AnyFloats, AnyFloats, Mask]] = []
+    rows: list[tuple[AnyFloats, AnyFloats, Mask, Mask]] = []
     for image in images:
         people = image.people
-        chosen = np.flatnonzero(people.visible_fraction >= MIN_VISIBLE)
+        known = (people.visibility != UNKNOWN).sum(axis=1) >= MIN_JUDGED
+        chosen = np.flatnonzero((people.visible_fraction >= MIN_VISIBLE) & known)
         found = estimator(image.image, jittered(people.boxes_px[chosen], box_jitter, rng))
         for person, pose in zip(chosen, found.poses, strict=True):
             if pose is not None:
@@ -60,7 +64,8 @@ def measure_joint_errors(
     joints = H36M17.num_joints
     offsets = np.array([row[0] for row in rows], dtype=np.float32).reshape(-1, joints, 2)
     scores = np.array([row[1] for row in rows], dtype=np.float32).reshape(-1, joints)
-    return JointErrors(offsets, scores, np.array([row[2] for row in rows], dtype=np.bool_).reshape(-1, joints))
+    inside, judged = (np.array([row[i] for row in rows], dtype=np.bool_).reshape(-1, joints) for i in (2, 3))
+    return JointErrors(offsets, scores, inside, judged)
 
 
 def jittered(boxes_px: AnyFloats, amount: float, rng: np.random.Generator) -> Floats:
@@ -72,9 +77,13 @@ def jittered(boxes_px: AnyFloats, amount: float, rng: np.random.Generator) -> Fl
     return np.concatenate([np.minimum(moved[:, :2], middle), np.maximum(moved[:, 2:], middle)], axis=1)
 
 
-def _row(people: People, person: int, joints_px: AnyFloats, scores: AnyFloats) -> tuple[AnyFloats, AnyFloats, Mask]:
-    truth = people.joints_px[person].astype(np.float64)
-    size = max(float(np.ptp(truth, axis=0).max()), 1.0)
-    found = (scores > 0)[:, None]
-    offsets = np.where(found, (np.where(found, joints_px, 0.0) - truth) / size, 0.0)
-    return offsets, np.clip(scores, 0, 1), people.visibility[person] != OUTSIDE
+def _row(
+    people: People, person: int, joints_px: AnyFloats, scores: AnyFloats
+) -> tuple[AnyFloats, AnyFloats, Mask, Mask]:
+    """Offsets and scores, and which joints are not outside the image, and judged."""
+    truth, visibility = people.joints_px[person].astype(np.float64), people.visibility[person]
+    judged = visibility != UNKNOWN
+    size = max(float(np.ptp(truth[judged], axis=0).max()), 1.0)
+    there = ((scores > 0) & judged)[:, None]
+    offsets = np.where(there, (np.where(there, joints_px, 0.0) - truth) / size, 0.0)
+    return offsets, np.clip(scores, 0, 1), visibility != OUTSIDE, judged

@@ -116,7 +116,8 @@ def test_hidden_joints_are_neighbours_and_as_many_as_asked(passages: evaluation.
 
 
 def test_noise_is_that_of_the_errors_given(passages: evaluation.Passages) -> None:
-    errors = JointErrors(np.full((3, K, 2), 0.03, np.float32), np.full((3, K), 0.7, np.float32), np.ones((3, K), bool))
+    everything = np.ones((3, K), bool)
+    errors = JointErrors(np.full((3, K, 2), 0.03, np.float32), np.full((3, K), 0.7, np.float32), everything, everything)
     noisy = evaluation.with_noise(passages, errors, seed=0)
     size = np.ptp(passages.rays, axis=2).max(axis=2)[..., None, None]
     moved = (noisy.rays - passages.rays) / size
