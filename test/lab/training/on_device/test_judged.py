@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import Tensor  # noqa: E402
+
 from dualpose_ros.datasets.labels import UNKNOWN  # noqa: E402
 from dualpose_ros.lab.training.losses import ABSENT, heatmap_loss, heatmap_targets  # noqa: E402
 from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED, judged_cells  # noqa: E402
@@ -12,7 +14,7 @@ from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED, judged_cel
 SIZE, STRIDE, MARGIN = (7, 9), 4, 0.06
 
 
-def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def draw(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (2, 3, 4), boxes (2, 3, 4) of which the last of each image is nobody's, and trust elsewhere (2,)."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(-5, 25, (2, 3, 2))

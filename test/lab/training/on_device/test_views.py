@@ -6,6 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import Tensor  # noqa: E402
+
 from dualpose_ros.detection.decode import encode_boxes  # noqa: E402
 from dualpose_ros.lab.training.detector.augmentation import warp_boxes  # noqa: E402
 from dualpose_ros.lab.training.detector.device_pictures import Pictures, targets_of  # noqa: E402
@@ -24,7 +26,7 @@ from dualpose_ros.lab.training.on_device.views import (  # noqa: E402
 )
 
 
-def views(count: int = 5, size: int = 24) -> torch.Tensor:
+def views(count: int = 5, size: int = 24) -> Tensor:
     draws = Draws(3, "cpu")
     return similarity_views(
         draws.uniform(count, 2, low=10, high=30),
