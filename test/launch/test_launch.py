@@ -18,7 +18,7 @@ from dualpose_ros.nodes.camera_node import CameraNodeConfig
 from dualpose_ros.settings import all_settings, with_values
 from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 NODES = ("detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node")
 PYTHON_KEYS = {"yaml": "python3-yaml"}

@@ -17,12 +17,12 @@ import pytest
 import typer
 
 from dualpose_ros import cli
-from dualpose_ros import weights as weights_module
 from dualpose_ros.lab.evaluation.report import report
 from dualpose_ros.recording.video import VideoWriter
 from dualpose_ros.runs.session import GraphError
+from support.command_line import refused
+from support.data import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
 
 
@@ -36,18 +36,6 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 ALL_COMMANDS = list(commands(typer.main.get_command(cli.app)))
 
 
-def refused(capsys: pytest.CaptureFixture[str], *args: object) -> str:
-    """Run a command that must be refused with exit code 2 and one line on stderr; gives the line."""
-    capsys.readouterr()
-    code = cli.main([str(arg) for arg in args])
-    captured = capsys.readouterr()
-    lines = captured.err.strip().splitlines()
-    assert code == 2, captured.err
-    assert len(lines) == 1, captured.err
-    assert lines[0].startswith("dualpose: ")
-    return lines[0]
-
-
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """A short drawn video, 96 x 64."""
@@ -56,27 +44,6 @@ def clip(tmp_path: Path) -> Path:
         for index in range(5):
             video.write(np.full((64, 96, 3), 40 * index, np.uint8), index * 100_000_000)
     return path
-
-
-@pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A weights folder whose files are not networks but match the manifest, in the shipped one's place."""
-    folder = tmp_path / "share" / "weights"
-    folder.mkdir(parents=True)
-    networks = {}
-    for name in NETWORKS:
-        (folder / f"{name}.onnx").write_bytes(name.encode() * 50)
-        networks[name] = {
-            "file": f"{name}.onnx",
-            "sha256": weights_module.sha256_of(folder / f"{name}.onnx"),
-            "bytes": (folder / f"{name}.onnx").stat().st_size,
-            "domain": "synthetic",
-            "trained_on": "nothing",
-            "command": "none",
-        }
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "networks": networks}))
-    monkeypatch.setattr(weights_module, "share_dir", lambda: tmp_path / "share")
-    return folder
 
 
 @pytest.mark.parametrize(("path", "command"), ALL_COMMANDS, ids=[" ".join(p) or "dualpose" for p, _ in ALL_COMMANDS])
@@ -251,63 +218,6 @@ def test_demo_without_its_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "dualpose synth clip" in refused(capsys, "demo", "--clip", tmp_path, "--out", tmp_path / "out")
 
 
-def test_weights_are_listed_and_verified(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["weights", "verify"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{name}: ok" for name in sorted(NETWORKS)]
-    assert cli.main(["weights", "list", "--dir", str(weights)]) == 0
-    shown = capsys.readouterr().out
-    assert all(name in shown for name in NETWORKS)
-    (weights / "lifting.onnx").write_bytes(b"")
-    assert f"1 of {len(NETWORKS)}" in refused(capsys, "weights", "verify")
-
-
-def test_networks_left_out_are_told_of(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = json.loads((weights / "manifest.json").read_text())
-    manifest["networks"]["baseline_d3"] = {**manifest["networks"]["fusion"], "file": "baselines/d3.onnx"}
-    (weights / "manifest.json").write_text(json.dumps(manifest))
-    for command in ("list", "verify"):
-        assert cli.main(["weights", command]) == 0
-        assert "1 not installed: " in capsys.readouterr().out
-    (weights / "baselines").mkdir()
-    assert "baseline_d3" in refused(capsys, "weights", "verify")
-
-
-WITHOUT_LAB = """
-import sys
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.startswith("dualpose_ros.lab"):
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-
-sys.meta_path.insert(0, Absent())
-from dualpose_ros import cli
-sys.exit(cli.main(sys.argv[1:]))
-"""
-"""The command line of a ROS installation, which has no lab."""
-
-
-def without_lab(*args: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WITHOUT_LAB, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-@pytest.mark.parametrize("args", [("--help",), ("run", "--help"), ("eval", "--help"), ("weights", "verify")])
-def test_what_a_robot_runs_works_without_the_lab(args: tuple[str, ...]) -> None:
-    result = without_lab(*args)
-    assert result.returncode == 0, result.stderr
-
-
-def test_commands_of_the_lab_say_that_it_is_left_out(tmp_path: Path) -> None:
-    result = without_lab("demo", "--out", tmp_path)
-    assert result.returncode == 2 and "leaves out (dualpose_ros.lab)" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_weights_without_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "manifest" in refused(capsys, "weights", "list", "--dir", tmp_path)
-
-
 def test_photographs_without_annotations(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "person_keypoints.json" in refused(capsys, "eval", "photographs", "--root", tmp_path)
 
@@ -326,108 +236,6 @@ def test_the_data_folder_is_an_option_or_a_variable(
         assert "--data" in line and "DUALPOSE_DATA" in line
     monkeypatch.setenv("DUALPOSE_DATA", str(tmp_path))
     assert f"{tmp_path} holds no motion capture" in refused(capsys, "eval", "trajectory")
-
-
-def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "errors.npz"
-    file.write_bytes(b"0")
-    assert "--errors" in refused(capsys, "train", "detector", "--out", tmp_path / "run", "--errors", file)
-    assert "--gcn" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--gcn", file)
-    assert "no file" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--errors", tmp_path / "none.npz")
-    assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
-
-
-def test_what_fusion_learns_from_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="training needs torch")
-    pytest.importorskip("numba", reason="the synthetic world needs numba")
-    out = ("--out", tmp_path / "run")
-    for network in ("fusion", "semi-supervised"):
-        assert "dualpose synth recordings" in refused(capsys, "train", network, *out)
-        assert "recordings_*.npz" in refused(capsys, "train", network, *out, "--data", tmp_path)
-    line = refused(capsys, "train", "semi-supervised", *out, "--data", tmp_path, "--row", "reb")
-    assert "reb" in line and "rep_mp_dis" in line
-    assert "'none'" in refused(capsys, "train", "semi-supervised", *out, "--data", tmp_path, "--row", "rep")
-    assert "train semi-supervised" in refused(capsys, "export", "semi-supervised", "--run", tmp_path)
-    assert "best.pt" in refused(capsys, "export", "fusion", "--run", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("run: {max_minutes: 1, learning: 3}", "learning"),
-        ("run: {max_minutes: -1}", "max_minutes"),
-        ("run: {max_minutes: 1}\ntask: {colour: red}", "colour"),
-        ("walk: {}", "walk"),
-        ("- run", "mappings"),
-        ("run: [", "can't be read"),
-    ],
-)
-def test_wrong_training_settings(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="training needs torch")
-    config = tmp_path / "config.yaml"
-    config.write_text(text)
-    assert said in refused(capsys, "train", "lifting", "--out", tmp_path / "run", "--config", config)
-    assert not (tmp_path / "run").exists()
-
-
-def test_export_of_a_run_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="export needs torch")
-    assert "best.pt" in refused(capsys, "export", "lifting", "--run", tmp_path)
-
-
-@pytest.mark.parametrize("package", ["torch", "dacite", "onnx"])
-def test_what_training_needs_is_asked_for(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in [
-        name for name in sys.modules if name.startswith(("dualpose_ros.lab", "dualpose_ros.inference.export"))
-    ]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
-    line = refused(capsys, "train", "lifting", "--out", tmp_path / "run")
-    assert package in line and "dualpose_ros[train]" in line
-
-
-def test_training_writes_what_the_manifest_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="training needs torch")
-    config = tmp_path / "config.yaml"
-    data = "  data: {sequences: 4, frames: 12, chunks: 2, validation_chunks: 2, bank: {motions: 4, bodies: 3}}\n"
-    settings = {"gcn": "  network: {channels: 8, layers: 1}\n", "lifting": "  network: {channels: 16, hidden: 16}\n"}
-    target = tmp_path / "weights"
-    for name, network in settings.items():
-        run = tmp_path / name
-        head = "run: {epochs: 1, batch_size: 1, validations: 1, bf16: false, workers: 0}\ntask:\n"
-        config.write_text(head + data + network)
-        train = ["train", name, "--out", str(run), "--config", str(config)]
-        train += ["--gcn", str(target / "gcn.onnx")] if name == "lifting" else []
-        assert cli.main(train) == 0
-        capsys.readouterr()
-        assert (run / "curves.png").stat().st_size > 0
-        report_file = run / "report.json"
-        install = ["--report", str(report_file), "--name", name, "--dir", str(target)]
-        assert cli.main(["weights", "install", str(run / f"{name}.onnx"), *install]) == 0
-        assert "--resume" in refused(capsys, *train)
-        assert cli.main(["export", name, "--run", str(run), "--config", str(config)]) == 0
-    manifest = json.loads((target / "manifest.json").read_text())["networks"]
-    assert manifest["lifting"]["trained_on"] == "procedural motion"
-    assert manifest["gcn"]["figures"]
-    assert cli.main(["weights", "verify", "--dir", str(target)]) == 0
-
-
-def test_synth_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("numba", reason="the synthetic world needs numba")
-    out = tmp_path / "patches"
-    args = ["synth", "patches", "--out", str(out), "--count", "3", "--seed", "5", "--workers", "1"]
-    assert cli.main(args) == 0
-    assert "3 patches made" in capsys.readouterr().out
-    shard = out / "shard_00000.npz"
-    first = shard.read_bytes()
-    assert cli.main(args) == 0
-    assert "0 patches made" in capsys.readouterr().out
-    shard.unlink()
-    assert cli.main(args) == 0
-    assert shard.read_bytes() == first
-    assert "--body" in refused(capsys, *args, "--body", tmp_path / "no.npz")
 
 
 def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
