@@ -35,7 +35,7 @@ class FusionConfig(Settings):
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
     matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person")
     min_bottom_up_score: float = share(
-        0.4, "people whom the bottom-up branch alone sees are published from this score on"
+        0.2, "people whom the bottom-up branch alone sees are published from this score after fusion on"
     )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(
@@ -83,7 +83,9 @@ class FusionStage:
             for t, b in zip(own_rows, other_rows, strict=True)
         ]
         usable = np.isfinite(answer.joints_cam).all(axis=(1, 2)) & (answer.joints_cam[..., 2] > 0).all(axis=1)
-        kept = np.flatnonzero(usable & np.isfinite(answer.joint_stddev).all(axis=1)).tolist()
+        # The fused score tells people from ghosts; the branch's own does not.
+        believed = (own_rows >= 0) | (answer.scores >= self.config.min_bottom_up_score)
+        kept = np.flatnonzero(usable & believed & np.isfinite(answer.joint_stddev).all(axis=1)).tolist()
         sightings = [_sighting(rows[n], answer.joints_cam[n]) for n in kept]
         identities = self._identities.assign(stamp_ns, sightings, complete=bottom_up is not None)
         self._handover.begin(stamp_ns)
@@ -100,7 +102,6 @@ class FusionStage:
         matches = match_poses(top_down=own, bottom_up=other, config=self.config.matching)
         only_own = np.delete(np.arange(len(own)), matches.top_down)
         left = np.delete(np.arange(len(other)), matches.bottom_up)
-        left = left[other.scores[left] >= self.config.min_bottom_up_score]
         left = left[np.argsort(-other.scores[left], kind="stable")]
         alone: list[int] = []
         for n in left[~shadowed(other[left], own, self.config.matching)]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dualpose_ros.fusion.identities import FIRST_OWN_ID, IdentityConfig
-from dualpose_ros.fusion.integrate import linear
+from dualpose_ros.fusion.integrate import hard, linear
 from dualpose_ros.fusion.pairs import Pairs
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.people import Pose3D, Poses, Source, TrackingState
@@ -132,3 +133,16 @@ def test_what_is_not_finite_is_left_out() -> None:
     made = FusionStage(FusionConfig(method="linear"), bad)
     result = made.process(FRAME_NS, [pose(body(0, 4), 1), pose(body(2, 5), 2)], [])
     assert [person.track_id for person in result.persons] == [2]
+
+
+def test_the_fused_score_decides_on_people_whom_the_bottom_up_branch_alone_sees() -> None:
+    """However sure the branch is of them itself; whoever the top-down branch sees too is published all the same."""
+
+    def doubtful(pairs: Pairs) -> Poses:
+        return replace(hard(pairs), scores=np.full(len(pairs), 0.1))
+
+    made = FusionStage(FusionConfig(min_bottom_up_score=0.2), doubtful)
+    sure = pose(body(0, 4), score=0.95)
+    assert len(made.process(FRAME_NS, [], [sure]).persons) == 0
+    assert len(made.process(2 * FRAME_NS, [pose(body(0, 4), 1)], [sure]).persons) == 1
+    assert len(FusionStage(FusionConfig(min_bottom_up_score=0.1), doubtful).process(FRAME_NS, [], [sure]).persons) == 1
