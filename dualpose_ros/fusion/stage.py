@@ -35,7 +35,7 @@ class FusionConfig(Settings):
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
     matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person")
     min_bottom_up_score: float = share(
-        0.2, "people whom the bottom-up branch alone sees are published from this score after fusion on"
+        0.15, "people whom the bottom-up branch alone sees are published from this score after fusion on"
     )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(
