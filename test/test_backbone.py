@@ -105,7 +105,7 @@ def test_misuse_is_named() -> None:
         HRNetConfig(widths=(16, 32))
     with pytest.raises(ValueError, match="two or more branches"):
         HRNetConfig(widths=(16,), modules=())
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="blocks is 0; it must be >= 1"):
         HRNetConfig(blocks=0)
     with pytest.raises(ValueError, match="context_blocks"):
         HRNetConfig(context_blocks=-1)

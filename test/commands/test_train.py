@@ -24,9 +24,9 @@ def test_every_network_has_a_command() -> None:
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("detector", {"--data"}),
-        ("top-down", {"--data"}),
-        ("bottom-up", {"--data"}),
+        ("detector", {"--data", "--grow"}),
+        ("top-down", {"--data", "--grow"}),
+        ("bottom-up", {"--data", "--grow"}),
         ("gcn", {"--data", "--body", "--errors"}),
         ("lifting", {"--data", "--body", "--errors", "--gcn"}),
         ("fusion", {"--data"}),
