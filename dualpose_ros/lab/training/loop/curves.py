@@ -70,7 +70,8 @@ def draw_curves(log: Path, picture: Path, title: str) -> None:
         axes.set_title(name)
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8)
     figure.suptitle(title)
     temporary = picture.with_name(f".{picture.name}.tmp")
     figure.savefig(temporary, format="png", dpi=80)

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from dualpose_ros.datasets.labels import OCCLUDER, OUTSIDE, UNKNOWN, VISIBLE, LabelledImage
+from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED
 from dualpose_ros.lab.training.on_device.store import Rows
 from dualpose_ros.lab.training.on_device.views import Draws
 from dualpose_ros.skeleton import H36M17
 
-ABSENT = -1.0
 PEOPLE = 12
 NO_DEPTH = float("nan")
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, VISIBLE, LabelledImage, People
+from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED
 from dualpose_ros.lab.training.on_device.store import Rows
 from dualpose_ros.lab.training.on_device.views import (
@@ -34,7 +35,6 @@ from dualpose_ros.lab.training.top_down.batch import Batch
 from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 
-ABSENT = -1.0
 PEOPLE = 8
 CONTEXT = 1.7
 """Of patches cut from whole pictures; rendered patches come with 1.5."""
