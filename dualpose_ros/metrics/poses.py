@@ -125,6 +125,38 @@ def right_roots(roots: AnyFloats, scores: AnyFloats, true_roots: AnyFloats, limi
     return taken
 
 
+def point_counts(points: AnyFloats, true_points: AnyFloats, limit_m: float) -> tuple[int, int, int]:
+    """Right, superfluous and missed ones of a frame's joints, as JTA's evaluations count them.
+
+    Fabbri et al., "Compressed volumetric heatmaps for multi-person 3D pose estimation", CVPR 2020: each true joint
+    chooses the nearest estimate of its kind within `limit_m`; of those who chose the same one, one is right.
+
+    Args:
+        points: (M, J, 3) in metres, NaN where there is no joint.
+        true_points: (N, J, 3).
+        limit_m: distance up to which one is right.
+    """
+    estimate, truth = (np.asarray(given, dtype=np.float64) for given in (points, true_points))
+    given, wanted = (int(np.isfinite(side).all(axis=-1).sum()) for side in (estimate, truth))
+    right = 0
+    if len(estimate) and len(truth):
+        distance = np.nan_to_num(np.linalg.norm(truth[:, None] - estimate[None], axis=-1), nan=np.inf)
+        nearest, reached = distance.argmin(axis=1), distance.min(axis=1) <= limit_m
+        right = sum(len(np.unique(nearest[reached[:, joint], joint])) for joint in range(truth.shape[1]))
+    return right, given - right, wanted - right
+
+
+def f1_score(right: int, superfluous: int, missed: int) -> float:
+    """2 right / (2 right + superfluous + missed), and 1 where there is nothing to find and nothing found."""
+    total = 2 * right + superfluous + missed
+    return 2 * right / total if total else 1.0
+
+
+def mpre(roots: AnyFloats, true_roots: AnyFloats) -> Floats:
+    """Position error (...,) of roots (..., 3) in the camera frame, whose mean is MPRE."""
+    return np.asarray(np.linalg.norm(np.asarray(roots, np.float64) - np.asarray(true_roots, np.float64), axis=-1))
+
+
 def sigma_radii(axes: int) -> tuple[float, float]:
     """The distances, in standard deviations on an axis, within which a Gaussian of so many axes holds the shares that
     one of one axis holds within 1 and 2: 68.3 and 95.4 %."""

@@ -140,3 +140,41 @@ def test_average_precision_against_a_curve_by_hand() -> None:
     by_hand = [1.0 if level <= 1 / 3 else 2 / 3 if level <= 2 / 3 else 0.0 for level in levels]
     assert got == pytest.approx(sum(by_hand) / 101)
     assert np.isnan(metrics.average_precision(np.zeros(0), np.zeros(0, dtype=bool), 0))
+
+
+def slow_counts(points: np.ndarray, truth: np.ndarray, limit: float) -> tuple[int, int, int]:
+    """Joints one by one: the nearest estimate of each true joint, then the nearest of those who chose the same."""
+    right = 0
+    for joint in range(truth.shape[1]):
+        chosen: dict[int, int] = {}
+        for a in truth[:, joint]:
+            near = [(float(np.linalg.norm(a - b)), n) for n, b in enumerate(points[:, joint]) if np.isfinite(b).all()]
+            if near and np.isfinite(a).all() and min(near)[0] <= limit:
+                chosen[min(near)[1]] = 1
+        right += len(chosen)
+    count = [int(np.isfinite(side).all(-1).sum()) for side in (points, truth)]
+    return right, count[0] - right, count[1] - right
+
+
+def test_counts_of_joints_against_loops() -> None:
+    rng = np.random.default_rng(1)
+    for people, found in ((4, 5), (3, 0), (0, 2), (6, 6)):
+        truth, points = rng.normal(size=(people, 14, 3)), rng.normal(size=(found, 14, 3))
+        truth[rng.random(truth.shape[:2]) < 0.2] = np.nan
+        points[rng.random(points.shape[:2]) < 0.2] = np.nan
+        for limit in (0.4, 0.8, 1.2):
+            assert metrics.point_counts(points, truth, limit) == slow_counts(points, truth, limit)
+
+
+def test_f1_by_hand() -> None:
+    truth = np.array([[[0.0, 0, 5]], [[1.0, 0, 5]]])
+    assert metrics.f1_score(*metrics.point_counts(truth, truth, 0.4)) == 1
+    # Both true joints choose the one estimate: one is right, the other missed.
+    assert metrics.point_counts(np.array([[[0.5, 0, 5]]]), truth, 0.8) == (1, 0, 1)
+    assert metrics.f1_score(1, 0, 1) == pytest.approx(2 / 3)
+    assert metrics.f1_score(*metrics.point_counts(np.zeros((0, 1, 3)), np.zeros((0, 1, 3)), 0.4)) == 1
+    assert metrics.f1_score(*metrics.point_counts(truth, np.zeros((0, 1, 3)), 0.4)) == 0
+
+
+def test_root_errors_by_hand() -> None:
+    assert metrics.mpre(np.array([[3.0, 4.0, 5.0]]), np.array([[0.0, 0.0, 5.0]])).tolist() == [5.0]
