@@ -80,8 +80,9 @@ class Normalise(nn.Module):
         self.register_buffer("stddev", 255 * torch.tensor(IMAGE_STDDEV).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        # A permuted NHWC batch already has the channels_last layout that the convolutions want.
-        return (image.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.stddev
+        # Cast first: TensorRT takes bytes only where a Cast reads them. A permuted NHWC batch already has the
+        # channels_last layout that the convolutions want.
+        return (image.to(self.mean.dtype).permute(0, 3, 1, 2) - self.mean) / self.stddev
 
 
 class Residual(nn.Module):

@@ -12,7 +12,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,18 @@ def install_weights(
         temporary = target.with_name(f".{target.name}.tmp")
         shutil.copyfile(source, temporary)
         os.replace(temporary, target)
+    _write_manifest(folder, {**entries, name: entry})
+    return entry
+
+
+def replace_file(name: str, data: bytes, directory: Path | str | None = None) -> WeightsEntry:
+    """Put another file of the same network in place, such as one with a rewritten graph, and record its sha256."""
+    folder, path = _folder(directory), weights_path(name, directory)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+    entries = _read_manifest(folder)
+    entry = replace(entries[name], sha256=sha256_of(path), bytes=len(data))
     _write_manifest(folder, {**entries, name: entry})
     return entry
 

@@ -9,17 +9,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dualpose_ros.errors import needs_torch
 from dualpose_ros.weights import (
     OBTAIN_BASELINES,
     WeightsError,
     install_weights,
     is_left_out,
     list_weights,
+    replace_file,
     verify_weights,
     weights_dir,
+    weights_path,
 )
 
-app = typer.Typer(help="The trained networks: list, verify, install.", no_args_is_help=True)
+app = typer.Typer(help="The trained networks: list, verify, install, rewrite.", no_args_is_help=True)
 
 DirOption = Annotated[
     Path | None, typer.Option("--dir", help="Folder with manifest.json; the package's own without this.")
@@ -82,3 +85,21 @@ def install_command(
     """Copy a trained network into the weights folder and record it in manifest.json."""
     entry = install_weights(onnx, report, name, directory, domain)
     typer.echo(f"{entry.name}: {entry.file}, {entry.bytes / 1e6:.2f} MB, sha256 {entry.sha256[:12]}")
+
+
+@app.command("rewrite")
+def rewrite_command(directory: DirOption = None) -> None:
+    """Rewrite the graphs of installed networks as `dualpose export` writes them now, with the same answers to the bit.
+
+    Engines refuse bytes that anything but a cast reads, as networks exported by older versions have them.
+    """
+    with needs_torch("weights rewrite"):
+        from dualpose_ros.inference.graphs import with_cast_first
+
+        for entry in list_weights(directory):
+            if is_left_out(entry, directory):
+                continue
+            data = with_cast_first(weights_path(entry.name, directory))
+            after = replace_file(entry.name, data, directory) if data is not None else entry
+            state = f"sha256 {entry.sha256[:12]} -> {after.sha256[:12]}" if data is not None else "as it should be"
+            typer.echo(f"{entry.name}: {state}")
