@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
 from threadpoolctl import threadpool_limits
 
+from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
+from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.parameters import declare
+from dualpose_ros.nodes.stamps import UNSET_NS
 from dualpose_ros.settings import Settings, setting
 
 RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
@@ -27,6 +32,12 @@ RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=Reli
 
 SENSOR_DATA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """QoS of the overlay, and of camera_info where no image goes with it: accepts any camera, holds nobody up."""
+
+
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""QoS of what was sent once, before anybody listened."""
+
+_LOOK_S = 1.0
 
 
 class StartupError(ValueError):
@@ -81,6 +92,70 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         settings: list[Any] = declare(self, *(config() for config in (node_config, *stage_configs)))
         self.config, *self.stage_configs = settings
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
+        self._inputs = InputWatch(time.monotonic())
+        self._when_latched: dict[str, Callable[[], Any]] = {}
+        self._looks: Any = None
+        self._has_told_of_unset = False
+
+    def take_in(
+        self, kind: type[Any], topic: str, callback: Callable[[Any], None], qos: QoSProfile, *, once: bool = False
+    ) -> Any:
+        """Subscribe to what the camera sends; a log line and the diagnostics say so where it does not come.
+
+        `once`: one message serves until the next, and one that was sent before the node started is asked for.
+        """
+        name = self.resolve_topic_name(topic)
+        reliability = "best effort" if qos.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
+        words = f"{reliability}, depth {qos.depth}" + (", or transient local" if once else "")
+        self._inputs.expect(name, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", words, once=once)
+
+        def receive(message: Any) -> None:
+            self._inputs.came(name, time.monotonic())
+            callback(message)
+
+        served = self.guarded(topic, receive)
+        if once:
+            self._when_latched[name] = lambda: self.create_subscription(kind, topic, served, LATCHED)
+        if self._looks is None:
+            self._looks = self.create_timer(_LOOK_S, self.guarded("inputs", self._look_for_missing))
+        return self.create_subscription(kind, topic, served, qos)
+
+    def leave_out(self, topic: str, subscription: Any) -> None:
+        """End a subscription of `take_in`."""
+        self._inputs.forget(self.resolve_topic_name(topic))
+        self.destroy_subscription(subscription)
+
+    def take_camera_info(self, callback: Callable[[Any], None], reliability: ReliabilityPolicy) -> None:
+        """Subscribe to camera_info, be it sent with each image, now and then, or once before the node started."""
+        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=reliability)
+        self.take_in(CameraInfo, "camera_info", callback, qos, once=True)
+
+    def _look_for_missing(self) -> None:
+        now = time.monotonic()
+        for name, subscribe in list(self._when_latched.items()):
+            # Not before it is needed: where ROS 2 runs, it complains of every publisher that latches nothing.
+            if self._inputs.last_s(name) is None:
+                subscribe()
+            del self._when_latched[name]
+        missing = self._inputs.missing(now)
+        if missing is None:
+            self.diagnostics.missing = ""
+            return
+        text = self._inputs.describe(missing, self.count_publishers(missing.topic), now)
+        if not self.diagnostics.missing:
+            self.get_logger().warning(text)
+        self.diagnostics.missing = text
+
+    def time_of(self, header: Any) -> int:
+        """Nanoseconds at which a frame is: its stamp, or the present where its sender set none."""
+        stamp_ns = stamp_to_ns(header.stamp)
+        if stamp_ns != UNSET_NS:
+            return stamp_ns
+        if not self._has_told_of_unset:
+            self._has_told_of_unset = True
+            text = f"messages of frame '{header.frame_id}' have no stamp: they are joined, and timed, as they arrive"
+            self.get_logger().warning(text)
+        return self.diagnostics.now_ns()
 
     def guarded(self, what: str, callback: Callable[..., None]) -> Callable[..., None]:
         """The callback, with any error turned into a throttled log line and a diagnostic."""

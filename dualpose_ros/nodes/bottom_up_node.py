@@ -1,8 +1,8 @@
 """Poses of everybody in the whole image: image, camera_info, detections and heatmaps -> poses3d.
 
-The inputs are joined by exact stamp. Of the detections only the stamps matter: they say which frames the
-graph works on. Where heatmaps are late it does without, and where the detector is silent it takes the newest
-image by itself. It never queues: the newest frame wins.
+Images, detections and heatmaps are joined by exact stamp, and the newest camera_info serves. Of the detections only
+the stamps matter: they say which frames the graph works on. Where heatmaps are late it does without, and where the
+detector is silent it takes the newest image by itself. It never queues: the newest frame wins.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
@@ -36,7 +36,8 @@ from dualpose_ros.nodes.convert import (
     stamp_to_ns,
 )
 from dualpose_ros.nodes.image_codec import decode_image
-from dualpose_ros.nodes.joining.guided import CAMERA_INFO, DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
+from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
 from dualpose_ros.settings import setting
 from dualpose_ros.skeleton import H36M17
 
@@ -79,26 +80,30 @@ class BottomUpNode(PipelineNode):
             time.monotonic(),
             c.give_up_after_frames,
         )
+        self._cameras = RecentCameras[Any](c.sync_queue_size)
         self._counts = {"guided": 0, "unguided": 0}
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
-        self._subscribe(Image, "image_raw", IMAGE, images)
-        self._subscribe(CameraInfo, "camera_info", CAMERA_INFO, images)
-        self._subscribe(Detection2DArray, "dualpose/detections", DETECTIONS, newest)
-        self._subscribe(Heatmaps, "dualpose/top_down/heatmaps", HEATMAPS, newest, _joint_heatmaps)
+        self.take_in(Image, "image_raw", self._receiver(IMAGE), images)
+        self.take_camera_info(self._on_info, images.reliability)
+        for kind, topic, receive in (
+            (Detection2DArray, "dualpose/detections", self._receiver(DETECTIONS)),
+            (Heatmaps, "dualpose/top_down/heatmaps", self._receiver(HEATMAPS, _joint_heatmaps)),
+        ):
+            self.create_subscription(kind, topic, self.guarded(topic, receive), newest)
         self._timer = self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(overdue=True)))
         self.get_logger().info("ready")
 
-    def _subscribe(
-        self, message_type: type[Any], topic: str, name: str, qos: QoSProfile, read: Callable[[Any], Any] | None = None
-    ) -> None:
+    def _receiver(self, name: str, read: Callable[[Any], Any] = lambda message: message) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
-            item = message if read is None else read(message)
-            self._frames.add(name, stamp_to_ns(message.header.stamp), item, time.monotonic())
+            self._frames.add(name, stamp_to_ns(message.header.stamp), read(message), time.monotonic())
             self._work(overdue=False)
 
-        self.create_subscription(message_type, topic, self.guarded(topic, receive), qos)
+        return receive
+
+    def _on_info(self, message: Any) -> None:
+        self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, message)
 
     def _work(self, overdue: bool) -> None:
         frame = self._frames.take(time.monotonic(), overdue)
@@ -110,11 +115,16 @@ class BottomUpNode(PipelineNode):
             self._timer.reset()
 
     def _process(self, frame: GuidedFrame) -> None:
+        header = frame.image.header
+        info = self._cameras.find(frame.stamp_ns, header.frame_id)
+        if info is None:
+            return
+        time_ns = self.time_of(header)
         image = decode_image(frame.image)
-        camera = camera_for_image(frame.camera_info, image, self.config.rectified)
-        result = self._stage.process(image, frame.stamp_ns, camera, frame.heatmaps)
-        self._poses.publish(poses_to_message(result.persons, frame.image.header, (camera.width, camera.height)))
-        self.diagnostics.frame(frame.stamp_ns)
+        camera = camera_for_image(info, image, self.config.rectified)
+        result = self._stage.process(image, time_ns, camera, frame.heatmaps)
+        self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
+        self.diagnostics.frame(time_ns)
         self._counts["guided" if result.guided else "unguided"] += 1
         if not result.guided:
             why = f"no heatmaps within {self.config.max_wait_s:g} s" if frame.asked else "no detections"

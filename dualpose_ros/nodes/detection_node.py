@@ -72,9 +72,7 @@ class DetectionNode(PipelineNode):
         self._limit = RateLimit(self.config.max_rate_hz)
         self._pacer = Pacer(self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
-        self.create_subscription(
-            Image, "image_raw", self.guarded("image", self._on_image), image_qos(self.config, depth=1)
-        )
+        self.take_in(Image, "image_raw", self._on_image, image_qos(self.config, depth=1))
         if self.config.max_frames_in_flight:
             topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
@@ -93,14 +91,14 @@ class DetectionNode(PipelineNode):
         message = self._pacer.take(time.monotonic())
         if message is None:
             return
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        if not self._limit.admits(stamp_ns):
+        time_ns = self.time_of(message.header)
+        if not self._limit.admits(time_ns):
             return
-        tracks = self._stage.process(decode_image(message), stamp_ns)
-        self._pacer.started(stamp_ns, time.monotonic())
+        tracks = self._stage.process(decode_image(message), time_ns)
+        self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
         self._publisher.publish(tracks_to_message(tracks, message.header))
-        self.diagnostics.frame(stamp_ns)
-        self.diagnostics.extra = {"timed_out": str(self._pacer.timed_out)}
+        self.diagnostics.frame(time_ns)
+        self.diagnostics.extra = {"timed_out": str(self._pacer.timed_out), "late_images": str(self._pacer.late)}
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -71,15 +71,15 @@ class HealthLog:
 class Diagnostics:
     """Publishes a node's health once a period, and at once when asked to.
 
-    `state`, where set, replaces the text of a healthy node ("playing", "finished"); `extra`
-    adds named values.
+    `state`, where set, replaces the text of a healthy node ("playing", "finished"), and `missing` names an input that
+    does not come; `extra` adds named values.
     """
 
     def __init__(self, node: Any, period_s: float) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.log = HealthLog(self.now_ns())
-        self.state = ""
+        self.state = self.missing = ""
         self.extra: dict[str, str] = {}
         self._timer = node.create_timer(period_s, self.publish)
 
@@ -101,6 +101,8 @@ class Diagnostics:
     def publish(self) -> None:
         """Publish the health now."""
         health = self.log.read(self.now_ns())
+        if self.missing and health.level != "error":
+            health = Health("warn", self.missing, health.values)
         levels = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
         status = DiagnosticStatus()
         status.level = levels["ok" if self.state and health.level == "warn" else health.level]

@@ -79,9 +79,10 @@ class FusionNode(PipelineNode):
         said: list[_Said | None] = [frame.top_down, frame.bottom_up]
         header = next(one.header for one in said if one is not None)
         top_down, bottom_up = (None if one is None else one.persons for one in said)
-        result = self._stage.process(frame.stamp_ns, top_down, bottom_up)
+        time_ns = self.time_of(header)
+        result = self._stage.process(time_ns, top_down, bottom_up)
         self._poses.publish(poses_to_message(result.persons, header))
-        self.diagnostics.frame(frame.stamp_ns)
+        self.diagnostics.frame(time_ns)
         self._counts[_kind(frame)] += 1
         counts = {name: str(count) for name, count in self._counts.items()}
         late = {f"late_{branch}": str(count) for branch, count in self._frames.late.items()}

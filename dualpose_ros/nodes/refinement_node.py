@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
+from rclpy.qos import ReliabilityPolicy
 
 from dualpose_ros.camera import Camera
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
     RELIABLE,
-    SENSOR_DATA,
     NodeConfig,
     PipelineNode,
     rectified,
@@ -53,7 +52,7 @@ class RefinementNode(PipelineNode):
         super().__init__("refinement_node", RefinementNodeConfig, RefinementConfig)
         self._refinement: RefinementConfig = self.stage_configs[0]
         self._stage = RefinementStage(self._refinement)
-        self._cameras = RecentCameras(self.config.sync_queue_size)
+        self._cameras = RecentCameras[Camera](self.config.sync_queue_size)
         # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
         self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
@@ -63,8 +62,7 @@ class RefinementNode(PipelineNode):
         topic = "dualpose/fused/poses3d"
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         if self._refinement.enabled:
-            receive = self.guarded("camera_info", self._on_info)
-            self.create_subscription(CameraInfo, "camera_info", receive, SENSOR_DATA)
+            self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
             if self._refinement.lag_frames:
                 self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
         self.get_logger().info("ready")
@@ -75,12 +73,12 @@ class RefinementNode(PipelineNode):
 
     def _on_poses(self, message: Any) -> None:
         persons = finite_poses_from_message(message)
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        camera = self._camera_of(stamp_ns, message.header)
+        camera = self._camera_of(stamp_to_ns(message.header.stamp), message.header)
+        time_ns = self.time_of(message.header)
         self._waiting.append((message, persons))
         if self._refinement.lag_frames and self._refinement.enabled:
             self._rest.reset()
-        self._publish_due(lambda: self._stage.process(stamp_ns, camera, persons))
+        self._publish_due(lambda: self._stage.process(time_ns, camera, persons))
 
     def _on_rest(self) -> None:
         """Nothing has come for a while: what waits for later frames goes out without them."""
@@ -124,7 +122,7 @@ class RefinementNode(PipelineNode):
             self._coasting = len({person.track_id for person in frame.persons} - {p.track_id for p in persons})
         self._waiting.popleft()
         self._poses.publish(message)
-        self.diagnostics.frame(stamp_to_ns(message.header.stamp))
+        self.diagnostics.frame(self.time_of(message.header))
         self._counts["refined" if refined else "passed_through"] += 1
         self.diagnostics.extra = self._extra(len(persons))
 

@@ -1,18 +1,18 @@
 """Poses from patches around tracked people: image, camera_info and detections -> poses3d, heatmaps.
 
-The three inputs are joined by exact stamp. Only the newest detections are waited for, so a
-node that falls behind skips frames instead of lagging.
+Image and detections are joined by exact stamp, and the newest camera_info serves. Only the newest detections are
+waited for, so a node that falls behind skips frames instead of lagging.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.msg import Heatmaps, MultiPersonPose3D
@@ -34,6 +34,7 @@ from dualpose_ros.nodes.convert import (
     tracks_from_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.settings import setting
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
@@ -54,35 +55,43 @@ class TopDownNode(PipelineNode):
     def __init__(self) -> None:
         super().__init__("top_down_node", TopDownNodeConfig, TopDownConfig)
         self._stage = TopDownStage(self.stage_configs[0])
-        self._join = StampJoin(("image", "camera_info", "detections"), self.config.sync_queue_size)
+        self._join = StampJoin(("image", "detections"), self.config.sync_queue_size)
+        self._cameras = RecentCameras[Any](self.config.sync_queue_size)
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/top_down/poses3d", RELIABLE)
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
         images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
-        self._subscribe(Image, "image_raw", "image", images)
-        self._subscribe(CameraInfo, "camera_info", "camera_info", images)
-        self._subscribe(Detection2DArray, "dualpose/detections", "detections", newest)
+        self.take_in(Image, "image_raw", self._receiver("image"), images)
+        self.take_camera_info(self._on_info, images.reliability)
+        topic = "dualpose/detections"
+        self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)
         self.get_logger().info("ready")
 
-    def _subscribe(self, message_type: type[Any], topic: str, name: str, qos: QoSProfile) -> None:
+    def _receiver(self, name: str) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
             joined = self._join.add(name, stamp_to_ns(message.header.stamp), message)
             if joined is not None:
-                self._on_frame(joined["image"], joined["camera_info"], joined["detections"])
+                self._on_frame(joined["image"], joined["detections"])
 
-        self.create_subscription(message_type, topic, self.guarded(topic, receive), qos)
+        return receive
 
-    def _on_frame(self, image_message: Any, info: Any, detections: Any) -> None:
-        stamp_ns = stamp_to_ns(image_message.header.stamp)
+    def _on_info(self, message: Any) -> None:
+        self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, message)
+
+    def _on_frame(self, image_message: Any, detections: Any) -> None:
+        header = image_message.header
+        info = self._cameras.find(stamp_to_ns(header.stamp), header.frame_id)
+        if info is None:
+            return
+        time_ns = self.time_of(header)
         image = decode_image(image_message)
         camera = camera_for_image(info, image, self.config.rectified)
         tracks = tracks_from_message(detections, self.config.person_classes)
-        result = self._stage.process(image, stamp_ns, camera, tracks)
-        header = image_message.header
+        result = self._stage.process(image, time_ns, camera, tracks)
         self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
         if self._heatmaps.get_subscription_count():
             self._heatmaps.publish(heatmaps_to_message(result.heatmaps, header))
-        self.diagnostics.frame(stamp_ns)
+        self.diagnostics.frame(time_ns)
         self.diagnostics.extra = {"late_inputs": str(self._join.late), "persons": str(len(result.persons))}
 
 

@@ -67,13 +67,13 @@ class VisualizationNode(PipelineNode):
         if wanted and self._images is None:
             self._subscribe_to_images()
         elif not wanted and self._images is not None:
-            self.destroy_subscription(self._images)
+            self.leave_out("image_raw", self._images)
             self._images = None
             self._join.clear()
 
     def _subscribe_to_images(self) -> None:
         qos = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
-        self._images = self.create_subscription(Image, "image_raw", self.guarded("image_raw", self._on_image), qos)
+        self._images = self.take_in(Image, "image_raw", self._on_image, qos)
 
     def _on_poses(self, message: Any) -> None:
         stamp_ns = stamp_to_ns(message.header.stamp)
@@ -81,7 +81,7 @@ class VisualizationNode(PipelineNode):
         if not self.config.show_tentative:
             poses = [pose for pose in poses if pose.state is not TrackingState.TENTATIVE]
         self._markers.publish(self._skeletons.update(poses, message.header))
-        self.diagnostics.frame(stamp_ns)
+        self.diagnostics.frame(self.time_of(message.header))
         if self._images is not None:
             self._draw(self._join.add("poses", stamp_ns, poses))
 

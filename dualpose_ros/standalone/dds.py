@@ -16,6 +16,8 @@ from dualpose_ros.standalone.messages import Message, message_class
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 
+_MOST_WRITERS = 10_000
+
 # Unicast discovery reaches this many processes on one machine and domain.
 _MAX_PROCESSES = 60
 
@@ -143,6 +145,15 @@ class Participant:
         node.readers.append(reader)
         self._announce()
         return reader
+
+    def count_writers(self, topic: str) -> int:
+        """How many writers of a ROS topic (absolute name) are known, here and elsewhere."""
+        builtin = require("cyclonedds.builtin")
+        reader = builtin.BuiltinDataReader(self.entity, builtin.BuiltinTopicDcpsPublication)
+        return sum(
+            writer.topic_name == f"rt{topic}" and writer.sample_info.valid_data
+            for writer in reader.read(N=_MOST_WRITERS)
+        )
 
     def forget(self, node: _NodeEntities, entity: Any) -> None:
         """Withdraw one reader or writer; it is deleted with its last reference."""

@@ -110,6 +110,7 @@ def refinement() -> dict[str, Any]:
     for number in (7, 13, 14, 15):
         send(rig, number)
         said.append(last_error(rig))
+    rig.node._cameras.add(0, "third eye", CAMERA)
     send(rig, 16, frame="other eye")
     said.append(last_error(rig))
     send(rig, 17, spoilt=True)

@@ -170,6 +170,28 @@ def test_blas_has_one_thread_in_a_node() -> None:
     assert set(result["spinning"]) == {1}
 
 
+def test_the_newest_camera_info_serves_images_that_it_was_not_stamped_for() -> None:
+    assert scenario("off_by_a_millisecond", 0, "live_inputs.py")["poses"] == 30
+
+
+def test_a_camera_info_that_was_sent_once_before_the_start_serves() -> None:
+    assert scenario("latched", 1, "live_inputs.py")["poses"] == 5
+
+
+def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come() -> None:
+    result = scenario("missing", 2, "live_inputs.py")
+    assert result["before"] == 0 and result["after"] == 1
+    (text,) = {text.partition(":")[0] for text in result["texts"] if "camera_info" in text}
+    assert text == "no /camera_info (sensor_msgs/msg/CameraInfo, reliable, depth 10, or transient local)"
+    assert any("nobody publishes it" in text for text in result["texts"])
+    assert "camera_info" not in result["last"]
+
+
+def test_images_without_stamps_are_served_as_they_arrive() -> None:
+    result = scenario("unset", 3, "live_inputs.py")
+    assert result["poses"] == 6 and result["stamps"] == [0] and result["rising"]
+
+
 def start_camera(number: int, *parameters: str) -> subprocess.Popen[str]:
     words = [word for parameter in parameters for word in ("-p", parameter)]
     return subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", "--ros-args", *words],

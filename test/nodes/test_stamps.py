@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualpose_ros.nodes.joining.join import StampJoin
-from dualpose_ros.nodes.stamps import RESET_NS, StampClock, StampRing, StampRings
+from dualpose_ros.nodes.stamps import RESET_NS, StampClock, StampRing, StampRings, StampStream
 
 SECOND = 1_000_000_000
 
@@ -52,7 +52,7 @@ def test_a_lone_stray_is_late_and_nothing_is_forgotten() -> None:
     rings: StampRings[str] = StampRings(("a", "b"), 10)
     rings.add("a", 10 * SECOND, "waits")
     for number in range(3):
-        assert not rings.add("b", 0, "a stamp that was never set")
+        assert not rings.add("b", 1 + number, "a stamp of another time")
         assert rings.add("a", 10 * SECOND + number, "goes on")
     assert rings["a"].get(10 * SECOND) is not None and len(rings["b"]) == 0
     assert rings.late == {"a": 0, "b": 3}
@@ -83,3 +83,20 @@ def test_a_join_within_a_tolerance_takes_the_nearest_and_each_once() -> None:
 def test_a_ring_holds_something() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         StampRing(0)
+
+
+def test_one_sender_goes_back_only_where_it_stays_back() -> None:
+    stream = StampStream()
+    assert not any(stream.stays_back(stamp) for stamp in (10, 20, 30, 0, 15, 40, 15, 15, 15, 12, 11, 41))
+    assert [stream.stays_back(stamp) for stamp in (1, 2, 3, 4)] == [False, False, True, False]
+
+
+def test_what_has_no_stamp_is_never_late() -> None:
+    rings: StampRings[str] = StampRings(("a", "b"), 10)
+    rings.add("a", 10 * SECOND, "stamped")
+    rings.hand_out(10 * SECOND)
+    for number in range(3):
+        assert rings.add("a", 0, f"{number}") and rings["a"].get(0) == f"{number}"
+        rings.hand_out(0)
+        assert rings["a"].get(0) is None
+    assert rings.late == {"a": 0, "b": 0}

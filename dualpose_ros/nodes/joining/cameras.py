@@ -1,30 +1,42 @@
-"""The camera that an image was taken with, for nodes that must not wait for a CameraInfo that may be lost."""
+"""What is known of the camera that an image was taken with, without waiting for the image's own CameraInfo."""
 
 from __future__ import annotations
 
-from dualpose_ros.camera import Camera
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
 from dualpose_ros.nodes.stamps import StampRing
 
+Item = TypeVar("Item")
 
-class RecentCameras:
-    """Cameras by the stamp of their image; where a stamp's own is missing, the last of the same frame stands in.
+_MOST_FRAMES = 8
 
-    Intrinsics hardly ever change, so one image's are as good as the next one's. `capacity` cameras of each frame are
-    kept; where time was set back, the last is the one that came since.
+
+class RecentCameras(Generic[Item]):
+    """Cameras (or CameraInfos) by the stamp of their image; without one of its own, an image gets the newest.
+
+    Intrinsics hardly ever change, so one image's are as good as the next one's, whenever they were sent. `capacity` of
+    each frame are kept. An image of a frame that has none gets those of the only frame that has some: drivers name the
+    frames of the two messages differently. Where time was set back, the newest is the one that came since.
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = StampRing[Camera](capacity).capacity
-        self._cameras: dict[str, StampRing[Camera]] = {}
+        self._capacity = StampRing[Item](capacity).capacity
+        self._cameras: OrderedDict[str, StampRing[Item]] = OrderedDict()
         self.borrowed = 0
 
-    def add(self, stamp_ns: int, frame_id: str, camera: Camera) -> None:
+    def add(self, stamp_ns: int, frame_id: str, camera: Item) -> None:
         """Take in the camera of an image."""
         self._cameras.setdefault(frame_id, StampRing(self._capacity)).add(stamp_ns, camera)
+        self._cameras.move_to_end(frame_id)
+        if len(self._cameras) > _MOST_FRAMES:
+            self._cameras.popitem(last=False)
 
-    def find(self, stamp_ns: int, frame_id: str) -> Camera | None:
-        """The camera of an image, or None if there was none of that frame yet; `borrowed` counts another image's."""
+    def find(self, stamp_ns: int, frame_id: str) -> Item | None:
+        """The camera of an image, or None if there was none yet; `borrowed` counts those that were another's."""
         ring = self._cameras.get(frame_id)
+        if ring is None and len(self._cameras) == 1:
+            ring = next(iter(self._cameras.values()))
         if ring is None:
             return None
         own = ring.get(stamp_ns)

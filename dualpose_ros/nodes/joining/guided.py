@@ -10,29 +10,28 @@ from typing import Any
 
 from dualpose_ros.nodes.stamps import StampRings
 
-IMAGE, CAMERA_INFO, DETECTIONS, HEATMAPS = "image", "camera_info", "detections", "heatmaps"
+IMAGE, DETECTIONS, HEATMAPS = "image", "detections", "heatmaps"
 
 _LONGEST_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
 class GuidedFrame:
-    """What to work on: the image, its camera_info, the heatmaps of the same stamp or None, and whether the frame
-    was chosen by the detector (`asked`) or for want of one."""
+    """What to work on: the image, the heatmaps of the same stamp or None, and whether the frame was chosen by the
+    detector (`asked`) or for want of one."""
 
     stamp_ns: int
     image: Any
-    camera_info: Any
     heatmaps: Any
     asked: bool
 
 
 class GuidedFrames:
-    """Collects images, camera_infos, detections (whose stamps alone count) and heatmaps by exact stamp.
+    """Collects images, detections (whose stamps alone count) and heatmaps by exact stamp.
 
-    `take` gives the newest frame that detections or heatmaps have come for and that is complete. A frame goes without
-    heatmaps once none, of it or any other, have come for `max_wait` seconds since its detections: while they do
-    come, the top-down branch is behind or has skipped the frame, and a newer one will be ready soon. After `give_up`
+    `take` gives the newest frame that detections or heatmaps have come for and whose image is there. A frame goes
+    without heatmaps once none, of it or any other, have come for `max_wait` seconds since its detections: while they
+    do come, the top-down branch is behind or has skipped the frame, and a newer one will be ready soon. After `give_up`
     such frames in a row it is taken for dead, and nothing waits until heatmaps come again. Where
     neither came for `patience` seconds, or three times as long as a slow detector took for its last frame, the newest
     image is taken, at most `max_rate` a second. Frames come out with strictly rising stamps; older ones are dropped.
@@ -48,7 +47,7 @@ class GuidedFrames:
         now: float,
         give_up: int = 3,
     ) -> None:
-        self._rings: StampRings[Any] = StampRings((IMAGE, CAMERA_INFO, DETECTIONS, HEATMAPS), capacity)
+        self._rings: StampRings[Any] = StampRings((IMAGE, DETECTIONS, HEATMAPS), capacity)
         self._max_wait, self._patience, self._period = max_wait, patience, 1 / max_rate
         self._heard = self._last_detections = now
         self._last_heatmaps = float("-inf")
@@ -82,8 +81,8 @@ class GuidedFrames:
             stamp_ns = self._alone(now)
         if stamp_ns is None:
             return None
-        image, info, heatmaps = (self._rings[name].get(stamp_ns) for name in (IMAGE, CAMERA_INFO, HEATMAPS))
-        frame = GuidedFrame(stamp_ns, image, info, heatmaps, asked)
+        image, heatmaps = (self._rings[name].get(stamp_ns) for name in (IMAGE, HEATMAPS))
+        frame = GuidedFrame(stamp_ns, image, heatmaps, asked)
         self._in_vain += asked and heatmaps is None
         self._rings.hand_out(stamp_ns)
         return frame
@@ -94,16 +93,12 @@ class GuidedFrames:
         quiet_since = self._last_heatmaps
         max_wait = self._max_wait if self._in_vain < self._give_up else 0.0
         waited = {stamp for stamp, since in came if overdue and now - max(since, quiet_since) >= max_wait}
-        return max(((waited | guided) & self._whole()), default=None)
+        return max(((waited | guided) & self._rings[IMAGE].stamps()), default=None)
 
     def _alone(self, now: float) -> int | None:
         """The newest image, if it is time for one."""
-        newest = max(self._whole(), default=None)
+        newest = max(self._rings[IMAGE].stamps(), default=None)
         if newest is None or now - self._last_alone < self._period:
             return None
         self._last_alone = now
         return newest
-
-    def _whole(self) -> set[int]:
-        """Stamps of the images that have their camera_info."""
-        return self._rings[IMAGE].stamps() & self._rings[CAMERA_INFO].stamps()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualpose_ros.nodes.stamps import StampClock, StampRing
+from dualpose_ros.nodes.stamps import UNSET_NS, StampClock, StampRing, StampStream
 
 _MOST_IN_WORK = 1000
 
@@ -23,17 +23,24 @@ class Pacer:
 
     def __init__(self, limit: int, timeout: float) -> None:
         self._limit, self._timeout = limit, timeout
-        self._clock = StampClock()
+        self._clock, self._stream = StampClock(spare_stray=True), StampStream()
         self._in_work: StampRing[float] = StampRing(_MOST_IN_WORK)
         self._waiting: Any | None = None
         self._answers = False
         self._last_out = float("-inf")
-        self.timed_out = 0
+        self.timed_out = self.late = 0
 
     def offer(self, stamp_ns: int, image: Any) -> None:
-        """A new image; the one that waits, if any, is dropped for it."""
-        if self._clock.was_set_back(stamp_ns):
+        """A new image; the one that waits, if any, is dropped for it. One that others overtook, or a second copy, is
+        dropped itself."""
+        newest_ns = self._clock.newest_ns
+        stays_back = self._stream.stays_back(stamp_ns)
+        if self._clock.was_set_back(stamp_ns) or stays_back:
+            self._clock.newest_ns = stamp_ns
             self._in_work.clear()
+        elif newest_ns is not None and UNSET_NS != stamp_ns <= newest_ns:
+            self.late += 1
+            return
         self._waiting = image
 
     def came_out(self, stamp_ns: int, now: float) -> None:

@@ -133,6 +133,10 @@ class Node:
         self.subscriptions_.append(subscription)
         return subscription
 
+    def count_publishers(self, topic_name: str) -> int:
+        """How many publishers a topic has in the whole graph."""
+        return self._participant.count_writers(self.resolve_topic_name(topic_name))
+
     def create_timer(self, timer_period_sec: float, callback: Callable[[], None]) -> Timer:
         """A timer that calls `callback()` every so many seconds. ValueError for a negative period."""
         if timer_period_sec < 0:

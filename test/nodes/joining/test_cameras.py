@@ -13,7 +13,7 @@ def camera(focal: float) -> Camera:
 
 
 def test_an_image_gets_its_own_camera_and_else_the_newest() -> None:
-    cameras = RecentCameras(3)
+    cameras = RecentCameras[Camera](3)
     assert cameras.find(10, "eye") is None
     for stamp in (30, 40, 50):
         cameras.add(stamp, "eye", camera(stamp))
@@ -23,17 +23,25 @@ def test_an_image_gets_its_own_camera_and_else_the_newest() -> None:
     assert cameras.borrowed == 2
 
 
-def test_a_camera_of_another_frame_is_no_stand_in() -> None:
-    cameras = RecentCameras(3)
+def test_a_driver_may_name_the_frames_of_image_and_info_differently_but_of_two_cameras_each_has_its_own() -> None:
+    cameras = RecentCameras[Camera](3)
     cameras.add(10, "left", camera(50))
-    assert cameras.find(10, "right") is None
+    assert cameras.find(10, "left_optical") == camera(50)
     cameras.add(5, "right", camera(60))
     assert cameras.find(10, "right") == camera(60) and cameras.find(10, "left") == camera(50)
+    assert cameras.find(10, "left_optical") is None
     assert cameras.borrowed == 1
 
 
+def test_frames_are_bounded() -> None:
+    cameras = RecentCameras[Camera](3)
+    for number in range(1000):
+        cameras.add(number, f"frame {number}", camera(50))
+    assert len(cameras._cameras) <= 8 and cameras.find(999, "frame 999") is not None
+
+
 def test_time_set_back_makes_the_newest_the_last_that_came() -> None:
-    cameras = RecentCameras(2)
+    cameras = RecentCameras[Camera](2)
     for stamp in (100, 200, 30):
         cameras.add(stamp, "eye", camera(stamp))
     assert cameras.find(31, "eye") == camera(30)

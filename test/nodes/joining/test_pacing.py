@@ -100,7 +100,25 @@ def test_a_frame_that_was_taken_but_not_started_takes_no_room() -> None:
 def test_time_set_back_starts_anew() -> None:
     pacer = awake(limit=1)
     start(pacer, 100 * SECOND, 0.1)
-    assert start(pacer, 5 * SECOND, 0.2)
+    assert not start(pacer, 5 * SECOND, 0.2), "it may be a single image that was delayed"
+    assert start(pacer, 6 * SECOND, 0.2)
+
+
+def test_a_bag_shorter_than_any_delay_in_a_loop_goes_on() -> None:
+    pacer = awake(limit=0)
+    passes = [[start(pacer, number * SECOND // 10, 0.0) for number in range(1, 16)] for _ in range(3)]
+    assert all(passes[0]) and all(sum(one) >= 12 for one in passes)
+
+
+def test_an_image_that_others_overtook_and_a_second_copy_are_dropped() -> None:
+    pacer = awake(limit=0)
+    assert [start(pacer, stamp, 0.0) for stamp in (5, 6, 6, 4, 7)] == [True, True, False, False, True]
+    assert pacer.late == 2
+
+
+def test_images_without_stamps_are_all_taken() -> None:
+    pacer = awake(limit=0)
+    assert all(start(pacer, 0, 0.0) for _ in range(5))
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,76 @@
+"""Which inputs a node has waited for too long, in words that say where to look.
+
+Times are seconds of any clock that never goes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LATE_S = 2.0
+"""An input that has said nothing for so long is missing."""
+
+
+@dataclass
+class WatchedInput:
+    """One input: what it is called and how it is taken, when a message last came, and whether one serves for ever."""
+
+    topic: str
+    kind: str
+    qos: str
+    once: bool
+    last_s: float | None = None
+
+    def is_missing(self, started_s: float, now_s: float) -> bool:
+        """Whether a message should have come by now."""
+        if self.last_s is None:
+            return now_s - started_s > LATE_S
+        return not self.once and now_s - self.last_s > LATE_S
+
+
+class InputWatch:
+    """The inputs of a node that somebody else has to send.
+
+    While no input that goes on for ever comes, one that is needed once (camera_info) is not asked after: the whole
+    camera is away.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._started_s = now_s
+        self._inputs: dict[str, WatchedInput] = {}
+
+    def expect(self, topic: str, kind: str, qos: str, *, once: bool = False) -> None:
+        """Name an input: topic, message type, quality of service in words."""
+        self._inputs[topic] = WatchedInput(topic, kind, qos, once)
+
+    def forget(self, topic: str) -> None:
+        """Ask after an input no more."""
+        self._inputs.pop(topic, None)
+
+    def came(self, topic: str, now_s: float) -> None:
+        """A message came."""
+        if topic in self._inputs:
+            self._inputs[topic].last_s = now_s
+
+    def last_s(self, topic: str) -> float | None:
+        """When a message of an input last came."""
+        return self._inputs[topic].last_s
+
+    def missing(self, now_s: float) -> WatchedInput | None:
+        """The input that is missing, the one that goes on for ever first."""
+        late = [item for item in self._inputs.values() if item.is_missing(self._started_s, now_s)]
+        return min(late, key=lambda item: item.once, default=None)
+
+    def describe(self, item: WatchedInput, publishers: int, now_s: float) -> str:
+        """One line on a missing input: topic, type, quality of service, age of the last message, what to look at."""
+        if item.last_s is None:
+            last = f"none has come in {now_s - self._started_s:.0f} s"
+        else:
+            last = f"the last one came {now_s - item.last_s:.0f} s ago"
+        if not publishers:
+            advice = "nobody publishes it: check the camera's driver, the topic's name and remapping"
+        elif item.last_s is None:
+            advice = f"publishers: {publishers}; check that their type and QoS fit these, and that they send"
+        else:
+            advice = f"publishers: {publishers}; check that they still send"
+        return f"no {item.topic} ({item.kind}, {item.qos}): {last}; {advice}"

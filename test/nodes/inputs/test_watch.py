@@ -1,0 +1,44 @@
+"""Which input a node says is missing, and in what words."""
+
+from __future__ import annotations
+
+from dualpose_ros.nodes.inputs.watch import InputWatch, WatchedInput
+
+
+def watch() -> InputWatch:
+    made = InputWatch(100.0)
+    made.expect("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort, depth 10", once=True)
+    made.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1")
+    return made
+
+
+def missing(made: InputWatch, now_s: float) -> WatchedInput:
+    found = made.missing(now_s)
+    assert found is not None
+    return found
+
+
+def test_nothing_is_missing_until_it_should_have_come() -> None:
+    made = watch()
+    assert made.missing(101.9) is None and missing(made, 102.1).topic == "/image_raw", "without a camera, images first"
+    made.came("/image_raw", 102.2)
+    assert missing(made, 102.3).topic == "/camera_info"
+    made.came("/camera_info", 102.4)
+    made.came("/image_raw", 109.0)
+    assert made.missing(109.5) is None, "one camera_info serves for ever"
+    assert missing(made, 111.1).topic == "/image_raw"
+    made.forget("/image_raw")
+    assert made.missing(200.0) is None
+    made.came("/image_raw", 201.0)
+
+
+def test_a_line_names_topic_type_quality_age_and_what_to_look_at() -> None:
+    made = watch()
+    made.came("/image_raw", 101.5)
+    text = made.describe(missing(made, 103.0), 0, 103.0)
+    for part in ("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort", "in 3 s", "nobody publishes it"):
+        assert part in text
+    assert "publishers: 2; check that their type and QoS" in made.describe(missing(made, 102.4), 2, 102.4)
+    made.came("/camera_info", 103.0)
+    gone = made.describe(missing(made, 111.5), 1, 111.5)
+    assert "/image_raw" in gone and "the last one came 10 s ago" in gone

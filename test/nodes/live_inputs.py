@@ -1,0 +1,130 @@
+"""The top-down node with a camera whose messages do not fit; see live_nodes.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+from live_nodes import CAMERA, Rig, header, person, picture
+
+from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.nodes import top_down_node
+from dualpose_ros.nodes.base import LATCHED, RELIABLE
+from dualpose_ros.nodes.convert import camera_to_info, stamp_to_ns, tracks_to_message
+from dualpose_ros.nodes.image_codec import encode_image
+from dualpose_ros.people import Persons, Track, TrackingState
+from dualpose_ros.top_down.stage import TopDownResult
+
+import rclpy  # isort: skip
+from sensor_msgs.msg import CameraInfo, Image  # isort: skip
+from std_msgs.msg import Header  # isort: skip
+from vision_msgs.msg import Detection2DArray  # isort: skip
+
+from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
+
+POSES = "dualpose/top_down/poses3d"
+
+
+class Stage:
+    """Answers every frame with a person, and remembers when it was."""
+
+    times: list[int] = []  # noqa: RUF012
+
+    def __init__(self, config: Any) -> None:
+        pass
+
+    def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track]) -> TopDownResult:
+        self.times.append(stamp_ns)
+        maps = Heatmaps(("a",), np.zeros((1, 2, 3), np.uint8), np.eye(2, 3), 0.5)
+        return TopDownResult(Persons.of(person(t.track_id) for t in tracks), maps)
+
+
+def rig() -> Rig:
+    top_down_node.TopDownStage = Stage  # type: ignore[misc, assignment]
+    takes = {"image_raw": Image, "dualpose/detections": Detection2DArray}
+    reliable = ("--ros-args", "-p", "image_reliability:=reliable")
+    return Rig(top_down_node.TopDownNode, takes, {POSES: MultiPersonPose3D}, *reliable)
+
+
+def send(made: Rig, of: Header) -> None:
+    made.publish("image_raw", encode_image(picture(1), of))
+    track = Track(4, TrackingState.CONFIRMED, np.array([5.0, 6.0, 25.0, 40.0]), 0.8)
+    made.publish("dualpose/detections", tracks_to_message([track], of))
+
+
+def statuses(made: Rig) -> list[str]:
+    return [status.message for message in made.received["/diagnostics"] for status in message.status]
+
+
+def off_by_a_millisecond() -> dict[str, Any]:
+    """A CameraInfo every tenth image, none of them stamped like it."""
+    made = rig()
+    infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
+    made.spin(lambda: infos.get_subscription_count() > 0)
+    for number in range(30):
+        if number % 10 == 0:
+            late = header(number)
+            late.stamp.nanosec += 1_000_000
+            infos.publish(camera_to_info(CAMERA, late))
+            made.spin(seconds=0.1)
+        send(made, header(number))
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+    return {"poses": len(made.received[POSES])}
+
+
+def latched() -> dict[str, Any]:
+    """A CameraInfo that was sent once, before there was a node; then the words where there is none at all."""
+    rclpy.init(args=["probe"])
+    early = rclpy.node.Node("early", use_global_arguments=False)
+    infos = early.create_publisher(CameraInfo, "camera_info", LATCHED)
+    infos.publish(camera_to_info(CAMERA, header(0)))
+    rclpy.init = lambda args: None
+    made = rig()
+    made.spin(seconds=1.5)
+    for number in range(5):
+        send(made, header(number))
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+    return {"poses": len(made.received[POSES])}
+
+
+def missing() -> dict[str, Any]:
+    """Images, and no CameraInfo for some seconds."""
+    made = rig()
+    number = 0
+    while number < 35 and not any("camera_info" in text for text in statuses(made)):
+        send(made, header(number))
+        made.spin(seconds=0.2)
+        number += 1
+    before = len(made.received[POSES])
+    infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
+    made.spin(lambda: infos.get_subscription_count() > 0)
+    infos.publish(camera_to_info(CAMERA, header(0)))
+    made.spin(seconds=0.1)
+    send(made, header(50))
+    made.spin(lambda: bool(made.received[POSES]), 2)
+    made.spin(seconds=2.2)
+    return {"before": before, "after": len(made.received[POSES]), "texts": sorted(set(statuses(made))),
+            "last": made.node.diagnostics.missing}  # fmt: skip
+
+
+def unset() -> dict[str, Any]:
+    """Images that all have the stamp zero."""
+    made = rig()
+    infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
+    made.spin(lambda: infos.get_subscription_count() > 0)
+    infos.publish(camera_to_info(CAMERA, Header()))
+    made.spin(seconds=0.1)
+    for number in range(6):
+        send(made, Header(frame_id="eye"))
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+    return {
+        "poses": len(made.received[POSES]),
+        "stamps": sorted({stamp_to_ns(m.header.stamp) for m in made.received[POSES]}),
+        "rising": bool((np.diff(Stage.times) > 0).all()),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]]()))
