@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import traceback
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -24,6 +25,7 @@ from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.parameters import declare
 from dualpose_ros.nodes.stamps import UNSET_NS
 from dualpose_ros.settings import Settings, setting
+from dualpose_ros.standalone import stopping
 
 RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
 
@@ -33,11 +35,13 @@ RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=Reli
 SENSOR_DATA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 """QoS of the overlay, and of camera_info where no image goes with it: accepts any camera, holds nobody up."""
 
-
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of what was sent once, before anybody listened."""
 
 _LOOK_S = 1.0
+
+_BAD_INPUT = (ValueError, OSError, RuntimeError, ImportError, ParameterException, NameValidationException)
+"""What a node's start ends with where a file, a library, a parameter or a name is wrong."""
 
 
 class StartupError(ValueError):
@@ -164,7 +168,9 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
             try:
                 callback(*args)
             except Exception as error:
-                self.report(f"{what}: {_describe(error)}")
+                # A signal ends the context while a callback runs; what the callback then can't do is no fault.
+                if self.context.ok():
+                    self.report(f"{what}: {_describe(error)}")
 
         return run
 
@@ -187,25 +193,31 @@ def _describe(error: Exception) -> str:
 def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     """Start a node, spin it until it is told to stop, and give the exit code of its process.
 
-    0 after an ordinary stop; 2, with one line on stderr, where the node could not start
-    (missing file, bad weights, wrong parameter).
+    0 after an ordinary stop, by SIGINT or SIGTERM at any moment too; 2, with one line on stderr, where the node could
+    not start (missing file, bad weights, wrong parameter).
     """
     node = None
+    stopping.take_over()
     try:
         rclpy.init(args=list(args) if args is not None else None)
         node = make()
         # The nodes' matrices are small: BLAS threads that wait for each other cost many times the work.
         threadpool_limits(1, user_api="blas")
-        rclpy.spin(node)
+        # A signal from before rclpy.init has ended no context.
+        if not stopping.told():
+            rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (ValueError, OSError, RuntimeError, ImportError, ParameterException) as error:
-        if node is not None:
-            raise
-        print(f"{make.__name__}: cannot start: {_describe(error)}", file=sys.stderr, flush=True)
-        return 2
+    except Exception as error:
+        # Of a context that a signal has ended, rclpy's calls raise errors of many kinds.
+        if not stopping.told():
+            if node is not None or not isinstance(error, _BAD_INPUT):
+                raise
+            print(f"{make.__name__}: cannot start: {_describe(error)}", file=sys.stderr, flush=True)
+            return 2
     finally:
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
+        with contextlib.suppress(*((Exception,) if stopping.told() else ())):
+            if node is not None:
+                node.destroy_node()
+            rclpy.try_shutdown()
     return 0

@@ -99,7 +99,9 @@ class Diagnostics:
             self.publish()
 
     def publish(self) -> None:
-        """Publish the health now."""
+        """Publish the health now; nothing once a signal has ended the node's context."""
+        if not self._node.context.ok():
+            return
         health = self.log.read(self.now_ns())
         if self.missing and health.level != "error":
             health = Health("warn", self.missing, health.values)

@@ -1,4 +1,7 @@
-"""Run one node's `main` with no ROS 2: `python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]`."""
+"""Run one node's `main`, with ROS 2 or without: `python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]`.
+
+The executables of `ros2 run` are this too. It is quick to import, so that a signal finds its handler from the start.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import threading
 from collections.abc import Sequence
 
 from dualpose_ros import standalone
+from dualpose_ros.standalone import stopping
 
 # Set by the launcher: the node ends when its standard input does, so that none outlives a launcher that was killed.
 EXIT_WITH_STDIN = "DUALPOSE_EXIT_WITH_STDIN"
@@ -21,15 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not args:
         print("usage: python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]", file=sys.stderr)
         return 2
+    stopping.take_over()
     if os.environ.pop(EXIT_WITH_STDIN, ""):
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     sys.argv = args
     try:
         standalone.install()
         exceptions = importlib.import_module("rclpy.exceptions")
-        bad_input = (standalone.StandaloneError, exceptions.ParameterException, exceptions.InvalidTopicNameException)
+        bad_input = (standalone.StandaloneError, exceptions.ParameterException, exceptions.NameValidationException)
         module = importlib.import_module(args[0])
-    except standalone.StandaloneError as error:
+    except (standalone.StandaloneError, ImportError) as error:
         return _refuse(args[0], error)
     try:
         result = module.main()
@@ -37,10 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(args[0], error)
     except KeyboardInterrupt:
         return 0
+    finally:
+        stopping.ignore()
     return result if isinstance(result, int) else 0
 
 
 def _refuse(module: str, error: Exception) -> int:
+    """One line on stderr, and the exit code of bad input: a missing library is as missing the next time."""
     print(f"[FATAL] [{module.rpartition('.')[2]}]: {' '.join(str(error).split())}", file=sys.stderr)
     return 2
 

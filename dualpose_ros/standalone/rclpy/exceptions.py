@@ -11,8 +11,18 @@ class NotInitializedException(Exception):
     """rclpy.init() has not been called."""
 
 
-class InvalidTopicNameException(ValueError):
+class NameValidationException(Exception):
+    """A name that ROS 2 refuses."""
+
+    def __init__(self, name_type: str, name: str, error_msg: str, invalid_index: int) -> None:
+        super().__init__(f"Invalid {name_type}: {error_msg}:\n  '{name}'\n   {' ' * invalid_index}^")
+
+
+class InvalidTopicNameException(NameValidationException):
     """A topic name that ROS 2 refuses."""
+
+    def __init__(self, name: str, error_msg: str, invalid_index: int) -> None:
+        super().__init__("topic name", name, error_msg, invalid_index)
 
 
 class ParameterException(Exception):

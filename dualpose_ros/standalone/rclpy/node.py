@@ -113,7 +113,7 @@ class Node:
         try:
             return remap_topic(topic, self._namespace, self._name, self._remaps)
         except StandaloneError as error:
-            raise InvalidTopicNameException(str(error)) from error
+            raise InvalidTopicNameException(topic, str(error), 0) from error
 
     def create_publisher(self, msg_type: type[Message], topic: str, qos_profile: QoSProfile | int) -> Publisher:
         """A publisher; a number for `qos_profile` is the depth of a reliable one."""
@@ -138,9 +138,9 @@ class Node:
         return self._participant.count_writers(self.resolve_topic_name(topic_name))
 
     def create_timer(self, timer_period_sec: float, callback: Callable[[], None]) -> Timer:
-        """A timer that calls `callback()` every so many seconds. ValueError for a negative period."""
+        """A timer that calls `callback()` every so many seconds. RuntimeError for a negative period."""
         if timer_period_sec < 0:
-            raise ValueError("timer period must not be negative")
+            raise RuntimeError("failed to create timer: timer period must be non-negative")
         timer = Timer(callback, int(timer_period_sec * 1e9))
         self.timers_.append(timer)
         return timer

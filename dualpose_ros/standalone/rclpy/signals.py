@@ -27,12 +27,14 @@ def _handle(number: int, frame: FrameType | None) -> None:
     context = get_default_context()
     if context.ok():
         context.stop()
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
+    previous = _previous.get(number)
+    if callable(previous):
+        previous(number, frame)
 
 
 def install_signal_handlers(options: SignalHandlerOptions = SignalHandlerOptions.ALL) -> None:
-    """Take over the signals: SIGINT raises KeyboardInterrupt, SIGTERM ends spin with ExternalShutdownException."""
+    """Take over the signals: they end spin with ExternalShutdownException, after what handled them before: Python's
+    own handler of SIGINT raises KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         return
     for name in ("SIGINT", "SIGTERM"):

@@ -1,0 +1,38 @@
+"""SIGINT and SIGTERM as a wish to stop, from a node's first line to its last; with a real rclpy and with ours."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_told = threading.Event()
+
+
+def take_over() -> None:
+    """Take note of both signals and do nothing else; before rclpy.init, whose own handlers call these and then wake
+    its executors.
+
+    Without it Python raises KeyboardInterrupt wherever it happens to be: in an import, in a callback, and with the
+    second SIGINT (a terminal's Ctrl-C reaches a node by itself and by its launcher) while the node is destroyed.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            signal.signal(number, _note)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _told.set()
+
+
+def told() -> bool:
+    """Whether somebody asked the process to stop."""
+    return _told.is_set()
+
+
+def ignore() -> None:
+    """Let no signal disturb the rest of the process's end: as the interpreter goes, one would kill it."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,71 @@
+"""How a node's process ends: by signals at any moment, twice too, and where it can't start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("cyclonedds")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(number: int, *arguments: str, path: str = "") -> subprocess.Popen[str]:
+    """The executable of `ros2 run` with its arguments; `number` picks one of this run's DDS domains."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
+    clean |= {"ROS_DOMAIN_ID": str(1 + (os.getpid() * 7 + number) % 100), "OMP_NUM_THREADS": "1"}
+    clean["PYTHONPATH"] = os.pathsep.join(part for part in (path, str(ROOT)) if part)
+    return subprocess.Popen([sys.executable, *arguments], env=clean, text=True, stderr=subprocess.PIPE)
+
+
+def end(process: subprocess.Popen[str], *signals: int) -> tuple[int, str]:
+    """Exit code and what the process said, after signals 50 ms apart."""
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
+    try:
+        said = process.communicate(timeout=20)[1]
+    finally:
+        process.kill()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT,) * 2, (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
+def test_a_running_node_ends_cleanly(signals: tuple[int, ...]) -> None:
+    process = start(len(signals), str(ROOT / "scripts" / "refinement_node"))
+    assert process.stderr is not None
+    line: Any = ""
+    while "ready" not in line:
+        line = process.stderr.readline()
+        assert line, "the node ended early"
+    code, said = end(process, *signals)
+    assert (code, "Traceback" in said) == (0, False), said
+
+
+@pytest.mark.parametrize("wait_s", [0.15, 0.6])
+def test_a_node_that_starts_ends_cleanly(wait_s: float) -> None:
+    """A signal in the midst of imports or of the node's making."""
+    process = start(3, str(ROOT / "scripts" / "refinement_node"))
+    time.sleep(wait_s)
+    code, said = end(process, signal.SIGINT, signal.SIGINT)
+    assert (code, "Traceback" in said) == (0, False), said
+
+
+def test_a_missing_library_is_bad_input(tmp_path: Path) -> None:
+    """It would be as missing the next time: exit code 2, with one line."""
+    (tmp_path / "needy.py").write_text("import no_such_library\n", encoding="utf-8")
+    code, said = end(start(4, "-m", "dualpose_ros.standalone.run_node", "needy", path=str(tmp_path)))
+    assert code == 2 and "no_such_library" in said and "Traceback" not in said
+
+
+def test_a_topic_name_that_ros_refuses_is_bad_input() -> None:
+    remap = ("--ros-args", "-r", "camera_info:=no-name")
+    code, said = end(start(5, str(ROOT / "scripts" / "refinement_node"), *remap))
+    assert code == 2 and "no-name" in said and "Traceback" not in said
