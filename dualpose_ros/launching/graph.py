@@ -1,0 +1,156 @@
+"""The graph as launch actions: its nodes, a camera of ours, and what shows the people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import LogInfo
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from dualpose_ros.launching.arguments import Argument
+from dualpose_ros.launching.parameter_file import parameter_file
+from dualpose_ros.launching.supervision import supervised
+from dualpose_ros.standalone.arguments import LOG_LEVELS
+from dualpose_ros.standalone.process import RestartPolicy
+
+PACKAGE = "dualpose_ros"
+NODES = (
+    "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
+)  # fmt: skip
+SHOWN = ("markers", "overlay")
+
+
+def share() -> Path:
+    """The installed package's data: config, demo, launch."""
+    return Path(get_package_share_directory(PACKAGE))
+
+
+def common_arguments(rviz: bool) -> tuple[Argument, ...]:
+    """Arguments of every launch file; `rviz` is the default of the one that starts it."""
+    return (
+        Argument("params_file", str(share() / "config" / "pipeline.yaml"), "parameters of every node"),
+        Argument("namespace", "", "namespace of the nodes and of their topics"),
+        Argument("use_sim_time", False, "take the time from /clock"),
+        Argument("respawn", True, "start a node that died again, five times in a row at most"),
+        Argument("rviz", rviz, "start RViz, where it is installed"),
+        Argument("rviz_config", str(share() / "config" / "rviz" / "pipeline.rviz"), "RViz's layout"),
+        Argument("log_level", "info", "of every node", tuple(LOG_LEVELS)),
+    )
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What the nodes of one graph have in common; `namespace` without outer slashes."""
+
+    namespace: str
+    params_file: str
+    use_sim_time: bool
+    respawn: bool
+    log_level: str
+
+    def node(
+        self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = ()
+    ) -> list[Any]:
+        """A node of ours; its parameters go before those of the file."""
+        given = {"use_sim_time": self.use_sim_time, **(parameters or {})}
+
+        def make() -> Node:
+            # Typed, or launch reads the text "0" for a number.
+            values = {key: ParameterValue(value, value_type=type(value)) for key, value in given.items()}
+            return Node(
+                package=PACKAGE,
+                executable=name,
+                name=name,
+                namespace=self.namespace,
+                parameters=[self.params_file, values],
+                remappings=list(remappings),
+                arguments=["--ros-args", "--log-level", self.log_level],
+                output="screen",
+            )
+
+        return supervised(make, name, RestartPolicy() if self.respawn else RestartPolicy(limit=0))
+
+
+def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
+    """The graph that the common arguments describe, and actions that clean up. RuntimeError for a bad file."""
+    namespace = values["namespace"].strip("/")
+    params_file, actions = parameter_file(values["params_file"], namespace)
+    return Graph(namespace, params_file, values["use_sim_time"], values["respawn"], values["log_level"]), actions
+
+
+def pipeline(graph: Graph, image_topic: str = "image_raw", camera_info_topic: str = "camera_info") -> list[Any]:
+    """The nodes from the camera's images to /humans/poses3d."""
+    inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
+    return [action for name in NODES for action in graph.node(name, remappings=inputs)]
+
+
+def camera_frames(namespace: str) -> tuple[str, str]:
+    """The camera's body and optical frame: TF is one tree for all namespaces, so their names hold it."""
+    prefix = f"{namespace}/".lstrip("/")
+    return f"{prefix}camera_link", f"{prefix}camera_optical_frame"
+
+
+def camera(graph: Graph, parameters: Mapping[str, Any]) -> list[Any]:
+    """The camera node, and where its optical frame is in its body frame (x forward): RViz then shows people upright."""
+    body, optical = camera_frames(graph.namespace)
+    actions = graph.node("camera_node", {"frame_id": optical, **parameters})
+    if not is_installed("tf2_ros"):
+        return [*actions, LogInfo(msg=f"tf2_ros is not installed: no transform from {body} to {optical}")]
+    transform = Node(
+        package="tf2_ros",
+        executable="static_transform_publisher",
+        namespace=graph.namespace,
+        arguments=["--frame-id", body, "--child-frame-id", optical,
+                   "--roll", str(-math.pi / 2), "--pitch", "0", "--yaw", str(-math.pi / 2)],
+    )  # fmt: skip
+    return [*actions, transform]
+
+
+def rviz(graph: Graph, layout: str, fixed_frame: str) -> list[Any]:
+    """RViz on the graph's output, or a line that says what it lacks."""
+    if not is_installed("rviz2"):
+        return [LogInfo(msg="rviz2 is not installed: the graph runs without it (rviz:=false says nothing)")]
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            name="rviz2",
+            namespace=graph.namespace,
+            arguments=["-d", layout, "-f", fixed_frame],
+            parameters=[{"use_sim_time": graph.use_sim_time}],
+            remappings=[(f"/humans/{name}", f"humans/{name}") for name in SHOWN],
+        )
+    ]
+
+
+def is_installed(package: str) -> bool:
+    """Whether the ament index has a package. Asked before anything runs: where launch fails with nodes on their way,
+    it forgets them and they run on."""
+    try:
+        get_package_share_directory(package)
+    except LookupError:
+        return False
+    return True
+
+
+def demo_camera(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The camera node's parameters for a source: the demo's clip brings its calibration, any other has to say its own.
+
+    RuntimeError where neither or both of calibration and hfov_deg are given.
+    """
+    demo = share() / "demo"
+    source, calibration, hfov_deg = values["source"], values["calibration"], values["hfov_deg"]
+    if not source and not calibration and not hfov_deg:
+        source, calibration = str(demo / "clip.mp4"), str(demo / "camera.yaml")
+    source = source or str(demo / "clip.mp4")
+    if bool(calibration) == bool(hfov_deg):
+        wrong = "both are given" if calibration else "without one the camera is unknown"
+        raise RuntimeError(f"give calibration:=FILE or hfov_deg:=DEGREES with source:={source}: {wrong}")
+    parameters = {"source": source, "loop": values["loop"], "wait_for_subscribers": 3}
+    return {**parameters, **({"calibration": calibration} if calibration else {"hfov_deg": hfov_deg})}
