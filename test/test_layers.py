@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("inference", "metrics", "sources", "datasets", "weights"),
     ("detection", "top_down", "bottom_up", "fusion", "refinement"),
     ("standalone", "recording"),
+    ("launching",),
     ("nodes",),
     ("runs",),
     ("lab",),

@@ -44,11 +44,17 @@ def declare(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
             argument.name,
-            default_value=str(argument.default).lower() if isinstance(argument.default, bool) else str(argument.default),
+            default_value=str(argument.default).lower()
+            if isinstance(argument.default, bool)
+            else str(argument.default),
             description=argument.text + (f" ({', '.join(argument.choices)})" if argument.choices else ""),
         )
         for argument in arguments
     ]
+
+
+def _text(default: str | bool | float) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def read(arguments: Sequence[Argument], context: LaunchContext) -> dict[str, Any]:

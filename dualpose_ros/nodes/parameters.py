@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
 
 from dualpose_ros.settings import Item, SettingError, Settings, all_settings, with_values
+from dualpose_ros.standalone import arguments
+from dualpose_ros.standalone.arguments import Override
+from dualpose_ros.standalone.errors import StandaloneError
 
 # Declared by ROS itself on every node; anything else that is given must be a setting.
 _ROS_PARAMETERS = ("use_sim_time", "start_type_description_service")
@@ -90,7 +94,10 @@ RENAMED: dict[str, tuple[str, ...]] = {
 }
 """What parameters were called before, and what they are now, by the first of these names that a node has."""
 
-_GONE = {"image_reliability": "the node takes no images"}
+_GONE = {
+    "image_reliability": "the node takes no images",
+    "qos_overrides": "QoS is fixed but for image_reliability of nodes that take images",
+}
 
 
 def descriptor(item: Item) -> Any:
@@ -128,15 +135,37 @@ def _declared(node: Any, item: Item) -> Any:
 
 
 def _unknown(node: Any, known: Iterable[str]) -> dict[str, str]:
-    """Values that files or command line give the node and that it does not declare, with where they were found.
+    """Values that are given to this node and that it does not declare, with where they were found.
 
-    rclpy passes over such a value in silence, and only its private table knows of it.
+    rclpy passes over such a value in silence, and only the command line tells for whom it was meant: what stands under
+    `/**` of a file that several packages share is none of a node's business, and neither is what a launch file gives to
+    all of its nodes (`-p` without a node's name), unless it is but misspelt.
     """
-    if hasattr(node, "parameter_store"):
-        return dict(node.parameter_store.unknown())
-    given = getattr(node, "_parameter_overrides", {})
-    own = (*known, *_ROS_PARAMETERS)
-    return {name: "" for name in given if name not in own and not name.startswith("qos_overrides.")}
+    found: dict[str, str] = {}
+    for item in given_parameters(node):
+        if not item.matches(node.get_fully_qualified_name()) or item.name in (*known, *_ROS_PARAMETERS):
+            continue
+        if item.is_for_all or (item.node_pattern == "**" and not _meant(item.name, known)):
+            continue
+        found[item.name] = item.origin
+    return found
+
+
+def given_parameters(node: Any) -> Sequence[Override]:
+    """What a node's command line, and the parameter files that it names, give to any node."""
+    try:
+        known = getattr(node.context, "arguments", None)
+        return (known or arguments.parse(sys.argv)).overrides
+    except StandaloneError:
+        # rcl takes arguments that this reader does not know.
+        return ()
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """The parameter that an unknown name may stand for, or an empty string."""
+    known = list(known)
+    now = next((new for new in RENAMED.get(name, ()) if new in known), None)
+    return now or next(iter(difflib.get_close_matches(name, known, n=1)), "")
 
 
 def check_given(unknown: Mapping[str, str], known: Iterable[str]) -> None:
@@ -144,10 +173,11 @@ def check_given(unknown: Mapping[str, str], known: Iterable[str]) -> None:
     known = list(known)
     told = []
     for name, origin in unknown.items():
-        now = next((new for new in RENAMED.get(name, ()) if new in known), None)
-        close = difflib.get_close_matches(name, known, n=1)
-        guess = f"did you mean {close[0]}?" if close else ""
-        hint = f"it is now called {now}" if now else _GONE.get(name, guess)
+        meant = _meant(name, known)
+        guess = f"did you mean {meant}?" if meant else ""
+        hint = (
+            f"it is now called {meant}" if meant in RENAMED.get(name, ()) else _GONE.get(name.partition(".")[0], guess)
+        )
         told.append(f"'{name}'" + (f" (in {origin})" if origin else "") + (f": {hint}" if hint else ""))
     if told:
         raise SettingError("parameter", f"unknown: {'; '.join(told)}")

@@ -12,6 +12,7 @@ from typing import Any, cast
 from dualpose_ros.standalone.dds_types import RosSample, sample_type
 from dualpose_ros.standalone.errors import StandaloneError, require
 from dualpose_ros.standalone.messages import Message, message_class
+from dualpose_ros.standalone.typestore import type_hash
 
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
@@ -35,12 +36,14 @@ _LOOPBACK = """
 _OPEN = "<General>{sizes}</General>"
 _SIZES = "<MaxMessageSize>65500B</MaxMessageSize><FragmentSize>65000B</FragmentSize>"
 
-# A high watermark above what our queues hold: a dead reader must not stall its writer until its lease runs out.
+# A high watermark above what our queues hold: a dead reader must not stall its writer until its lease runs out. The
+# linger bounds how long a process that ends waits, for each writer, for readers that end at the same time.
 _CONFIG = """<CycloneDDS>
   <Domain Id="any">{network}
     <Internal>
       <SocketReceiveBufferSize max="{buffer}B"/>
       <Watermarks><WhcHigh>64MB</WhcHigh></Watermarks>
+      <WriterLingerDuration>200ms</WriterLingerDuration>
     </Internal>
   </Domain>
 </CycloneDDS>"""
@@ -113,8 +116,9 @@ class Participant:
         self.entity = cyclone.DomainParticipant(domain)
         self._topics: dict[tuple[str, str], Any] = {}
         self._nodes: list[_NodeEntities] = []
-        qos = self._qos(depth=1, reliable=True, transient_local=True)
-        self._discovery = self._make_writer("rmw_dds_common/msg/ParticipantEntitiesInfo", "ros_discovery_info", qos)
+        info = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+        qos = self._qos(info, depth=1, reliable=True, transient_local=True)
+        self._discovery = self._make_writer(info, "ros_discovery_info", qos)
 
     def add_node(self, namespace: str, name: str) -> _NodeEntities:
         """Announce a node; its handle is what the other methods take."""
@@ -133,7 +137,7 @@ class Participant:
 
     def make_writer(self, node: _NodeEntities, typename: str, topic: str, **qos: Any) -> Any:
         """A DataWriter of a ROS topic (absolute name). qos: see _qos."""
-        writer = self._make_writer(typename, f"rt{topic}", self._qos(**qos))
+        writer = self._make_writer(typename, f"rt{topic}", self._qos(typename, **qos))
         node.writers.append(writer)
         self._announce()
         return writer
@@ -141,7 +145,7 @@ class Participant:
     def make_reader(self, node: _NodeEntities, typename: str, topic: str, **qos: Any) -> Any:
         """A DataReader of a ROS topic (absolute name). qos: see _qos."""
         sub = require("cyclonedds.sub")
-        reader = sub.DataReader(self.entity, self._topic(typename, f"rt{topic}"), qos=self._qos(**qos))
+        reader = sub.DataReader(self.entity, self._topic(typename, f"rt{topic}"), qos=self._qos(typename, **qos))
         node.readers.append(reader)
         self._announce()
         return reader
@@ -181,8 +185,11 @@ class Participant:
         return known
 
     @staticmethod
-    def _qos(*, depth: int, reliable: bool, transient_local: bool, keep_all: bool = False) -> Any:
-        """The policies that rmw_cyclonedds sets for a ROS profile."""
+    def _qos(typename: str, *, depth: int, reliable: bool, transient_local: bool, keep_all: bool = False) -> Any:
+        """The policies that rmw_cyclonedds sets for a ROS profile and a message type.
+
+        The type's hash goes into the user data (REP-2016): where it is missing, every process of Jazzy warns of it.
+        """
         module = require("cyclonedds.qos")
         policy = module.Policy
         history = policy.History.KeepAll if keep_all else policy.History.KeepLast(max(depth, 1))
@@ -192,6 +199,7 @@ class Participant:
             policy.Durability.TransientLocal if transient_local else policy.Durability.Volatile,
             history,
             policy.WriterDataLifecycle(autodispose=False),
+            policy.Userdata(f"typehash={type_hash(typename)};".encode()),
         ]
         if transient_local:
             policies.append(policy.DurabilityService(0, history, -1, -1, -1))

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not args:
         print("usage: python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]", file=sys.stderr)
         return 2
-    stopping.take_over()
+    stopping.leave_at_once()
     if os.environ.pop(EXIT_WITH_STDIN, ""):
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     sys.argv = args

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -17,13 +19,12 @@ def take_over() -> None:
     Without it Python raises KeyboardInterrupt wherever it happens to be: in an import, in a callback, and with the
     second SIGINT (a terminal's Ctrl-C reaches a node by itself and by its launcher) while the node is destroyed.
     """
-    if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            signal.signal(number, _note)
+    _handle(_note)
 
 
-def _note(number: int, frame: FrameType | None) -> None:
-    _told.set()
+def leave_at_once() -> None:
+    """End the process at either signal, with exit code 0: while it imports, for nothing is there to be closed."""
+    _handle(lambda number, frame: os._exit(0))
 
 
 def told() -> bool:
@@ -33,6 +34,14 @@ def told() -> bool:
 
 def ignore() -> None:
     """Let no signal disturb the rest of the process's end: as the interpreter goes, one would kill it."""
+    _handle(signal.SIG_IGN)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _told.set()
+
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, handler)

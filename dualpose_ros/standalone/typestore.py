@@ -72,6 +72,12 @@ def own_definitions() -> dict[str, Any]:
     return definitions
 
 
+@functools.cache
+def type_hash(typename: str) -> str:
+    """A message type's hash, `RIHS01_` and 64 hexadecimal digits, as ROS 2 has it from Jazzy on (REP-2016)."""
+    return str(typestore().hash_rihs01(typename))
+
+
 def message_names(package: str) -> list[str]:
     """The names of a package's messages, sorted; empty for an unknown package."""
     prefix = f"{package}/msg/"

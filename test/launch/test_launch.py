@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import runpy
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -37,7 +39,7 @@ class Recorded:
 
 
 @pytest.fixture
-def launch_stub(monkeypatch: pytest.MonkeyPatch) -> None:
+def launch_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The names that our launch files import, where ROS 2's launch is not installed."""
 
     def recorder(kind: str) -> Any:
@@ -47,27 +49,40 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch) -> None:
         "launch": ("LaunchContext", "LaunchDescription"),
         "launch.actions": (
             "DeclareLaunchArgument",
-            "IncludeLaunchDescription",
             "LogInfo",
             "OpaqueFunction",
             "RegisterEventHandler",
             "TimerAction",
         ),
-        "launch.conditions": ("IfCondition",),
         "launch.event_handlers": ("OnProcessExit", "OnShutdown"),
-        "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
         "launch.substitutions": ("LaunchConfiguration",),
         "launch_ros": (),
         "launch_ros.actions": ("Node",),
+        "launch_ros.parameter_descriptions": ("ParameterValue",),
         "ament_index_python": (),
         "ament_index_python.packages": (),
     }
+    for name in [name for name in sys.modules if name.startswith("dualpose_ros.launching")]:
+        monkeypatch.delitem(sys.modules, name)
     for module_name, attributes in names.items():
         module = ModuleType(module_name)
         for attribute in attributes:
             setattr(module, attribute, recorder(attribute))
         monkeypatch.setitem(sys.modules, module_name, module)
-    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda _: str(ROOT)  # type: ignore
+    sys.modules["ament_index_python.packages"].get_package_share_directory = find  # type: ignore
+    yield
+    for name in [name for name in sys.modules if name.startswith("dualpose_ros.launching")]:
+        del sys.modules[name]
+
+
+INSTALLED = {"dualpose_ros", "rviz2", "tf2_ros"}
+
+
+def find(package: str) -> str:
+    """Where a package's data is; KeyError, as ament's PackageNotFoundError is one, where it is not installed."""
+    if package not in INSTALLED:
+        raise KeyError(package)
+    return str(ROOT)
 
 
 def arguments_of(description: Recorded) -> dict[str, str]:
@@ -86,6 +101,12 @@ def nodes_of(actions: list[Recorded]) -> dict[str, dict[str, Any]]:
     return {action.options["executable"]: action.options for action in actions if action.kind == "Node"}
 
 
+def values_of(parameters: dict[str, Recorded]) -> dict[str, Any]:
+    """The parameters of a node, each typed as its own value is."""
+    assert all(value.options == {"value_type": type(value.args[0])} for value in parameters.values())
+    return {name: value.args[0] for name, value in parameters.items()}
+
+
 def handlers_of(actions: list[Recorded], kind: str) -> list[Recorded]:
     """The event handlers of one kind."""
     handlers = [action.args[0] for action in actions if action.kind == "RegisterEventHandler"]
@@ -100,12 +121,13 @@ def test_pipeline_launch(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     context = arguments_of(description)
     assert set(context) == {
-        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "rviz", "fixed_frame",
-        "log_level",
+        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "respawn", "rviz",
+        "rviz_config", "fixed_frame", "log_level",
     }  # fmt: skip
-    assert Path(context["params_file"]).is_file()
+    assert Path(context["params_file"]).is_file() and context["rviz"] == "false"
+    assert "rviz2" not in nodes_of(actions_of(description, context))
     context |= {"namespace": "/robot1/", "image_topic": "/cam/rgb", "camera_info_topic": "/cam/info",
-                "use_sim_time": "true", "log_level": "debug"}  # fmt: skip
+                "use_sim_time": "yes", "log_level": "debug", "rviz": "on"}  # fmt: skip
     actions = actions_of(description, context)
     nodes = nodes_of(actions)
     assert set(nodes) == {*NODES, "rviz2"}
@@ -113,19 +135,41 @@ def test_pipeline_launch(launch_stub: None) -> None:
         node = nodes[name]
         assert dict(node["remappings"]) == {"image_raw": "/cam/rgb", "camera_info": "/cam/info"}
         assert node["arguments"] == ["--ros-args", "--log-level", "debug"]
-        assert node["name"] == name and node["namespace"] == "/robot1/" and "respawn" not in node
+        assert node["name"] == name and node["namespace"] == "robot1" and "respawn" not in node
         path, extra = node["parameters"]
-        assert extra == {"use_sim_time": True}
+        assert values_of(extra) == {"use_sim_time": True}
         written = yaml.safe_load(Path(path).read_text())
         assert written[f"/robot1/{name}"] == yaml.safe_load(Path(context["params_file"]).read_text())[name]
     rviz = nodes["rviz2"]
     assert Path(rviz["arguments"][1]).is_file() and rviz["arguments"][2:] == ["-f", "camera_link"]
-    assert rviz["condition"].args[0].args == ("rviz",)
     shown = yaml.safe_load(Path(rviz["arguments"][1]).read_text())["Visualization Manager"]
     assert shown["Global Options"]["Fixed Frame"] == "camera_link"
     topics = {display["Topic"]["Value"] for display in shown["Displays"] if "Topic" in display}
     assert dict(rviz["remappings"]) == {topic: topic[1:] for topic in topics}, "RViz shows what is in its namespace"
-    assert rviz["namespace"] == "/robot1/"
+    assert rviz["namespace"] == "robot1" and rviz["parameters"] == [{"use_sim_time": True}]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["use_sim_time:=maybe", "rviz:=2", "log_level:=loud", "hfov_deg:=wide", "params_file:=nothing.yaml",
+              "params_file:=LICENSE", "hfov_deg:=60 calibration:=a.yaml", "source:=0"],
+)  # fmt: skip
+def test_a_wrong_argument_stops_the_launch_before_anything_starts(launch_stub: None, wrong: str) -> None:
+    """launch forgets nodes that are on their way when an error meets it, and they run on."""
+    description = describe("demo.launch.py")
+    given = dict(word.split(":=") for word in wrong.split())
+    with pytest.raises(RuntimeError, match=next(iter(given))):
+        actions_of(description, arguments_of(description) | given)
+
+
+@pytest.mark.parametrize("name", [path.name for path in LAUNCH_FILES])
+def test_the_graph_runs_where_rviz_and_tf2_are_missing(
+    launch_stub: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "INSTALLED", {"dualpose_ros"})
+    description = describe(name)
+    actions = actions_of(description, arguments_of(description) | {"rviz": "true"})
+    assert set(NODES) <= set(nodes_of(actions)) and not {"rviz2", "static_transform_publisher"} & set(nodes_of(actions))
+    assert any("rviz2 is not installed" in action.options["msg"] for action in actions if action.kind == "LogInfo")
 
 
 def test_launch_leaves_no_file_behind(launch_stub: None) -> None:
@@ -166,6 +210,16 @@ def test_launch_starts_a_node_again_but_not_for_ever(launch_stub: None, code: in
     assert len(said) == (0 if code == 0 else starts) and all("top_down_node" in text for text in said)
 
 
+def test_launch_starts_nothing_again_where_that_is_asked_for(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    actions = actions_of(description, arguments_of(description) | {"respawn": "false"})
+    running = SimpleNamespace(is_shutdown=False)
+    for handler in handlers_of(actions, "OnProcessExit"):
+        assert [action.kind for action in handler.options["on_exit"](SimpleNamespace(returncode=1), running)] == [
+            "LogInfo"
+        ]
+
+
 def test_launch_starts_nothing_again_when_it_ends(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     handler = handlers_of(actions_of(description, arguments_of(description)), "OnProcessExit")[0]
@@ -173,42 +227,52 @@ def test_launch_starts_nothing_again_when_it_ends(launch_stub: None) -> None:
     assert handler.options["on_exit"](SimpleNamespace(returncode=-2), ending) == []
 
 
-def test_pipeline_launch_names_a_bad_parameter_file(launch_stub: None, tmp_path: Path) -> None:
-    module = runpy.run_path(str(ROOT / "launch" / "pipeline.launch.py"))
-    with pytest.raises(RuntimeError, match="nothing"):
-        module["parameter_file"](str(tmp_path / "nothing.yaml"), "")
+def test_parameter_files_in_a_namespace(launch_stub: None, tmp_path: Path) -> None:
+    module = importlib.import_module("dualpose_ros.launching.parameter_file")
     (tmp_path / "list.yaml").write_text("[1]")
     with pytest.raises(RuntimeError, match="no node names"):
-        module["parameter_file"](str(tmp_path / "list.yaml"), "")
-    assert module["in_namespace"]({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
+        module.parameter_file(str(tmp_path / "list.yaml"), "")
+    assert module.in_namespace({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
 
 
 @pytest.mark.parametrize(("namespace", "prefix"), [("", ""), ("/robot1/", "robot1/")])
-def test_demo_launch(launch_stub: None, namespace: str, prefix: str) -> None:
+def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: Path) -> None:
     description = describe("demo.launch.py")
-    context = arguments_of(description) | {"source": "0", "namespace": namespace}
-    actions = actions_of(description, context)
-    camera = nodes_of(actions)["camera_node"]
-    overrides = dict(word.split(":=", 1) for word in camera["arguments"] if ":=" in word)
-    values = {name: yaml.safe_load(text) for name, text in overrides.items()}
-    given = {item.name: item.value for item in all_settings(with_values(CameraNodeConfig(), values))}
-    assert values.items() <= given.items()
+    own = tmp_path / "own.yaml"
+    own.write_text("camera_node:\n  ros__parameters: {fps: 5.0}\n")
+    context = arguments_of(description) | {"source": "0", "hfov_deg": "60", "namespace": namespace}
+    context |= {"params_file": str(own), "use_sim_time": "true", "log_level": "warn"}
+    nodes = nodes_of(actions_of(description, context))
+    path, given = nodes["camera_node"]["parameters"]
+    values = values_of(given)
+    assert yaml.safe_load(Path(path).read_text()).keys() == {f"/{prefix}camera_node" if prefix else "camera_node"}
+    assert values.pop("use_sim_time") is True
+    config = {item.name: item.value for item in all_settings(with_values(CameraNodeConfig(), values))}
+    assert values.items() <= config.items()
     assert values["source"] == "0" and values["frame_id"] == f"{prefix}camera_optical_frame"
-    transform = nodes_of(actions)["static_transform_publisher"]["arguments"]
+    assert values["hfov_deg"] == 60.0 and "calibration" not in values
+    transform = nodes.pop("static_transform_publisher")["arguments"]
     assert transform[:4] == ["--frame-id", f"{prefix}camera_link", "--child-frame-id", values["frame_id"]]
-    (include,) = (action for action in actions if action.kind == "IncludeLaunchDescription")
-    assert Path(include.args[0].args[0]).is_file()
-    given = dict(include.options["launch_arguments"])
-    assert set(given) <= set(arguments_of(describe("pipeline.launch.py")))
-    assert given["fixed_frame"] == transform[1] and given["namespace"] == camera["namespace"] == prefix.strip("/")
+    assert nodes.pop("rviz2")["arguments"][3] == transform[1]
+    assert set(nodes) == {"camera_node", *NODES}
+    for node in nodes.values():
+        assert node["namespace"] == prefix.strip("/") and node["arguments"][-1] == "warn"
+        assert node["parameters"][0] == path and values_of(node["parameters"][1])["use_sim_time"] is True
+
+
+def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:
+    description = describe("demo.launch.py")
+    values = values_of(nodes_of(actions_of(description, arguments_of(description)))["camera_node"]["parameters"][1])
+    assert Path(values["source"]).is_file() and Path(values["calibration"]).is_file() and "hfov_deg" not in values
 
 
 def test_what_the_launch_files_start_and_import_is_declared(launch_stub: None) -> None:
     """package.xml names every package of a node that is started, and of a module that is imported."""
     needed = set()
-    for path in LAUNCH_FILES:
-        description = describe(path.name)
-        actions = actions_of(description, arguments_of(description))
+    for path in (*LAUNCH_FILES, *sorted((ROOT / "dualpose_ros" / "launching").glob("*.py"))):
+        if path in LAUNCH_FILES:
+            description = describe(path.name)
+            actions = actions_of(description, arguments_of(description) | {"rviz": "true"})
         needed |= {action.options["package"] for action in actions if action.kind == "Node"}
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):

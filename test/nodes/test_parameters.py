@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,3 +94,30 @@ def test_what_nobody_knows_is_named() -> None:
         parameters.check_given({"max_wai": "f.yaml", "zzz": ""}, ["max_wait_s", "sync_queue_size"])
     with pytest.raises(SettingError, match="'image_reliability': the node takes no images"):
         parameters.check_given({"image_reliability": ""}, ["max_wait_s"])
+
+
+SHARED = """\
+/**:
+  ros__parameters: {robot_name: spot, max_wait_s: 0.3}
+fusion_node:
+  ros__parameters: {max_wai: 1.0, qos_overrides: {/a: {publisher: {depth: 3}}}}
+/other/fusion_node:
+  ros__parameters: {of_another: 1}
+"""
+
+
+def test_only_what_is_meant_for_a_node_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file that several packages share, and of what a launch file gives to all of its nodes, the rest passes."""
+    file = tmp_path / "shared.yaml"
+    file.write_text(SHARED)
+    node = SimpleNamespace(get_fully_qualified_name=lambda: "/fusion_node", context=SimpleNamespace())
+    given = ["--params-file", str(file), "-p", "fleet:=7", "-p", "give_up:=3", "-p", "other_node:fleet:=7"]
+    monkeypatch.setattr(sys, "argv", ["fusion_node", "--ros-args", *given])
+    known = ["max_wait_s", "give_up_after_frames"]
+    unknown = parameters._unknown(node, known)
+    assert set(unknown) == {"max_wai", "qos_overrides./a.publisher.depth", "give_up"}
+    with pytest.raises(SettingError, match=r"max_wait_s.*QoS is fixed.*now called give_up_after_frames"):
+        parameters.check_given(unknown, known)
+    file.write_text("/**:\n  ros__parameters: {robot_name: spot}\n")
+    monkeypatch.setattr(sys, "argv", ["fusion_node", "--ros-args", *given[:4]])
+    assert parameters._unknown(node, known) == {}

@@ -170,7 +170,7 @@ def graph(node: Any, talker: Any) -> None:
     participant = node.context.participant
     kind = dds_types.sample_type("rmw_dds_common/msg/ParticipantEntitiesInfo")
     topic = Topic(participant.entity, "ros_discovery_info", kind)
-    qos = participant._qos(depth=100, reliable=True, transient_local=True)
+    qos = participant._qos(kind.typename, depth=100, reliable=True, transient_local=True)
     reader = DataReader(participant.entity, topic, qos=qos)
     subscriptions = builtin.BuiltinDataReader(participant.entity, builtin.BuiltinTopicDcpsSubscription)
     publications = builtin.BuiltinDataReader(participant.entity, builtin.BuiltinTopicDcpsPublication)
@@ -178,9 +178,12 @@ def graph(node: Any, talker: Any) -> None:
     lines: list[Any] = []
     entries: dict[str, tuple[int, int]] = {}
 
+    def alive(endpoints: Any) -> list[Any]:
+        mask = core.ReadCondition(endpoints, core.ViewState.Any | core.SampleState.Any | core.InstanceState.Alive)
+        return list(endpoints.read(N=10_000, condition=mask))
+
     def count(endpoints: Any, name: str) -> int:
-        alive = core.ReadCondition(endpoints, core.ViewState.Any | core.SampleState.Any | core.InstanceState.Alive)
-        return sum(endpoint.topic_name == name for endpoint in endpoints.read(N=10_000, condition=alive))
+        return sum(endpoint.topic_name == name for endpoint in alive(endpoints))
 
     node.create_subscription(Log, "/rosout", lines.append, LATCHED)
 
@@ -199,6 +202,10 @@ def graph(node: Any, talker: Any) -> None:
         lines=[[line.name, line.level, line.msg] for line in lines],
         subscribers=count(subscriptions, topic_of_x),
         publishers=count(publications, "rt/rosout"),
+        user_data={
+            endpoint.topic_name: next((p.data.decode() for p in endpoint.qos if hasattr(p, "data")), "")
+            for endpoint in (*alive(subscriptions), *alive(publications))
+        },
     )
 
 

@@ -119,25 +119,6 @@ def test_setting() -> None:
         parameters.set(Parameter("nothing", value=1))
 
 
-def test_unknown_parameter_is_named_with_node_and_file(file: Any) -> None:
-    parameters = store("camera_node:typo:=1", file=file)
-    for name, value in (("rate", 1.0), ("shared", 1)):
-        parameters.declare(name, value, None, False)
-    with pytest.raises(exceptions.UnknownParameterError) as caught:
-        parameters.check_unknown()
-    text = str(caught.value)
-    assert all(part in text for part in ("/camera_node", "'raet'", str(file), "did you mean 'rate'", "'typo'"))
-    # Values under /** are for all nodes; one that lacks such a parameter passes it over, as in ROS 2.
-    assert "foreign" not in text and "threshold" not in text and "\n" not in text
-
-
-def test_all_known_passes(file: Any) -> None:
-    parameters = store(file=file)
-    for name, value in (("rate", 1.0), ("shared", 1), ("raet", 1.0)):
-        parameters.declare(name, value, None, False)
-    parameters.check_unknown()
-
-
 @pytest.mark.parametrize(
     ("value", "kind"),
     [

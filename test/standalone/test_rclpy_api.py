@@ -27,7 +27,6 @@ INTERNAL = {
 INTERNAL_NAMES = {
     "rclpy.qos": {"as_profile", "dds_policies"},
     "rclpy.logging": {"connect"},
-    "rclpy.exceptions": {"UnknownParameterError"},
 }
 
 
@@ -108,7 +107,7 @@ def test_own_rclpy_offers_nothing_else(part: Any) -> None:
 
 
 def _check_class(cls: Any) -> None:
-    if cls.__name__ in INTERNAL_NAMES.get("rclpy.exceptions", set()) or cls.__name__ == "ParameterStore":
+    if cls.__name__ == "ParameterStore":
         return
     assert cls.__name__ in usage.CLASSES, f"rclpy has no class {cls.__name__}"
     if issubclass(cls, Exception):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualpose_ros.standalone.errors import StandaloneError
-
 
 class NotInitializedException(Exception):
     """rclpy.init() has not been called."""
@@ -74,7 +72,3 @@ class InvalidParameterValueException(ParameterException):
 
     def __init__(self, parameter: str, value: Any, reason: str = "") -> None:
         super().__init__(f"Invalid parameter value ({value}) for parameter. Reason: '{reason}'", parameter)
-
-
-class UnknownParameterError(StandaloneError):
-    """Values were given for parameters that the node does not declare."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from dualpose_ros.standalone.errors import require
 from dualpose_ros.standalone.rclpy.context import Context
-from dualpose_ros.standalone.rclpy.exceptions import UnknownParameterError
 from dualpose_ros.standalone.rclpy.utilities import get_default_context
 
 # Python runs signal handlers between calls only, so no wait is longer than this.
@@ -37,17 +36,9 @@ class SingleThreadedExecutor:
         return self._context
 
     def add_node(self, node: Any) -> bool:
-        """Serve a node; False where it is served already.
-
-        A value given for a parameter that the node does not declare ends the process with exit code 2.
-        """
+        """Serve a node; False where it is served already."""
         if node in self._nodes:
             return False
-        try:
-            node.parameter_store.check_unknown()
-        except UnknownParameterError as error:
-            node.get_logger().fatal(str(error))
-            raise SystemExit(2) from error
         self._nodes.append(node)
         return True
 

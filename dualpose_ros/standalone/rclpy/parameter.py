@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import difflib
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
@@ -16,7 +15,6 @@ from dualpose_ros.standalone.rclpy.exceptions import (
     ParameterAlreadyDeclaredException,
     ParameterNotDeclaredException,
     ParameterUninitializedException,
-    UnknownParameterError,
 )
 
 _SCALARS: tuple[tuple[type, int], ...] = ((bool, 1), (int, 2), (float, 3), (str, 4))
@@ -191,21 +189,6 @@ class ParameterStore:
             if not result.successful:
                 return result.reason or "refused by the node"
         return ""
-
-    def unknown(self) -> dict[str, str]:
-        """Values given for this node by name that it does not declare, and where they are from."""
-        given = self._overrides.items()
-        return {name: item.origin for name, item in given if name not in self._descriptors and not item.is_for_all}
-
-    def check_unknown(self) -> None:
-        """UnknownParameterError where a value was given, for this node by name, that it does not declare."""
-        parts = []
-        for name, origin in self.unknown().items():
-            close = difflib.get_close_matches(name, self._parameters, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            parts.append(f"{name!r} in {origin}{hint}")
-        if parts:
-            raise UnknownParameterError(f"node {self._node} has no parameter {', '.join(parts)}")
 
 
 def _range_error(parameter: Parameter, descriptor: Any) -> str:
