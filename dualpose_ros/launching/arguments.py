@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument
+from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

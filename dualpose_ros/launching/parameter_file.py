@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from launch import LaunchContext
 from launch.actions import RegisterEventHandler
 from launch.event_handlers import OnShutdown
+from launch.launch_context import LaunchContext
 
 
 def in_namespace(parameters: Mapping[str, Any], namespace: str) -> dict[str, Any]:

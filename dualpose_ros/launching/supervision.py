@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launch import LaunchContext
 from launch.actions import LogInfo, OpaqueFunction, RegisterEventHandler, TimerAction
 from launch.event_handlers import OnProcessExit
+from launch.launch_context import LaunchContext
 from launch_ros.actions import Node
 
 from dualpose_ros.standalone.process import RestartPolicy

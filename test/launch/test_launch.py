@@ -54,6 +54,7 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "RegisterEventHandler",
             "TimerAction",
         ),
+        "launch.launch_context": ("LaunchContext",),
         "launch.event_handlers": ("OnProcessExit", "OnShutdown"),
         "launch.substitutions": ("LaunchConfiguration",),
         "launch_ros": (),
