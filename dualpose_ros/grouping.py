@@ -7,6 +7,7 @@ positions in pixels are those of the network's input.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lap
@@ -31,6 +32,8 @@ JOINT_ORDER = tuple(
 )
 
 _FORBIDDEN = 1e6
+_LEAST_SHARE = 0.2
+"""Least share of a heatmap that a person's tag has to leave of it, or the cell is somebody else's."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ def assign(cost: AnyFloats, limit: float) -> Indices:
     cost = np.asarray(cost, dtype=np.float64)
     if cost.size == 0:
         return np.full(cost.shape[0], -1, dtype=np.intp)
+    allowed = cost <= limit
+    if (allowed.sum(axis=0) <= 1).all() and (allowed.sum(axis=1) <= 1).all():
+        # No pair takes another's row or column.
+        return np.where(allowed.any(axis=1), allowed.argmax(axis=1), -1)
     finite = np.where(np.isfinite(cost), np.minimum(cost, _FORBIDDEN), _FORBIDDEN)
     _, columns, _ = lap.lapjv(finite, extend_cost=True, cost_limit=float(limit))
     return np.asarray(columns, dtype=np.intp)
@@ -93,6 +100,10 @@ def group_by_tags(
     """
     labels = np.full(len(joint), -1, dtype=np.intp)
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
+    if apart is not None:
+        near, shares = (apart <= 1).astype(np.float64), np.minimum(apart, 1)
+        # Of each candidate to each person: how many of their joints are near it, and the sum of their distances.
+        near_of, share_of = np.zeros_like(near), np.zeros_like(near)
     people = 0
     for k in JOINT_ORDER:
         candidates = np.flatnonzero(joint == k)
@@ -104,16 +115,17 @@ def group_by_tags(
             cost = np.where(distance > config.max_tag_distance, np.inf, cost)
             limit = config.max_tag_distance + config.score_weight
             if apart is not None:
-                members = (labels == np.arange(people)[:, None]) / counts[:people, None]
-                within = (apart[candidates] <= 1) @ members.T
-                cost = cost + config.distance_weight * (np.minimum(apart[candidates], 1) @ members.T)
-                cost = np.where(within < 0.5, np.inf, cost)
+                cost = cost + config.distance_weight * (share_of[candidates, :people] / counts[:people])
+                cost = np.where(near_of[candidates, :people] < 0.5 * counts[:people], np.inf, cost)
                 limit += config.distance_weight
             labels[candidates] = assign(cost, limit)
         for candidate in candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]:
             labels[candidate] = people
             people += 1
         taken = candidates[labels[candidates] >= 0]
+        if apart is not None:
+            near_of[:, labels[taken]] += near[:, taken]
+            share_of[:, labels[taken]] += shares[:, taken]
         sums[labels[taken]] += tag[taken]
         counts[labels[taken]] += 1
     return labels, people
@@ -154,56 +166,100 @@ def pixels_to_cells(xy_px: AnyFloats) -> Floats:
     return np.asarray((np.asarray(xy_px) - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE, dtype=np.float64)
 
 
+@dataclass(frozen=True, eq=False)
+class ReadableMaps:
+    """What joints can be read from: of the cells whose heatmaps are not too low, in the order of maps and rows, the
+    row, column, heatmap and tag (C,), and where each map's begin and end in them (M + 1,); heatmaps (M, h, w) of all.
+    """
+
+    row: Indices
+    column: Indices
+    heat: Float32s
+    tag: Float32s
+    bounds: Indices
+    heatmaps: Float32s
+
+    @classmethod
+    def of(cls, heatmaps: Float32s, tags: Float32s, config: ReadingConfig) -> ReadableMaps:
+        """Of heatmaps and tags, both (M, h, w)."""
+        size = heatmaps.shape[1] * heatmaps.shape[2]
+        flat = heatmaps.reshape(-1)
+        # Where the tag lowers a cell below this, `read_by_tag` takes nothing from the map.
+        cells = np.flatnonzero(flat >= _LEAST_SHARE * config.min_score)
+        bounds = np.searchsorted(cells, size * np.arange(len(heatmaps) + 1))
+        row, column = np.divmod(cells % size, heatmaps.shape[2])
+        return cls(row, column, flat[cells], tags.reshape(-1)[cells], bounds, heatmaps)
+
+
 def read_by_tag(
-    heatmaps: Float32s,
-    tags: Float32s,
-    tag: float,
+    maps: ReadableMaps,
+    first: Sequence[int],
+    tags: AnyFloats,
     joints_px: AnyFloats,
     scores: AnyFloats,
     config: ReadingConfig,
-    window: tuple[int, int, int, int] | None = None,
+    windows: Sequence[tuple[int, int, int, int]] | None = None,
 ) -> tuple[Floats, Floats]:
-    """A person's joints read from the maps by the mean tag of those grouped.
+    """People's joints read from the maps by the mean tag of those grouped.
 
     A joint goes where its heatmap less the tag's distance from that mean is largest: grouping hands each peak to
     one person and cuts what its tag says to yes or no, which costs joints where people overlap. Where the maps
     say nothing, joints and scores as grouped stay.
 
     Args:
-        heatmaps, tags: (K, h, w).
-        tag: the person's mean.
-        joints_px, scores: (K, 2) in pixels of the network's input and (K,), as grouped.
+        maps: of all joints, perhaps of several patches.
+        first: (P,), which of them is the first joint's.
+        tags: (P,), people's means.
+        joints_px, scores: (P, K, 2) in pixels of the network's input and (P, K), as grouped.
         config: what is taken from a map.
-        window: columns and rows (x0, y0, x1, y1) of the cells looked at, the last ones not included; all without.
+        windows: columns and rows (x0, y0, x1, y1) of the cells looked at, the last ones not included; all without.
 
     Returns:
-        Joints (K, 2) in pixels of the network's input, and scores (K,).
+        Joints (P, K, 2) in pixels of the network's input, and scores (P, K).
     """
-    x0, y0, x1, y1 = window or (0, 0, heatmaps.shape[2], heatmaps.shape[1])
-    inside = (slice(None), slice(y0, y1), slice(x0, x1))
-    distance = np.minimum(np.abs(tags[inside] - np.float32(tag)), 4 * config.tag_stddev)
-    value = heatmaps[inside] * np.exp(-(distance**2) / (2 * config.tag_stddev**2)).astype(np.float32)
-    xy, found, best = read_largest(value, heatmaps, (x0, y0))
-    seen = (found >= config.min_score) & (best > 0.2 * found)
-    return np.where(seen[:, None], xy, joints_px), np.where(seen, found, scores)
+    read_px, read_scores = np.array(joints_px, dtype=np.float64), np.array(scores, dtype=np.float64)
+    persons, joints, cells = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
+    for n, tag in enumerate(tags):
+        window = None if windows is None else windows[n]
+        bounds = maps.bounds[first[n] : first[n] + read_scores.shape[1] + 1]
+        joint, cell = _cells_of_tag(maps, bounds, float(tag), config, window)
+        persons.append(np.full(len(joint), n))
+        joints.append(joint)
+        cells.append(cell)
+    person, joint, cell = (np.concatenate(parts) for parts in (persons, joints, cells))
+    row, column, channel = maps.row[cell], maps.column[cell], np.asarray(first, dtype=np.intp)[person] + joint
+    places = np.stack([column, row], axis=1) + peak_offsets(maps.heatmaps, channel, row, column)
+    read_px[person, joint], read_scores[person, joint] = cells_to_pixels(places), maps.heat[cell]
+    return read_px, read_scores
 
 
-def read_largest(
-    value: Float32s, heatmaps: Float32s, corner: tuple[int, int] = (0, 0)
-) -> tuple[Floats, Floats, Float32s]:
-    """Where maps are largest.
+def _cells_of_tag(
+    maps: ReadableMaps, bounds: Indices, tag: float, config: ReadingConfig, window: tuple[int, int, int, int] | None
+) -> tuple[Indices, Indices]:
+    """Joints (J,) that the maps between `bounds` (K + 1,) show of a person, and the cells (J,) where they are."""
+    inside = slice(int(bounds[0]), int(bounds[-1]))
+    distance = np.minimum(np.abs(maps.tag[inside] - np.float32(tag)), 4 * config.tag_stddev)
+    value = maps.heat[inside] * np.exp(-(distance**2) / (2 * config.tag_stddev**2)).astype(np.float32)
+    if window is not None:
+        (x0, y0, x1, y1), row, column = window, maps.row[inside], maps.column[inside]
+        value = np.where((column >= x0) & (column < x1) & (row >= y0) & (row < y1), value, -1)
+    counts = np.diff(bounds)
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return filled, filled
+    starts = bounds[filled] - bounds[0]
+    best = np.maximum.reduceat(value, starts)
+    # The first cell of each map that holds its largest value.
+    ties = np.flatnonzero(value == np.repeat(best, counts[filled]))
+    at = ties[np.searchsorted(ties, starts)] + bounds[0]
+    found = maps.heat[at]
+    seen = (found >= config.min_score) & (best > _LEAST_SHARE * found)
+    return filled[seen], at[seen]
 
-    Args:
-        value: (M, h', w'), what is to be largest.
-        heatmaps: (M, h, w) of all cells.
-        corner: column and row of the cell that `value` starts at.
 
-    Returns:
-        Places (M, 2) in pixels of the network's input, and what the heatmaps (M,) and `value` (M,) hold there.
-    """
-    maps = np.arange(len(value))
-    row, column = np.divmod(value.reshape(len(value), -1).argmax(axis=1), value.shape[2])
-    best = value[maps, row, column]
-    row, column = row + corner[1], column + corner[0]
-    xy = cells_to_pixels(np.stack([column, row], axis=1) + peak_offsets(heatmaps, maps, row, column))
-    return xy, heatmaps[maps, row, column].astype(np.float64), best
+def read_largest(maps: Float32s) -> tuple[Floats, Floats]:
+    """Where maps (M, h, w) are largest: places (M, 2) in pixels of the network's input, and their values there (M,)."""
+    every = np.arange(len(maps))
+    row, column = np.divmod(maps.reshape(len(maps), -1).argmax(axis=1), maps.shape[2])
+    xy = cells_to_pixels(np.stack([column, row], axis=1) + peak_offsets(maps, every, row, column))
+    return xy, maps[every, row, column].astype(np.float64)

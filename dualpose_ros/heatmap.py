@@ -81,8 +81,7 @@ def local_maxima(
         raise ValueError(f"heatmaps have shape {maps.shape} instead of (channels, height, width)")
     if window < 3 or window % 2 == 0:
         raise ValueError(f"window {window} is not an odd number of at least 3")
-    is_peak = (maps > threshold) & (maps >= _window_max(maps, window))
-    channel, row, column = np.unravel_index(np.flatnonzero(is_peak), maps.shape)  # faster than nonzero
+    channel, row, column = np.unravel_index(_largest_of_window(maps, threshold, window), maps.shape)
     first = _is_first_of_equals(maps, channel, row, column, window)
     channel, row, column = channel[first], row[first], column[first]
     score = maps[channel, row, column].astype(np.float64)
@@ -94,16 +93,26 @@ def local_maxima(
     return channel, row, column, score
 
 
-def _window_max(maps: Float32s, window: int) -> Float32s:
-    """Largest value of each cell's window; all maps in one picture, with rows between that never win."""
-    channels, height, width = maps.shape
-    if maps.size == 0:
-        return maps
+def _largest_of_window(maps: Float32s, threshold: float, window: int) -> Indices:
+    """Flat indices of cells above the threshold that no cell of their window exceeds.
+
+    The few cells above the threshold are compared with ever more distant ones, which leaves fewer and fewer: faster
+    than a maximum filter over all cells.
+    """
+    _, height, width = maps.shape
+    flat = maps.reshape(-1)
+    left = np.flatnonzero(flat > threshold)
     reach = window // 2
-    stacked = np.full((channels, height + reach, width), -np.inf, dtype=np.float32)
-    stacked[:, :height] = maps
-    largest = cv2.dilate(stacked.reshape(-1, width), np.ones((window, window), np.uint8))
-    return np.asarray(largest, dtype=np.float32).reshape(channels, height + reach, width)[:, :height]
+    steps = [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1) if (dy, dx) != (0, 0)]
+    row, column = left // width % height, left % width
+    for dy, dx in sorted(steps, key=lambda step: max(map(abs, step))):
+        if not len(left):
+            break
+        inside = (row + dy >= 0) & (row + dy < height) & (column + dx >= 0) & (column + dx < width)
+        beside = flat[np.where(inside, left + dy * width + dx, left)]
+        kept = beside <= flat[left]
+        left, row, column = left[kept], row[kept], column[kept]
+    return left
 
 
 def _is_first_of_equals(

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from dualpose_ros.grouping import (
     GroupingConfig,
+    ReadableMaps,
     ReadingConfig,
     assign,
     cells_to_pixels,
@@ -137,10 +138,11 @@ def test_a_person_is_read_by_the_tag_where_grouping_took_anothers_joint() -> Non
     heat[13][tags[13] > 1] *= 0.4  # the own wrist is seen worse than the other person's
     grouped, scores = own.copy(), np.full(17, 0.9)
     grouped[13] = other[13]
-    joints, found = read_by_tag(heat, tags, 2.0, grouped, scores, ReadingConfig())
+    config = ReadingConfig()
+    (joints,), (found,) = read_by_tag(ReadableMaps.of(heat, tags, config), [0], [2.0], [grouped], [scores], config)
     assert np.abs(joints - own).max() < 1.5
     assert found[13] == pytest.approx(0.4, abs=0.05) and found[:13].min() > 0.85
-    nothing, kept = read_by_tag(0 * heat, tags, 2.0, grouped, scores, ReadingConfig())
+    (nothing,), (kept,) = read_by_tag(ReadableMaps.of(0 * heat, tags, config), [0], [2.0], [grouped], [scores], config)
     np.testing.assert_array_equal(nothing, grouped)
     np.testing.assert_array_equal(kept, scores)
 
@@ -150,13 +152,35 @@ def test_reading_within_a_window_sees_what_is_inside_alone() -> None:
     heat, tags = maps.ideal_maps([own], [2.0])
     nowhere = np.full((K, 2), -1.0)
     window = (12, 0, 40, 40)
-    joints, found = read_by_tag(heat, tags, 2.0, nowhere, np.zeros(K), ReadingConfig(), window)
+    readable, config = ReadableMaps.of(heat, tags, ReadingConfig()), ReadingConfig()
+    (joints,), (found,) = read_by_tag(readable, [0], [2.0], [nowhere], np.zeros((1, K)), config, [window])
     cells = (own - 1.5) / 4
     inside = ((cells >= (12, 0)) & (cells < (39, 39))).all(axis=1)
     far = ((cells < (4, -8)) | (cells >= (48, 48))).any(axis=1)
     assert inside.sum() >= 9 and far.sum() >= 2
     assert np.abs(joints[inside] - own[inside]).max() < 0.05
     assert (joints[far] == nowhere[far]).all() and (found[far] == 0).all()
+
+
+def test_people_of_several_maps_are_read_as_each_alone_by_a_plain_search() -> None:
+    rng, config = np.random.default_rng(5), ReadingConfig(min_score=0.3)
+    heat = rng.random((2 * K, 9, 11)).astype(np.float32) ** 4
+    heat[3] = 0.0
+    tags = rng.normal(0, 1, heat.shape).astype(np.float32)
+    first, means = [0, K, K], [0.3, -0.5, 1.5]
+    joints, scores = rng.uniform(0, 30, (3, K, 2)), rng.random((3, K))
+    found_px, found = read_by_tag(ReadableMaps.of(heat, tags, config), first, means, joints, scores, config)
+    for n, (at, mean) in enumerate(zip(first, means, strict=True)):
+        off = np.minimum(np.abs(tags[at : at + K] - np.float32(mean)), 4 * config.tag_stddev)
+        value = heat[at : at + K] * np.exp(-(off**2) / (2 * config.tag_stddev**2)).astype(np.float32)
+        for k in range(K):
+            row, column = np.unravel_index(value[k].argmax(), value[k].shape)
+            said = heat[at + k, row, column]
+            if said >= config.min_score and value[k, row, column] > 0.2 * said:
+                assert found[n, k] == said
+                assert np.abs(found_px[n, k] - (4 * np.array([column, row]) + 1.5)).max() <= 2
+            else:
+                assert found[n, k] == scores[n, k] and (found_px[n, k] == joints[n, k]).all()
 
 
 def test_cell_centres_in_pixels() -> None:

@@ -14,6 +14,7 @@ from dualpose_ros.bottom_up.upright import REACH
 from dualpose_ros.grouping import (
     HEATMAP_STRIDE,
     GroupingConfig,
+    ReadableMaps,
     ReadingConfig,
     cells_to_pixels,
     group_by_tags,
@@ -118,7 +119,7 @@ def _checked(maps: BottomUpMaps) -> BottomUpMaps:
     for name, value in zip(names, values, strict=True):
         if value.shape != values[0].shape:
             raise ValueError(f"{name} {value.shape} and heatmaps {values[0].shape} don't fit")
-        if not np.isfinite(value).all():
+        if value.size and not np.isfinite([value.min(), value.max()]).all():
             raise ValueError("the bottom-up network answered NaN or infinity: its weights or its input are broken")
     return BottomUpMaps(*values)
 
@@ -165,15 +166,16 @@ def _read(
     What lies beyond the reach of most of the person's joints, or reads the same as another person's joint and suits
     that one's tag better, stays as grouped.
     """
-    read_joints, read_scores = joints_px.copy(), scores.copy()
     every = np.arange(H36M17.num_joints)
+    windows = [
+        _window(xy, found, maps.depths[_ROOT], focal_px) for xy, found in zip(joints_px, scores > 0, strict=True)
+    ]
+    readable = ReadableMaps.of(maps.heatmaps, maps.tags, config.reading)
+    first = np.zeros(len(tags), np.intp)
+    read_joints, read_scores = read_by_tag(readable, first, tags, joints_px, scores, config.reading, windows)
     astray = np.zeros(scores.shape, dtype=bool)
-    for n, tag in enumerate(tags):
+    for n in range(len(tags)):
         found = np.flatnonzero(scores[n] > 0)
-        window = _window(joints_px[n], scores[n] > 0, maps.depths[_ROOT], focal_px)
-        read_joints[n], read_scores[n] = read_by_tag(
-            maps.heatmaps, maps.tags, float(tag), joints_px[n], scores[n], config.reading, window
-        )
         read = _places(maps, every, read_joints[n], focal_px)
         grouped = _places(maps, found, joints_px[n, found], focal_px)
         astray[n] = (_apart(read, grouped, config) > 1).mean(axis=1) > 0.5

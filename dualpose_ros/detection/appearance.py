@@ -29,26 +29,24 @@ def describe_people(image: RgbImage, boxes_px: AnyFloats) -> Float32s:
         if x1 <= x0 or y1 <= y0:
             continue
         crop = cv2.resize(image[y0:y1, x0:x1], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
-        low, high = np.array(RANGES[::2], np.float32), np.array(RANGES[1::2], np.float32)
-        row[:] = _soft_histogram((lab - low) / (high - low) * BINS - 0.5)
+        lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+        light, green, blue = (table[lab[:, axis]] for axis, table in enumerate(_SHARES))
+        row[:] = ((light[:, :, None] * green[:, None]).reshape(len(lab), -1).T @ blue).reshape(-1) / len(lab)
     return out
 
 
-def _soft_histogram(position: AnyFloats) -> Float32s:
-    """Histogram (B,) of positions (P, 3) in bins, each shared linearly between the 8 nearest bins."""
-    bins = np.array(BINS)
-    floor = np.floor(position)
-    part = position - floor
-    index, weight = np.zeros((len(position), 8), np.intp), np.ones((len(position), 8), np.float32)
-    for corner in range(8):
-        for axis in range(3):
-            up = corner >> axis & 1
-            cell = np.clip(floor[:, axis].astype(np.intp) + up, 0, bins[axis] - 1)
-            index[:, corner] = index[:, corner] * bins[axis] + cell
-            weight[:, corner] *= part[:, axis] if up else 1 - part[:, axis]
-    histogram = np.bincount(index.reshape(-1), weight.reshape(-1), int(bins.prod()))
-    return (histogram / histogram.sum()).astype(np.float32)
+def _shares(axis: int) -> Float32s:
+    """What of a pixel of each value 0..255 belongs to each bin of an axis: shared between the nearest two."""
+    low, high, count = RANGES[2 * axis], RANGES[2 * axis + 1], BINS[axis]
+    position = (np.arange(256) - low) / (high - low) * count - 0.5
+    lower = np.floor(position).astype(np.intp)
+    shares, part = np.zeros((256, count), np.float32), position - lower
+    for bins, weight in ((lower, 1 - part), (lower + 1, part)):
+        np.add.at(shares, (np.arange(256), bins.clip(0, count - 1)), weight.astype(np.float32))
+    return shares
+
+
+_SHARES = tuple(_shares(axis) for axis in range(3))
 
 
 def appearance_distances(a: AnyFloats, b: AnyFloats) -> Floats:

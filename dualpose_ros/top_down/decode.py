@@ -12,6 +12,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Rows
 from dualpose_ros.grouping import (
     GroupingConfig,
+    ReadableMaps,
     ReadingConfig,
     cells_to_pixels,
     group_by_tags,
@@ -19,9 +20,12 @@ from dualpose_ros.grouping import (
     read_by_tag,
     read_largest,
 )
-from dualpose_ros.heatmap import Peaks, find_peaks
+from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.top_down.target import target_utility
+
+_APART = 1e4
+"""By how much the tags of a patch are moved from those of the one before: far more than tags differ."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,28 @@ def decode_patches(
     _refuse_nan(heatmaps)
     _refuse_nan(tags)
     count, joints = heatmaps.shape[:2]
-    flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
+    flat, flat_tags = (maps.reshape(count * joints, *maps.shape[2:]) for maps in (heatmaps, tags))
     peaks = find_peaks(flat, config.min_peak_score, config.max_peaks, config.peak_window_cells)
-    bounds = np.searchsorted(peaks.channel, np.arange(count + 1) * joints)
-    peak_tags = tags.reshape(flat.shape)[peaks.channel, peaks.cell[:, 1], peaks.cell[:, 0]].astype(np.float64)
-    results = []
-    for n in range(count):
-        own = slice(int(bounds[n]), int(bounds[n + 1]))
-        results.append(_decode_one(heatmaps[n], tags[n], peaks, peak_tags, own, np.asarray(boxes_px[n]), config))
-    return results
+    # With tags moved far apart, joints of different patches never go together.
+    patch, joint = np.divmod(peaks.channel, joints)
+    tag = flat_tags[peaks.channel, peaks.cell[:, 1], peaks.cell[:, 0]] + _APART * patch
+    labels, people = group_by_tags(joint, tag, peaks.score, config.grouping)
+    joints_px, scores, means = people_from_labels(
+        labels, people, joint, cells_to_pixels(peaks.xy), peaks.score, tag, config.grouping.min_joints
+    )
+    of_patch = np.rint(means / _APART).astype(np.intp)
+    means = means - _APART * of_patch
+    # What a person explains of the box is told by the joints as grouped.
+    grouped = [
+        np.asarray(target_utility(joints_px[own], scores[own], means[own], box), dtype=np.float64)
+        for own, box in zip((of_patch == np.arange(count)[:, None]), np.asarray(boxes_px), strict=True)
+    ]
+    readable = ReadableMaps.of(flat, flat_tags, config.reading)
+    joints_px, scores = read_by_tag(readable, of_patch * joints, means, joints_px, scores, config.reading)
+    return [
+        PatchPeople(joints_px[of_patch == n], scores[of_patch == n], means[of_patch == n], utility)
+        for n, utility in enumerate(grouped)
+    ]
 
 
 def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> list[PatchPeople]:
@@ -94,7 +111,7 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
     _refuse_nan(heatmaps)
     count, joints = heatmaps.shape[:2]
     flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
-    places, values, _ = read_largest(flat, flat)
+    places, values = read_largest(flat)
     xy, score = places.reshape(count, joints, 2), values.reshape(count, joints)
     people = []
     for n in range(count):
@@ -104,25 +121,6 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
             PatchPeople(xy[n : n + kept], np.where(found, score[n], 0.0)[None][:kept], np.zeros(kept), np.ones(kept))
         )
     return people
-
-
-def _decode_one(
-    heatmaps: Float32s,
-    tags: Float32s,
-    peaks: Peaks,
-    peak_tags: Floats,
-    own: slice,
-    box_px: AnyFloats,
-    config: DecodeConfig,
-) -> PatchPeople:
-    joint = peaks.channel[own] % len(heatmaps)
-    xy, score, peak_tag = cells_to_pixels(peaks.xy[own]), peaks.score[own], peak_tags[own]
-    labels, people = group_by_tags(joint, peak_tag, score, config.grouping)
-    joints, scores, means = people_from_labels(labels, people, joint, xy, score, peak_tag, config.grouping.min_joints)
-    utility = np.asarray(target_utility(joints, scores, means, box_px), dtype=np.float64)
-    for n, tag in enumerate(means):
-        joints[n], scores[n] = read_by_tag(heatmaps, tags, tag, joints[n], scores[n], config.reading)
-    return PatchPeople(joints, scores, means, utility)
 
 
 def _refuse_nan(maps: Float32s) -> None:
