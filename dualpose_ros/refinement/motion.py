@@ -5,12 +5,15 @@ W frames, K joints of `skeleton.H36M17`; metres, seconds.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.refinement.trajectory import (
     LONG_WINDOWS,
     PUBLISHED_WINDOWS,
+    Windows,
     trajectory_weights,
     windows_for_interval,
 )
@@ -46,7 +49,7 @@ def motion_row(times: Floats) -> tuple[Floats, Floats]:
     row[-1] = 1
     ahead = float(times[-1] - times[-2])
     past = times[:-1][-PAST_FRAMES:]
-    weights = trajectory_weights(past, float(times[-1]), windows_for_interval(ahead))
+    weights = _weights(tuple((past - times[-1]).tolist()), windows_for_interval(ahead))
     stddev = prediction_stddev(ahead)
     if len(past) < 2 or np.abs(weights).max() > LARGEST_WEIGHT:
         weights = np.zeros(len(past))
@@ -54,6 +57,14 @@ def motion_row(times: Floats) -> tuple[Floats, Floats]:
         stddev = np.maximum(stddev, HOLD_SPEED * ahead)
     row[len(times) - 1 - len(past) : -1] = -weights
     return row, stddev
+
+
+@lru_cache(maxsize=64)
+def _weights(past: tuple[float, ...], windows: Windows) -> Floats:
+    """Weights of a prediction for time 0: everybody seen in the same frames has the same."""
+    weights = trajectory_weights(past, 0.0, windows)
+    weights.setflags(write=False)
+    return weights
 
 
 def steady_row(times: Floats) -> tuple[Floats, Floats]:

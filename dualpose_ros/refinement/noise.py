@@ -28,23 +28,24 @@ class ErrorModel(Settings):
     )
 
     def correlation(self, times: Floats) -> Floats:
-        """Correlation (W, W) of the slow part at times (W,)."""
-        return np.asarray(np.exp(-np.abs(times[:, None] - times[None]) / self.correlation_time_s))
+        """Correlation (..., W, W) of the slow part at times (..., W)."""
+        return np.asarray(np.exp(-np.abs(times[..., :, None] - times[..., None, :]) / self.correlation_time_s))
 
     def covariances(self, times: Floats, stddev: Floats, trust: Floats) -> Floats:
         """Covariances of errors in time.
 
         Args:
-            times: (W,) in seconds.
-            stddev: deviations (N, W) of each quantity.
-            trust: (N, W) in 0..1; it divides a frame's variance, and what is added is the frame's own.
+            times: (..., W) in seconds.
+            stddev: deviations (..., N, W) of each quantity.
+            trust: (..., N, W) in 0..1; it divides a frame's variance, and what is added is the frame's own.
 
         Returns:
-            (N, W, W).
+            (..., N, W, W).
         """
-        slow = self.correlated_share * self.correlation(times) * stddev[:, :, None] * stddev[:, None, :]
-        at = np.arange(len(times))
-        slow[:, at, at] += stddev**2 * (1 / trust - self.correlated_share)
+        correlation = self.correlated_share * self.correlation(times)[..., None, :, :]
+        slow = correlation * stddev[..., :, None] * stddev[..., None, :]
+        at = np.arange(times.shape[-1])
+        slow[..., at, at] += stddev**2 * (1 / trust - self.correlated_share)
         return slow
 
     def trust(self, squares: Floats, axes: int) -> Floats:
@@ -54,6 +55,6 @@ class ErrorModel(Settings):
 
 
 def informations(covariances: Floats) -> Floats:
-    """Inverses (N, W, W) of positive definite matrices."""
+    """Inverses (..., W, W) of positive definite matrices."""
     inverse = np.linalg.inv(covariances)
     return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)

@@ -1,17 +1,20 @@
-"""One person's window of frames refined by Gauss-Newton steps, warm-started, with robust weights.
+"""People's windows of frames refined by Gauss-Newton steps, warm-started, with robust weights.
+
+What is said of one person's window holds for those of several together too, in an axis before those named.
 
 W frames, K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.refinement.noise import ErrorModel, informations
-from dualpose_ros.refinement.normal import normal_equations
+from dualpose_ros.refinement.normal import NormalEquations, normal_equations, system_of
 from dualpose_ros.refinement.terms import Terms, cost, reprojection_residuals
 from dualpose_ros.refinement.tree import NotPositiveError, TreeFactor, factorise, solve, variances
 from dualpose_ros.settings import Settings, setting
@@ -94,17 +97,17 @@ def terms_of(observed: Observations, joints: Floats, config: SolverConfig) -> Te
         joints: (W, K, 3) in metres.
         config: what is trusted by how much.
     """
-    count = joints.shape[1]
+    count = joints.shape[-2]
     information = _informations(observed, joints, config)
-    moved = observed.motion @ np.swapaxes(joints, 0, 1)
-    motion_information = (config.motion_stddev_scale * observed.motion_stddev.T) ** -2.0
+    moved = observed.motion[..., None, :, :] @ np.swapaxes(joints, -3, -2)
+    motion_information = (config.motion_stddev_scale * np.swapaxes(observed.motion_stddev, -1, -2)) ** -2.0
     squares = motion_information * np.sum(moved**2, axis=-1)
     motion_information *= np.minimum((config.motion_student_t_dof + 3) / (config.motion_student_t_dof + squares), 1)
     return Terms(
         prior=observed.prior,
-        prior_information=information[:count],
+        prior_information=information[..., :count, :, :],
         rays=observed.rays,
-        ray_information=information[count:],
+        ray_information=information[..., count:, :, :],
         motion=observed.motion,
         motion_information=motion_information,
         lengths=observed.lengths,
@@ -122,10 +125,13 @@ def _informations(observed: Observations, joints: Floats, config: SolverConfig) 
     ray_trust = config.keypoints.trust(np.sum(reprojected**2, axis=-1) / ray_stddev**2, 2)
     ray_trust = np.where(seen, ray_trust * np.maximum(observed.scores, config.min_keypoint_score) ** 2, _UNSEEN)
     covariances = [
-        config.relative.covariances(times, observed.relative_stddev.T, relative_trust.T),
-        config.keypoints.covariances(times, ray_stddev.T, ray_trust.T),
+        model.covariances(times, np.swapaxes(stddev, -1, -2), np.swapaxes(trust, -1, -2))
+        for model, stddev, trust in (
+            (config.relative, observed.relative_stddev, relative_trust),
+            (config.keypoints, ray_stddev, ray_trust),
+        )
     ]
-    return informations(np.concatenate(covariances))
+    return informations(np.concatenate(covariances, axis=-3))
 
 
 def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig) -> tuple[Floats, Mask]:
@@ -141,8 +147,8 @@ def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig)
     Returns:
         Deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
     """
-    depth = np.maximum(observed.prior[:, :1, 2], 0.3)
-    stddev = np.hypot(config.keypoint_stddev_m / depth, config.min_keypoint_stddev_px * observed.pixel[:, None])
+    depth = np.maximum(observed.prior[..., :1, 2], 0.3)
+    stddev = np.hypot(config.keypoint_stddev_m / depth, config.min_keypoint_stddev_px * observed.pixel[..., None])
     seen = (observed.scores >= config.min_keypoint_score) & (joints[..., 2] > 0.1)
     return np.broadcast_to(stddev, seen.shape), seen
 
@@ -162,41 +168,54 @@ class Solution:
         return np.asarray(np.sqrt(np.linalg.eigvalsh(blocks)[:, -1]))
 
 
-def refine(observed: Observations, start: Floats, config: SolverConfig, steps: int = 1) -> Solution:
+def refine(
+    observed: Sequence[Observations], starts: Sequence[Floats], config: SolverConfig, steps: int = 1
+) -> list[Solution]:
     """Take Gauss-Newton steps; one whose equations can't be solved is damped, or left out.
 
     Args:
-        observed: the window.
-        start: joints (W, K, 3) in metres to start from.
+        observed: the windows, all of the same number of frames.
+        starts: joints (W, K, 3) in metres of each, to start from.
         config: what is trusted by how much.
         steps: how many.
     """
-    joints, factor = start, None
+    together = Observations(*(np.stack(parts) for parts in zip(*(vars(one).values() for one in observed), strict=True)))
+    joints = np.stack(starts)
+    factors: list[TreeFactor | None] = [None] * len(joints)
     for _ in range(steps):
-        terms = terms_of(observed, joints, config)
-        for damping in (0.0, 1e-3, 1.0):
-            try:
-                joints, factor = _step(terms, joints, config.max_step_m, damping)
-                break
-            except NotPositiveError:
-                continue
-    return Solution(joints, factor)
+        terms = terms_of(together, joints, config)
+        equations = normal_equations(terms, joints)
+        change = np.zeros_like(joints)
+        for person in range(len(joints)):
+            solved = _solved(equations, person)
+            if solved is not None:
+                change[person], factors[person] = solved
+        joints = _moved(terms, joints, change, config.max_step_m)
+    return [Solution(*pair) for pair in zip(joints, factors, strict=True)]
 
 
-def _step(terms: Terms, joints: Floats, longest: float, damping: float) -> tuple[Floats, TreeFactor]:
-    equations = normal_equations(terms, joints, damping)
-    factor = factorise(equations.system)
-    change = solve(factor, equations.right)
-    frames, count = joints.shape[:2]
-    step = np.swapaxes(change.reshape(count, frames, 3), 0, 1)
-    if not np.isfinite(step).all():
-        raise NotPositiveError("the step is not finite")
-    farthest = float(np.max(np.linalg.norm(step, axis=-1), initial=0.0))
-    share = min(1.0, longest / max(farthest, 1e-12))
+def _solved(equations: NormalEquations, person: int) -> tuple[Floats, TreeFactor] | None:
+    """The change (W, K, 3) of a person's joints, and the factor of the equations; None where they can't be solved."""
+    for damping in (0.0, 1e-3, 1.0):
+        try:
+            factor = factorise(system_of(equations, person, damping))
+        except NotPositiveError:
+            continue
+        change = solve(factor, equations.right[person])
+        if np.isfinite(change).all():
+            return np.swapaxes(change.reshape(len(change), -1, 3), 0, 1), factor
+    return None
+
+
+def _moved(terms: Terms, joints: Floats, step: Floats, longest: float) -> Floats:
+    """People's joints (N, W, K, 3), each changed by as much of a step as is not too far and does not raise the cost."""
+    farthest = np.max(np.linalg.norm(step, axis=-1), axis=(-2, -1), initial=0.0)
+    share = np.minimum(1.0, longest / np.maximum(farthest, 1e-12))
     before = cost(terms, joints)
     for _ in range(_HALVINGS + 1):
-        moved = joints + share * step
-        if cost(terms, moved) <= before:
+        moved = joints + share[:, None, None, None] * step
+        worse = ~(cost(terms, moved) <= before)
+        if not worse.any():
             break
-        share /= 2
-    return moved, factor
+        share = np.where(worse, share / 2, share)
+    return moved

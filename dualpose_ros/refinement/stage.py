@@ -11,8 +11,8 @@ import numpy as np
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.track import Refined, TrackSmoother
-from dualpose_ros.refinement.window import frame_of
+from dualpose_ros.refinement.track import Refined, TrackSmoother, add_frames
+from dualpose_ros.refinement.window import Frame, frame_of
 
 REMEMBERED_S = 60.0
 """How long a track's bone lengths are kept after it vanished: one that comes back is the same person."""
@@ -108,6 +108,7 @@ class RefinementStage:
             return tuple((person, None) for person in persons)
         seen: set[int] = set()
         taken: list[tuple[Pose3D, TrackSmoother | None]] = []
+        frames: list[tuple[TrackSmoother, Frame]] = []
         for person in persons:
             if person.track_id < 0 or person.track_id in seen:
                 taken.append((person, None))
@@ -115,9 +116,10 @@ class RefinementStage:
             seen.add(person.track_id)
             track = self._tracks.get(person.track_id)
             smoother = track.smoother if track is not None else TrackSmoother(self.config)
-            smoother.add(frame_of(self._seconds(stamp_ns), camera, person))
+            frames.append((smoother, frame_of(self._seconds(stamp_ns), camera, person)))
             self._tracks[person.track_id] = _Track(smoother, person, stamp_ns)
             taken.append((person, smoother))
+        add_frames(frames)
         for track_id in [i for i in self._tracks if i not in seen]:
             track = self._tracks[track_id]
             gone = (stamp_ns - track.stamp_ns) * 1e-9

@@ -8,7 +8,8 @@ With x the joints, half the squares, weighed by inverse (co)variances, of
 - the integrated pose, at the root distance that `distance` has found, less x: tight, and slow in time (see `noise`).
   Without it all would shrink toward the camera, which makes every motion small at no cost to the 2D joints.
 
-W frames, K joints; metres, camera optical frame; bones by their child joint, entries of the root are unused.
+W frames, K joints; metres, camera optical frame; bones by their child joint, entries of the root are unused. What is
+here of one person is so for several too, in axes before those named.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Terms:
 
 def motion_residuals(terms: Terms, joints: Floats) -> Floats:
     """Positions less their predictions: (K, W, 3)."""
-    return np.asarray(terms.motion @ np.swapaxes(joints, 0, 1))
+    return np.asarray(terms.motion[..., None, :, :] @ np.swapaxes(joints, -3, -2))
 
 
 def reprojection_residuals(joints: Floats, rays: Floats) -> Floats:
@@ -76,7 +77,7 @@ def reprojection_jacobian(joints: Floats) -> Floats:
 
 def bone_vectors(joints: Floats) -> tuple[Floats, Floats]:
     """Unit directions (W, K, 3) from each joint's parent, and lengths (W, K); 0 for the root."""
-    vector = (joints - joints[:, _PARENT]) * HAS_BONE[:, None]
+    vector = (joints - joints[..., _PARENT, :]) * HAS_BONE[:, None]
     length = np.sqrt(np.sum(vector**2, axis=-1))
     return vector / np.maximum(length, SHORTEST_M)[..., None], length
 
@@ -92,16 +93,17 @@ def joints_from_bones(root: Floats, bones: Floats) -> Floats:
 def bone_residuals(joints: Floats, lengths: Floats) -> tuple[Floats, Floats]:
     """Bones over their lengths exp(lengths (K,)), less 1: derivatives (W, K, 3) by the joint, and values (W, K)."""
     direction, length = bone_vectors(joints)
-    inverse = np.exp(-lengths)
-    return direction * inverse[:, None], np.where(HAS_BONE, length * inverse - 1, 0.0)
+    inverse = np.exp(-lengths)[..., None, :]
+    return direction * inverse[..., None], np.where(HAS_BONE, length * inverse - 1, 0.0)
 
 
-def cost(terms: Terms, joints: Floats) -> float:
-    """Half the weighed squares of all terms at joints (W, K, 3)."""
-    offset = np.swapaxes(terms.prior - joints, 0, 1)
-    squares = np.sum(offset * (terms.prior_information @ offset))
-    squares += np.sum(terms.motion_information[..., None] * motion_residuals(terms, joints) ** 2)
-    reprojected = np.swapaxes(reprojection_residuals(joints, terms.rays), 0, 1)
-    squares += np.sum(reprojected * (terms.ray_information @ reprojected))
-    squares += np.sum((bone_residuals(joints, terms.lengths)[1] / terms.bone_stddev) ** 2)
-    return float(squares / 2)
+def cost(terms: Terms, joints: Floats) -> Floats:
+    """Half the weighed squares of all terms at joints (W, K, 3): a number."""
+    offset = np.swapaxes(terms.prior - joints, -3, -2)
+    moved, (_, stretched) = motion_residuals(terms, joints), bone_residuals(joints, terms.lengths)
+    reprojected = np.swapaxes(reprojection_residuals(joints, terms.rays), -3, -2)
+    squares = np.sum(offset * (terms.prior_information @ offset), axis=(-3, -2, -1))
+    squares += np.sum(terms.motion_information * np.sum(moved**2, axis=-1), axis=(-2, -1))
+    squares += np.sum(reprojected * (terms.ray_information @ reprojected), axis=(-3, -2, -1))
+    squares += np.sum((stretched / terms.bone_stddev[..., None, :]) ** 2, axis=(-2, -1))
+    return np.asarray(squares / 2)

@@ -5,6 +5,8 @@ K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,14 +69,19 @@ class TrackSmoother:
 
     def add(self, frame: Frame) -> None:
         """Take in a later frame (or one of the same time), and refine the window."""
+        add_frames([(self, frame)])
+
+    def take_in(self, frame: Frame) -> None:
+        """Put a later frame into the window, which is to be refined then."""
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
         window = with_frame(self._window, frame, self.config.window_frames)
-        window, self._depth_stddev = self._at_smooth_distances(window)
+        self._window, self._depth_stddev = self._at_smooth_distances(window)
         self.bones.add(frame.prior, elapsed)
-        steps = max(self.config.gauss_newton_steps, FIRST_STEPS if len(window.frames) <= FIRST_STEPS else 1)
-        solution = refine(observations(window, self.bones.logarithms), window.joints, self.config.solver, steps)
-        self._solution, self._window = solution, replace(window, joints=solution.joints)
         self._waiting = min(self._waiting + 1, len(window.frames))
+
+    def refined(self, solution: Solution) -> None:
+        """The window has been refined."""
+        self._solution, self._window = solution, replace(self._window, joints=solution.joints)
 
     def publish(self) -> Refined:
         """The oldest frame that was not published yet, as all frames up to now have it."""
@@ -143,3 +150,18 @@ class TrackSmoother:
         grown = np.hypot(prediction_stddev(counted), 0.3 * HOLD_SPEED * ahead)
         joints = np.asarray(self._published) + counted * velocity
         return Refined(time, joints, np.hypot(self._stddev, grown), velocity * (1 - counted / COAST_S))
+
+
+def add_frames(pairs: Sequence[tuple[TrackSmoother, Frame]]) -> None:
+    """Let each of several tracks of one configuration take in its frame; windows of one length are refined together."""
+    by_length: dict[int, list[TrackSmoother]] = defaultdict(list)
+    for smoother, frame in pairs:
+        smoother.take_in(frame)
+        by_length[len(smoother.window.frames)].append(smoother)
+    for length, smoothers in by_length.items():
+        config = smoothers[0].config
+        steps = max(config.gauss_newton_steps, FIRST_STEPS if length <= FIRST_STEPS else 1)
+        observed = [observations(smoother.window, smoother.lengths) for smoother in smoothers]
+        starts = [smoother.window.joints for smoother in smoothers]
+        for smoother, solution in zip(smoothers, refine(observed, starts, config.solver, steps), strict=True):
+            smoother.refined(solution)

@@ -11,17 +11,14 @@ thousand times longer than they work.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from dualpose_ros.arrays import Floats, Indices
 
 _ONE_THREAD = 200_000
 """Multiplications of a product up to which OpenBLAS takes one thread."""
-
-_SMALLEST_HALF = 20
-"""Rows of matrices that are not worth halving."""
 
 
 class NotPositiveError(ValueError):
@@ -54,47 +51,25 @@ def factorise(system: TreeSystem) -> TreeFactor:
     """The factor of a positive definite system; NotPositiveError if it is none, or not finite."""
     diagonal = system.diagonal.copy()
     inverse, gain = np.empty_like(diagonal), np.zeros_like(diagonal)
-    for level in reversed(_levels(system.parents)):
-        blocks = diagonal[list(level)]
-        try:
-            np.linalg.cholesky(blocks)
-            inverses = _inverses(blocks)
-        except np.linalg.LinAlgError as error:
-            raise NotPositiveError("the system is not positive definite") from error
-        if not np.isfinite(inverses).all():
-            raise NotPositiveError("the system is not finite")
-        for i, own in zip(level, inverses, strict=True):
-            inverse[i] = own
-            if system.parents[i] >= 0:
-                gain[i] = _product(own, system.above[i])
-                diagonal[system.parents[i]] -= _product(system.above[i].T, gain[i])
+    for i in range(len(diagonal) - 1, -1, -1):
+        inverse[i] = _inverse(diagonal[i])
+        if system.parents[i] >= 0:
+            gain[i] = _product(inverse[i], system.above[i])
+            diagonal[system.parents[i]] -= _product(system.above[i].T, gain[i])
     return TreeFactor(system.parents, inverse, gain)
 
 
-@lru_cache
-def _levels(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Blocks by how far they are from the root."""
-    depth: list[int] = []
-    for parent in parents:
-        depth.append(depth[parent] + 1 if parent >= 0 else 0)
-    return tuple(tuple(i for i, d in enumerate(depth) if d == level) for level in range(max(depth) + 1))
-
-
-def _inverses(blocks: Floats) -> Floats:
-    """Inverses (m, n, n) of symmetric positive definite matrices, by halves: in half the time of LAPACK's."""
-    half = blocks.shape[-1] // 2
-    if half < _SMALLEST_HALF:
-        return np.asarray(np.linalg.inv(blocks))
-    first, between, second = blocks[:, :half, :half], blocks[:, :half, half:], blocks[:, half:, half:]
-    inverse = _inverses(first)
-    gain = inverse @ between
-    rest = _inverses(second - np.swapaxes(between, 1, 2) @ gain)
-    passed = gain @ rest
-    out = np.empty_like(blocks)
-    out[:, :half, :half] = inverse + passed @ np.swapaxes(gain, 1, 2)
-    out[:, :half, half:], out[:, half:, :half] = -passed, -np.swapaxes(passed, 1, 2)
-    out[:, half:, half:] = rest
-    return out
+def _inverse(block: Floats) -> Floats:
+    """The inverse (n, n) of a positive definite matrix, by its Cholesky factor; NotPositiveError if it is none."""
+    factor, failed = dpotrf(block.T)
+    if failed:
+        raise NotPositiveError("the system is not positive definite")
+    upper, _ = dpotri(factor, overwrite_c=True)
+    if not np.isfinite(upper).all():
+        raise NotPositiveError("the system is not finite")
+    whole = upper + upper.T
+    whole.reshape(-1)[:: len(whole) + 1] /= 2
+    return np.asarray(whole)
 
 
 def _product(a: Floats, b: Floats) -> Floats:
@@ -120,17 +95,22 @@ def solve(factor: TreeFactor, right: Floats) -> Floats:
 def variances(factor: TreeFactor, columns: Indices) -> Floats:
     """Covariances (N, c, c) of the variables `columns` (N, c) of each block: parts of the inverse.
 
-    Each is a sum over the block and those above it, as elimination passes its unit vectors on to its parent.
+    A block's is its own after elimination, and that of its parent passed on.
     """
-    count, size = factor.inverse.shape[:2]
-    out = np.zeros((count, columns.shape[1], columns.shape[1]))
-    passed: list[list[tuple[list[int], Floats]]] = [[] for _ in range(count)]
-    for i in range(count - 1, -1, -1):
-        blocks = [i, *(block for some, _ in passed[i] for block in some)]
-        vectors = np.concatenate([np.eye(size)[:, columns[i]], *(those for _, those in passed[i])], axis=1)
-        shape = (size, len(blocks), columns.shape[1])
-        weighed = _product(factor.inverse[i], vectors).reshape(shape)
-        out[blocks] += np.einsum("nba,nbc->bac", vectors.reshape(shape), weighed)
-        if factor.parents[i] >= 0:
-            passed[factor.parents[i]].append((blocks, _product(factor.gain[i].T, vectors)))
+    out = np.empty((len(columns), columns.shape[1], columns.shape[1]))
+    whole: dict[int, Floats] = {}
+    inner = set(factor.parents)
+    for i, parent in enumerate(factor.parents):
+        own = columns[i]
+        if i in inner:
+            whole[i] = factor.inverse[i]
+            if parent >= 0:
+                passed = _product(factor.gain[i], whole[parent])
+                whole[i] = whole[i] + _product(passed, factor.gain[i].T)
+            out[i] = whole[i][own[:, None], own]
+        else:
+            gain = factor.gain[i][own]
+            out[i] = factor.inverse[i][own[:, None], own]
+            if parent >= 0:
+                out[i] += gain @ whole[parent] @ gain.T
     return out

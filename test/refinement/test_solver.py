@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -90,12 +92,12 @@ def test_equations_are_those_of_the_residuals_jacobian(seed: int) -> None:
     right = equations.right.reshape(-1)
     scale = np.abs(right).max()
     np.testing.assert_allclose(right / scale, -jacobian.T @ residuals / scale, atol=1e-7)
-    dense, system = jacobian.T @ jacobian, equations.system
+    dense = jacobian.T @ jacobian
     seen = np.zeros(dense.shape, dtype=bool)
     for k, parent in enumerate(PARENTS):
         own = np.arange(12 * k, 12 * k + 12)
         above = np.arange(12 * parent, 12 * parent + 12) if parent >= 0 else own[:0]
-        for columns, block in ((own, system.diagonal[k]), (above, system.above[k][:, : len(above)])):
+        for columns, block in ((own, equations.diagonal[k]), (above, equations.above[k][:, : len(above)])):
             np.testing.assert_allclose(block, dense[np.ix_(own, columns)], atol=1e-6 * np.abs(dense).max())
             seen[np.ix_(own, columns)] = seen[np.ix_(columns, own)] = True
     assert np.abs(dense[~seen]).max() < 1e-6 * np.abs(dense).max()  # nothing couples that the tree does not hold
@@ -107,7 +109,7 @@ def test_a_step_and_its_deviations_are_those_of_dense_algebra() -> None:
     jacobian, residuals = dense_jacobian(terms, start), whitened(terms, start)
     hessian = jacobian.T @ jacobian
     expected = packed(start) - np.linalg.solve(hessian, jacobian.T @ residuals)
-    solution = refine(observed, start, CONFIG)
+    (solution,) = refine([observed], [start], CONFIG)
     np.testing.assert_allclose(packed(solution.joints), expected, atol=1e-5)
     inverse = np.linalg.inv(hessian)
     stddev = solution.spread(2)
@@ -116,12 +118,24 @@ def test_a_step_and_its_deviations_are_those_of_dense_algebra() -> None:
         assert stddev[k] == pytest.approx(np.sqrt(np.linalg.eigvalsh(inverse[np.ix_(rows, rows)])[-1]), rel=1e-4)
 
 
+def test_windows_refined_together_are_those_refined_alone() -> None:
+    windows_, starts = zip(*(windows.random_window(seed, frames=6) for seed in range(3)), strict=True)
+    # One whose equations can't be solved keeps its joints, and the others are not harmed.
+    broken = replace(windows_[1], prior=np.full_like(windows_[1].prior, np.nan))
+    together = refine([windows_[0], broken, windows_[2]], starts, CONFIG, 2)
+    np.testing.assert_array_equal(together[1].joints, starts[1])
+    for n in (0, 2):
+        (alone,) = refine([windows_[n]], [starts[n]], CONFIG, 2)
+        np.testing.assert_allclose(together[n].joints, alone.joints, atol=1e-12)
+        np.testing.assert_allclose(together[n].spread(3), alone.spread(3), rtol=1e-9)
+
+
 def test_steps_lower_the_cost_and_converge() -> None:
     observed, joints = windows.random_window(1, frames=12)
     steps = []
     for _ in range(15):
         terms, before = terms_of(observed, joints, CONFIG), joints
-        joints = refine(observed, before, CONFIG).joints
+        joints = refine([observed], [before], CONFIG)[0].joints
         assert cost(terms, joints) <= cost(terms, before) * (1 + 1e-3)
         steps.append(np.linalg.norm(joints - before, axis=-1).mean())
     assert steps[0] > 0.02 and steps[-1] < 2e-3

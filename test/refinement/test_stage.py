@@ -97,7 +97,7 @@ def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
     usual = config.solver.depth_motion_stddev_scale * window.motion_stddev[:, 0] / metres
     distances, spread = smooth_distances(said, stated, window.times, config.solver.depth, window.motion, usual)
     observed = observations(at_distances(window, distances), bones.logarithms)
-    batch = refine(observed, observed.prior, config.solver, 30)
+    (batch,) = refine([observed], [observed.prior], config.solver, 30)
     published = with_lengths(batch.joints[-1], bones.logarithms)
     assert np.abs(streamed.joints_cam - published).max() < 2e-3
     expected = config.solver.stddev_scale * np.hypot(batch.spread(11), spread[-1] * metres[-1])

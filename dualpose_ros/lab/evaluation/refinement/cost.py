@@ -62,7 +62,7 @@ def least_cost(terms: Terms, joints: Floats) -> float:
     root, prior = joints[:, H36M17.root], terms.prior[:, H36M17.root]
     distance, other = (np.linalg.norm(roots, axis=-1, keepdims=True) for roots in (root, prior))
     moved = joints + ((other - distance) * root / np.maximum(distance, 1e-6))[:, None]
-    return min(cost(terms, joints), cost(terms, moved))
+    return float(min(cost(terms, joints), cost(terms, moved)))
 
 
 def cost_row(
@@ -86,7 +86,7 @@ def cost_row(
         pairs = []
         for at in (solved.joints, joints):
             terms = terms_of(solved.observed, at, config.solver)
-            pairs.append((cost(terms, solved.joints), least_cost(terms, joints)))
+            pairs.append((float(cost(terms, solved.joints)), least_cost(terms, joints)))
         objectives.append(pairs[0])
         ratios.append(max(a / b for a, b in pairs))
     own, other = 1e3 * float(np.median(ours)), 1e3 * float(np.median(seconds))
