@@ -193,7 +193,7 @@ class ReadableMaps:
 
 def read_by_tag(
     maps: ReadableMaps,
-    first: Sequence[int],
+    first: Sequence[int] | Indices,
     tags: AnyFloats,
     joints_px: AnyFloats,
     scores: AnyFloats,
