@@ -141,12 +141,10 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
             if self._inputs.last_s(name) is None:
                 subscribe()
             del self._when_latched[name]
-        missing = self._inputs.missing(now)
-        if missing is None:
-            self.diagnostics.missing = ""
-            return
-        text = self._inputs.describe(missing, self.count_publishers(missing.topic), now)
-        if not self.diagnostics.missing:
+        missing, text = self._inputs.missing(now), self._inputs.losses(now)
+        if missing is not None:
+            text = self._inputs.describe(missing, self.count_publishers(missing.topic), now)
+        if text and not self.diagnostics.missing:
             self.get_logger().warning(text)
         self.diagnostics.missing = text
 

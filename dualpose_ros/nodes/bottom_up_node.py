@@ -82,6 +82,7 @@ class BottomUpNode(PipelineNode):
         )
         self._cameras = RecentCameras[Any](c.sync_queue_size)
         self._counts = {"guided": 0, "unguided": 0}
+        self._without = 0
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -126,12 +127,19 @@ class BottomUpNode(PipelineNode):
         self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
         self.diagnostics.frame(time_ns)
         self._counts["guided" if result.guided else "unguided"] += 1
-        if not result.guided:
-            why = f"no heatmaps within {self.config.max_wait_s:g} s" if frame.asked else "no detections"
-            self.get_logger().warning(f"{why}: worked without heatmaps", throttle_duration_sec=5.0)
+        self._tell_of_guidance(result.guided, "no heatmaps" if frame.asked else "no detections")
         counts = {name: str(count) for name, count in self._counts.items()}
         late = str(self._frames.late_heatmaps)
         self.diagnostics.extra = {**counts, "late_heatmaps": late, "persons": str(len(result.persons))}
+
+    def _tell_of_guidance(self, guided: bool, why: str) -> None:
+        """Say when heatmaps are gone for good, and when they are back; a busy machine lacks some now and then."""
+        limit = self.config.give_up_after_frames
+        if guided and self._without >= limit:
+            self.get_logger().info("heatmaps come again")
+        self._without = 0 if guided else self._without + 1
+        if self._without == limit:
+            self.get_logger().warning(f"{why} for {limit} frames in a row: works without heatmaps until some come")
 
 
 def _joint_heatmaps(message: Any) -> Any:

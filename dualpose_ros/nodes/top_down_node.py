@@ -36,7 +36,7 @@ from dualpose_ros.nodes.convert import (
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.join import StampJoin
-from dualpose_ros.settings import setting
+from dualpose_ros.settings import SettingError, setting
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 
 
@@ -47,6 +47,11 @@ class TopDownNodeConfig(ImageNodeConfig):
     sync_queue_size: int = sync_queue_size("images kept until their detections arrive")
     rectified: bool = rectified()
     person_classes: tuple[str, ...] = setting((PERSON_CLASS,), "class ids of detections that are people")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.person_classes:
+            raise SettingError("person_classes", "is empty; nobody would be a person")
 
 
 class TopDownNode(PipelineNode):

@@ -6,7 +6,7 @@ import importlib
 import sys
 from types import ModuleType
 
-from dualpose_ros.standalone.errors import MissingPackageError, StandaloneError
+from dualpose_ros.standalone.errors import MissingPackageError, StandaloneError, note_rclpy_error
 
 __all__ = ["MissingPackageError", "StandaloneError", "install", "is_installed"]
 
@@ -44,8 +44,9 @@ def install() -> bool:
         return True
     try:
         importlib.import_module("rclpy")
-    except ImportError:
-        pass
+    except ImportError as error:
+        if told := note_rclpy_error(error):
+            print(f"[WARN] [dualpose_ros.standalone]: {told}", file=sys.stderr)
     else:
         return False
     messages = importlib.import_module(f"{__name__}.messages")

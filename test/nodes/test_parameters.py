@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from dualpose_ros.nodes import parameters
+from dualpose_ros.nodes.bottom_up_node import BottomUpNode, BottomUpNodeConfig
+from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.runs.parameter_lists import NODES
 from dualpose_ros.settings import Item, SettingError, all_settings, with_values
 
@@ -121,3 +123,25 @@ def test_only_what_is_meant_for_a_node_is_refused(tmp_path: Path, monkeypatch: p
     file.write_text("/**:\n  ros__parameters: {robot_name: spot}\n")
     monkeypatch.setattr(sys, "argv", ["fusion_node", "--ros-args", *given[:4]])
     assert parameters._unknown(node, known) == {}
+
+
+@pytest.mark.parametrize("value", [(), None])
+def test_a_list_of_nobody_is_refused(value: Any) -> None:
+    """`person_classes:=[]` is an empty list here, and no value at all where ROS 2 reads it."""
+    with pytest.raises(SettingError, match="person_classes"):
+        with_values(TopDownNodeConfig(), {"person_classes": value})
+
+
+def test_a_busy_machine_is_not_told_of_every_frame_without_heatmaps() -> None:
+    said: list[str] = []
+    logger = SimpleNamespace(info=said.append, warning=said.append)
+    node: Any = SimpleNamespace(config=BottomUpNodeConfig(), _without=0, get_logger=lambda: logger)
+
+    def frames(guided: str) -> None:
+        for letter in guided:
+            BottomUpNode._tell_of_guidance(node, letter == "g", "no heatmaps")
+
+    frames("gu" * 20 + "uu")
+    assert len(said) == 1 and "3 frames in a row" in said[0]
+    frames("uuuugugg")
+    assert said[1:] == ["heatmaps come again"]

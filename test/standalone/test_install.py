@@ -101,6 +101,22 @@ sys.exit(main(["launcher_node"]))
     assert all(part in lines[0] for part in (package, f"pip install {package}", "ROS 2", "aarch64"))
 
 
+def test_what_is_said_where_ros_is_sourced(domain_environment: Any, fake_ros: Any) -> None:
+    """With its rclpy nobody works without ROS 2; where its rclpy does not import, that is the first thing to know."""
+    environment = {**domain_environment, "ROS_DISTRO": "jazzy"}
+    code = (
+        "from dualpose_ros import standalone\nprint(standalone.install())\nstandalone.errors.require('no_such_module')"
+    )
+    _, out, err = python(code, environment, fake_ros)
+    last = err.splitlines()[-1]
+    assert out == "False" and "pip install no_such_module" in last and "without ROS 2" not in last
+    (fake_ros / "rclpy" / "__init__.py").write_text("raise ImportError('built for another Python')\n", encoding="utf-8")
+    _, out, err = python(code, environment, fake_ros)
+    first, last = err.splitlines()[0], err.splitlines()[-1]
+    assert out == "True" and "jazzy is sourced" in first and "built for another Python" in first
+    assert "without ROS 2" in last
+
+
 def test_require_names_the_package() -> None:
     with pytest.raises(MissingPackageError, match="'no_such_module'"):
         require("no_such_module.part")

@@ -10,7 +10,9 @@ import pytest
 
 from dualpose_ros.standalone.rclpy import logging
 from dualpose_ros.standalone.rclpy.clock import ROSClock
+from dualpose_ros.standalone.rclpy.exceptions import InvalidTopicNameException, NameValidationException
 from dualpose_ros.standalone.rclpy.logging import LoggingSeverity, RcutilsLogger
+from dualpose_ros.standalone.rclpy.node import Node
 from dualpose_ros.standalone.rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -114,3 +116,12 @@ def test_timer_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not timer.is_ready() and timer.time_until_next_call() is None
     timer.reset()
     assert not timer.is_ready() and timer.time_until_next_call() == 100
+
+
+def test_errors_are_those_of_rclpy() -> None:
+    """A negative period is an RCLError there, which is a RuntimeError; a bad name has no ValueError among its bases."""
+    with pytest.raises(RuntimeError, match="failed to create timer"):
+        Node.create_timer(None, -1.0, lambda: None)  # type: ignore[arg-type]
+    error = InvalidTopicNameException("a-b", "must not contain '-'", 1)
+    assert str(error) == "Invalid topic name: must not contain '-':\n  'a-b'\n    ^"
+    assert isinstance(error, NameValidationException) and not isinstance(error, ValueError)

@@ -10,6 +10,16 @@ from dataclasses import dataclass
 LATE_S = 2.0
 """An input that has said nothing for so long is missing."""
 
+_WINDOW_S = 5.0
+_FEWEST = 20
+_LOST_SHARE = 0.5
+# What a 720p image takes on its way: the kernel's default buffer holds a twelfth of it.
+MEND = (
+    "large images are lost where receive buffers are small: run `sudo sysctl -w net.core.rmem_max=8388608`, and before "
+    'every node `export CYCLONEDDS_URI=\'<CycloneDDS><Domain><Internal><SocketReceiveBufferSize min="8MB"/></Internal>'
+    "</Domain></CycloneDDS>'`; or set image_reliability: reliable, if the camera offers that"
+)
+
 
 @dataclass
 class WatchedInput:
@@ -20,6 +30,7 @@ class WatchedInput:
     qos: str
     once: bool
     last_s: float | None = None
+    count: int = 0
 
     def is_missing(self, started_s: float, now_s: float) -> bool:
         """Whether a message should have come by now."""
@@ -36,7 +47,8 @@ class InputWatch:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._started_s = now_s
+        self._started_s = self._counted_since_s = now_s
+        self._losses = ""
         self._inputs: dict[str, WatchedInput] = {}
 
     def expect(self, topic: str, kind: str, qos: str, *, once: bool = False) -> None:
@@ -51,6 +63,22 @@ class InputWatch:
         """A message came."""
         if topic in self._inputs:
             self._inputs[topic].last_s = now_s
+            self._inputs[topic].count += 1
+
+    def losses(self, now_s: float) -> str:
+        """One line where images come far less often than their camera_info, which is small; else an empty string."""
+        if now_s - self._counted_since_s >= _WINDOW_S:
+            infos = max((item.count for item in self._inputs.values() if item.once), default=0)
+            few = [item for item in self._inputs.values() if not item.once and item.count < (1 - _LOST_SHARE) * infos]
+            self._losses = ""
+            if few and infos >= _FEWEST:
+                seconds = now_s - self._counted_since_s
+                came = f"{few[0].count} of {few[0].topic} came with {infos} camera_info in {seconds:.0f} s"
+                self._losses = f"{came}: {MEND}"
+            self._counted_since_s = now_s
+            for item in self._inputs.values():
+                item.count = 0
+        return self._losses
 
     def last_s(self, topic: str) -> float | None:
         """When a message of an input last came."""
@@ -67,7 +95,10 @@ class InputWatch:
             last = f"none has come in {now_s - self._started_s:.0f} s"
         else:
             last = f"the last one came {now_s - item.last_s:.0f} s ago"
-        if not publishers:
+        infos_s = max((other.last_s or -LATE_S for other in self._inputs.values() if other.once), default=-LATE_S)
+        if not item.once and now_s - infos_s < LATE_S:
+            advice = f"its camera_info comes: {MEND}"
+        elif not publishers:
             advice = "nobody publishes it: check the camera's driver, the topic's name and remapping"
         elif item.last_s is None:
             advice = f"publishers: {publishers}; check that their type and QoS fit these, and that they send"

@@ -42,3 +42,28 @@ def test_a_line_names_topic_type_quality_age_and_what_to_look_at() -> None:
     made.came("/camera_info", 103.0)
     gone = made.describe(missing(made, 111.5), 1, 111.5)
     assert "/image_raw" in gone and "the last one came 10 s ago" in gone
+
+
+def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away() -> None:
+    """Camera_info is small and comes; of large images the buffers' size decides."""
+    watch = InputWatch(0.0)
+    watch.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1")
+    watch.expect("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort, depth 10", once=True)
+    for step in range(90):
+        watch.came("/camera_info", step / 30)
+    missing = watch.missing(3.0)
+    assert missing is not None and missing.topic == "/image_raw"
+    text = watch.describe(missing, 1, 3.0)
+    assert all(word in text for word in ("net.core.rmem_max", "CYCLONEDDS_URI", "image_reliability"))
+    assert watch.losses(3.0) == ""
+    for step in range(90, 240):
+        watch.came("/camera_info", step / 30)
+        if step % 75 == 0:
+            watch.came("/image_raw", step / 30)
+    assert watch.losses(8.0).startswith("2 of /image_raw came with 240 camera_info in 8 s: large images are lost")
+    for step in range(240, 400):
+        for topic in ("/camera_info", "/image_raw"):
+            watch.came(topic, step / 30)
+    assert watch.losses(13.4) == ""
+    quiet = watch.missing(30.0)
+    assert quiet is not None and "its camera_info comes" not in watch.describe(quiet, 1, 30.0)
