@@ -151,3 +151,24 @@ def test_share_dir_of_a_pip_install(tmp_path: Path) -> None:
     (tmp_path / "share" / "dualpose_ros" / "msg" / "MultiPersonPose3D.msg").touch()
     found = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert found.stdout.strip() == str(tmp_path / "share" / "dualpose_ros"), found.stderr
+
+
+def test_pip_packages_for_ros_are_those_of_the_base_install() -> None:
+    """Within its limits, and NumPy as old as the distributions' OpenCV and SciPy want it."""
+    requirements = importlib.import_module("packaging.requirements")
+    lines = [line for line in (ROOT / "requirements-ros.txt").read_text().splitlines() if not line.startswith("#")]
+    given = [requirements.Requirement(line) for line in lines]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = {item.name: item for item in map(requirements.Requirement, project["dependencies"])}
+    assert all(item.specifier == base[item.name].specifier for item in given if item.name != "numpy")
+    for python, newest, too_new in (("3.10", "1.24.4", "1.25.0"), ("3.12", "1.26.4", "2.0.0")):
+        (numpy,) = (i for i in given if i.name == "numpy" and i.marker.evaluate({"python_version": python}))
+        assert newest in numpy.specifier and too_new not in numpy.specifier
+
+
+def test_package_xml_declares_what_the_tests_need() -> None:
+    declared = {element.text for element in ET.parse(ROOT / "package.xml").getroot() if element.tag == "test_depend"}
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    linters = set(re.findall(r"^  find_package\((\w+) REQUIRED\)", cmake, re.MULTILINE))
+    assert linters and linters <= declared
+    assert (ROOT / ".flake8").is_file() and "ament_add_pytest_test" in cmake
