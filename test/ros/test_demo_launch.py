@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-launch_testing = pytest.importorskip("launch_testing", reason="no ROS 2 is sourced: its launch_testing is needed")
+pytest.importorskip("launch_testing", reason="no ROS 2 is sourced: its launch_testing is needed")
 rclpy = pytest.importorskip("rclpy", reason="no ROS 2 is sourced")
 
-import launch  # noqa: E402
-import launch_testing.actions  # noqa: E402
-import launch_testing.asserts  # noqa: E402
+from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+from launch_testing import post_shutdown_test  # noqa: E402
+from launch_testing.actions import ReadyToTest  # noqa: E402
+from launch_testing.asserts import assertExitCodes  # noqa: E402
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch" / "demo.launch.py"
 LIMIT_S = 60.0
@@ -29,7 +30,7 @@ def generate_test_description() -> Any:
     include = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(LAUNCH)), launch_arguments=list(arguments.items())
     )
-    return launch.LaunchDescription([include, launch_testing.actions.ReadyToTest()])
+    return LaunchDescription([include, ReadyToTest()])
 
 
 class TestPeople(unittest.TestCase):
@@ -52,12 +53,12 @@ class TestPeople(unittest.TestCase):
         assert came[-1].header.frame_id == "robot1/camera_optical_frame"
 
 
-@launch_testing.post_shutdown_test()
+@post_shutdown_test()
 class TestEnd(unittest.TestCase):
     """After SIGINT."""
 
     def test_every_node_ends_cleanly(self, proc_info: Any, proc_output: Any) -> None:
         """Exit code 0, and no traceback."""
-        launch_testing.asserts.assertExitCodes(proc_info)
+        assertExitCodes(proc_info)
         said = "".join(line.text.decode(errors="replace") for line in proc_output)
         assert "Traceback" not in said, said
