@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dualpose_ros.commands.options import (
+    ComposedOption,
     DetectorOption,
     DomainOption,
     MaxRateOption,
@@ -32,6 +33,7 @@ def demo(
     params_file: ParamsOption = None,
     domain_id: DomainOption = None,
     overlay: OverlayOption = True,
+    composed: ComposedOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Run the graph on a rendered clip of four people who cross and hide each other, and say how right it was.
@@ -53,5 +55,6 @@ def demo(
         domain_id=domain_id,
         overlay=overlay,
         verbose=verbose,
+        composed=composed,
     )
     run_demo(options, Console(stderr=True), clip)

@@ -66,6 +66,10 @@ DomainOption = Annotated[
     ),
 ]
 OverlayOption = Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw overlay.mp4 after the run.")]
+ComposedOption = Annotated[
+    bool,
+    typer.Option("--composed", help="All nodes in one process, by arrays: less work, one fate."),
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what the nodes print; it is in nodes.log anyway.")
 ]

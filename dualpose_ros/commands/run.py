@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dualpose_ros.commands.options import (
+    ComposedOption,
     DetectorOption,
     DomainOption,
     MaxFramesOption,
@@ -44,6 +45,7 @@ def run(
     params_file: ParamsOption = None,
     domain_id: DomainOption = None,
     overlay: OverlayOption = True,
+    composed: ComposedOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.
@@ -66,5 +68,6 @@ def run(
         domain_id=domain_id,
         overlay=overlay,
         verbose=verbose,
+        composed=composed,
     )
     run_and_write(options, Console(stderr=True))

@@ -23,6 +23,7 @@ PACKAGE = "dualpose_ros"
 NODES = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
 )  # fmt: skip
+COMPOSED = "composed_graph"
 SHOWN = ("markers", "overlay")
 
 
@@ -37,6 +38,7 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
         Argument("params_file", str(share() / "config" / "pipeline.yaml"), "parameters of every node"),
         Argument("namespace", "", "namespace of the nodes and of their topics"),
         Argument("use_sim_time", False, "take the time from /clock"),
+        Argument("composed", False, "all nodes but the camera's in one process, which hand each other arrays"),
         Argument("respawn", True, "start a node that died again, five times in a row at most"),
         Argument("rviz", rviz, "start RViz, where it is installed"),
         Argument("rviz_config", str(share() / "config" / "rviz" / "pipeline.rviz"), "RViz's layout"),
@@ -46,13 +48,14 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
 
 @dataclass(frozen=True)
 class Graph:
-    """What the nodes of one graph have in common; `namespace` without outer slashes."""
+    """What the nodes of one graph have in common; `namespace` without outer slashes; `composed`: in one process."""
 
     namespace: str
     params_file: str
     use_sim_time: bool
     respawn: bool
     log_level: str
+    composed: bool = False
 
     def node(
         self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = ()
@@ -66,7 +69,8 @@ class Graph:
             return Node(
                 package=PACKAGE,
                 executable=name,
-                name=name,
+                # One process of several nodes keeps their own names.
+                name=None if name == COMPOSED else name,
                 namespace=self.namespace,
                 parameters=[self.params_file, values],
                 remappings=list(remappings),
@@ -81,13 +85,15 @@ def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
     """The graph that the common arguments describe, and actions that clean up. RuntimeError for a bad file."""
     namespace = values["namespace"].strip("/")
     params_file, actions = parameter_file(values["params_file"], namespace)
-    return Graph(namespace, params_file, values["use_sim_time"], values["respawn"], values["log_level"]), actions
+    settings = (values[name] for name in ("use_sim_time", "respawn", "log_level", "composed"))
+    return Graph(namespace, params_file, *settings), actions
 
 
 def pipeline(graph: Graph, image_topic: str = "image_raw", camera_info_topic: str = "camera_info") -> list[Any]:
     """The nodes from the camera's images to /humans/poses3d."""
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
-    return [action for name in NODES for action in graph.node(name, remappings=inputs)]
+    names = (COMPOSED,) if graph.composed else NODES
+    return [action for name in names for action in graph.node(name, remappings=inputs)]
 
 
 def camera_frames(namespace: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException
@@ -19,6 +20,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo
 from threadpoolctl import threadpool_limits
 
+from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
@@ -84,7 +86,12 @@ def image_qos(config: ImageNodeConfig, depth: int) -> QoSProfile:
 
 
 class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
-    """A node whose parameters are its settings, and whose callbacks survive errors."""
+    """A node whose parameters are its settings, and whose callbacks survive errors.
+
+    Where its process has a `bus`, nodes there hand each other messages without sending them.
+    """
+
+    bus: Bus | None = None
 
     def __init__(self, name: str, node_config: type[Any], *stage_configs: type[Any]) -> None:
         """Declare every setting as a read-only parameter.
@@ -100,6 +107,28 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         self._when_latched: dict[str, Callable[[], Any]] = {}
         self._looks: Any = None
         self._has_told_of_unset = False
+
+    def create_publisher(self, msg_type: type[Any], topic: str, qos_profile: QoSProfile | int, **options: Any) -> Any:
+        """As a node's, by the process's bus where it has one."""
+        publisher = super().create_publisher(msg_type, topic, qos_profile, **options)
+        # rclpy's own, of parameter events and logs, come before there are settings.
+        if self.bus is None or not hasattr(self, "config"):
+            return publisher
+        return self.bus.publisher(self.resolve_topic_name(topic), publisher)
+
+    def create_subscription(
+        self, msg_type: type[Any], topic: str, callback: Callable[[Any], None], qos_profile: QoSProfile | int, **kw: Any
+    ) -> Any:
+        """As a node's, by the process's bus where it has one."""
+        if self.bus is None or not hasattr(self, "config"):
+            return super().create_subscription(msg_type, topic, callback, qos_profile, **kw)
+        return self.bus.subscribe(self, msg_type, self.resolve_topic_name(topic), callback, qos_profile)
+
+    def destroy_subscription(self, subscription: Any) -> bool:
+        """As a node's."""
+        if isinstance(subscription, LocalSubscription):
+            return self.bus is not None and self.bus.forget(subscription)
+        return bool(super().destroy_subscription(subscription))
 
     def take_in(
         self, kind: type[Any], topic: str, callback: Callable[[Any], None], qos: QoSProfile, *, once: bool = False
@@ -188,7 +217,9 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
-def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
+def run_node(
+    make: Callable[[], Any], args: Sequence[str] | None = None, spin: Callable[[Any], None] = rclpy.spin
+) -> int:
     """Start a node, spin it until it is told to stop, and give the exit code of its process.
 
     0 after an ordinary stop, by SIGINT or SIGTERM at any moment too; 2, with one line on stderr, where the node could
@@ -201,9 +232,10 @@ def run_node(make: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         node = make()
         # The nodes' matrices are small: BLAS threads that wait for each other cost many times the work.
         threadpool_limits(1, user_api="blas")
+        cv2.setNumThreads(1)
         # A signal from before rclpy.init has ended no context.
         if not stopping.told():
-            rclpy.spin(node)
+            spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:

@@ -45,6 +45,7 @@ class LiveOptions:
     domain_id: int | None = None
     overlay: bool = True
     verbose: bool = False
+    composed: bool = False
 
 
 def run_live(options: LiveOptions, console: Console, watch: Watch | None = None) -> GraphResult:
@@ -81,6 +82,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         total_frames=total,
         keep_frames=options.overlay,
         verbose=options.verbose,
+        composed=options.composed,
     )
     return run_graph(graph, console, watch)
 

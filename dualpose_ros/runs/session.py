@@ -24,7 +24,7 @@ from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
-REFINEMENT = "refinement_node"
+REFINEMENT, COMPOSED = "refinement_node", "composed"
 # Who takes images: the detector, both branches and our own recorder. The source waits for all four.
 _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
@@ -49,6 +49,7 @@ class GraphError(RuntimeError):
 class GraphOptions:
     """What to run: `camera` are parameters of the camera node, `overrides` of other nodes by name.
 
+    `composed`: all nodes in one process, instead of each in its own.
     `domain_id` None picks one at random, so that the run meets no other graph on this machine.
     `max_frames` ends the run after so many images.
     """
@@ -62,6 +63,7 @@ class GraphOptions:
     total_frames: int | None = None
     keep_frames: bool = True
     verbose: bool = False
+    composed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,11 @@ def node_specs(options: GraphOptions) -> list[NodeSpec]:
     """The nodes of the graph, from the source to its output."""
     camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
     parameters = {CAMERA: camera, **options.overrides}
-    return [
-        NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {}))
-        for name in (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
-    ]
+    names = (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
+    if options.composed:
+        named = {f"{node}:{name}": value for node, given in parameters.items() for name, value in given.items()}
+        return [NodeSpec(COMPOSED, "dualpose_ros.nodes.composed.graph", named, nodes=names)]
+    return [NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {})) for name in names]
 
 
 Watch = Callable[[Recording, Sequence[NodeState]], None]

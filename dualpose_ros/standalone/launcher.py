@@ -18,27 +18,24 @@ from typing import IO, Any
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
-from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN
+from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN, THREAD_VARIABLES
 
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node: its name, the module whose `main` runs it, and what its command line says beside the file."""
+    """One process: its name, the module whose `main` runs it, and what its command line says beside the file.
+
+    It runs the node of its name, or those of `nodes`, whose parameters are then named `node:name`.
+    """
 
     name: str
     module: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = ()
+    nodes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class Launcher:
         if len(set(names)) != len(names):
             raise StandaloneError(f"two nodes have the same name: {', '.join(sorted(names))}")
         if params_file is not None:
-            _check_sections(params_file, names, namespace)
+            _check_sections(params_file, [name for spec in specs for name in spec.nodes or (spec.name,)], namespace)
         self._params_file = params_file
         self._namespace = namespace
         self._log_level = log_level
@@ -117,7 +114,7 @@ class Launcher:
         self._deadlines = stop_deadlines_s
         self._lock = threading.Lock()
         self._readers: list[threading.Thread] = []
-        self._environment = {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **(environment or {})}
+        self._environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
         # Python buffers what a node prints to a pipe; its lines should come out as they are written.
         self._environment |= {EXIT_WITH_STDIN: "1", "PYTHONUNBUFFERED": "1"}
         self._entries = [_Entry(spec, self._prefix(spec.name, names, index)) for index, spec in enumerate(specs)]
@@ -267,7 +264,9 @@ class Launcher:
 
     def command(self, spec: NodeSpec) -> list[str]:
         """The command line of a node."""
-        ros = ["-r", f"__node:={spec.name}", "--log-level", self._log_level]
+        ros = ["--log-level", self._log_level]
+        if not spec.nodes:
+            ros += ["-r", f"__node:={spec.name}"]
         if self._namespace:
             ros += ["-r", f"__ns:={self._namespace}"]
         if self._params_file is not None:
@@ -278,7 +277,7 @@ class Launcher:
             # JSON is YAML, and keeps the difference between the text "1" and the number 1.
             ros += ["-p", f"{name}:={json.dumps(value)}"]
         runner = [sys.executable, "-m", "dualpose_ros.standalone.run_node", spec.module]
-        return [*runner, *spec.arguments, "--ros-args", *ros]
+        return [*runner, *spec.nodes, *spec.arguments, "--ros-args", *ros]
 
     def _prefix(self, name: str, names: Sequence[str], index: int) -> str:
         text = f"[{name}]".ljust(max(map(len, names)) + 2)

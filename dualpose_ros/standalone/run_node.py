@@ -19,6 +19,16 @@ from dualpose_ros.standalone import stopping
 EXIT_WITH_STDIN = "DUALPOSE_EXIT_WITH_STDIN"
 
 
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+"""By what numerical libraries are told how many threads to take."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node; 0 after a clean end, 2 with one line on stderr for bad input, 1 by traceback otherwise."""
     args = list(sys.argv[1:] if arguments is None else arguments)
@@ -26,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("usage: python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]", file=sys.stderr)
         return 2
     stopping.leave_at_once()
+    # Before NumPy and the like are loaded: by `ros2 launch`, each process would take all cores for matrices that
+    # are too small for it.
+    for variable in THREAD_VARIABLES:
+        os.environ.setdefault(variable, "1")
     if os.environ.pop(EXIT_WITH_STDIN, ""):
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     sys.argv = args

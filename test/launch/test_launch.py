@@ -122,7 +122,7 @@ def test_pipeline_launch(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     context = arguments_of(description)
     assert set(context) == {
-        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "respawn", "rviz",
+        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "composed", "respawn", "rviz",
         "rviz_config", "fixed_frame", "log_level",
     }  # fmt: skip
     assert Path(context["params_file"]).is_file() and context["rviz"] == "false"
@@ -148,6 +148,16 @@ def test_pipeline_launch(launch_stub: None) -> None:
     topics = {display["Topic"]["Value"] for display in shown["Displays"] if "Topic" in display}
     assert dict(rviz["remappings"]) == {topic: topic[1:] for topic in topics}, "RViz shows what is in its namespace"
     assert rviz["namespace"] == "robot1" and rviz["parameters"] == [{"use_sim_time": True}]
+
+
+def test_a_composed_launch_is_one_process_whose_nodes_keep_their_names(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    given = {"composed": "true", "image_topic": "/cam/rgb", "namespace": "robot1"}
+    nodes = nodes_of(actions_of(description, arguments_of(description) | given))
+    assert set(nodes) == {"composed_graph"}
+    process = nodes["composed_graph"]
+    assert process["name"] is None and process["namespace"] == "robot1"
+    assert dict(process["remappings"])["image_raw"] == "/cam/rgb"
 
 
 @pytest.mark.parametrize(

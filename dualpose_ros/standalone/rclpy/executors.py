@@ -75,11 +75,11 @@ class SingleThreadedExecutor:
 
     def _next_work(self) -> Callable[[], None] | None:
         """The next callback that is due, taking turns so that none starves another."""
-        entities = [entity for node in self._nodes for entity in (*node.timers_, *node.subscriptions_)]
+        entities = [entity for node in self._nodes for entity in (*node.timers_, *node.guards_, *node.subscriptions_)]
         for offset in range(len(entities)):
             index = (self._turn + offset) % len(entities)
             entity = entities[index]
-            work = _timer_work(entity) if hasattr(entity, "timer_period_ns") else _subscription_work(entity)
+            work = _work(entity)
             if work:
                 self._turn = index + 1
                 return work
@@ -92,22 +92,23 @@ class SingleThreadedExecutor:
         if wait <= 0:
             return
         readers = tuple(item.reader for node in self._nodes for item in node.subscriptions_ if item.reader is not None)
-        if not readers:
+        guards = tuple(guard.entity for node in self._nodes for guard in node.guards_ if guard.entity is not None)
+        if not (readers or guards):
             time.sleep(wait / 1e9)
             return
-        if readers != self._watched:
-            self._watch(readers)
+        if readers + guards != self._watched:
+            self._watch(readers, guards)
         self._wait_set.wait(wait)
 
-    def _watch(self, readers: tuple[Any, ...]) -> None:
+    def _watch(self, readers: tuple[Any, ...], guards: tuple[Any, ...]) -> None:
         core = require("cyclonedds.core")
         self._release()
         self._wait_set = core.WaitSet(self._context.participant.entity)
         mask = core.ViewState.Any | core.InstanceState.Any | core.SampleState.NotRead
-        self._conditions = [core.ReadCondition(reader, mask) for reader in readers]
+        self._conditions = [*(core.ReadCondition(reader, mask) for reader in readers), *guards]
         for condition in self._conditions:
             self._wait_set.attach(condition)
-        self._watched = readers
+        self._watched = readers + guards
 
     def _release(self) -> None:
         """Let go of the readers: DDS deletes an entity with its last Python reference."""
@@ -116,11 +117,11 @@ class SingleThreadedExecutor:
         self._watched = ()
 
 
-def _timer_work(timer: Any) -> Callable[[], None] | None:
-    call: Callable[[], None] | None = timer.call if timer.is_ready() else None
-    return call
-
-
-def _subscription_work(subscription: Any) -> Callable[[], None] | None:
-    message = subscription.take()
-    return None if message is None else lambda: subscription.callback(message)
+def _work(entity: Any) -> Callable[[], None] | None:
+    """What a timer, guard condition or subscription has to be done now, or None."""
+    if hasattr(entity, "timer_period_ns"):
+        return entity.call if entity.is_ready() else None
+    taken = entity.take()
+    if hasattr(entity, "trigger"):
+        return entity.callback if taken else None
+    return None if taken is None else lambda: entity.callback(taken)

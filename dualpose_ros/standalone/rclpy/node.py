@@ -8,6 +8,7 @@ from typing import Any
 
 from dualpose_ros.standalone.arguments import remap_topic
 from dualpose_ros.standalone.errors import StandaloneError
+from dualpose_ros.standalone.guard import GuardCondition
 from dualpose_ros.standalone.messages import Message, message_class
 from dualpose_ros.standalone.rclpy import logging
 from dualpose_ros.standalone.rclpy.clock import ROSClock
@@ -53,6 +54,7 @@ class Node:
         self.timers_: list[Timer] = []
         self.subscriptions_: list[Subscription] = []
         self.publishers_: list[Publisher] = []
+        self.guards_: list[GuardCondition] = []
         overrides = arguments.overrides if use_global_arguments else ()
         self.parameter_store = ParameterStore(self.get_fully_qualified_name(), overrides)
         self._participant = self._context.participant
@@ -145,6 +147,16 @@ class Node:
         self.timers_.append(timer)
         return timer
 
+    def create_guard_condition(self, callback: Callable[[], None]) -> GuardCondition:
+        """A condition whose `trigger()`, from any thread, has the node's executor call `callback()`."""
+        guard = GuardCondition(self._participant.entity, callback)
+        self.guards_.append(guard)
+        return guard
+
+    def destroy_guard_condition(self, guard: GuardCondition) -> bool:
+        """End a guard condition; False where it is not this node's."""
+        return self._destroy(self.guards_, guard, None)
+
     def destroy_subscription(self, subscription: Subscription) -> bool:
         """End a subscription; False where it is not this node's."""
         return self._destroy(self.subscriptions_, subscription, subscription.reader)
@@ -168,7 +180,7 @@ class Node:
         if self.own_executor is not None:
             self.own_executor.shutdown()
             self.own_executor = None
-        groups: tuple[list[Any], ...] = (self.timers_, self.subscriptions_, self.publishers_)
+        groups: tuple[list[Any], ...] = (self.timers_, self.guards_, self.subscriptions_, self.publishers_)
         for group in groups:
             while group:
                 group.pop().destroy()
