@@ -23,9 +23,20 @@ class ImageError(ValueError):
     """An image that is none, or not of its camera."""
 
 
+MOST_OFF_AXIS = np.radians(85.0)
+"""The largest angle from a camera's axis, in radians, that rays of a fisheye are told apart at."""
+
+_TINY = 1e-12
+_HALVINGS = 50
+
+
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics of one image: size and focal lengths in pixels, plumb-bob distortion.
+    """Intrinsics of one image: size and focal lengths in pixels, distortion of OpenCV's pinhole or fisheye model.
+
+    `distortion` of a fisheye (ROS's equidistant) is k1 to k4 of Kannala and Brandt (2006): a ray at the angle theta
+    from the axis is seen at fx (theta + k1 theta^3 + ... + k4 theta^9) from the centre. Rays are x / z and y / z, so
+    that what lies further than MOST_OFF_AXIS from the axis is taken for being there.
 
     Raises CameraError on construction if a value is not finite, a focal length or the
     size is not positive, the focal length is absurd for the size (field of view under
@@ -39,6 +50,7 @@ class Camera:
     cx: float
     cy: float
     distortion: tuple[float, ...] = ()
+    fisheye: bool = False
 
     def __post_init__(self) -> None:
         values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
@@ -52,11 +64,13 @@ class Camera:
                 "calibrated; give it a calibration file or a field of view"
             )
         for name, size, focal in (("horizontal", self.width, self.fx), ("vertical", self.height, self.fy)):
-            fov = np.degrees(2 * np.arctan2(size / 2, focal))
-            if not 1 <= fov <= 175:
+            fov = np.degrees(size / focal if self.fisheye else 2 * np.arctan2(size / 2, focal))
+            if not 1 <= fov <= (360 if self.fisheye else 175):
                 raise CameraError(f"{name} field of view of {fov:.2f} degrees is absurd (focal {focal})")
         if not (-self.width <= self.cx <= 2 * self.width and -self.height <= self.cy <= 2 * self.height):
             raise CameraError(f"principal point ({self.cx}, {self.cy}) is far outside the image")
+        if self.fisheye and len(self.distortion) not in (0, 4):
+            raise CameraError(f"{len(self.distortion)} distortion coefficients; a fisheye has 4")
         if len(self.distortion) not in (0, 4, 5, 8, 12, 14):
             raise CameraError(f"{len(self.distortion)} distortion coefficients; OpenCV takes 0, 4, 5, 8, 12 or 14")
 
@@ -67,8 +81,15 @@ class Camera:
 
     @property
     def is_distorted(self) -> bool:
-        """Whether any distortion coefficient is non-zero."""
-        return any(self.distortion)
+        """Whether it is other than a pinhole: a fisheye, or any distortion coefficient is non-zero."""
+        return self.fisheye or any(self.distortion)
+
+    @property
+    def hfov(self) -> float:
+        """Horizontal field of view in radians, at the height of the principal point."""
+        edges = np.array([[-0.5, self.cy], [self.width - 0.5, self.cy]])
+        left, right = np.arctan(pixels_to_rays(self, edges)[:, 0])
+        return float(right - left)
 
     def resized(self, width: int, height: int) -> Camera:
         """The camera of the same image resampled to another size (pixel centres kept aligned)."""
@@ -81,16 +102,52 @@ class Camera:
             (self.cx + 0.5) * sx - 0.5,
             (self.cy + 0.5) * sy - 0.5,
             self.distortion,
+            self.fisheye,
         )
 
 
-def camera_from_matrix(width: int, height: int, matrix: npt.ArrayLike, distortion: npt.ArrayLike = ()) -> Camera:
+PINHOLE_MODELS = ("", "plumb_bob", "rational_polynomial", "radtan", "pinhole", "pinhole-radtan")
+FISHEYE_MODELS = ("equidistant", "fisheye", "equi", "kannala_brandt", "kannala_brandt4", "pinhole-equi")
+NO_DISTORTION = ("none", "no", "nodist", "no_distortion", "pinhole-none")
+
+
+def camera_from_model(
+    width: int, height: int, model: str, matrix: npt.ArrayLike, distortion: npt.ArrayLike = ()
+) -> Camera:
+    """Camera from K, D and the name of the distortion model, as CameraInfo and calibration files have them.
+
+    Args: as `camera_from_matrix`, and the model in ROS's words or those of calibration tools.
+
+    Raises:
+        CameraError: for a model that is none of these, or as `camera_from_matrix`.
+    """
+    name = model.strip().lower()
+    d = np.asarray(distortion, dtype=np.float64).reshape(-1)
+    if name in FISHEYE_MODELS:
+        if np.any(d[4:]):
+            raise CameraError(f"distortion model '{model}' with {d.size} coefficients; a fisheye has 4")
+        return camera_from_matrix(width, height, matrix, np.pad(d[:4], (0, 4 - d[:4].size)), fisheye=True)
+    if name in NO_DISTORTION and np.any(d):
+        raise CameraError(f"distortion model '{model}' says that there is no distortion, but D is not zero")
+    if name not in (*PINHOLE_MODELS, *NO_DISTORTION):
+        known = ", ".join((*PINHOLE_MODELS[1:3], *FISHEYE_MODELS[:2]))
+        raise CameraError(
+            f"distortion model '{model}' is not supported ({known} are): "
+            "rectify the image first and set the parameter 'rectified'"
+        )
+    return camera_from_matrix(width, height, matrix, d if np.any(d) else ())
+
+
+def camera_from_matrix(
+    width: int, height: int, matrix: npt.ArrayLike, distortion: npt.ArrayLike = (), *, fisheye: bool = False
+) -> Camera:
     """Camera from K and D as CameraInfo holds them.
 
     Args:
         width, height: of the image in pixels.
         matrix: K, nine values row by row.
         distortion: D, as many coefficients as OpenCV takes; none without.
+        fisheye: whether D is that of a fisheye.
 
     Raises:
         CameraError: if K is all zero or has another size, or as `Camera`.
@@ -101,7 +158,7 @@ def camera_from_matrix(width: int, height: int, matrix: npt.ArrayLike, distortio
     if not np.any(k):
         raise CameraError("K is all zero: the camera is not calibrated; give it a calibration file or a field of view")
     d = tuple(float(v) for v in np.asarray(distortion, dtype=np.float64).reshape(-1))
-    return Camera(width, height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), d)
+    return Camera(width, height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), d, fisheye)
 
 
 def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
@@ -143,6 +200,10 @@ def rays_to_pixels(camera: Camera, rays: AnyFloats) -> Floats:
     rays = np.asarray(rays, dtype=np.float64)
     if not camera.is_distorted:
         return np.asarray(rays * (camera.fx, camera.fy) + (camera.cx, camera.cy))
+    if camera.fisheye:
+        radius = np.linalg.norm(rays, axis=-1, keepdims=True)
+        scale = _bent(camera, np.arctan(radius)) / np.maximum(radius, _TINY)
+        return np.asarray(rays * np.where(radius > _TINY, scale, 1.0) * (camera.fx, camera.fy) + (camera.cx, camera.cy))
     points = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1).reshape(-1, 1, 3)
     zero = np.zeros(3)
     pixels, _ = cv2.projectPoints(points, zero, zero, camera.matrix, np.array(camera.distortion))
@@ -156,6 +217,11 @@ def pixels_to_rays(camera: Camera, pixels: AnyFloats) -> Floats:
         return np.asarray((pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy))
     if pixels.size == 0:
         return pixels.copy()
+    if camera.fisheye:
+        bent = (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+        radius = np.linalg.norm(bent, axis=-1, keepdims=True)
+        scale = np.tan(_straightened(camera, radius)) / np.maximum(radius, _TINY)
+        return np.asarray(bent * np.where(radius > _TINY, scale, 1.0))
     points, matrix, distortion = pixels.reshape(-1, 1, 2), camera.matrix, np.array(camera.distortion)
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 50, 1e-9)
     if iterate := getattr(cv2, "undistortPointsIter", None):  # OpenCV 4; its undistortPoints stops after five rounds
@@ -163,6 +229,25 @@ def pixels_to_rays(camera: Camera, pixels: AnyFloats) -> Floats:
     else:
         rays = cv2.undistortPoints(points, matrix, distortion, criteria=criteria)
     return np.asarray(rays, dtype=np.float64).reshape(pixels.shape)
+
+
+def _bent(camera: Camera, theta: Floats) -> Floats:
+    """Distance from the centre over the focal length at which a fisheye shows rays at angles (...) from its axis."""
+    square = theta * theta
+    series = np.ones_like(theta)
+    for power, k in enumerate(camera.distortion, start=1):
+        series = series + k * square**power
+    return np.asarray(theta * series)
+
+
+def _straightened(camera: Camera, radius: Floats) -> Floats:
+    """Inverse of `_bent` by bisection, so that it ends for any coefficients: angles (...) up to MOST_OFF_AXIS."""
+    low, high = np.zeros_like(radius), np.full_like(radius, MOST_OFF_AXIS)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        under = _bent(camera, middle) < radius
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return np.asarray((low + high) / 2)
 
 
 def back_project(camera: Camera, pixels: AnyFloats, depth: AnyFloats) -> Floats:

@@ -12,6 +12,7 @@ from dualpose_ros.camera import (
     back_project,
     camera_from_hfov,
     camera_from_matrix,
+    camera_from_model,
     pixels_to_rays,
     project,
     rays_to_pixels,
@@ -72,3 +73,62 @@ def test_points_behind_the_camera_have_no_pixel() -> None:
 def test_absurd_intrinsics_are_refused(matrix: list[float], words: str) -> None:
     with pytest.raises(CameraError, match=words):
         camera_from_matrix(640, 480, matrix)
+
+
+FISHEYE = Camera(640, 480, 220.0, 218.0, 322.0, 238.0, (0.02, -0.012, 0.003, -0.0005), fisheye=True)
+
+
+def test_a_fisheye_agrees_with_opencv() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-4, -4, 0.6], [4, 4, 4], (400, 3))
+    zero, d = np.zeros(3), np.array(FISHEYE.distortion)
+    reference, _ = cv2.fisheye.projectPoints(points[:, None], zero, zero, FISHEYE.matrix, d)
+    np.testing.assert_allclose(project(FISHEYE, points), reference[:, 0], atol=1e-6)
+    near = reference[np.linalg.norm(reference[:, 0] - (322, 238), axis=-1) < 250]
+    rays = cv2.fisheye.undistortPoints(near, FISHEYE.matrix, d)
+    np.testing.assert_allclose(pixels_to_rays(FISHEYE, near[:, 0]), rays[:, 0], atol=1e-5, rtol=1e-5)
+    back = back_project(FISHEYE, project(FISHEYE, points), points[:, 2])
+    np.testing.assert_allclose(back, points, atol=1e-6)
+
+
+def test_a_fisheye_sees_its_centre_its_edges_and_nothing_beyond_what_rays_can_tell() -> None:
+    assert project(FISHEYE, np.array([0.0, 0, 3])) == pytest.approx((322, 238))
+    assert pixels_to_rays(FISHEYE, np.array([322.0, 238])) == pytest.approx((0, 0))
+    far = pixels_to_rays(FISHEYE, np.array([[5000.0, 238], [-5000.0, 238]]))
+    assert np.degrees(np.arctan(far[:, 0])) == pytest.approx([85, -85], abs=0.1)
+    assert np.degrees(FISHEYE.hfov) == pytest.approx(2 * np.degrees(np.arctan(far[0, 0])), abs=15)
+    half = FISHEYE.resized(320, 240)
+    ray = pixels_to_rays(FISHEYE, np.array([100.5, 60.5]))
+    np.testing.assert_allclose(rays_to_pixels(half, ray), (50, 30), atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("model", "distortion", "fisheye"),
+    [
+        ("plumb_bob", (-0.1, 0.02, 0.0, 0.0, 0.0, 0.1, 0.1, 0.1), False),
+        ("rational_polynomial", (-0.1, 0.02, 0.0, 0.0, 0.0), False),
+        ("none", (0.0,) * 5, False),
+        ("", (), False),
+        ("equidistant", FISHEYE.distortion, True),
+        ("fisheye", (), True),
+    ],
+)
+def test_models_by_the_names_that_cameras_give(model: str, distortion: tuple[float, ...], fisheye: bool) -> None:
+    camera = camera_from_model(640, 480, model, FISHEYE.matrix, distortion)
+    assert camera.fisheye is fisheye
+    expected = distortion if any(distortion) else (0.0,) * 4 if fisheye else ()
+    assert camera.distortion == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "distortion", "says"),
+    [
+        ("mei", (), "'mei' is not supported"),
+        ("none", (0.1,), "D is not zero"),
+        ("fisheye", (0.1,) * 5, "a fisheye has 4"),
+        ("plumb_bob", (0.1,) * 7, "7 distortion coefficients"),
+    ],
+)
+def test_models_that_contradict_themselves(model: str, distortion: tuple[float, ...], says: str) -> None:
+    with pytest.raises(CameraError, match=says):
+        camera_from_model(640, 480, model, FISHEYE.matrix, distortion)

@@ -12,7 +12,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.upright import BONES_APART, UPRIGHT
-from dualpose_ros.camera import Camera, back_project, pixels_to_rays
+from dualpose_ros.camera import Camera, back_project, pixels_to_rays, rays_to_pixels
 from dualpose_ros.people import Persons, Poses, Source
 from dualpose_ros.skeleton import H36M17
 
@@ -72,8 +72,10 @@ def _found_stddev(
 
 
 def _seen_at(joints_cam: Floats, camera: Camera) -> Floats:
-    """Pixels (..., 2) of joints (..., 3) by the pinhole alone: far outside the image distortion runs wild."""
+    """Pixels (..., 2) of joints (..., 3), by the pinhole alone where far outside the image distortion runs wild."""
     depth = np.maximum(joints_cam[..., 2:], _NEAREST)
+    if camera.fisheye:
+        return rays_to_pixels(camera, joints_cam[..., :2] / depth)
     return np.asarray(joints_cam[..., :2] / depth * (camera.fx, camera.fy) + (camera.cx, camera.cy), dtype=np.float64)
 
 

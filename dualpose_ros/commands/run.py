@@ -17,19 +17,38 @@ from dualpose_ros.commands.options import (
     OutOption,
     OverlayOption,
     ParamsOption,
-    RateOption,
     VerboseOption,
 )
+from dualpose_ros.errors import InputError
 
 SourceOption = Annotated[
-    str, typer.Option("--source", help="Video file, folder of images, or camera (index such as `0`, or /dev/videoN).")
+    str,
+    typer.Option(
+        "--source",
+        help="Video file, folder of images, camera (index such as `0`, or /dev/videoN), stream (`rtsp://`, `http://`), "
+        "or GStreamer pipeline where OpenCV has that.",
+    ),
 ]
 HfovOption = Annotated[
     float | None, typer.Option("--hfov", min=1, max=175, help="Horizontal field of view of the camera in degrees.")
 ]
 CalibrationOption = Annotated[
     Path | None,
-    typer.Option("--calibration", help="Calibration YAML as ROS's camera_calibration writes it, instead of --hfov."),
+    typer.Option(
+        "--calibration", help="Calibration file of ROS's camera_calibration, OpenCV or Kalibr, instead of --hfov."
+    ),
+]
+PaceOption = Annotated[
+    float | None,
+    typer.Option("--rate", min=0, help="Live pace of a file: 1 its own, 2 twice as fast; 0 is --every-frame."),
+]
+EveryFrameOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--every-frame/--live",
+        help="Work on every frame of a file, in order, at the graph's pace: the default for files. Or play it like a "
+        "camera: what comes while the graph is busy is dropped.",
+    ),
 ]
 
 
@@ -39,7 +58,8 @@ def run(
     detector: DetectorOption = None,
     hfov: HfovOption = None,
     calibration: CalibrationOption = None,
-    rate: RateOption = 1.0,
+    every_frame: EveryFrameOption = None,
+    rate: PaceOption = None,
     max_rate: MaxRateOption = None,
     max_frames: MaxFramesOption = None,
     params_file: ParamsOption = None,
@@ -55,13 +75,18 @@ def run(
     """
     from dualpose_ros.runs.live import LiveOptions, run_and_write
 
+    if every_frame and rate:
+        raise InputError("--every-frame leaves the pace to the graph: leave out --rate")
+    if every_frame is None and rate:
+        every_frame = False
     options = LiveOptions(
         source=source,
         out=out,
         detector=detector,
         hfov_deg=hfov,
         calibration=calibration,
-        rate=rate,
+        rate=1.0 if rate is None else rate,
+        every_frame=every_frame,
         max_rate=max_rate,
         max_frames=max_frames,
         params_file=params_file,

@@ -57,6 +57,9 @@ class NodeConfig(Settings):
     diagnostics_period_s: float = setting(
         1.0, "time between two messages on /diagnostics", unit="s", least=0.01, most=60
     )
+    every_frame: bool = setting(
+        False, "for files whose source waits for the graph: work on each frame, however long it takes"
+    )
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,17 @@ def rectified() -> bool:
 
 
 def image_qos(config: ImageNodeConfig, depth: int) -> QoSProfile:
-    """QoS of an image stream: the newest `depth` frames, reliability as configured."""
+    """QoS of an image stream: the newest `depth` frames, reliability as configured; none lost with `every_frame`."""
+    if config.every_frame:
+        return RELIABLE
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=RELIABILITY[config.image_reliability])
+
+
+def newest_qos(config: NodeConfig) -> QoSProfile:
+    """QoS of what says which frame is next: the newest alone, but with `every_frame`."""
+    if config.every_frame:
+        return RELIABLE
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
@@ -171,7 +183,8 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
                 subscribe()
             del self._when_latched[name]
         missing, text = self._inputs.missing(now), self._inputs.losses(now)
-        if missing is not None:
+        # A source that waits for the graph says itself what it waits for.
+        if missing is not None and not self.config.every_frame:
             text = self._inputs.describe(missing, self.count_publishers(missing.topic), now)
         if text and not self.diagnostics.missing:
             self.get_logger().warning(text)

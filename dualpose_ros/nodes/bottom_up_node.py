@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
@@ -24,6 +23,7 @@ from dualpose_ros.nodes.base import (
     ImageNodeConfig,
     PipelineNode,
     image_qos,
+    newest_qos,
     rectified,
     run_node,
     sync_queue_size,
@@ -79,13 +79,14 @@ class BottomUpNode(PipelineNode):
             c.max_rate_without_detector_hz,
             time.monotonic(),
             c.give_up_after_frames,
+            c.every_frame,
         )
         self._cameras = RecentCameras[Any](c.sync_queue_size)
         self._counts = {"guided": 0, "unguided": 0}
         self._without = 0
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
-        newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+        newest = newest_qos(self.config)
         self.take_in(Image, "image_raw", self._receiver(IMAGE), images)
         self.take_camera_info(self._on_info, images.reliability)
         for kind, topic, receive in (

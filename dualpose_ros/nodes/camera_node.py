@@ -1,7 +1,8 @@
-"""A video file, a directory of images or a camera device as image_raw and camera_info.
+"""A video file, a folder of images, a camera device or a stream as image_raw and camera_info.
 
-Images are stamped with the node's clock when they are published. At the end of a file the
-node stays, and its diagnostic status says "finished" with the number of frames sent.
+Images are stamped with the node's clock when they are published. With `every_frame` they are stamped with their time in
+the file, a second added, and each is held back until the graph has put out poses of those before. At the end of a file
+the node stays, and its diagnostic status says "finished" with the number of frames sent.
 """
 
 from __future__ import annotations
@@ -12,18 +13,41 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
-from dualpose_ros.nodes.base import RELIABILITY, ImageNodeConfig, PipelineNode, StartupError, image_qos, run_node
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.base import (
+    RELIABILITY,
+    RELIABLE,
+    ImageNodeConfig,
+    PipelineNode,
+    StartupError,
+    image_qos,
+    run_node,
+)
 from dualpose_ros.nodes.convert import camera_to_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import encode_image
+from dualpose_ros.nodes.joining.pacing import AnsweredFrames
 from dualpose_ros.settings import setting
 from dualpose_ros.sources.calibration import load_calibration
-from dualpose_ros.sources.frames import FrameSource, SourceError, SourceInfo, open_source
+from dualpose_ros.sources.frames import FrameSource, open_source
+from dualpose_ros.sources.source import printable
+
+FIRST_STAMP_NS = 1_000_000_000
+"""Stamp of the first frame of a file whose every frame is worked on; zero would mean that there is none."""
+
+_FRAMES_IN_WORK = 3
+_ANSWER_TIMEOUT_S = 15.0
+_LIVE_PERIOD_S, _WAIT_PERIOD_S, _ANSWER_PERIOD_S = 1e-3, 0.02, 0.5
+# Behind by more, a file does not run to catch up.
+_MOST_BEHIND_S = 0.5
+_ENDS = ("dualpose/fused/poses3d", "humans/poses3d")
 
 
 @dataclass(frozen=True)
@@ -33,8 +57,10 @@ class CameraNodeConfig(ImageNodeConfig):
     image_reliability: str = setting(
         "reliable", "QoS offered for image_raw and camera_info; reliable suits any subscriber", choices=RELIABILITY
     )
-    source: str = setting("", "video file, directory of images, or camera device (index or /dev/videoN)")
-    calibration: str = setting("", "calibration YAML in camera_calibration's format; this or hfov_deg is needed")
+    source: str = setting(
+        "", "video file, directory of images, camera device (index or /dev/videoN), stream (rtsp://, http://), pipeline"
+    )
+    calibration: str = setting("", "calibration file, camera_calibration's or another; this or hfov_deg is needed")
     hfov_deg: float = setting(
         0.0, "horizontal field of view, where there is no calibration", unit="degrees", least=0, below=180
     )
@@ -46,6 +72,7 @@ class CameraNodeConfig(ImageNodeConfig):
         1.0, "1: the source's own pace, 2: twice as fast, 0: as fast as it decodes", least=0, most=1000
     )
     loop: bool = setting(False, "start again at the end of a file")
+    max_frames: int = setting(0, "frames after which it is finished; 0: all", unit="frames", least=0)
     wait_for_subscribers: int = setting(
         0, "hold the first frame until image_raw has this many subscribers", unit="subscribers", least=0, most=1000
     )
@@ -59,48 +86,57 @@ class CameraNodeConfig(ImageNodeConfig):
             raise ValueError("both calibration and hfov_deg are given; give one of them")
 
 
-def camera_of(config: CameraNodeConfig, info: SourceInfo) -> Camera:
-    """The source's camera: by calibration file, rescaled if the image has another resolution, or by hfov."""
+def camera_of(config: CameraNodeConfig, width: int, height: int) -> Camera:
+    """The camera of images of a size: by calibration file, rescaled where that is for another size, or by hfov."""
     if config.calibration:
         camera = load_calibration(Path(config.calibration).expanduser())
-        if (camera.width, camera.height) == (info.width, info.height):
+        if (camera.width, camera.height) == (width, height):
             return camera
-        if abs(camera.width * info.height - camera.height * info.width) > 0.01 * camera.width * info.height:
+        if abs(camera.width * height - camera.height * width) > 0.01 * camera.width * height:
             raise StartupError(
                 f"calibration {config.calibration} is for {camera.width}x{camera.height}; "
-                f"the source has {info.width}x{info.height}, another aspect ratio"
+                f"the source has {width}x{height}, another aspect ratio"
             )
-        return camera.resized(info.width, info.height)
+        return camera.resized(width, height)
     if config.hfov_deg:
-        return camera_from_hfov(info.width, info.height, math.radians(config.hfov_deg))
+        return camera_from_hfov(width, height, math.radians(config.hfov_deg))
     raise StartupError("the camera is unknown: give a calibration file or hfov_deg, the horizontal field of view")
 
 
 class CameraNode(PipelineNode):
-    """Publishes Image and CameraInfo at the source's pace."""
+    """Publishes Image and CameraInfo at the source's pace, or at the graph's."""
 
     def __init__(self) -> None:
         super().__init__("camera_node", CameraNodeConfig)
-        self._source: FrameSource = open_source(self.config.source)
-        info = self._source.info
-        self._camera = camera_of(self.config, info)
-        self._fps = self.config.fps or info.fps
-        self._images = self.create_publisher(Image, "image_raw", image_qos(self.config, depth=5))
-        self._infos = self.create_publisher(CameraInfo, "camera_info", image_qos(self.config, depth=5))
-        self._sent = 0
-        self._ready: RgbImage | None = None
+        c: CameraNodeConfig = self.config
+        self._source: FrameSource = open_source(c.source)
+        self._shown, info = printable(c.source), self._source.info
+        self._cameras = {(info.width, info.height): camera_of(c, info.width, info.height)}
+        self._fps = c.fps or info.fps
+        self._images = self.create_publisher(Image, "image_raw", image_qos(c, depth=5))
+        self._infos = self.create_publisher(CameraInfo, "camera_info", image_qos(c, depth=5))
+        self._sent = self._read = self._left_out = 0
+        self._offset_ns = 0
+        self._ready: tuple[RgbImage, int] | None = None
+        self._started = 0.0
+        self._in_work: AnsweredFrames | None = None
+        if c.every_frame and not info.live:
+            self._in_work = AnsweredFrames(_FRAMES_IN_WORK, _ANSWER_TIMEOUT_S)
+            topic = "humans/poses3d"
+            self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_answer), RELIABLE)
         self._matched_at: float | None = None
-        self._poll = self.create_timer(0.02, self._wait_for_subscribers)
-        self._ticks = None
+        self._timer = self.create_timer(_WAIT_PERIOD_S, self._wait_for_subscribers)
         self._set_state("waiting for subscribers")
+        camera = next(iter(self._cameras.values()))
         self.get_logger().info(
-            f"{self.config.source}: {info.width}x{info.height} at {self._fps:g} frames/s, "
-            f"horizontal field of view {math.degrees(2 * math.atan2(info.width / 2, self._camera.fx)):.1f} degrees"
+            f"{self._shown}: {info.width}x{info.height} at {self._fps:g} frames/s, "
+            f"horizontal field of view {math.degrees(camera.hfov):.1f} degrees"
         )
 
     def _wait_for_subscribers(self) -> None:
         count = self._images.get_subscription_count()
-        if count < self.config.wait_for_subscribers:
+        ends = _ENDS if self._in_work is not None else ()
+        if count < self.config.wait_for_subscribers or not all(self.count_publishers(topic) for topic in ends):
             self._matched_at = None
             self.get_logger().info(
                 f"waiting for subscribers: {count} of {self.config.wait_for_subscribers}", throttle_duration_sec=5.0
@@ -109,61 +145,123 @@ class CameraNode(PipelineNode):
         if self._matched_at is None:
             self._matched_at = time.monotonic()
         if time.monotonic() - self._matched_at >= self.config.start_delay_s:
-            self.destroy_timer(self._poll)
+            self.destroy_timer(self._timer)
             self._play()
 
     def _play(self) -> None:
         self._set_state("playing")
         self._prefetch()
-        live = self._source.info.live
-        unpaced = live or self.config.playback_rate == 0
-        period_s = 1e-3 if unpaced else 1 / (self._fps * self.config.playback_rate)
-        self._ticks = self.create_timer(period_s, self._tick)
+        self._started = time.monotonic()
+        if self._source.info.live:
+            self._timer = self.create_timer(_LIVE_PERIOD_S, self.guarded("source", self._tick_live))
+        elif self._in_work is not None:
+            self._timer = self.create_timer(_ANSWER_PERIOD_S, self.guarded("source", self._send_what_fits))
+            self._send_what_fits()
+        else:
+            self._timer = self.create_timer(_LIVE_PERIOD_S, self.guarded("source", self._tick_file))
 
     def _prefetch(self) -> None:
         """Decode a file's next frame ahead, so that decoding doesn't shift the pace."""
-        if self._source.info.live:
+        self._ready = None
+        if self._source.info.live or self._is_enough():
             return
         self._ready = self._next_readable()
         if self._ready is None and self.config.loop:
+            self._offset_ns += self._source.time_ns + round(1e9 / self._fps)
             self._source.rewind()
             self._ready = self._next_readable()
 
-    def _next_readable(self) -> RgbImage | None:
-        """The next image, past those that can't be read; None at the end."""
+    def _is_enough(self) -> bool:
+        return bool(self.config.max_frames) and self._read >= self.config.max_frames
+
+    def _next_readable(self) -> tuple[RgbImage, int] | None:
+        """The next image that has a camera, and its time in the file (ns), past those that can't be had."""
         while True:
             try:
-                return self._source.read()
-            except SourceError as error:
+                image = self._source.read()
+                if image is None:
+                    return None
+                self._camera_for(image)
+            except ValueError as error:
+                self._left_out += 1
                 self.report(str(error))
+                continue
+            at_ns = round(self._read * 1e9 / self._fps) if self.config.fps else self._offset_ns + self._source.time_ns
+            self._read += 1
+            return image, at_ns
 
-    def _tick(self) -> None:
-        image = self._source.read() if self._source.info.live else self._ready
+    def _camera_for(self, image: RgbImage) -> Camera:
+        height, width = image.shape[:2]
+        if (width, height) not in self._cameras:
+            self._cameras[width, height] = camera_of(self.config, width, height)
+        return self._cameras[width, height]
+
+    def _tick_live(self) -> None:
+        image = None if self._is_enough() else self._source.read()
         if image is None:
             self._finish()
             return
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self.config.frame_id)
-        self._infos.publish(camera_to_info(self._camera, header))
-        self._images.publish(encode_image(image, header))
-        self._sent += 1
-        self.diagnostics.extra["frames_sent"] = str(self._sent)
-        self.diagnostics.frame(stamp_to_ns(header.stamp))
+        self._read += 1
+        self._publish(image, self.diagnostics.now_ns())
+
+    def _tick_file(self) -> None:
+        if self._ready is None:
+            self._finish()
+            return
+        self._publish(self._ready[0], self.diagnostics.now_ns())
         self._prefetch()
+        rate = self.config.playback_rate
+        wait_s = 0.0
+        if self._ready is not None and rate:
+            wait_s = self._started + self._ready[1] * 1e-9 / rate - time.monotonic()
+            if wait_s < -_MOST_BEHIND_S:
+                self._started -= wait_s
+        self._timer.timer_period_ns = max(round(wait_s * 1e9), 1_000)
+        self._timer.reset()
+
+    def _send_what_fits(self) -> None:
+        """Every frame in order, as many at once as the graph can be at work on."""
+        assert self._in_work is not None
+        for stamp_ns, image in self._in_work.to_send_again(time.monotonic()):
+            self.report(f"no poses of the frame at {(stamp_ns - FIRST_STAMP_NS) * 1e-9:.3f} s: it is sent again")
+            self._publish(image, stamp_ns, again=True)
+        while self._ready is not None and self._in_work.has_room:
+            image, at_ns = self._ready
+            self._in_work.sent(FIRST_STAMP_NS + at_ns, image, time.monotonic())
+            self._publish(image, FIRST_STAMP_NS + at_ns)
+            self._prefetch()
+        if self._ready is None and not len(self._in_work):
+            self._finish()
+
+    def _on_answer(self, message: Any) -> None:
+        assert self._in_work is not None
+        self._in_work.answered(stamp_to_ns(message.header.stamp))
+        self.diagnostics.extra["frames_lost"] = str(self._in_work.lost)
+        if self.diagnostics.state == "playing":
+            self._send_what_fits()
+
+    def _publish(self, image: RgbImage, stamp_ns: int, again: bool = False) -> None:
+        header = Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=self.config.frame_id)
+        self._infos.publish(camera_to_info(self._camera_for(image), header))
+        self._images.publish(encode_image(image, header))
+        self._sent += not again
+        self.diagnostics.extra["frames_sent"] = str(self._sent)
+        self.diagnostics.frame(stamp_ns)
 
     def _finish(self) -> None:
-        self.destroy_timer(self._ticks)
+        self.destroy_timer(self._timer)
         expected = self._source.info.count
-        if self._source.info.live:
-            self.report(f"camera device {self.config.source} gives no more images")
-        elif expected is not None and not self.config.loop and self._sent < 0.9 * expected:
-            self.report(f"{self.config.source} ended after {self._sent} of {expected} frames: the file is damaged")
+        ends_early = not self._is_enough() and not self.config.loop and not self._source.info.live
+        if expected is not None and ends_early and self._sent + self._left_out < 0.9 * expected:
+            self.report(f"{self._shown} ended after {self._sent} of {expected} frames: the file is damaged")
         self._source.close()
         self._set_state("finished")
-        self.get_logger().info(f"finished: {self._sent} frames sent")
+        left_out = f", {self._left_out} left out" if self._left_out else ""
+        self.get_logger().info(f"finished: {self._sent} frames sent{left_out}")
 
     def _set_state(self, state: str) -> None:
         self.diagnostics.state = state
-        self.diagnostics.extra.update(state=state, frames_sent=str(self._sent))
+        self.diagnostics.extra.update(state=state, frames_sent=str(self._sent), frames_left_out=str(self._left_out))
         self.diagnostics.publish()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from dualpose_ros.arrays import AnyArray, Floats
-from dualpose_ros.camera import Camera, CameraError, camera_from_matrix
+from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, camera_from_model
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
 from dualpose_ros.msg import MultiPersonPose3D, PersonPose3D
@@ -27,7 +28,6 @@ from dualpose_ros.skeleton import H36M17
 PERSON_CLASS = "person"
 STATE_PREFIX = "state:"
 _MAX_UINT32 = 2**32 - 1
-_COEFFICIENTS = {"": (0, 4, 5), "plumb_bob": (0, 4, 5), "rational_polynomial": (0, 8, 12, 14)}
 
 
 class MessageError(ValueError):
@@ -43,25 +43,20 @@ def camera_from_info(info: Any, rectified: bool = False) -> Camera:
     """Camera of the image that a CameraInfo describes, its binning and region of interest applied.
 
     `rectified` takes P without distortion, for images that image_proc has rectified; otherwise
-    K and D. CameraError if they are unusable or the distortion model is not the plumb-bob family.
+    K and D. CameraError if they are unusable or the distortion model is unknown.
     """
     width, height = int(info.width), int(info.height)
+    p = np.asarray(info.p, dtype=np.float64).reshape(3, 4)
     if rectified:
-        p = np.asarray(info.p, dtype=np.float64).reshape(3, 4)
         if not np.any(p):
             raise CameraError("P is all zero: the camera is not calibrated; give it a calibration file")
         camera = camera_from_matrix(width, height, p[:, :3])
     else:
-        coefficients = np.asarray(info.d, dtype=np.float64).reshape(-1)
-        counts = _COEFFICIENTS.get(info.distortion_model)
-        if counts is None:
+        if not np.any(info.k) and p[0, 0] > 0 and p[1, 1] > 0:
             raise CameraError(
-                f"distortion model '{info.distortion_model}' is not supported: "
-                "rectify the image first and set the parameter 'rectified'"
+                "K is all zero, but P is not: where the images are rectified, set the parameter 'rectified' to true"
             )
-        if coefficients.size not in counts:
-            raise CameraError(f"distortion model '{info.distortion_model}' with {coefficients.size} coefficients")
-        camera = camera_from_matrix(width, height, info.k, coefficients if np.any(coefficients) else ())
+        camera = camera_from_model(width, height, info.distortion_model, info.k, info.d)
     return _cropped_and_binned(camera, info)
 
 
@@ -69,15 +64,8 @@ def _cropped_and_binned(camera: Camera, info: Any) -> Camera:
     """Intrinsics after the sensor's region of interest, then its binning (sensor_msgs/CameraInfo)."""
     roi = info.roi
     if roi.width and roi.height:
-        camera = Camera(
-            int(roi.width),
-            int(roi.height),
-            camera.fx,
-            camera.fy,
-            camera.cx - int(roi.x_offset),
-            camera.cy - int(roi.y_offset),
-            camera.distortion,
-        )
+        cx, cy = camera.cx - int(roi.x_offset), camera.cy - int(roi.y_offset)
+        camera = replace(camera, width=int(roi.width), height=int(roi.height), cx=cx, cy=cy)
     bin_x, bin_y = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
     return camera if bin_x == bin_y == 1 else camera.resized(camera.width // bin_x, camera.height // bin_y)
 
@@ -101,7 +89,9 @@ def camera_to_info(camera: Camera, header: Any) -> Any:
     info.header = header
     info.width, info.height = int(camera.width), int(camera.height)
     info.distortion_model = "plumb_bob" if count <= 5 else "rational_polynomial"
-    info.d = array("d", camera.distortion or (0.0,) * 5)
+    if camera.fisheye:
+        info.distortion_model = "equidistant"
+    info.d = array("d", camera.distortion or (0.0,) * (4 if camera.fisheye else 5))
     info.k = [float(v) for v in camera.matrix.reshape(-1)]
     info.r = [float(v) for v in np.eye(3).reshape(-1)]
     info.p = [float(v) for v in np.hstack([camera.matrix, np.zeros((3, 1))]).reshape(-1)]

@@ -70,16 +70,20 @@ class DetectionNode(PipelineNode):
         super().__init__("detection_node", DetectionNodeConfig, DetectionConfig)
         self._stage = DetectionStage(self.stage_configs[0])
         self._limit = RateLimit(self.config.max_rate_hz)
-        self._pacer = Pacer(self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
+        every = self.config.every_frame
+        self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
         self.take_in(Image, "image_raw", self._on_image, image_qos(self.config, depth=1))
-        if self.config.max_frames_in_flight:
+        if self.config.max_frames_in_flight and not every:
             topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
             self.create_timer(_TICK_S, self.guarded("image", self._work))
         self.get_logger().info("ready")
 
     def _on_image(self, message: Any) -> None:
+        if self.config.every_frame:
+            self._process(message)
+            return
         self._pacer.offer(stamp_to_ns(message.header.stamp), message)
         self._work()
 
@@ -89,11 +93,11 @@ class DetectionNode(PipelineNode):
 
     def _work(self) -> None:
         message = self._pacer.take(time.monotonic())
-        if message is None:
-            return
+        if message is not None and self._limit.admits(self.time_of(message.header)):
+            self._process(message)
+
+    def _process(self, message: Any) -> None:
         time_ns = self.time_of(message.header)
-        if not self._limit.admits(time_ns):
-            return
         tracks = self._stage.process(decode_image(message), time_ns)
         self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
         self._publisher.publish(tracks_to_message(tracks, message.header))

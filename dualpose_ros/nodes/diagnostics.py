@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
+# Stamps that are further away than this are those of a recording.
+_ANOTHER_CLOCK_MS = 3.6e6
+
 
 @dataclass(frozen=True)
 class Health:
@@ -58,6 +61,7 @@ class HealthLog:
         }
         if self._frames:
             latencies_ms = np.array([latency for _, latency in self._frames]) / 1e6
+        if self._frames and abs(np.median(latencies_ms)) < _ANOTHER_CLOCK_MS:
             values["latency_ms_p50"] = f"{np.percentile(latencies_ms, 50):.1f}"
             values["latency_ms_p95"] = f"{np.percentile(latencies_ms, 95):.1f}"
         if self._error and 0 <= now_ns - self._error[0] <= self._hold_ns:

@@ -6,6 +6,7 @@ are published alone. Of the detections only the stamps matter: they say since wh
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -49,7 +50,10 @@ class FusionNode(PipelineNode):
     def __init__(self) -> None:
         super().__init__("fusion_node", FusionNodeConfig, FusionConfig)
         self._stage = FusionStage(self.stage_configs[0])
-        self._frames = FusedFrames(self.config.max_wait_s, self.config.give_up_after_frames)
+        every = self.config.every_frame
+        self._frames = FusedFrames(
+            math.inf if every else self.config.max_wait_s, sys.maxsize if every else self.config.give_up_after_frames
+        )
         self._counts = {"fused": 0, "top_down_only": 0, "bottom_up_only": 0}
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/fused/poses3d", RELIABLE)
         self._subscribe("dualpose/top_down/poses3d", TOP_DOWN)

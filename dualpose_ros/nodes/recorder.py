@@ -34,19 +34,21 @@ _POSES_DEPTH, _IMAGE_DEPTH = 50, 5
 class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     """Writes every message of interest into a `Recording`, and keeps what the run has to know.
 
-    `camera` is the camera of the newest CameraInfo, `info_stamps_ns` the stamps of all of them in
-    order, `statuses` the newest diagnostic values of each node of its namespace by its name.
+    `camera` is the camera of the newest CameraInfo, `info_stamps_ns` the stamps of all of them in order, by which
+    frames are numbered; `statuses` the newest diagnostic values of each node of its namespace by its name.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, every_frame: bool = False) -> None:
+        """`every_frame`: the source waits for the graph, so that no image has to be lost."""
         super().__init__("recorder")
         self._recording = recording
+        self._numbers: dict[int, int] = {}
         self.camera: Camera | None = None
         self.info_stamps_ns: list[int] = []
         self.statuses: dict[str, dict[str, str]] = {}
         self.errors: dict[str, str] = {}
-        images = _qos(_IMAGE_DEPTH, ReliabilityPolicy.BEST_EFFORT)
-        infos = _qos(_POSES_DEPTH, ReliabilityPolicy.BEST_EFFORT)
+        wanted = ReliabilityPolicy.RELIABLE if every_frame else ReliabilityPolicy.BEST_EFFORT
+        images, infos = _qos(_IMAGE_DEPTH, wanted), _qos(_POSES_DEPTH, wanted)
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
         self.create_subscription(CameraInfo, "camera_info", self._survive(self._on_camera_info), infos)
         self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
@@ -67,7 +69,8 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """Record the poses of a stage before the end of the graph."""
 
         def receive(message: Any) -> None:
-            self._recording.add_stage_poses(stage, f"/{topic}", _pose_frame(message), serialize_message(message))
+            frame = self._pose_frame(message)
+            self._recording.add_stage_poses(stage, f"/{topic}", frame, serialize_message(message))
 
         self.create_subscription(MultiPersonPose3D, topic, self._survive(receive), qos)
 
@@ -88,7 +91,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     def _on_camera_info(self, message: Any) -> None:
         stamp_ns = stamp_to_ns(message.header.stamp)
         self._record("/camera_info", "sensor_msgs/msg/CameraInfo", message, stamp_ns)
-        self.info_stamps_ns.append(stamp_ns)
+        if stamp_ns not in self._numbers:
+            self._numbers[stamp_ns] = len(self.info_stamps_ns)
+            self.info_stamps_ns.append(stamp_ns)
         try:
             self.camera = camera_from_info(message)
         except CameraError as error:
@@ -98,7 +103,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._recording.add_image(stamp_to_ns(message.header.stamp), decode_image(message))
 
     def _on_poses(self, message: Any) -> None:
-        self._recording.add_poses("/humans/poses3d", _pose_frame(message), serialize_message(message))
+        self._recording.add_poses("/humans/poses3d", self._pose_frame(message), serialize_message(message))
 
     def _on_bottom_up_poses(self, message: Any) -> None:
         self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, message, stamp_to_ns(message.header.stamp))
@@ -117,18 +122,17 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
             if self.statuses[name].get("last_error"):
                 self.errors[name] = self.statuses[name]["last_error"]
 
+    def _pose_frame(self, message: Any) -> PoseFrame:
+        """The people of a message that has just arrived."""
+        received_ns, stamp_ns = time.time_ns(), stamp_to_ns(message.header.stamp)
+        persons = tuple(poses_from_message(message))
+        return PoseFrame(stamp_ns, received_ns, message.header.frame_id, persons, self._numbers.get(stamp_ns))
+
     def _record(self, topic: str, type_name: str, message: Any, stamp_ns: int) -> None:
         received_ns = time.time_ns()
         self._recording.add_message(
             topic, type_name, serialize_message(message), stamp_ns=stamp_ns, received_ns=received_ns
         )
-
-
-def _pose_frame(message: Any) -> PoseFrame:
-    """The people of a message that has just arrived."""
-    received_ns = time.time_ns()
-    persons = tuple(poses_from_message(message))
-    return PoseFrame(stamp_to_ns(message.header.stamp), received_ns, message.header.frame_id, persons)
 
 
 def _qos(depth: int, reliability: Any) -> QoSProfile:

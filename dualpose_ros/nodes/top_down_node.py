@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
@@ -21,6 +20,7 @@ from dualpose_ros.nodes.base import (
     ImageNodeConfig,
     PipelineNode,
     image_qos,
+    newest_qos,
     rectified,
     run_node,
     sync_queue_size,
@@ -65,7 +65,7 @@ class TopDownNode(PipelineNode):
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/top_down/poses3d", RELIABLE)
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
         images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
-        newest = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+        newest = newest_qos(self.config)
         self.take_in(Image, "image_raw", self._receiver("image"), images)
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"

@@ -56,7 +56,7 @@ def write_overlay(
     """
     total, done = len(frames), 0
     depth_m = view_depth(pose_lines)
-    hfov = None if camera is None else 2 * math.atan2(camera.width / 2, camera.fx)
+    hfov = None if camera is None else camera.hfov
     kept, trails = set(frames.stamps_ns), Trails()
     with VideoWriter(path) as video:
         for frame in read_pose_lines(pose_lines):

@@ -17,14 +17,15 @@ from dualpose_ros.people import Pose3D, Source, TrackingState
 class PoseFrame:
     """The people published for one image.
 
-    `stamp_ns` is the image's stamp, `received_ns` the wall clock when the poses arrived,
-    `frame_id` the camera's optical frame.
+    `stamp_ns` is the image's stamp, `received_ns` the wall clock when the poses arrived, `frame_id` the camera's
+    optical frame, `number` that of the image in its source, from 0, where it is known.
     """
 
     stamp_ns: int
     received_ns: int
     frame_id: str
     persons: tuple[Pose3D, ...]
+    number: int | None = None
 
     @property
     def latency_ms(self) -> float:
@@ -35,6 +36,7 @@ class PoseFrame:
 def to_line(frame: PoseFrame) -> str:
     """One JSON object, without the line's end; lengths in metres to 0.1 mm, pixels to 0.01."""
     record = {
+        "frame": frame.number,
         "stamp_ns": frame.stamp_ns,
         "received_ns": frame.received_ns,
         "frame_id": frame.frame_id,
@@ -47,7 +49,7 @@ def from_line(line: str) -> PoseFrame:
     """Inverse of `to_line`."""
     record = json.loads(line)
     persons = tuple(_person_from_record(person) for person in record["persons"])
-    return PoseFrame(record["stamp_ns"], record["received_ns"], record["frame_id"], persons)
+    return PoseFrame(record["stamp_ns"], record["received_ns"], record["frame_id"], persons, record.get("frame"))
 
 
 def read_pose_lines(path: Path) -> Iterator[PoseFrame]:

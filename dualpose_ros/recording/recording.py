@@ -25,11 +25,12 @@ class Recording:
     from them, then `frames.discard()` deletes them.
     """
 
-    def __init__(self, directory: Path, *, keep_frames: bool = True) -> None:
+    def __init__(self, directory: Path, *, keep_frames: bool = True, timed_by_stamps: bool = False) -> None:
+        """`timed_by_stamps`: the MCAP's times are those of the images instead of when messages came."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.frames = FrameStore(directory / ".frames.partial")
-        self._keep_frames = keep_frames
+        self._keep_frames, self._timed_by_stamps = keep_frames, timed_by_stamps
         self._mcap = McapFile(directory / "poses.mcap")
         self._lines = (directory / "poses.jsonl").open("w", encoding="utf-8", buffering=1)
         self._stage_lines = {
@@ -80,7 +81,8 @@ class Recording:
 
     def add_message(self, topic: str, type_name: str, cdr: bytes, *, stamp_ns: int, received_ns: int) -> None:
         """Record any other message: CDR bytes of type `pkg/msg/Type`."""
-        self._mcap.write(topic, type_name, cdr, log_ns=received_ns, publish_ns=stamp_ns)
+        log_ns = max(stamp_ns, 0) if self._timed_by_stamps else received_ns
+        self._mcap.write(topic, type_name, cdr, log_ns=log_ns, publish_ns=stamp_ns)
 
     def close(self) -> None:
         """Finish the MCAP and the lines; harmless when already closed."""

@@ -22,6 +22,7 @@ from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.summary import write_summary
 from dualpose_ros.runs.session import CAMERA, DETECTION, GraphOptions, GraphResult, Watch, run_graph
+from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.weights import list_weights, weights_path
 
@@ -31,7 +32,7 @@ NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What the user asked for; see the options of `dualpose run`."""
+    """What the user asked for; see the options of `dualpose run`. `every_frame` None: where the source is no camera."""
 
     source: str
     out: Path
@@ -39,6 +40,7 @@ class LiveOptions:
     hfov_deg: float | None = None
     calibration: Path | None = None
     rate: float = 1.0
+    every_frame: bool | None = False
     max_rate: float | None = None
     max_frames: int | None = None
     params_file: Path | None = None
@@ -56,8 +58,13 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     """
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out} is a file; name a folder")
-    total = check_input(options)
+    source = check_input(options)
+    every_frame = not source.live if options.every_frame is None else options.every_frame
+    if every_frame and source.live:
+        raise InputError(f"{options.source} is live, and waits for no graph: leave out --every-frame")
     camera: dict[str, Any] = {"source": options.source, "playback_rate": options.rate}
+    camera["max_frames"] = options.max_frames or 0
+    known = [count for count in (source.count, options.max_frames) if count is not None]
     if options.calibration is not None:
         camera["calibration"] = str(options.calibration)
     else:
@@ -78,8 +85,8 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         overrides={DETECTION: detection},
         params_file=options.params_file or default_params(),
         domain_id=options.domain_id,
-        max_frames=options.max_frames,
-        total_frames=total,
+        every_frame=every_frame,
+        total_frames=min(known, default=None),
         keep_frames=options.overlay,
         verbose=options.verbose,
         composed=options.composed,
@@ -103,11 +110,11 @@ def run_and_write(options: LiveOptions, console: Console) -> None:
             write_summary(out / "summary.json", figures, [])
     print_run(console, figures, [], out)
     if result.frames_sent == 0 and not result.interrupted:
-        raise InputError(f"no frame came from {options.source}; see {out / 'nodes.log'}")
+        raise InputError(f"no frame came from {printable(options.source)}; see {out / 'nodes.log'}")
 
 
-def check_input(options: LiveOptions) -> int | None:
-    """Look at everything that the nodes will need; the source's number of frames, where it is known."""
+def check_input(options: LiveOptions) -> SourceInfo:
+    """Look at everything that the nodes will need; what the source is."""
     # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
     from dualpose_ros.nodes.camera_node import CameraNodeConfig, camera_of
     from dualpose_ros.sources.frames import open_source
@@ -123,12 +130,12 @@ def check_input(options: LiveOptions) -> int | None:
         calibration=str(options.calibration or ""),
         hfov_deg=0.0 if options.calibration else options.hfov_deg or ASSUMED_HFOV_DEG,
     )
-    camera_of(config, source.info)
+    camera_of(config, source.info.width, source.info.height)
     if options.params_file is None:
         for name in NETWORKS:
             weights_path(name)
     check_detector(detector_of(options))
-    return source.info.count
+    return source.info
 
 
 def detector_of(options: LiveOptions) -> str:
@@ -206,16 +213,18 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
     camera = result.camera
     return {
         "version": version(),
-        "source": options.source,
+        "source": printable(options.source),
+        "every_frame": result.every_frame,
         "detector": detector_of(options),
         "camera": camera and {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy},
-        "hfov_deg": camera and round(math.degrees(2 * math.atan2(camera.width / 2, camera.fx)), 2),
+        "hfov_deg": camera and round(math.degrees(camera.hfov), 2),
         "hfov_assumed": options.calibration is None and options.hfov_deg is None,
         "frames_sent": result.frames_sent,
         "frames_published": result.recording.num_poses,
         "seconds": round(result.seconds, 2),
         "fps": round(times.fps(), 2),
-        "latency_ms": times.latency_ms(),
+        # Frames of a file whose pace the graph sets are stamped with their time in it.
+        "latency_ms": {"p50": None, "p95": None} if result.every_frame else times.latency_ms(),
         "tracks": len(tracks),
         "most_people_at_once": most,
         "interrupted": result.interrupted,

@@ -51,7 +51,7 @@ class GraphOptions:
 
     `composed`: all nodes in one process, instead of each in its own.
     `domain_id` None picks one at random, so that the run meets no other graph on this machine.
-    `max_frames` ends the run after so many images.
+    `every_frame`: the graph sets the pace of the source, and nothing is dropped.
     """
 
     out: Path
@@ -59,7 +59,7 @@ class GraphOptions:
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     params_file: Path | None = None
     domain_id: int | None = None
-    max_frames: int | None = None
+    every_frame: bool = False
     total_frames: int | None = None
     keep_frames: bool = True
     verbose: bool = False
@@ -75,6 +75,7 @@ class GraphResult:
     frames_sent: int
     info_stamps_ns: tuple[int, ...]
     seconds: float
+    every_frame: bool
     interrupted: bool
     domain_id: int
     usage: tuple[NodeUsage, ...]
@@ -86,6 +87,8 @@ def node_specs(options: GraphOptions) -> list[NodeSpec]:
     camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
     parameters = {CAMERA: camera, **options.overrides}
     names = (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
+    if options.every_frame:
+        parameters = {name: {"every_frame": True, **parameters.get(name, {})} for name in names}
     if options.composed:
         named = {f"{node}:{name}": value for node, given in parameters.items() for name, value in given.items()}
         return [NodeSpec(COMPOSED, "dualpose_ros.nodes.composed.graph", named, nodes=names)]
@@ -96,7 +99,7 @@ Watch = Callable[[Recording, Sequence[NodeState]], None]
 
 
 def run_graph(options: GraphOptions, console: Console, watch: Watch | None = None) -> GraphResult:
-    """Run the graph until its source ends, `max_frames` have passed or the user stops it.
+    """Run the graph until its source ends or the user stops it.
 
     `watch` is called some times a second with what was recorded so far and how the nodes are.
     GraphError if a node fails for good, with everything recorded until then finished and in place.
@@ -106,7 +109,7 @@ def run_graph(options: GraphOptions, console: Console, watch: Watch | None = Non
     options.out.mkdir(parents=True, exist_ok=True)
     log = NodeLog(options.out / "nodes.log", echo=options.verbose)
     launcher = Launcher(node_specs(options), params_file=options.params_file, output=cast("IO[str]", log))
-    recording = Recording(options.out, keep_frames=options.keep_frames)
+    recording = Recording(options.out, keep_frames=options.keep_frames, timed_by_stamps=options.every_frame)
     try:
         with _stop_on_signal() as stop:
             run = _Run(options, launcher, log, recording, console, stop, watch)
@@ -168,9 +171,9 @@ class _Run:
         # Here, not at the top: importing the node puts rclpy, or what stands for it, in place.
         from dualpose_ros.nodes.recorder import RecorderNode, spinning
 
-        with spinning(lambda: RecorderNode(self._recording)) as (recorder, spin_once):
+        with spinning(lambda: RecorderNode(self._recording, self._options.every_frame)) as (recorder, spin_once):
             self._launcher.start()
-            with RunProgress(self._console, self._options.max_frames or self._options.total_frames) as progress:
+            with RunProgress(self._console, self._options.total_frames) as progress:
                 while not self._is_over(recorder):
                     spin_once(0.05)
                     self._check_nodes()
@@ -183,6 +186,7 @@ class _Run:
                 frames_sent=max(int(recorder.status(CAMERA, "frames_sent") or 0), len(stamps_seen)),
                 info_stamps_ns=tuple(recorder.info_stamps_ns),
                 seconds=time.monotonic() - self._started,
+                every_frame=self._options.every_frame,
                 interrupted=self._stop.told,
                 domain_id=domain_id,
                 usage=self._launcher.usage(),
@@ -194,8 +198,7 @@ class _Run:
         if self._stop.told:
             return True
         now = time.monotonic()
-        enough = self._options.max_frames is not None and len(recorder.info_stamps_ns) >= self._options.max_frames
-        if self._ended is None and (enough or recorder.status(CAMERA, "state") == "finished"):
+        if self._ended is None and recorder.status(CAMERA, "state") == "finished":
             self._ended = now
         if self._recording.num_poses != self._last_poses[0]:
             self._last_poses = (self._recording.num_poses, now)
@@ -203,7 +206,7 @@ class _Run:
             if not recorder.info_stamps_ns and now - self._started > _START_LIMIT_S:
                 raise GraphError(f"no frame came within {_START_LIMIT_S:.0f} s; see {self._options.out / 'nodes.log'}")
             return False
-        if enough or now - self._ended > _DRAIN_LIMIT_S:
+        if now - self._ended > _DRAIN_LIMIT_S:
             return True
         return now - max(self._ended, self._last_poses[1]) > _QUIET_S
 
@@ -228,5 +231,5 @@ class _Run:
             self._recording.num_poses,
             0 if latest is None else len(latest.persons),
             self._recording.times.recent_fps(),
-            None if latest is None else latest.latency_ms,
+            None if latest is None or self._options.every_frame else latest.latency_ms,
         )

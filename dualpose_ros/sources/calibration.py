@@ -1,47 +1,109 @@
-"""Calibration files in the format that ROS's camera_calibration writes."""
+"""Calibration files: ROS's camera_calibration, OpenCV's FileStorage, Kalibr's camchain, a printed CameraInfo."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dualpose_ros.camera import Camera, CameraError, camera_from_matrix
+from dualpose_ros.camera import Camera, CameraError, camera_from_model
 
-_MODELS = ("plumb_bob", "rational_polynomial")
+_LARGEST_BYTES = 1 << 20
+_FORMATS = "camera_calibration's, OpenCV's or Kalibr's YAML, or what `ros2 topic echo --once .../camera_info` prints"
+
+# The names that these files give to one thing; without case and underscores.
+_WIDTH, _HEIGHT, _SIZE = ("imagewidth", "width"), ("imageheight", "height"), ("imagesize", "resolution", "size")
+_MATRIX = ("cameramatrix", "intrinsicmatrix", "intrinsics", "k", "mtx", "m1")
+_DISTORTION = (
+    "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoefs", "distcoeff", "dist", "d", "d1"
+)  # fmt: skip
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML, and the matrices that OpenCV writes."""
+
+
+def _matrix(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix)
 
 
 def load_calibration(path: Path) -> Camera:
-    """Camera of a camera_calibration YAML file; CameraError names the file and what is wrong with it."""
+    """Camera of a calibration file; CameraError names the file and what is wrong with it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _first_document(path)
     except FileNotFoundError:
         raise CameraError(f"calibration file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CameraError(f"calibration file {path} cannot be read: {' '.join(str(error).split())}") from None
     try:
         return _camera(content)
-    except (CameraError, TypeError, ValueError) as error:
+    except (CameraError, TypeError, ValueError, OverflowError) as error:
         raise CameraError(f"calibration file {path}: {error}") from None
 
 
+def _first_document(path: Path) -> Any:
+    with path.open("rb") as stream:
+        data = stream.read(_LARGEST_BYTES + 1)
+    if len(data) > _LARGEST_BYTES:
+        raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
+    text = data.decode("utf-8")
+    # OpenCV's first line is no directive of YAML, which wants a space there.
+    lines = text.splitlines()
+    if lines and lines[0].startswith("%YAML:"):
+        text = "\n".join(lines[1:])
+    if text.lstrip().startswith("<?xml"):
+        raise ValueError(f"it is XML; needed is {_FORMATS}")
+    return next(iter(yaml.load_all(text, Loader=_Loader)), None)
+
+
 def _camera(content: Any) -> Camera:
-    if not isinstance(content, dict):
-        raise CameraError("holds no mapping; camera_calibration's format is needed")
-    model = content.get("distortion_model", "plumb_bob")
-    if model not in _MODELS:
-        raise CameraError(f"distortion_model '{model}' is not supported ({' or '.join(_MODELS)} is)")
-    width, height = int(_entry(content, "image_width")), int(_entry(content, "image_height"))
-    matrix = _entry(content, "camera_matrix", "data")
-    distortion = _entry(content, "distortion_coefficients", "data")
-    return camera_from_matrix(width, height, matrix, distortion)
+    if not isinstance(content, Mapping):
+        raise CameraError(f"holds no mapping; needed is {_FORMATS}")
+    if isinstance(content.get("cam0"), Mapping):
+        content = content["cam0"]
+    entries = {str(key).lower().replace("_", "").replace("-", ""): value for key, value in content.items()}
+    if str(entries.get("cameramodel", "pinhole")).lower() not in ("pinhole", "pinholecamera"):
+        raise CameraError(f"camera_model '{entries['cameramodel']}' is not supported; calibrate as pinhole")
+    matrix = _numbers(_entry(entries, _MATRIX, "camera_matrix"), "camera_matrix")
+    if len(matrix) == 4:
+        fx, fy, cx, cy = matrix
+        matrix = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    if any(name in entries for name in _SIZE) and not any(name in entries for name in _WIDTH):
+        size = _numbers(_entry(entries, _SIZE, "image_size"), "image_size")
+        if len(size) != 2:
+            raise CameraError(f"image_size has {len(size)} values instead of 2")
+        width, height = (int(value) for value in size)
+    else:
+        width = int(_entry(entries, _WIDTH, "image_width"))
+        height = int(_entry(entries, _HEIGHT, "image_height"))
+    model = str(entries.get("distortionmodel", "fisheye" if entries.get("fisheyemodel") else "plumb_bob"))
+    distortion = _numbers(_entry(entries, _DISTORTION, "distortion_coefficients"), "distortion_coefficients")
+    return camera_from_model(width, height, model, matrix, distortion)
 
 
-def _entry(content: dict[str, Any], *keys: str) -> Any:
-    value: Any = content
-    for depth, key in enumerate(keys):
-        if not isinstance(value, dict) or key not in value:
-            raise CameraError(f"'{'.'.join(keys[: depth + 1])}' is missing")
-        value = value[key]
-    return value
+def _entry(entries: Mapping[str, Any], names: tuple[str, ...], told: str) -> Any:
+    found = next((entries[name] for name in names if name in entries), None)
+    if found is None:
+        raise CameraError(f"'{told}' is missing; needed is {_FORMATS}")
+    return found
+
+
+def _numbers(value: Any, told: str) -> list[float]:
+    """The numbers of a matrix: a mapping with `data`, a list, or a list of rows."""
+    if isinstance(value, Mapping):
+        if "data" not in value:
+            raise CameraError(f"'{told}.data' is missing")
+        value = value["data"]
+    if not isinstance(value, list) or len(value) > 16:
+        raise CameraError(f"'{told}' is no list of numbers")
+    flat: list[Any] = []
+    for item in value:
+        flat += item if isinstance(item, list) and len(item) <= 16 else [item]
+    if not all(isinstance(item, int | float) for item in flat):
+        raise CameraError(f"'{told}' is no list of numbers")
+    return [float(item) for item in flat]

@@ -281,7 +281,7 @@ def test_folder_of_images_is_a_source(tmp_path: Path) -> None:
     folder.mkdir()
     for index in range(3):
         cv2.imwrite(str(folder / f"{index}.png"), np.zeros((48, 64, 3), np.uint8))
-    assert check_input(LiveOptions(source=str(folder), out=tmp_path / "out")) == 3
+    assert check_input(LiveOptions(source=str(folder), out=tmp_path / "out")).count == 3
 
 
 def test_help_names_the_networks_that_the_nodes_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,11 +133,12 @@ def test_roi_and_binning_move_pixels_as_the_sensor_does() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"k": [0.0] * 9}, "K is all zero"),
+        ({"k": [0.0] * 9}, "K is all zero, but P is not.*'rectified'"),
+        ({"k": [0.0] * 9, "p": [0.0] * 12}, "K is all zero: the camera is not calibrated"),
         ({"k": [float("nan"), 0.0, 320.0, 0.0, 500.0, 240.0, 0.0, 0.0, 1.0]}, "not finite"),
         ({"k": [1e9, 0.0, 320.0, 0.0, 1e9, 240.0, 0.0, 0.0, 1.0]}, "absurd"),
-        ({"distortion_model": "equidistant"}, "'equidistant' is not supported.*rectif"),
-        ({"d": array("d", [0.1, 0.2])}, "2 coefficients"),
+        ({"distortion_model": "mei"}, "'mei' is not supported.*rectif"),
+        ({"d": array("d", [0.1, 0.2])}, "2 distortion coefficients"),
         ({"width": 0}, "not positive"),
     ],
 )
@@ -147,6 +148,20 @@ def test_unusable_camera_infos(change: dict[str, object], says: str) -> None:
         setattr(info, name, value)
     with pytest.raises(CameraError, match=says):
         camera_from_info(info)
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "fisheye"),
+    [("plumb_bob", [-0.1, 0.02, 0, 0, 0, 0.1, 0.1, 0.1], False), ("none", [0.0] * 5, False),
+     ("equidistant", [0.02, -0.01, 0.003, -0.0004], True)],
+)  # fmt: skip
+def test_models_that_cameras_publish(model: str, d: list[float], fisheye: bool) -> None:
+    info = camera_to_info(CAMERA, header())
+    info.distortion_model, info.d = model, array("d", d)
+    camera = camera_from_info(info)
+    assert camera.fisheye is fisheye and camera.distortion == (tuple(d) if any(d) else ())
+    again = camera_from_info(camera_to_info(camera, header()))
+    assert again == camera
 
 
 def test_an_uncalibrated_driver_sends_defaults() -> None:

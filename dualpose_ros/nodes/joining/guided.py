@@ -32,9 +32,10 @@ class GuidedFrames:
     `take` gives the newest frame that detections or heatmaps have come for and whose image is there. A frame goes
     without heatmaps once none, of it or any other, have come for `max_wait` seconds since its detections: while they
     do come, the top-down branch is behind or has skipped the frame, and a newer one will be ready soon. After `give_up`
-    such frames in a row it is taken for dead, and nothing waits until heatmaps come again. Where
-    neither came for `patience` seconds, or three times as long as a slow detector took for its last frame, the newest
-    image is taken, at most `max_rate` a second. Frames come out with strictly rising stamps; older ones are dropped.
+    such frames in a row it is taken for dead, and nothing waits until heatmaps come again. Where neither came for
+    `patience` seconds, or three times as long as a slow detector took for its last frame, the newest image is taken, at
+    most `max_rate` a second. With `every`, whose source waits for the graph, nothing is skipped or done without: the
+    oldest frame that has its heatmaps is next. Frames come out with strictly rising stamps; older ones are dropped.
     Time that is set back: see StampRings.
     """
 
@@ -46,9 +47,11 @@ class GuidedFrames:
         max_rate: float,
         now: float,
         give_up: int = 3,
+        every: bool = False,
     ) -> None:
         self._rings: StampRings[Any] = StampRings((IMAGE, DETECTIONS, HEATMAPS), capacity)
         self._max_wait, self._patience, self._period = max_wait, patience, 1 / max_rate
+        self._every = every
         self._heard = self._last_detections = now
         self._last_heatmaps = float("-inf")
         self._give_up, self._in_vain = give_up, 0
@@ -77,7 +80,7 @@ class GuidedFrames:
         stamp_ns = self._ready(now, overdue)
         asked = stamp_ns is not None
         patience = max(self._patience, min(3 * self._slowness, _LONGEST_PATIENCE))
-        if stamp_ns is None and overdue and now - self._heard >= patience:
+        if stamp_ns is None and overdue and not self._every and now - self._heard >= patience:
             stamp_ns = self._alone(now)
         if stamp_ns is None:
             return None
@@ -89,6 +92,8 @@ class GuidedFrames:
 
     def _ready(self, now: float, overdue: bool) -> int | None:
         """The newest stamp that was asked for and need not wait any longer."""
+        if self._every:
+            return min(self._rings[HEATMAPS].stamps() & self._rings[IMAGE].stamps(), default=None)
         came, guided = self._rings[DETECTIONS].items(), self._rings[HEATMAPS].stamps()
         quiet_since = self._last_heatmaps
         max_wait = self._max_wait if self._in_vain < self._give_up else 0.0

@@ -1,4 +1,4 @@
-"""How many frames the graph has in work at once: the first node starts none while those before are still on the way.
+"""How many frames the graph has in work at once: none is started while those before are still on the way.
 
 Times are seconds of any clock that never goes back; stamps are nanoseconds of the images.
 """
@@ -67,3 +67,50 @@ class Pacer:
             self.timed_out += len(self._in_work)
             self._in_work.clear()
             self._answers = False
+
+
+class AnsweredFrames:
+    """Frames that were sent and whose answers are waited for, so that the graph sets the pace and nothing is dropped.
+
+    What is not answered within `timeout` seconds is sent again, `tries` times in all: a node may have died with it.
+    Answers come in order, so what a newer frame's answer has overtaken is lost, and counted.
+    """
+
+    def __init__(self, limit: int, timeout: float, tries: int = 3) -> None:
+        self._limit, self._timeout, self._tries = limit, timeout, tries
+        self._frames: dict[int, tuple[Any, float, int]] = {}
+        self.lost = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be sent."""
+        return len(self._frames) < self._limit
+
+    def sent(self, stamp_ns: int, item: Any, now: float) -> None:
+        """A frame was sent."""
+        self._frames[stamp_ns] = (item, now, 1)
+
+    def answered(self, stamp_ns: int) -> None:
+        """The graph has put a frame out."""
+        if stamp_ns in self._frames:
+            done = [stamp for stamp in self._frames if stamp <= stamp_ns]
+            self.lost += len(done) - 1
+            for stamp in done:
+                del self._frames[stamp]
+
+    def to_send_again(self, now: float) -> list[tuple[int, Any]]:
+        """What has waited too long, oldest first; a frame whose tries are used up is lost."""
+        again = []
+        for stamp_ns, (item, since, tries) in list(self._frames.items()):
+            if now - since < self._timeout:
+                continue
+            if tries >= self._tries:
+                del self._frames[stamp_ns]
+                self.lost += 1
+            else:
+                self._frames[stamp_ns] = (item, now, tries + 1)
+                again.append((stamp_ns, item))
+        return again

@@ -20,6 +20,10 @@ class Timer:
         """The period in nanoseconds."""
         return self._period
 
+    @timer_period_ns.setter
+    def timer_period_ns(self, period_ns: int) -> None:
+        self._period = period_ns
+
     def is_ready(self) -> bool:
         """Whether the callback is due."""
         return not self._cancelled and time.monotonic_ns() >= self._next

@@ -204,3 +204,14 @@ def test_frames_without_stamps_are_served_as_they_arrive() -> None:
             made.add(name, 0, f"{name} {number}", 0.0)
         frame = made.take(0.0)
         assert frame is not None and (frame.image, frame.heatmaps) == (f"image {number}", f"heatmaps {number}")
+
+
+def test_with_every_frame_nothing_is_skipped_or_done_without() -> None:
+    made = GuidedFrames(10, 0.2, 1.0, 5.0, now=0.0, every=True)
+    for stamp in (1, 2, 3):
+        feed(made, stamp, 0.0, IMAGE, DETECTIONS)
+    assert made.take(100.0) is None
+    feed(made, 1, 100.0, HEATMAPS)
+    feed(made, 2, 100.0, HEATMAPS)
+    taken = [made.take(100.0, overdue=False) for _ in range(3)]
+    assert [frame and frame.stamp_ns for frame in taken] == [1, 2, None]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualpose_ros.nodes.joining.pacing import Pacer
+from dualpose_ros.nodes.joining.pacing import AnsweredFrames, Pacer
 
 SECOND = 1_000_000_000
 
@@ -163,3 +163,22 @@ def test_a_pipeline_of_two_steps_is_kept_full(limit: int) -> None:
             free[1] = max(free[0], free[1]) + 0.05
             done.append((free[1], image))
     assert len(ends) == pytest.approx({1: 9, 2: 18}[limit], abs=1)
+
+
+def test_frames_are_sent_as_they_are_answered_and_again_where_they_are_not() -> None:
+    frames = AnsweredFrames(limit=2, timeout=10.0, tries=2)
+    frames.sent(1, "one", 0.0)
+    assert frames.has_room
+    frames.sent(2, "two", 1.0)
+    assert not frames.has_room
+    frames.answered(99)
+    assert not frames.has_room, "that was another's"
+    frames.answered(1)
+    assert frames.has_room and len(frames) == 1 and frames.lost == 0
+    assert frames.to_send_again(10.9) == [] and frames.to_send_again(11.0) == [(2, "two")]
+    assert frames.to_send_again(20.9) == []
+    frames.sent(3, "three", 20.0)
+    assert frames.to_send_again(21.0) == [] and frames.lost == 1 and len(frames) == 1
+    frames.sent(4, "four", 21.0)
+    frames.answered(4)
+    assert frames.lost == 2 and len(frames) == 0

@@ -1,0 +1,53 @@
+"""What every source of images is: images one after the other, each with its time.
+
+Images are RGB (H, W, 3) uint8 with square pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dualpose_ros.arrays import RgbImage
+
+DEFAULT_FPS = 30.0
+"""Frames a second of a source that states none, such as a folder of images."""
+
+
+class SourceError(ValueError):
+    """A source that gives no images."""
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """Size of the first image in pixels, frames a second, number of frames (None: unknown), whether it is live."""
+
+    width: int
+    height: int
+    fps: float
+    count: int | None
+    live: bool
+
+
+class FrameSource(Protocol):
+    """A sequence of images, as a rule of one size."""
+
+    info: SourceInfo
+    time_ns: int
+    """When the last image is to be shown, from the first one on, in nanoseconds; of no meaning where it is live."""
+
+    def read(self) -> RgbImage | None:
+        """The next image, None at the end; SourceError if it can't be had, and the one after it may be."""
+
+    def rewind(self) -> None:
+        """Start again at the first image."""
+
+    def close(self) -> None:
+        """Release the file or device."""
+
+
+def printable(name: str | Path) -> str:
+    """A file's name for messages; bytes of it that are no UTF-8 are shown as question marks."""
+    return os.fsencode(name).decode("utf-8", errors="replace")

@@ -1,0 +1,142 @@
+"""Video files and network streams through FFmpeg (PyAV): every codec that it has, by presentation time.
+
+Pixels are made square by the stated sample aspect ratio, and pictures upright by the stated rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from dualpose_ros.arrays import RgbImage
+from dualpose_ros.sources.source import DEFAULT_FPS, SourceError, SourceInfo, printable
+
+_DECODER_THREADS = 2
+_MOST_BROKEN_PACKETS = 1000
+_LARGEST_SIDE_PX = 16384
+
+
+class Decoder:
+    """The pictures of one open file or stream, one after the other."""
+
+    def __init__(
+        self, url: str, *, timeout_s: tuple[float, float] | None = None, options: dict[str, str] | None = None
+    ) -> None:
+        """SourceError where it can't be opened or has no video; `timeout_s` to open it, and for each read."""
+        try:
+            self._container = av.open(url, timeout=timeout_s, options=options or {}, metadata_errors="replace")
+        except (OSError, av.error.FFmpegError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise SourceError(f"video {printable(url)} cannot be read: {why}") from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceError(f"video {printable(url)} cannot be read: it holds no video stream")
+        self.url = url
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = _DECODER_THREADS
+        self._frames = self._decoded()
+        self._first: Fraction | None = None
+        self.broken = 0
+        self.time_ns = -1
+
+    @property
+    def fps(self) -> float:
+        """Mean frames a second, as stated."""
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return float(rate) if rate and 0 < rate <= 1000 else DEFAULT_FPS
+
+    @property
+    def count(self) -> int | None:
+        """Number of frames, where it is stated."""
+        return self._stream.frames or None
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it states no length, as what is sent live does."""
+        return not self._container.duration
+
+    def read(self) -> RgbImage | None:
+        """The next picture, None at the end; `time_ns` is then its presentation time from the first one on."""
+        frame = next(self._frames, None)
+        if frame is None:
+            return None
+        step_ns = max(round(1e9 / self.fps), 1)
+        at = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+        if self._first is None:
+            self._first, self.time_ns = at, 0
+        elif at is None:
+            self.time_ns += step_ns
+        else:
+            # Some files repeat a time or step back by a tick.
+            self.time_ns = max(round((at - self._first) * 10**9), self.time_ns + step_ns // 10 + 1)
+        return self._square_and_upright(frame)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._container.close()
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Frames, past packets that are broken."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
+            except (av.error.FFmpegError, UnicodeDecodeError):
+                self.broken += 1
+                if self.broken > _MOST_BROKEN_PACKETS:
+                    return
+                continue
+            if packet is None:
+                return
+            yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+
+    def _square_and_upright(self, frame: av.VideoFrame) -> RgbImage:
+        ratio = self._stream.sample_aspect_ratio or Fraction(1)
+        if not Fraction(1, 8) <= ratio <= 8:
+            ratio = Fraction(1)
+        # The longer side of a pixel is drawn out, so that no detail is lost.
+        width = round(frame.width * ratio) if ratio > 1 else frame.width
+        height = round(frame.height / ratio) if ratio < 1 else frame.height
+        if max(width, height) > _LARGEST_SIDE_PX:
+            raise SourceError(f"video {printable(self.url)} has pictures of {width}x{height}, which is absurd")
+        image = frame.to_ndarray(format="rgb24", width=width, height=height)
+        quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, quarter_turns), dtype=np.uint8)
+
+
+class VideoFile:
+    """The frames of a video file, or of a film that a server sends."""
+
+    def __init__(self, path: Path | str, decoder: Decoder | None = None) -> None:
+        self._url = str(path)
+        self._decoder = decoder or Decoder(self._url)
+        self.time_ns = 0
+        first = self._decoder.read()
+        if first is None:
+            self._decoder.close()
+            raise SourceError(f"video {printable(self._url)} cannot be read: no frame in it can be decoded")
+        self._first: RgbImage | None = first
+        height, width = first.shape[:2]
+        self.info = SourceInfo(width, height, self._decoder.fps, self._decoder.count, False)
+
+    def read(self) -> RgbImage | None:
+        """The next image, None at the end."""
+        image, self._first = self._first, None
+        if image is None:
+            image = self._decoder.read()
+        self.time_ns = self._decoder.time_ns
+        return image
+
+    def rewind(self) -> None:
+        """Start again at the first frame: opened anew, since seeking is inexact in some containers."""
+        self._decoder.close()
+        self._decoder, self._first = Decoder(self._url), None
+
+    def close(self) -> None:
+        """Release the file."""
+        self._decoder.close()

@@ -1,0 +1,109 @@
+"""Calibration files of every tool that users have, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from dualpose_ros.camera import CameraError
+from dualpose_ros.sources.calibration import load_calibration
+
+CALIBRATION = {
+    "image_width": 640,
+    "image_height": 480,
+    "camera_name": "head",
+    "camera_matrix": {"rows": 3, "cols": 3, "data": [500.0, 0.0, 320.5, 0.0, 505.0, 239.5, 0.0, 0.0, 1.0]},
+    "distortion_model": "plumb_bob",
+    "distortion_coefficients": {"rows": 1, "cols": 5, "data": [-0.1, 0.02, 0.0, 0.0, 0.0]},
+}
+
+
+def test_calibration(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(yaml.safe_dump(CALIBRATION))
+    camera = load_calibration(path)
+    assert (camera.width, camera.height) == (640, 480)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (500, 505, 320.5, 239.5)
+    assert camera.distortion == (-0.1, 0.02, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[1, 2]", "no mapping"),
+        ("{a: [", "cannot be read"),
+        (yaml.safe_dump({**CALIBRATION, "distortion_model": "omni"}), "'omni' is not supported"),
+        ("<?xml version='1.0'?><opencv_storage/>", "it is XML"),
+        ("cam0: {camera_model: omni, intrinsics: [1, 2, 3, 4, 5]}", "camera_model 'omni'"),
+        (yaml.safe_dump({k: v for k, v in CALIBRATION.items() if k != "camera_matrix"}), "'camera_matrix' is missing"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"rows": 3}}), "'camera_matrix.data' is missing"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": [0.0] * 9}}), "K is all zero"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": [1.0, 2.0]}}), "K has 2 values"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": "abc"}}), "camera.yaml"),
+        (yaml.safe_dump({**CALIBRATION, "image_width": "wide"}), "camera.yaml"),
+    ],
+)
+def test_bad_calibrations(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(content)
+    with pytest.raises(CameraError, match=says):
+        load_calibration(path)
+
+
+def test_missing_calibration(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match=r"none\.yaml does not exist"):
+        load_calibration(tmp_path / "none.yaml")
+
+
+K = np.array([[500.0, 0, 320.5], [0, 505, 239.5], [0, 0, 1]])
+FISHEYE_D = (0.02, -0.01, 0.003, -0.0004)
+
+
+@pytest.mark.parametrize(("fisheye", "d"), [(False, (-0.1, 0.02, 0.001, 0.0, 0.0)), (True, FISHEYE_D)])
+def test_what_opencv_writes(tmp_path: Path, fisheye: bool, d: tuple[float, ...]) -> None:
+    """OpenCV's own writer is the reference; the names are those of its calibration program."""
+    path = tmp_path / "opencv.yml"
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    storage.write("image_width", 640)
+    storage.write("image_height", 480)
+    storage.write("fisheye_model", int(fisheye))
+    storage.write("camera_matrix", K)
+    storage.write("distortion_coefficients", np.array(d).reshape(-1, 1))
+    storage.release()
+    assert path.read_text().startswith("%YAML")
+    camera = load_calibration(path)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (500, 505, 320.5, 239.5)
+    assert (camera.fisheye, camera.distortion) == (fisheye, pytest.approx(d))
+
+
+@pytest.mark.parametrize(
+    ("text", "fisheye"),
+    [
+        ("cam0:\n  camera_model: pinhole\n  distortion_coeffs: [0.02, -0.01, 0.003, -0.0004]\n"
+         "  distortion_model: equidistant\n  intrinsics: [500.0, 505.0, 320.5, 239.5]\n  resolution: [640, 480]\n"
+         "  rostopic: /eye/image_raw\n", True),
+        ("header:\n  stamp: {sec: 1, nanosec: 2}\n  frame_id: eye\nheight: 480\nwidth: 640\n"
+         "distortion_model: plumb_bob\nd:\n- 0.02\n- -0.01\n- 0.003\n- -0.0004\n- 0.0\n"
+         "k:\n- 500.0\n- 0.0\n- 320.5\n- 0.0\n- 505.0\n- 239.5\n- 0.0\n- 0.0\n- 1.0\nbinning_x: 0\n---\n", False),
+        ("%YAML:1.0\n---\nimage_size: [640, 480]\nK: [[500, 0, 320.5], [0, 505, 239.5], [0, 0, 1]]\n"
+         "D: [0.02, -0.01, 0.003, -0.0004]\ndistortion_model: fisheye\n", True),
+    ],
+    ids=["kalibr", "topic echo", "rows"],
+)  # fmt: skip
+def test_what_other_tools_write(tmp_path: Path, text: str, fisheye: bool) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(text)
+    camera = load_calibration(path)
+    assert (camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy) == (
+        640,
+        480,
+        500,
+        505,
+        320.5,
+        239.5,
+    )
+    assert camera.fisheye is fisheye and camera.distortion[:4] == FISHEYE_D
