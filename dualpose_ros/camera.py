@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.arrays import AnyFloats, Floats, RgbImage
+from dualpose_ros.arrays import AnyFloats, Floats, Mask, RgbImage
 
 
 class CameraError(ValueError):
@@ -208,6 +208,12 @@ def rays_to_pixels(camera: Camera, rays: AnyFloats) -> Floats:
     zero = np.zeros(3)
     pixels, _ = cv2.projectPoints(points, zero, zero, camera.matrix, np.array(camera.distortion))
     return np.asarray(pixels, dtype=np.float64).reshape(rays.shape)
+
+
+def in_view(camera: Camera, pixels: AnyFloats) -> Mask:
+    """Which pixels (..., 2) lie on the camera's image."""
+    places = np.asarray(pixels, dtype=np.float64)
+    return np.asarray(((places >= -0.5) & (places < np.array([camera.width, camera.height]) - 0.5)).all(axis=-1))
 
 
 def pixels_to_rays(camera: Camera, pixels: AnyFloats) -> Floats:

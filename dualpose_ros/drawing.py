@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.arrays import Floats, RgbImage
-from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.arrays import Floats, Mask, RgbImage
+from dualpose_ros.people import SEEN, Pose3D, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 Colour = tuple[int, int, int]
@@ -33,12 +33,16 @@ def track_colour(track_id: int) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def draw_skeletons(image: RgbImage, poses: Iterable[Pose3D], min_score: float = 0.1) -> RgbImage:
+def seen_joints(pose: Pose3D, min_score: float = SEEN) -> Mask:
+    """The joints (K,) to show of a person: those that are no guesses, at places that are numbers."""
+    return np.asarray((pose.joint_scores >= min_score) & np.isfinite(pose.joints_cam).all(axis=1))
+
+
+def draw_skeletons(image: RgbImage, poses: Iterable[Pose3D], min_score: float = SEEN) -> RgbImage:
     """A copy of the image with each person's bones, id and depth in metres, the nearest on top.
 
-    Joints with a score under `min_score` or without finite pixels are left out. Coasting people
-    are drawn thin, without joints where they are predicted altogether (no joint has a score),
-    tentative ones without a label.
+    Joints with a score under `min_score` or without finite pixels are left out. Coasting people are drawn as thin bones
+    alone, tentative ones without a label.
     """
     canvas = np.ascontiguousarray(image).copy()
     scale = max(canvas.shape[0], 240) / 480
@@ -58,18 +62,24 @@ def _draw_person(canvas: RgbImage, pose: Pose3D, min_score: float, scale: float)
     # Far outside, cv2's fixed-point coordinates would overflow.
     usable = np.isfinite(points).all(axis=1) & (np.abs(points) < 1e5).all(axis=1)
     is_coasting = pose.state is TrackingState.COASTING
-    is_predicted = np.full(len(points), is_coasting and not np.any(pose.joint_scores))
-    usable &= (np.asarray(pose.joint_scores) >= min_score) | is_predicted
+    usable &= seen_joints(pose, min_score)
     colour = track_colour(pose.track_id)
     width = max(1, round((1 if is_coasting else 2.5) * scale))
     for parent, child in H36M17.bones:
         if usable[parent] and usable[child]:
             shade = _shaded(colour, 0.6) if H36M17.joint_names[child].startswith("right_") else colour
             cv2.line(canvas, _fixed(points[parent]), _fixed(points[child]), shade, width, cv2.LINE_AA, _SHIFT)
-    for point in points[usable & ~is_predicted]:
+    for point in points[usable & (not is_coasting)]:
         cv2.circle(canvas, _fixed(point), round(2.5 * scale * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
     if pose.state is not TrackingState.TENTATIVE and usable.any():
         _label(canvas, label_of(pose), points[usable], colour, scale)
+
+
+def seen_place(pose: Pose3D, min_score: float = SEEN) -> Floats | None:
+    """Where somebody stands, (x, z) in metres: the root, or the middle of the joints seen; None if there are none."""
+    seen = seen_joints(pose, min_score)
+    joints = pose.joints_cam[[H36M17.root]] if seen[H36M17.root] else pose.joints_cam[seen]
+    return np.asarray(joints[:, [0, 2]], dtype=np.float64).mean(axis=0) if seen.any() else None
 
 
 def label_of(pose: Pose3D) -> str:
@@ -104,13 +114,14 @@ def top_view(
     depth_m: float = 10.0,
     hfov: float | None = None,
     trails: Mapping[int, npt.ArrayLike] | None = None,
+    min_score: float = SEEN,
 ) -> RgbImage:
     """People seen from above, (height, width, 3) for `size_px` = (width, height).
 
     The camera sits at the bottom middle and looks up the picture; `depth_m` is the depth at
     the top, and both axes have one scale, with a line every metre. `hfov` in radians draws
     the edges of the view, `trails` maps track ids to past root positions (T, 2) as (x, z) in
-    metres. People outside the picture are left out.
+    metres. Joints with a score under `min_score` and people outside the picture are left out.
     """
     width, height = size_px
     view = _TopView(width, height, depth_m)
@@ -125,7 +136,7 @@ def top_view(
             line = np.round(view.to_px(points)).astype(np.int32).reshape(-1, 1, 2)
             cv2.polylines(canvas, [line], False, track_colour(track_id), 1, cv2.LINE_AA)
     for pose in poses:
-        view.draw_person(canvas, pose)
+        view.draw_person(canvas, pose, min_score)
     return canvas
 
 
@@ -164,18 +175,18 @@ class _TopView:
         for side in (-reach, reach):
             self._line(canvas, (0, 0), (side, self._depth_m), (170, 170, 170))
 
-    def draw_person(self, canvas: RgbImage, pose: Pose3D) -> None:
-        """Root as a disc with its id, shoulders as a bar: where a person stands and faces."""
-        root = np.asarray(pose.joints_cam[H36M17.root, [0, 2]], dtype=np.float64)
-        if not np.isfinite(root).all():
+    def draw_person(self, canvas: RgbImage, pose: Pose3D, min_score: float) -> None:
+        """A disc with the id where a person stands, shoulders as a bar: how they face."""
+        place = seen_place(pose, min_score)
+        if place is None:
             return
         colour = track_colour(pose.track_id)
-        x_px, y_px = self._pixel(root)
+        x_px, y_px = self._pixel(place)
         if not (0 <= x_px < self._width and 0 <= y_px < self._height):
             return
         shoulders = [H36M17.index("left_shoulder"), H36M17.index("right_shoulder")]
         ends = np.asarray(pose.joints_cam[shoulders][:, [0, 2]], dtype=np.float64)
-        if np.isfinite(ends).all():
+        if seen_joints(pose, min_score)[shoulders].all():
             self._line(canvas, ends[0], ends[1], colour, 3)
         filled = 2 if pose.state is TrackingState.COASTING else -1
         cv2.circle(canvas, (x_px, y_px), 7, colour, filled, cv2.LINE_AA)

@@ -19,6 +19,9 @@ from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
 
+SEEN = 0.5
+"""Score of a joint from which it is seen; below, it is more likely somewhere else on the image: a guess."""
+
 
 class TrackingState(IntEnum):
     """Life of a track; the values are those of PersonPose3D.msg."""
@@ -58,8 +61,9 @@ class Pose2D:
 class Pose3D:
     """One person's 3D pose in one frame.
 
-    joints_cam (K, 3) and joint_stddev (K,) in metres, joint_scores (K,) in 0..1,
-    keypoints_px (K, 2), root_velocity (3,) in m/s.
+    joints_cam (K, 3) and joint_stddev (K,) in metres, joint_scores (K,) in 0..1: about the chance that a joint is where
+    keypoints_px (K, 2) have it, within a tenth of the person's size, and 0 outside the image; root_velocity (3,) in
+    m/s.
     """
 
     track_id: int

@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from dualpose_ros.drawing import beside, draw_skeletons, label_of, top_view, track_colour
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.drawing import beside, draw_skeletons, label_of, seen_place, top_view, track_colour
+from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -49,16 +49,44 @@ def test_unseen_and_unknown_joints_are_left_out() -> None:
     assert not draw_skeletons(np.zeros((240, 320, 3), np.uint8), [dataclasses.replace(pose(), keypoints_px=wild)]).any()
 
 
-def test_who_is_predicted_is_drawn_thin_and_whole() -> None:
+def test_guessed_joints_and_their_bones_are_drawn_nowhere() -> None:
+    empty = np.zeros((240, 320, 3), np.uint8)
+    guessed = np.isin(np.arange(K), [H36M17.index("left_knee"), H36M17.index("left_ankle")])
+    scores = np.where(guessed, SEEN - 0.01, SEEN)
+    person = dataclasses.replace(pose(), state=TrackingState.TENTATIVE, joint_scores=scores)
+    drawn = draw_skeletons(empty, [person])
+    for (x, y), is_guessed in zip(person.keypoints_px, guessed, strict=True):
+        assert (nearest_colour_at(drawn, x, y, track_colour(1)) < 40) != is_guessed
+    everything = draw_skeletons(empty, [person], min_score=0.0)
+    bones = [p for p in H36M17.bones if guessed[list(p)].any()]
+    for x, y in person.keypoints_px[np.array(bones)].mean(axis=1):
+        assert everything[round(y), round(x)].any() and not drawn[round(y), round(x)].any()
+
+
+def test_the_plan_view_shows_what_is_seen() -> None:
+    person = pose(3, (0.0, 4.0))
+    joints = np.array(person.joints_cam)
+    joints[9:, 0], joints[0, 2] = 1.0, 9.0
+    above_hips = dataclasses.replace(person, joints_cam=joints, joint_scores=np.where(np.arange(K) < 9, 0.1, 0.9))
+    np.testing.assert_allclose(np.asarray(seen_place(above_hips)), np.array([1.0, 4.0]))
+    assert seen_place(dataclasses.replace(person, joint_scores=np.full(K, 0.1))) is None
+    bare = dataclasses.replace(person, joint_scores=np.where(np.arange(K) == 14, 0.1, 0.9))
+    wide = np.array(person.joints_cam)
+    wide[[11, 14], 0] = -1.5, 1.5
+    bar, none = (top_view([dataclasses.replace(p, joints_cam=wide)], (300, 300)) for p in (person, bare))
+    assert not np.array_equal(bar, none), "no bar between shoulders of which one is a guess"
+    nobody = dataclasses.replace(person, joint_scores=np.zeros(K))
+    assert np.array_equal(top_view([nobody], (300, 300)), top_view([], (300, 300)))
+
+
+def test_who_is_predicted_is_drawn_thin() -> None:
     empty = np.zeros((480, 320, 3), np.uint8)
     seen = dataclasses.replace(pose(), joint_scores=np.full(K, 0.9))
     coasting = dataclasses.replace(seen, state=TrackingState.COASTING)
-    predicted = dataclasses.replace(coasting, joint_scores=np.zeros(K))
     half = dataclasses.replace(coasting, joint_scores=np.where(np.arange(K) < 9, 0.9, 0.0))
-    counts = [int(draw_skeletons(empty, [who]).any(axis=-1).sum()) for who in (seen, coasting, predicted, half)]
+    counts = [int(draw_skeletons(empty, [who]).any(axis=-1).sum()) for who in (seen, coasting, half)]
     label = int(draw_skeletons(empty, [dataclasses.replace(half, joint_scores=np.eye(K)[1])]).any(axis=-1).sum())
-    assert label < counts[3] < counts[1] < counts[0], "joints that one who was seen lacks are left out"
-    assert label < counts[2] < counts[1], "bones without joints"
+    assert label < counts[2] < counts[1] < counts[0], "joints that were guesses are left out"
 
 
 def test_label_stays_inside_the_image() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.upright import BONES_APART, UPRIGHT
-from dualpose_ros.camera import Camera, back_project, pixels_to_rays, rays_to_pixels
+from dualpose_ros.camera import Camera, back_project, in_view, pixels_to_rays, rays_to_pixels
 from dualpose_ros.people import Persons, Poses, Source
 from dualpose_ros.skeleton import H36M17
 
@@ -43,8 +43,8 @@ def place_people(
         Joints in metres in the camera frame; one that was not found has a score of 0 and its place is a guess. A
         deviation is that in the direction in which it is largest.
     """
-    found = people.scores > 0
     keypoints = to_image(people.joints_px)
+    found = (people.scores > 0) & in_view(camera, keypoints)
     depth = np.maximum(people.root_depth[:, None] + people.rel_depth, _NEAREST)
     joints = np.where(found[..., None], back_project(camera, keypoints, depth), 0.0)
     stddev = _found_stddev(people, keypoints, depth, camera, pixel_stddev)
@@ -53,7 +53,7 @@ def place_people(
     root = H36M17.root
     joints[:, root, 2] = np.where(found[:, root], joints[:, root, 2], np.maximum(people.root_depth, _NEAREST))
     keypoints = np.where(found[..., None], keypoints, _seen_at(joints, camera))
-    scores = np.clip(people.scores, 0, 1)
+    scores = np.where(found, np.clip(people.scores, 0, 1), 0.0)
     poses = Poses(joints, scores, stddev, scores.mean(axis=1))
     return Persons.seen(poses, keypoints, Source.BOTTOM_UP, np.full(len(people), NOT_TRACKED))
 

@@ -18,8 +18,12 @@ from dualpose_ros.weights import network_file
 
 METHODS = ("network", "linear", "hard")
 
-ANSWERS = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
-"""Outputs of an integration network."""
+ANSWERS = ("joints_rel", "root", "log_stddev", "score")
+"""What is used of an integration network's outputs. Its scores of joints are about errors in 3D, which the deviations
+say too: on photographs it doubts joints that are seen well, and hardly those that are guessed."""
+
+LEAST_SURE = 0.7
+"""Joints that are seen worse have the deviations of these, and those divided by this."""
 
 
 Integrator = Callable[[Pairs], Poses]
@@ -84,19 +88,20 @@ class NetworkIntegrator:
         self._engine = engine
 
     def __call__(self, pairs: Pairs) -> Poses:
-        """The people of some pairs, none of them without either branch; joints that neither found score 0."""
+        """The people of some pairs, none of them without either branch; joints score as in the branch that sees them
+        better."""
         if len(pairs) == 0:
             return Poses.empty()
         view = view_pairs(pairs)
         answer = self._engine.run({"features": view.features})
-        joints_rel, place, log_stddev, joint_scores, scores = (answer[name].astype(np.float64) for name in ANSWERS)
+        joints_rel, place, log_stddev, scores = (answer[name].astype(np.float64) for name in ANSWERS)
         depth = view.depth * np.exp(place[:, 2])
         root = np.concatenate([place[:, :2], np.ones((len(pairs), 1))], axis=1) * depth[:, None]
         joints = np.einsum("nab,nkb->nka", view.to_camera, joints_rel + root[:, None])
         stddev = np.exp(log_stddev)
         # Its first is the root's, relative to the depth; every joint in the camera frame has it besides its own.
         away = stddev[:, :1] * depth[:, None]
-        own = stddev.copy()
+        seen = np.maximum(pairs.top_down.joint_scores, pairs.bottom_up.joint_scores)
+        own = stddev / np.clip(seen, LEAST_SURE, 1)
         own[:, H36M17.root] = 0
-        found = (pairs.top_down.joint_scores > 0) | (pairs.bottom_up.joint_scores > 0)
-        return Poses(joints, np.where(found, joint_scores, 0.0), np.hypot(own, away), scores.reshape(-1))
+        return Poses(joints, seen, np.hypot(own, away), scores.reshape(-1))

@@ -16,8 +16,8 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from dualpose_ros.drawing import label_of, track_colour
-from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.drawing import label_of, seen_joints, track_colour
+from dualpose_ros.people import SEEN, Pose3D, TrackingState
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
@@ -41,8 +41,9 @@ class MarkerStyle(Settings):
 class SkeletonMarkers:
     """Makes the MarkerArray of each frame; remembers who was in the one before."""
 
-    def __init__(self, style: MarkerStyle, namespace: str = "/") -> None:
-        self._style = style
+    def __init__(self, style: MarkerStyle, namespace: str = "/", min_joint_score: float = SEEN) -> None:
+        """Joints with a lower score than `min_joint_score`, and their bones, are not shown."""
+        self._style, self._min_score = style, min_joint_score
         self._prefix = f"{namespace.strip('/')}/".lstrip("/")
         self._shown: set[int] = set()
 
@@ -52,7 +53,7 @@ class SkeletonMarkers:
         markers: list[Any] = []
         shown = set()
         for pose in poses:
-            usable = np.isfinite(np.asarray(pose.joints_cam, dtype=np.float64)).all(axis=1)
+            usable = seen_joints(pose, self._min_score)
             if usable.any():
                 shown.add(int(pose.track_id))
                 markers += self._person(pose, usable, header)

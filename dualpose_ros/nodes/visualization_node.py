@@ -25,7 +25,7 @@ from dualpose_ros.nodes.convert import poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image, encode_image
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
-from dualpose_ros.people import TrackingState
+from dualpose_ros.people import SEEN, TrackingState
 from dualpose_ros.settings import setting, share
 
 
@@ -37,7 +37,9 @@ class VisualizationNodeConfig(ImageNodeConfig):
         "auto", "overlay image: auto draws it while somebody subscribes", choices=("auto", "always", "never")
     )
     sync_queue_size: int = sync_queue_size("images kept until their poses arrive")
-    min_joint_score: float = share(0.1, "joints under this score are not in the overlay")
+    min_joint_score: float = share(
+        SEEN, "joints under this score, guesses, are neither in the overlay nor among the markers"
+    )
     show_tentative: bool = setting(True, "show people who are not confirmed yet, faintly")
     markers: MarkerStyle = setting(MarkerStyle(), "what markers look like")
 
@@ -47,7 +49,7 @@ class VisualizationNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("visualization_node", VisualizationNodeConfig)
-        self._skeletons = SkeletonMarkers(self.config.markers, self.get_namespace())
+        self._skeletons = SkeletonMarkers(self.config.markers, self.get_namespace(), self.config.min_joint_score)
         self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self._markers = self.create_publisher(MarkerArray, "humans/markers", RELIABLE)
         self._overlay = self.create_publisher(Image, "humans/overlay", SENSOR_DATA)

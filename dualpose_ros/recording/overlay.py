@@ -11,7 +11,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats, RgbImage, UInt8s
 from dualpose_ros.camera import Camera
-from dualpose_ros.drawing import beside, draw_skeletons, top_view
+from dualpose_ros.drawing import beside, draw_skeletons, seen_place, top_view
 from dualpose_ros.people import Pose3D
 from dualpose_ros.recording.frame_store import FrameStore
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines
@@ -23,7 +23,7 @@ TRAIL_NS = 3_000_000_000
 
 
 class Trails:
-    """Root positions of every track over the last seconds, for the top view."""
+    """Where every track stood over the last seconds, for the top view."""
 
     def __init__(self, length_ns: int = TRAIL_NS) -> None:
         self._length_ns = length_ns
@@ -32,8 +32,9 @@ class Trails:
     def update(self, stamp_ns: int, persons: tuple[Pose3D, ...]) -> dict[int, Floats]:
         """Add a frame's people; the trails (T, 2) of all tracks as (x, z) in metres, oldest point first."""
         for person in persons:
-            x, _, z = (float(value) for value in person.joints_cam[H36M17.root])
-            self._points.setdefault(person.track_id, deque()).append((stamp_ns, x, z))
+            place = seen_place(person)
+            if place is not None:
+                self._points.setdefault(person.track_id, deque()).append((stamp_ns, float(place[0]), float(place[1])))
         for track_id, points in list(self._points.items()):
             while points and points[0][0] < stamp_ns - self._length_ns:
                 points.popleft()

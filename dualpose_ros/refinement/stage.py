@@ -165,7 +165,7 @@ def _refined_pose(person: Pose3D, refined: Refined) -> Pose3D:
 
 
 def _coasting_pose(pose: Pose3D, camera: Camera, share: float) -> Pose3D:
-    """The pose as one that was not seen in this frame: no joint has a score, 2D joints and box go with it."""
+    """The pose as one that was not seen in this frame: its scores fade to a share, 2D joints and box go with it."""
     pixels = project(camera, pose.joints_cam)
     pixels = np.where(np.isfinite(pixels), pixels, pose.keypoints_px)
     moved = np.median(pixels - pose.keypoints_px, axis=0)
@@ -174,6 +174,6 @@ def _coasting_pose(pose: Pose3D, camera: Camera, share: float) -> Pose3D:
         state=TrackingState.COASTING,
         score=pose.score * share,
         box_px=pose.box_px + np.tile(moved, 2),
-        joint_scores=np.zeros_like(pose.joint_scores),
+        joint_scores=pose.joint_scores * share,
         keypoints_px=pixels,
     )

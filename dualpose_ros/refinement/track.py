@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dualpose_ros.arrays import Floats
+from dualpose_ros.people import SEEN
 from dualpose_ros.refinement.bones import BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
@@ -88,8 +89,11 @@ class TrackSmoother:
         assert self._waiting and self._solution is not None
         at = len(self._window.frames) - self._waiting
         self._waiting -= 1
-        stated = self._window.frames[at].relative_stddev
-        stddev = stated if self._solution.factor is None else self._solution.spread(at)
+        frame = self._window.frames[at]
+        stddev = frame.relative_stddev if self._solution.factor is None else self._solution.spread(at)
+        # A guess that is repeated gets no surer.
+        guessed = np.clip((1 - frame.scores) / (1 - SEEN), 0, 1)
+        stddev = np.maximum(stddev, guessed * frame.relative_stddev)
         self._stddev = self.config.solver.stddev_scale * np.hypot(stddev, self._depth_stddev[at])
         self._published = self._steady(at)
         return Refined(float(self._window.times[at]), self._published, self._stddev, self._velocity(at))

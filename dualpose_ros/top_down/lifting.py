@@ -15,7 +15,7 @@ import numpy as np
 from dualpose_ros.arrays import Float32s, Floats, Rows
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, Engine, EngineError
-from dualpose_ros.people import Pose2D
+from dualpose_ros.people import SEEN, Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import (
     JOINTS_REL,
@@ -146,6 +146,9 @@ class Lifter:
         }
 
 
+UNSEEN_STDDEV_SCALE = np.where(np.isin(H36M17.joint_names, ("neck", "head_top")), 1.0, 1.35)
+"""By how much joints (K,) that are not found are less sure than the network says; heads are as sure."""
+
 ANSWERS = ("joints", "log_stddev", "log_depth_extent", "log_depth_stddev")
 """The outputs of a lifting network that are about people, not memory."""
 
@@ -177,6 +180,8 @@ def place_people(people: CompletedPoses, answer: Mapping[str, Float32s]) -> Plac
     root_cam = place_root(view, joints, stddev, depth)
     joints_rel = np.einsum("nab,nkb->nka", view.to_camera, joints)
     fitted = np.asarray(fit.root[:, 2], dtype=np.float64)
+    unseen = np.clip(1 - view.confidence / SEEN, 0, 1)
+    stddev = stddev * (1 + (UNSEEN_STDDEV_SCALE - 1) * unseen)
     return PlacedPeople(joints_rel, stddev, root_cam, np.sqrt(variance), learned, fitted, depth)
 
 

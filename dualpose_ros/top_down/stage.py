@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from dualpose_ros.arrays import Floats, RgbImage
-from dualpose_ros.camera import Camera, check_image
+from dualpose_ros.camera import Camera, check_image, in_view
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import EngineConfig
@@ -145,13 +145,13 @@ class TopDownStage:
         persons = []
         for track, pose in seen:
             if track.track_id in lifted:
-                person = self._person(stamp_ns, track, pose, lifted[track.track_id])
+                person = self._person(stamp_ns, camera, track, pose, lifted[track.track_id])
                 if person is not None:
                     persons.append(person)
         size = (image.shape[0], image.shape[1])
         return TopDownResult(Persons.of(persons), found.maps.combined(size, self.config.heatmap_long_side_cells))
 
-    def _person(self, stamp_ns: int, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
+    def _person(self, stamp_ns: int, camera: Camera, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
         """The track's message-ready pose; None where the lifting networks gave nothing usable."""
         joints_cam = np.asarray(lifted.joints_cam, dtype=np.float64)
         if not np.isfinite(joints_cam).all() or lifted.root_depth <= 0:
@@ -165,7 +165,8 @@ class TopDownStage:
             score=float(np.clip(pose.scores.mean(), 0, 1)),
             box_px=track.box_px,
             joints_cam=joints_cam,
-            joint_scores=np.clip(pose.scores, 0, 1),
+            # Patches reach beyond the image, where nobody sees anything.
+            joint_scores=np.where(in_view(camera, pose.joints_px), np.clip(pose.scores, 0, 1), 0.0),
             joint_stddev=absolute_stddev(lifted),
             keypoints_px=pose.joints_px,
             root_velocity=self._velocities.update(track.track_id, stamp_ns, root),

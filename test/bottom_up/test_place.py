@@ -8,7 +8,7 @@ import pytest
 
 from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.place import MISSING_STDDEV, fill_missing, place_people
-from dualpose_ros.camera import Camera, project
+from dualpose_ros.camera import Camera, in_view, project
 from dualpose_ros.skeleton import H36M17
 from support import scenes
 
@@ -130,3 +130,12 @@ def test_depths_behind_the_camera_are_not_believed_and_nobody_is_nothing() -> No
     (person,) = place_people(replace(people, rel_depth=people.rel_depth - 20), same, CAMERA)
     assert (person.joints_cam[:, 2] > 0).all() and np.isfinite(person.keypoints_px).all()
     assert len(place_people(people[:0], same, CAMERA)) == 0
+
+
+def test_joints_outside_the_image_are_not_seen() -> None:
+    truth = figure(0, (0.0, 1.6, 2.2))[None]
+    (person,) = place_people(people_at(truth, CAMERA), same, CAMERA)
+    seen = in_view(CAMERA, project(CAMERA, truth[0]))
+    assert 0 < seen.sum() < K
+    np.testing.assert_array_equal(person.joint_scores > 0, seen)
+    assert (person.joint_stddev[~seen] >= MISSING_STDDEV).all()

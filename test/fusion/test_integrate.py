@@ -11,6 +11,7 @@ import pytest
 
 from dualpose_ros.fusion.integrate import (
     ANSWERS,
+    LEAST_SURE,
     METHODS,
     NetworkIntegrator,
     hard,
@@ -72,7 +73,6 @@ class Known:
             "joints_rel": own[:, JOINTS].reshape(-1, K, 3),
             "root": place,
             "log_stddev": stddev,
-            "joint_scores": own[:, 3 * K : 4 * K],
             "score": own[:, 5 * K + 4 : 5 * K + 5],
         }
 
@@ -82,7 +82,8 @@ def test_the_answer_comes_back_to_the_camera(pairs: Pairs) -> None:
     for n in range(6):
         own = pairs.top_down if pairs.top_down.present[n] else pairs.bottom_up
         np.testing.assert_allclose(out.joints_cam[n], own.joints_cam[n], atol=2e-5)
-        np.testing.assert_allclose(out.joint_scores[n], own.joint_scores[n], atol=1e-6)
+        better = np.maximum(pairs.top_down.joint_scores[n], pairs.bottom_up.joint_scores[n])
+        np.testing.assert_allclose(out.joint_scores[n], better)
         assert out.scores[n] == pytest.approx(own.scores[n])
     assert out.joints_cam.dtype == np.float64 and out.scores.shape == (6,)
 
@@ -100,7 +101,24 @@ def test_depth_is_a_factor_along_the_ray_and_deviations_have_its_part(pairs: Pai
     for n in range(6):
         away = 0.1 * depth[n]
         assert plain.joint_stddev[n, 0] == pytest.approx(away, rel=1e-5)
-        np.testing.assert_allclose(plain.joint_stddev[n, 1:], np.hypot(0.1, away), rtol=1e-5)
+        own = 0.1 / np.clip(plain.joint_scores[n, 1:], LEAST_SURE, 1)
+        np.testing.assert_allclose(plain.joint_stddev[n, 1:], np.hypot(own, away), rtol=1e-5)
+
+
+def test_joints_that_neither_branch_sees_are_less_sure(pairs: Pairs) -> None:
+    wrist = 13
+    scores = [
+        np.where(np.arange(K) == wrist, 0.1, 1.0) * branch.present[:, None]
+        for branch in (pairs.top_down, pairs.bottom_up)
+    ]
+    told = Pairs(replace(pairs.top_down, joint_scores=scores[0]), replace(pairs.bottom_up, joint_scores=scores[1]))
+    relative = split_stddev(NetworkIntegrator(Known(0.1))(told).joint_stddev[0])
+    assert relative[wrist] == pytest.approx(relative[1] / LEAST_SURE, rel=1e-4)
+
+
+def split_stddev(stddev: np.ndarray) -> np.ndarray:
+    """Deviations (K,) about the root."""
+    return np.asarray(np.sqrt(stddev**2 - stddev[0] ** 2))
 
 
 def test_hard_against_loops(pairs: Pairs) -> None:

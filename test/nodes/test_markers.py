@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from dualpose_ros.nodes.markers import BONES, JOINTS, LABEL, MarkerStyle, SkeletonMarkers
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 from std_msgs.msg import Header  # isort: skip
@@ -74,6 +74,18 @@ def test_missing_joints_leave_their_bones_out() -> None:
     assert len(markers[JOINTS, 4].points) == 16
     # The knee ends one bone and starts another.
     assert len(markers[BONES, 4].points) == 2 * (len(H36M17.bones) - 2)
+
+
+def test_guessed_joints_and_their_bones_are_not_shown() -> None:
+    scores = np.where(np.isin(H36M17.joint_names, ("right_knee", "right_ankle")), SEEN - 0.01, SEEN)
+    markers = by_key(
+        SkeletonMarkers(MarkerStyle()).update([dataclasses.replace(pose(4), joint_scores=scores)], Header())
+    )
+    assert len(markers[JOINTS, 4].points) == 15
+    assert len(markers[BONES, 4].points) == 2 * (len(H36M17.bones) - 2)
+    lenient = SkeletonMarkers(MarkerStyle(), min_joint_score=0.1)
+    everything = by_key(lenient.update([dataclasses.replace(pose(4), joint_scores=scores)], Header()))
+    assert len(everything[JOINTS, 4].points) == 17
 
 
 def test_someone_without_any_joint_counts_as_gone() -> None:

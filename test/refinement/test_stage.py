@@ -160,6 +160,21 @@ def test_hidden_joints_are_less_sure() -> None:
     np.testing.assert_allclose(np.delete(unseen, wrist), np.delete(seen, wrist), rtol=0.25)
 
 
+@pytest.mark.parametrize("score", [0.0, 0.3])
+def test_a_guess_that_is_repeated_gets_no_surer(score: float) -> None:
+    _, poses = noisy_walk(4, 20)
+    ankle, said = 3, 0.3
+    guessed = []
+    for pose in poses:
+        scores, stddev = np.array(pose.joint_scores), np.array(pose.joint_stddev)
+        scores[ankle], stddev[ankle] = score, np.hypot(said, stddev[0])
+        guessed.append(replace(pose, joint_scores=scores, joint_stddev=stddev))
+    published = run(guessed)[-1]
+    assert published.joint_scores[ankle] == score
+    assert published.joint_stddev[ankle] >= SolverConfig().stddev_scale * said
+    assert published.joint_stddev[ankle] > 2 * published.joint_stddev[ankle + 3]
+
+
 def test_two_frames_of_the_same_time() -> None:
     stage = RefinementStage()
     _, poses = noisy_walk(5, 12)
@@ -174,13 +189,13 @@ def test_coasting_goes_on_grows_unsure_and_ends() -> None:
     stage = RefinementStage(RefinementConfig(max_coast_s=0.3))
     for i in range(20):
         (last,) = process(stage, i, [poses[i]])
-    spread, gone = last.joint_stddev, []
+    spread, scores, gone = last.joint_stddev, last.joint_scores, []
     for i in range(20, 27):
         (pose,) = process(stage, i, [])
         gone.append(pose)
         assert pose.state == TrackingState.COASTING and pose.track_id == 1
-        assert (pose.joint_stddev > spread).all() and not pose.joint_scores.any()
-        spread = pose.joint_stddev
+        assert (pose.joint_stddev > spread).all() and (pose.joint_scores < scores).all()
+        spread, scores = pose.joint_stddev, pose.joint_scores
     drift = np.linalg.norm(off(gone, truth[20:27])[:, 0] - (last.joints_cam - truth[19])[0], axis=-1)
     assert drift.max() < np.linalg.norm(truth[26, 0] - truth[19, 0])  # better than to stand still
     assert np.diff([pose.score for pose in gone]).max() < 0
@@ -265,7 +280,7 @@ def test_people_are_published_where_they_were_at_the_stamp(lag: int) -> None:
         for person in persons.values():
             seen = number < end and number not in gap
             assert person.state == (TrackingState.CONFIRMED if seen else TrackingState.COASTING), number
-            assert person.joint_scores.any() == seen
+            assert bool((person.joint_scores == 0.9).all()) == seen
             assert not seen or person.score == number / 100
             root = gliding(number).joints_cam[0]
             # Those who vanished slow down in what is predicted of them.

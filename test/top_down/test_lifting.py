@@ -98,6 +98,17 @@ def test_lifted_people_are_where_and_as_the_network_says() -> None:
     np.testing.assert_allclose(pose.joint_stddev, 0.05, rtol=1e-5)
 
 
+def test_joints_that_are_not_found_are_less_sure() -> None:
+    truth = person(6)
+    scores = np.full(17, 0.9)
+    scores[[3, 10]], scores[6] = 0.0, 0.25
+    live, _ = lifter(truth - truth[0])
+    seen = Pose2D(pose_of(truth).joints_px, scores)
+    stddev = live.update(0, CAMERA, [(1, seen)])[1].joint_stddev
+    np.testing.assert_allclose(np.delete(stddev, [3, 6]), 0.05, rtol=1e-5)
+    assert stddev[3] == pytest.approx(1.35 * 0.05) and 0.05 < stddev[6] < stddev[3]
+
+
 def test_distortion_and_resolution_do_not_change_the_input() -> None:
     truth = person(8)
     features = []

@@ -101,6 +101,15 @@ def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
             assert np.linalg.norm(at - truth, axis=1).min() < 1.5
 
 
+def test_joints_outside_the_image_are_not_seen() -> None:
+    cut = maps.figure(300, 330, 240)
+    stage, _ = stage_for([cut], [track(1, cut)])
+    (person,) = stage.process(IMAGE, 0, CAMERA, [track(1, cut)]).persons
+    seen = cut[:, 1] < 479.5
+    assert 0 < seen.sum() < K
+    np.testing.assert_array_equal(person.joint_scores > 0, seen)
+
+
 def test_somebody_found_on_a_coasting_track_is_seen_and_one_with_nobody_there_left_out() -> None:
     left = maps.figure(200, 100, 240)
     gone = track(9, maps.figure(500, 120, 200), TrackingState.COASTING)
