@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import OrderedDict
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +12,7 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import RgbImage
+from dualpose_ros.recording.disk import Disk
 
 _MOST_AWAITED = 64
 
@@ -17,13 +20,25 @@ _MOST_AWAITED = 64
 class FrameStore:
     """Holds the newest frames in a ring and keeps, on disk, those that a pose arrived for.
 
-    A frame waits in the ring, uncompressed, until `keep` asks for its stamp; the ring takes
-    at most `ring_bytes`.
+    A frame waits in the ring, uncompressed, until `keep` asks for its stamp; the ring takes at most `ring_bytes`, the
+    file `most_bytes` (after which `is_full`, and no more are kept) and where the disk is full nothing.
     """
 
-    def __init__(self, path: Path, *, ring_bytes: int = 96 << 20, quality: int = 90) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ring_bytes: int = 96 << 20,
+        most_bytes: int = 2 << 30,
+        quality: int = 90,
+        disk: Disk | None = None,
+    ) -> None:
         self._path = path
-        self._stream = path.open("w+b")
+        self._stream = path.open("w+b") if disk is None else disk.open(path, "w+b")
+        if disk is not None:
+            disk.when_full(self._make_room)
+        self._most_bytes, self._bytes = most_bytes, 0
+        self.is_full = False
         self._ring: OrderedDict[int, RgbImage] = OrderedDict()
         self._ring_bytes = ring_bytes
         self._held_bytes = 0
@@ -41,6 +56,8 @@ class FrameStore:
 
     def add(self, stamp_ns: int, image: RgbImage) -> None:
         """Put an RGB frame (H, W, 3) into the ring; the oldest fall out where it is full."""
+        if self.is_full:
+            return
         if stamp_ns in self._awaited:
             del self._awaited[stamp_ns]
             self._store(stamp_ns, image)
@@ -52,6 +69,8 @@ class FrameStore:
 
     def keep(self, stamp_ns: int) -> None:
         """Keep the frame of a stamp on disk: now, or when it arrives if its poses overtook it."""
+        if self.is_full:
+            return
         if stamp_ns not in self._ring:
             self._awaited[stamp_ns] = None
             while len(self._awaited) > _MOST_AWAITED:
@@ -74,7 +93,8 @@ class FrameStore:
     def discard(self) -> None:
         """Close and delete the file; harmless when that was done."""
         self._ring.clear()
-        self._stream.close()
+        with contextlib.suppress(OSError):
+            self._stream.close()
         self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> FrameStore:
@@ -90,9 +110,21 @@ class FrameStore:
         ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         if not ok:
             raise ValueError(f"OpenCV could not encode a frame of shape {image.shape}")
+        if self._bytes + len(data) > self._most_bytes:
+            self.is_full = True
+            return
         start = self._stream.seek(0, 2)
         self._stream.write(data.tobytes())
-        self._spans[stamp_ns] = (start, len(data))
+        self._bytes += len(data)
+        if not self.is_full:
+            self._spans[stamp_ns] = (start, len(data))
+
+    def _make_room(self) -> None:
+        """No space is left on the disk: what is kept makes room for what must be finished."""
+        self.is_full = True
+        self._spans.clear()
+        self._ring.clear()
+        os.ftruncate(self._stream.fileno(), 0)
 
     def _drop_oldest(self) -> None:
         _, image = self._ring.popitem(last=False)

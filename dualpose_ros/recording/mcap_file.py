@@ -8,6 +8,7 @@ from types import TracebackType
 
 from mcap.writer import CompressionType, Writer
 
+from dualpose_ros.recording.disk import Disk
 from dualpose_ros.standalone.typestore import typestore
 
 _RELIABLE = 1
@@ -23,8 +24,8 @@ class McapFile:
     which `mcap recover` makes readable.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._stream = path.open("wb")
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
+        self._stream = path.open("wb") if disk is None else disk.open(path)
         self._writer = Writer(self._stream, chunk_size=256 * 1024, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2", library="dualpose_ros")
         self._channels: dict[str, tuple[int, str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -22,9 +23,10 @@ class NodeLog:
         self._last: dict[str, str] = {}
 
     def write(self, text: str) -> int:
-        """Take lines in; never fails for the file being closed, as nodes may print to the very end."""
-        if not self._stream.closed:
-            self._stream.write(text)
+        """Take lines in; never fails for a file that is closed or a disk that is full, as nodes print to the end."""
+        with contextlib.suppress(OSError):
+            if not self._stream.closed:
+                self._stream.write(text)
         if self._echo:
             sys.stderr.write(text)
         for line in text.splitlines():
@@ -35,8 +37,9 @@ class NodeLog:
 
     def flush(self) -> None:
         """Write through."""
-        if not self._stream.closed:
-            self._stream.flush()
+        with contextlib.suppress(OSError):
+            if not self._stream.closed:
+                self._stream.flush()
 
     def isatty(self) -> bool:
         """Never: no colours in the file."""
@@ -48,4 +51,5 @@ class NodeLog:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        with contextlib.suppress(OSError):
+            self._stream.close()

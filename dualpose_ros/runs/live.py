@@ -21,9 +21,10 @@ from dualpose_ros.paths import share_dir, version
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.summary import write_summary
-from dualpose_ros.runs.session import CAMERA, DETECTION, GraphOptions, GraphResult, Watch, run_graph
+from dualpose_ros.runs.session import CAMERA, DETECTION, GraphError, GraphOptions, GraphResult, Watch, run_graph
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import read_parameter_file
+from dualpose_ros.standalone.launcher import STOP_SIGNALS
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
@@ -105,10 +106,15 @@ def run_and_write(options: LiveOptions, console: Console) -> None:
         figures = live_figures(options, result)
         # Before the overlay, which takes a while: whoever stops that has the figures.
         write_summary(out / "summary.json", figures, [])
-        if options.overlay:
+        is_full = result.recording.disk.is_full
+        if options.overlay and not is_full:
+            if result.recording.frames.is_full:
+                console.print("overlay.mp4 ends early: the frames that were kept for it have reached 2 GB")
             figures["overlay_frames"] = draw_overlay(result, console)
             write_summary(out / "summary.json", figures, [])
     print_run(console, figures, [], out)
+    if is_full:
+        raise GraphError(f"no space is left for {out}: the run ended there, and what it had recorded is finished")
     if result.frames_sent == 0 and not result.interrupted:
         raise InputError(f"no frame came from {printable(options.source)}; see {out / 'nodes.log'}")
 
@@ -175,7 +181,7 @@ def draw_overlay(result: GraphResult, console: Console) -> int:
     columns = (TextColumn("overlay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     done = 0
     try:
-        with Progress(*columns, console=console, transient=True) as bar, _ctrl_c_raises():
+        with Progress(*columns, console=console, transient=True) as bar, _signals_raise():
             task = bar.add_task("overlay", total=len(recording.frames))
 
             def progress(count: int, total: int) -> None:
@@ -187,18 +193,21 @@ def draw_overlay(result: GraphResult, console: Console) -> int:
             path.unlink(missing_ok=True)
             return write_overlay(path, recording.pose_lines, recording.frames, result.camera, progress)
     except KeyboardInterrupt:
-        console.print(f"overlay.mp4 ends after {done} frames: stopped by Ctrl-C")
-        return done
+        console.print(f"overlay.mp4 ends after {done} frames: stopped by a signal")
+    except OSError as error:
+        console.print(f"overlay.mp4 can't be written beyond frame {done}: {error.strerror or error}")
+    return done
 
 
 @contextmanager
-def _ctrl_c_raises() -> Iterator[None]:
-    """Python's own Ctrl-C, whoever had it before."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _signals_raise() -> Iterator[None]:
+    """KeyboardInterrupt at every signal that ends a run, whoever had them before."""
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +18,11 @@ from typing import IO, Any, cast
 from rich.console import Console
 
 from dualpose_ros.camera import Camera
+from dualpose_ros.errors import InputError
 from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
-from dualpose_ros.standalone.launcher import Launcher, NodeSpec, NodeState
+from dualpose_ros.standalone.launcher import STOP_SIGNALS, Launcher, NodeSpec, NodeState
 from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
@@ -30,6 +33,8 @@ _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
 _DRAIN_LIMIT_S = 5.0
 _QUIET_S = 1.0
+# Long enough for the nodes of another graph to be found.
+_DISCOVERY_S = 0.7
 # Higher ids put DDS's ports among those that Linux hands out to anybody.
 _LARGEST_DOMAIN = 101
 
@@ -104,12 +109,19 @@ def run_graph(options: GraphOptions, console: Console, watch: Watch | None = Non
     `watch` is called some times a second with what was recorded so far and how the nodes are.
     GraphError if a node fails for good, with everything recorded until then finished and in place.
     """
-    domain_id = random.SystemRandom().randint(1, _LARGEST_DOMAIN) if options.domain_id is None else options.domain_id
-    os.environ["ROS_DOMAIN_ID"] = str(domain_id)
-    options.out.mkdir(parents=True, exist_ok=True)
-    log = NodeLog(options.out / "nodes.log", echo=options.verbose)
+    with claimed_domain(options.domain_id) as domain_id:
+        os.environ["ROS_DOMAIN_ID"] = str(domain_id)
+        return _run_in(domain_id, options, console, watch)
+
+
+def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watch | None) -> GraphResult:
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        log = NodeLog(options.out / "nodes.log", echo=options.verbose)
+        recording = Recording(options.out, keep_frames=options.keep_frames, timed_by_stamps=options.every_frame)
+    except OSError as error:
+        raise InputError(f"--out {options.out} can't be written: {error.strerror or error}") from None
     launcher = Launcher(node_specs(options), params_file=options.params_file, output=cast("IO[str]", log))
-    recording = Recording(options.out, keep_frames=options.keep_frames, timed_by_stamps=options.every_frame)
     try:
         with _stop_on_signal() as stop:
             run = _Run(options, launcher, log, recording, console, stop, watch)
@@ -123,8 +135,29 @@ def run_graph(options: GraphOptions, console: Console, watch: Watch | None = Non
         log.close()
 
 
+@contextmanager
+def claimed_domain(domain_id: int | None) -> Iterator[int]:
+    """A ROS domain that no other run on this machine is in: the one asked for, or a random one for None.
+
+    GraphError where another run is in it.
+    """
+    random_ids = random.SystemRandom().sample(range(1, _LARGEST_DOMAIN + 1), _LARGEST_DOMAIN)
+    for number in random_ids if domain_id is None else [domain_id]:
+        stream = (Path(tempfile.gettempdir()) / f"dualpose_ros.{os.getuid()}.domain_{number}.lock").open("w")
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield number
+            return
+    raise GraphError(
+        f"another run is in domain {domain_id}, and the two would mix: choose another --domain-id, or none", BAD_INPUT
+    )
+
+
 class _StopFlag:
-    """Set by Ctrl-C or SIGTERM; a second Ctrl-C is not waited for politely."""
+    """Set by STOP_SIGNALS; a second Ctrl-C is not waited for politely."""
 
     def __init__(self) -> None:
         self.told = False
@@ -138,7 +171,7 @@ class _StopFlag:
 @contextmanager
 def _stop_on_signal() -> Iterator[_StopFlag]:
     flag = _StopFlag()
-    previous = {number: signal.signal(number, flag) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, flag) for number in STOP_SIGNALS}
     try:
         yield flag
     finally:
@@ -172,6 +205,14 @@ class _Run:
         from dualpose_ros.nodes.recorder import RecorderNode, spinning
 
         with spinning(lambda: RecorderNode(self._recording, self._options.every_frame)) as (recorder, spin_once):
+            if self._options.domain_id is not None:
+                spin_once(_DISCOVERY_S)
+                if recorder.count_publishers("humans/poses3d"):
+                    raise GraphError(
+                        f"a graph in domain {domain_id} publishes humans/poses3d already, and the two would mix: "
+                        "choose another --domain-id, or none",
+                        BAD_INPUT,
+                    )
             self._launcher.start()
             with RunProgress(self._console, self._options.total_frames) as progress:
                 while not self._is_over(recorder):
@@ -194,8 +235,8 @@ class _Run:
             )
 
     def _is_over(self, recorder: Any) -> bool:
-        """Whether the source has ended (or the user ended it) and the last poses have come through."""
-        if self._stop.told:
+        """Whether the source has ended (or the user, or a full disk, ended it) and the last poses have come through."""
+        if self._stop.told or self._recording.disk.is_full:
             return True
         now = time.monotonic()
         if self._ended is None and recorder.status(CAMERA, "state") == "finished":

@@ -74,6 +74,16 @@ def cyclone_config(open_network: bool) -> str:
     return _CONFIG.format(network=network, buffer=RECEIVE_BUFFER_BYTES)
 
 
+def check_configuration(environment: dict[str, str] | None = None) -> None:
+    """StandaloneError where CYCLONEDDS_URI names files that can't be read: Cyclone's own error says nothing of it."""
+    uri = (os.environ if environment is None else environment).get("CYCLONEDDS_URI", "")
+    # A list of files and of XML, with commas between; XML may have commas of its own.
+    for part in [] if "<" in uri else filter(None, (part.strip() for part in uri.split(","))):
+        path = Path(part.removeprefix("file://"))
+        if not path.is_file():
+            raise StandaloneError(f"CYCLONEDDS_URI names {path}, which is no file: correct it, or unset it")
+
+
 def receive_buffer_warning(path: Path = _RMEM_MAX) -> str | None:
     """One line with the command that mends it where the kernel's receive buffer is too small for images, else None."""
     try:
@@ -105,6 +115,7 @@ class Participant:
 
     def __init__(self, domain: int) -> None:
         cyclone = require("cyclonedds.domain")
+        check_configuration()
         if not os.environ.get("CYCLONEDDS_URI") and domain not in _domains:
             _domains[domain] = cyclone.Domain(domain, cyclone_config(network_is_open()))
         warning = receive_buffer_warning()
@@ -113,7 +124,14 @@ class Participant:
             print(f"[WARN] [dualpose_ros.standalone]: {warning}", file=sys.stderr)
         self.domain = domain
         self.closed = False
-        self.entity = cyclone.DomainParticipant(domain)
+        try:
+            self.entity = cyclone.DomainParticipant(domain)
+        except require("cyclonedds.core").DDSException as error:
+            hint = "CYCLONEDDS_URI, " if os.environ.get("CYCLONEDDS_URI") else ""
+            raise StandaloneError(
+                f"Cyclone DDS can't join domain {domain} ({' '.join(str(error).split())}): check {hint}the network "
+                f"interfaces, and that fewer than {_MAX_PROCESSES} processes are in the domain"
+            ) from None
         self._topics: dict[tuple[str, str], Any] = {}
         self._nodes: list[_NodeEntities] = []
         info = "rmw_dds_common/msg/ParticipantEntitiesInfo"

@@ -20,6 +20,9 @@ from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
 from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN, THREAD_VARIABLES
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a run in good order: Ctrl-C, `kill`, a terminal that is closed."""
+
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 
 
@@ -173,12 +176,12 @@ class Launcher:
         return tuple(rows)
 
     def run(self, until: Callable[[], bool] = lambda: False, interval_s: float = 0.1) -> int:
-        """Start, poll until `until()`, SIGINT or SIGTERM, or until no node is left, then stop.
+        """Start, poll until `until()`, SIGINT, SIGTERM or SIGHUP, or until no node is left, then stop.
 
         The exit code: 0, or that of the first node that failed for good.
         """
         told = threading.Event()
-        handlers = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
         failed = 0
         try:
             self.start()

@@ -173,3 +173,17 @@ def test_sends_on_loopback_only(domain_environment: Any) -> None:
     assert code == 0, err
     # What it sends leaves by loopback; its receiving sockets Cyclone binds to any address.
     assert set(json.loads(out)) == {"127.0.0.1", "0.0.0.0"}
+
+
+def test_a_configuration_of_cyclone_that_is_no_file_is_named(domain_environment: Any, tmp_path: Path) -> None:
+    good = tmp_path / "cyclone.xml"
+    good.write_text("<CycloneDDS/>")
+    for uri in ("", f"file://{good}", str(good), "<CycloneDDS><Domain/></CycloneDDS>"):
+        dds.check_configuration({"CYCLONEDDS_URI": uri})
+    environment = {**domain_environment, "CYCLONEDDS_URI": f"file://{tmp_path}/none.xml"}
+    code = (
+        "import sys\nfrom dualpose_ros.standalone.run_node import main\n"
+        "sys.exit(main(['dualpose_ros.nodes.fusion_node']))"
+    )
+    status, _, err = python(code, environment)
+    assert status == 2 and len(err.splitlines()) == 1 and "none.xml, which is no file" in err
