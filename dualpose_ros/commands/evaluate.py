@@ -218,3 +218,56 @@ def detector(
         report(evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
     elif data is not None:
         report(evaluate_detector(data, spec, count, seed), json_file, seed)
+
+
+def _dataset_command(name: str, what: str) -> None:
+    def command(
+        root: Annotated[Path, typer.Option("--root", help="The data set's folder, as its authors publish it.")],
+        protocol: Annotated[
+            str | None, typer.Option("--protocol", help="How to score it; see the page on data sets for the names.")
+        ] = None,
+        predictions: Annotated[
+            Path | None,
+            typer.Option(
+                "--predictions",
+                help="Folder of stored predictions, a JSON file a sequence. Sequences without one run through the "
+                "live stages, and theirs are written there: an interrupted run goes on.",
+            ),
+        ] = None,
+        stored_only: Annotated[
+            bool, typer.Option("--stored-only", help="Score what is stored; a missing file is an error.")
+        ] = False,
+        stage: Annotated[
+            str, typer.Option("--stage", help="Whose people: top_down, bottom_up, fused or refined.")
+        ] = "refined",
+        sequence: Annotated[
+            list[str] | None, typer.Option("--sequence", help="This sequence alone; may be repeated.")
+        ] = None,
+        max_frames: MaxFramesOption = None,
+        out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of the PCK curve.")] = None,
+        json_file: JsonOption = None,
+        seed: SeedOption = 0,
+    ) -> None:
+        from dualpose_ros.lab.evaluation.protocols.run import DatasetOptions, evaluate_dataset
+
+        if stored_only and predictions is None:
+            raise InputError("--stored-only needs --predictions")
+        options = DatasetOptions(
+            name, root, protocol, predictions, stored_only, stage, tuple(sequence or ()), max_frames, out
+        )
+        report(evaluate_dataset(options), json_file, seed)
+
+    command.__doc__ = f"{what}, under a named protocol that says what it assumes."
+    app.command(name)(command)
+
+
+for _name, _what in (
+    ("mupots", "MuPoTS-3D: PCK, AUC and AP of roots"),
+    ("jta", "JTA: F1 of joints within 0.4, 0.8 and 1.2 m"),
+    ("h36m", "Human3.6M: MPJPE and PA-MPJPE"),
+    ("3dpw", "3DPW: PA-MPJPE of all people and of the most occluded"),
+    ("panoptic", "CMU Panoptic: MPJPE, MPRE and tracks"),
+    ("coco", "COCO: average precision of keypoints"),
+    ("crowdpose", "CrowdPose: average precision of keypoints by crowding"),
+):
+    _dataset_command(_name, _what)

@@ -1,0 +1,109 @@
+"""COCO and CrowdPose as data sets to be scored: pictures whose people have keypoints in COCO's form.
+
+Lin et al., ECCV 2014, `person_keypoints_val2017.json`; Li et al., "CrowdPose", CVPR 2019, `crowdpose_test.json`, whose
+images have a crowdIndex. For training, `datasets.coco` reads the same files as labelled images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.datasets.coco import GUESSED_HFOV_DEG
+from dualpose_ros.datasets.published.truth import (
+    DatasetError,
+    TruePeople,
+    TruthFrame,
+    TruthSequence,
+    field_of,
+    finite,
+    numbers,
+    read_json,
+)
+from dualpose_ros.skeleton import COCO17
+
+CROWDPOSE = (
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
+    "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head_top", "thorax",
+)  # fmt: skip
+"""What the data set calls head and neck are our head_top and thorax."""
+
+CROWDPOSE_SIGMAS = (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079)
+
+_COCO = ("annotations/person_keypoints_val2017.json", "person_keypoints_val2017.json", "person_keypoints.json")
+_CROWDPOSE = ("json/crowdpose_test.json", "annotations/crowdpose_test.json", "crowdpose_test.json")
+_FOLDERS = ("val2017", "images")
+
+
+def open_coco(root: Path) -> list[TruthSequence]:
+    """COCO's validation pictures, or a folder like it; DatasetError names what is missing."""
+    return _open(root, _COCO, COCO17.joint_names)
+
+
+def open_crowdpose(root: Path) -> list[TruthSequence]:
+    """CrowdPose's test pictures in three sequences, by how crowded they are; DatasetError names what is missing."""
+    return _open(root, _CROWDPOSE, CROWDPOSE)
+
+
+def _open(root: Path, names: tuple[str, ...], joints: tuple[str, ...]) -> list[TruthSequence]:
+    path = next((root / name for name in names if (root / name).is_file()), None)
+    if path is None:
+        raise DatasetError(f"{root} has none of {', '.join(names)}")
+    content = read_json(path)
+    folder = next((root / name for name in _FOLDERS if (root / name).is_dir()), root)
+    people: dict[Any, list[Any]] = {}
+    for annotation in field_of(content, "annotations", path):
+        people.setdefault(field_of(annotation, "image_id", path), []).append(annotation)
+    images = field_of(content, "images", path)
+    groups: dict[str, list[Any]] = {}
+    for image in images:
+        groups.setdefault(_crowding(image), []).append(image)
+    return [
+        TruthSequence(name, joints, partial(_frames, path, folder, own, people, len(joints)), group=name)
+        for name, own in sorted(groups.items())
+    ]
+
+
+def _crowding(image: Any) -> str:
+    """CrowdPose's easy, medium and hard; all pictures of a data set without an index are one group."""
+    index = image.get("crowdIndex") if isinstance(image, dict) else None
+    return "pictures" if index is None else "easy" if index < 0.1 else "medium" if index < 0.8 else "hard"
+
+
+def _frames(
+    path: Path, folder: Path, images: list[Any], people: dict[Any, list[Any]], joints: int
+) -> Iterator[TruthFrame]:
+    for image in images:
+        number = field_of(image, "id", path)
+        width, height = int(field_of(image, "width", path)), int(field_of(image, "height", path))
+        truth = _people(people.get(number, []), joints, path, f"{path}: image {number}")
+        camera = camera_from_hfov(width, height, np.radians(GUESSED_HFOV_DEG))
+        yield TruthFrame(int(number), 0.0, folder / str(field_of(image, "file_name", path)), camera, truth)
+
+
+def _people(annotations: list[Any], joints: int, path: Path, where: str) -> TruePeople:
+    count = len(annotations)
+    ids = [int(field_of(a, "id", path)) for a in annotations]
+    if len(set(ids)) < count:
+        raise DatasetError(f"{where}: annotation id {next(i for i in ids if ids.count(i) > 1)} is there twice")
+    flat = [finite(numbers(field_of(a, "keypoints", path), (3 * joints,), f"{where}: keypoints"), f"{where}: keypoints")
+            for a in annotations]  # fmt: skip
+    boxes = [numbers(field_of(a, "bbox", path), (4,), f"{where}: bbox") for a in annotations]
+    table, corner = np.array(flat).reshape(count, joints, 3), np.array(boxes).reshape(count, 4)
+    # CrowdPose has no areas; its own evaluation takes 0.53 of the box.
+    area = [float(a.get("area", 0.53 * box[2] * box[3])) for a, box in zip(annotations, corner, strict=True)]
+    labelled = table[..., 2] > 0
+    return TruePeople(
+        np.array(ids, dtype=np.int64),
+        np.full((count, joints, 3), np.nan),
+        np.where(labelled[..., None], table[..., :2], np.nan),
+        labelled,
+        np.concatenate([corner[:, :2], corner[:, :2] + corner[:, 2:]], axis=1),
+        np.array(area),
+        np.array([bool(a.get("iscrowd", 0)) for a in annotations], dtype=bool),
+    )

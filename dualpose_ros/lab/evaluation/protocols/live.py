@@ -1,0 +1,97 @@
+"""What the stages of the live graph say of a data set's sequence, as predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+import cv2
+import numpy as np
+
+from dualpose_ros.arrays import RgbImage
+from dualpose_ros.datasets.predictions import FoundPeople, Predictions
+from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, TruthSequence
+from dualpose_ros.fusion.stage import FusionStage
+from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.paths import version
+from dualpose_ros.people import Persons
+from dualpose_ros.refinement.stage import RefinementStage
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.sources.frames import open_source
+
+
+@cache
+def _branches() -> Branches:
+    return Branches()
+
+
+def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str) -> Predictions:
+    """The people that a stage finds in every frame of a sequence, its picture size and camera as the data set says.
+
+    Frames of one picture each, whose stamps are alike, are each seen for the first time. DatasetError for pictures
+    that are missing, unreadable or not of the camera.
+    """
+    branches, found, last_s = _branches(), {}, None
+    branches.restart()
+    fusion, refinement = FusionStage(), RefinementStage()
+    for frame, image in _pictures(sequence, frames):
+        if frame.camera is None:
+            raise DatasetError(f"{sequence.name}: frame {frame.index} has no camera, which the stages need")
+        if last_s is not None and frame.stamp_s <= last_s:
+            branches.restart()
+            fusion, refinement = FusionStage(), RefinementStage()
+        last_s, stamp_ns = frame.stamp_s, round(frame.stamp_s * 1e9)
+        seen = branches.process(image, stamp_ns, frame.camera)
+        people: dict[str, Persons] = {"top_down": seen.top_down, "bottom_up": seen.bottom_up}
+        if stage in ("fused", "refined"):
+            people["fused"] = Persons.of(fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons)
+        if stage == "refined":
+            (given,) = refinement.process(stamp_ns, frame.camera, people["fused"])
+            people["refined"] = Persons.of(given.persons)
+        found[frame.index] = _found(people[stage])
+    return Predictions(sequence.name, f"dualpose_ros {version()}, {stage}", H36M17.joint_names, found)
+
+
+def _found(persons: Persons) -> FoundPeople:
+    return FoundPeople(persons.track_ids, persons.scores, persons.joints_cam, persons.keypoints_px)
+
+
+def _pictures(sequence: TruthSequence, frames: Iterable[TruthFrame]) -> Iterator[tuple[TruthFrame, RgbImage]]:
+    video = _Video(sequence)
+    for frame in frames:
+        if frame.picture is None:
+            image = video.at(frame.index)
+        else:
+            pixels = cv2.imread(str(frame.picture)) if frame.picture.is_file() else None
+            if pixels is None:
+                raise DatasetError(f"{frame.picture} is missing or no picture")
+            image = np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
+        camera = frame.camera
+        if camera is not None and image.shape[:2] != (camera.height, camera.width):
+            raise DatasetError(
+                f"frame {frame.index} of {sequence.name} is {image.shape[1]}x{image.shape[0]}, but its camera "
+                f"{camera.width}x{camera.height}"
+            )
+        yield frame, image
+
+
+class _Video:
+    """The frames of a sequence's video, read in their order."""
+
+    def __init__(self, sequence: TruthSequence) -> None:
+        self._sequence, self._next = sequence, sequence.offset
+        if sequence.video is not None and sequence.video.is_file():
+            self._source = open_source(str(sequence.video))
+
+    def at(self, index: int) -> RgbImage:
+        """The picture of a frame; DatasetError if there is no video, or it is shorter."""
+        if not hasattr(self, "_source"):
+            raise DatasetError(f"{self._sequence.video} is not there, and {self._sequence.name} has no pictures")
+        image = None
+        while self._next <= index:
+            image, self._next = self._source.read(), self._next + 1
+            if image is None:
+                break
+        if image is None:
+            raise DatasetError(f"{self._sequence.video} ends before frame {index}")
+        return image

@@ -1,0 +1,39 @@
+"""Who is who: found people matched to true ones on the picture, and the tracks that follow.
+
+N true people, M found ones, J joints of the data set.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dualpose_ros.arrays import AnyFloats, Ints
+from dualpose_ros.datasets.predictions import FoundPeople
+from dualpose_ros.datasets.published.truth import TruePeople, is_known
+from dualpose_ros.metrics.pairs import nearest_pairs
+from dualpose_ros.metrics.tracks import TrackedFrame
+
+FARTHEST_SHARE = 0.25
+"""Of a person's longer side on the picture, the mean distance of joints up to which a found person is that one."""
+
+TRACKED_M = 0.5
+
+
+def match_on_picture(truth: TruePeople, found: FoundPeople) -> list[tuple[int, int]]:
+    """Pairs (true person, found one), each used once, as many as there can be, at the least total distance."""
+    if not len(truth) or not len(found):
+        return []
+    size = np.maximum((truth.boxes_px[:, 2:] - truth.boxes_px[:, :2]).max(axis=1), 1.0)
+    apart = np.linalg.norm(truth.joints_px[:, None] - found.joints_px[None], axis=-1)
+    known = np.isfinite(apart)
+    total = np.where(known, apart, 0.0).sum(axis=-1)
+    mean = np.divide(total, known.sum(axis=-1), out=np.full(total.shape, np.nan), where=known.any(axis=-1))
+    return nearest_pairs(mean / size[:, None], FARTHEST_SHARE)
+
+
+def tracked(truth: TruePeople, found: FoundPeople, root: int) -> TrackedFrame:
+    """A frame for `metrics.tracks`: people by the distance of a joint in the camera frame."""
+    there, own = is_known(truth.joints_cam[:, root]), is_known(found.joints_cam[:, root])
+    ids: tuple[Ints, Ints] = (truth.ids[there], found.ids[own])
+    places: tuple[AnyFloats, AnyFloats] = (truth.joints_cam[there, root], found.joints_cam[own, root])
+    return TrackedFrame(*ids, np.linalg.norm(places[0][:, None] - places[1][None], axis=-1))

@@ -1,0 +1,45 @@
+"""What a protocol is: how it scores one sequence, how it puts sequences together, and what it assumes.
+
+N true people, M found ones, J joints of the data set; metres in the camera frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dualpose_ros.datasets.predictions import FoundPeople
+from dualpose_ros.datasets.published.truth import TruthFrame, TruthSequence
+from dualpose_ros.lab.evaluation.report import Rows
+
+Pairs = Iterator[tuple[TruthFrame, FoundPeople]]
+"""The frames of a sequence with the people found in each, whose joints are the data set's, in its order."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to score a data set.
+
+    name: what tables are called after it; dataset: whose truth it takes; assumes: what a reader of its figures has to
+    know, a line each; measure: a sequence's frames into whatever `tables` needs of them; tables: all sequences'
+    measurements, by name, into tables whose first rows are the sequences'; truth: another form of the data set's
+    truth that it asks the reader for; lifts: whether it scores 3D joints.
+    """
+
+    name: str
+    dataset: str
+    assumes: tuple[str, ...]
+    measure: Callable[[TruthSequence, Pairs], Any]
+    tables: Callable[[Mapping[str, Any]], dict[str, Rows]]
+    truth: Mapping[str, str] | None = None
+    lifts: bool = True
+
+
+def mean_row(rows: Sequence[Mapping[str, Any]], name: str = "mean") -> dict[str, Any]:
+    """A last row: the mean of each column of numbers over rows, None where no row has one."""
+    row: dict[str, Any] = {}
+    for column, value in rows[0].items():
+        values = [own[column] for own in rows if isinstance(own[column], int | float)]
+        row[column] = name if isinstance(value, str) else sum(values) / len(values) if values else None
+    return row
