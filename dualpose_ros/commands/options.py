@@ -28,7 +28,8 @@ FramesOption = Annotated[
 ]
 CountOption = Annotated[int, typer.Option("--count", min=1, help="Most images to use.")]
 TopDownWeightsOption = Annotated[
-    Path | None, typer.Option("--weights", help="Another top-down network (.onnx) than the shipped one.")
+    str | None,
+    typer.Option("--weights", help="Another top-down network: FILE.onnx, or KIND:FILE.onnx of a published one."),
 ]
 
 BodyOption = Annotated[Path | None, typer.Option("--body", help="Skinned body (.npz); a simple built-in one without.")]

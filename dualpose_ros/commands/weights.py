@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dualpose_ros.commands.options import Storage, StorageOption
 from dualpose_ros.errors import needs_torch
 from dualpose_ros.weights import (
     OBTAIN_BASELINES,
@@ -103,3 +104,27 @@ def rewrite_command(directory: DirOption = None) -> None:
             after = replace_file(entry.name, data, directory) if data is not None else entry
             state = f"sha256 {entry.sha256[:12]} -> {after.sha256[:12]}" if data is not None else "as it should be"
             typer.echo(f"{entry.name}: {state}")
+
+
+@app.command("import")
+def import_command(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="A published checkpoint (.pth), a folder of the paper's release (ckpts, or one of its folders), or "
+            "its archive (3DMPP.zip)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the ONNX files.")],
+    storage: StorageOption = Storage.fp32,
+) -> None:
+    """Turn published checkpoints into ONNX files: the paper's eight networks, HRNet-W32 and HigherHRNet-W32.
+
+    Which network a checkpoint is, its names and shapes say. Nothing in it is run. Networks that are published as ONNX
+    need no import: name them as `movenet:FILE.onnx`, `rtmpose:FILE.onnx` or `vitpose:FILE.onnx`.
+    """
+    with needs_torch("weights import"):
+        from dualpose_ros.lab.published.importing import import_published
+    for imported in import_published(path, out, storage.value):
+        unused = f"; not used: {', '.join(imported.unused)}" if imported.unused else ""
+        typer.echo(f"{imported.source} -> {imported.file}, within {imported.difference:.1e}{unused}")

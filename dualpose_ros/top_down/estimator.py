@@ -26,6 +26,7 @@ from dualpose_ros.top_down.patch import (
     invert_affines,
     patch_affines,
 )
+from dualpose_ros.top_down.published import KNOWN, PublishedEngine
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class PoseEstimator:
         batch: int = 8,
         flip_test: bool = False,
     ) -> None:
-        """A network without tags sees one person a patch, so nothing is merged.
+        """A network without tags sees one person a patch, so nothing is merged. `known_joints`: how many it can find.
 
         Args:
             engine: the network.
@@ -89,7 +90,9 @@ class PoseEstimator:
             EngineError: if the network takes no patches.
         """
         self.engine, self.enlarge, self.batch, self.flip_test = engine, enlarge, batch, flip_test
-        self.patch_size = patch_size(engine)
+        self.patch_size, self.aspect, self.known_joints = patch_size(engine), 1.0, H36M17.num_joints
+        if isinstance(engine, PublishedEngine):
+            self.enlarge, self.aspect, self.known_joints = enlarge * engine.enlarge, engine.aspect, len(KNOWN)
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
     def __call__(self, image: RgbImage, boxes_px: AnyFloats, previous: Sequence[Pose2D | None] = ()) -> PatchPoses:
@@ -105,7 +108,7 @@ class PoseEstimator:
             ValueError: if a box is unusable or the network answers NaN.
         """
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
-        to_patch = patch_affines(boxes, self.patch_size, self.enlarge)
+        to_patch = patch_affines(boxes, self.patch_size, self.enlarge, self.aspect)
         to_image = invert_affines(to_patch)
         maps = self._maps(image, to_patch, to_image)
         if len(boxes) == 0:
@@ -120,7 +123,7 @@ class PoseEstimator:
 
     def maps(self, image: RgbImage, boxes_px: AnyFloats) -> PatchMaps:
         """What the network answers for patches around boxes (N, 4); errors as of a call."""
-        to_patch = patch_affines(boxes_px, self.patch_size, self.enlarge)
+        to_patch = patch_affines(boxes_px, self.patch_size, self.enlarge, self.aspect)
         return self._maps(image, to_patch, invert_affines(to_patch))
 
     def _maps(self, image: RgbImage, to_patch: Floats, to_image: Floats) -> PatchMaps:

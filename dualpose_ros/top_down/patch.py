@@ -19,13 +19,14 @@ ENLARGE = 1.25
 _MIN_SIDE_PX = 8.0
 
 
-def patch_affines(boxes_px: AnyFloats, size: int, enlarge: float = ENLARGE) -> Floats:
+def patch_affines(boxes_px: AnyFloats, size: int, enlarge: float = ENLARGE, aspect: float = 1.0) -> Floats:
     """Image-to-patch affines of square patches around boxes.
 
     Args:
         boxes_px: (N, 4).
         size: side of a patch in its pixels.
         enlarge: side over the longer side of the box.
+        aspect: width over height of what is looked at in the patch's middle; the box is to fit into that.
 
     Returns:
         (N, 2, 3).
@@ -38,7 +39,7 @@ def patch_affines(boxes_px: AnyFloats, size: int, enlarge: float = ENLARGE) -> F
     if bad.any():
         raise ValueError(f"box {boxes[np.argmax(bad)].tolist()} is not (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1")
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    side = np.maximum(enlarge * (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0), _MIN_SIDE_PX)
+    side = np.maximum(enlarge * ((boxes[:, 2:] - boxes[:, :2]) / (aspect, 1.0)).max(axis=1, initial=0.0), _MIN_SIDE_PX)
     affines = np.zeros((len(boxes), 2, 3))
     affines[:, 0, 0] = affines[:, 1, 1] = size / side
     affines[:, :, 2] = (size - 1) / 2 - centre * (size / side)[:, None]

@@ -15,6 +15,7 @@ from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, TrackingState, low_passed_velocity
 from dualpose_ros.settings import Settings, setting, share
+from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
@@ -22,6 +23,7 @@ from dualpose_ros.top_down.identities import PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
+from dualpose_ros.top_down.published import SPECS, load_top_down
 from dualpose_ros.weights import network_file
 
 
@@ -29,7 +31,9 @@ from dualpose_ros.weights import network_file
 class TopDownConfig(Settings):
     """Settings of the top-down branch."""
 
-    weights: str = setting("top_down", "network of heatmaps and tags of a patch: a shipped one's name, or an ONNX file")
+    weights: str = setting(
+        "top_down", f"network of heatmaps and tags of a patch: a shipped one's name, an ONNX file, or {SPECS}"
+    )
     gcn_weights: str = setting("gcn", "network that completes 2D joints that were not found; empty: they stay missing")
     lifting_weights: str = setting(
         "lifting", "network from 2D joints over time to root-relative 3D joints and the root's depth"
@@ -104,9 +108,11 @@ class TopDownStage:
         WeightsError or EngineError says which can't be loaded and what to do.
         """
         self.config = c = config if config is not None else TopDownConfig()
-        engine = engine if engine is not None else c.engine.load(network_file(c.weights))
+        engine = engine if engine is not None else load_top_down(c.weights, c.engine)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
         self._estimator = PoseEstimator(engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test)
+        # Joints that a network doesn't know say nothing about who is there.
+        self._known_share = self._estimator.known_joints / H36M17.num_joints
         self._velocities = RootVelocities(c.velocity_time_constant_s)
         self._identities = PoseIdentities()
         self._floor = FloorScale(c.floor)
@@ -133,6 +139,7 @@ class TopDownStage:
         posed = [(track, pose) for track, pose in zip(tracks, found.poses, strict=True) if pose is not None]
         seniority = self._identities.seniority([track.track_id for track, _ in posed])
         worth = suppressed_scores([pose for _, pose in posed], seniority)
+        worth = worth / self._known_share
         seen = [pair for pair, score in zip(posed, worth, strict=True) if score >= self.config.min_score]
         ids = self._identities.assign(stamp_ns, [(track.track_id, pose) for track, pose in seen])
         seen = [(replace(track, track_id=i), pose) for (track, pose), i in zip(seen, ids, strict=True)]
@@ -162,7 +169,7 @@ class TopDownStage:
             # The track's box may be predicted; the person was found in this frame.
             state=TrackingState.CONFIRMED if track.state == TrackingState.COASTING else TrackingState(track.state),
             source=Source.TOP_DOWN,
-            score=float(np.clip(pose.scores.mean(), 0, 1)),
+            score=float(np.clip(pose.scores.mean() / self._known_share, 0, 1)),
             box_px=track.box_px,
             joints_cam=joints_cam,
             # Patches reach beyond the image, where nobody sees anything.

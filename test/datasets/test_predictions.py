@@ -40,7 +40,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 def test_joints_by_other_names() -> None:
     given = made()
     people = given.frames[0].renamed(given.joint_names, ("neck", "left_ear", "pelvis"))
-    np.testing.assert_allclose(people.joints_cam[0], [[3, 4, 5], [np.nan] * 3, [0, 1, 2]])
+    np.testing.assert_allclose(people.joints_cam[0], np.array([[3.0, 4, 5], [np.nan] * 3, [0, 1, 2]]))
 
 
 def spoilt(content: dict[str, Any], what: str) -> None:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.top_down.decode import decode_patches
-from dualpose_ros.top_down.target import TARGET_TAG
+from dualpose_ros.top_down.decode import TARGET_TAG, decode_patches
 from support import people_maps as maps
 
 

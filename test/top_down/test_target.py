@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.target import TARGET_TAG, target_utility
+from dualpose_ros.top_down.decode import TARGET_TAG, target_utility
 
 K = H36M17.num_joints
 

@@ -15,11 +15,10 @@ from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.datasets.cache import choose_images
 from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, filled, save_joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, LabelledImage, People
-from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.weights import weights_path
+from dualpose_ros.top_down.published import load_top_down
 
 MIN_VISIBLE = 0.25
 """People of whom less is in view are not asked for: a detector would seldom find them."""
@@ -29,12 +28,12 @@ MIN_JUDGED = 8
 
 
 @evaluation("joints")
-def evaluate_joints(data: Path, weights: Path | None, count: int, seed: int, save: Path | None) -> Outcome:
+def evaluate_joints(data: Path, weights: Path | str | None, count: int, seed: int, save: Path | None) -> Outcome:
     """Errors of the top-down network on up to `count` frames, chosen by `seed`; all of them into `save` if given.
 
     Errors: CacheError for a folder without shards, EngineError for an unusable network.
     """
-    estimator = PoseEstimator(load_engine(weights if weights is not None else weights_path("top_down")))
+    estimator = PoseEstimator(load_top_down(str(weights or "top_down")))
     rng = np.random.default_rng(seed)
     images, chosen = choose_images(data, count, rng)
     frames = (images[index] for index in track(chosen, description="frames", transient=True))

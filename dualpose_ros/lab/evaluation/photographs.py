@@ -16,13 +16,12 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
-from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, box_iou, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.weights import weights_path as shipped_weights
+from dualpose_ros.top_down.published import load_top_down
 
 MIN_KEYPOINTS = 8
 GOAL_OKS, GOAL_ABOVE_50 = 0.68, 0.8
@@ -70,19 +69,18 @@ class Scored:
 @evaluation("photographs")
 def evaluate_photographs(
     root: Path | str,
-    weights_path: Path | str | None = None,
+    weights: Path | str | None = None,
     out: Path | str | None = None,
     flip_test: bool = False,
 ) -> Outcome:
     """OKS on a folder of photographs, over all scored people and by joint; pictures into `out` if given.
 
-    weights_path: a top-down network, the shipped one by default; flip_test as in `PoseEstimator`.
+    weights: a top-down network as `top_down.weights` names it, the shipped one without; flip_test: see `PoseEstimator`.
     PhotographsError if the folder can't be used.
     """
     root = Path(root)
     images = read_annotations(root)
-    network = Path(weights_path) if weights_path is not None else shipped_weights("top_down")
-    estimator = PoseEstimator(load_engine(network), flip_test=flip_test)
+    estimator = PoseEstimator(load_top_down(str(weights or "top_down")), flip_test=flip_test)
     scored: list[Scored] = []
     tiles: list[RgbImage] = []
     for file, people in images.items():

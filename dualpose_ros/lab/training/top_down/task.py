@@ -47,10 +47,9 @@ from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, draw_
 from dualpose_ros.people import oks
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.decode import decode_patches, decode_single
+from dualpose_ros.top_down.decode import TARGET_TAG, decode_patches, decode_single
 from dualpose_ros.top_down.network import TopDownNetwork
 from dualpose_ros.top_down.patch import ENLARGE
-from dualpose_ros.top_down.target import TARGET_TAG
 
 LIVE_VIEW = AugmentationConfig(
     geometry=False, image_border=0.0, background_swap=0.0, occluders=0.0, photometric=0.0, min_visible_fraction=0.2

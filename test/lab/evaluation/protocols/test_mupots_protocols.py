@@ -101,7 +101,7 @@ def test_a_person_without_a_joint_counts_as_missed() -> None:
     joints = bodies(1)
     part = joints.copy()
     part[0, 4] = np.nan
-    row = run(mupots.OFFICIAL, (frame(joints, joints)[0], FoundPeople(np.zeros(1), np.ones(1), part, pixels(joints))))
+    row = run(mupots.OFFICIAL, (frame(joints, joints)[0], FoundPeople(np.arange(1), np.ones(1), part, pixels(joints))))
     assert row["found"] == 0 and row["pck_all"] == 0
 
 
