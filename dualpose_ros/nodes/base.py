@@ -17,7 +17,7 @@ from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from threadpoolctl import threadpool_limits
 
 from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
@@ -76,6 +76,15 @@ class ImageNodeConfig(NodeConfig):
 def sync_queue_size(what: str, default: int = 30) -> int:
     """The setting of how many recent images, or the like, a node keeps."""
     return setting(default, f"recent {what}", unit="frames", least=1, most=1000)
+
+
+def image_transport() -> str:
+    """The setting of the form in which images come."""
+    return setting(
+        "raw",
+        "form of the images: raw takes image_raw, compressed takes JPEG or PNG from image_raw/compressed",
+        choices=("raw", "compressed"),
+    )
 
 
 def rectified() -> bool:
@@ -165,9 +174,20 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
             self._looks = self.create_timer(_LOOK_S, self.guarded("inputs", self._look_for_missing))
         return self.create_subscription(kind, topic, served, qos)
 
-    def leave_out(self, topic: str, subscription: Any) -> None:
-        """End a subscription of `take_in`."""
-        self._inputs.forget(self.resolve_topic_name(topic))
+    def take_images(self, callback: Callable[[Any], None], qos: QoSProfile) -> Any:
+        """Subscribe to image_raw in the form that the parameter `image_transport` says."""
+        kind = Image if self.config.image_transport == "raw" else CompressedImage
+        return self.take_in(kind, self._image_topic(), callback, qos)
+
+    def _image_topic(self) -> str:
+        if self.config.image_transport == "raw":
+            return "image_raw"
+        # As image_transport names it: by the topic that image_raw is remapped to.
+        return f"{self.resolve_topic_name('image_raw')}/compressed"
+
+    def leave_out_images(self, subscription: Any) -> None:
+        """End the subscription of `take_images`."""
+        self._inputs.forget(self.resolve_topic_name(self._image_topic()))
         self.destroy_subscription(subscription)
 
     def take_camera_info(self, callback: Callable[[Any], None], reliability: ReliabilityPolicy) -> None:

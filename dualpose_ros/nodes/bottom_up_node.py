@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
@@ -23,6 +22,7 @@ from dualpose_ros.nodes.base import (
     ImageNodeConfig,
     PipelineNode,
     image_qos,
+    image_transport,
     newest_qos,
     rectified,
     run_node,
@@ -49,6 +49,7 @@ _TICK_S = 0.05
 class BottomUpNodeConfig(ImageNodeConfig):
     """Parameters of the node itself; those of the stage are the fields of BottomUpConfig."""
 
+    image_transport: str = image_transport()
     sync_queue_size: int = sync_queue_size("images kept until their detections and heatmaps arrive")
     rectified: bool = rectified()
     max_wait_s: float = setting(
@@ -87,7 +88,7 @@ class BottomUpNode(PipelineNode):
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = newest_qos(self.config)
-        self.take_in(Image, "image_raw", self._receiver(IMAGE), images)
+        self.take_images(self._receiver(IMAGE), images)
         self.take_camera_info(self._on_info, images.reliability)
         for kind, topic, receive in (
             (Detection2DArray, "dualpose/detections", self._receiver(DETECTIONS)),

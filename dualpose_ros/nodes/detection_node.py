@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, run_node
+from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, image_transport, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.pacing import Pacer
@@ -32,6 +31,7 @@ _TICK_S = 0.05
 class DetectionNodeConfig(ImageNodeConfig):
     """Parameters of the node itself; those of the stage are the fields of DetectionConfig."""
 
+    image_transport: str = image_transport()
     max_rate_hz: float = setting(
         0.0, "most frames a second that the graph works on; 0: as many as it can", unit="Hz", least=0, most=1000
     )
@@ -73,7 +73,7 @@ class DetectionNode(PipelineNode):
         every = self.config.every_frame
         self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
-        self.take_in(Image, "image_raw", self._on_image, image_qos(self.config, depth=1))
+        self.take_images(self._on_image, image_qos(self.config, depth=1))
         if self.config.max_frames_in_flight and not every:
             topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image to and from RGB arrays, with NumPy views and without cv_bridge.
+"""sensor_msgs/Image, raw and compressed, to and from RGB arrays, with NumPy views and without cv_bridge.
 
 Images are (H, W, 3) uint8 RGB. Where an encoding names no colour order (8UC3, 32FC3) it is
 OpenCV's, blue first. 16-bit values are scaled by 1/257; floats are intensities in 0..1.
@@ -53,25 +53,40 @@ _ENCODINGS: dict[str, tuple[str, int, Callable[[AnyArray], AnyArray]]] = {
     "32FC1": ("f4", 1, _GRAY),
     "32FC3": ("f4", 3, _BGR),
     "bayer_rggb8": ("u1", 1, _swap(cv2.COLOR_BayerBG2RGB)),
+    "bayer_rggb16": ("u2", 1, _swap(cv2.COLOR_BayerBG2RGB)),
     "bayer_bggr8": ("u1", 1, _swap(cv2.COLOR_BayerRG2RGB)),
+    "bayer_bggr16": ("u2", 1, _swap(cv2.COLOR_BayerRG2RGB)),
     "bayer_gbrg8": ("u1", 1, _swap(cv2.COLOR_BayerGR2RGB)),
+    "bayer_gbrg16": ("u2", 1, _swap(cv2.COLOR_BayerGR2RGB)),
     "bayer_grbg8": ("u1", 1, _swap(cv2.COLOR_BayerGB2RGB)),
+    "bayer_grbg16": ("u2", 1, _swap(cv2.COLOR_BayerGB2RGB)),
     "yuv422": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_UYVY)),
     "uyvy": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_UYVY)),
     "yuv422_yuy2": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_YUY2)),
     "yuyv": ("u1", 2, _swap(cv2.COLOR_YUV2RGB_YUY2)),
 }
 
-ENCODINGS = tuple(_ENCODINGS)
+# Planes one below the other: luma, then pairs of chroma: rows of it for each two of luma, conversion of both.
+_PLANAR: dict[str, tuple[float, Callable[[AnyArray], AnyArray]]] = {
+    "nv12": (0.5, _swap(cv2.COLOR_YUV2RGB_NV12)),
+    "nv21": (0.5, _swap(cv2.COLOR_YUV2RGB_NV21)),
+    "nv24": (2.0, _swap(cv2.COLOR_YUV2RGB_NV12)),
+}
+
+ENCODINGS = (*_ENCODINGS, *_PLANAR)
 """Encodings that `decode_image` understands."""
 
 
 def decode_image(message: Any) -> RgbImage:
     """RGB image (H, W, 3) of a sensor_msgs/Image; shares memory with the message for unpadded rgb8.
 
-    Honours `step` (padded rows) and `is_bigendian`. ImageError for an unknown encoding, an empty
-    or truncated image, and floats that are not finite or not in 0..1.
+    Honours `step` (padded rows) and `is_bigendian`. A CompressedImage (JPEG or PNG) is decoded too. ImageError for
+    an unknown encoding, an empty or truncated image, and floats that are not finite or not in 0..1.
     """
+    if not hasattr(message, "encoding"):
+        return _decompressed(message)
+    if message.encoding in _PLANAR:
+        return np.ascontiguousarray(_PLANAR[message.encoding][1](_planes(message)))
     if message.encoding not in _ENCODINGS:
         known = ", ".join(ENCODINGS)
         raise ImageError(f"image encoding '{message.encoding}' is not supported; convert it to one of {known}")
@@ -80,6 +95,64 @@ def decode_image(message: Any) -> RgbImage:
     if channels == 2 and message.width % 2:
         raise ImageError(f"a {message.encoding} image needs an even width, not {message.width}")
     return np.ascontiguousarray(convert(_to_8_bit(pixels, message.encoding)))
+
+
+def _planes(message: Any) -> UInt8s:
+    """Luma (H, W), and below it the chroma of each 2 x 2 pixels (H / 2, W), as OpenCV takes them."""
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    share = _PLANAR[message.encoding][0]
+    if height < 2 or width < 2 or height % 2 or width % 2:
+        raise ImageError(f"a {message.encoding} image needs an even size, not {width}x{height}")
+    if step < width:
+        raise ImageError(f"image step of {step} bytes is less than a row of {width} {message.encoding} pixels")
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    needed = step * height + round(step * height * share)
+    if data.size < needed:
+        raise ImageError(f"image data holds {data.size} bytes; {width}x{height} {message.encoding} needs {needed}")
+    if message.encoding != "nv24":
+        return np.ascontiguousarray(data[:needed].reshape(-1, step)[:, :width])
+    luma = data[: step * height].reshape(height, step)[:, :width]
+    chroma = data[step * height : needed].reshape(height, 2 * step)[::2, : 2 * width].reshape(height // 2, width, 2)
+    return np.ascontiguousarray(np.vstack([luma, chroma[:, ::2].reshape(height // 2, width)]))
+
+
+def _decompressed(message: Any) -> RgbImage:
+    """The picture of a sensor_msgs/CompressedImage; its stated size is looked at before memory is taken for it."""
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    size = _stated_size(data[:_HEADER_BYTES].tobytes())
+    if size is None:
+        raise ImageError(f"compressed image of format '{message.format[:60]}' is neither JPEG nor PNG")
+    if not 0 < size[0] * size[1] <= _MOST_PIXELS:
+        raise ImageError(f"compressed image of {size[0]}x{size[1]} pixels is empty or absurd")
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        bgr = None
+    if bgr is None:
+        raise ImageError(f"compressed image of format '{message.format[:60]}' is damaged")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+_MOST_PIXELS = 1 << 26
+_HEADER_BYTES = 1 << 18
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def _stated_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a PNG or JPEG file states; None for anything else."""
+    if data.startswith(_PNG):
+        return (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) if len(data) >= 24 else None
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        # A frame's header (SOF), of any of JPEG's kinds; not DHT, JPG or DAC, which lie among them.
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        # Fill bytes have no length.
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def _view(message: Any, kind: str, channels: int) -> AnyArray:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.msg import Heatmaps, MultiPersonPose3D
@@ -20,6 +19,7 @@ from dualpose_ros.nodes.base import (
     ImageNodeConfig,
     PipelineNode,
     image_qos,
+    image_transport,
     newest_qos,
     rectified,
     run_node,
@@ -44,6 +44,7 @@ from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 class TopDownNodeConfig(ImageNodeConfig):
     """Parameters of the node itself; those of the stage are the fields of TopDownConfig."""
 
+    image_transport: str = image_transport()
     sync_queue_size: int = sync_queue_size("images kept until their detections arrive")
     rectified: bool = rectified()
     person_classes: tuple[str, ...] = setting((PERSON_CLASS,), "class ids of detections that are people")
@@ -66,7 +67,7 @@ class TopDownNode(PipelineNode):
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
         images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         newest = newest_qos(self.config)
-        self.take_in(Image, "image_raw", self._receiver("image"), images)
+        self.take_images(self._receiver("image"), images)
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)

@@ -18,6 +18,7 @@ from dualpose_ros.nodes.base import (
     ImageNodeConfig,
     PipelineNode,
     image_qos,
+    image_transport,
     run_node,
     sync_queue_size,
 )
@@ -33,6 +34,7 @@ from dualpose_ros.settings import setting, share
 class VisualizationNodeConfig(ImageNodeConfig):
     """Parameters of the visualization node."""
 
+    image_transport: str = image_transport()
     overlay: str = setting(
         "auto", "overlay image: auto draws it while somebody subscribes", choices=("auto", "always", "never")
     )
@@ -69,13 +71,13 @@ class VisualizationNode(PipelineNode):
         if wanted and self._images is None:
             self._subscribe_to_images()
         elif not wanted and self._images is not None:
-            self.leave_out("image_raw", self._images)
+            self.leave_out_images(self._images)
             self._images = None
             self._join.clear()
 
     def _subscribe_to_images(self) -> None:
         qos = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
-        self._images = self.take_in(Image, "image_raw", self._on_image, qos)
+        self._images = self.take_images(self._on_image, qos)
 
     def _on_poses(self, message: Any) -> None:
         stamp_ns = stamp_to_ns(message.header.stamp)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from array import array
 from typing import Any
 
+import cv2
 import numpy as np
 from live_nodes import CAMERA, Rig, header, person, picture
 
@@ -18,7 +20,7 @@ from dualpose_ros.people import Persons, Track, TrackingState
 from dualpose_ros.top_down.stage import TopDownResult
 
 import rclpy  # isort: skip
-from sensor_msgs.msg import CameraInfo, Image  # isort: skip
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # isort: skip
 from std_msgs.msg import Header  # isort: skip
 from vision_msgs.msg import Detection2DArray  # isort: skip
 
@@ -41,15 +43,15 @@ class Stage:
         return TopDownResult(Persons.of(person(t.track_id) for t in tracks), maps)
 
 
-def rig() -> Rig:
+def rig(images: str = "image_raw", kind: type[Any] = Image, *arguments: str) -> Rig:
     top_down_node.TopDownStage = Stage  # type: ignore[misc, assignment]
-    takes = {"image_raw": Image, "dualpose/detections": Detection2DArray}
-    reliable = ("--ros-args", "-p", "image_reliability:=reliable")
+    takes = {images: kind, "dualpose/detections": Detection2DArray}
+    reliable = ("--ros-args", "-p", "image_reliability:=reliable", *arguments)
     return Rig(top_down_node.TopDownNode, takes, {POSES: MultiPersonPose3D}, *reliable)
 
 
-def send(made: Rig, of: Header) -> None:
-    made.publish("image_raw", encode_image(picture(1), of))
+def send(made: Rig, of: Header, topic: str = "image_raw", image: Any = None) -> None:
+    made.publish(topic, image or encode_image(picture(1), of))
     track = Track(4, TrackingState.CONFIRMED, np.array([5.0, 6.0, 25.0, 40.0]), 0.8)
     made.publish("dualpose/detections", tracks_to_message([track], of))
 
@@ -124,6 +126,22 @@ def unset() -> dict[str, Any]:
         "stamps": sorted({stamp_to_ns(m.header.stamp) for m in made.received[POSES]}),
         "rising": bool((np.diff(Stage.times) > 0).all()),
     }
+
+
+def compressed() -> dict[str, Any]:
+    """JPEG by image_transport's name of the topic that image_raw is remapped to."""
+    topic = "/camera/image/compressed"
+    transport = ("-p", "image_transport:=compressed", "-r", "image_raw:=/camera/image")
+    made = rig(topic, CompressedImage, *transport)
+    infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
+    made.spin(lambda: infos.get_subscription_count() > 0)
+    infos.publish(camera_to_info(CAMERA, header(0)))
+    made.spin(seconds=0.1)
+    data = array("B", cv2.imencode(".jpg", picture(1))[1].tobytes())
+    for number in range(3):
+        send(made, header(number), topic, CompressedImage(header=header(number), format="jpeg", data=data))
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+    return {"poses": len(made.received[POSES])}
 
 
 if __name__ == "__main__":

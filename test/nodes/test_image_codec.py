@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dualpose_ros.nodes.image_codec import ENCODINGS, ImageError, decode_image, encode_image
 
-from sensor_msgs.msg import Image  # isort: skip - nodes puts it in place where there is no ROS 2
+from sensor_msgs.msg import CompressedImage, Image  # isort: skip - nodes puts it in place where there is no ROS 2
 from std_msgs.msg import Header  # isort: skip
 
 # encoding -> (struct code, order of the channels in memory)
@@ -78,17 +78,19 @@ def test_matches_slow_reference(
 
 
 def test_every_known_encoding_is_tested() -> None:
-    others = {e for e in ENCODINGS if e.startswith(("bayer_", "yu", "uyvy"))}
+    others = {e for e in ENCODINGS if e.startswith(("bayer_", "yu", "uyvy", "nv"))}
     assert set(CHANNELS) | others == set(ENCODINGS)
 
 
 @pytest.mark.parametrize("encoding", [e for e in ENCODINGS if e.startswith("bayer_")])
 def test_bayer_mosaic_of_a_flat_colour(encoding: str) -> None:
     colour = {"r": 200, "g": 120, "b": 40}
-    pattern = encoding.removeprefix("bayer_").removesuffix("8")
+    pattern = encoding.removeprefix("bayer_").rstrip("0123456789")
     cell = np.array([[colour[pattern[0]], colour[pattern[1]]], [colour[pattern[2]], colour[pattern[3]]]], np.uint8)
     mosaic = np.tile(cell, (4, 5))
-    decoded = decode_image(message(encoding, 10, 8, 10, mosaic.tobytes()))
+    wide = encoding.endswith("16")
+    data = (mosaic.astype("<u2") * 257 if wide else mosaic).tobytes()
+    decoded = decode_image(message(encoding, 10, 8, 20 if wide else 10, data))
     assert np.array_equal(decoded, np.broadcast_to([200, 120, 40], (8, 10, 3)))
 
 
@@ -104,9 +106,59 @@ def test_yuv_against_the_bt601_formula(encoding: str, order: str) -> None:
     assert np.abs(decoded - np.array(expected)).max() <= 1.5
 
 
-def test_yuv_of_odd_width_is_refused() -> None:
+@pytest.mark.parametrize(("encoding", "order"), [("nv12", "uv"), ("nv21", "vu"), ("nv24", "uv")])
+def test_planes_of_luma_and_chroma_against_the_bt601_formula(encoding: str, order: str) -> None:
+    """Two colours side by side, with padded rows."""
+    colours = [{"y": 130, "u": 100, "v": 160}, {"y": 60, "u": 180, "v": 90}]
+    luma = np.full((4, 10), 7, np.uint8)
+    luma[:, :4], luma[:, 4:8] = colours[0]["y"], colours[1]["y"]
+    pairs = np.array([[c[name] for name in order] for c in (colours[0], colours[0], colours[1], colours[1])], np.uint8)
+    if encoding == "nv24":
+        chroma = np.concatenate([np.repeat(pairs, 2, axis=0).reshape(-1), np.zeros(4, np.uint8)])
+        rows = np.tile(chroma, 4)
+    else:
+        rows = np.tile(np.concatenate([pairs.reshape(-1), np.zeros(2, np.uint8)]), 2)
+    decoded = decode_image(message(encoding, 8, 4, 10, luma.tobytes() + rows.tobytes()))
+    for part, c in zip((decoded[:, :3], decoded[:, 5:]), colours, strict=True):
+        y = 1.164 * (c["y"] - 16)
+        expected = [y + 1.596 * (c["v"] - 128), y - 0.813 * (c["v"] - 128) - 0.391 * (c["u"] - 128),
+                    y + 2.018 * (c["u"] - 128)]  # fmt: skip
+        assert np.abs(part - np.clip(expected, 0, 255)).max() <= 1.5
+
+
+def compressed(data: bytes, of: str = "rgb8; jpeg compressed bgr8") -> CompressedImage:
+    return CompressedImage(format=of, data=array("B", data))
+
+
+def test_compressed_images() -> None:
+    picture = np.full((24, 40, 3), (200, 120, 40), np.uint8)
+    for suffix, exact in ((".png", True), (".jpg", False)):
+        _, data = cv2.imencode(suffix, picture[..., ::-1])
+        decoded = decode_image(compressed(data.tobytes()))
+        assert decoded.shape == picture.shape
+        assert np.abs(decoded.astype(int) - picture).max() <= (0 if exact else 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "neither JPEG nor PNG"),
+        (b"GIF89a" + bytes(40), "neither JPEG nor PNG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\x00\x01\x00\x00" * 2, "65536x65536 pixels is empty or absurd"),
+        (b"\xff\xd8\xff\xe0\x00\x04\x00\x00\xff\xc2\x00\x11\x08\xff\xff\xff\xff\x03", "65535x65535 pixels"),
+        (b"\xff\xd8\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03" + bytes(60), "is damaged"),
+    ],
+)
+def test_compressed_images_that_are_none(data: bytes, says: str) -> None:
+    with pytest.raises(ImageError, match=says):
+        decode_image(compressed(data))
+
+
+def test_yuv_of_odd_size_is_refused() -> None:
     with pytest.raises(ImageError, match="even width"):
         decode_image(message("uyvy", 3, 1, 6, bytes(6)))
+    with pytest.raises(ImageError, match="even size, not 4x3"):
+        decode_image(message("nv12", 4, 3, 4, bytes(18)))
 
 
 def test_round_trip_and_no_copy_of_plain_rgb() -> None:

@@ -187,6 +187,10 @@ def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come(
     assert "camera_info" not in result["last"]
 
 
+def test_compressed_images_are_taken_where_image_transport_puts_them() -> None:
+    assert scenario("compressed", 4, "live_inputs.py")["poses"] == 3
+
+
 def test_images_without_stamps_are_served_as_they_arrive() -> None:
     result = scenario("unset", 3, "live_inputs.py")
     assert result["poses"] == 6 and result["stamps"] == [0] and result["rising"]
