@@ -140,6 +140,9 @@ def top_view(
     return canvas
 
 
+_PLAN_LINES = 480
+
+
 class _TopView:
     """Metres of the camera's x-z plane to pixels of a top view."""
 
@@ -149,12 +152,15 @@ class _TopView:
         if not depth_m > 0:
             raise ValueError(f"depth_m is {depth_m}; it must be positive")
         self._width, self._height, self._depth_m = width, height, depth_m
-        self._px_per_m = max(height - 2 * self._MARGIN_PX, 1) / depth_m
+        # Everything is drawn for a picture of 480 lines; larger ones are looked at in the same size.
+        self._scale = max(min(width, height) / _PLAN_LINES, 1.0)
+        self._margin_px = self._MARGIN_PX * self._scale
+        self._px_per_m = max(height - 2 * self._margin_px, 1) / depth_m
 
     def to_px(self, points: Floats) -> Floats:
         """Pixels (..., 2) of points (..., 2) = (x, z) in metres."""
         right = self._width / 2 + points[..., 0] * self._px_per_m
-        down = self._height - self._MARGIN_PX - points[..., 1] * self._px_per_m
+        down = self._height - self._margin_px - points[..., 1] * self._px_per_m
         return np.clip(np.stack([right, down], axis=-1), -1e4, 1e4)
 
     def draw_grid(self, canvas: RgbImage) -> None:
@@ -166,8 +172,9 @@ class _TopView:
             self._line(canvas, (-half, z), (half, z), _GRID)
             if z and z % 2 == 0:
                 x_px, y_px = self._pixel((-half, z))
-                cv2.putText(canvas, f"{z} m", (x_px + 3, y_px - 3), _FONT, 0.4, _TEXT, 1, cv2.LINE_AA)
-        cv2.drawMarker(canvas, self._pixel((0, 0)), _TEXT, cv2.MARKER_TRIANGLE_UP, 14, 2)
+                self._text(canvas, f"{z} m", (x_px + 3, y_px - 3), 0.4, _TEXT)
+        size, width = round(14 * self._scale), round(2 * self._scale)
+        cv2.drawMarker(canvas, self._pixel((0, 0)), _TEXT, cv2.MARKER_TRIANGLE_UP, size, width)
 
     def draw_field(self, canvas: RgbImage, hfov: float) -> None:
         """The edges of the camera's view."""
@@ -188,15 +195,23 @@ class _TopView:
         ends = np.asarray(pose.joints_cam[shoulders][:, [0, 2]], dtype=np.float64)
         if seen_joints(pose, min_score)[shoulders].all():
             self._line(canvas, ends[0], ends[1], colour, 3)
-        filled = 2 if pose.state is TrackingState.COASTING else -1
-        cv2.circle(canvas, (x_px, y_px), 7, colour, filled, cv2.LINE_AA)
-        cv2.putText(canvas, label_of(pose), (x_px + 10, y_px + 4), _FONT, 0.42, (30, 30, 30), 1, cv2.LINE_AA)
+        filled = round(2 * self._scale) if pose.state is TrackingState.COASTING else -1
+        cv2.circle(canvas, (x_px, y_px), round(7 * self._scale), colour, filled, cv2.LINE_AA)
+        right, down = round(10 * self._scale), round(4 * self._scale)
+        self._text(canvas, label_of(pose), (x_px + right, y_px + down), 0.42, (30, 30, 30))
+
+    def _text(self, canvas: RgbImage, text: str, at: tuple[int, int], size: float, colour: Colour) -> None:
+        """Words inside the picture, as far as they fit."""
+        (width, _), _ = cv2.getTextSize(text, _FONT, size * self._scale, round(self._scale))
+        at = max(min(at[0], self._width - width), 0), at[1]
+        cv2.putText(canvas, text, at, _FONT, size * self._scale, colour, round(self._scale), cv2.LINE_AA)
 
     def _pixel(self, point: npt.ArrayLike) -> tuple[int, int]:
         x_px, y_px = np.round(self.to_px(np.asarray(point, dtype=np.float64))).astype(int)
         return int(x_px), int(y_px)
 
     def _line(self, canvas: RgbImage, start: npt.ArrayLike, end: npt.ArrayLike, colour: Colour, width: int = 1) -> None:
+        width = round(width * self._scale)
         cv2.line(canvas, self._pixel(start), self._pixel(end), colour, width, cv2.LINE_AA)
 
 

@@ -150,3 +150,11 @@ def test_beside() -> None:
     assert joined.shape == (4, 5, 3) and joined[:, 3:].all()
     with pytest.raises(ValueError, match="4 and 5"):
         beside(np.zeros((4, 3, 3), np.uint8), np.ones((5, 2, 3), np.uint8))
+
+
+def test_words_of_a_large_plan_are_as_large_as_those_of_a_small_one() -> None:
+    shares = []
+    for side in (480, 1080):
+        plan = top_view([pose(1, (0.0, 4.0))], (side, side), 8.0)
+        shares.append(float((plan.max(axis=-1) < 80).mean()))
+    assert shares[1] == pytest.approx(shares[0], rel=0.5)
