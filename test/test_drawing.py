@@ -153,8 +153,9 @@ def test_beside() -> None:
 
 
 def test_words_of_a_large_plan_are_as_large_as_those_of_a_small_one() -> None:
-    shares = []
+    ink = []
     for side in (480, 1080):
         plan = top_view([pose(1, (0.0, 4.0))], (side, side), 8.0)
-        shares.append(float((plan.max(axis=-1) < 80).mean()))
-    assert shares[1] == pytest.approx(shares[0], rel=0.5)
+        ink.append(float(np.clip(150 - plan.max(axis=-1).astype(int), 0, None).mean()))
+    # Lines a pixel thin are paler than others.
+    assert 0.6 < ink[1] / ink[0] < 2.5
