@@ -47,6 +47,7 @@ class Setting:
     below: float | None = None
     step: int = 1
     choices: tuple[str, ...] = ()
+    live: bool = False
 
     @property
     def low(self) -> float | None:
@@ -106,6 +107,7 @@ def setting(
     below: float | None = None,
     step: int = 1,
     choices: Iterable[str] = (),
+    live: bool = False,
 ) -> T:
     """A field of `Settings`.
 
@@ -117,14 +119,15 @@ def setting(
         above, below: bounds that are not.
         step: whole numbers so far apart, counted from the lower bound.
         choices: the texts that are allowed.
+        live: it may change while a node runs; of a group, all of it may.
     """
-    said = Setting(text, unit, least, most, above, below, step, tuple(choices))
+    said = Setting(text, unit, least, most, above, below, step, tuple(choices), live)
     return typing.cast(T, dataclasses.field(default=default, metadata={"setting": said}))
 
 
-def share(default: float, text: str) -> float:
+def share(default: float, text: str, *, live: bool = False) -> float:
     """A field of `Settings` that is a share, or a probability: 0 to 1."""
-    return setting(default, text, least=0, most=1)
+    return setting(default, text, least=0, most=1, live=live)
 
 
 class Settings:
@@ -162,15 +165,15 @@ def own_settings(settings: Settings) -> Iterator[Item]:
         yield Item(name, getattr(settings, name), hint, said)
 
 
-def all_settings(settings: Settings, prefix: str = "", group: str = "") -> list[Item]:
+def all_settings(settings: Settings, prefix: str = "", group: str = "", live: bool = False) -> list[Item]:
     """The settings of an instance, those of its groups in place of them: `group.name`, with the group's text too."""
     found: list[Item] = []
     for item in own_settings(settings):
         name = prefix + item.name
         if isinstance(item.value, Settings):
-            found += all_settings(item.value, name + ".", item.said.text + ": ")
+            found += all_settings(item.value, name + ".", item.said.text + ": ", live or item.said.live)
         else:
-            said = dataclasses.replace(item.said, text=group + item.said.text)
+            said = dataclasses.replace(item.said, text=group + item.said.text, live=live or item.said.live)
             found.append(dataclasses.replace(item, name=name, said=said))
     return found
 

@@ -38,9 +38,13 @@ class BottomUpConfig(Settings):
     input_long_side_px: int = setting(
         384, "the image's longer side for the network", unit="px", least=_MULTIPLE, most=4096, step=_MULTIPLE
     )
-    decode: BottomUpDecodeConfig = setting(BottomUpDecodeConfig(), "people from the network's maps")
+    decode: BottomUpDecodeConfig = setting(BottomUpDecodeConfig(), "people from the network's maps", live=True)
     keypoint_stddev_px: float = setting(
-        1.0, "deviation of a joint found with score 1, in the network's pixels; states joint_stddev", unit="px", above=0
+        1.0,
+        "deviation of a joint found with score 1, in the network's pixels; states joint_stddev",
+        unit="px",
+        above=0,
+        live=True,
     )
 
 

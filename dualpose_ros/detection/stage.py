@@ -82,6 +82,7 @@ class DetectionStage:
         tracks left as they were, if the image or the detector's output is unusable.
         """
         check_image(image)
+        self._tracker.config = self.config.tracker
         found = self._detector(image)
         wants_colours = self.config.tracker.appearance_weight > 0 and len(found) > 0
         appearance = describe_people(image, found.boxes_px) if wants_colours else None

@@ -51,35 +51,53 @@ class TrackerConfig(Settings):
     low_score: float = share(
         0.25, "score from which detections count; weak ones, below high_score, only continue tracks"
     )
-    high_score: float = share(0.45, "score from which detections are strong: they are matched first")
-    new_track_score: float = share(0.55, "score from which a detection starts a track")
+    high_score: float = share(0.45, "score from which detections are strong: they are matched first", live=True)
+    new_track_score: float = share(0.55, "score from which a detection starts a track", live=True)
     max_match_cost: float = setting(
-        1.35, "highest cost of a match, 1 - DIoU: 0 for the same box, 1 for one that just touches", least=0, most=2
+        1.35,
+        "highest cost of a match, 1 - DIoU: 0 for the same box, 1 for one that just touches",
+        least=0,
+        most=2,
+        live=True,
     )
-    max_weak_match_cost: float = setting(0.7, "highest cost of a match with a weak detection", least=0, most=2)
+    max_weak_match_cost: float = setting(
+        0.7, "highest cost of a match with a weak detection", least=0, most=2, live=True
+    )
     gate_sigmas: float = setting(
         4.0,
         "farthest middle of a match, in deviations of the prediction, unless boxes overlap well",
         least=0,
         most=1000,
+        live=True,
     )
     max_size_ratio: float = setting(
-        1.8, "largest change from prediction to detection of the box's side that changes less", least=1, most=1000
+        1.8,
+        "largest change from prediction to detection of the box's side that changes less",
+        least=1,
+        most=1000,
+        live=True,
     )
-    appearance_weight: float = setting(1.0, "what a difference in colours costs; 0: motion alone", least=0, most=1000)
-    confirm_hits: int = setting(2, "detections until a track is confirmed", least=1, most=1000)
+    appearance_weight: float = setting(
+        1.0, "what a difference in colours costs; 0: motion alone", least=0, most=1000, live=True
+    )
+    confirm_hits: int = setting(2, "detections until a track is confirmed", least=1, most=1000, live=True)
     max_tentative_gap_s: float = setting(
-        0.3, "how long a track that is not confirmed may lack a detection", unit="s", least=0, most=60
+        0.3, "how long a track that is not confirmed may lack a detection", unit="s", least=0, most=60, live=True
     )
     max_coast_s: float = setting(
-        0.6, "how long a confirmed track without detection is put out, at its predicted box", unit="s", least=0, most=60
+        0.6,
+        "how long a confirmed track without detection is put out, at its predicted box",
+        unit="s",
+        least=0,
+        most=60,
+        live=True,
     )
     max_lost_s: float = setting(
-        3.0, "how long a confirmed track can be found again with the same id", unit="s", least=0, most=600
+        3.0, "how long a confirmed track can be found again with the same id", unit="s", least=0, most=600, live=True
     )
-    duplicate_iou: float = share(0.85, "tracks whose boxes overlap this much for duplicate_s are one person")
+    duplicate_iou: float = share(0.85, "tracks whose boxes overlap this much for duplicate_s are one person", live=True)
     duplicate_s: float = setting(
-        0.5, "how long tracks overlap until they are taken for one person", unit="s", least=0, most=60
+        0.5, "how long tracks overlap until they are taken for one person", unit="s", least=0, most=60, live=True
     )
 
     def __post_init__(self) -> None:

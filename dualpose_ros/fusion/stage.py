@@ -33,9 +33,9 @@ class FusionConfig(Settings):
     )
     weights: str = setting("fusion", "integration network: a shipped one's name, or an ONNX file")
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
-    matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person")
+    matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person", live=True)
     min_bottom_up_score: float = share(
-        0.15, "people whom the bottom-up branch alone sees are published from this score after fusion on"
+        0.15, "people whom the bottom-up branch alone sees are published from this score after fusion on", live=True
     )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(

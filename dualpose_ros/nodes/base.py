@@ -15,7 +15,6 @@ import cv2
 import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from threadpoolctl import threadpool_limits
@@ -24,7 +23,7 @@ from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
-from dualpose_ros.nodes.parameters import declare
+from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
 from dualpose_ros.nodes.stamps import UNSET_NS
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.standalone import stopping
@@ -57,6 +56,7 @@ class NodeConfig(Settings):
     diagnostics_period_s: float = setting(
         1.0, "time between two messages on /diagnostics", unit="s", least=0.01, most=60
     )
+    autostart: bool = setting(True, "configure and activate by itself; false: a lifecycle manager does (with ROS 2)")
     every_frame: bool = setting(
         False, "for files whose source waits for the graph: work on each frame, however long it takes"
     )
@@ -106,24 +106,61 @@ def newest_qos(config: NodeConfig) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
-    """A node whose parameters are its settings, and whose callbacks survive errors.
+class PipelineNode(ManagedNode):
+    """A node whose parameters are its settings, and whose callbacks survive errors; see ManagedNode.
 
-    Where its process has a `bus`, nodes there hand each other messages without sending them.
+    `_stage`, where it has one, takes the live settings among those of `stage_configs`. Where its process has a `bus`,
+    nodes there hand each other messages without sending them.
     """
 
     bus: Bus | None = None
 
     def __init__(self, name: str, node_config: type[Any], *stage_configs: type[Any]) -> None:
-        """Declare every setting as a read-only parameter.
+        """Declare every setting as a parameter, and bring the node up unless somebody else is to.
 
-        The settings, with the values given by file or command line, are then in `self.config` and
-        `self.stage_configs`. SettingError for a parameter that is unknown, of the wrong type, or out of its range.
+        The settings, with the values given by file or command line, are in `self.config` and `self.stage_configs`.
+        SettingError for a parameter that is unknown, of the wrong type, or out of its range; else what `configure` and
+        `activate` raise.
         """
-        super().__init__(name)
-        settings: list[Any] = declare(self, *(config() for config in (node_config, *stage_configs)))
-        self.config, *self.stage_configs = settings
+        super().__init__(name, *(config() for config in (node_config, *stage_configs)))
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
+        self._watch_inputs()
+        if self.config.autostart:
+            self.bring_up()
+            self.get_logger().info("ready")
+        elif can_be_managed():
+            self.get_logger().info("waits to be configured and activated")
+        else:
+            raise StartupError("autostart: false needs ROS 2: without it nobody can activate the node")
+
+    @property
+    def config(self) -> Any:
+        """The node's own settings."""
+        return self.settings[0]
+
+    @property
+    def stage_configs(self) -> list[Any]:
+        """The settings of its stage."""
+        return self.settings[1:]
+
+    def reconfigured(self) -> None:
+        """Give the stage its settings; it reads those that are live with every frame."""
+        stage = getattr(self, "_stage", None)
+        if stage is not None:
+            stage.config = self.stage_configs[0]
+
+    def transition_failed(self, transition: str, error: Exception) -> None:
+        """Say so once where a manager sees only that it failed; at a start of its own the node's last line says it."""
+        self.diagnostics.error(f"{transition} failed: {_describe(error)}")
+        if not self.config.autostart:
+            self.get_logger().error(f"{transition} failed: {_describe(error)}")
+
+    def _take_down(self, all_of_it: bool) -> None:
+        super()._take_down(all_of_it)
+        self._watch_inputs()
+
+    def _watch_inputs(self) -> None:
+        """Ask after no input but those that are subscribed to from now on."""
         self._inputs = InputWatch(time.monotonic())
         self._when_latched: dict[str, Callable[[], Any]] = {}
         self._looks: Any = None
@@ -143,7 +180,8 @@ class PipelineNode(Node):  # type: ignore[misc, unused-ignore]
         """As a node's, by the process's bus where it has one."""
         if self.bus is None or not hasattr(self, "config"):
             return super().create_subscription(msg_type, topic, callback, qos_profile, **kw)
-        return self.bus.subscribe(self, msg_type, self.resolve_topic_name(topic), callback, qos_profile)
+        name = self.resolve_topic_name(topic)
+        return self._keep(self.destroy_subscription, self.bus.subscribe(self, msg_type, name, callback, qos_profile))
 
     def destroy_subscription(self, subscription: Any) -> bool:
         """As a node's."""

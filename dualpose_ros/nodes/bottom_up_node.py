@@ -71,7 +71,14 @@ class BottomUpNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("bottom_up_node", BottomUpNodeConfig, BottomUpConfig)
+
+    def configure(self) -> None:
+        """Load the networks, and make what it publishes with."""
         self._stage = BottomUpStage(self.stage_configs[0])
+        self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
+
+    def activate(self) -> None:
+        """Take in what it works on."""
         c = self.config
         self._frames = GuidedFrames(
             c.sync_queue_size,
@@ -85,7 +92,6 @@ class BottomUpNode(PipelineNode):
         self._cameras = RecentCameras[Any](c.sync_queue_size)
         self._counts = {"guided": 0, "unguided": 0}
         self._without = 0
-        self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/bottom_up/poses3d", RELIABLE)
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = newest_qos(self.config)
         self.take_images(self._receiver(IMAGE), images)
@@ -96,7 +102,6 @@ class BottomUpNode(PipelineNode):
         ):
             self.create_subscription(kind, topic, self.guarded(topic, receive), newest)
         self._timer = self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(overdue=True)))
-        self.get_logger().info("ready")
 
     def _receiver(self, name: str, read: Callable[[Any], Any] = lambda message: message) -> Callable[[Any], None]:
         def receive(message: Any) -> None:

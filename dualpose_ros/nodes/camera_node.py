@@ -108,6 +108,9 @@ class CameraNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("camera_node", CameraNodeConfig)
+
+    def configure(self) -> None:
+        """Open the source, and make what it publishes with."""
         c: CameraNodeConfig = self.config
         self._source: FrameSource = open_source(c.source)
         self._shown, info = printable(c.source), self._source.info
@@ -115,23 +118,32 @@ class CameraNode(PipelineNode):
         self._fps = c.fps or info.fps
         self._images = self.create_publisher(Image, "image_raw", image_qos(c, depth=5))
         self._infos = self.create_publisher(CameraInfo, "camera_info", image_qos(c, depth=5))
+        camera = next(iter(self._cameras.values()))
+        self.get_logger().info(
+            f"{self._shown}: {info.width}x{info.height} at {self._fps:g} frames/s, "
+            f"horizontal field of view {math.degrees(camera.hfov):.1f} degrees"
+        )
+
+    def activate(self) -> None:
+        """Wait for subscribers, then play."""
         self._sent = self._read = self._left_out = 0
         self._offset_ns = 0
         self._ready: tuple[RgbImage, int] | None = None
         self._started = 0.0
         self._in_work: AnsweredFrames | None = None
-        if c.every_frame and not info.live:
+        if self.config.every_frame and not self._source.info.live:
             self._in_work = AnsweredFrames(_FRAMES_IN_WORK, _ANSWER_TIMEOUT_S)
             topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_answer), RELIABLE)
         self._matched_at: float | None = None
         self._timer = self.create_timer(_WAIT_PERIOD_S, self._wait_for_subscribers)
         self._set_state("waiting for subscribers")
-        camera = next(iter(self._cameras.values()))
-        self.get_logger().info(
-            f"{self._shown}: {info.width}x{info.height} at {self._fps:g} frames/s, "
-            f"horizontal field of view {math.degrees(camera.hfov):.1f} degrees"
-        )
+
+    def release(self) -> None:
+        """Close the source."""
+        source: FrameSource | None = getattr(self, "_source", None)
+        if source is not None:
+            source.close()
 
     def _wait_for_subscribers(self) -> None:
         count = self._images.get_subscription_count()

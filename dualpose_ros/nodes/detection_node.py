@@ -33,7 +33,12 @@ class DetectionNodeConfig(ImageNodeConfig):
 
     image_transport: str = image_transport()
     max_rate_hz: float = setting(
-        0.0, "most frames a second that the graph works on; 0: as many as it can", unit="Hz", least=0, most=1000
+        0.0,
+        "most frames a second that the graph works on; 0: as many as it can",
+        unit="Hz",
+        least=0,
+        most=1000,
+        live=True,
     )
     max_frames_in_flight: int = setting(
         2, "most frames that the graph has in work at once; 0: as many as come", unit="frames", least=0, most=1000
@@ -50,8 +55,12 @@ class RateLimit:
     _SLACK = 0.1
 
     def __init__(self, rate: float) -> None:
-        self._period_ns = 1e9 / rate if rate else 0.0
         self._last_ns: int | None = None
+        self.set_rate(rate)
+
+    def set_rate(self, rate: float) -> None:
+        """Change the rate from now on."""
+        self._period_ns = 1e9 / rate if rate else 0.0
 
     def admits(self, stamp_ns: int) -> bool:
         """Whether the frame stamped `stamp_ns` is to be processed; time set back starts anew."""
@@ -68,17 +77,28 @@ class DetectionNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("detection_node", DetectionNodeConfig, DetectionConfig)
+
+    def configure(self) -> None:
+        """Load the networks, and make what it publishes with."""
         self._stage = DetectionStage(self.stage_configs[0])
+        self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
+
+    def activate(self) -> None:
+        """Take in what it works on."""
         self._limit = RateLimit(self.config.max_rate_hz)
         every = self.config.every_frame
         self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
-        self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
         self.take_images(self._on_image, image_qos(self.config, depth=1))
         if self.config.max_frames_in_flight and not every:
             topic = "humans/poses3d"
             self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
             self.create_timer(_TICK_S, self.guarded("image", self._work))
-        self.get_logger().info("ready")
+
+    def reconfigured(self) -> None:
+        """A new rate holds from the next image on."""
+        super().reconfigured()
+        if self.state == "active":
+            self._limit.set_rate(self.config.max_rate_hz)
 
     def _on_image(self, message: Any) -> None:
         if self.config.every_frame:

@@ -49,20 +49,25 @@ class FusionNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("fusion_node", FusionNodeConfig, FusionConfig)
+
+    def configure(self) -> None:
+        """Load the networks, and make what it publishes with."""
         self._stage = FusionStage(self.stage_configs[0])
+        self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/fused/poses3d", RELIABLE)
+
+    def activate(self) -> None:
+        """Take in what it works on."""
         every = self.config.every_frame
         self._frames = FusedFrames(
             math.inf if every else self.config.max_wait_s, sys.maxsize if every else self.config.give_up_after_frames
         )
         self._counts = {"fused": 0, "top_down_only": 0, "bottom_up_only": 0}
-        self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/fused/poses3d", RELIABLE)
         self._subscribe("dualpose/top_down/poses3d", TOP_DOWN)
         self._subscribe("dualpose/bottom_up/poses3d", BOTTOM_UP)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._on_detections), RELIABLE)
         # What would be overdue by the next tick is so now: `max_wait_s` is the most that a frame waits.
         self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(ahead_s=_TICK_S)))
-        self.get_logger().info("ready")
 
     def _subscribe(self, topic: str, branch: str) -> None:
         def receive(message: Any) -> None:

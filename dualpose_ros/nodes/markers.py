@@ -43,7 +43,7 @@ class SkeletonMarkers:
 
     def __init__(self, style: MarkerStyle, namespace: str = "/", min_joint_score: float = SEEN) -> None:
         """Joints with a lower score than `min_joint_score`, and their bones, are not shown."""
-        self._style, self._min_score = style, min_joint_score
+        self.style, self.min_score = style, min_joint_score
         self._prefix = f"{namespace.strip('/')}/".lstrip("/")
         self._shown: set[int] = set()
 
@@ -53,7 +53,7 @@ class SkeletonMarkers:
         markers: list[Any] = []
         shown = set()
         for pose in poses:
-            usable = seen_joints(pose, self._min_score)
+            usable = seen_joints(pose, self.min_score)
             if usable.any():
                 shown.add(int(pose.track_id))
                 markers += self._person(pose, usable, header)
@@ -65,18 +65,18 @@ class SkeletonMarkers:
     def _person(self, pose: Pose3D, usable: Any, header: Any) -> list[Any]:
         joints = np.asarray(pose.joints_cam, dtype=np.float64)
         bones = self._marker(pose, BONES, Marker.LINE_LIST, header)
-        bones.scale.x = self._style.bone_width_m
+        bones.scale.x = self.style.bone_width_m
         pairs = [pair for pair in H36M17.bones if usable[pair[0]] and usable[pair[1]]]
         bones.points = [_point(joints[joint]) for pair in pairs for joint in pair]
         balls = self._marker(pose, JOINTS, Marker.SPHERE_LIST, header)
-        diameter = self._style.joint_diameter_m
+        diameter = self.style.joint_diameter_m
         balls.scale = Vector3(x=diameter, y=diameter, z=diameter)
         balls.points = [_point(joint) for joint in joints[usable]]
         label = self._marker(pose, LABEL, Marker.TEXT_VIEW_FACING, header)
-        label.scale.z = self._style.text_height_m
+        label.scale.z = self.style.text_height_m
         # Up is -y in the optical frame: above the highest joint.
         highest = joints[usable][np.argmin(joints[usable][:, 1])]
-        label.pose.position = _point(highest - (0.0, self._style.text_height_m, 0.0))
+        label.pose.position = _point(highest - (0.0, self.style.text_height_m, 0.0))
         label.text = label_of(pose)
         # A line list without points is refused by RViz.
         return [marker for marker in (bones, balls, label) if marker is not bones or pairs]
@@ -89,7 +89,7 @@ class SkeletonMarkers:
         red, green, blue = (channel / 255 for channel in track_colour(pose.track_id))
         marker.color = ColorRGBA(r=red, g=green, b=blue, a=_ALPHA[pose.state])
         marker.pose.orientation.w = 1.0
-        marker.lifetime.sec, marker.lifetime.nanosec = divmod(round(self._style.lifetime_s * 1e9), 1_000_000_000)
+        marker.lifetime.sec, marker.lifetime.nanosec = divmod(round(self.style.lifetime_s * 1e9), 1_000_000_000)
         return marker
 
 

@@ -101,10 +101,11 @@ _GONE = {
 
 
 def descriptor(item: Item) -> Any:
-    """The ParameterDescriptor of a setting: its own text, unit and range; read-only."""
+    """The ParameterDescriptor of a setting: its own text, unit and range; read-only unless it is live."""
     said = item.said
     # Typed by the settings instead of rclpy, which refuses `rate: 1` where 1.0 is meant.
-    made = ParameterDescriptor(name=item.name, description=said.text, read_only=True, dynamic_typing=True)
+    made = ParameterDescriptor(name=item.name, description=said.text, dynamic_typing=True)
+    made.read_only = not said.live
     made.additional_constraints = said.limits
     if said.low is not None and said.high is not None:
         if isinstance(item.value, float):

@@ -50,22 +50,30 @@ class RefinementNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("refinement_node", RefinementNodeConfig, RefinementConfig)
-        self._refinement: RefinementConfig = self.stage_configs[0]
+
+    def configure(self) -> None:
+        """Make the solver, and what it publishes with."""
         self._stage = RefinementStage(self._refinement)
+        self._poses = self.create_publisher(MultiPersonPose3D, "humans/poses3d", RELIABLE)
+
+    def activate(self) -> None:
+        """Take in what it works on."""
         self._cameras = RecentCameras[Camera](self.config.sync_queue_size)
         # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
         self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
         self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
-        self._poses = self.create_publisher(MultiPersonPose3D, "humans/poses3d", RELIABLE)
         topic = "dualpose/fused/poses3d"
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
-        if self._refinement.enabled:
-            self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
-            if self._refinement.lag_frames:
-                self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
-        self.get_logger().info("ready")
+        self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
+        if self._refinement.lag_frames:
+            self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
+
+    @property
+    def _refinement(self) -> RefinementConfig:
+        config: RefinementConfig = self.stage_configs[0]
+        return config
 
     def _on_info(self, message: Any) -> None:
         camera = camera_from_info(message, self.config.rectified)
@@ -76,7 +84,7 @@ class RefinementNode(PipelineNode):
         camera = self._camera_of(stamp_to_ns(message.header.stamp), message.header)
         time_ns = self.time_of(message.header)
         self._waiting.append((message, persons))
-        if self._refinement.lag_frames and self._refinement.enabled:
+        if self._refinement.lag_frames:
             self._rest.reset()
         self._publish_due(lambda: self._stage.process(time_ns, camera, persons))
 

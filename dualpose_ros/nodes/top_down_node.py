@@ -47,7 +47,7 @@ class TopDownNodeConfig(ImageNodeConfig):
     image_transport: str = image_transport()
     sync_queue_size: int = sync_queue_size("images kept until their detections arrive")
     rectified: bool = rectified()
-    person_classes: tuple[str, ...] = setting((PERSON_CLASS,), "class ids of detections that are people")
+    person_classes: tuple[str, ...] = setting((PERSON_CLASS,), "class ids of detections that are people", live=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,18 +60,23 @@ class TopDownNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("top_down_node", TopDownNodeConfig, TopDownConfig)
+
+    def configure(self) -> None:
+        """Load the networks, and make what it publishes with."""
         self._stage = TopDownStage(self.stage_configs[0])
-        self._join = StampJoin(("image", "detections"), self.config.sync_queue_size)
-        self._cameras = RecentCameras[Any](self.config.sync_queue_size)
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/top_down/poses3d", RELIABLE)
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
+
+    def activate(self) -> None:
+        """Take in what it works on."""
+        self._join = StampJoin(("image", "detections"), self.config.sync_queue_size)
+        self._cameras = RecentCameras[Any](self.config.sync_queue_size)
         images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         newest = newest_qos(self.config)
         self.take_images(self._receiver("image"), images)
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)
-        self.get_logger().info("ready")
 
     def _receiver(self, name: str) -> Callable[[Any], None]:
         def receive(message: Any) -> None:

@@ -40,10 +40,10 @@ class VisualizationNodeConfig(ImageNodeConfig):
     )
     sync_queue_size: int = sync_queue_size("images kept until their poses arrive")
     min_joint_score: float = share(
-        SEEN, "joints under this score, guesses, are neither in the overlay nor among the markers"
+        SEEN, "joints under this score, guesses, are neither in the overlay nor among the markers", live=True
     )
-    show_tentative: bool = setting(True, "show people who are not confirmed yet, faintly")
-    markers: MarkerStyle = setting(MarkerStyle(), "what markers look like")
+    show_tentative: bool = setting(True, "show people who are not confirmed yet, faintly", live=True)
+    markers: MarkerStyle = setting(MarkerStyle(), "what markers look like", live=True)
 
 
 class VisualizationNode(PipelineNode):
@@ -51,10 +51,16 @@ class VisualizationNode(PipelineNode):
 
     def __init__(self) -> None:
         super().__init__("visualization_node", VisualizationNodeConfig)
+
+    def configure(self) -> None:
+        """Make what it publishes with."""
         self._skeletons = SkeletonMarkers(self.config.markers, self.get_namespace(), self.config.min_joint_score)
-        self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self._markers = self.create_publisher(MarkerArray, "humans/markers", RELIABLE)
         self._overlay = self.create_publisher(Image, "humans/overlay", SENSOR_DATA)
+
+    def activate(self) -> None:
+        """Take in what it works on."""
+        self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self.create_subscription(
             MultiPersonPose3D, "humans/poses3d", self.guarded("humans/poses3d", self._on_poses), RELIABLE
         )
@@ -63,7 +69,11 @@ class VisualizationNode(PipelineNode):
             self._subscribe_to_images()
         elif self.config.overlay == "auto":
             self.create_timer(0.5, self._follow_demand)
-        self.get_logger().info("ready")
+
+    def reconfigured(self) -> None:
+        """A new style holds from the next frame on."""
+        if self.state != "unconfigured":
+            self._skeletons.style, self._skeletons.min_score = self.config.markers, self.config.min_joint_score
 
     def _follow_demand(self) -> None:
         """Take images only while somebody wants the overlay: they are by far the largest messages."""

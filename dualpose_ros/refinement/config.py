@@ -16,7 +16,7 @@ LONGEST_WINDOW = 64
 class RefinementConfig(Settings):
     """Settings of the refinement."""
 
-    enabled: bool = setting(True, "refine poses; without it they pass through as they are")
+    enabled: bool = setting(True, "refine poses; without it they pass through as they are", live=True)
     window_frames: int = setting(
         16, "frames of each track that are refined together", unit="frames", least=SHORTEST_WINDOW, most=LONGEST_WINDOW
     )
@@ -28,7 +28,12 @@ class RefinementConfig(Settings):
         most=LONGEST_WINDOW - 1,
     )
     max_coast_s: float = setting(
-        0.5, "how long a confirmed person who vanished is predicted; 0: not at all", unit="s", least=0, most=5
+        0.5,
+        "how long a confirmed person who vanished is predicted; 0: not at all",
+        unit="s",
+        least=0,
+        most=5,
+        live=True,
     )
     gauss_newton_steps: int = setting(1, "solver steps a frame", least=1, most=20)
     smoothing_time_constant_s: float = setting(

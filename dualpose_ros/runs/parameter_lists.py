@@ -33,7 +33,8 @@ NODES: Mapping[str, Sequence[Settings]] = {
 
 _YAML_HEAD = """\
 # Parameters of every node, with their defaults. Read by `ros2 launch dualpose_ros pipeline.launch.py`
-# and by `dualpose run` alike. All of them are read at start; an unknown name stops the node.
+# and by `dualpose run` alike. docs/parameters.md says which may change while a node
+# runs; an unknown name stops the node.
 # Written by `dualpose parameters`; change the settings' classes, not this file.
 """
 
@@ -44,7 +45,7 @@ Every node reads its parameters at start: from a parameter file (`params_file:=.
 of `dualpose run`) or from the command line (`--ros-args -p name:=value`).
 [config/pipeline.yaml](../config/pipeline.yaml) has all of them at their defaults. One that is unknown, of the wrong
 type or out of its range stops the node with one line that names it, and exit code 2. `ros2 param describe` says what
-is said here.
+is said here. Those marked live may change while a node runs (`ros2 param set`, with ROS 2); the others are read-only.
 
 Written by `dualpose parameters --markdown`; change the settings' classes, not this file.
 """
@@ -63,6 +64,7 @@ def as_markdown(nodes: Sequence[str] = tuple(NODES)) -> str:
         lines += [f"## {node}", "", "| parameter | default | unit | range | what it does |", "|---" * 5 + "|"]
         for item in chain.from_iterable(all_settings(group) for group in NODES[node]):
             cells: list[Any] = [f"`{item.name}`", f"`{yaml_value(item.value)}`", item.said.unit, item.said.range]
-            lines.append("| " + " | ".join([*cells, item.said.text]) + " |")
+            live = "live: " if item.said.live else ""
+            lines.append("| " + " | ".join([*cells, live + item.said.text]) + " |")
         lines.append("")
     return "\n".join(lines)

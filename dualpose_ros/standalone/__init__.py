@@ -16,6 +16,7 @@ _RCLPY = (
     ".context",
     ".exceptions",
     ".executors",
+    ".lifecycle",
     ".logging",
     ".node",
     ".parameter",

@@ -40,7 +40,7 @@ _HORIZON = 0.05
 class FloorConfig(Settings):
     """What is assumed of people's sizes and of the floor that they share."""
 
-    enabled: bool = setting(True, "learn people's sizes from the floor that they share")
+    enabled: bool = setting(True, "learn people's sizes from the floor that they share", live=True)
     size_stddev: float = setting(0.06, "deviation of people's sizes, as a share", above=0, most=1)
     pose_error_stddev: float = setting(
         0.06, "deviation of depth errors that last as long as a misjudged pose, as a share", above=0, most=1

@@ -39,13 +39,13 @@ class TopDownConfig(Settings):
         "lifting", "network from 2D joints over time to root-relative 3D joints and the root's depth"
     )
     engine: EngineConfig = setting(EngineConfig(), "what runs the networks")
-    max_people: int = setting(12, "patches a frame, the best tracks first", least=1, most=1000)
+    max_people: int = setting(12, "patches a frame, the best tracks first", least=1, most=1000, live=True)
     patch_scale: float = setting(ENLARGE, "side of a patch over that of its box", least=1, most=4)
     flip_test: bool = setting(False, "average with the mirrored patches: a little better, twice the network's time")
     decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
     min_score: float = share(
-        0.4, "people with a lower mean joint score, less their likeness to better ones, are not published"
+        0.4, "people with a lower mean joint score, less their likeness to better ones, are not published", live=True
     )
     heatmap_long_side_cells: int = setting(
         160, "longer side of the combined heatmaps", unit="cells", least=1, most=4096

@@ -116,7 +116,7 @@ def test_refinement_node_puts_out_every_frame_refined_or_not() -> None:
     # After each of the two failures the stage starts anew.
     moved = {4: 1, 5: 2, 6: 3, 7: 4, 15: 1, 18: 2}
     assert {int(n): z for n, z in result["depths"].items()} == {n: 2 + moved.get(n, 0) for n in result["published"]}
-    words = ["frame 'eye' yet", "not calibrated", "fallen over", "not finite", "frame 'other eye'", "person 3 has"]
+    words = ["frame 'eye' yet", "K is all zero", "fallen over", "not finite", "frame 'other eye'", "person 3 has"]
     assert all(word in text for word, text in zip(words, result["errors"], strict=True)), result["errors"]
     assert result["total_errors"] == 8
     counts = {"refined": "6", "passed_through": "5", "borrowed_camera_info": "6", "persons": "1", "coasting": "1"}

@@ -44,7 +44,7 @@ class Sources:
 
     def node_base(self, cls: str) -> bool:
         """Whether a class of ours is a Node."""
-        if cls == "Node":
+        if cls in ("Node", "LifecycleNode"):
             return True
         return cls in self.local and any(self.node_base(ast.unparse(base)) for base in self.local[cls].bases)
 
@@ -166,8 +166,8 @@ class _File:
     def _attribute(self, node: ast.Attribute, own: str, names: dict[str, str]) -> Iterator[str]:
         owner = self._type(node.value, own, names) or self._class(ast.unparse(node.value))
         if owner == "own":
-            if node.attr not in self.sources.own_members(own) and member("Node", node.attr) is None:
-                yield self._at(node, f"neither {own} nor rclpy's Node has {node.attr!r}")
+            if node.attr not in self.sources.own_members(own) and member("LifecycleNode", node.attr) is None:
+                yield self._at(node, f"neither {own} nor rclpy's nodes have {node.attr!r}")
         elif owner and not node.attr.startswith("__") and member(owner, node.attr) is None:
             yield self._at(node, f"rclpy's {owner} has no {node.attr!r}")
 
@@ -197,9 +197,10 @@ class _File:
             return MODULES[self.modules[prefix]].get("functions", {}).get(function.attr), text
         if text == "super().__init__" and own in self.sources.local:
             bases = [ast.unparse(base) for base in self.sources.local[own].bases]
-            return (member("Node", "__init__"), text) if "Node" in bases else (None, text)
+            rclpys = next((base for base in bases if base in ("Node", "LifecycleNode")), None)
+            return (member(rclpys, "__init__"), text) if rclpys else (None, text)
         owner = self._type(function.value, own, names) or self._class(prefix)
         if owner == "own" and function.attr in self.sources.own_members(own):
             return None, text
-        found = member("Node" if owner == "own" else owner, function.attr) if owner else None
+        found = member("LifecycleNode" if owner == "own" else owner, function.attr) if owner else None
         return (found if isinstance(found, list) else None), text

@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # What the executor reaches into, and names that stand for rclpy's C layer; the nodes' check refuses them.
 INTERNAL = {
     "Node": {"own_executor", "timers_", "subscriptions_", "publishers_", "guards_", "parameter_store"},
+    "LifecycleNode": {"lifecycle_state"},
     "Publisher": {"writer", "msg_type", "topic", "qos_profile", "dropped"},
     "Subscription": {"reader", "msg_type", "topic", "callback", "qos_profile", "take"},
     "Timer": {"callback", "call"},

@@ -157,6 +157,10 @@ class Node:
         """End a guard condition; False where it is not this node's."""
         return self._destroy(self.guards_, guard, None)
 
+    def destroy_publisher(self, publisher: Publisher) -> bool:
+        """End a publisher; False where it is not this node's."""
+        return self._destroy(self.publishers_, publisher, publisher.writer)
+
     def destroy_subscription(self, subscription: Subscription) -> bool:
         """End a subscription; False where it is not this node's."""
         return self._destroy(self.subscriptions_, subscription, subscription.reader)

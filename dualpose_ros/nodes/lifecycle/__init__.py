@@ -1,0 +1,1 @@
+"""What makes a node manageable: its states, and parameters that change while it runs."""

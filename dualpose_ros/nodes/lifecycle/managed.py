@@ -1,0 +1,149 @@
+"""Managed nodes (ROS 2's lifecycle) that by default bring themselves up, and whose settings can change while they run.
+
+unconfigured: the parameters are known. configure: networks are loaded, publishers made. activate: subscriptions and
+timers; from here on it works. deactivate takes the latter away again, cleanup the former.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from dualpose_ros import standalone
+from dualpose_ros.nodes.parameters import declare
+from dualpose_ros.settings import Settings, all_settings, with_values
+
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
+    """A node whose work is in `configure` and `activate`; what these make is taken down by the state machine."""
+
+    _configuring = False
+    _made: dict[bool, list[tuple[Callable[[Any], Any], Any]]] | None = None
+
+    def __init__(self, name: str, *groups: Settings) -> None:
+        """Declare the settings as parameters; `self.settings` holds them with the values given from outside.
+
+        SettingError for a parameter that is unknown, of the wrong type, or out of its range.
+        """
+        super().__init__(name)
+        self.settings: list[Any] = declare(self, *groups)
+        self.add_on_set_parameters_callback(self._on_set)
+        self.state = "unconfigured"
+        self._failure: Exception | None = None
+
+    def configure(self) -> None:
+        """Load what takes long, and make publishers. An error leaves the node unconfigured, and its text is logged."""
+
+    def activate(self) -> None:
+        """Make subscriptions and timers. An error leaves the node inactive."""
+
+    def release(self) -> None:
+        """Let go of what else was opened: a camera, a file."""
+
+    def reconfigured(self) -> None:
+        """`self.settings` have changed while the node runs: pass them on to whatever was made with the old ones."""
+
+    def bring_up(self) -> None:
+        """Configure and activate, without a manager; raises the error that stood in the way."""
+        for step in (self.trigger_configure, self.trigger_activate):
+            if step() != _SUCCESS:
+                raise self._failure or RuntimeError(f"{self.get_name()} could not be brought up")
+
+    # The names by which rclpy calls them.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load networks and make publishers."""
+        self._made = {True: [], False: []}
+        self._configuring = True
+        return self._change("inactive", self.configure, lambda: self._take_down(True))
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start to work."""
+        self._configuring = False
+        return self._change("active", self.activate, lambda: self._take_down(False))
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; networks stay loaded."""
+        return self._change("inactive", lambda: self._take_down(False))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of networks and publishers."""
+        return self._change("unconfigured", lambda: self._take_down(True))
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything."""
+        return self._change("finalized", lambda: self._take_down(True))
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Be as new after an error in a transition."""
+        return self._change("unconfigured", lambda: self._take_down(True))
+
+    def _change(
+        self, to: str, work: Callable[[], None], undo: Callable[[], None] = lambda: None
+    ) -> TransitionCallbackReturn:
+        """Do a transition's work; rclpy would swallow its error, so it is said here."""
+        before, self._failure = self.state, None
+        try:
+            work()
+        except Exception as error:
+            self._failure = error
+            undo()
+            self.transition_failed(f"{before} -> {to}", error)
+            return _FAILURE
+        self.state = to
+        return _SUCCESS
+
+    def transition_failed(self, transition: str, error: Exception) -> None:
+        """Say why a transition failed."""
+        self.get_logger().error(f"{transition} failed: {type(error).__name__}: {error}")
+
+    def _take_down(self, all_of_it: bool) -> None:
+        """Destroy what `activate` and the work after it made, and what `configure` made too."""
+        for configured in (False, True)[: 1 + all_of_it]:
+            found = [] if self._made is None else self._made[configured]
+            while found:
+                destroy, entity = found.pop()
+                destroy(entity)
+        if all_of_it:
+            self.release()
+
+    def _keep(self, destroy: Callable[[Any], Any], entity: Any) -> Any:
+        if self._made is not None:
+            self._made[self._configuring].append((destroy, entity))
+        return entity
+
+    def create_publisher(self, *args: Any, **kwargs: Any) -> Any:
+        """As rclpy's; taken down with the state in which it was made."""
+        return self._keep(self.destroy_publisher, super().create_publisher(*args, **kwargs))
+
+    def create_subscription(self, *args: Any, **kwargs: Any) -> Any:
+        """As rclpy's; taken down with the state in which it was made."""
+        return self._keep(self.destroy_subscription, super().create_subscription(*args, **kwargs))
+
+    def create_timer(self, *args: Any, **kwargs: Any) -> Any:
+        """As rclpy's; taken down with the state in which it was made."""
+        return self._keep(self.destroy_timer, super().create_timer(*args, **kwargs))
+
+    def _on_set(self, parameters: list[Any]) -> Any:
+        """Take changed parameters, all of them or none; those that are read at start alone are read-only."""
+        known = {item.name for group in self.settings for item in all_settings(group)}
+        values = {parameter.name: parameter.value for parameter in parameters if parameter.name in known}
+        before = self.settings
+        try:
+            self.settings = [with_values(group, values) for group in before]
+            if values:
+                self.reconfigured()
+        except ValueError as error:
+            self.settings = before
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+
+def can_be_managed() -> bool:
+    """Whether somebody else can change a node's state: without ROS 2 there are no services."""
+    return not standalone.is_installed()

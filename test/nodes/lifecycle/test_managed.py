@@ -1,0 +1,179 @@
+"""Managed nodes: what each state has, why a transition failed, settings that change while a node runs."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("cyclonedds")
+
+from dualpose_ros import nodes
+from dualpose_ros.nodes import fusion_node, visualization_node
+from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, StartupError
+from dualpose_ros.runs.parameter_lists import NODES
+from dualpose_ros.settings import all_settings, own_settings, setting
+
+import rclpy  # isort: skip
+from rclpy.lifecycle import TransitionCallbackReturn  # isort: skip
+from rclpy.parameter import Parameter  # isort: skip
+from std_msgs.msg import String  # isort: skip
+
+ROOT = Path(nodes.__file__).parents[1]
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """rclpy in this process, with a command line; everything is destroyed after the test."""
+    made: list[Any] = []
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+    def start(make: Any, *words: str) -> Any:
+        rclpy.init(args=["test", "--ros-args", *words], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+        made.append(make())
+        return made[-1]
+
+    yield start
+    for node in made:
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+class Talker(PipelineNode):
+    """Publishes and listens, and fails where it is told to."""
+
+    broken = ""
+
+    def __init__(self) -> None:
+        self.released = 0
+        super().__init__("talker", NodeConfig)
+
+    def configure(self) -> None:
+        self.publisher = self.create_publisher(String, "said", RELIABLE)
+        if self.broken == "configure":
+            raise OSError("weights/none.onnx is missing")
+
+    def activate(self) -> None:
+        self.create_subscription(String, "heard", lambda message: None, RELIABLE)
+        self.create_timer(1.0, lambda: None)
+        if self.broken == "activate":
+            raise ValueError("no such camera")
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def counts(node: Any) -> tuple[int, int]:
+    """Publishers and subscriptions beside those of every state."""
+    return len(node.publishers_) - 2, len(node.subscriptions_)
+
+
+def test_each_state_has_what_it_needs(started: Any) -> None:
+    node = started(Talker)
+    assert (node.state, counts(node)) == ("active", (1, 1)), "it brings itself up"
+    assert node.trigger_deactivate() == SUCCESS
+    assert (node.state, counts(node), node.released) == ("inactive", (1, 0), 0)
+    assert node.trigger_activate() == SUCCESS and counts(node) == (1, 1)
+    node.create_timer(1.0, lambda: None)
+    assert node.trigger_deactivate() == SUCCESS and len(node.timers_) == 1, "the diagnostics' alone"
+    assert node.trigger_cleanup() == SUCCESS
+    assert (node.state, counts(node), node.released) == ("unconfigured", (0, 0), 1)
+    with pytest.raises(RuntimeError, match="transition"):
+        node.trigger_activate()
+    assert node.trigger_configure() == SUCCESS and node.trigger_shutdown() == SUCCESS
+    assert (node.state, counts(node), node.released) == ("finalized", (0, 0), 2)
+
+
+@pytest.mark.parametrize(("broken", "state"), [("configure", "unconfigured"), ("activate", "inactive")])
+def test_a_failed_transition_says_why_and_leaves_nothing(
+    started: Any, monkeypatch: pytest.MonkeyPatch, broken: str, state: str
+) -> None:
+    node = started(Talker)
+    assert node.trigger_deactivate() == SUCCESS and node.trigger_cleanup() == SUCCESS
+    monkeypatch.setattr(node, "broken", broken)
+    steps = [node.trigger_configure(), *([node.trigger_activate()] if broken == "activate" else [])]
+    assert steps[-1] == FAILURE and node.state == state
+    assert counts(node) == (int(broken == "activate"), 0)
+    why = node.diagnostics.log.read(node.diagnostics.now_ns()).message
+    assert f"{state} -> " in why and ("none.onnx" in why or "no such camera" in why)
+    monkeypatch.setattr(node, "broken", "")
+    again = node.trigger_configure() if broken == "configure" else node.trigger_activate()
+    assert again == SUCCESS
+
+
+def test_a_start_of_its_own_that_fails_raises_the_error(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the process ends with exit code 2 and one line."""
+    monkeypatch.setattr(Talker, "broken", "configure")
+    with pytest.raises(OSError, match=r"none\.onnx"):
+        started(Talker)
+
+
+def test_nobody_could_activate_it_without_ros(started: Any) -> None:
+    with pytest.raises(StartupError, match="autostart"):
+        started(Talker, "-p", "autostart:=false")
+
+
+def test_live_settings_change_while_a_node_runs(started: Any) -> None:
+    node = started(fusion_node.FusionNode)
+
+    def change(**values: Any) -> list[tuple[bool, str]]:
+        results = node.set_parameters([Parameter(name.replace("__", "."), value=v) for name, v in values.items()])
+        return [(result.successful, result.reason) for result in results]
+
+    assert change(min_bottom_up_score=0.4) == [(True, "")]
+    assert node._stage.config.min_bottom_up_score == 0.4
+    assert change(matching__min_similarity=1) == [(True, "")], "a whole number passes for a float"
+    assert node._stage.config.matching.min_similarity == 1.0
+    ((done, reason),) = change(min_bottom_up_score=1.4)
+    assert not done and "0.0..1.0" in reason.replace("0 to 1", "0.0..1.0")
+    ((done, reason),) = change(min_bottom_up_score="much")
+    assert not done and "number" in reason
+    ((done, reason),) = change(weights="other")
+    assert not done and "read-only" in reason
+    assert node._stage.config.min_bottom_up_score == 0.4 and node.config.max_wait_s == 0.2
+
+
+def test_a_marker_style_changes_while_it_is_shown(started: Any) -> None:
+    node = started(visualization_node.VisualizationNode)
+    (result,) = node.set_parameters([Parameter("markers.bone_width_m", value=0.2)])
+    assert result.successful and node._skeletons.style.bone_width_m == 0.2
+
+
+READERS = {
+    "detection_node": ("nodes/detection_node.py", "detection/stage.py", "detection/tracker.py"),
+    "top_down_node": ("nodes/top_down_node.py", "top_down/stage.py"),
+    "bottom_up_node": ("nodes/bottom_up_node.py", "bottom_up/stage.py"),
+    "fusion_node": ("nodes/fusion_node.py", "fusion/stage.py"),
+    "refinement_node": ("nodes/refinement_node.py", "refinement/stage.py"),
+    "visualization_node": ("nodes/visualization_node.py",),
+    "camera_node": ("nodes/camera_node.py",),
+}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_what_is_live_is_read_with_every_frame(node: str) -> None:
+    """Not only where things are made: some function other than a constructor reads `config.NAME`."""
+    read: set[str] = set()
+    for name in READERS[node]:
+        for function in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and function.name not in ("__init__", "configure", "activate"):
+                found = [item for item in ast.walk(function) if isinstance(item, ast.Attribute)]
+                read |= {item.attr for item in found if ast.unparse(item.value).endswith(("config", "_refinement"))}
+                read |= {item.attr for item in found if ast.unparse(item.value).endswith("config.floor")}
+    for group in NODES[node]:
+        live_groups = {item.name for item in own_settings(group) if item.said.live}
+        for item in all_settings(group):
+            if item.said.live:
+                first, _, last = item.name.partition(".")
+                assert (first if first in live_groups else last) in read, f"{item.name} of {node}"
+
+
+def test_a_group_makes_its_settings_live() -> None:
+    live = {item.name for item in all_settings(NODES["bottom_up_node"][1]) if item.said.live}
+    assert "decode.grouping.seed_score" in live and "weights" not in live
+    assert setting(1, "x", live=True).metadata["setting"].live  # type: ignore[attr-defined]
