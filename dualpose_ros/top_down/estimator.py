@@ -26,7 +26,7 @@ from dualpose_ros.top_down.patch import (
     invert_affines,
     patch_affines,
 )
-from dualpose_ros.top_down.published import KNOWN, PublishedEngine
+from dualpose_ros.top_down.published import KNOWN, PublishedEngine, hide_surroundings
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class PoseEstimator:
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
         to_patch = patch_affines(boxes, self.patch_size, self.enlarge, self.aspect)
         to_image = invert_affines(to_patch)
-        maps = self._maps(image, to_patch, to_image)
+        corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        maps = self._maps(image, to_patch, to_image, corners)
         if len(boxes) == 0:
             return PatchPoses([], maps)
-        corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         if maps.tags is None:
             poses = own_poses(decode_single(maps.heatmaps, self.decode), to_image)
         else:
@@ -124,13 +124,16 @@ class PoseEstimator:
     def maps(self, image: RgbImage, boxes_px: AnyFloats) -> PatchMaps:
         """What the network answers for patches around boxes (N, 4); errors as of a call."""
         to_patch = patch_affines(boxes_px, self.patch_size, self.enlarge, self.aspect)
-        return self._maps(image, to_patch, invert_affines(to_patch))
+        corners = apply_affines(to_patch, np.asarray(boxes_px, dtype=np.float64).reshape(-1, 2, 2)).reshape(-1, 4)
+        return self._maps(image, to_patch, invert_affines(to_patch), corners)
 
-    def _maps(self, image: RgbImage, to_patch: Floats, to_image: Floats) -> PatchMaps:
+    def _maps(self, image: RgbImage, to_patch: Floats, to_image: Floats, corners: Floats) -> PatchMaps:
         cell_to_image = compose_affines(to_image, cell_to_patch())
         if len(to_patch) == 0:
             return PatchMaps(np.zeros((0, H36M17.num_joints, 1, 1), np.float32), None, cell_to_image)
         patches = extract_patches(image, to_patch, self.patch_size)
+        if isinstance(self.engine, PublishedEngine) and self.engine.margin is not None:
+            hide_surroundings(patches, corners, self.engine.margin)
         heatmaps, tags = self._run(patches)
         if self.flip_test:
             mirrored = self._run(np.ascontiguousarray(patches[:, :, ::-1]))

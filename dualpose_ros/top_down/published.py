@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -39,13 +40,17 @@ KNOWN = tuple(int(joint) for joint in np.flatnonzero((_FROM_COCO >= 0) | (np.ara
 
 @dataclass(frozen=True)
 class Kind:
-    """A family of networks. size: height and width where the file leaves them free; nhwc: colours last, as integers
-    0..255; enlarge: side of a patch over its box's that it was trained with; read: its outputs (N, ...) into joints,
-    given the input's height and width; example: its outputs in words."""
+    """A family of networks.
+
+    size: height and width where the file leaves them free; nhwc: colours last, as integers 0..255; enlarge: side of a
+    patch over its box's that it was trained with; margin: see `hide_surroundings`; read: its outputs (N, ...) into
+    joints, given the input's height and width; example: its outputs in words.
+    """
 
     size: tuple[int, int]
     nhwc: bool
     enlarge: float
+    margin: float | None
     read: Callable[[list[AnyArray], int, int], Found]
     example: str
 
@@ -78,11 +83,12 @@ def _read_heatmaps(outputs: list[AnyArray], height: int, width: int, unbiased: b
     return joints, values.reshape(len(maps), -1)
 
 
+_HEATMAPS = "heatmaps (N, 17, h, w)"
 KINDS: Mapping[str, Kind] = {
-    "movenet": Kind((256, 256), True, 1.12, _read_movenet, "(1, 1, 17, 3)"),
-    "rtmpose": Kind((256, 192), False, 1.25, _read_simcc, "simcc_x (N, 17, 2 W) and simcc_y (N, 17, 2 H)"),
-    "vitpose": Kind((256, 192), False, 1.25, lambda o, h, w: _read_heatmaps(o, h, w, True), "heatmaps (N, 17, h, w)"),
-    "hrnet": Kind((256, 192), False, 1.25, lambda o, h, w: _read_heatmaps(o, h, w, False), "heatmaps (N, 17, h, w)"),
+    "movenet": Kind((256, 256), True, 1.12, 0.08, _read_movenet, "(1, 1, 17, 3)"),
+    "rtmpose": Kind((256, 192), False, 1.25, None, _read_simcc, "simcc_x (N, 17, 2 W) and simcc_y (N, 17, 2 H)"),
+    "vitpose": Kind((256, 192), False, 1.25, None, partial(_read_heatmaps, unbiased=True), _HEATMAPS),
+    "hrnet": Kind((256, 192), False, 1.25, None, partial(_read_heatmaps, unbiased=False), _HEATMAPS),
 }
 SPECS = ", ".join(f"{kind}:FILE.onnx" for kind in KINDS)
 
@@ -138,6 +144,11 @@ class PublishedEngine:
         """Side of a patch over that of its box, against our own networks' (`patch.ENLARGE`)."""
         return self._kind.enlarge / ENLARGE
 
+    @property
+    def margin(self) -> float | None:
+        """How much of a patch around its box the network is to see, see `hide_surroundings`; None for all."""
+        return self._kind.margin
+
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         """The heatmaps; EngineError as of every engine, and for outputs that are not those of the kind."""
         patches = np.asarray(check_inputs(self.inputs, inputs)["patches"], dtype=np.uint8)
@@ -182,3 +193,18 @@ def heatmaps_of(joints_px: Floats, scores: Floats, size: int) -> Float32s:
     cells, centres = np.arange(size // HEATMAP_STRIDE), pixels_to_cells(joints_px)
     across, down = (np.exp(-((cells - centres[..., axis, None]) ** 2) / (2 * _SIGMA_CELLS**2)) for axis in (0, 1))
     return np.asarray(scores[..., None, None] * down[..., :, None] * across[..., None, :], dtype=np.float32)
+
+
+def hide_surroundings(patches: UInt8s, boxes: Floats, margin: float) -> None:
+    """Grey all of patches (N, S, S, 3) but what lies in their boxes (N, 4), widened by a share of their sides.
+
+    A network that wants one person a picture takes neighbours for it: MoveNet Thunder's similarity on photographs went
+    from 0.67 to 0.70.
+    """
+    size = patches.shape[1]
+    widened = boxes + (boxes[:, [2, 3, 2, 3]] - boxes[:, [0, 1, 0, 1]]) * margin * (-1, -1, 1, 1)
+    low = np.clip(np.floor(widened[:, :2]), 0, size).astype(np.intp)
+    high = np.clip(np.ceil(widened[:, 2:]), 0, size).astype(np.intp)
+    for patch, (x0, y0), (x1, y1) in zip(patches, low, high, strict=True):
+        for outside in (patch[:y0], patch[y1:], patch[:, :x0], patch[:, x1:]):
+            outside[:] = 128

@@ -97,6 +97,18 @@ def test_colours_are_prepared_as_the_networks_learnt_them() -> None:
                                / [0.229, 0.224, 0.225], rtol=1e-4)  # fmt: skip
 
 
+def test_one_person_networks_see_nobody_else() -> None:
+    """MoveNet's patches are grey beyond the box; those of networks that learnt with neighbours are not."""
+    image = np.full((480, 640, 3), 200, np.uint8)
+    for kind in ("movenet", "hrnet"):
+        network = Answering(kind, np.full((17, 2), 60.0), np.full(17, 0.9))
+        PoseEstimator(PublishedEngine(network, kind))(image, BOX)
+        seen = network.seen[0][0]
+        plane = seen[..., 0] if kind == "movenet" else seen[0]
+        middle, side = plane[128, plane.shape[1] // 2], plane[128, 2]
+        assert (side == 128 and middle == 200) if kind == "movenet" else side == middle
+
+
 def test_missing_joints_are_completed_by_the_gcn() -> None:
     """A made-up GCN's answer is what the lifting network is told of the spine; joints that were found stay."""
     joints, sure = np.zeros((1, 17, 2)), np.zeros((1, 17))

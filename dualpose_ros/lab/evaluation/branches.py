@@ -12,6 +12,7 @@ from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Persons, Track
 from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.published import load_top_down
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from dualpose_ros.weights import weights_path
 
@@ -28,10 +29,15 @@ class Seen:
 class Branches:
     """Loads every network once; `restart` before each video, then `process` its frames in their order."""
 
-    def __init__(self) -> None:
-        """Load the shipped networks; WeightsError or EngineError if they can't be used."""
-        names = ("top_down", "lifting", "gcn", "bottom_up")
+    def __init__(self, top_down: str = "top_down", guided: bool = True) -> None:
+        """Load the networks; errors as of `load_top_down` if they can't be used.
+
+        top_down: the network on patches, as `top_down.weights` names it; guided: whether the bottom-up branch gets its
+        heatmaps.
+        """
+        names = ("lifting", "gcn", "bottom_up")
         self._engines: dict[str, Engine] = {name: load_engine(weights_path(name), threads=1) for name in names}
+        self._engines["top_down"], self._guided = load_top_down(top_down), guided
         self._detector = create_detector(DetectionConfig())
         self._bottom_up = BottomUpStage(BottomUpConfig(), self._engines["bottom_up"])
         self.restart()
@@ -47,5 +53,5 @@ class Branches:
         """What both branches find in an RGB image (H, W, 3); errors are those of the stages."""
         tracks = self._detection.process(image, stamp_ns)
         seen = self._top_down.process(image, stamp_ns, camera, tracks)
-        whole = self._bottom_up.process(image, stamp_ns, camera, seen.heatmaps)
+        whole = self._bottom_up.process(image, stamp_ns, camera, seen.heatmaps if self._guided else None)
         return Seen(tuple(tracks), seen.persons, whole.persons)

@@ -109,13 +109,16 @@ def find_files(
 
 
 @evaluation("video")
-def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int | None = None) -> Outcome:
+def evaluate_video(
+    files: VideoFiles, out: Path | None = None, max_frames: int | None = None, top_down: str = "top_down"
+) -> Outcome:
     """Run the live stages on every frame, with no frame skipped, and measure each stage's people.
 
     Args:
         files: what `find_files` gives.
         out: folder for overlays of twenty frames and a picture of errors by joint; None for none.
         max_frames: stop after so many.
+        top_down: the network on patches, as `top_down.weights` names it.
 
     Returns:
         A result in the design's form: a row a stage, joint by joint errors of the refined poses.
@@ -127,7 +130,7 @@ def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int |
                 f"{files.source} is {source.info.width}x{source.info.height}, but its camera "
                 f"{files.camera.width}x{files.camera.height}"
             )
-        frames = _run(source, files, out, max_frames)
+        frames = _run(source, files, out, max_frames, top_down)
     finally:
         source.close()
     scores = {stage: score_video(files, frames[stage]) for stage in STAGES}
@@ -140,10 +143,10 @@ def evaluate_video(files: VideoFiles, out: Path | None = None, max_frames: int |
 
 
 def _run(
-    source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None
+    source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None, top_down: str
 ) -> dict[str, list[Published]]:
     """What each stage publishes of each frame."""
-    branches, fusion, refinement = Branches(), FusionStage(), RefinementStage()
+    branches, fusion, refinement = Branches(top_down), FusionStage(), RefinementStage()
     count = min(c for c in (source.info.count, max_frames, 10**9) if c is not None)
     shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
     frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}

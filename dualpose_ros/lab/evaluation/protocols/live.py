@@ -21,17 +21,24 @@ from dualpose_ros.sources.frames import open_source
 
 
 @cache
-def _branches() -> Branches:
-    return Branches()
+def _branches(top_down: str) -> Branches:
+    return Branches(top_down)
 
 
-def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str) -> Predictions:
+def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str, top_down: str) -> Predictions:
     """The people that a stage finds in every frame of a sequence, its picture size and camera as the data set says.
 
-    Frames of one picture each, whose stamps are alike, are each seen for the first time. DatasetError for pictures
-    that are missing, unreadable or not of the camera.
+    Frames of one picture each, whose stamps are alike, are each seen for the first time.
+
+    Args:
+        sequence, frames: of the data set.
+        stage: whose people.
+        top_down: the network on patches, as `top_down.weights` names it.
+
+    Raises:
+        DatasetError: for pictures that are missing, unreadable or not of the camera.
     """
-    branches, found, last_s = _branches(), {}, None
+    branches, found, last_s = _branches(top_down), {}, None
     branches.restart()
     fusion, refinement = FusionStage(), RefinementStage()
     for frame, image in _pictures(sequence, frames):
@@ -49,7 +56,8 @@ def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str) -
             (given,) = refinement.process(stamp_ns, frame.camera, people["fused"])
             people["refined"] = Persons.of(given.persons)
         found[frame.index] = _found(people[stage])
-    return Predictions(sequence.name, f"dualpose_ros {version()}, {stage}", H36M17.joint_names, found)
+    network = "" if top_down == "top_down" else f", {top_down.partition(':')[0]}"
+    return Predictions(sequence.name, f"dualpose_ros {version()}, {stage}{network}", H36M17.joint_names, found)
 
 
 def _found(persons: Persons) -> FoundPeople:

@@ -41,7 +41,8 @@ class DatasetOptions:
     """dataset, root: what to read; protocol: how to score it, the data set's first one without; predictions: folder
     of stored ones, read where they are there and written by the live stages where not (none: they are not kept);
     stored_only: refuse to run the stages; stage: whose people count; sequences: some alone; max_frames: of each;
-    out: folder for a picture of the PCK curve."""
+    out: folder for a picture of the PCK curve; top_down: the
+    network on patches, as `top_down.weights` names it."""
 
     dataset: str
     root: Path
@@ -52,6 +53,7 @@ class DatasetOptions:
     sequences: tuple[str, ...] = ()
     max_frames: int | None = None
     out: Path | None = None
+    top_down: str = "top_down"
 
 
 def protocol_of(dataset: str, name: str | None) -> Protocol:
@@ -130,7 +132,7 @@ def _predictions(sequence: TruthSequence, options: DatasetOptions, title: str, c
     from dualpose_ros.lab.evaluation.protocols.live import predict
 
     frames = track(_frames(sequence, options), title, console=console, transient=True)
-    found = predict(sequence, frames, options.stage)
+    found = predict(sequence, frames, options.stage, options.top_down)
     if options.predictions is not None:
         write_predictions(options.predictions, found)
     return found

@@ -165,7 +165,7 @@ def test_the_stages_predictions_are_kept_sequence_by_sequence(
 
     made, asked = write_jta(tmp_path / "jta"), []
 
-    def predict(sequence: TruthSequence, frames: Any, stage: str) -> Predictions:
+    def predict(sequence: TruthSequence, frames: Any, stage: str, top_down: str) -> Predictions:
         asked.append(sequence.name)
         if asked == ["seq_0", "seq_1"]:
             raise live.DatasetError("the video ends")
