@@ -102,7 +102,7 @@ def group_by_tags(
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
     if apart is not None:
         near, shares = (apart <= 1).astype(np.float64), np.minimum(apart, 1)
-        # Of each candidate to each person: how many of their joints are near it, and the sum of their distances.
+        # Of each person to each candidate: how many of the person's joints are near it, and the sum of their distances.
         near_of, share_of = np.zeros_like(near), np.zeros_like(near)
     people = 0
     for k in JOINT_ORDER:
@@ -115,8 +115,8 @@ def group_by_tags(
             cost = np.where(distance > config.max_tag_distance, np.inf, cost)
             limit = config.max_tag_distance + config.score_weight
             if apart is not None:
-                cost = cost + config.distance_weight * (share_of[candidates, :people] / counts[:people])
-                cost = np.where(near_of[candidates, :people] < 0.5 * counts[:people], np.inf, cost)
+                cost = cost + config.distance_weight * (share_of[:people, candidates].T / counts[:people])
+                cost = np.where(0.5 * counts[:people] > near_of[:people, candidates].T, np.inf, cost)
                 limit += config.distance_weight
             labels[candidates] = assign(cost, limit)
         for candidate in candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]:
@@ -124,8 +124,8 @@ def group_by_tags(
             people += 1
         taken = candidates[labels[candidates] >= 0]
         if apart is not None:
-            near_of[:, labels[taken]] += near[:, taken]
-            share_of[:, labels[taken]] += shares[:, taken]
+            near_of[labels[taken]] += near[taken]
+            share_of[labels[taken]] += shares[taken]
         sums[labels[taken]] += tag[taken]
         counts[labels[taken]] += 1
     return labels, people

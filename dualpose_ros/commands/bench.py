@@ -1,4 +1,4 @@
-"""`dualpose bench`: what things cost, as ratios within one run."""
+"""`dualpose bench`: what things cost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ class Benchmark(str, Enum):
     """What can be timed."""
 
     pipeline = "pipeline"
+    stages = "stages"
+    people = "people"
+    transport = "transport"
     synth = "synth"
 
 
@@ -21,23 +24,23 @@ def bench(
     what: Annotated[
         Benchmark,
         typer.Argument(
-            help="`pipeline`: every stage on a frame of a clip, against the detector's network alone. "
+            help="`stages`: every step of a frame of the demo's clip. `people`: a frame against the number of people. "
+            "`pipeline`: the whole graph's frames/s and latency on 1, 2, ... cores, and by a model on more. "
+            "`transport`: messages between processes, and within one. "
             "`synth`: the rendering of labelled patches, against a blur of the same size."
         ),
     ],
-    source: Annotated[
-        str | None, typer.Option("--source", help="Video or folder of images; the demo's clip without.")
-    ] = None,
-    repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames or patches that are timed.")] = 60,
+    repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames, messages or patches that are timed.")] = 60,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each network.")] = 1,
+    composed: Annotated[bool, typer.Option("--composed", help="`pipeline` with all nodes in one process.")] = False,
     body: BodyOption = None,
     mocap: MocapOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Time the stages on real frames, or the synthetic world: median, spread (quartiles), ratio to a stated reference.
+    """Time the graph, its steps and messages, or the synthetic world: medians and quartiles.
 
-    Compare ratios, not milliseconds, between runs: the reference takes turns with what is timed,
-    so that whatever else the machine does meets both alike. As in the nodes, BLAS has one thread.
+    Steps are timed by the processor time of one thread, which other programs disturb little; frames/s and latency
+    need a machine that does nothing else. As in the nodes, BLAS and OpenCV have one thread.
     """
     if what is Benchmark.synth:
         require_numba("bench synth")
@@ -45,9 +48,20 @@ def bench(
 
         report(bench_synth(body, mocap, repeats), json_file)
         return
+    import cv2
     from threadpoolctl import threadpool_limits
 
-    from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
-
+    cv2.setNumThreads(1)
     with threadpool_limits(1, user_api="blas"):
-        report(bench_pipeline(source, repeats, threads), json_file)
+        if what is Benchmark.pipeline:
+            from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
+
+            report(bench_pipeline(repeats, composed), json_file)
+        elif what is Benchmark.transport:
+            from dualpose_ros.lab.benchmarks.transport import bench_transport
+
+            report(bench_transport(repeats), json_file)
+        else:
+            from dualpose_ros.lab.benchmarks.stages import bench_people, bench_stages
+
+            report((bench_stages if what is Benchmark.stages else bench_people)(repeats, threads), json_file)

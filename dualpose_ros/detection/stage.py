@@ -14,9 +14,13 @@ from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.load import EngineConfig
+from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Track
 from dualpose_ros.settings import SettingError, Settings, setting
 from dualpose_ros.weights import weights_path
+
+USUAL_INTERVAL_S = 0.1
+"""Between two looks of the detector, where frames come faster: people hardly leave the path that was predicted."""
 
 SPECS = "centre, centre:FILE.onnx, yolox:FILE.onnx or fasterrcnn"
 
@@ -27,6 +31,14 @@ class DetectionConfig(Settings):
 
     detector: str = setting("centre", f"{SPECS}; the first is the shipped one")
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
+    detect_every: int = setting(
+        0,
+        "frames from one look of the detector to the next, tracks being predicted between; 0: as often as every 0.1 s",
+        unit="frames",
+        least=0,
+        most=100,
+        live=True,
+    )
     # Of the centre detector, and of YOLOX where its size is free.
     input_long_side_px: int = setting(
         384, "the image's longer side for the network", unit="px", least=MULTIPLE, most=4096, step=MULTIPLE
@@ -66,6 +78,27 @@ def existing_file(name: str) -> Path:
     return path
 
 
+class DetectorTurn:
+    """Which frames the detector looks at: each n-th, or for 0 those nearest to every USUAL_INTERVAL_S; all while
+    somebody is new, and the first after time was set back."""
+
+    def __init__(self) -> None:
+        self._passed = 0
+        self._last_ns: int | None = None
+        self._pace = FramePeriod()
+
+    def has_come(self, stamp_ns: int, every: int, somebody_is_new: bool) -> bool:
+        """Whether a frame is one of them."""
+        period_s = self._pace.see(stamp_ns)
+        self._passed += 1
+        if self._last_ns is not None and stamp_ns >= self._last_ns and not somebody_is_new:
+            elapsed_s = (stamp_ns - self._last_ns) * 1e-9
+            if self._passed < every or (not every and elapsed_s + period_s / 2 < USUAL_INTERVAL_S):
+                return False
+        self._passed, self._last_ns = 0, stamp_ns
+        return True
+
+
 class DetectionStage:
     """Configured once, called once a frame in the order of stamps."""
 
@@ -74,16 +107,21 @@ class DetectionStage:
         self.config = config if config is not None else DetectionConfig()
         self._detector = detector if detector is not None else create_detector(self.config)
         self._tracker = Tracker(self.config.tracker)
+        self._turn = DetectorTurn()
 
     def process(self, image: RgbImage, stamp_ns: int) -> list[Track]:
         """People tracked in an RGB image (H, W, 3) uint8 taken at `stamp_ns`; boxes clipped to the image.
 
+        Between the frames that the detector looks at (`detect_every`) they are where they move to.
         A stamp before the last one starts tracking anew, with fresh ids. ImageError or DetectionError, with the
         tracks left as they were, if the image or the detector's output is unusable.
         """
         check_image(image)
         self._tracker.config = self.config.tracker
+        size = (image.shape[1], image.shape[0])
+        if not self._turn.has_come(stamp_ns, self.config.detect_every, self._tracker.has_tentative):
+            return self._tracker.predict(stamp_ns, size)
         found = self._detector(image)
         wants_colours = self.config.tracker.appearance_weight > 0 and len(found) > 0
         appearance = describe_people(image, found.boxes_px) if wants_colours else None
-        return self._tracker.update(found, stamp_ns, appearance, (image.shape[1], image.shape[0]))
+        return self._tracker.update(found, stamp_ns, appearance, size)

@@ -141,6 +141,19 @@ class Tracker:
         self._lives: list[_Life] = []
         self._pace = FramePeriod()
         self._stamp_ns: int | None = None
+        self._detected_s: float | None = None
+
+    @property
+    def has_tentative(self) -> bool:
+        """Whether somebody is followed who is not confirmed yet."""
+        return any(not life.is_confirmed for life in self._lives)
+
+    def predict(self, stamp_ns: int, image_size: tuple[int, int] | None = None) -> list[Track]:
+        """Tracks at a frame that no detector has looked at: those of the last one that it did, where they are by now.
+
+        Arguments as of `update`.
+        """
+        return self._put_out(self._advance(stamp_ns), image_size)
 
     def update(
         self,
@@ -163,10 +176,12 @@ class Tracker:
         if appearance is not None and len(appearance) != len(detections):
             raise ValueError(f"{len(appearance)} appearances for {len(detections)} detections")
         now = self._advance(stamp_ns)
+        since = 0.0 if self._detected_s is None else now - self._detected_s
+        self._detected_s = now
         seen = self._associate(detections, appearance, now)
         self._learn_appearance(detections, appearance, seen)
         self._start(detections, appearance, seen, now)
-        self._drop_duplicates(now)
+        self._drop_duplicates(now, since)
         return self._put_out(now, image_size)
 
     def _advance(self, stamp_ns: int) -> float:
@@ -175,7 +190,7 @@ class Tracker:
             back = (self._stamp_ns - stamp_ns) / 1e9
             _log.warning("stamp went back by %.3f s (a looped video?): tracking starts anew", back)
             self.reset()
-        self._dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = stamp_ns
         self._period_s = self._pace.see(stamp_ns)
         now = stamp_ns / 1e9
@@ -185,7 +200,7 @@ class Tracker:
             max(self.config.max_lost_s, 2 * self._period_s),
         )
         self._keep([now - life.last_seen <= budget[life.is_confirmed] + 1e-6 for life in self._lives])
-        self._states = predict_states(self._states, self._dt, self._noise)
+        self._states = predict_states(self._states, dt, self._noise)
         return now
 
     def _keep(self, is_kept: list[bool]) -> None:
@@ -272,8 +287,8 @@ class Tracker:
             self._lives.append(life)
             self._next_id += 1
 
-    def _drop_duplicates(self, now: float) -> None:
-        """Of two tracks seen at one place for `duplicate_s`, the younger goes.
+    def _drop_duplicates(self, now: float, since: float) -> None:
+        """Of two tracks seen at one place for `duplicate_s`, the younger goes; `since` the detections before, seconds.
 
         A coasting track keeps its life there (the person may be behind the other) but is hidden.
         """
@@ -283,7 +298,7 @@ class Tracker:
         under = (overlaps & is_seen[:, None]).any(axis=0)
         under |= ~is_seen & (overlaps & is_seen[None, :]).any(axis=1)
         for life, is_under in zip(self._lives, under, strict=True):
-            life.overlapped = life.overlapped + self._dt if is_under else 0.0
+            life.overlapped = life.overlapped + since if is_under else 0.0
         self._keep([not (seen and self._is_duplicate(life)) for life, seen in zip(self._lives, is_seen, strict=True)])
 
     def _is_duplicate(self, life: _Life) -> bool:
@@ -292,7 +307,7 @@ class Tracker:
     def _put_out(self, now: float, image_size: tuple[int, int] | None) -> list[Track]:
         tracks = []
         for life, box in zip(self._lives, self._states.boxes_px, strict=True):
-            is_seen = life.last_seen == now
+            is_seen = life.last_seen == self._detected_s
             if not is_seen and (now - life.last_seen > self.config.max_coast_s + 1e-6 or self._is_duplicate(life)):
                 continue
             if not is_seen and not life.is_confirmed:

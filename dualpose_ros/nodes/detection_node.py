@@ -20,7 +20,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, image_transport, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
-from dualpose_ros.nodes.joining.pacing import Pacer
+from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
 from dualpose_ros.settings import setting
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
@@ -41,7 +41,11 @@ class DetectionNodeConfig(ImageNodeConfig):
         live=True,
     )
     max_frames_in_flight: int = setting(
-        2, "most frames that the graph has in work at once; 0: as many as come", unit="frames", least=0, most=1000
+        AUTO,
+        "most frames that the graph has in work at once; -1: as many as raise the frame rate, 0: as many as come",
+        unit="frames",
+        least=AUTO,
+        most=1000,
     )
     in_flight_timeout_s: float = setting(
         0.5, "time without any output until the graph is not waited for, until some comes", unit="s", above=0, most=600
@@ -122,7 +126,9 @@ class DetectionNode(PipelineNode):
         self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
         self._publisher.publish(tracks_to_message(tracks, message.header))
         self.diagnostics.frame(time_ns)
-        self.diagnostics.extra = {"timed_out": str(self._pacer.timed_out), "late_images": str(self._pacer.late)}
+        counts = {"timed_out": self._pacer.timed_out, "late_images": self._pacer.late}
+        counts["max_frames_in_flight"] = self._pacer.limit
+        self.diagnostics.extra = {name: str(count) for name, count in counts.items()}
 
 
 def main(args: Sequence[str] | None = None) -> int:

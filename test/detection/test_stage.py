@@ -53,6 +53,49 @@ def test_images_become_tracks_and_a_loop_starts_anew(caplog: pytest.LogCaptureFi
     assert [t.track_id for t in tracks] == [2] and "starts anew" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("every", "period_ms", "expected"),
+    [
+        (1, 20, "1111111111"),
+        (3, 50, "1100100100"),  # somebody new is looked at twice
+        (0, 50, "1101010101"),
+        (0, 33, "1100100100"),
+        (0, 80, "1111111111"),
+    ],
+)
+def test_between_looks_of_the_detector_people_are_predicted(every: int, period_ms: int, expected: str) -> None:
+    looks = []
+
+    class Counted(RedBlocks):
+        def __call__(self, image: np.ndarray) -> Detections:
+            looks[-1] = "1"
+            return super().__call__(image)
+
+    stage = DetectionStage(DetectionConfig(detect_every=every), Counted())
+    for k in range(40):
+        looks.append("0")
+        tracks = stage.process(picture(40 + 3 * k), 10**9 + k * period_ms * 10**6)
+    assert "".join(looks[:10]) == expected
+    assert [(t.track_id, t.state) for t in tracks] == [(1, TrackingState.CONFIRMED)]
+    np.testing.assert_allclose(tracks[0].box_px, [157, 60, 207, 200], atol=4)
+    looks.append("0")
+    stage.process(picture(40), 10**9)
+    assert looks[-1] == "1", "after time was set back the first frame is looked at"
+
+
+def test_somebody_who_left_coasts_no_longer_for_fewer_looks() -> None:
+    stage = DetectionStage(DetectionConfig(detect_every=4), RedBlocks())
+    for k in range(12):
+        stage.process(picture(100), k * 50_000_000)
+    gone = [stage.process(picture(None), k * 50_000_000) for k in range(12, 36)]
+    states = [tracks[0].state if tracks else None for tracks in gone]
+    coasting = [k for k, state in enumerate(states) if state is TrackingState.COASTING]
+    assert coasting and states[coasting[0] :] == [TrackingState.COASTING] * len(coasting) + [None] * (
+        24 - coasting[-1] - 1
+    )
+    assert coasting[0] < 4 and coasting[-1] * 0.05 <= 0.6
+
+
 def test_a_bad_frame_is_refused_and_changes_nothing() -> None:
     stage = DetectionStage(DetectionConfig(), RedBlocks())
     for k in range(3):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from dualpose_ros.nodes.joining.flight import FlightControl
 from dualpose_ros.nodes.stamps import UNSET_NS, StampClock, StampRing, StampStream
 
+AUTO = -1
 _MOST_IN_WORK = 1000
 
 
@@ -16,13 +18,15 @@ class Pacer:
     """Keeps the newest image until there is room for it.
 
     There is room while fewer than `limit` frames are in work: started, and neither they nor a newer one has come out.
-    With a limit of 0 there is always room. So there is from when a frame in work has seen nothing come out for
-    `timeout` seconds until something does: a graph whose end is dead, or has never been heard of, is not waited for.
-    Where time was set back, nothing is in work any more.
+    With a limit of 0 there is always room, with one of AUTO as much as raises the frame rate (see `flight`). So there
+    is from when a frame in work has seen nothing come out for `timeout` seconds until something does: a graph whose end
+    is dead, or has never been heard of, is not waited for. Where time was set back, nothing is in work any more.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
-        self._limit, self._timeout = limit, timeout
+        self._fixed, self._timeout = limit, timeout
+        self._control = FlightControl() if limit == AUTO else None
+        self._has_waited = False
         self._clock, self._stream = StampClock(spare_stray=True), StampStream()
         self._in_work: StampRing[float] = StampRing(_MOST_IN_WORK)
         self._waiting: Any | None = None
@@ -43,22 +47,31 @@ class Pacer:
             return
         self._waiting = image
 
+    @property
+    def limit(self) -> int:
+        """Most frames in work now, 0 for any number."""
+        return self._fixed if self._control is None else self._control.limit
+
     def came_out(self, stamp_ns: int, now: float) -> None:
         """The graph has put a frame out; older ones won't come any more."""
+        if self._control is not None and self._answers:
+            self._control.came_out(now, self._has_waited)
+        self._has_waited = False
         self._answers, self._last_out = True, now
         self._in_work.drop_until(stamp_ns)
 
     def take(self, now: float) -> Any | None:
         """The image to work on now, if there is one and room for it; `started` tells when it is on its way."""
         self._expire(now)
-        if self._limit and self._answers and len(self._in_work) >= self._limit:
+        if self.limit and self._answers and len(self._in_work) >= self.limit:
+            self._has_waited |= self._waiting is not None
             return None
         image, self._waiting = self._waiting, None
         return image
 
     def started(self, stamp_ns: int, now: float) -> None:
         """A frame was handed to the graph, and is expected to come out."""
-        if self._limit:
+        if self.limit:
             self._in_work.add(stamp_ns, now)
 
     def _expire(self, now: float) -> None:

@@ -1,0 +1,74 @@
+"""The messages between the nodes: made, turned into bytes and back, and read, each step timed; `bench transport`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dualpose_ros.arrays import RgbImage
+from dualpose_ros.camera import Camera
+from dualpose_ros.heatmap import Heatmaps
+from dualpose_ros.lab.benchmarks.stopwatch import Stopwatch
+from dualpose_ros.people import Pose3D, Track
+
+IMAGE_TAKERS = ("detection", "top-down", "bottom-up")
+
+
+class Wire:
+    """Carries what the stages exchange as the nodes do where each is a process of its own."""
+
+    def __init__(self, camera: Camera) -> None:
+        # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
+        from dualpose_ros.nodes import convert, image_codec
+        from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
+        from dualpose_ros.standalone import messages
+
+        from std_msgs.msg import Header  # isort: skip
+
+        self._convert, self._codec, self._messages = convert, image_codec, messages
+        self._size, self._header = (camera.width, camera.height), Header(frame_id="camera")
+        self._markers = SkeletonMarkers(MarkerStyle())
+
+    def _carried(self, watch: Stopwatch, sender: str, takers: Sequence[str], what: str, message: Any) -> list[Any]:
+        """What the takers get of a message of a sender."""
+        data = watch.call(f"{sender}: {what} to bytes", lambda: self._messages.serialize(message))
+        read: Callable[[], Any] = lambda: self._messages.deserialize(data, message.TYPE)  # noqa: E731
+        return [watch.call(f"{taker}: {what} from bytes", read) for taker in takers]
+
+    def image(self, watch: Stopwatch, frame: RgbImage) -> list[RgbImage]:
+        """An image as each of IMAGE_TAKERS gets it."""
+        message = watch.call("camera: image to message", lambda: self._codec.encode_image(frame, self._header))
+        came = self._carried(watch, "camera", IMAGE_TAKERS, "image", message)
+        return [
+            watch.call(f"{taker}: image from message", lambda one=one: self._codec.decode_image(one))  # type: ignore[misc]
+            for taker, one in zip(IMAGE_TAKERS, came, strict=True)
+        ]
+
+    def tracks(self, watch: Stopwatch, tracks: list[Track]) -> list[Track]:
+        """Tracks from the detector to the top-down node."""
+        message = watch.call(
+            "detection: tracks to message", lambda: self._convert.tracks_to_message(tracks, self._header)
+        )
+        (came,) = self._carried(watch, "detection", ("top-down",), "tracks", message)
+        return watch.call("top-down: tracks from message", lambda: self._convert.tracks_from_message(came))
+
+    def heatmaps(self, watch: Stopwatch, heatmaps: Heatmaps) -> Heatmaps:
+        """Heatmaps from the top-down node to the bottom-up node."""
+        convert = self._convert
+        message = watch.call(
+            "top-down: heatmaps to message", lambda: convert.heatmaps_to_message(heatmaps, self._header)
+        )
+        (came,) = self._carried(watch, "top-down", ("bottom-up",), "heatmaps", message)
+        return watch.call("bottom-up: heatmaps from message", lambda: convert.heatmaps_from_message(came))
+
+    def poses(self, watch: Stopwatch, sender: str, taker: str, poses: Sequence[Pose3D]) -> list[Pose3D]:
+        """Poses from one node to the next."""
+        convert, size = self._convert, self._size
+        message = watch.call(f"{sender}: poses to message", lambda: convert.poses_to_message(poses, self._header, size))
+        (came,) = self._carried(watch, sender, (taker,), "poses", message)
+        return watch.call(f"{taker}: poses from message", lambda: convert.finite_poses_from_message(came))
+
+    def markers(self, watch: Stopwatch, poses: Sequence[Pose3D]) -> None:
+        """Markers of poses, as they are published."""
+        message = watch.call("visualization: markers", lambda: self._markers.update(poses, self._header))
+        self._carried(watch, "visualization", (), "markers", message)
