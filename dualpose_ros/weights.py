@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -19,12 +20,17 @@ from typing import Any
 
 from dualpose_ros.paths import share_dir
 
+_LOGGER = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
 BASELINES = "baselines"
 """The folder of the networks that only tables compare with; a robot's installation leaves it out."""
 BASELINE = "baseline_"
 """What their names begin with."""
+INT8 = "_int8"
+"""What the name of a network's form in 8 bits ends with; `data` of its entry has the sha256 of what it was made of."""
+MADE_OF = "made_of"
 OBTAIN_BASELINES = "networks that only evaluations compare with are in weights/baselines of the source repository"
 """Where to get those that an installation left out."""
 
@@ -73,12 +79,25 @@ def shipped_networks() -> dict[str, str]:
     return {entry.name: entry.sha256[:12] for entry in list_weights() if not entry.name.startswith(BASELINE)}
 
 
-def network_file(name: str) -> Path:
+def network_file(name: str, int8: bool = False) -> Path:
     """The file of a network: `name` itself where it ends in .onnx, the shipped network of that name otherwise.
 
-    WeightsError as of `weights_path`.
+    int8: its form in 8 bits, where one ships that was made of this very network. WeightsError as of `weights_path`.
     """
-    return Path(name).expanduser() if name.endswith(".onnx") else weights_path(name)
+    if name.endswith(".onnx"):
+        return Path(name).expanduser()
+    path, small = weights_path(name), name + INT8
+    if not int8:
+        return path
+    entries = _read_manifest(weights_dir())
+    if small in entries and entries[small].data.get(MADE_OF) != entries[name].sha256:
+        _LOGGER.warning(
+            "%s runs in fp32: its 8-bit form is of another network; `dualpose export %s --precision int8` makes one",
+            name,
+            name.replace("_", "-"),
+        )
+        return path
+    return weights_path(small) if small in entries else path
 
 
 def weights_path(name: str, directory: Path | str | None = None) -> Path:
@@ -167,13 +186,15 @@ def install_weights(
 
 
 def replace_file(name: str, data: bytes, directory: Path | str | None = None) -> WeightsEntry:
-    """Put another file of the same network in place, such as one with a rewritten graph, and record its sha256."""
+    """Put a file of the same network with a rewritten graph in place, and record its sha256."""
     folder, path = _folder(directory), weights_path(name, directory)
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data)
     os.replace(temporary, path)
     entries = _read_manifest(folder)
     entry = replace(entries[name], sha256=sha256_of(path), bytes=len(data))
+    for other in [e for e in entries.values() if e.data.get(MADE_OF) == entries[name].sha256]:
+        entries[other.name] = replace(other, data={**other.data, MADE_OF: entry.sha256})
     _write_manifest(folder, {**entries, name: entry})
     return entry
 
@@ -291,9 +312,9 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
 def _require_onnx(path: Path) -> None:
     """WeightsError unless ONNX Runtime loads the file."""
     from dualpose_ros.inference.engine import EngineError
-    from dualpose_ros.inference.load import load_engine
+    from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
     try:
-        load_engine(path)
+        OnnxRuntimeEngine(path, threads=1)
     except EngineError as error:
         raise WeightsError(str(error)) from error

@@ -20,7 +20,6 @@ from dualpose_ros.letterbox import Letterbox, fit_long_side
 from dualpose_ros.people import Persons
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.weights import network_file
 
 _INPUTS = ("image", "guidance")
 _OUTPUTS = ("heatmaps", "tags", "depths", "log_stddev")
@@ -65,7 +64,7 @@ class BottomUpStage:
         WeightsError or EngineError says which can't be loaded and what to do, or that it is no bottom-up network.
         """
         self.config = c = config if config is not None else BottomUpConfig()
-        self._engine = engine if engine is not None else c.engine.load(network_file(c.weights))
+        self._engine = engine if engine is not None else c.engine.network(c.weights)
         check_network(self._engine)
 
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:

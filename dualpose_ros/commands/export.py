@@ -1,7 +1,11 @@
-"""`dualpose export`: the best checkpoint of a training run as ONNX."""
+"""`dualpose export`: a training run's best checkpoint as ONNX, or a network in another precision."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +14,17 @@ import typer
 from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption
 from dualpose_ros.commands.train import NETWORKS, Network
 from dualpose_ros.errors import InputError, needs_torch
+from dualpose_ros.weights import MADE_OF, portable_command, sha256_of, weights_path
+
+HELD_APART = 8
+"""Of so many inputs one is not calibrated on, but measured."""
+
+
+class Precision(str, Enum):
+    """What a network computes in."""
+
+    fp32 = "fp32"
+    int8 = "int8"
 
 
 def _network(name: str) -> Network:
@@ -22,25 +37,88 @@ def export(
     network: Annotated[
         Network, typer.Argument(metavar="NETWORK", parser=_network, help=f"One of {', '.join(NETWORKS)}.")
     ],
-    run: Annotated[Path, typer.Option("--run", help="Folder that `dualpose train NETWORK --out` wrote.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Folder that `dualpose train NETWORK --out` wrote.")
+    ] = None,
     config: ConfigOption = None,
     storage: StorageOption = Storage.fp16,
-) -> None:
-    """Export the best checkpoint of a run to ONNX, beside it, and check that it computes the same as torch.
+    precision: Annotated[Precision, typer.Option("--precision", help="What the network computes in.")] = Precision.fp32,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="Without --run: the ONNX file to convert, instead of the shipped network."),
+    ] = None,
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--calibration", help="For int8: a video, or a folder of pictures with people; may be repeated. "
+            "The shipped networks look at them to make what this one is fed.",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=HELD_APART, help="Most pictures of each --calibration.")] = 64,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file to write; in the run, or here, without.")
+    ] = None,
+) -> None:  # fmt: skip
+    """Export the best checkpoint of a run to ONNX, or a network in another precision, and check what it computes.
 
-    `dualpose train` does this when it ends; here it is for runs that were stopped.
+    A run is exported beside its checkpoints and compared with torch; `dualpose train` does so when it ends. With
+    --precision, the shipped network, or --weights, or the run's, is converted; what that costs and gains is printed,
+    and written as NAME_PRECISION.json for `dualpose weights install`, which puts it in use under NAME_PRECISION.
     """
     if not network.task:
         raise InputError(f"`dualpose train {network.name} --resume` exports its two networks; there is no other way")
-    path = config or network.config
+    if run is None and precision is Precision.fp32:
+        raise InputError(f"`dualpose export {network.name}` needs --run, or another --precision")
+    if run is not None and weights is not None:
+        raise InputError("`dualpose export` takes either --run or --weights")
     with needs_torch(f"export {network.name}"):
-        from dualpose_ros.inference.export import export_onnx
-        from dualpose_ros.lab.training.loop.checkpoints import load_best
-        from dualpose_ros.lab.training.settings import read_settings
-        from dualpose_ros.lab.training.start import make_task
+        source = weights if weights is not None else _exported(network, run, config, storage)
+        if precision is Precision.int8:
+            target = out or (run or Path()) / f"{network.file}_int8.onnx"
+            _to_int8(network, source, target, calibration or [], count)
 
-        task = make_task(network.task, path, read_settings(path)["task"])
-        result = export_onnx(load_best(task, run), task.export_spec(), run / f"{network.file}.onnx", storage.value)
-        size = result.path.stat().st_size / 1e6
-        worst = max(result.difference.values())
-        typer.echo(f"{result.path}: {size:.2f} MB, differs from torch by at most {worst:.1e}")
+
+def _exported(network: Network, run: Path | None, config: Path | None, storage: Storage) -> Path:
+    """The ONNX file of a run, written anew, or the shipped network."""
+    if run is None:
+        return weights_path(network.file)
+    from dualpose_ros.inference.export import export_onnx
+    from dualpose_ros.lab.training.loop.checkpoints import load_best
+    from dualpose_ros.lab.training.settings import read_settings
+    from dualpose_ros.lab.training.start import make_task
+
+    path = config or network.config
+    task = make_task(network.task, path, read_settings(path)["task"])
+    result = export_onnx(load_best(task, run), task.export_spec(), run / f"{network.file}.onnx", storage.value)
+    size = result.path.stat().st_size / 1e6
+    typer.echo(f"{result.path}: {size:.2f} MB, differs from torch by at most {max(result.difference.values()):.1e}")
+    return result.path
+
+
+def _to_int8(network: Network, source: Path, target: Path, pictures: list[Path], count: int) -> None:
+    """Write a network in 8 bits with its report, and say what it costs and gains on inputs held apart."""
+    from dualpose_ros.inference.quantise import quantised
+    from dualpose_ros.lab.training.quantisation import QUANTISED, calibration_inputs, compare
+
+    if network.file not in QUANTISED:
+        raise InputError(f"{network.name} gains nothing in 8 bits; these do: {', '.join(QUANTISED)}")
+    if not pictures:
+        raise InputError("--precision int8 needs --calibration: a video or a folder of pictures with people")
+    inputs = calibration_inputs(network.file, source, pictures, count)
+    model = quantised(source, [fed for index, fed in enumerate(inputs) if index % HELD_APART])
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.write_bytes(model.SerializeToString())
+    os.replace(temporary, target)
+    figures = compare(source, target, inputs[::HELD_APART])
+    names = ", ".join(path.name for path in pictures)
+    report = {
+        "command": portable_command(" ".join(["dualpose", *sys.argv[1:]])),
+        "trained_on": f"{network.file} in 8 bits, calibrated on {len(inputs)} of its inputs from {names}",
+        "figures": figures,
+        "domain": "mixed",
+        "data": {MADE_OF: sha256_of(source)},
+    }
+    target.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    typer.echo(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
+    for name, value in figures.items():
+        typer.echo(f"  {name.replace('_', ' ')}: {value:.3g}")

@@ -12,6 +12,7 @@ from rich.table import Table
 from dualpose_ros.commands.options import Storage, StorageOption
 from dualpose_ros.errors import needs_torch
 from dualpose_ros.weights import (
+    INT8,
     OBTAIN_BASELINES,
     WeightsError,
     install_weights,
@@ -98,7 +99,7 @@ def rewrite_command(directory: DirOption = None) -> None:
         from dualpose_ros.inference.graphs import with_cast_first
 
         for entry in list_weights(directory):
-            if is_left_out(entry, directory):
+            if is_left_out(entry, directory) or entry.name.endswith(INT8):
                 continue
             data = with_cast_first(weights_path(entry.name, directory))
             after = replace_file(entry.name, data, directory) if data is not None else entry

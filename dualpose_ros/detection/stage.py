@@ -17,7 +17,6 @@ from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Track
 from dualpose_ros.settings import SettingError, Settings, setting
-from dualpose_ros.weights import weights_path
 
 USUAL_INTERVAL_S = 0.1
 """Between two looks of the detector, where frames come faster: people hardly leave the path that was predicted."""
@@ -64,7 +63,7 @@ def create_detector(config: DetectionConfig, min_score: float | None = None) -> 
     kind, _, name = c.detector.partition(":")
     if kind == "fasterrcnn":
         return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.threads)
-    engine = c.engine.load(existing_file(name) if name else weights_path("detector"))
+    engine = c.engine.load(existing_file(name)) if name else c.engine.network("detector")
     if kind == "centre":
         return CentreDetector(engine, c.input_long_side_px, score, c.nms_iou, c.max_people)
     return YoloxDetector(engine, score, c.nms_iou, c.max_people, c.input_long_side_px)

@@ -14,7 +14,6 @@ from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.weights import network_file
 
 METHODS = ("network", "linear", "hard")
 
@@ -44,7 +43,7 @@ def load_integrator(method: str = "network", weights: str = "fusion", engine: En
     if method not in METHODS:
         raise ValueError(f"no fusion method '{method}'; there are {', '.join(METHODS)}")
     if method == "network":
-        return NetworkIntegrator((engine or EngineConfig()).load(network_file(weights)))
+        return NetworkIntegrator((engine or EngineConfig()).network(weights))
     return linear if method == "linear" else hard
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from dualpose_ros.inference.cpu import computes_int8_fast
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.settings import Settings, setting
+from dualpose_ros.weights import network_file
 
 BACKENDS = ("onnxruntime", "openvino", "torch", "tensorrt")
+PRECISIONS = ("auto", "fp32", "int8")
 _EXTRAS = {
     "onnxruntime": "onnxruntime",
     "openvino": "'dualpose_ros[openvino]'",
@@ -25,7 +28,16 @@ class EngineConfig(Settings):
     """What runs the networks of a stage."""
 
     backend: str = setting("onnxruntime", "inference library that runs the networks", choices=BACKENDS)
+    precision: str = setting(
+        "auto", "fp32, or int8 for networks that have such a form; auto: int8 where the CPU is fast at it",
+        choices=PRECISIONS,
+    )  # fmt: skip
     threads: int = setting(1, "CPU threads of each network", least=1, most=256)
+
+    def network(self, name: str) -> Engine:
+        """A shipped network by name, in the form that suits, or an ONNX file; WeightsError, or as of `load_engine`."""
+        wants = self.precision == "int8" or (self.precision == "auto" and computes_int8_fast())
+        return self.load(network_file(name, wants and self.backend == "onnxruntime"))
 
     def load(self, path: Path | str) -> Engine:
         """The network of a file; errors are those of `load_engine`."""

@@ -102,7 +102,7 @@ def load_top_down(spec: str, config: EngineConfig | None = None) -> Engine:
     config = config or EngineConfig()
     kind, colon, path = spec.partition(":")
     if not colon:
-        return config.load(network_file(spec))
+        return config.network(spec)
     if kind not in KINDS or not path:
         raise SettingError("weights", f"is {spec!r}; it must be a shipped network's name, FILE.onnx, {SPECS}")
     return PublishedEngine(config.load(network_file(path)), kind)

@@ -24,7 +24,6 @@ from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down
-from dualpose_ros.weights import network_file
 
 
 @dataclass(frozen=True)
@@ -187,9 +186,8 @@ def absolute_stddev(lifted: LiftedPose) -> Floats:
 
 
 def _load_lifter(config: TopDownConfig) -> PoseLifter:
-    load = config.engine.load
-    gcn = load(network_file(config.gcn_weights)) if config.gcn_weights else None
-    return Lifter(load(network_file(config.lifting_weights)), gcn)
+    gcn = config.engine.network(config.gcn_weights) if config.gcn_weights else None
+    return Lifter(config.engine.network(config.lifting_weights), gcn)
 
 
 def _is_usable(track: Track) -> bool:

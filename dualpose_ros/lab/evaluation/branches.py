@@ -9,12 +9,11 @@ from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
 from dualpose_ros.inference.engine import Engine
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Track
 from dualpose_ros.top_down.lifting import Lifter
 from dualpose_ros.top_down.published import load_top_down
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
-from dualpose_ros.weights import weights_path
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Branches:
         heatmaps.
         """
         names = ("lifting", "gcn", "bottom_up")
-        self._engines: dict[str, Engine] = {name: load_engine(weights_path(name), threads=1) for name in names}
+        self._engines: dict[str, Engine] = {name: EngineConfig().network(name) for name in names}
         self._engines["top_down"], self._guided = load_top_down(top_down), guided
         self._detector = create_detector(DetectionConfig())
         self._bottom_up = BottomUpStage(BottomUpConfig(), self._engines["bottom_up"])
