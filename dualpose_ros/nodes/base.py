@@ -186,7 +186,7 @@ class PipelineNode(ManagedNode):
     def destroy_subscription(self, subscription: Any) -> bool:
         """As a node's."""
         if isinstance(subscription, LocalSubscription):
-            return self.bus is not None and self.bus.forget(subscription)
+            return self.bus is not None and self.bus.forget(self._drop(subscription))
         return bool(super().destroy_subscription(subscription))
 
     def take_in(

@@ -13,6 +13,7 @@ from dualpose_ros.nodes.bottom_up_node import BottomUpNodeConfig
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
 from dualpose_ros.nodes.detection_node import DetectionNodeConfig
 from dualpose_ros.nodes.fusion_node import FusionNodeConfig
+from dualpose_ros.nodes.humans.humans_node import HumansNodeConfig
 from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
 from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
@@ -28,6 +29,7 @@ NODES: Mapping[str, Sequence[Settings]] = {
     "fusion_node": (FusionNodeConfig(), FusionConfig()),
     "refinement_node": (RefinementNodeConfig(), RefinementConfig()),
     "visualization_node": (VisualizationNodeConfig(),),
+    "humans_node": (HumansNodeConfig(),),
 }
 """The settings of each node: its own, and those of its stage."""
 

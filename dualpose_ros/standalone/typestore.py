@@ -19,6 +19,15 @@ _VISION_MSGS = {
     "Detection2DArray": "std_msgs/Header header\nDetection2D[] detections\n",
 }
 
+# Those of REP-155 that the humans node publishes, as published in hri_msgs 2.0.
+_HRI_MSGS = {
+    "IdsList": "std_msgs/Header header\nstring[] ids\n",
+    "NormalizedPointOfInterest2D": "float32 x\nfloat32 y\nfloat32 c\n",
+    "NormalizedRegionOfInterest2D": "std_msgs/Header header\n"
+    "float32 xmin\nfloat32 ymin\nfloat32 xmax\nfloat32 ymax\nfloat32 c\n",
+    "Skeleton2D": "std_msgs/Header header\nNormalizedPointOfInterest2D[18] skeleton\n",
+}
+
 # rosbags drops the default values that a .msg file gives to fields; these are all that the served packages have.
 FIELD_DEFAULTS: dict[str, dict[str, Any]] = {"geometry_msgs/msg/Quaternion": {"w": 1.0}}
 
@@ -27,6 +36,7 @@ PACKAGES = (
     "diagnostic_msgs",
     "dualpose_ros",
     "geometry_msgs",
+    "hri_msgs",
     "lifecycle_msgs",
     "rcl_interfaces",
     "rmw_dds_common",
@@ -50,7 +60,7 @@ def typestore() -> Any:
 
 
 def own_definitions() -> dict[str, Any]:
-    """The parsed definitions that rosbags does not ship: vision_msgs and dualpose_ros.
+    """The parsed definitions that rosbags does not ship: vision_msgs, of hri_msgs some, and dualpose_ros.
 
     Errors: StandaloneError where the package's msg folder holds no .msg file or one cannot be parsed.
     """
@@ -59,6 +69,7 @@ def own_definitions() -> dict[str, Any]:
     rosbags = require("rosbags.typesys")
     folder = share_dir() / "msg"
     texts = {f"vision_msgs/msg/{name}": text for name, text in _VISION_MSGS.items()}
+    texts |= {f"hri_msgs/msg/{name}": text for name, text in _HRI_MSGS.items()}
     files = sorted(folder.glob("*.msg"))
     if not files:
         raise StandaloneError(f"no .msg file in {folder}: reinstall dualpose_ros")

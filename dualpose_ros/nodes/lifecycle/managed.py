@@ -129,6 +129,24 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """As rclpy's; taken down with the state in which it was made."""
         return self._keep(self.destroy_timer, super().create_timer(*args, **kwargs))
 
+    def destroy_publisher(self, publisher: Any) -> bool:
+        """As rclpy's."""
+        return bool(super().destroy_publisher(self._drop(publisher)))
+
+    def destroy_subscription(self, subscription: Any) -> bool:
+        """As rclpy's."""
+        return bool(super().destroy_subscription(self._drop(subscription)))
+
+    def destroy_timer(self, timer: Any) -> bool:
+        """As rclpy's."""
+        return bool(super().destroy_timer(self._drop(timer)))
+
+    def _drop(self, entity: Any) -> Any:
+        """Keep an entity no longer, where it is destroyed before its state ends."""
+        for made in (self._made or {}).values():
+            made[:] = [pair for pair in made if pair[1] is not entity]
+        return entity
+
     def _on_set(self, parameters: list[Any]) -> Any:
         """Take changed parameters, all of them or none; those that are read at start alone are read-only."""
         known = {item.name for group in self.settings for item in all_settings(group)}

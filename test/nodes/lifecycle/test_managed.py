@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +16,12 @@ from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, StartupE
 from dualpose_ros.runs.parameter_lists import NODES
 from dualpose_ros.settings import all_settings, own_settings, setting
 
-import rclpy  # isort: skip
 from rclpy.lifecycle import TransitionCallbackReturn  # isort: skip
 from rclpy.parameter import Parameter  # isort: skip
 from std_msgs.msg import String  # isort: skip
 
 ROOT = Path(nodes.__file__).parents[1]
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """rclpy in this process, with a command line; everything is destroyed after the test."""
-    made: list[Any] = []
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-
-    def start(make: Any, *words: str) -> Any:
-        rclpy.init(args=["test", "--ros-args", *words], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-        made.append(make())
-        return made[-1]
-
-    yield start
-    for node in made:
-        node.destroy_node()
-    rclpy.try_shutdown()
 
 
 class Talker(PipelineNode):
@@ -152,6 +132,7 @@ READERS = {
     "refinement_node": ("nodes/refinement_node.py", "refinement/stage.py"),
     "visualization_node": ("nodes/visualization_node.py",),
     "camera_node": ("nodes/camera_node.py",),
+    "humans_node": ("nodes/humans/humans_node.py",),
 }
 
 

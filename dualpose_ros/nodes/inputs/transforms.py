@@ -1,0 +1,117 @@
+"""Where frames are to each other at a time, from what /tf and /tf_static said: tf2's look-up of one moment.
+
+With no tf2, as the standalone graph has none; exact between two transforms of an edge, nothing beyond the last.
+Metres; nanoseconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation, Slerp
+
+from dualpose_ros.arrays import Floats
+from dualpose_ros.nodes.convert import stamp_to_ns
+
+KEPT_NS = 10_000_000_000
+_DEEPEST = 64
+"""Edges up to a tree's root, so that frames in a circle end."""
+
+
+class TransformError(ValueError):
+    """Why there is no transform; the message names the frames."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Of a frame in another: rotation, and translation (3,)."""
+
+    rotation: Rotation
+    translation: Floats
+
+    def __matmul__(self, inner: Pose) -> Pose:
+        return Pose(self.rotation * inner.rotation, self.translation + self.rotation.apply(inner.translation))
+
+    @property
+    def inverse(self) -> Pose:
+        """Of the other frame in this one."""
+        back = self.rotation.inv()
+        return Pose(back, -back.apply(self.translation))
+
+
+@dataclass
+class _Edge:
+    """A frame in its parent: stamps, ascending, and poses; a static one holds at all times."""
+
+    parent: str
+    is_static: bool
+    samples: list[tuple[int, int, Pose]] = field(default_factory=list)
+
+    def at(self, stamp_ns: int) -> Pose | None:
+        if self.is_static:
+            return self.samples[-1][2]
+        after = bisect_left(self.samples, stamp_ns, key=lambda sample: sample[0])
+        if after < len(self.samples) and self.samples[after][0] == stamp_ns:
+            return self.samples[after][2]
+        if not 0 < after < len(self.samples):
+            return None
+        (t0, _, one), (t1, _, other) = self.samples[after - 1 : after + 1]
+        share = (stamp_ns - t0) / (t1 - t0)
+        turn = Slerp([0, 1], Rotation.concatenate([one.rotation, other.rotation]))(share)
+        return Pose(turn, one.translation + share * (other.translation - one.translation))
+
+
+class Transforms:
+    """What was heard on /tf and /tf_static, for KEPT_NS."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, _Edge] = {}
+        self._count = 0
+
+    def add(self, message: Any, is_static: bool = False) -> None:
+        """Take in a tf2_msgs/TFMessage; transforms that are not finite, or turn by no quaternion, are left out."""
+        for item in message.transforms:
+            move, turn = item.transform.translation, item.transform.rotation
+            translation = np.array([move.x, move.y, move.z], dtype=np.float64)
+            quaternion = np.array([turn.x, turn.y, turn.z, turn.w], dtype=np.float64)
+            if not np.isfinite(translation).all() or not np.linalg.norm(quaternion) > 0.5:
+                continue
+            child, parent = item.child_frame_id.lstrip("/"), item.header.frame_id.lstrip("/")
+            edge = self._edges.get(child)
+            if edge is None or is_static or edge.is_static or edge.parent != parent:
+                edge = self._edges[child] = _Edge(parent, is_static)
+            self._count += 1
+            stamp_ns = stamp_to_ns(item.header.stamp)
+            sample = (stamp_ns, self._count, Pose(Rotation.from_quat(quaternion), translation))
+            if edge.samples and edge.samples[-1][0] - stamp_ns > KEPT_NS:
+                edge.samples.clear()  # time went back: a bag played again
+            insort(edge.samples, sample, key=lambda entry: entry[:2])
+            oldest = edge.samples[-1][0] - KEPT_NS
+            del edge.samples[: bisect_left(edge.samples, oldest, key=lambda entry: entry[0])]
+
+    def look_up(self, target: str, source: str, stamp_ns: int) -> Pose:
+        """The pose of `source` in `target` at a time.
+
+        Raises:
+            TransformError: for frames that are not connected, or not known at that time yet.
+        """
+        up, down = self._to_root(source.lstrip("/"), stamp_ns), self._to_root(target.lstrip("/"), stamp_ns)
+        common = next((frame for frame in up if frame in down), None)
+        if common is None:
+            raise TransformError(f"TF does not connect '{source}' with '{target}' at the image's stamp")
+        return down[common].inverse @ up[common]
+
+    def _to_root(self, frame: str, stamp_ns: int) -> dict[str, Pose]:
+        """Poses of a frame in itself and in all above it, as far as they are known at that time."""
+        found = {frame: Pose(Rotation.identity(), np.zeros(3))}
+        for _ in range(_DEEPEST):
+            edge = self._edges.get(frame)
+            step = edge.at(stamp_ns) if edge is not None else None
+            if edge is None or step is None or edge.parent in found:
+                break
+            found[edge.parent] = step @ found[frame]
+            frame = edge.parent
+        return found
