@@ -8,7 +8,16 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from dualpose_ros.launching.arguments import Argument, declare, read
-from dualpose_ros.launching.graph import camera, camera_frames, common_arguments, demo_camera, graph_of, pipeline, rviz
+from dualpose_ros.launching.graph import (
+    camera,
+    camera_frames,
+    common_arguments,
+    demo_camera,
+    graph_of,
+    humans,
+    pipeline,
+    rviz,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -26,7 +35,7 @@ def generate_launch_description() -> LaunchDescription:
         values = read(arguments, context)
         parameters = demo_camera(values)
         graph, actions = graph_of(values)
-        actions += [*camera(graph, parameters), *pipeline(graph)]
+        actions += [*camera(graph, parameters), *pipeline(graph), *humans(graph, values)]
         fixed_frame = values["fixed_frame"] or camera_frames(graph.namespace)[0]
         return actions + (rviz(graph, values["rviz_config"], fixed_frame) if values["rviz"] else [])
 

@@ -40,6 +40,8 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
         Argument("use_sim_time", False, "take the time from /clock"),
         Argument("composed", False, "all nodes but the camera's in one process, which hand each other arrays"),
         Argument("respawn", True, "start a node that died again, five times in a row at most"),
+        Argument("target_frame", "", "publish humans/poses3d_in_frame too, in this frame (base_link, map, ...)"),
+        Argument("bodies", False, "publish people as frames body_<id> and, with hri_msgs, as REP-155's topics"),
         Argument("rviz", rviz, "start RViz, where it is installed"),
         Argument("rviz_config", str(share() / "config" / "rviz" / "pipeline.rviz"), "RViz's layout"),
         Argument("log_level", "info", "of every node", tuple(LOG_LEVELS)),
@@ -89,11 +91,37 @@ def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
     return Graph(namespace, params_file, *settings), actions
 
 
-def pipeline(graph: Graph, image_topic: str = "image_raw", camera_info_topic: str = "camera_info") -> list[Any]:
+def humans(graph: Graph, values: Mapping[str, Any], camera_info_topic: str = "camera_info") -> list[Any]:
+    """The node that takes people to the robot's frames, where one of its outputs is asked for."""
+    if not values["target_frame"] and not values["bodies"]:
+        return []
+    parameters = {"body_frames": values["bodies"], "rep155": "auto" if values["bodies"] else "never"}
+    if values["target_frame"]:
+        parameters["target_frame"] = values["target_frame"]
+    return graph.node("humans_node", parameters, [("camera_info", camera_info_topic)])
+
+
+def pipeline(
+    graph: Graph, image_topic: str = "image_raw", camera_info_topic: str = "camera_info", track_id_offset: int = 0
+) -> list[Any]:
     """The nodes from the camera's images to /humans/poses3d."""
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
     names = (COMPOSED,) if graph.composed else NODES
-    return [action for name in names for action in graph.node(name, remappings=inputs)]
+    offset = {"track_id_offset": track_id_offset} if track_id_offset else {}
+    ends = ("refinement_node", COMPOSED)
+    return [action for name in names for action in graph.node(name, offset if name in ends else {}, inputs)]
+
+
+ID_BLOCK = 10_000
+"""How far apart the ids of two cameras' people begin; those of one graph stay below for hours."""
+
+
+def cameras_of(values: Mapping[str, Any]) -> list[str]:
+    """The cameras' names: each is the namespace of its graph. RuntimeError where they can't be."""
+    names = [name.strip().strip("/") for name in values["cameras"].split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise RuntimeError(f"cameras:={values['cameras']} must be different names with commas between: front,rear")
+    return names
 
 
 def camera_frames(namespace: str) -> tuple[str, str]:

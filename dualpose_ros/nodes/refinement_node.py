@@ -6,6 +6,7 @@ refined (no camera is known yet, an error), its poses pass through as they are. 
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections import deque
@@ -31,6 +32,7 @@ from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
+from dualpose_ros.settings import setting
 
 _TIMED_FRAMES = 100
 _REST_S = 0.5
@@ -43,6 +45,9 @@ class RefinementNodeConfig(NodeConfig):
 
     sync_queue_size: int = sync_queue_size("camera_info kept until their poses arrive", default=60)
     rectified: bool = rectified()
+    track_id_offset: int = setting(
+        0, "added to the ids that are published, so that several cameras' differ", least=0, most=2_000_000_000
+    )
 
 
 class RefinementNode(PipelineNode):
@@ -129,7 +134,7 @@ class RefinementNode(PipelineNode):
             message = poses_to_message(frame.persons, message.header, (frame.camera.width, frame.camera.height))
             self._coasting = len({person.track_id for person in frame.persons} - {p.track_id for p in persons})
         self._waiting.popleft()
-        self._poses.publish(message)
+        self._poses.publish(_with_ids_from(self.config.track_id_offset, message))
         self.diagnostics.frame(self.time_of(message.header))
         self._counts["refined" if refined else "passed_through"] += 1
         self.diagnostics.extra = self._extra(len(persons))
@@ -147,6 +152,15 @@ class RefinementNode(PipelineNode):
             p50, p95 = 1000 * np.percentile(self._seconds, [50, 95])
             values |= {"refine_ms_p50": f"{p50:.2f}", "refine_ms_p95": f"{p95:.2f}"}
         return values
+
+
+def _with_ids_from(offset: int, message: Any) -> Any:
+    """The message with an offset added to the ids of tracked people; the one that came in stays as it is."""
+    if not offset:
+        return message
+    persons = finite_poses_from_message(message)
+    moved = [dataclasses.replace(p, track_id=p.track_id + offset * (p.track_id >= 0)) for p in persons]
+    return poses_to_message(moved, message.header)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
+from dualpose_ros.nodes.humans.humans_node import HumansNodeConfig
 from dualpose_ros.settings import all_settings, with_values
 from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
 
@@ -87,9 +88,11 @@ def find(package: str) -> str:
 
 
 def arguments_of(description: Recorded) -> dict[str, str]:
+    """The arguments at their defaults; cameras, which there are none of by default, are two."""
     declared = [item for item in description.args[0] if item.kind == "DeclareLaunchArgument"]
     assert all(item.options["description"] for item in declared)
-    return {item.args[0]: item.options["default_value"] for item in declared}
+    defaults = {item.args[0]: item.options["default_value"] for item in declared}
+    return defaults | ({"cameras": "front,rear"} if "cameras" in defaults else {})
 
 
 def actions_of(description: Recorded, context: dict[str, str]) -> list[Recorded]:
@@ -122,8 +125,8 @@ def test_pipeline_launch(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     context = arguments_of(description)
     assert set(context) == {
-        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "composed", "respawn", "rviz",
-        "rviz_config", "fixed_frame", "log_level",
+        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "composed", "respawn",
+        "target_frame", "bodies", "rviz", "rviz_config", "fixed_frame", "log_level",
     }  # fmt: skip
     assert Path(context["params_file"]).is_file() and context["rviz"] == "false"
     assert "rviz2" not in nodes_of(actions_of(description, context))
@@ -180,7 +183,8 @@ def test_the_graph_runs_where_rviz_and_tf2_are_missing(
     description = describe(name)
     actions = actions_of(description, arguments_of(description) | {"rviz": "true"})
     assert set(NODES) <= set(nodes_of(actions)) and not {"rviz2", "static_transform_publisher"} & set(nodes_of(actions))
-    assert any("rviz2 is not installed" in action.options["msg"] for action in actions if action.kind == "LogInfo")
+    told = any("rviz2 is not installed" in action.options["msg"] for action in actions if action.kind == "LogInfo")
+    assert told or name == "cameras.launch.py"
 
 
 def test_launch_leaves_no_file_behind(launch_stub: None) -> None:
@@ -269,6 +273,43 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: P
     for node in nodes.values():
         assert node["namespace"] == prefix.strip("/") and node["arguments"][-1] == "warn"
         assert node["parameters"][0] == path and values_of(node["parameters"][1])["use_sim_time"] is True
+
+
+def test_several_cameras_have_namespaces_and_ids_of_their_own(launch_stub: None) -> None:
+    description = describe("cameras.launch.py")
+    context = arguments_of(description) | {"namespace": "robot1", "cameras": "front, /rear/", "bodies": "true"}
+    nodes = [action.options for action in actions_of(description, context) if action.kind == "Node"]
+    assert len(nodes) == 2 * (len(NODES) + 1)
+    assert {node["namespace"] for node in nodes} == {"robot1/front", "robot1/rear"}
+    offsets = {
+        (node["namespace"], values_of(node["parameters"][1]).get("track_id_offset"))
+        for node in nodes if node["executable"] == "refinement_node"
+    }  # fmt: skip
+    assert offsets == {("robot1/front", None), ("robot1/rear", 10_000)}
+    files = {node["namespace"]: node["parameters"][0] for node in nodes}
+    assert all(f"/{space}/fusion_node" in yaml.safe_load(Path(path).read_text()) for space, path in files.items())
+    for wrong in ("", "front,front"):
+        with pytest.raises(RuntimeError, match="cameras"):
+            actions_of(description, context | {"cameras": wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [({}, None), ({"target_frame": "map"}, {"body_frames": False, "rep155": "never", "target_frame": "map"}),
+     ({"bodies": "true"}, {"body_frames": True, "rep155": "auto"})],
+)  # fmt: skip
+def test_people_in_the_robots_frames_where_that_is_asked_for(
+    launch_stub: None, given: dict[str, str], parameters: dict[str, Any] | None
+) -> None:
+    description = describe("pipeline.launch.py")
+    context = arguments_of(description) | {"camera_info_topic": "/cam/info"} | given
+    node = nodes_of(actions_of(description, context)).get("humans_node")
+    assert (node is None) == (parameters is None)
+    if node is not None:
+        values = values_of(node["parameters"][1])
+        assert values.pop("use_sim_time") is False and values == parameters
+        assert ("camera_info", "/cam/info") in node["remappings"]
+        assert with_values(HumansNodeConfig(), values)
 
 
 def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:

@@ -16,6 +16,7 @@ from dualpose_ros.nodes.convert import poses_from_message, poses_to_message
 from dualpose_ros.nodes.humans import humans_node
 from dualpose_ros.nodes.humans.bodies import body_pose, in_frame
 from dualpose_ros.nodes.inputs.transforms import Pose
+from dualpose_ros.nodes.refinement_node import _with_ids_from
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
@@ -160,3 +161,13 @@ def test_without_hri_msgs_frames_are_broadcast_alone(started: Any, monkeypatch: 
     node._on_poses(poses_to_message([dataclasses.replace(facing(), track_id=7)], header(1)))
     assert [len(message.transforms) for message in sent["/tf"]] == [1]
     assert not [name for name in sent if "bodies" in name]
+
+
+def test_ids_are_moved_and_the_message_that_came_in_stays() -> None:
+    """So that people of several cameras are told apart."""
+    message = poses_to_message([facing(3), facing(-1)], header(1))
+    assert _with_ids_from(0, message) is message
+    moved = _with_ids_from(10_000, message)
+    assert [person.track_id for person in moved.persons] == [10_003, -1]
+    assert [person.track_id for person in message.persons] == [3, -1] and moved.header == message.header
+    assert moved.persons[0].roi == message.persons[0].roi

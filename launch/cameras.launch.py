@@ -1,0 +1,32 @@
+"""A graph for each of several cameras that are already running, each in the namespace of its camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import OpaqueFunction
+
+from dualpose_ros.launching.arguments import Argument, declare, read
+from dualpose_ros.launching.graph import ID_BLOCK, cameras_of, common_arguments, graph_of, humans, pipeline
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, and the nodes of every camera, whose people have ids of their own."""
+    arguments = (
+        Argument("cameras", "", "names of the cameras with commas between, which are their namespaces: front,rear"),
+        Argument("image_topic", "image_raw", "sensor_msgs/Image below each camera's namespace"),
+        Argument("camera_info_topic", "camera_info", "sensor_msgs/CameraInfo below each camera's namespace"),
+        *(argument for argument in common_arguments(rviz=False) if not argument.name.startswith("rviz")),
+    )
+
+    def start(context: LaunchContext) -> list[Any]:
+        values = read(arguments, context)
+        topics = (values["image_topic"], values["camera_info_topic"])
+        actions: list[Any] = []
+        for index, name in enumerate(cameras_of(values)):
+            graph, cleaning = graph_of({**values, "namespace": f"{values['namespace']}/{name}"})
+            actions += [*cleaning, *pipeline(graph, *topics, index * ID_BLOCK), *humans(graph, values, topics[1])]
+        return actions
+
+    return LaunchDescription([*declare(arguments), OpaqueFunction(function=start)])
