@@ -16,7 +16,7 @@ PACKAGING := setup.py pyproject.toml
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format parameters results clean
+.PHONY: help demo test lint format parameters results speed clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -56,6 +56,12 @@ results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and
 	if test -d "$$DUALPOSE_DATA/coco_sample"; then \
 	  $(BIN)/dualpose eval photographs --root "$$DUALPOSE_DATA/coco_sample" --json $(RESULTS)/photographs.json; fi
 	$(BIN)/dualpose results $(foreach run,1 2 3,--demo build/demo_$(run)/summary.json)
+
+speed: $(TEST_STAMP) ## time the graph anew (some minutes, on a machine that does nothing else) and write docs/speed.md
+	for what in stages people transport pipeline; do \
+	  $(BIN)/dualpose bench $$what --json $(RESULTS)/bench_$$what.json || exit; done
+	$(BIN)/dualpose bench pipeline --composed --json $(RESULTS)/bench_composed.json
+	$(BIN)/dualpose bench page --results $(RESULTS)
 
 clean: ## remove .venv, caches and output
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ class Benchmark(str, Enum):
     stages = "stages"
     people = "people"
     transport = "transport"
+    page = "page"
     synth = "synth"
 
 
@@ -27,12 +29,16 @@ def bench(
             help="`stages`: every step of a frame of the demo's clip. `people`: a frame against the number of people. "
             "`pipeline`: the whole graph's frames/s and latency on 1, 2, ... cores, and by a model on more. "
             "`transport`: messages between processes, and within one. "
+            "`page`: write docs/speed.md from the results of these. "
             "`synth`: the rendering of labelled patches, against a blur of the same size."
         ),
     ],
     repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames, messages or patches that are timed.")] = 60,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each network.")] = 1,
     composed: Annotated[bool, typer.Option("--composed", help="`pipeline` with all nodes in one process.")] = False,
+    results: Annotated[
+        Path, typer.Option("--results", help="`page`: folder of the others' results, bench_NAME.json.")
+    ] = Path("docs/results"),
     body: BodyOption = None,
     mocap: MocapOption = None,
     json_file: JsonOption = None,
@@ -47,6 +53,11 @@ def bench(
         from dualpose_ros.lab.benchmarks.synth import bench_synth
 
         report(bench_synth(body, mocap, repeats), json_file)
+        return
+    if what is Benchmark.page:
+        from dualpose_ros.lab.benchmarks.page import write_page
+
+        write_page(results, results.parent / "speed.md")
         return
     import cv2
     from threadpoolctl import threadpool_limits

@@ -67,11 +67,12 @@ class SkeletonMarkers:
         bones = self._marker(pose, BONES, Marker.LINE_LIST, header)
         bones.scale.x = self.style.bone_width_m
         pairs = [pair for pair in H36M17.bones if usable[pair[0]] and usable[pair[1]]]
-        bones.points = [_point(joints[joint]) for pair in pairs for joint in pair]
+        points = [Point(x=x, y=y, z=z) for x, y, z in joints.tolist()]
+        bones.points = [points[joint] for pair in pairs for joint in pair]
         balls = self._marker(pose, JOINTS, Marker.SPHERE_LIST, header)
         diameter = self.style.joint_diameter_m
         balls.scale = Vector3(x=diameter, y=diameter, z=diameter)
-        balls.points = [_point(joint) for joint in joints[usable]]
+        balls.points = [points[joint] for joint in np.flatnonzero(usable)]
         label = self._marker(pose, LABEL, Marker.TEXT_VIEW_FACING, header)
         label.scale.z = self.style.text_height_m
         # Up is -y in the optical frame: above the highest joint.

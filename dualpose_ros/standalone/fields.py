@@ -34,7 +34,8 @@ _FLOAT32_MAX = 3.402823466e38
 class Codec:
     """One field: its default, the check on assignment, and the conversions to and from rosbags' CDR values.
 
-    to_wire and from_wire are None where the held value is already what rosbags expects.
+    holds, where there is one, says whether `accept` takes a value as it is. to_wire and from_wire are None where the held
+    value is already what rosbags expects.
     """
 
     ros_type: str
@@ -42,6 +43,7 @@ class Codec:
     accept: Callable[[str, Any], Any]
     to_wire: Callable[[Any], Any] | None = None
     from_wire: Callable[[Any], Any] | None = None
+    holds: Callable[[Any], bool] | None = None
 
 
 def integer_range(base: str) -> tuple[int, int]:
@@ -101,7 +103,8 @@ def scalar(base: str, default: Any = None) -> Codec:
     start = zero if default is None else default
 
     def accept(name: str, value: Any) -> Any:
-        _require(check(value), name, expected, value)
+        if not check(value):
+            _require(False, name, expected, value)
         return value
 
     if base == "byte":
@@ -109,17 +112,21 @@ def scalar(base: str, default: Any = None) -> Codec:
         return Codec(
             base, lambda: start, accept, lambda value: (value[0] ^ 128) - 128, lambda value: bytes((value & 255,))
         )
-    return Codec(base, lambda: start, accept)
+    return Codec(base, lambda: start, accept, holds=check)
 
 
 def nested(ros_type: str, cls: type) -> Codec:
     """The codec of a message inside a message."""
 
+    def holds(value: Any) -> bool:
+        return isinstance(value, cls)
+
     def accept(name: str, value: Any) -> Any:
-        _require(isinstance(value, cls), name, f"a {ros_type}", value)
+        if not isinstance(value, cls):
+            _require(False, name, f"a {ros_type}", value)
         return value
 
-    return Codec(ros_type, cls, accept)
+    return Codec(ros_type, cls, accept, holds=holds)
 
 
 def number_sequence(base: str, bound: int) -> Codec:
@@ -178,8 +185,9 @@ def list_of(item: Codec, length: int, fixed: bool) -> Codec:
     def accept(name: str, value: Any) -> Any:
         size_ok = _is_sequence(value) and (len(value) == length if fixed else not length or len(value) <= length)
         _require(size_ok, name, f"a sequence of {item.ros_type}" + (f", {length} long" if length else ""), value)
-        for index, element in enumerate(value):
-            item.accept(f"{name}[{index}]", element)
+        if item.holds is None or not all(map(item.holds, value)):
+            for index, element in enumerate(value):
+                item.accept(f"{name}[{index}]", element)
         return value
 
     def default() -> list[Any]:

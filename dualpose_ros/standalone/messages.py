@@ -24,11 +24,12 @@ class Message:
     __slots__ = ()
     TYPE: ClassVar[str] = ""
     CODECS: ClassVar[dict[str, fields.Codec]] = {}
+    FIELDS: ClassVar[tuple[tuple[Callable[..., None], str, Callable[..., Any], Callable[[], Any]], ...]] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         """Set every field to its ROS default, or to the value given; AssertionError names a wrong or unknown field."""
-        for name, codec in self.CODECS.items():
-            setattr(self, f"_{name}", codec.accept(name, kwargs.pop(name)) if name in kwargs else codec.default())
+        for assign, name, accept, default in self.FIELDS:
+            assign(self, accept(name, kwargs.pop(name)) if name in kwargs else default())
         if kwargs:
             raise AssertionError(f"{self.TYPE} has no field {next(iter(kwargs))!r}; it has {', '.join(self.CODECS)}")
 
@@ -77,7 +78,11 @@ def message_class(typename: str) -> type[Message]:
             body[f"_{name}_wire"] = property(_wire_getter(name, codec.to_wire))
     package, _, short = typename.split("/")
     body |= {"__module__": f"{package}.msg", "__qualname__": short}
-    return type(short, (Message,), body)
+    cls = type(short, (Message,), body)
+    cls.FIELDS = tuple(
+        (getattr(cls, f"_{name}").__set__, name, codec.accept, codec.default) for name, codec in codecs.items()
+    )
+    return cls
 
 
 def _setter(name: str, accept: Callable[[str, Any], Any]) -> Callable[[Message, Any], None]:

@@ -1,0 +1,189 @@
+"""The page on speed and its pictures, written from what `dualpose bench` saved with `--json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualpose_ros.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NAMES = ("stages", "people", "transport", "pipeline", "composed")
+_NETWORK, _REST, _MESSAGE = "#0072b2", "#e69f00", "#999999"
+_MOST_STEPS = 24
+
+_HEAD = """\
+# Speed
+
+Written by `dualpose bench page` from what `make speed` measured; change that, not this file. Milliseconds are of the
+processor's time of one thread, which other programs disturb little, on the demo's clip (640 x 480, four people), but
+where it says otherwise. `dualpose bench --help` says what can be measured.
+
+## Where a frame's time goes
+
+![Milliseconds of each node](images/speed_stages.png)
+"""
+
+_PEOPLE = """
+The dearest steps; bytes and messages count for each node that sends or takes them. What the operating system does to
+carry them is under [Messages](#messages).
+
+## People
+
+The same clip's people, cut out and put side by side, all of one size. The detector looks at every frame here.
+
+![Milliseconds against people](images/speed_people.png)
+"""
+
+_MESSAGES = """
+## Messages
+
+Between two processes over Cyclone DDS on loopback, 40 a second; processor time is that of the whole process, its
+threads in the middleware among it. Within a process (`composed`) they are handed over as they are.
+"""
+
+_CORES = """
+## Cores
+
+Frames/s of the whole graph, each node a process of its own, or all in one (`--composed`); the clip is played at three
+times its pace, so that the graph sets the rate. The model takes what the steps cost for a processed frame and for an
+image of the camera: the graph can't be faster than all cores together allow, nor than its slowest node, which works on
+one frame at a time, nor than the camera. With many cores each network has several threads, whose gain was measured
+with two. Frames that wait, and what the system does itself, are not in it.
+
+![Frames a second against cores](images/speed_cores.png)
+"""
+
+_END = """
+## What sets the pace
+
+- **Frames in work** (`max_frames_in_flight: -1`): the detection node starts as many as raise the frame rate. It tries
+  one more and one less now and then while images wait for room, and keeps the fewest that reach nine tenths of the
+  best rate: more cores are used without longer delays, and one core gets no queue. A number fixes it.
+- **The detector** looks every 0.1 s or so (`detect_every: 0`); between, tracks are predicted by their Kalman filters.
+  On the demo's clip tracks find as many people as with a look at every frame (recall 0.995 and 0.994), with as good
+  boxes (mean IoU 0.815 and 0.819). While somebody is new it looks at every frame.
+- **Threads**: a network has `engine.threads`; BLAS, OpenMP and OpenCV have one in every process, however it is started.
+- **One process** (`dualpose demo --composed`, `composed:=true` of the launch files): images and poses are handed over
+  as they are, and one interpreter starts instead of seven. It costs isolation: errors of callbacks stay in their node
+  as before, but a crash of one library ends all nodes, which are then started again together. Robots keep separate
+  processes by default.
+"""
+
+
+def write_page(results: Path, page: Path) -> None:
+    """Write the page, and the pictures beside it; InputError where a result is missing or is no result."""
+    found = {name: _read(results / f"bench_{name}.json") for name in NAMES}
+    images = page.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    draw_stages(images / "speed_stages.png", found["stages"]["tables"]["steps"])
+    draw_people(images / "speed_people.png", found["people"]["tables"]["people"], found["people"]["tables"]["line"][0])
+    draw_cores(images / "speed_cores.png", *(found[name]["tables"]["cores"] for name in ("pipeline", "composed")))
+    steps = sorted(found["stages"]["tables"]["steps"], key=lambda row: -row["cpu_ms"])[:_MOST_STEPS]
+    one = [_without(row, "quartiles") for row in found["people"]["tables"]["people"]]
+    parts = [
+        _HEAD, _table(found["stages"]["tables"]["nodes"]), _table(steps), _PEOPLE, _table(one),
+        _table(found["people"]["tables"]["line"]), _MESSAGES, _table(found["transport"]["tables"]["messages"]),
+        _CORES, "Separate processes:\n\n" + _table(found["pipeline"]["tables"]["cores"]),
+        "One process:\n\n" + _table(found["composed"]["tables"]["cores"]), _END, "\n## Goals\n",
+        _table([goal for name in NAMES for goal in _named(name, found[name]["goals"])]),
+    ]  # fmt: skip
+    page.write_text("\n".join(part.rstrip("\n") + "\n" for part in parts), encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not {"tables", "goals"} <= set(result):
+            raise ValueError("it has no tables and goals")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no result of `dualpose bench --json`: {error}; `make speed` makes all") from error
+    return result
+
+
+def _named(name: str, goals: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"of": name, **goal, "met": "yes" if goal["met"] else "no"} for goal in goals]
+
+
+def _without(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != column}
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    names = list(rows[0])
+    lines = [names, ["---"] * len(names), *([_cell(row.get(name)) for name in names] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _axes(width: float, height: float) -> tuple[Any, Axes]:
+    # on the object interface alone: no global state, no display
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def draw_stages(path: Path, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Write a picture (PNG) of each node's milliseconds: networks, messages, and the rest."""
+    nodes = list(dict.fromkeys(row["step"].partition(":")[0] for row in steps))
+    sums = {kind: np.zeros(len(nodes)) for kind in ("networks", "messages", "everything else")}
+    for row in steps:
+        node, _, step = row["step"].partition(": ")
+        is_message = any(word in step for word in ("bytes", "message", "markers"))
+        kind = "networks" if "network" in step else "messages" if is_message else "everything else"
+        sums[kind][nodes.index(node)] += row["cpu_ms"]
+    figure, axes = _axes(8.0, 3.6)
+    left = np.zeros(len(nodes))
+    for (kind, ms), colour in zip(sums.items(), (_NETWORK, _MESSAGE, _REST), strict=True):
+        axes.barh(nodes, ms, left=left, color=colour, label=kind)
+        left += ms
+    for at, ms in enumerate(left):
+        axes.text(ms, at, f" {ms:.1f}", va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="processor time of a frame (ms)", title=f"A frame of four people: {left.sum():.0f} ms")
+    axes.margins(x=0.1)
+    axes.legend(fontsize=8)
+    figure.savefig(path)
+
+
+def draw_people(path: Path, rows: Sequence[Mapping[str, Any]], line: Mapping[str, Any]) -> None:
+    """Write a picture (PNG) of what a frame costs against the people found, with the straight line."""
+    found = np.array([row["found"] for row in rows], dtype=np.float64)
+    figure, axes = _axes(7.0, 4.0)
+    axes.plot(found, [row["cpu_ms"] for row in rows], "o-", color=_NETWORK, label="all")
+    axes.plot(found, [row["without_networks_ms"] for row in rows], "o", color=_REST, label="without networks")
+    axes.plot(found, line["ms_a_frame"] + line["ms_a_person"] * found, color=_REST, linewidth=1,
+              label=f"{line['ms_a_frame']:.1f} ms + {line['ms_a_person']:.2f} ms a person")  # fmt: skip
+    axes.set(xlabel="people found", ylabel="processor time of a frame (ms)", ylim=(0, None), xlim=(0, None))
+    axes.legend(fontsize=8)
+    figure.savefig(path)
+
+
+def draw_cores(path: Path, separate: Sequence[Mapping[str, Any]], composed: Sequence[Mapping[str, Any]]) -> None:
+    """Write a picture (PNG) of frames/s against cores, measured and by the model."""
+    figure, axes = _axes(7.0, 4.0)
+    cores = [row["cores"] for row in separate]
+    axes.plot(cores, [row["model_fps"] for row in separate], "--", color="#555555", label="model")
+    for rows, colour, name in ((separate, _NETWORK, "separate processes"), (composed, _REST, "one process")):
+        measured = [(row["cores"], row["fps"]) for row in rows if row["fps"] is not None]
+        axes.plot(*zip(*measured, strict=True), "o-", color=colour, label=f"measured, {name}")
+    axes.set(xlabel="cores", ylabel="frames/s", ylim=(0, None), xscale="log", xticks=cores, xticklabels=cores)
+    axes.minorticks_off()
+    axes.legend(fontsize=8)
+    figure.savefig(path)
