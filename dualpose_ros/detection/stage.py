@@ -62,7 +62,7 @@ def create_detector(config: DetectionConfig, min_score: float | None = None) -> 
     c, score = config, config.tracker.low_score if min_score is None else min_score
     kind, _, name = c.detector.partition(":")
     if kind == "fasterrcnn":
-        return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.threads)
+        return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.cpu_threads)
     engine = c.engine.load(existing_file(name)) if name else c.engine.network("detector")
     if kind == "centre":
         return CentreDetector(engine, c.input_long_side_px, score, c.nms_iou, c.max_people)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
@@ -16,3 +17,16 @@ def computes_int8_fast(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         return False
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
     return not _DOT_PRODUCTS.isdisjoint(flags)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_threads(cores: int) -> int:
+    """Threads of each network where so many cores are shared by the three nodes with large ones, and all others.
+
+    Where all nodes' work fills the cores anyway, more threads than one only get into each other's way.
+    """
+    return max(1, min(4, cores // 4))

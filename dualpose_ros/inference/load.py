@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualpose_ros.inference.cpu import computes_int8_fast
+from dualpose_ros.inference.cpu import computes_int8_fast, usable_cores, usual_threads
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.weights import network_file
@@ -32,7 +32,9 @@ class EngineConfig(Settings):
         "auto", "fp32, or int8 for networks that have such a form; auto: int8 where the CPU is fast at it",
         choices=PRECISIONS,
     )  # fmt: skip
-    threads: int = setting(1, "CPU threads of each network", least=1, most=256)
+    threads: int = setting(
+        0, "CPU threads of each network; 0: a quarter of the cores, 1 at the least and 4 at the most", least=0, most=256
+    )
 
     def network(self, name: str) -> Engine:
         """A shipped network by name, in the form that suits, or an ONNX file; WeightsError, or as of `load_engine`."""
@@ -41,7 +43,12 @@ class EngineConfig(Settings):
 
     def load(self, path: Path | str) -> Engine:
         """The network of a file; errors are those of `load_engine`."""
-        return load_engine(path, self.backend, self.threads)
+        return load_engine(path, self.backend, self.cpu_threads)
+
+    @property
+    def cpu_threads(self) -> int:
+        """How many threads a network has."""
+        return self.threads or usual_threads(usable_cores())
 
 
 def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1) -> Engine:

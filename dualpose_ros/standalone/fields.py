@@ -34,8 +34,8 @@ _FLOAT32_MAX = 3.402823466e38
 class Codec:
     """One field: its default, the check on assignment, and the conversions to and from rosbags' CDR values.
 
-    holds, where there is one, says whether `accept` takes a value as it is. to_wire and from_wire are None where the held
-    value is already what rosbags expects.
+    holds, where there is one, says whether `accept` takes a value as it is. to_wire and from_wire are None where the
+    held value is already what rosbags expects.
     """
 
     ros_type: str

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from dualpose_ros.inference.cpu import usual_threads
 from dualpose_ros.lab.benchmarks.stages import WARM_UP, Budget, demo_clip, measure
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
@@ -85,7 +86,7 @@ def bench_pipeline(repeats: int, composed: bool) -> Outcome:
     rows: Rows = []
     available = sorted(os.sched_getaffinity(0))
     for cores in MODEL_CORES:
-        threads = max(1, min(4, cores // 4))
+        threads = usual_threads(cores)
         fps, limit = model_fps(loads, cores, camera_hz, threads, gain)
         row = {"cores": cores, "threads": threads, "model_fps": round(fps, 1), "set_by": limit}
         row |= dict.fromkeys(("fps", "p50_ms", "p95_ms", "node_cpu_ms_a_frame"))
