@@ -78,7 +78,7 @@ def message_class(typename: str) -> type[Message]:
             body[f"_{name}_wire"] = property(_wire_getter(name, codec.to_wire))
     package, _, short = typename.split("/")
     body |= {"__module__": f"{package}.msg", "__qualname__": short}
-    cls = type(short, (Message,), body)
+    cls: type[Message] = type(short, (Message,), body)
     cls.FIELDS = tuple(
         (getattr(cls, f"_{name}").__set__, name, codec.accept, codec.default) for name, codec in codecs.items()
     )

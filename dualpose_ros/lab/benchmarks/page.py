@@ -153,8 +153,8 @@ def draw_stages(path: Path, steps: Sequence[Mapping[str, Any]]) -> None:
     for (kind, ms), colour in zip(sums.items(), (_NETWORK, _MESSAGE, _REST), strict=True):
         axes.barh(nodes, ms, left=left, color=colour, label=kind)
         left += ms
-    for at, ms in enumerate(left):
-        axes.text(ms, at, f" {ms:.1f}", va="center", fontsize=8)
+    for at, whole in enumerate(left.tolist()):
+        axes.text(whole, at, f" {whole:.1f}", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.set(xlabel="processor time of a frame (ms)", title=f"A frame of four people: {left.sum():.0f} ms")
     axes.margins(x=0.1)
