@@ -9,7 +9,20 @@ from collections.abc import Sequence
 
 import typer
 
-from dualpose_ros.commands import bench, data, demo, evaluate, export, parameters, results, run, synth, train, weights
+from dualpose_ros.commands import (
+    bench,
+    data,
+    demo,
+    evaluate,
+    export,
+    parameters,
+    refine,
+    results,
+    run,
+    synth,
+    train,
+    weights,
+)
 
 _HELP = """3D poses, in metres and in the camera's frame, of every person that one camera sees.
 
@@ -34,6 +47,7 @@ app.add_typer(train.app, name="train")
 app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="eval")
+app.command("refine")(refine.refine)
 app.command("results")(results.results)
 app.command("synth")(synth.synth)
 app.command("bench")(bench.bench)

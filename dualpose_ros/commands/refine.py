@@ -1,0 +1,43 @@
+"""`dualpose refine`: a recorded run refined anew, with all of its frames at hand."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualpose_ros.commands.options import JsonOption, report
+
+
+class Method(str, Enum):
+    """What refines."""
+
+    two_stage = "two-stage"
+    ours = "ours"
+
+
+def refine(
+    recording: Annotated[Path, typer.Argument(help="Folder that `dualpose run --out` wrote.")],
+    method: Annotated[
+        Method,
+        typer.Option(
+            "--method",
+            help="`two-stage`: the paper's test-time optimisation (Eq. 16) over each whole track, minutes for a "
+            "minute of video. `ours`: the live refinement, each frame with all that its window holds after it.",
+        ),
+    ] = Method.ours,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File of JSON lines; `refined.jsonl` in the folder without.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Another camera than the recorded camera_info.")
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of each of the paper's two stages.")] = 3000,
+    json_file: JsonOption = None,
+) -> None:
+    """Refine the fused poses of a run off line, and say how much that changed them."""
+    from dualpose_ros.lab.evaluation.refinement.offline import refine_recording
+
+    report(refine_recording(recording, method.value, out or recording / "refined.jsonl", calibration, steps), json_file)
