@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import runpy
@@ -172,3 +173,17 @@ def test_package_xml_declares_what_the_tests_need() -> None:
     linters = set(re.findall(r"^  find_package\((\w+) REQUIRED\)", cmake, re.MULTILINE))
     assert linters and linters <= declared
     assert (ROOT / ".flake8").is_file() and "ament_add_pytest_test" in cmake
+
+
+def test_foxglove_layout_shows_our_topics() -> None:
+    """Every panel that the layout places is configured, and shows what the graph publishes."""
+    content = json.loads((ROOT / "config" / "foxglove" / "people.json").read_text(encoding="utf-8"))
+    panels = content["configById"]
+
+    def placed(part: Any) -> set[str]:
+        return {part} if isinstance(part, str) else placed(part["first"]) | placed(part["second"])
+
+    assert placed(content["layout"]) == set(panels)
+    topics = {topic for panel in panels.values() for topic in panel.get("topics", {})}
+    topics |= {panel.get("topicToRender", panel.get("imageMode", {}).get("imageTopic")) for panel in panels.values()}
+    assert topics - {None} == {"/humans/markers", "/humans/overlay", "/diagnostics"}

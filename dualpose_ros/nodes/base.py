@@ -25,7 +25,7 @@ from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
 from dualpose_ros.nodes.stamps import UNSET_NS
-from dualpose_ros.settings import Settings, setting
+from dualpose_ros.settings import Settings, all_settings, setting
 from dualpose_ros.standalone import stopping
 
 RELIABILITY = {"best_effort": ReliabilityPolicy.BEST_EFFORT, "reliable": ReliabilityPolicy.RELIABLE}
@@ -125,6 +125,8 @@ class PipelineNode(ManagedNode):
         super().__init__(name, *(config() for config in (node_config, *stage_configs)))
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
         self._watch_inputs()
+        engines = {item.name: item.value for group in self.stage_configs for item in all_settings(group)}
+        self.diagnostics.fixed = {name: str(value) for name, value in engines.items() if name.startswith("engine.")}
         if self.config.autostart:
             self.bring_up()
             self.get_logger().info("ready")
@@ -246,11 +248,12 @@ class PipelineNode(ManagedNode):
             text = self._inputs.describe(missing, self.count_publishers(missing.topic), now)
         if text and not self.diagnostics.missing:
             self.get_logger().warning(text)
-        self.diagnostics.missing = text
+        self.diagnostics.missing, self.diagnostics.inputs_hz = text, self._inputs.rates_hz
 
     def time_of(self, header: Any) -> int:
         """Nanoseconds at which a frame is: its stamp, or the present where its sender set none."""
         stamp_ns = stamp_to_ns(header.stamp)
+        self.diagnostics.hardware_id = header.frame_id
         if stamp_ns != UNSET_NS:
             return stamp_ns
         if not self._has_told_of_unset:

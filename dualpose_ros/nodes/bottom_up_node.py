@@ -31,6 +31,7 @@ from dualpose_ros.nodes.base import (
 from dualpose_ros.nodes.convert import (
     MessageError,
     camera_for_image,
+    camera_text,
     heatmaps_from_message,
     poses_to_message,
     stamp_to_ns,
@@ -130,7 +131,7 @@ class BottomUpNode(PipelineNode):
         time_ns = self.time_of(header)
         image = decode_image(frame.image)
         camera = camera_for_image(info, image, self.config.rectified)
-        result = self._stage.process(image, time_ns, camera, frame.heatmaps)
+        result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, frame.heatmaps)
         self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
         self.diagnostics.frame(time_ns)
         self._counts["guided" if result.guided else "unguided"] += 1
@@ -138,6 +139,7 @@ class BottomUpNode(PipelineNode):
         counts = {name: str(count) for name, count in self._counts.items()}
         late = str(self._frames.late_heatmaps)
         self.diagnostics.extra = {**counts, "late_heatmaps": late, "persons": str(len(result.persons))}
+        self.diagnostics.extra["camera"] = camera_text(camera)
 
     def _tell_of_guidance(self, guided: bool, why: str) -> None:
         """Say when heatmaps are gone for good, and when they are back; a busy machine lacks some now and then."""

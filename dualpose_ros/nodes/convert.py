@@ -82,6 +82,11 @@ def camera_for_image(info: Any, image: AnyArray, rectified: bool = False) -> Cam
     return camera
 
 
+def camera_text(camera: Camera) -> str:
+    """A camera in a line: size, focal lengths and principal point in pixels."""
+    return f"{camera.width}x{camera.height} fx {camera.fx:.1f} fy {camera.fy:.1f} cx {camera.cx:.1f} cy {camera.cy:.1f}"
+
+
 def camera_to_info(camera: Camera, header: Any) -> Any:
     """sensor_msgs/CameraInfo of a camera, unrectified (R the identity, P = [K | 0])."""
     count = len(camera.distortion)

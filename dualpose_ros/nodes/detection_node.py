@@ -122,7 +122,7 @@ class DetectionNode(PipelineNode):
 
     def _process(self, message: Any) -> None:
         time_ns = self.time_of(message.header)
-        tracks = self._stage.process(decode_image(message), time_ns)
+        tracks = self.diagnostics.timed(self._stage.process, decode_image(message), time_ns)
         self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
         self._publisher.publish(tracks_to_message(tracks, message.header))
         self.diagnostics.frame(time_ns)

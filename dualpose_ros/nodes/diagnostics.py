@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 # Stamps that are further away than this are those of a recording.
 _ANOTHER_CLOCK_MS = 3.6e6
+
+T = TypeVar("T")
+_TIMED_FRAMES = 100
 
 
 @dataclass(frozen=True)
@@ -76,15 +81,19 @@ class Diagnostics:
     """Publishes a node's health once a period, and at once when asked to.
 
     `state`, where set, replaces the text of a healthy node ("playing", "finished"), and `missing` names an input that
-    does not come; `extra` adds named values.
+    does not come; `extra` adds named values, `fixed` those that do not change, `inputs_hz` what comes in by topic, and
+    `hardware_id` the camera's frame.
     """
 
     def __init__(self, node: Any, period_s: float) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.log = HealthLog(self.now_ns())
-        self.state = self.missing = ""
+        self.state = self.missing = self.hardware_id = ""
         self.extra: dict[str, str] = {}
+        self.fixed: dict[str, str] = {}
+        self.inputs_hz: dict[str, float] = {}
+        self._stage_ms: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._timer = node.create_timer(period_s, self.publish)
 
     def now_ns(self) -> int:
@@ -94,6 +103,13 @@ class Diagnostics:
     def frame(self, stamp_ns: int) -> None:
         """Record a frame that is done now."""
         self.log.frame(self.now_ns(), stamp_ns)
+
+    def timed(self, work: Callable[..., T], *args: Any) -> T:
+        """What a stage's work on a frame gives; how long it takes is shown."""
+        started = time.perf_counter()
+        result = work(*args)
+        self._stage_ms.append(1000 * (time.perf_counter() - started))
+        return result
 
     def error(self, message: str) -> None:
         """Record an error, and publish it unless one was published within the last period."""
@@ -114,8 +130,18 @@ class Diagnostics:
         status.level = levels["ok" if self.state and health.level == "warn" else health.level]
         status.name = f"{self._node.get_fully_qualified_name().lstrip('/')}: pipeline"
         status.message = self.state if self.state and health.level != "error" else health.message
-        status.values = [KeyValue(key=k, value=v) for k, v in {**health.values, **self.extra}.items()]
+        status.hardware_id = self.hardware_id
+        values = {**health.values, "lifecycle": self._node.state, **self._measured(), **self.fixed, **self.extra}
+        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.status = [status]
         self._publisher.publish(message)
+
+    def _measured(self) -> dict[str, str]:
+        """Rates of what comes in, and how long the stage takes."""
+        values = {f"{topic.strip('/').replace('/', '.')}_hz": f"{rate:.2f}" for topic, rate in self.inputs_hz.items()}
+        if self._stage_ms:
+            p50, p95 = np.percentile(self._stage_ms, [50, 95])
+            values |= {"stage_ms_p50": f"{p50:.1f}", "stage_ms_p95": f"{p95:.1f}"}
+        return values

@@ -89,7 +89,7 @@ class FusionNode(PipelineNode):
         header = next(one.header for one in said if one is not None)
         top_down, bottom_up = (None if one is None else one.persons for one in said)
         time_ns = self.time_of(header)
-        result = self._stage.process(time_ns, top_down, bottom_up)
+        result = self.diagnostics.timed(self._stage.process, time_ns, top_down, bottom_up)
         self._poses.publish(poses_to_message(result.persons, header))
         self.diagnostics.frame(time_ns)
         self._counts[_kind(frame)] += 1

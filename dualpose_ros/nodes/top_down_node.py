@@ -28,6 +28,7 @@ from dualpose_ros.nodes.base import (
 from dualpose_ros.nodes.convert import (
     PERSON_CLASS,
     camera_for_image,
+    camera_text,
     heatmaps_to_message,
     poses_to_message,
     stamp_to_ns,
@@ -98,12 +99,13 @@ class TopDownNode(PipelineNode):
         image = decode_image(image_message)
         camera = camera_for_image(info, image, self.config.rectified)
         tracks = tracks_from_message(detections, self.config.person_classes)
-        result = self._stage.process(image, time_ns, camera, tracks)
+        result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, tracks)
         self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
         if self._heatmaps.get_subscription_count():
             self._heatmaps.publish(heatmaps_to_message(result.heatmaps, header))
         self.diagnostics.frame(time_ns)
         self.diagnostics.extra = {"late_inputs": str(self._join.late), "persons": str(len(result.persons))}
+        self.diagnostics.extra["camera"] = camera_text(camera)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import numpy as np
 import pytest
 
 from dualpose_ros.nodes.diagnostics import HealthLog
+from dualpose_ros.nodes.fusion_node import FusionNode
+
+from std_msgs.msg import Header  # isort: skip
 
 SECOND = 1_000_000_000
 
@@ -51,3 +57,21 @@ def test_clock_set_back_does_not_stay_wrong() -> None:
     log.frame(2 * SECOND, 2 * SECOND)
     health = log.read(2 * SECOND)
     assert float(health.values["latency_ms_p50"]) == 0.0
+
+
+def test_what_a_status_says_beside_health(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As diagnostic_updater has it: whose hardware, and values of rate, time and engine by name."""
+    node = started(FusionNode)
+    sent: list[Any] = []
+    monkeypatch.setattr(node.diagnostics._publisher, "publish", sent.append)
+    node.diagnostics.inputs_hz = {"/robot1/image_raw": 29.97}
+    for _ in range(10):
+        assert node.diagnostics.timed(lambda a, b: time.sleep(0.002) or a + b, 1, 2) == 3
+    node.time_of(Header(frame_id="eye"))
+    node.diagnostics.publish()
+    (status,) = sent[0].status
+    values = {item.key: item.value for item in status.values}
+    assert (status.name, status.hardware_id) == ("fusion_node: pipeline", "eye")
+    assert values["robot1.image_raw_hz"] == "29.97" and values["lifecycle"] == "active"
+    assert 2 <= float(values["stage_ms_p50"]) <= float(values["stage_ms_p95"])
+    assert (values["engine.backend"], values["engine.threads"]) == ("onnxruntime", "1")

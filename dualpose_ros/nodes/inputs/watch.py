@@ -43,12 +43,13 @@ class InputWatch:
     """The inputs of a node that somebody else has to send.
 
     While no input that goes on for ever comes, one that is needed once (camera_info) is not asked after: the whole
-    camera is away.
+    camera is away. `rates_hz` has how often each came of late, by topic.
     """
 
     def __init__(self, now_s: float) -> None:
         self._started_s = self._counted_since_s = now_s
         self._losses = ""
+        self.rates_hz: dict[str, float] = {}
         self._inputs: dict[str, WatchedInput] = {}
 
     def expect(self, topic: str, kind: str, qos: str, *, once: bool = False) -> None:
@@ -75,6 +76,8 @@ class InputWatch:
                 seconds = now_s - self._counted_since_s
                 came = f"{few[0].count} of {few[0].topic} came with {infos} camera_info in {seconds:.0f} s"
                 self._losses = f"{came}: {MEND}"
+            seconds = now_s - self._counted_since_s
+            self.rates_hz = {item.topic: item.count / seconds for item in self._inputs.values()}
             self._counted_since_s = now_s
             for item in self._inputs.values():
                 item.count = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dualpose_ros.nodes.inputs.watch import InputWatch, WatchedInput
 
 
@@ -60,6 +62,7 @@ def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away()
         watch.came("/camera_info", step / 30)
         if step % 75 == 0:
             watch.came("/image_raw", step / 30)
+    assert watch.losses(7.9) and watch.rates_hz["/camera_info"] == pytest.approx(30, abs=0.5)
     assert watch.losses(8.0).startswith("2 of /image_raw came with 240 camera_info in 8 s: large images are lost")
     for step in range(240, 400):
         for topic in ("/camera_info", "/image_raw"):
