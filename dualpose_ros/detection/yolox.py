@@ -1,7 +1,9 @@
 """YOLOX networks (Ge et al., "YOLOX: Exceeding YOLO Series in 2021") as person detectors, from their ONNX export.
 
 The published exports take BGR 0..255 in float, N x 3 x H x W, and put out one row per anchor:
-middle and log size relative to the anchor's cell, objectness, and one score a class.
+middle and log size relative to the anchor's cell, objectness, and one score a class. Exports that choose boxes
+themselves, as MMDeploy writes them of YOLOX and RTMO, put out `dets` (1, N, 5), x0, y0, x1, y1 and score, and perhaps
+`labels` (1, N).
 """
 
 from __future__ import annotations
@@ -82,8 +84,11 @@ class YoloxDetector:
             box = fit_inside(width, height, *self._size)
         picture = np.ascontiguousarray(box.apply(image)[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
         outputs = self._engine.run({self._input: picture[None]})
-        rows = _checked_rows(outputs, box.height, box.width)
-        boxes, scores = decode_people(rows, box.height, box.width, self._min_score)
+        if "dets" in outputs:
+            boxes, scores = _chosen_people(outputs, self._min_score)
+        else:
+            rows = _checked_rows(outputs, box.height, box.width)
+            boxes, scores = decode_people(rows, box.height, box.width, self._min_score)
         return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
 
 
@@ -100,6 +105,22 @@ def _input_of(engine: Engine) -> tuple[str, tuple[int, int] | None]:
     if height % STRIDES[-1] or width % STRIDES[-1]:
         raise DetectionError(f"this ONNX file is no YOLOX network: it takes {specs[0]} instead of {wanted}")
     return specs[0].name, (width, height)
+
+
+def _chosen_people(outputs: dict[str, AnyArray], min_score: float) -> tuple[Floats, Floats]:
+    """People (P, 4) and their scores (P,) of a network that chooses boxes itself; DetectionError for another shape, or
+    what is not finite."""
+    found = np.asarray(outputs["dets"], dtype=np.float64)
+    labels = np.asarray(outputs.get("labels", np.full(found.shape[:2], PERSON)))
+    if found.ndim != 3 or found.shape[0] != 1 or found.shape[2] != 5 or labels.shape != found.shape[:2]:
+        raise DetectionError(
+            f"this ONNX file is no detector: it puts out dets {found.shape} and labels {labels.shape} instead of "
+            "(1, N, 5) and (1, N)"
+        )
+    if not np.all(np.isfinite(found)):
+        raise DetectionError("the detector's output is not finite: its weights are damaged")
+    kept = (labels[0] == PERSON) & (found[0, :, 4] >= min_score)
+    return found[0, kept, :4], found[0, kept, 4]
 
 
 def _checked_rows(outputs: dict[str, AnyArray], height: int, width: int) -> AnyFloats:

@@ -142,3 +142,29 @@ def test_the_published_network_finds_people_on_photographs() -> None:
     report = evaluate_detections(truth, found, score=0.4)
     assert report.people > 50
     assert report.ap > 0.7 and report.recall > 0.6 and report.precision > 0.8
+
+
+class ChoosingEngine(FakeEngine):
+    """A network that chooses its boxes itself, as MMDeploy exports them."""
+
+    def __init__(self, outputs: dict[str, np.ndarray]) -> None:
+        super().__init__(np.zeros(0))
+        self.outputs = tuple(outputs)  # type: ignore[assignment]
+        self.answers = outputs
+
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
+        return dict(self.answers)
+
+
+def test_boxes_that_a_network_chose_itself() -> None:
+    """Of an image as large as the network's input: people of some score, not things, keypoints left alone."""
+    dets = np.array([[[10, 5, 40, 60, 0.9], [50, 5, 80, 60, 0.8], [0, 0, 20, 20, 0.05]]], np.float32)
+    image = np.zeros((64, 96, 3), np.uint8)
+    found = YoloxDetector(ChoosingEngine({"dets": dets, "labels": np.array([[0, 2, 0]])}))(image)
+    assert found.boxes_px.tolist() == [[10, 5, 40, 60]] and found.scores == pytest.approx([0.9])
+    rtmo = YoloxDetector(ChoosingEngine({"dets": dets, "keypoints": np.zeros((1, 3, 17, 3), np.float32)}))(image)
+    assert len(rtmo.boxes_px) == 2
+    with pytest.raises(DetectionError, match=r"it puts out dets \(1, 3, 4\)"):
+        YoloxDetector(ChoosingEngine({"dets": dets[..., :4]}))(image)
+    with pytest.raises(DetectionError, match="not finite"):
+        YoloxDetector(ChoosingEngine({"dets": np.full((1, 1, 5), np.nan, np.float32)}))(image)

@@ -103,6 +103,9 @@ def measure_official(sequence: TruthSequence, pairs: Pairs) -> Errors:
         for person, match in enumerate(matches):
             matched = match >= 0 and bool(complete[match])
             rows.append(_official_errors(people.joints_cam[person], found.joints_cam[match] if matched else None))
+        if not len(people):
+            # Nobody is annotated as valid: who is found may well be there.
+            continue
         own, roots = is_known(found.joints_cam[:, PELVIS]), people.joints_cam[:, PELVIS]
         scores.append(found.scores[own])
         right.append(right_roots(found.joints_cam[own, PELVIS], found.scores[own], roots) >= 0)
