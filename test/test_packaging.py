@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -187,3 +188,26 @@ def test_foxglove_layout_shows_our_topics() -> None:
     topics = {topic for panel in panels.values() for topic in panel.get("topics", {})}
     topics |= {panel.get("topicToRender", panel.get("imageMode", {}).get("imageTopic")) for panel in panels.values()}
     assert topics - {None} == {"/humans/markers", "/humans/overlay", "/diagnostics"}
+
+
+PIP_NAMES = {"cv2": "python3-opencv", "lap": "lapx"}
+LIVE_ROOMS = ("nodes", "sources", "detection", "top_down", "bottom_up", "fusion", "refinement", "launching")
+
+
+def test_what_the_nodes_import_comes_by_rosdep_or_by_requirements_ros() -> None:
+    """Packages of ROS and rosdep keys from package.xml, the rest into the virtual environment beside ROS."""
+    declared = {str(element.text) for element in ET.parse(ROOT / "package.xml").getroot()}
+    lines = (ROOT / "requirements-ros.txt").read_text(encoding="utf-8").splitlines()
+    declared |= {re.split(r"[<>=; ]", line)[0] for line in lines if not line.startswith("#")}
+    imported: set[str] = set()
+    for path in [path for room in LIVE_ROOMS for path in (ROOT / "dualpose_ros" / room).rglob("*.py")]:
+        if path.name.endswith("network.py"):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").partition(".")[0])
+    needed = {PIP_NAMES.get(name, name) for name in imported - sys.stdlib_module_names - {"dualpose_ros"}}
+    assert {"av", "numpy", "rclpy", "vision_msgs"} <= needed
+    assert not {name for name in needed if name not in declared and f"python3-{name}" not in declared}
