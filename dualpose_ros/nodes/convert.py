@@ -27,6 +27,9 @@ from dualpose_ros.skeleton import H36M17
 
 PERSON_CLASS = "person"
 STATE_PREFIX = "state:"
+MOST_PERSONS = 128
+"""More people in one image are taken for nonsense: time and memory that a message can take must have a bound."""
+
 _MAX_UINT32 = 2**32 - 1
 
 
@@ -142,8 +145,14 @@ def tracks_from_message(message: Any, person_classes: Collection[str] = (PERSON_
     "state:" hypothesis a track counts as confirmed. Ids that are no number become a stable
     31-bit hash. MessageError for a person without an id or with a box that is not finite.
     """
+    _check_number(len(message.detections), "Detection2DArray", "detections")
     found = (_track_from_detection(detection, person_classes) for detection in message.detections)
     return [track for track in found if track is not None]
+
+
+def _check_number(number: int, kind: str, what: str) -> None:
+    if number > MOST_PERSONS:
+        raise MessageError(f"{kind} has {number} {what}; at most {MOST_PERSONS} are taken")
 
 
 def _track_from_detection(detection: Any, person_classes: Collection[str]) -> Track | None:
@@ -235,6 +244,7 @@ def poses_from_message(message: Any) -> list[Pose3D]:
             f"MultiPersonPose3D has skeleton '{message.skeleton}' with {len(message.joint_names)} joints; "
             f"{H36M17.name} with its {H36M17.num_joints} joints is needed"
         )
+    _check_number(len(message.persons), "MultiPersonPose3D", "persons")
     return [_person_from_message(person) for person in message.persons]
 
 

@@ -29,7 +29,8 @@ def _matrix(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix)
+for _kind in ("opencv-matrix", "opencv-nd-matrix"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _matrix)
 
 
 def load_calibration(path: Path) -> Camera:

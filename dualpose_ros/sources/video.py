@@ -32,9 +32,10 @@ class Decoder:
         except (OSError, av.error.FFmpegError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise SourceError(f"video {printable(url)} cannot be read: {why}") from None
-        if not self._container.streams.video:
+        # One whose codec is unknown has no context.
+        if not self._container.streams.video or self._container.streams.video[0].codec_context is None:
             self._container.close()
-            raise SourceError(f"video {printable(url)} cannot be read: it holds no video stream")
+            raise SourceError(f"video {printable(url)} cannot be read: it holds no video, or of an unknown codec")
         self.url = url
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = _DECODER_THREADS

@@ -241,3 +241,11 @@ def test_what_is_live_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
             source.read()
     assert source.read() is not None
     assert pauses == [0.5, 1.0, 2.0]
+
+
+def test_a_codec_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    encode(path, [0, 40])
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(SourceError, match="of an unknown codec|no frame in it can be decoded"):
+        open_source(str(path))
