@@ -156,6 +156,30 @@ def fusion(
     report(evaluate_fusion(data, seed, pictures=pictures), json_file, seed)
 
 
+@app.command("scores")
+def scores(
+    data: CaptureOption,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Photographs with COCO annotations; their validation split is used.")
+    ] = None,
+    incomplete: Annotated[
+        list[str] | None, typer.Option("--incomplete", help="SOURCE whose pictures show people without any box.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the reliability diagram, scores.png.")] = None,
+    sequences: Annotated[int, typer.Option("--sequences", min=1, help="Rendered videos.")] = 12,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Whether published scores are chances: stated ones beside shares of real people, thresholds, the best scale.
+
+    A person is real who matches one of the truth on the image, each of whom counts once.
+    """
+    require_numba("eval scores")
+    from dualpose_ros.lab.evaluation.scores import evaluate_scores
+
+    report(evaluate_scores(data, seed, root, incomplete or (), out, sequences), json_file, seed)
+
+
 @app.command("refinement")
 def refinement(
     data: CaptureOption,

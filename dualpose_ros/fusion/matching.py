@@ -9,7 +9,7 @@ across, the size of the body times the joint's deviation; along, the uncertainty
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,12 @@ class MatchConfig(Settings):
     )
     duplicate_oks: float = setting(
         0.5, "similarity on the image from which a bottom-up pose is a top-down one at another depth", above=0, most=1
+    )
+    same_person_oks: float = setting(
+        0.4,
+        "similarity on the image from which two fused poses are one, the likelier; 1: never",
+        above=0,
+        most=1,
     )
 
     def __post_init__(self) -> None:
@@ -113,6 +119,21 @@ def similarity(bottom_up: Poses, top_down: Poses, config: MatchConfig | None = N
     squared = (across / unit) ** 2 + (along / depth_unit) ** 2
     weights = np.minimum(rows.joint_scores[:, None], columns.joint_scores)
     return _weighted_mean(np.exp(-squared / 2), weights)
+
+
+def distinct(poses: Poses, rows: Indices, config: MatchConfig | None = None) -> list[int]:
+    """Those of rows (M,) of fused poses who are people of their own, in the order given.
+
+    Of two that look alike (as in `shadowed`, from `same_person_oks` on) the one of the higher score: two tracks on one
+    person, or a pose of either branch that were not taken for a pair.
+    """
+    config = config if config is not None else MatchConfig()
+    alike = replace(config, duplicate_oks=config.same_person_oks)
+    kept: list[int] = []
+    for row in rows[np.argsort(-poses.scores[rows], kind="stable")].tolist():
+        if not shadowed(poses[[row]], poses[kept], alike)[0]:
+            kept.append(row)
+    return sorted(kept)
 
 
 def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = None) -> Mask:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.fusion.handover import FusedPose, HandOver
 from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityConfig, Sighting
 from dualpose_ros.fusion.integrate import METHODS, Integrator, load_integrator
-from dualpose_ros.fusion.matching import MatchConfig, match_poses, shadowed
+from dualpose_ros.fusion.matching import MatchConfig, distinct, match_poses, shadowed
 from dualpose_ros.fusion.pairs import K, Pairs, branch_poses
+from dualpose_ros.fusion.probability import ScoreScale, probabilities, situations
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Pose3D, Poses, Source, TrackingState
 from dualpose_ros.settings import Settings, setting, share
@@ -34,8 +35,9 @@ class FusionConfig(Settings):
     weights: str = setting("fusion", "integration network: a shipped one's name, or an ONNX file")
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
     matching: MatchConfig = setting(MatchConfig(), "which poses of the two branches are one person", live=True)
-    min_bottom_up_score: float = share(
-        0.15, "people whom the bottom-up branch alone sees are published from this score after fusion on", live=True
+    score_scale: ScoreScale = setting(ScoreScale(), "the network's scores as chances that somebody is there")
+    min_score: float = share(
+        0.3, "people whose score after fusion, the chance that they are there, is lower are not published", live=True
     )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(
@@ -78,14 +80,18 @@ class FusionStage:
         own, other = (_usable(Persons.of(persons or ())) for persons in (top_down, bottom_up))
         own_rows, other_rows = self._rows(own, other)
         answer = self._integrate(Pairs(branch_poses(own, own_rows), branch_poses(other, other_rows)))
+        if self.config.method == "network":
+            looked = (top_down is not None, bottom_up is not None)
+            situation = situations(own_rows >= 0, other_rows >= 0, looked)
+            answer = replace(answer, scores=probabilities(answer.scores, situation, self.config.score_scale))
         rows = [
             (own[t] if t >= 0 else None, other[b] if b >= 0 else None)
             for t, b in zip(own_rows, other_rows, strict=True)
         ]
         usable = np.isfinite(answer.joints_cam).all(axis=(1, 2)) & (answer.joints_cam[..., 2] > 0).all(axis=1)
-        # The fused score tells people from ghosts; the branch's own does not.
-        believed = (own_rows >= 0) | (answer.scores >= self.config.min_bottom_up_score)
-        kept = np.flatnonzero(usable & believed & np.isfinite(answer.joint_stddev).all(axis=1)).tolist()
+        believed = answer.scores >= self.config.min_score
+        kept = distinct(answer, np.flatnonzero(usable & believed & np.isfinite(answer.joint_stddev).all(axis=1)),
+                        self.config.matching)  # fmt: skip
         sightings = [_sighting(rows[n], answer.joints_cam[n]) for n in kept]
         identities = self._identities.assign(stamp_ns, sightings, complete=bottom_up is not None)
         self._handover.begin(stamp_ns)

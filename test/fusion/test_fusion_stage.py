@@ -11,9 +11,12 @@ import pytest
 
 from dualpose_ros.fusion.identities import FIRST_OWN_ID, IdentityConfig
 from dualpose_ros.fusion.integrate import hard, linear
+from dualpose_ros.fusion.matching import MatchConfig
 from dualpose_ros.fusion.pairs import Pairs
+from dualpose_ros.fusion.probability import SITUATIONS, ScoreScale, probabilities
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.people import Pose3D, Poses, Source, TrackingState
+from dualpose_ros.settings import SettingError
 from support import fusion_people as people
 
 body, pose = people.body, people.pose
@@ -76,9 +79,9 @@ def test_somebody_whom_the_bottom_up_branch_found_twice_is_one_person_the_better
 
 def test_poor_people_of_the_bottom_up_branch_need_a_partner() -> None:
     poor = pose(body(0, 4), score=0.2)
-    assert len(stage(min_bottom_up_score=0.3).process(FRAME_NS, [], [poor]).persons) == 0
-    assert len(stage(min_bottom_up_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
-    (person,) = stage(min_bottom_up_score=0.3).process(FRAME_NS, [pose(body(0, 4), 1)], [poor]).persons
+    assert len(stage(min_score=0.3).process(FRAME_NS, [], [poor]).persons) == 0
+    assert len(stage(min_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
+    (person,) = stage(min_score=0.3).process(FRAME_NS, [pose(body(0, 4), 1)], [poor]).persons
     assert person.source is Source.FUSED
 
 
@@ -135,14 +138,37 @@ def test_what_is_not_finite_is_left_out() -> None:
     assert [person.track_id for person in result.persons] == [2]
 
 
-def test_the_fused_score_decides_on_people_whom_the_bottom_up_branch_alone_sees() -> None:
-    """However sure the branch is of them itself; whoever the top-down branch sees too is published all the same."""
+def test_two_tracks_on_one_person_are_one_person_the_likelier() -> None:
+    """Though neither is a pair with the bottom-up branch's pose at another depth."""
+    twice = [pose(body(0, 4), 4, score=0.9), pose(body(0.03, 4.1), 7, score=0.6), pose(body(2, 5), 9)]
+    assert [person.track_id for person in stage().process(FRAME_NS, twice, []).persons] == [4, 9]
+    apart = stage(matching=MatchConfig(same_person_oks=1.0))
+    assert [person.track_id for person in apart.process(FRAME_NS, twice, []).persons] == [4, 7, 9]
+
+
+def test_the_chance_that_somebody_is_there_decides_who_is_published() -> None:
+    """However sure a branch is of them itself."""
 
     def doubtful(pairs: Pairs) -> Poses:
         return replace(hard(pairs), scores=np.full(len(pairs), 0.1))
 
-    made = FusionStage(FusionConfig(min_bottom_up_score=0.2), doubtful)
-    sure = pose(body(0, 4), score=0.95)
-    assert len(made.process(FRAME_NS, [], [sure]).persons) == 0
-    assert len(made.process(2 * FRAME_NS, [pose(body(0, 4), 1)], [sure]).persons) == 1
-    assert len(FusionStage(FusionConfig(min_bottom_up_score=0.1), doubtful).process(FRAME_NS, [], [sure]).persons) == 1
+    sure, own = pose(body(0, 4), score=0.95), pose(body(0, 4), 1)
+    scores = []
+    for top_down, bottom_up in (([own], [sure]), ([own], []), ([], [sure]), ([own], None), (None, [sure])):
+        (person,) = FusionStage(FusionConfig(min_score=0), doubtful).process(FRAME_NS, top_down, bottom_up).persons
+        scores.append(person.score)
+        for limit, published in ((person.score - 1e-6, 1), (person.score + 1e-6, 0)):
+            strict = FusionStage(FusionConfig(min_score=limit), doubtful)
+            assert len(strict.process(FRAME_NS, top_down, bottom_up).persons) == published
+    assert len(set(scores)) == 5, "chances differ by who looked and who saw them"
+    assert scores[0] > max(scores[1:3]) and scores[3] > scores[1] and scores[4] > scores[2]
+
+
+def test_chances_rise_with_scores_in_every_situation() -> None:
+    scores = np.linspace(0, 1, 101)
+    for situation in range(len(SITUATIONS)):
+        chances = probabilities(scores, np.full(101, situation), ScoreScale())
+        assert (np.diff(chances) > 0).all() and 0 < chances[0] < 0.01 and 0.99 < chances[-1] < 1
+    for wrong in ((1.0,), (1.0, 0.0), (1.0, -1.0)):
+        with pytest.raises(SettingError, match="both"):
+            ScoreScale(both=wrong)

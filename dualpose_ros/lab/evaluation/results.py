@@ -86,6 +86,14 @@ EVALUATIONS = (
         _ALL,
     ),
     Evaluation(
+        "scores",
+        "eval scores --root DIR",
+        "Whether the score after fusion is the chance that there is such a person: stated chances beside the shares of "
+        "people who were there, in bins of the former, and what `min_score` gives and takes. Rendered videos, and "
+        "photographs all of whose people have boxes.",
+        _ALL,
+    ),
+    Evaluation(
         "refinement",
         "eval refinement",
         "Refinement beside the paper's optimisation of the whole movement (Eq. 16), on held-out movements with the "

@@ -105,17 +105,17 @@ def test_live_settings_change_while_a_node_runs(started: Any) -> None:
         results = node.set_parameters([Parameter(name.replace("__", "."), value=v) for name, v in values.items()])
         return [(result.successful, result.reason) for result in results]
 
-    assert change(min_bottom_up_score=0.4) == [(True, "")]
-    assert node._stage.config.min_bottom_up_score == 0.4
+    assert change(min_score=0.4) == [(True, "")]
+    assert node._stage.config.min_score == 0.4
     assert change(matching__min_similarity=1) == [(True, "")], "a whole number passes for a float"
     assert node._stage.config.matching.min_similarity == 1.0
-    ((done, reason),) = change(min_bottom_up_score=1.4)
+    ((done, reason),) = change(min_score=1.4)
     assert not done and "0.0..1.0" in reason.replace("0 to 1", "0.0..1.0")
-    ((done, reason),) = change(min_bottom_up_score="much")
+    ((done, reason),) = change(min_score="much")
     assert not done and "number" in reason
     ((done, reason),) = change(weights="other")
     assert not done and "read-only" in reason
-    assert node._stage.config.min_bottom_up_score == 0.4 and node.config.max_wait_s == 0.2
+    assert node._stage.config.min_score == 0.4 and node.config.max_wait_s == 0.2
 
 
 def test_a_marker_style_changes_while_it_is_shown(started: Any) -> None:
