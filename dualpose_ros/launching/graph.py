@@ -24,7 +24,9 @@ NODES = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
 )  # fmt: skip
 COMPOSED = "composed_graph"
+TAKES_IMAGES = ("detection_node", "top_down_node", "bottom_up_node", "visualization_node", COMPOSED)
 SHOWN = ("markers", "overlay")
+TRANSPORTS = ("raw", "compressed")
 
 
 def share() -> Path:
@@ -38,6 +40,7 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
         Argument("params_file", str(share() / "config" / "pipeline.yaml"), "parameters of every node"),
         Argument("namespace", "", "namespace of the nodes and of their topics"),
         Argument("use_sim_time", False, "take the time from /clock"),
+        Argument("image_transport", "raw", "how images come: compressed ones from IMAGE_TOPIC/compressed", TRANSPORTS),
         Argument("composed", False, "all nodes but the camera's in one process, which hand each other arrays"),
         Argument("respawn", True, "start a node that died again, five times in a row at most"),
         Argument("target_frame", "", "publish humans/poses3d_in_frame too, in this frame (base_link, map, ...)"),
@@ -58,12 +61,15 @@ class Graph:
     respawn: bool
     log_level: str
     composed: bool = False
+    image_transport: str = "raw"
 
     def node(
         self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = ()
     ) -> list[Any]:
         """A node of ours; its parameters go before those of the file."""
         given = {"use_sim_time": self.use_sim_time, **(parameters or {})}
+        if name in TAKES_IMAGES and self.image_transport != "raw":
+            given["image_transport"] = self.image_transport
 
         def make() -> Node:
             # Typed, or launch reads the text "0" for a number.
@@ -87,7 +93,7 @@ def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
     """The graph that the common arguments describe, and actions that clean up. RuntimeError for a bad file."""
     namespace = values["namespace"].strip("/")
     params_file, actions = parameter_file(values["params_file"], namespace)
-    settings = (values[name] for name in ("use_sim_time", "respawn", "log_level", "composed"))
+    settings = (values[name] for name in ("use_sim_time", "respawn", "log_level", "composed", "image_transport"))
     return Graph(namespace, params_file, *settings), actions
 
 

@@ -152,9 +152,9 @@ class PipelineNode(ManagedNode):
             stage.config = self.stage_configs[0]
 
     def transition_failed(self, transition: str, error: Exception) -> None:
-        """Say so once where a manager sees only that it failed; at a start of its own the node's last line says it."""
+        """Say why where a manager sees only that it failed; at a start of its own the node's last line says it."""
         self.diagnostics.error(f"{transition} failed: {_describe(error)}")
-        if not self.config.autostart:
+        if not self.is_starting:
             self.get_logger().error(f"{transition} failed: {_describe(error)}")
 
     def _take_down(self, all_of_it: bool) -> None:

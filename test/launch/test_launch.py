@@ -18,6 +18,7 @@ import yaml
 
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
 from dualpose_ros.nodes.humans.humans_node import HumansNodeConfig
+from dualpose_ros.runs.parameter_lists import NODES as PARAMETERS
 from dualpose_ros.settings import all_settings, with_values
 from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
 
@@ -125,8 +126,8 @@ def test_pipeline_launch(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     context = arguments_of(description)
     assert set(context) == {
-        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "composed", "respawn",
-        "target_frame", "bodies", "rviz", "rviz_config", "fixed_frame", "log_level",
+        "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "image_transport",
+        "composed", "respawn", "target_frame", "bodies", "rviz", "rviz_config", "fixed_frame", "log_level",
     }  # fmt: skip
     assert Path(context["params_file"]).is_file() and context["rviz"] == "false"
     assert "rviz2" not in nodes_of(actions_of(description, context))
@@ -273,6 +274,15 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: P
     for node in nodes.values():
         assert node["namespace"] == prefix.strip("/") and node["arguments"][-1] == "warn"
         assert node["parameters"][0] == path and values_of(node["parameters"][1])["use_sim_time"] is True
+
+
+def test_compressed_images_are_asked_for_by_those_that_take_images(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    context = arguments_of(description) | {"image_transport": "compressed"}
+    for name, node in nodes_of(actions_of(description, context)).items():
+        asked = values_of(node["parameters"][1]).get("image_transport")
+        has = any(item.name == "image_transport" for group in PARAMETERS[name] for item in all_settings(group))
+        assert asked == ("compressed" if has else None), name
 
 
 def test_several_cameras_have_namespaces_and_ids_of_their_own(launch_stub: None) -> None:

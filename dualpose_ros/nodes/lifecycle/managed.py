@@ -34,6 +34,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         self.settings: list[Any] = declare(self, *groups)
         self.add_on_set_parameters_callback(self._on_set)
         self.state = "unconfigured"
+        self.is_starting = False
         self._failure: Exception | None = None
 
     def configure(self) -> None:
@@ -50,9 +51,11 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
 
     def bring_up(self) -> None:
         """Configure and activate, without a manager; raises the error that stood in the way."""
+        self.is_starting = True
         for step in (self.trigger_configure, self.trigger_activate):
             if step() != _SUCCESS:
                 raise self._failure or RuntimeError(f"{self.get_name()} could not be brought up")
+        self.is_starting = False
 
     # The names by which rclpy calls them.
 

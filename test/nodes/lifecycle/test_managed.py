@@ -71,7 +71,7 @@ def test_each_state_has_what_it_needs(started: Any) -> None:
 
 @pytest.mark.parametrize(("broken", "state"), [("configure", "unconfigured"), ("activate", "inactive")])
 def test_a_failed_transition_says_why_and_leaves_nothing(
-    started: Any, monkeypatch: pytest.MonkeyPatch, broken: str, state: str
+    started: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: str, state: str
 ) -> None:
     node = started(Talker)
     assert node.trigger_deactivate() == SUCCESS and node.trigger_cleanup() == SUCCESS
@@ -80,7 +80,8 @@ def test_a_failed_transition_says_why_and_leaves_nothing(
     assert steps[-1] == FAILURE and node.state == state
     assert counts(node) == (int(broken == "activate"), 0)
     why = node.diagnostics.log.read(node.diagnostics.now_ns()).message
-    assert f"{state} -> " in why and ("none.onnx" in why or "no such camera" in why)
+    for text in (why, capsys.readouterr().err):
+        assert f"{state} -> " in text and ("none.onnx" in text or "no such camera" in text)
     monkeypatch.setattr(node, "broken", "")
     again = node.trigger_configure() if broken == "configure" else node.trigger_activate()
     assert again == SUCCESS
