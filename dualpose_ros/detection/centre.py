@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray, Float32s, RgbImage
+from dualpose_ros.arrays import AnyArray, Float32s, Floats, RgbImage
 from dualpose_ros.camera import check_image
 from dualpose_ros.detection.decode import STRIDE, decode_boxes
 from dualpose_ros.detection.detections import DetectionError, Detections, clean
@@ -15,12 +15,17 @@ MULTIPLE = 32
 CHANNELS = {"centre": 1, "size": 2, "offset": 2}
 
 
+NEAR_FROM, FAR_TO = 0.2, 0.6
+"""Of two passes, the coarse one finds people whose longer side is more of the image's, the fine one those of less."""
+
+
 class CentreDetector:
     """Finds people by the peaks of a centre heatmap.
 
     engine: a network with input `image` and outputs `centre`, `size`, `offset` (see `network.py`).
-    input_long_side: pixels that the image's long side is scaled to. min_score: weakest box to return; a score
-    is the square root of its peak.
+    input_long_side: pixels that the image's long side is scaled to; near_long_side: the same of a second, coarse pass
+    for near people, who fill more of the picture than the network sees at once in the first; 0: no second pass.
+    min_score: weakest box to return; a score is the square root of its peak.
     DetectionError on construction if the network's inputs or outputs have other names.
     """
 
@@ -31,6 +36,7 @@ class CentreDetector:
         min_score: float = 0.1,
         nms_iou: float = 0.6,
         max_people: int = 50,
+        near_long_side: int = 0,
     ) -> None:
         missing = sorted(set(CHANNELS) - set(engine.outputs))
         if "image" not in engine.inputs or missing:
@@ -39,20 +45,37 @@ class CentreDetector:
                 f"{', '.join(engine.outputs)} instead of image and {', '.join(CHANNELS)}"
             )
         self._engine = engine
-        self._input_long_side = input_long_side
+        self._input_long_side, self._near_long_side = input_long_side, near_long_side
         self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
 
     def __call__(self, image: RgbImage) -> Detections:
         """Detections in an RGB image; ImageError or DetectionError if it, or the network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
-        box = fit_long_side(width, height, self._input_long_side, MULTIPLE)
+        boxes, scores = self._look(image, self._input_long_side)
+        if self._near_long_side:
+            near_boxes, near_scores = self._look(image, self._near_long_side)
+            far, near = (
+                _extent(boxes) < FAR_TO * max(width, height),
+                _extent(near_boxes) > NEAR_FROM * max(width, height),
+            )
+            boxes = np.concatenate([boxes[far], near_boxes[near]])
+            scores = np.concatenate([scores[far], near_scores[near]])
+        return clean(boxes, scores, width, height, self._nms_iou, self._max_people)
+
+    def _look(self, image: RgbImage, long_side: int) -> tuple[Floats, Floats]:
+        """Boxes (N, 4) in image pixels and their scores, of one pass."""
+        box = fit_long_side(image.shape[1], image.shape[0], long_side, MULTIPLE)
         outputs = self._engine.run({"image": box.apply(image)[None]})
         centre, size, offset = _checked(outputs, box)
         boxes, peaks = decode_boxes(centre[0], size, offset, self._min_score**2)
         # A focal loss leaves peaks low; their square root means about what other detectors' scores mean.
-        scores = np.sqrt(peaks)
-        return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
+        return box.boxes_to_image(boxes), np.sqrt(peaks)
+
+
+def _extent(boxes_px: Floats) -> Floats:
+    """Longer sides (N,) of boxes."""
+    return np.asarray((boxes_px[:, 2:] - boxes_px[:, :2]).max(axis=1, initial=0.0))
 
 
 def _checked(outputs: dict[str, AnyArray], box: Letterbox) -> list[Float32s]:

@@ -42,6 +42,14 @@ class DetectionConfig(Settings):
     input_long_side_px: int = setting(
         384, "the image's longer side for the network", unit="px", least=MULTIPLE, most=4096, step=MULTIPLE
     )
+    near_long_side_px: int = setting(
+        256,
+        "the same of the centre detector's second pass, for people who fill more than a fifth of the image; 0: none",
+        unit="px",
+        least=0,
+        most=4096,
+        step=MULTIPLE,
+    )
     nms_iou: float = setting(0.6, "boxes that overlap more are one person", above=0, most=1)
     max_people: int = setting(50, "strongest boxes kept", least=1, most=1000)
     tracker: TrackerConfig = setting(TrackerConfig(), "boxes of each frame into people with lasting ids")
@@ -65,7 +73,7 @@ def create_detector(config: DetectionConfig, min_score: float | None = None) -> 
         return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.cpu_threads)
     engine = c.engine.load(existing_file(name)) if name else c.engine.network("detector")
     if kind == "centre":
-        return CentreDetector(engine, c.input_long_side_px, score, c.nms_iou, c.max_people)
+        return CentreDetector(engine, c.input_long_side_px, score, c.nms_iou, c.max_people, c.near_long_side_px)
     return YoloxDetector(engine, score, c.nms_iou, c.max_people, c.input_long_side_px)
 
 

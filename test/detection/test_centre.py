@@ -46,6 +46,24 @@ def test_boxes_come_back_in_image_pixels(shape: tuple[int, int]) -> None:
     assert np.all(found.scores == 1)
 
 
+def test_near_people_are_found_by_a_second_coarse_pass() -> None:
+    """What each pass makes of people beyond its range is left out; who is in both is found once."""
+    near, middle, far = [20.0, 20, 600, 460], [300.0, 100, 420, 300], [500.0, 200, 530, 290]
+    part_of_near, blurred_far = [20.0, 20, 420, 240], [480.0, 210, 560, 300]
+
+    class Engine(PerfectEngine):
+        def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
+            width = inputs["image"].shape[2]
+            seen = {384: [part_of_near, middle, far], 192: [near, middle, blurred_far]}[width]
+            self.boxes_px = fit_long_side(640, 480, width).boxes_to_network(np.array(seen))
+            return super().run(inputs)
+
+    image = np.zeros((480, 640, 3), np.uint8)
+    found = CentreDetector(Engine(np.zeros((0, 4))), 384, near_long_side=192)(image)
+    order = np.argsort(found.boxes_px[:, 0])
+    np.testing.assert_allclose(found.boxes_px[order], [near, middle, far], atol=0.01)
+
+
 def test_an_empty_scene_and_an_empty_image() -> None:
     detector = CentreDetector(PerfectEngine(np.zeros((0, 4))))
     assert len(detector(np.zeros((480, 640, 3), np.uint8))) == 0
