@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,8 @@ def train(network: Network, given: dict[str, Any]) -> None:
 
         content = read_settings(path)
         if not network.task:
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise InputError(f"{network.name} trains two networks one after the other, without torchrun")
             _train_row(row, out, content, files, resume, storage, told)
             return
         task, data = content["task"], files.get("data", files.get("mocap"))
@@ -160,6 +163,8 @@ def train(network: Network, given: dict[str, Any]) -> None:
         run = {"trained_on": _learnt_from(network, data, shares), **content["run"]}
         settings = run_settings(path, run, {**told, "out": out, "cache": data or out})
         result, exported = train_network(make_task(network.task, path, task), settings, network.file, resume, storage)
+    if exported is None:
+        return
     _tell(network.file, result)
     typer.echo(
         f"put it in place with\n  dualpose weights install {exported.path} "

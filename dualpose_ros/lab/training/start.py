@@ -48,9 +48,14 @@ def run_settings(path: Path, run: dict[str, Any], given: dict[str, Any]) -> Trai
 
 def train_network(
     task: Task, settings: TrainConfig, name: str, resume: bool, storage: str
-) -> tuple[TrainResult, ExportResult]:
-    """Train one network and export it into the run's folder as NAME.onnx; errors as of `train` and `export_onnx`."""
+) -> tuple[TrainResult, ExportResult | None]:
+    """Train one network and export it into the run's folder as NAME.onnx; errors as of `train` and `export_onnx`.
+
+    Of several processes only the first exports.
+    """
     result = train(task, settings, resume=resume)
+    if not result.is_first:
+        return result, None
     target = settings.out / f"{name}.onnx"
     return result, export_onnx(result.model, task.export_spec(), target, storage=storage)
 

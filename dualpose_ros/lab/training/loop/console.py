@@ -35,9 +35,11 @@ def interruption() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def progress_bar(name: str) -> Iterator[Callable[[float, str], None]]:
+def progress_bar(name: str, is_shown: bool = True) -> Iterator[Callable[[float, str], None]]:
     """A bar to be told how far the run is, 0..1, with a note."""
     columns = (TextColumn(f"[bold]{name}"), BarColumn(), TextColumn("{task.percentage:3.0f}%  {task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), refresh_per_second=2) as bar:
+    with Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), refresh_per_second=2, disable=not is_shown
+    ) as bar:
         row = bar.add_task("", total=1.0, note="")
         yield lambda done, note: bar.update(row, completed=done, note=note)

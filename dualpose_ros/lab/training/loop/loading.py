@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from dualpose_ros.lab.training.loop.processes import Processes
 from dualpose_ros.lab.training.loop.task import Samples, TrainingError
 
 VALIDATION_EPOCH = 2**31
@@ -21,13 +22,17 @@ VALIDATION_EPOCH = 2**31
 class StepSampler(Sampler[list[tuple[int, int]]]):
     """Endless batches of (epoch, index) from a given step on; a fresh order each epoch, last rest dropped.
 
-    The order depends on seed and epoch alone, so that step n is the same batch in a resumed run.
+    The order depends on seed and epoch alone, so that step n is the same batch in a resumed run. Of several processes
+    each gets its part of what one with all their batches together would get.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int, first_step: int = 0) -> None:
-        if length == 0:
+    def __init__(
+        self, length: int, batch_size: int, seed: int, first_step: int = 0, processes: Processes | None = None
+    ) -> None:
+        self.processes = processes or Processes()
+        if length < self.processes.count:
             raise TrainingError("the training set is empty")
-        self.length, self.batch_size = length, min(batch_size, length)
+        self.length, self.batch_size = length, min(batch_size, length // self.processes.count) * self.processes.count
         self.seed, self.first_step = seed, first_step
         self.steps_per_epoch = length // self.batch_size
 
@@ -36,7 +41,8 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         while True:
             order = np.random.default_rng((self.seed, epoch)).permutation(self.length)
             for start in range(batch * self.batch_size, self.steps_per_epoch * self.batch_size, self.batch_size):
-                yield [(epoch, int(index)) for index in order[start : start + self.batch_size]]
+                batch_order = order[start : start + self.batch_size]
+                yield [(epoch, int(index)) for index in batch_order[self.processes.rank :: self.processes.count]]
             epoch, batch = epoch + 1, 0
 
 
@@ -83,9 +89,10 @@ def training_loader(
     seed: int,
     workers: int,
     first_step: int = 0,
+    processes: Processes | None = None,
 ) -> tuple[DataLoader[Any], int]:
     """Endless loader of training batches from `first_step` on, and the number of steps an epoch."""
-    sampler = StepSampler(len(samples), batch_size, seed, first_step)
+    sampler = StepSampler(len(samples), batch_size, seed, first_step, processes)
     loader = _loader(SeededSamples(samples, seed), sampler, collate, workers, seed)
     return loader, sampler.steps_per_epoch
 

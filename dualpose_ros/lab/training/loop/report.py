@@ -21,15 +21,20 @@ from dualpose_ros.lab.training.loop.task import TrainingError
 class RunLog:
     """The log of a run: means of training since the last line, and the figures of each validation."""
 
-    def __init__(self, out: Path, name: str, state: RunState) -> None:
-        """Go on with the log in a folder; lines of steps after the state's are made again, so they go."""
+    def __init__(self, out: Path, name: str, state: RunState, writes: bool = True) -> None:
+        """Go on with the log in a folder; lines of steps after the state's are made again, so they go.
+
+        writes: nothing is written without it.
+        """
+        self._writes = writes
         self._name = name
         self._file, self._curves = out / "metrics.jsonl", out / "curves.png"
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self.shown_loss = math.inf
         """The loss to show: the mean of the last line, before the first line that of the first step."""
-        forget_after(self._file, state.step)
+        if writes:
+            forget_after(self._file, state.step)
 
     def add_batch(self, losses: dict[str, Tensor]) -> None:
         """Add one batch's loss and its parts, by name, to the means of the next line, without waiting for a device."""
@@ -62,7 +67,8 @@ class RunLog:
 
     def _write(self, kind: str, state: RunState, lr: float, values: dict[str, float]) -> None:
         line = {"kind": kind, "step": state.step, "seconds": round(state.seconds, 3), "lr": lr}
-        append_line(self._file, {**line, **values})
+        if self._writes:
+            append_line(self._file, {**line, **values})
 
 
 def write_report(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dualpose_ros.lab.training.loop.loading import to_device, training_loader, validation_loader
+from dualpose_ros.lab.training.loop.processes import Processes
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 from dualpose_ros.lab.training.on_device.data import DeviceData, device_data
 
@@ -17,8 +18,9 @@ from dualpose_ros.lab.training.on_device.data import DeviceData, device_data
 class WorkerSource:
     """Batches that worker processes make, of one folder."""
 
-    def __init__(self, task: Task, config: TrainConfig) -> None:
+    def __init__(self, task: Task, config: TrainConfig, processes: Processes) -> None:
         """TrainingError if there is nothing to validate on."""
+        self._processes = processes
         self._task, self._config, self._device = task, config, torch.device(config.device)
         self._train_set, self._val_set = task.datasets(config.cache)
         if len(self._val_set) == 0:
@@ -33,7 +35,7 @@ class WorkerSource:
     def training(self, first_batch: int) -> tuple[Iterable[Any], int]:
         """Endless training batches from one on, and how many there are in an epoch."""
         settings = (self._config.batch_size, self._config.seed, self._config.workers)
-        return training_loader(self._train_set, self._task.collate, *settings, first_batch)
+        return training_loader(self._train_set, self._task.collate, *settings, first_batch, self._processes)
 
     def figures(self, model: nn.Module) -> dict[str, float]:
         """A model's figures on the validation set."""
@@ -58,21 +60,22 @@ class WorkerSource:
 class DeviceSource:
     """Batches that the device makes, of one folder or of several by shares."""
 
-    def __init__(self, task: Task, config: TrainConfig) -> None:
+    def __init__(self, task: Task, config: TrainConfig, processes: Processes) -> None:
         """TrainingError if the task can't have its batches made so, or there is nothing to learn or validate on."""
         recipe = getattr(task, "device_recipe", None)
         if recipe is None:
             raise TrainingError(f"'{task.name}' learns from one folder, with batches made by workers")
-        self._task, self._config = task, config
+        self._task, self._config, self._processes = task, config, processes
         self._data: DeviceData = device_data(recipe(config), config.all_shares, config)
 
     def first_batches(self) -> Iterable[Any]:
         """Training batches for what comes before the first step."""
-        return self._data.training(0)
+        return self._data.training(0, self._processes)
 
     def training(self, first_batch: int) -> tuple[Iterable[Any], int]:
         """Endless training batches from one on, and in how many as many rows are drawn as there are."""
-        return self._data.training(first_batch), max(len(self._data.mixture) // self._config.batch_size, 1)
+        rows = self._config.batch_size * self._processes.count
+        return self._data.training(first_batch, self._processes), max(len(self._data.mixture) // rows, 1)
 
     def figures(self, model: nn.Module) -> dict[str, float]:
         """The mean over the folders of a model's figures on their validation sets, and each folder's own."""
@@ -101,9 +104,9 @@ class DeviceSource:
         return {"training_samples": len(self._data.mixture), "cache": shares, **rows}
 
 
-def make_source(task: Task, config: TrainConfig) -> WorkerSource | DeviceSource:
+def make_source(task: Task, config: TrainConfig, processes: Processes) -> WorkerSource | DeviceSource:
     """The source that a run's settings ask for."""
-    return DeviceSource(task, config) if config.makes_on_device else WorkerSource(task, config)
+    return (DeviceSource if config.makes_on_device else WorkerSource)(task, config, processes)
 
 
 def _mean(values: list[float]) -> float:

@@ -1,7 +1,8 @@
-"""The training loop of every network here: bounded by time or epochs, and resumable at any step."""
+"""The training loop of every network here: bounded by time or epochs, resumable at any step, in one process or more."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from dualpose_ros.lab.training.loop.average import averaged_model
 from dualpose_ros.lab.training.loop.checkpoints import Checkpoints, RunState, load_best, start_from
 from dualpose_ros.lab.training.loop.console import interruption, progress_bar
 from dualpose_ros.lab.training.loop.loading import seed_globally, to_device
+from dualpose_ros.lab.training.loop.processes import Processes, joined, losses_of, unsynchronised
 from dualpose_ros.lab.training.loop.report import RunLog, write_report
 from dualpose_ros.lab.training.loop.sources import make_source
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
@@ -22,13 +24,17 @@ from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished run leaves: the best averaged model, its figures, and `report.json`'s content."""
+    """What a finished run leaves: the best averaged model, its figures, and `report.json`'s content.
+
+    is_first: whether this process is the one that writes.
+    """
 
     model: nn.Module
     figures: dict[str, float]
     steps: int
     seconds: float
     report: dict[str, Any]
+    is_first: bool = True
 
 
 def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
@@ -36,6 +42,7 @@ def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
 
     The first Ctrl-C ends the run after the current step with last.pt written, and is raised again; with
     `resume` the run goes on from there and, for a run bound by epochs, ends as if it had not stopped.
+    Several processes that `torchrun` started train together, each with `batch_size` samples a step of its own.
     TrainingError if there is nothing to resume, the folder holds another run, or the loss is not finite.
     """
     last = config.out / "last.pt"
@@ -46,7 +53,8 @@ def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    return _Run(task, config, resume).run()
+    with joined(config.device) as processes:
+        return _Run(task, config, resume, processes).run()
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
@@ -61,15 +69,16 @@ def learning_rate(config: TrainConfig, progress: float) -> float:
 class _Run:
     """One run: its networks and optimiser, its batches, and how far it is."""
 
-    def __init__(self, task: Task, config: TrainConfig, resume: bool) -> None:
+    def __init__(self, task: Task, config: TrainConfig, resume: bool, processes: Processes) -> None:
         opened = time.monotonic()
-        self.task, self.config = task, config
+        self.task, self.config, self.processes = task, config, processes
         self.device = torch.device(config.device)
         seed_globally(config.seed)
         self.model = self._place(task.build_model())
-        self.source = make_source(task, config)
+        self.source = make_source(task, config, processes)
         if config.init is not None and not resume:
             start_from(self.model, config.init, task, self.source.first_batches())
+        self.losses = losses_of(self.model, task.loss, processes)
         self.average = averaged_model(self.model, config.ema_decay)
         self.optimizer = _optimizer(self.model, config)
         self.checkpoints = Checkpoints(task.name, config)
@@ -81,22 +90,24 @@ class _Run:
         self.steps_per_epoch = max(batches_per_epoch // config.accumulate, 1)
         # A run that was prolonged is less far than it was.
         self.state.validated = min(self.state.validated, int(self._progress() * config.validations))
-        self.log = RunLog(config.out, task.name, self.state)
+        self.log = RunLog(config.out, task.name, self.state, processes.is_first)
         self.started = opened - self.state.seconds
 
     def run(self) -> TrainResult:
         """Step until the end of the run, then validate, draw and report."""
         state, config = self.state, self.config
-        with interruption() as interrupted, progress_bar(self.task.name) as show:
+        with interruption() as interrupted, progress_bar(self.task.name, self.processes.is_first) as show:
+            self._agree(False)
             saved_at, done = state.seconds, self._progress()
             batches: Iterator[Any] = iter(self.batches) if done < 1 else iter([])
             while done < 1:
                 self._train_step(batches)
+                is_interrupted = self._agree(interrupted())
                 done = self._progress()
                 if state.step % config.log_steps == 0:
                     self.log.write_training(state, self._lr())
                 show(done, f"step {state.step}  loss {self.log.shown_loss:.4g}  best {state.best:.4g}")
-                if interrupted():
+                if is_interrupted:
                     self._save_last()
                     raise KeyboardInterrupt(f"stopped at step {state.step}; go on with --resume")
                 if done < 1 and done * config.validations >= state.validated + 1:
@@ -111,6 +122,13 @@ class _Run:
                 self._validate()
         self._save_last()
         return self._finish()
+
+    def _agree(self, wish: bool) -> bool:
+        """Take over the time that the first process has spent, and learn whether any of them wishes to stop."""
+        state = self.state
+        state.validation_seconds, _ = self.processes.agreed(state.validation_seconds, False, self.device)
+        state.seconds, wished = self.processes.agreed(state.seconds, wish, self.device)
+        return wished
 
     def _place(self, model: nn.Module) -> nn.Module:
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
@@ -137,17 +155,19 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self._progress())
         # Seeding by step makes dropout and the like resume without saved generator states.
-        torch.manual_seed((self.config.seed << 32) + self.state.step)
+        number = self.state.step * self.processes.count + self.processes.rank
+        torch.manual_seed((self.config.seed << 32) + number)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        for _ in range(self.config.accumulate):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-                loss, parts = self.task.loss(self.model, to_device(next(batches), self.device))
-            self.log.add_batch({"loss": loss, **parts})
-            # A device that computes ahead is asked at the next line of the log.
-            if self.device.type == "cpu" and not torch.isfinite(loss):
-                self.log.check_finite(self.state)
-            (loss / self.config.accumulate).backward()
+        for number in range(self.config.accumulate):
+            with unsynchronised(self.losses, number + 1 == self.config.accumulate):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+                    loss, parts = self.losses(to_device(next(batches), self.device))
+                self.log.add_batch({"loss": loss, **parts})
+                # A device that computes ahead is asked at the next line of the log.
+                if self.device.type == "cpu" and not torch.isfinite(loss):
+                    self.log.check_finite(self.state)
+                (loss / self.config.accumulate).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
         self.average.update_parameters(self.model)
@@ -155,6 +175,12 @@ class _Run:
         self.state.seconds = time.monotonic() - self.started
 
     def _validate(self) -> None:
+        """Have the first process measure the averaged model."""
+        if self.processes.is_first:
+            self._measure()
+        self._agree(False)
+
+    def _measure(self) -> None:
         """Measure the averaged model; keep it as best.pt if it is the best so far."""
         before = time.monotonic()
         figures = self.source.figures(self.average.module)
@@ -168,9 +194,21 @@ class _Run:
         self.log.write_validation(self.state, self._lr(), figures)
 
     def _save_last(self) -> None:
-        self.checkpoints.save_last(self.model, self.average.module, self.optimizer, self.state)
+        if self.processes.is_first:
+            self.checkpoints.save_last(self.model, self.average.module, self.optimizer, self.state)
 
     def _finish(self) -> TrainResult:
+        if not self.processes.is_first:
+            self.processes.wait()
+            report = json.loads((self.config.out / "report.json").read_text(encoding="utf-8"))
+            model = load_best(self.task, self.config.out)
+            return TrainResult(model, report["figures"], self.state.step, self.state.seconds, report, is_first=False)
+        result = self._report()
+        self.processes.wait()
+        return result
+
+    def _report(self) -> TrainResult:
+        """Calibrate the best model where it can be, and write the report."""
         state = self.state
         if not state.best_figures:
             raise TrainingError(f"no validation of '{self.task.name}' gave a finite objective: nothing worth keeping")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dualpose_ros.datasets.cache import ShardDataset, prescribed_split, split_shards
 from dualpose_ros.datasets.shares import Share
+from dualpose_ros.lab.training.loop.processes import Processes
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.on_device.store import DeviceMixture, Rows, RowStore, ShardFeed, ToRows, join
 from dualpose_ros.lab.training.on_device.views import Draws
@@ -49,8 +50,8 @@ class DeviceData:
     device: torch.device
     validation: dict[str, list[Any]]
 
-    def training(self, first: int) -> Iterator[Any]:
-        """Endless batches from `first` on.
+    def training(self, first: int, processes: Processes) -> Iterator[Any]:
+        """Endless batches from `first` on, other ones in each process.
 
         Batch n is the same in every run with the same data; where shards still come in while training runs, it
         depends on which have come.
@@ -58,7 +59,8 @@ class DeviceData:
         number = first
         while True:
             self.mixture.take()
-            draws = Draws((self.seed << _BATCH_BITS) + number, self.device)
+            seed = (self.seed << _BATCH_BITS) + number * processes.count + processes.rank
+            draws = Draws(seed, self.device)
             with torch.no_grad():
                 batch = self.make(self.mixture.draw(self.batch_size, draws), draws)
             yield batch
