@@ -247,5 +247,5 @@ def test_a_codec_that_nobody_knows_is_named(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     encode(path, [0, 40])
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
-    with pytest.raises(SourceError, match="of an unknown codec|no frame in it can be decoded"):
+    with pytest.raises(SourceError, match=r"of an unknown codec|no frame in it can be decoded"):
         open_source(str(path))
