@@ -40,6 +40,7 @@ class ComposedGraph:
         if unknown:
             raise StartupError(f"there is no node '{unknown[0]}'; there are {', '.join(NAMES)}")
         self._failure: BaseException | None = None
+        self._over = threading.Event()
         bus = PipelineNode.bus = Bus()
         self._nodes: list[Any] = []
         for name in names:
@@ -56,10 +57,10 @@ class ComposedGraph:
         try:
             for thread in threads:
                 thread.start()
-            while rclpy.ok() and self._failure is None:
-                threads[0].join(_LOOK_S)
+            while rclpy.ok() and not self._over.wait(_LOOK_S):
+                pass
         finally:
-            rclpy.try_shutdown() if self._failure is None else None
+            self._over.set()
             for thread in threads:
                 thread.join()
             sys.setswitchinterval(before)
@@ -70,13 +71,14 @@ class ComposedGraph:
         executor = SingleThreadedExecutor()
         try:
             executor.add_node(node)
-            while rclpy.ok() and self._failure is None:
+            while rclpy.ok() and not self._over.is_set():
                 executor.spin_once(timeout_sec=_LOOK_S)
         except ExternalShutdownException:
             pass
         except BaseException as error:
             if rclpy.ok():
                 self._failure = error
+                self._over.set()
         finally:
             executor.shutdown()
 
