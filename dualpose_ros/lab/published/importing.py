@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -124,8 +125,7 @@ def recognise(state: State, source: str) -> Imported:
     """
     best, lacks = None, ["everything"]
     for known in KNOWN:
-        with torch.device("meta"):
-            wanted = {name: value.shape for name, value in known.make().state_dict().items() if _COUNTERS not in name}
+        wanted = _shapes(known.name)
         given = known.names(state)
         problems = [
             f"{name} is {tuple(given[name].shape)} instead of {tuple(shape)}" if name in given else f"no {name}"
@@ -148,6 +148,14 @@ def recognise(state: State, source: str) -> Imported:
     module.load_state_dict({name: given[name].float() for name in wanted}, strict=False)
     unused = tuple(sorted(name for name in given if name not in wanted and _COUNTERS not in name))
     return Imported(known.name, module.eval(), unused, source)
+
+
+@cache
+def _shapes(name: str) -> dict[str, torch.Size]:
+    """The names and shapes of a network of KNOWN."""
+    with torch.device("meta"):
+        state = next(known for known in KNOWN if known.name == name).make().state_dict()
+    return {key: value.shape for key, value in state.items() if _COUNTERS not in key}
 
 
 @contextmanager

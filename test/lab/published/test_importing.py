@@ -77,15 +77,15 @@ def test_an_archive_is_imported_by_the_command(tmp_path: Path, capsys: pytest.Ca
     """Two networks of an archive that holds other things too; the ONNX files say what the modules say."""
     state = filled(released.Integration())
     write_released(tmp_path / "ckpts" / "model_inte", state)
-    extra = {**filled(released.Adaptation(), 1), "old.weight": torch.zeros(2)}
-    write_released(tmp_path / "ckpts" / "model_adapt", extra)
+    extra = {**filled(released.AxisScale(), 1), "old.weight": torch.zeros(2)}
+    write_released(tmp_path / "ckpts" / "model_linear", extra)
     with zipfile.ZipFile(tmp_path / "3DMPP.zip", "w") as archive:
         archive.writestr("mupots/est_p2ds/00_00.pkl", b"not ours")
         for path in sorted((tmp_path / "ckpts").rglob("*")):
             archive.write(path, path.relative_to(tmp_path))
     out = tmp_path / "out"
     assert cli.main(["weights", "import", str(tmp_path / "3DMPP.zip"), "--out", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["released_adaptation.onnx", "released_integration.onnx"]
+    assert sorted(path.name for path in out.iterdir()) == ["released_integration.onnx", "released_scale.onnx"]
     assert "not used: old.weight" in "".join(capsys.readouterr().out.split("\n")).replace("  ", " ")
     rng = np.random.default_rng(0)
     poses, depths = rng.normal(size=(3, 2, 3, 17)).astype(np.float32), rng.normal(size=(3, 2)).astype(np.float32)
