@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import BodyOption, JsonOption, MocapOption, report, require_numba
+from dualpose_ros.commands.options import BodyOption, JsonOption, MocapOption, SeedOption, report, require_numba
 
 
 class Benchmark(str, Enum):
@@ -20,6 +20,7 @@ class Benchmark(str, Enum):
     transport = "transport"
     page = "page"
     synth = "synth"
+    soak = "soak"
 
 
 def bench(
@@ -30,7 +31,8 @@ def bench(
             "`pipeline`: the whole graph's frames/s and latency on 1, 2, ... cores, and by a model on more. "
             "`transport`: messages between processes, and within one. "
             "`page`: write docs/speed.md from the results of these. "
-            "`synth`: the rendering of labelled patches, against a blur of the same size."
+            "`synth`: the rendering of labelled patches, against a blur of the same size. "
+            "`soak`: the graph for --minutes, with --faults; exit code 1 where it does not hold out."
         ),
     ],
     repeats: Annotated[int, typer.Option("--repeats", min=3, help="Frames, messages or patches that are timed.")] = 60,
@@ -39,6 +41,16 @@ def bench(
     results: Annotated[
         Path, typer.Option("--results", help="`page`: folder of the others' results, bench_NAME.json.")
     ] = Path("docs/results"),
+    minutes: Annotated[float, typer.Option("--minutes", min=0.5, help="`soak`: how long.")] = 60.0,
+    faults: Annotated[
+        bool,
+        typer.Option(
+            "--faults/--no-faults",
+            help="`soak`: kill and stop nodes, starve processors, lose, delay, double and mix up frames, let the clock "
+            "jump, change size and K, and switch the camera off.",
+        ),
+    ] = False,
+    seed: SeedOption = 0,
     body: BodyOption = None,
     mocap: MocapOption = None,
     json_file: JsonOption = None,
@@ -53,6 +65,14 @@ def bench(
         from dualpose_ros.lab.benchmarks.synth import bench_synth
 
         report(bench_synth(body, mocap, repeats), json_file)
+        return
+    if what is Benchmark.soak:
+        from dualpose_ros.lab.benchmarks.soak import bench_soak
+
+        result = bench_soak(minutes, faults, seed)
+        report(result, json_file, seed)
+        if not all(goal["met"] for goal in result["goals"]):
+            raise typer.Exit(1)
         return
     if what is Benchmark.page:
         from dualpose_ros.lab.benchmarks.page import write_page

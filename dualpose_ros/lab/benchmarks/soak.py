@@ -1,0 +1,250 @@
+"""The graph for hours, with faults: gaps in its output, ids kept, memory, threads and files over time, frames lost."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import psutil
+
+from dualpose_ros.arrays import Floats
+from dualpose_ros.lab.benchmarks.faults import (
+    CAMERA_OFF,
+    KILL,
+    RESETS,
+    SIZE,
+    STARVE,
+    STOP,
+    CameraFaults,
+    Fault,
+    fault_at,
+    plan,
+)
+from dualpose_ros.lab.benchmarks.stages import demo_clip
+from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
+from dualpose_ros.metrics.goals import Goal, judged
+from dualpose_ros.runs.live import default_params
+from dualpose_ros.runs.session import BOTTOM_UP, DETECTION, FUSION, REFINEMENT, TOP_DOWN, VISUALIZATION, claimed_domain
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec
+
+NODES = (DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
+_RATE_HZ = 10.0
+_CLIP_FRAMES = 100
+_SAMPLE_S = 2.0
+_SETTLE_S = 600.0
+_SAME_PERSON_M, _LONGEST_STEP_S = 0.5, 1.0
+_MB = 1 << 20
+
+
+@dataclass
+class Record:
+    """What was seen of a run: outputs (time, stamp, ids, roots), frames sent, samples of each process."""
+
+    outputs: list[tuple[float, int, list[int], Floats]] = field(default_factory=list)
+    sent: set[int] = field(default_factory=set)
+    samples: dict[int, list[tuple[float, float, int, int]]] = field(default_factory=dict)
+
+
+@evaluation("soak")
+def bench_soak(minutes: float, faults: bool, seed: int = 0) -> Outcome:
+    """Run the graph on the demo's clip, played to and fro, and measure how it holds out."""
+    seconds = 60 * minutes
+    planned = plan(seconds, seed) if faults else []
+    record = Record()
+    with claimed_domain(None) as domain:
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+        specs = [NodeSpec(name, f"dualpose_ros.nodes.{name}") for name in NODES]
+        log = io.StringIO()
+        with Launcher(specs, params_file=default_params(), output=log) as launcher:
+            _drive(launcher, seconds, planned, record)
+            usage = {row.name: row for row in launcher.usage()}
+    return _outcome(record, planned, seconds, {name: row.restarts for name, row in usage.items()})
+
+
+def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Record) -> None:
+    """Send frames and faults until the time is over, and take down what comes."""
+    # Here, not at the top: importing a node puts rclpy, or what stands for it, in place.
+    from dualpose_ros.lab.benchmarks.soak_node import soak_node
+
+    frames, truth = demo_clip(_CLIP_FRAMES)
+    order = [*range(_CLIP_FRAMES), *range(_CLIP_FRAMES - 2, 0, -1)]
+    camera, disorder = truth.camera, CameraFaults()
+    half = camera.resized(camera.width // 2, camera.height // 2)
+    with soak_node(record.outputs) as (node, serve):
+        _wait(launcher, node, serve)
+        machine, next_sample, number = _Machine(launcher), 0.0, 0
+        started = node.started = time.monotonic()
+        while (now := time.monotonic() - started) < seconds:
+            launcher.poll()
+            fault = fault_at(planned, now)
+            machine.apply(fault)
+            if now >= next_sample:
+                _sample(launcher, now, record)
+                next_sample = now + _SAMPLE_S
+            due = number / _RATE_HZ
+            if now < due:
+                serve(min(due - now, 0.05))
+                continue
+            kind = fault.kind if fault else None
+            for which, stamp_ns in disorder.send(number, time.time_ns(), kind):
+                image = frames[order[which % len(order)]]
+                small = kind == SIZE
+                node.send(image[::2, ::2] if small else image, half if small else camera, stamp_ns)
+                record.sent.add(stamp_ns)
+            number = max(number + 1, int(now * _RATE_HZ))
+        machine.apply(None)
+        serve(1.0)
+
+
+def _wait(launcher: Launcher, node: Any, serve: Callable[[float], None]) -> None:
+    """Until every node takes part."""
+    deadline = time.monotonic() + 120
+    while not node.is_ready() and time.monotonic() < deadline:
+        launcher.poll()
+        serve(0.1)
+
+
+class _Machine:
+    """Faults of processes and processors, each done once and ended in time."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._on: Fault | None = None
+        self._stopped: int | None = None
+        self._burners: list[Any] = []
+
+    def apply(self, fault: Fault | None) -> None:
+        """Begin a fault that is new, and end the one that is over."""
+        if fault is self._on:
+            return
+        self._end()
+        self._on = fault
+        if fault is None:
+            return
+        running = [state.pid for state in self._launcher.states() if state.pid is not None]
+        pid = running[fault.target % len(running)] if running else None
+        if fault.kind == KILL and pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        elif fault.kind == STOP and pid is not None:
+            os.kill(pid, signal.SIGSTOP)
+            self._stopped = pid
+        elif fault.kind == STARVE:
+            self._burners = [multiprocessing.get_context("spawn").Process(target=_burn, daemon=True)
+                             for _ in range(2 * (os.cpu_count() or 1))]  # fmt: skip
+            for burner in self._burners:
+                burner.start()
+
+    def _end(self) -> None:
+        if self._stopped is not None and psutil.pid_exists(self._stopped):
+            os.kill(self._stopped, signal.SIGCONT)
+        self._stopped = None
+        for burner in self._burners:
+            burner.kill()
+            burner.join()
+        self._burners = []
+
+
+def _burn() -> None:
+    while True:
+        pass
+
+
+def _sample(launcher: Launcher, now: float, record: Record) -> None:
+    for state in launcher.states():
+        if state.pid is None:
+            continue
+        try:
+            process = psutil.Process(state.pid)
+            row = (now, process.memory_info().rss / _MB, process.num_threads(), process.num_fds())
+        except psutil.Error:
+            continue
+        record.samples.setdefault(state.pid, []).append(row)
+
+
+def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dict[str, int]) -> tuple[Any, Any]:
+    gaps = gaps_of([at for at, *_ in record.outputs], planned, seconds)
+    rows: Rows = [
+        {"fault": kind, "times": len(found), "median_gap_s": round(float(np.median(found)), 2),
+         "longest_gap_s": round(max(found), 2)}
+        for kind, found in gaps.items()
+    ]  # fmt: skip
+    kept, changed = ids_kept(record.outputs, planned)
+    answered = {stamp for _, stamp, *_ in record.outputs}
+    slope, more_threads, more_files = growth_of(record.samples, min(_SETTLE_S, seconds / 6))
+    share = 1 - changed / max(kept + changed, 1)
+    summary: Rows = [
+        {"minutes": round(seconds / 60, 1), "faults": len(planned), "frames_sent": len(record.sent),
+         "frames_answered": len(answered & record.sent), "restarts": sum(restarts.values()),
+         "ids_kept": kept, "ids_changed": changed}
+    ]  # fmt: skip
+    longest = max((max(found) for kind, found in gaps.items() if kind != CAMERA_OFF), default=None)
+    goals = [
+        Goal("longest gap but while the camera is off, s", longest, most=2.0),
+        Goal("memory, MB/h", slope, most=1.0),
+        Goal("threads more than at the start", more_threads, most=0.0),
+        Goal("open files more than at the start", more_files, most=0.0),
+        Goal("share of ids kept", share if kept else None, least=0.99),
+    ]
+    return {"gaps": rows, "soak": summary}, judged(goals)
+
+
+def gaps_of(times_s: list[float], planned: list[Fault], seconds: float) -> dict[str, list[float]]:
+    """The longest gap between outputs during and after each fault, until the next, by its kind; "none" without."""
+    edges = [0.0, *(fault.start_s for fault in planned), seconds]
+    kinds = ["none", *(fault.kind for fault in planned)]
+    found: dict[str, list[float]] = {}
+    # What comes before the first output is the start.
+    all_times = np.array(times_s or [0.0])
+    for kind, low, high in zip(kinds, edges[:-1], edges[1:], strict=True):
+        inside = all_times[(all_times >= low) & (all_times < high)]
+        before = all_times[all_times < low]
+        points = np.concatenate([before[-1:], inside, [high] if len(before) and not len(inside) else []])
+        if len(points) > 1:
+            found.setdefault(kind, []).append(float(np.diff(points).max()))
+    return found
+
+
+def ids_kept(outputs: list[tuple[float, int, list[int], Floats]], planned: list[Fault]) -> tuple[int, int]:
+    """How often somebody seen twice in a row, at the same place, had the same id, and another: where nothing that may
+    change ids lay between or shortly before."""
+    kept = changed = 0
+    for (at, _, ids, roots), (then, _, ids_then, roots_then) in zip(outputs[1:], outputs[:-1], strict=True):
+        hindered = any(
+            fault.kind in RESETS and fault.start_s - 0.5 <= at and then <= fault.end_s + 4.0 for fault in planned
+        )
+        if hindered or at - then > _LONGEST_STEP_S or not ids or not ids_then:
+            continue
+        distance = np.linalg.norm(roots[:, None] - roots_then[None], axis=-1)
+        for row, column in enumerate(distance.argmin(axis=1)):
+            # Two people beside each other can't be told apart by place.
+            if distance[row, column] < _SAME_PERSON_M and (distance[row] < 2 * _SAME_PERSON_M).sum() == 1:
+                kept += ids[row] == ids_then[column]
+                changed += ids[row] != ids_then[column]
+    return kept, changed
+
+
+def growth_of(
+    samples: dict[int, list[tuple[float, float, int, int]]], settle_s: float
+) -> tuple[float | None, float | None, float | None]:
+    """Megabytes an hour of all processes together, and how many threads and files the worst has gained.
+
+    Of each process what comes `settle_s` after its start counts, of those that have lived long enough.
+    """
+    slopes, threads, files = [], [], []
+    for rows in samples.values():
+        data = np.array([row for row in rows if row[0] >= rows[0][0] + settle_s])
+        if len(data) < 10:
+            continue
+        slopes.append(3600 * np.polyfit(data[:, 0], data[:, 1], 1)[0])
+        threads.append(data[-1, 2] - data[0, 2])
+        files.append(data[-1, 3] - data[0, 3])
+    if not slopes:
+        return None, None, None
+    return float(np.mean(slopes) * len(NODES)), float(max(threads)), float(max(files))

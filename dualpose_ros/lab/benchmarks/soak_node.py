@@ -1,0 +1,80 @@
+"""The camera and the listener of a soak, as one node in the process that measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from dualpose_ros.arrays import Floats, RgbImage
+from dualpose_ros.camera import Camera
+from dualpose_ros.nodes.base import RELIABLE
+from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.image_codec import encode_image
+from dualpose_ros.skeleton import H36M17
+
+import rclpy  # isort: skip
+from builtin_interfaces.msg import Time  # isort: skip
+from rclpy.executors import SingleThreadedExecutor  # isort: skip
+from rclpy.node import Node  # isort: skip
+from rclpy.signals import SignalHandlerOptions  # isort: skip
+from sensor_msgs.msg import CameraInfo, Image  # isort: skip
+from std_msgs.msg import Header  # isort: skip
+
+from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
+
+_IMAGE_SUBSCRIBERS = 3
+
+
+class SoakNode(Node):  # type: ignore[misc, unused-ignore]
+    """Sends images with their CameraInfo, and takes down when which people came."""
+
+    def __init__(self, outputs: list[tuple[float, int, list[int], Floats]]) -> None:
+        super().__init__("soak")
+        self._outputs = outputs
+        self.started = time.monotonic()
+        self._images = self.create_publisher(Image, "image_raw", RELIABLE)
+        self._infos = self.create_publisher(CameraInfo, "camera_info", RELIABLE)
+        self.create_subscription(MultiPersonPose3D, "humans/poses3d", self._on_poses, RELIABLE)
+
+    def is_ready(self) -> bool:
+        """Whether the graph takes images and has an end."""
+        takers = self._images.get_subscription_count()
+        return takers >= _IMAGE_SUBSCRIBERS and self.count_publishers("humans/poses3d") > 0
+
+    def send(self, image: RgbImage, camera: Camera, stamp_ns: int) -> None:
+        """Publish an image and its camera."""
+        header = Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="camera_optical_frame")
+        self._infos.publish(camera_to_info(camera, header))
+        self._images.publish(encode_image(np.ascontiguousarray(image), header))
+
+    def _on_poses(self, message: Any) -> None:
+        people = poses_from_message(message)
+        roots = np.array([person.joints_cam[H36M17.root] for person in people]).reshape(-1, 3)
+        at_s = time.monotonic() - self.started
+        self._outputs.append((at_s, stamp_to_ns(message.header.stamp), [p.track_id for p in people], roots))
+
+
+@contextmanager
+def soak_node(outputs: list[Any]) -> Iterator[tuple[SoakNode, Callable[[float], None]]]:
+    """The node, and a function that serves it for some seconds."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    executor, node = SingleThreadedExecutor(), None
+    try:
+        node = SoakNode(outputs)
+        executor.add_node(node)
+
+        def serve(seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while (left := deadline - time.monotonic()) > 0:
+                executor.spin_once(timeout_sec=left)
+
+        yield node, serve
+    finally:
+        executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
