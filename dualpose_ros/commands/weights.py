@@ -96,7 +96,7 @@ def rewrite_command(directory: DirOption = None) -> None:
     Engines refuse bytes that anything but a cast reads, as networks exported by older versions have them.
     """
     with needs_torch("weights rewrite"):
-        from dualpose_ros.inference.graphs import with_cast_first
+        from dualpose_ros.inference.export import with_cast_first
 
         for entry in list_weights(directory):
             if is_left_out(entry, directory) or entry.name.endswith(INT8):

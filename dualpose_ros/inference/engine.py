@@ -63,6 +63,18 @@ class Engine(Protocol):
         ...
 
 
+def gpu_precision(precision: str, specs: Mapping[str, TensorSpec]) -> str:
+    """fp32 or fp16, on a GPU: what is not said is fp16 for networks over images; EngineError for others.
+
+    Small networks gain nothing from fp16.
+    """
+    if precision in ("fp32", "fp16"):
+        return precision
+    if precision == "bf16":
+        raise EngineError("no backend on a GPU computes in bf16; there are fp32 and fp16")
+    return "fp16" if any(spec.dtype == np.uint8 for spec in specs.values()) else "fp32"
+
+
 def require_file(path: Path) -> None:
     """EngineError unless a file that is not empty is there."""
     if not path.is_file():

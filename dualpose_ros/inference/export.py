@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from dualpose_ros.arrays import AnyArray, Float32s
+from dualpose_ros.inference.graphs import cast_first
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.parity import worst_difference
 
 MIN_STORED_SMALL = 256
 """Initialisers with fewer values (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
@@ -243,3 +247,21 @@ def _random_inputs(spec: ExportSpec, rng: np.random.Generator, change: bool) -> 
             noise = rng.standard_normal(shape) * max(float(array.std()), 1e-3) + float(array.mean())
             inputs[name] = noise.astype(array.dtype)
     return inputs
+
+
+def with_cast_first(path: Path) -> bytes | None:
+    """A network file with `cast_first` done, or None if there is nothing to do.
+
+    ExportError unless ONNX Runtime's answers stay the same to the bit, at two sizes of random input.
+    """
+    model = onnx.load(path)
+    if not cast_first(model):
+        return None
+    onnx.checker.check_model(model, full_check=True)
+    data = bytes(model.SerializeToString())
+    with tempfile.TemporaryDirectory() as folder:
+        rewritten = Path(folder) / path.name
+        rewritten.write_bytes(data)
+        if worst_difference(load_engine(rewritten), load_engine(path)) != 0.0:
+            raise ExportError(f"{path} answers differently once its cast comes first")
+    return data

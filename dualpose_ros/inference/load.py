@@ -5,18 +5,29 @@ So only onnxruntime has to be installed.
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from dualpose_ros.inference.cpu import computes_int8_fast, usable_cores, usual_threads
+from dualpose_ros.inference.cuda import Gpu, find_gpu
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.weights import network_file
 
-BACKENDS = ("onnxruntime", "openvino", "torch", "tensorrt")
-PRECISIONS = ("auto", "fp32", "int8")
+_LOGGER = logging.getLogger(__name__)
+
+BACKENDS = ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt", "openvino", "torch", "tensorrt")
+AUTO = "auto"
+PRECISIONS = (AUTO, "fp32", "fp16", "bf16", "int8")
+_ON_CPU = ("onnxruntime", "openvino")
 _EXTRAS = {
     "onnxruntime": "onnxruntime",
+    "onnxruntime_cuda": "onnxruntime-gpu",
+    "onnxruntime_tensorrt": "onnxruntime-gpu",
     "openvino": "'dualpose_ros[openvino]'",
     "torch": "'dualpose_ros[train]'",
     "tensorrt": "'dualpose_ros[tensorrt]'",
@@ -27,9 +38,12 @@ _EXTRAS = {
 class EngineConfig(Settings):
     """What runs the networks of a stage."""
 
-    backend: str = setting("onnxruntime", "inference library that runs the networks", choices=BACKENDS)
+    backend: str = setting(
+        AUTO, "what runs the networks; auto: the best that is installed for an NVIDIA GPU, without one the CPU",
+        choices=(AUTO, *BACKENDS),
+    )  # fmt: skip
     precision: str = setting(
-        "auto", "fp32, or int8 for networks that have such a form; auto: int8 where the CPU is fast at it",
+        AUTO, "what they compute in; auto: images in int8 on CPUs that are fast at it and in fp16 on GPUs, else fp32",
         choices=PRECISIONS,
     )  # fmt: skip
     threads: int = setting(
@@ -38,12 +52,27 @@ class EngineConfig(Settings):
 
     def network(self, name: str) -> Engine:
         """A shipped network by name, in the form that suits, or an ONNX file; WeightsError, or as of `load_engine`."""
-        wants = self.precision == "int8" or (self.precision == "auto" and computes_int8_fast())
-        return self.load(network_file(name, wants and self.backend == "onnxruntime"))
+        wants = self.precision == "int8" or (self.precision == AUTO and computes_int8_fast())
+        return self._load(network_file(name), network_file(name, wants))
 
     def load(self, path: Path | str) -> Engine:
         """The network of a file; errors are those of `load_engine`."""
-        return load_engine(path, self.backend, self.cpu_threads)
+        return self._load(Path(path), Path(path))
+
+    def _load(self, path: Path, small: Path) -> Engine:
+        """A network of a file, or of `small` on a CPU; on the CPU too where what `auto` chose fails."""
+        backend, precision = (choose_backend() if self.backend == AUTO else self.backend), self.precision
+        if self.precision == "int8" and self.backend == AUTO:
+            backend = "onnxruntime"
+        if backend in _ON_CPU:
+            return load_engine(small, backend, self.cpu_threads, "fp32" if precision in (AUTO, "int8") else precision)
+        try:
+            return load_engine(path, backend, self.cpu_threads, precision)
+        except EngineError as error:
+            if self.backend != AUTO:
+                raise
+            _LOGGER.warning("%s runs on the CPU: %s", path.name, error)
+            return load_engine(small, "onnxruntime", self.cpu_threads)
 
     @property
     def cpu_threads(self) -> int:
@@ -51,16 +80,49 @@ class EngineConfig(Settings):
         return self.threads or usual_threads(usable_cores())
 
 
-def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1) -> Engine:
+@lru_cache(maxsize=1)
+def choose_backend() -> str:
+    """The best backend that is there, said in the log with why, once a process."""
+    backend, reason = best_backend(find_gpu())
+    level = logging.INFO if backend in _ON_CPU and "no NVIDIA" in reason else logging.WARNING
+    _LOGGER.log(level, "networks are run by %s: %s", backend, reason)
+    return backend
+
+
+def best_backend(gpu: Gpu | None) -> tuple[str, str]:
+    """The backend to take, and why: TensorRT, ONNX Runtime's CUDA or torch on a GPU, the first that is installed."""
+    if gpu is None:
+        return "onnxruntime", "there is no NVIDIA GPU with a driver"
+    if _is_installed("tensorrt") and _is_installed("cuda.bindings"):
+        return "tensorrt", f"{gpu.name} and TensorRT are there"
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return "onnxruntime_cuda", f"{gpu.name} and onnxruntime-gpu are there, TensorRT is not"
+    if _is_installed("torch") and not importlib.metadata.version("torch").endswith("+cpu"):
+        return "torch", f"{gpu.name} and torch are there, neither TensorRT nor onnxruntime-gpu is"
+    return "onnxruntime", f"{gpu.name} is there, but none of {_EXTRAS['tensorrt']}, onnxruntime-gpu and torch with CUDA"
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1, precision: str = "fp32") -> Engine:
     """A network file behind one of `BACKENDS`.
 
     Args:
-        path: ONNX, or what the backend takes.
+        path: ONNX.
         backend: its name.
         threads: CPU threads that a run may use.
+        precision: one of `PRECISIONS`: of an 8-bit file too it is what is left of it in floating point.
 
     Raises:
-        EngineError: where the backend is unknown or not installed, or the file can't be read; it says what to do.
+        EngineError: where the backend is unknown or not installed or lacks that precision, or the file can't be read;
+            it says what to do.
     """
     path = Path(path)
     if backend not in BACKENDS:
@@ -68,26 +130,26 @@ def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1
     if threads < 1:
         raise EngineError(f"an engine needs at least one thread, not {threads}")
     try:
-        return _load(path, backend, threads)
+        return _load(path, backend, threads, precision)
     except ImportError as error:
         raise EngineError(
             f"backend '{backend}' can't be imported ({error}); install it: pip install {_EXTRAS[backend]}"
         ) from error
 
 
-def _load(path: Path, backend: str, threads: int) -> Engine:
-    if backend == "onnxruntime":
+def _load(path: Path, backend: str, threads: int, precision: str) -> Engine:
+    if backend.startswith("onnxruntime"):
         from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(path, threads)
+        return OnnxRuntimeEngine(path, threads, backend, precision)
     if backend == "openvino":
         from dualpose_ros.inference.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(path, threads)
+        return OpenVinoEngine(path, threads, precision)
     if backend == "torch":
         from dualpose_ros.inference.torch_engine import TorchEngine
 
-        return TorchEngine(path, threads)
+        return TorchEngine(path, threads, precision)
     from dualpose_ros.inference.tensorrt_engine import TensorRtEngine
 
-    return TensorRtEngine(path)
+    return TensorRtEngine(path, threads, precision)

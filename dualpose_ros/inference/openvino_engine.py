@@ -13,21 +13,23 @@ from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
 
+_HINTS = {"auto": "f32", "fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+
 
 class OpenVinoEngine:
-    """An ONNX file compiled by OpenVINO for the CPU, for low latency, computing in fp32.
+    """An ONNX file compiled by OpenVINO for the CPU, for low latency; 8-bit files compute in 8 bits.
 
     OpenVINO knows that an axis is dynamic, but not that it has to be a multiple: such a size is refused
     here only if the network itself fails on it.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, precision: str = "fp32") -> None:
         require_file(path)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             # On CPUs with AMX the default is bf16, which is another network than the one that was measured.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
         }
         try:
             model = openvino.Core().read_model(path)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 from onnxruntime import quantization
 
 from dualpose_ros.inference.engine import Arrays
-from dualpose_ros.inference.graphs import GraphError
+from dualpose_ros.inference.graphs import GraphError, folded
 
 _OPERATORS = ["Conv", "Add", "Relu", "Resize", "Concat"]
 
@@ -38,7 +37,7 @@ def quantised(path: Path, feeds: Iterable[Arrays]) -> onnx.ModelProto:
     says of itself stays, with `precision` int8 besides. GraphError for a network without convolutions.
     """
     with tempfile.TemporaryDirectory() as folder:
-        model = _folded(path, Path(folder) / "folded.onnx")
+        model = folded(path, Path(folder) / "folded.onnx")
         shift = fold_normalisation(model)
         heads = head_nodes(model.graph)
         if not heads:
@@ -76,16 +75,6 @@ def quantised(path: Path, feeds: Iterable[Arrays]) -> onnx.ModelProto:
     onnx.helper.set_model_props(result, {**said, "precision": "int8"})
     onnx.checker.check_model(result, full_check=True)
     return result
-
-
-def _folded(path: Path, target: Path) -> onnx.ModelProto:
-    """The network with everything constant computed: weights that are stored small are fp32 here."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(target)
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return onnx.load(target)
 
 
 def head_nodes(graph: onnx.GraphProto) -> list[str]:

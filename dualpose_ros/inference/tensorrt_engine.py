@@ -1,15 +1,13 @@
-"""Networks on an NVIDIA GPU by TensorRT 8.6 or later (extra `tensorrt`).
+"""Networks on an NVIDIA GPU by TensorRT 8.6 to 11 (extra `tensorrt`), and by the CPU until their plan is built.
 
-Tensor-name API and execute_async_v3 only, which 8.6, 10 and 11 share. Precision is that of the ONNX
-file: fp16 comes from an fp16 file. Written against TensorRT's documented interface and not yet run on
-a GPU by its authors; without a GPU it refuses before the library is imported.
+Written against the bindings of TensorRT 10.16 and 11.4 and run with stand-ins for its libraries; its authors had no GPU
+to run it on. Without a GPU it refuses before the library is imported.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
+import logging
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,163 +15,167 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray
-from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
-from dualpose_ros.inference.gpu_probe import gpu_name
-from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
+from dualpose_ros.inference.cuda import CudaMemory, find_gpu
+from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, gpu_precision
+from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from dualpose_ros.inference.parity import difference, example_inputs
+from dualpose_ros.inference.tensorrt_build import Profile, Shape, build_plan, plan_file, profile_of, write_atomically
 
-WORKSPACE_BYTES = 1 << 30
-MAX_BATCH, USUAL_BATCH = 16, 4
-MAX_CELLS, USUAL_CELLS = 40, 12
-"""Of an axis that is a multiple of m: sizes from m over USUAL_CELLS * m, tuned for, to MAX_CELLS * m."""
+_LOGGER = logging.getLogger(__name__)
 
-
-def cache_folder() -> Path:
-    """Where built engines are kept: building takes minutes."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dualpose_ros" / "tensorrt"
-
-
-def cache_file(onnx_bytes: bytes, version: str, gpu: str, folder: Path | None = None) -> Path:
-    """File of the engine built from these bytes by this TensorRT for this GPU: it serves no other."""
-    limits = (WORKSPACE_BYTES, MAX_BATCH, USUAL_BATCH, MAX_CELLS, USUAL_CELLS)
-    digest = hashlib.sha256(onnx_bytes + repr((version, gpu, limits)).encode()).hexdigest()[:32]
-    return (folder or cache_folder()) / f"{digest}.engine"
-
-
-def axis_range(name: str) -> tuple[int, int, int]:
-    """Least, usual and largest size of a dynamic axis by its name in the ONNX file (`N`, `32*H`)."""
-    match = re.match(r"(\d+)\s*\*", name)
-    if match is None:
-        return 1, USUAL_BATCH, MAX_BATCH
-    multiple = int(match.group(1))
-    return multiple, USUAL_CELLS * multiple, MAX_CELLS * multiple
+TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
+"""How far a plan may be from ONNX Runtime, relative to the largest value of each output."""
+MAX_PLANS = 3
+"""Plans of a network, one for each size of image; more sizes stay on the CPU."""
 
 
 class TensorRtEngine:
-    """An ONNX file as a TensorRT engine, built on first use and then read from the cache."""
+    """An ONNX file by TensorRT: plans are made of the shapes that come, in the background, while the CPU answers.
 
-    def __init__(self, path: Path) -> None:
-        require_file(path)
-        gpu = gpu_name()
+    Whatever goes wrong with one is said in one line, and the CPU goes on answering.
+    """
+
+    def __init__(self, path: Path, threads: int, precision: str = "auto") -> None:
+        """EngineError without a GPU or for a file that can't be read; ImportError without TensorRT or cuda-bindings."""
+        gpu = find_gpu()
         if gpu is None:
             raise EngineError("backend 'tensorrt' needs an NVIDIA GPU with its driver, and there is none here")
-        import pycuda.driver as cuda
-        import tensorrt as trt
+        import tensorrt
+        from cuda.bindings import runtime  # noqa: F401  # so that its absence is told now
 
-        self._trt, self._cuda = trt, cuda
-        cuda.init()
-        # The primary context is the one that torch and others in this process share.
-        self._context = cuda.Device(0).retain_primary_context()
-        self._context.push()
-        try:
-            data = path.read_bytes()
-            self._logger = trt.Logger(trt.Logger.WARNING)
-            built = cache_file(data, trt.__version__, gpu)
-            plan = built.read_bytes() if built.is_file() else self._build(data, path, built)
-            self._engine = trt.Runtime(self._logger).deserialize_cuda_engine(plan)
-            if self._engine is None:
-                raise EngineError(f"TensorRT can't read its cached engine {built}; delete that file")
-            self._execution = self._engine.create_execution_context()
-            self._stream = cuda.Stream()
-            self._read_tensors()
-        finally:
-            self._context.pop()
-        self._buffers: dict[str, tuple[int, Any]] = {}
-        self.metadata = onnx_metadata(path)
+        self._trt: Any = tensorrt
+        self._gpu, self._path = gpu, path
+        self._cpu = OnnxRuntimeEngine(path, threads)
+        self.inputs, self.outputs, self.metadata = self._cpu.inputs, self._cpu.outputs, self._cpu.metadata
+        self._precision = gpu_precision(precision, self.inputs)
+        self._plans: dict[str, _Plan | None] = {}
+        self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
-        self._context.push()
+        profile = profile_of(self.inputs, {name: value.shape for name, value in checked.items()})
+        key = repr(profile)
+        plan = self._plans.get(key)
+        if plan is not None:
+            try:
+                return plan.run(checked)
+            except EngineError as error:
+                self._give_up(key, error)
+        elif key not in self._plans and self._begin(key):
+            threading.Thread(target=self._prepare, args=(key, profile), daemon=True, name="tensorrt").start()
+        return self._cpu.run(checked)
+
+    def prepare(self, shapes: Mapping[str, Shape]) -> float:
+        """Build, or read, the plan for calls of these shapes now; how far it is from ONNX Runtime.
+
+        EngineError says why there is none.
+        """
+        profile = profile_of(self.inputs, shapes)
+        plan = self._load(profile)
+        self._plans[repr(profile)] = plan
+        return self._off(plan, profile)
+
+    def _begin(self, key: str) -> bool:
+        """Note that a plan is on its way; False where there are enough."""
+        with self._lock:
+            if key in self._plans or len(self._plans) > MAX_PLANS:
+                return False
+            self._plans[key] = None
+            if len(self._plans) > MAX_PLANS:
+                _LOGGER.warning("%s comes in more than %d sizes: others run on the CPU", self._path.name, MAX_PLANS)
+                return False
+            return True
+
+    def _prepare(self, key: str, profile: Profile) -> None:
         try:
-            return self._run(checked)
-        finally:
-            self._context.pop()
+            self._plans[key] = self._load(profile)
+        except Exception as error:  # whatever a foreign library does in this thread, the CPU serves
+            self._give_up(key, error)
+
+    def _give_up(self, key: str, error: Exception) -> None:
+        self._plans[key] = None
+        _LOGGER.warning("%s runs on the CPU: %s", self._path.name, " ".join(str(error).split()))
+
+    def _load(self, profile: Profile) -> _Plan:
+        """The plan of a profile: from its file if that can be read, built and compared otherwise."""
+        data = self._graph()
+        file = plan_file(data, self._trt.__version__, self._gpu, self._precision, profile)
+        logger = self._trt.Logger(self._trt.Logger.WARNING)
+        if file.is_file():
+            try:
+                return _Plan(self._trt, logger, file.read_bytes(), profile)
+            except EngineError as error:
+                _LOGGER.warning("%s is built anew: %s", self._path.name, error)
+                file.unlink(missing_ok=True)
+        _LOGGER.warning("TensorRT builds %s for %s: some minutes, once", self._path.name, self._gpu.name)
+        built = build_plan(self._trt, logger, data, profile, self._precision, self._path.name)
+        plan = _Plan(self._trt, logger, built, profile)
+        off = self._off(plan, profile)
+        if not off <= TOLERANCES[self._precision]:
+            raise EngineError(
+                f"TensorRT's {self._precision} plan is {off:.1e} from ONNX Runtime, more than "
+                f"{TOLERANCES[self._precision]:.0e}: it is not used"
+            )
+        write_atomically(file, built)
+        return plan
+
+    def _graph(self) -> bytes:
+        if self._precision != "fp16":
+            return self._path.read_bytes()
+        from dualpose_ros.inference.graphs import in_fp16
+
+        return bytes(in_fp16(self._path).SerializeToString())
+
+    def _off(self, plan: _Plan, profile: Profile) -> float:
+        """How far a plan's answers are from ONNX Runtime's, for the fewest and the most rows."""
+        worst = 0.0
+        for choice in (0, 2):
+            specs = {n: TensorSpec(n, s.dtype, profile[n][choice]) for n, s in self.inputs.items()}
+            inputs = example_inputs(specs, 1, 1, seed=choice)
+            worst = max(worst, *difference(plan.run(inputs), self._cpu.run(inputs)).values())
+        return worst
+
+
+class _Plan:
+    """A plan in GPU memory. EngineError if it can't be read or run."""
+
+    def __init__(self, trt: Any, logger: Any, data: bytes, profile: Profile) -> None:
+        self._trt = trt
+        self._runtime = trt.Runtime(logger)
+        self._engine = self._runtime.deserialize_cuda_engine(data)
+        if self._engine is None:
+            raise EngineError("its plan can't be read")
+        self._execution = self._engine.create_execution_context()
+        if self._execution is None:
+            raise EngineError("the GPU's memory is full")
+        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
+        self._outputs = [n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.OUTPUT]
+        self._most = min(largest[0] for _, _, largest in profile.values())
+        self._memory = CudaMemory()
+
+    def run(self, inputs: Arrays) -> Arrays:
+        rows = max(len(value) for value in inputs.values())
+        parts = [
+            self._run({name: np.ascontiguousarray(value[start : start + self._most]) for name, value in inputs.items()})
+            for start in range(0, rows, self._most)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
 
     def _run(self, inputs: Arrays) -> Arrays:
         for name, value in inputs.items():
             if not self._execution.set_input_shape(name, value.shape):
-                raise EngineError(
-                    f"input '{name}' of shape {list(value.shape)} is outside of what TensorRT was built for"
-                )
-            memory = self._memory(name, value.nbytes)
-            self._cuda.memcpy_htod_async(memory, value, self._stream)
-            self._execution.set_tensor_address(name, int(memory))
-        results: Arrays = {}
-        for name in self.outputs:
-            shape = tuple(self._execution.get_tensor_shape(name))
+                raise EngineError(f"input '{name}' of shape {list(value.shape)} is not what TensorRT's plan is for")
+            self._execution.set_tensor_address(name, self._memory.upload(name, value))
+        found = {}
+        for name in self._outputs:
+            shape = tuple(int(size) for size in self._execution.get_tensor_shape(name))
             dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name)))
-            results[name] = np.empty(shape, dtype)
-            self._execution.set_tensor_address(name, int(self._memory(name, results[name].nbytes)))
-        if not self._execution.execute_async_v3(self._stream.handle):
+            found[name] = (shape, dtype)
+            size = int(np.prod(shape)) * dtype.itemsize
+            self._execution.set_tensor_address(name, self._memory.reserve(name, size))
+        if not self._execution.execute_async_v3(self._memory.stream):
             raise EngineError("TensorRT failed to run the network; its message is on stderr")
-        for name, value in results.items():
-            self._cuda.memcpy_dtoh_async(value, self._buffers[name][1], self._stream)
-        self._stream.synchronize()
-        return results
-
-    def _memory(self, name: str, size: int) -> Any:
-        """Device memory of at least `size` bytes, kept from run to run."""
-        have, memory = self._buffers.get(name, (0, None))
-        if have < max(size, 1):
-            memory = self._cuda.mem_alloc(max(size, 1))
-            self._buffers[name] = (max(size, 1), memory)
-        return memory
-
-    def _build(self, onnx_bytes: bytes, path: Path, built: Path) -> bytes:
-        trt = self._trt
-        flags = 0
-        # Gone or implied in later versions; where they exist they are needed.
-        for flag in ("EXPLICIT_BATCH", "STRONGLY_TYPED"):
-            if hasattr(trt.NetworkDefinitionCreationFlag, flag):
-                flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, flag))
-        builder = trt.Builder(self._logger)
-        network = builder.create_network(flags)
-        parser = trt.OnnxParser(network, self._logger)
-        if not parser.parse(onnx_bytes):
-            reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-            raise EngineError(f"TensorRT can't read {path}: {reasons}")
-        settings = builder.create_builder_config()
-        settings.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
-        self._add_profile(builder, network, settings, onnx_bytes)
-        plan = builder.build_serialized_network(network, settings)
-        if plan is None:
-            raise EngineError(f"TensorRT can't build an engine from {path}; its message is on stderr")
-        data = bytes(plan)
-        built.parent.mkdir(parents=True, exist_ok=True)
-        temporary = built.with_name(f".{built.name}.{os.getpid()}")
-        temporary.write_bytes(data)
-        os.replace(temporary, built)
-        return data
-
-    def _add_profile(self, builder: Any, network: Any, settings: Any, onnx_bytes: bytes) -> None:
-        """Tell the range of every dynamic axis, whose names only the ONNX file knows."""
-        names = onnx_axis_names(onnx_bytes)
-        profile = builder.create_optimization_profile()
-        for index in range(network.num_inputs):
-            tensor = network.get_input(index)
-            ranges = [
-                (size, size, size) if size > 0 else axis_range(names.get(tensor.name, {}).get(axis, ""))
-                for axis, size in enumerate(tensor.shape)
-            ]
-            profile.set_shape(tensor.name, *(tuple(choice) for choice in zip(*ranges, strict=True)))
-        settings.add_optimization_profile(profile)
-
-    def _read_tensors(self) -> None:
-        engine, mode = self._engine, self._trt.TensorIOMode
-        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        self.outputs = tuple(n for n in names if engine.get_tensor_mode(n) == mode.OUTPUT)
-        self.inputs: dict[str, TensorSpec] = {}
-        for name in names:
-            if name not in self.outputs:
-                shape = tuple("" if size < 0 else int(size) for size in engine.get_tensor_shape(name))
-                dtype = np.dtype(self._trt.nptype(engine.get_tensor_dtype(name)))
-                self.inputs[name] = TensorSpec(name, dtype, shape)
-
-
-def onnx_axis_names(onnx_bytes: bytes) -> dict[str, dict[int, str]]:
-    """Names of the dynamic axes of each input of an ONNX file."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
-    return {
-        i.name: {axis: size for axis, size in enumerate(i.shape) if isinstance(size, str)} for i in session.get_inputs()
-    }
+        results = {name: self._memory.download(name, *what) for name, what in found.items()}
+        self._memory.finish()
+        # Pinned memory is written again by the next run.
+        return {name: value.copy() for name, value in results.items()}

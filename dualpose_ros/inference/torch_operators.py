@@ -72,16 +72,24 @@ def _slice(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, 
     return x[tuple(where)]
 
 
+def _beside(indices: Tensor, x: Tensor) -> Tensor:
+    """Indices on the device of `x`: copied once, since recording a CUDA graph allows no copy from the host."""
+    if indices.device == x.device:
+        return indices
+    copies: dict[torch.device, Tensor] = indices.__dict__.setdefault("copies", {})
+    return copies.setdefault(x.device, copies[x.device] if x.device in copies else indices.to(x.device))
+
+
 def _gather(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     axis %= x.ndim
-    flat = torch.remainder(indices, x.shape[axis]).flatten().to(x.device)
+    flat = torch.remainder(_beside(indices, x), x.shape[axis]).flatten()
     return x.index_select(axis, flat).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 
 def _gather_nd(x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     if batch_dims:
         raise UnknownOperatorError("GatherND with batch_dims")
-    return x[tuple(indices.to(x.device).unbind(-1))]
+    return x[tuple(_beside(indices, x).unbind(-1))]
 
 
 def _unsqueeze(x: Tensor, axes: Tensor) -> Tensor:

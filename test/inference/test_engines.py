@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dualpose_ros.inference import load
+from dualpose_ros.inference.cuda import Gpu, find_gpu
 from dualpose_ros.inference.engine import EngineError, TensorSpec, check_inputs
-from dualpose_ros.inference.load import BACKENDS, load_engine
+from dualpose_ros.inference.load import EngineConfig, load_engine
 from dualpose_ros.inference.parity import difference, example_inputs
 from dualpose_ros.weights import INT8, list_weights, weights_path
 
@@ -163,56 +165,75 @@ def test_wrong_requests(network_file: Any) -> None:
         load_engine(network_file, threads=0)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("backend", "blocked"), [("onnxruntime", "onnxruntime"), ("openvino", "openvino"), ("torch", "torch"),
+                             ("tensorrt", "tensorrt"), ("tensorrt", "cuda.bindings")],
+)  # fmt: skip
 def test_a_library_that_is_not_installed_is_named(
-    network_file: Any, backend: Any, monkeypatch: pytest.MonkeyPatch
+    network_file: Any, backend: Any, blocked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dualpose_ros.inference.gpu_probe as probe
+    import dualpose_ros.inference.tensorrt_engine as tensorrt_engine
 
-    monkeypatch.setattr(probe, "gpu_name", lambda: "a GPU")
-    for module in [m for m in sys.modules if m.startswith(f"dualpose_ros.inference.{backend}")]:
-        monkeypatch.delitem(sys.modules, module)
-    blocked = "pycuda" if backend == "tensorrt" else backend
+    monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: Gpu("a GPU", "9.0", 13000))
+    if backend != "tensorrt":
+        for module in [m for m in sys.modules if m.startswith(f"dualpose_ros.inference.{backend}")]:
+            monkeypatch.delitem(sys.modules, module)
+    if blocked == "cuda.bindings":
+        monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace())
     monkeypatch.setitem(sys.modules, blocked, None)
-    if backend == "tensorrt":
-        monkeypatch.setitem(sys.modules, "pycuda.driver", None)
-    monkeypatch.delitem(sys.modules, "dualpose_ros.inference.tensorrt_engine", raising=False)
     with pytest.raises(EngineError, match=rf"backend '{backend}' can't be imported .*pip install"):
         load_engine(network_file, backend)
 
 
-def test_tensorrt_is_not_touched_without_a_gpu(network_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dualpose_ros.inference.tensorrt_engine as module
-
-    monkeypatch.setattr(module, "gpu_name", lambda: None)
-    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace())
-    with pytest.raises(EngineError, match="needs an NVIDIA GPU"):
-        load_engine(network_file, "tensorrt")
-
-
-def test_tensorrt_cache_serves_only_what_it_was_built_from(tmp_path: Path) -> None:
-    from dualpose_ros.inference.tensorrt_engine import axis_range, cache_file, onnx_axis_names
-
-    base = cache_file(b"net", "10.0", "GPU A", tmp_path)
-    assert base == cache_file(b"net", "10.0", "GPU A", tmp_path)
-    others = {
-        cache_file(b"net2", "10.0", "GPU A", tmp_path),
-        cache_file(b"net", "10.1", "GPU A", tmp_path),
-        cache_file(b"net", "10.0", "GPU B", tmp_path),
-    }
-    assert len(others | {base}) == 4
-    for name in ("N", "32*H"):
-        low, usual, high = axis_range(name)
-        assert 0 < low <= usual <= high
-    assert all(size % 32 == 0 for size in axis_range("32*H"))
-    network = write_network(tmp_path / "net.onnx").read_bytes()
-    assert onnx_axis_names(network) == {"x": {0: "N", 1: "4*H", 2: "4*W"}, "k": {0: "N"}}
-
-
 def test_gpu_probe_survives_a_machine_without_driver() -> None:
-    from dualpose_ros.inference.gpu_probe import gpu_name
+    assert find_gpu("libno-such-driver.so") is None
 
-    assert gpu_name("libno-such-driver.so") is None
+
+def test_providers_that_onnxruntime_lacks_are_named(network_file: Any) -> None:
+    import onnxruntime
+
+    for backend, provider in (("onnxruntime_cuda", "CUDA"), ("onnxruntime_tensorrt", "Tensorrt")):
+        if f"{provider}ExecutionProvider" not in onnxruntime.get_available_providers():
+            with pytest.raises(EngineError, match=f"has no {provider}ExecutionProvider; install onnxruntime-gpu"):
+                load_engine(network_file, backend)
+    with pytest.raises(EngineError, match="computes in fp32 or int8, not in fp16"):
+        load_engine(network_file, precision="fp16")
+
+
+@pytest.mark.parametrize(
+    ("installed", "providers", "torch_version", "chosen"),
+    [
+        ({"tensorrt", "cuda.bindings", "torch"}, ("CUDAExecutionProvider",), "2.13.0", "tensorrt"),
+        ({"tensorrt", "torch"}, ("CUDAExecutionProvider",), "2.13.0", "onnxruntime_cuda"),
+        ({"torch"}, (), "2.13.0", "torch"),
+        ({"torch"}, (), "2.13.0+cpu", "onnxruntime"),
+        (set(), (), "", "onnxruntime"),
+    ],
+)
+def test_auto_takes_the_best_that_is_there(
+    installed: set[str], providers: Any, torch_version: str, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(load, "_is_installed", lambda module: module in installed)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*providers, "CPUExecutionProvider"])
+    monkeypatch.setattr(load.importlib.metadata, "version", lambda _: torch_version)
+    backend, reason = load.best_backend(Gpu("H200", "9.0", 13000))
+    assert backend == chosen and "H200" in reason
+    assert load.best_backend(None)[0] == "onnxruntime"
+
+
+def test_what_auto_chose_falls_back_with_one_line(
+    network_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(load, "choose_backend", lambda: "tensorrt")
+    engine = EngineConfig().load(network_file)
+    assert type(engine).__name__ == "OnnxRuntimeEngine"
+    assert [record.getMessage() for record in caplog.records] == [
+        "net.onnx runs on the CPU: backend 'tensorrt' needs an NVIDIA GPU with its driver, and there is none here"
+    ]
+    with pytest.raises(EngineError, match="needs an NVIDIA GPU"):
+        EngineConfig(backend="tensorrt").load(network_file)
 
 
 def test_the_live_path_imports_neither_torch_nor_onnx(network_file: Any) -> None:

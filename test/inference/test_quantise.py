@@ -117,9 +117,9 @@ def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatc
     for fast in (True, False):
         monkeypatch.setattr(load, "computes_int8_fast", lambda fast=fast: fast)
         for precision in ("auto", "fp32", "int8"):
-            EngineConfig(precision=precision).network("top_down")
+            EngineConfig(backend="onnxruntime", precision=precision).network("top_down")
     EngineConfig(backend="torch", precision="int8").network("top_down")
-    EngineConfig(precision="int8").network(str(folder / "top_down.onnx"))
+    EngineConfig(backend="onnxruntime", precision="int8").network(str(folder / "top_down.onnx"))
     small, whole = "top_down_int8.onnx", "top_down.onnx"
     assert loaded == [small, whole, small, whole, whole, small, whole, whole]
 
