@@ -16,9 +16,9 @@ from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.published.threedpw import JOINTS as SMPL
 from dualpose_ros.datasets.published.truth import TruthSequence
 from dualpose_ros.lab.evaluation.protocols.matching import match_on_picture
-from dualpose_ros.lab.evaluation.protocols.protocol import Pairs, Protocol, mean_row
+from dualpose_ros.lab.evaluation.protocols.protocol import Pairs, Protocol, curve_rows, mean_row
 from dualpose_ros.lab.evaluation.report import Rows
-from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe
+from dualpose_ros.metrics.poses import joint_errors, mpjpe, pa_mpjpe
 from dualpose_ros.metrics.steadiness import acceleration_errors
 from dualpose_ros.people import box_iou
 from dualpose_ros.skeleton import H36M17
@@ -36,12 +36,14 @@ _SMPL_USED = tuple(
 @dataclass
 class Bodies:
     """Of each true person of a sequence: error about the root and after a similarity transform, metres, NaN if not
-    found, and how much of the box another person's overlaps (IoU); accelerations' errors; the sequence's group."""
+    found, and how much of the box another person's overlaps (IoU); of those found, every joint's error (J,) about the
+    root, and accelerations' errors; the sequence's group."""
 
     group: str
     relative_m: list[float] = field(default_factory=list)
     aligned_m: list[float] = field(default_factory=list)
     overlap: list[float] = field(default_factory=list)
+    joints_m: list[Floats] = field(default_factory=list)
     acceleration: list[Floats] = field(default_factory=list)
 
 
@@ -62,6 +64,7 @@ def measure(used: tuple[int, ...], root: int, sequence: TruthSequence, pairs: Pa
             bodies.aligned_m.append(float(pa_mpjpe(own, true)) if there else np.nan)
             bodies.overlap.append(float(overlap[person].max(initial=0.0)))
             if there:
+                bodies.joints_m.append(joint_errors(own, true))
                 tracks.setdefault(int(frame.people.ids[person]), []).append((frame.stamp_s, own, true))
     for rows in tracks.values():
         times, own_joints, true_joints = (np.array(column) for column in zip(*rows, strict=True))
@@ -94,7 +97,7 @@ def h36m_tables(name: str, column: str, measured: Mapping[str, Bodies]) -> dict[
         known = values[np.isfinite(values)]
         actions.append({"action": group, "frames": len(values), "missed": int(len(values) - len(known)),
                         f"{name}_mm": _mm(known)})  # fmt: skip
-    return {name: [*actions, mean_row(actions)], f"{name}: sequences": rows}
+    return {name: [*actions, mean_row(actions)], f"{name}: sequences": rows, f"{name}: PCK curve": _curve(measured)}
 
 
 def threedpw_tables(measured: Mapping[str, Bodies]) -> dict[str, Rows]:
@@ -113,7 +116,12 @@ def threedpw_tables(measured: Mapping[str, Bodies]) -> dict[str, Rows]:
             "least_iou": float(overlap[index].min()) if len(index) else None,
             "mpjpe_mm": _mm(relative[known]), "pa_mpjpe_mm": _mm(aligned[known]),
         })  # fmt: skip
-    return {"3dpw": subsets, "3dpw: sequences": [*rows, mean_row(rows)]}
+    sequences = [*rows, mean_row(rows)]
+    return {"3dpw": subsets, "3dpw: sequences": sequences, "3dpw: PCK curve": _curve(measured)}
+
+
+def _curve(measured: Mapping[str, Bodies]) -> Rows:
+    return curve_rows(rel=np.array([joints for bodies in measured.values() for joints in bodies.joints_m]))
 
 
 def _mm(errors_m: Floats) -> float | None:

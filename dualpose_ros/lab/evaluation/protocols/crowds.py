@@ -17,7 +17,7 @@ from dualpose_ros.datasets.published.jta import JOINTS as JTA
 from dualpose_ros.datasets.published.panoptic import JOINTS as PANOPTIC
 from dualpose_ros.datasets.published.truth import TruthSequence
 from dualpose_ros.lab.evaluation.protocols.matching import TRACKED_M, match_on_picture, tracked
-from dualpose_ros.lab.evaluation.protocols.protocol import Pairs, Protocol, mean_row
+from dualpose_ros.lab.evaluation.protocols.protocol import Pairs, Protocol, curve_rows, mean_row
 from dualpose_ros.lab.evaluation.report import Rows
 from dualpose_ros.metrics.poses import f1_score, joint_errors, mpre, point_counts
 from dualpose_ros.metrics.tracks import TrackedFrame, track_figures
@@ -34,11 +34,12 @@ _PCK_M = 0.150
 
 @dataclass
 class Crowd:
-    """What is kept of a sequence: f1 (T, L) of every frame at LIMITS_M; errors of matched people about the root, each
-    (J,), and of their roots; how many people there were; and who was where."""
+    """What is kept of a sequence: f1 (T, L) of every frame at LIMITS_M; errors of matched people about the root and in
+    the camera frame, each (J,), and of their roots; how many people there were; and who was where."""
 
     f1: list[list[float]] = field(default_factory=list)
     relative_m: list[Floats] = field(default_factory=list)
+    absolute_m: list[Floats] = field(default_factory=list)
     root_m: list[float] = field(default_factory=list)
     people: int = 0
     frames: list[TrackedFrame] = field(default_factory=list)
@@ -93,14 +94,17 @@ def measure_panoptic(sequence: TruthSequence, pairs: Pairs) -> Crowd:
             truth, estimate = frame.people.joints_cam[person], found.joints_cam[own]
             if np.isfinite(truth[root]).all() and np.isfinite(estimate[root]).all():
                 crowd.relative_m.append(joint_errors(estimate - estimate[root], truth - truth[root])[used])
+                crowd.absolute_m.append(joint_errors(estimate, truth)[used])
                 crowd.root_m.append(float(mpre(estimate[root], truth[root])))
     return crowd
 
 
 def panoptic_tables(measured: Mapping[str, Crowd]) -> dict[str, Rows]:
-    """MPJPE and MPRE in millimetres, a row a sequence and their mean."""
+    """MPJPE and MPRE in millimetres, a row a sequence and their mean; PCK over distances."""
     rows = [_panoptic_row(name, crowd) for name, crowd in measured.items()]
-    return {"panoptic": [*rows, mean_row(rows)]}
+    relative, absolute = (np.array([e for crowd in measured.values() for e in getattr(crowd, part)])
+                          for part in ("relative_m", "absolute_m"))  # fmt: skip
+    return {"panoptic": [*rows, mean_row(rows)], "panoptic: PCK curve": curve_rows(rel=relative, abs=absolute)}
 
 
 def _panoptic_row(name: str, crowd: Crowd) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from dualpose_ros.arrays import AnyFloats
 from dualpose_ros.datasets.predictions import FoundPeople
 from dualpose_ros.datasets.published.truth import TruthFrame, TruthSequence
 from dualpose_ros.lab.evaluation.report import Rows
@@ -34,6 +37,17 @@ class Protocol:
     tables: Callable[[Mapping[str, Any]], dict[str, Rows]]
     truth: Mapping[str, str] | None = None
     lifts: bool = True
+
+
+def curve_rows(**errors_m: AnyFloats) -> Rows:
+    """PCK over distances of 0, 5, ... 150 mm: the share of errors (any shape, NaN left out) below each, in per cent, a
+    column for each kind of error."""
+    known = {name: errors[np.isfinite(errors)] for name, errors in errors_m.items()}
+    return [
+        {"mm": limit, **{f"pck_{name}_pct": 100 * float((errors < limit / 1000).mean()) if errors.size else None
+                         for name, errors in known.items()}}
+        for limit in range(0, 151, 5)
+    ]  # fmt: skip
 
 
 def mean_row(rows: Sequence[Mapping[str, Any]], name: str = "mean") -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _draw_curve(folder: Path, rows: Rows) -> None:
         return
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="mm", ylabel="joints within, per cent", ylim=(0, 100))
-    for column in ("pck_rel_pct", "pck_abs_pct"):
+    for column in (column for column in rows[0] if column != "mm"):
         axes.plot([row["mm"] for row in rows], [row[column] for row in rows], label=column.split("_")[1])
     axes.legend()
     folder.mkdir(parents=True, exist_ok=True)

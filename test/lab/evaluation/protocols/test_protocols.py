@@ -68,7 +68,12 @@ def test_jta_leaves_out_joints_beside_the_picture() -> None:
 def test_panoptic_by_hand() -> None:
     truth = crowd(19, 3)
     found = np.add(truth[:2], (0.0, 0.03, 0.04))
-    row = tables(crowds.PANOPTIC_MPJPE, panoptic.JOINTS, [truth], [found])["panoptic"][0]
+    made = tables(crowds.PANOPTIC_MPJPE, panoptic.JOINTS, [truth], [found])
+    row, curve = made["panoptic"][0], made["panoptic: PCK curve"]
+    # All are 50 mm off in the camera frame, and right about the root.
+    assert [(c["pck_rel_pct"], c["pck_abs_pct"]) for c in curve if c["mm"] in (5, 45, 55)] == [
+        (100, 0), (100, 0), (100, 100)
+    ]  # fmt: skip
     assert row["mpjpe_mm"] == pytest.approx(0, abs=1e-9) and row["mpre_mm"] == pytest.approx(50)
     assert row["found"] == pytest.approx(200 / 3) and row["id_switches"] == 0
 
