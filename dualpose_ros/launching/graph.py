@@ -192,5 +192,6 @@ def demo_camera(values: Mapping[str, Any]) -> dict[str, Any]:
     if bool(calibration) == bool(hfov_deg):
         wrong = "both are given" if calibration else "without one the camera is unknown"
         raise RuntimeError(f"give calibration:=FILE or hfov_deg:=DEGREES with source:={source}: {wrong}")
-    parameters = {"source": source, "loop": values["loop"], "wait_for_subscribers": 3}
+    # One process has one subscription for all of its nodes.
+    parameters = {"source": source, "loop": values["loop"], "wait_for_subscribers": 1 if values["composed"] else 3}
     return {**parameters, **({"calibration": calibration} if calibration else {"hfov_deg": hfov_deg})}

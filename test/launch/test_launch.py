@@ -322,6 +322,14 @@ def test_people_in_the_robots_frames_where_that_is_asked_for(
         assert with_values(HumansNodeConfig(), values)
 
 
+@pytest.mark.parametrize(("composed", "subscribers"), [("false", 3), ("true", 1)])
+def test_the_demos_camera_waits_for_those_who_take_images(launch_stub: None, composed: str, subscribers: int) -> None:
+    """A composed graph has one subscription for all of its nodes; a camera that waited for three would never start."""
+    description = describe("demo.launch.py")
+    nodes = nodes_of(actions_of(description, arguments_of(description) | {"composed": composed}))
+    assert values_of(nodes["camera_node"]["parameters"][1])["wait_for_subscribers"] == subscribers
+
+
 def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:
     description = describe("demo.launch.py")
     values = values_of(nodes_of(actions_of(description, arguments_of(description)))["camera_node"]["parameters"][1])

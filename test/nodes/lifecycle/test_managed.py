@@ -13,6 +13,7 @@ pytest.importorskip("cyclonedds")
 from dualpose_ros import nodes
 from dualpose_ros.nodes import fusion_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, StartupError
+from dualpose_ros.nodes.composed.bus import Bus
 from dualpose_ros.runs.parameter_lists import NODES
 from dualpose_ros.settings import all_settings, own_settings, setting
 
@@ -159,3 +160,14 @@ def test_a_group_makes_its_settings_live() -> None:
     live = {item.name for item in all_settings(NODES["bottom_up_node"][1]) if item.said.live}
     assert "decode.grouping.seed_score" in live and "weights" not in live
     assert setting(1, "x", live=True).metadata["setting"].live  # type: ignore[attr-defined]
+
+
+def test_a_node_that_stops_leaves_its_process_bus(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = Bus()
+    monkeypatch.setattr(PipelineNode, "bus", bus)
+    node = started(Talker)
+    heard = bus._subscriptions["/heard"]
+    assert len(heard) == 1 and not node.subscriptions_
+    assert node.trigger_deactivate() == SUCCESS and heard == []
+    assert node.trigger_activate() == SUCCESS and len(heard) == 1
+    bus.forget(heard[0])
