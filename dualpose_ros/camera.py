@@ -1,4 +1,4 @@
-"""The pinhole camera: intrinsics as real inputs, pixels to rays and back.
+"""The pinhole camera: intrinsics as real inputs, pixels to rays and back; and the ground before it.
 
 Camera optical frame (REP-103): x right, y down, z forward, metres. A pixel's centre
 lies at integer coordinates, as in CameraInfo and OpenCV.
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.arrays import AnyFloats, Floats, Mask, RgbImage
+from dualpose_ros.settings import Settings, setting
 
 
 class CameraError(ValueError):
@@ -285,3 +286,94 @@ def turned_to(rays: AnyFloats) -> Floats:
     shared = 1 / (1 + z)
     rows = [[1 - x * x * shared, -x * y * shared, x], [-x * y * shared, 1 - y * y * shared, y], [-x, -y, z]]
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+class GroundError(ValueError):
+    """A plane that no camera can stand on."""
+
+
+@dataclass(frozen=True)
+class GroundAccuracy(Settings):
+    """How far the ground may be off from where it is said to be; for as long as a run, and for all people alike."""
+
+    height_stddev: float = setting(
+        0.01, "deviation of the camera's height above the ground, as a share of it", above=0, most=1
+    )
+    pitch_stddev_rad: float = setting(0.005, "deviation of the camera's pitch", unit="rad", above=0, most=1)
+    roll_stddev_rad: float = setting(0.005, "deviation of the camera's roll", unit="rad", above=0, most=1)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """down (3,): the unit vector toward the ground, straight across it; height_m: of the camera above it.
+
+    Raises GroundError for what is not finite, a height that is not positive, or a ground that lies behind the image.
+    """
+
+    down: Floats
+    height_m: float
+    accuracy: GroundAccuracy = GroundAccuracy()
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.down).all() and np.isfinite(self.height_m)):
+            raise GroundError(f"the ground is not finite: down {self.down}, camera {self.height_m} m above it")
+        if not self.height_m > 0:
+            raise GroundError(f"the camera is {self.height_m:.3g} m above the ground; it must be above it")
+        if abs(float(np.linalg.norm(self.down)) - 1) > 1e-3:
+            raise GroundError(f"down is {self.down}, no unit vector")
+
+    @property
+    def level_axes(self) -> tuple[Floats, Floats]:
+        """Unit vectors (3,) along the ground: ahead of the camera, and to its right."""
+        across = np.array([0.0, 0.0, 1.0]) if abs(self.down[2]) < 0.99 else np.array([0.0, -1.0, 0.0])
+        ahead = across - (across @ self.down) * self.down
+        ahead /= np.linalg.norm(ahead)
+        return ahead, np.cross(self.down, ahead)
+
+
+def ground_below(
+    height_m: float, pitch_rad: float = 0.0, roll_rad: float = 0.0, accuracy: GroundAccuracy | None = None
+) -> Ground:
+    """The ground under a camera.
+
+    Args:
+        height_m: of the camera above it.
+        pitch_rad: by how much the camera looks down.
+        roll_rad: by how much its right side is lower than its left.
+        accuracy: how sure all that is.
+
+    Raises:
+        GroundError: as `Ground`.
+    """
+    level = np.cos(pitch_rad)
+    down = np.array([np.sin(roll_rad) * level, np.cos(roll_rad) * level, np.sin(pitch_rad)])
+    return Ground(down, height_m, accuracy if accuracy is not None else GroundAccuracy())
+
+
+@dataclass(frozen=True)
+class GroundConfig(Settings):
+    """The ground under a camera that neither tilts nor rises; of others it comes with each frame."""
+
+    camera_height_m: float = setting(
+        0.0, "height of the camera above the ground; 0: not known", unit="m", least=0, most=100
+    )
+    camera_pitch_rad: float = setting(0.0, "by how much the camera looks down", unit="rad", least=-1.6, most=1.6)
+    camera_roll_rad: float = setting(
+        0.0, "by how much the camera's right side is lower than its left", unit="rad", least=-3.2, most=3.2
+    )
+    accuracy: GroundAccuracy = setting(
+        GroundAccuracy(), "how far the ground may be off, here and where it comes from TF"
+    )
+
+    def ground(self) -> Ground | None:
+        """The ground, None where no height is given."""
+        if not self.camera_height_m:
+            return None
+        return ground_below(self.camera_height_m, self.camera_pitch_rad, self.camera_roll_rad, self.accuracy)
+
+
+def ground_config(height_m: float, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> GroundConfig:
+    """The settings of a camera's ground in degrees, as people give them; SettingError names what is out of range."""
+    if not height_m > 0:
+        raise GroundError(f"the camera's height is {height_m:g} m; it must be above the ground")
+    return GroundConfig(height_m, float(np.radians(pitch_deg)), float(np.radians(roll_deg)))

@@ -63,7 +63,7 @@ class Pose3D:
 
     joints_cam (K, 3) and joint_stddev (K,) in metres, joint_scores (K,) in 0..1: about the chance that a joint is where
     keypoints_px (K, 2) have it, within a tenth of the person's size, and 0 outside the image; root_velocity (3,) in
-    m/s.
+    m/s. height_m: how tall the person stands, with its deviation; 0 where that is not known.
     """
 
     track_id: int
@@ -76,6 +76,8 @@ class Pose3D:
     joint_stddev: AnyFloats
     keypoints_px: AnyFloats
     root_velocity: AnyFloats = field(default_factory=lambda: np.zeros(3))
+    height_m: float = 0.0
+    height_stddev_m: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The pinhole camera against OpenCV, round trips and absurd intrinsics."""
+"""The pinhole camera against OpenCV, round trips and absurd intrinsics; the ground before it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import pytest
 from dualpose_ros.camera import (
     Camera,
     CameraError,
+    Ground,
+    GroundConfig,
+    GroundError,
     back_project,
     camera_from_hfov,
     camera_from_matrix,
     camera_from_model,
+    ground_below,
     pixels_to_rays,
     project,
     rays_to_pixels,
@@ -132,3 +136,37 @@ def test_models_by_the_names_that_cameras_give(model: str, distortion: tuple[flo
 def test_models_that_contradict_themselves(model: str, distortion: tuple[float, ...], says: str) -> None:
     with pytest.raises(CameraError, match=says):
         camera_from_model(640, 480, model, FISHEYE.matrix, distortion)
+
+
+def test_looking_down_brings_the_ground_ahead_and_leaning_right_to_the_right() -> None:
+    assert ground_below(1.4).down == pytest.approx([0, 1, 0])
+    pitched, rolled = ground_below(1.4, pitch_rad=0.3), ground_below(1.4, roll_rad=0.2)
+    assert pitched.down == pytest.approx([0, np.cos(0.3), np.sin(0.3)])
+    assert rolled.down == pytest.approx([np.sin(0.2), np.cos(0.2), 0])
+    # What a camera that looks down sees in its middle lies on the ground at h / sin(pitch).
+    assert pitched.down @ np.array([0, 0, 1.4 / np.sin(0.3)]) == pytest.approx(1.4)
+
+
+@pytest.mark.parametrize("pitch, roll", [(0.0, 0.0), (0.4, 0.1), (-0.2, -0.3), (1.57, 0.0)])
+def test_axes_lie_along_the_ground_ahead_and_to_the_right(pitch: float, roll: float) -> None:
+    ground = ground_below(1.0, pitch, roll)
+    ahead, right = ground.level_axes
+    axes = np.stack([right, ground.down, ahead])
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(axes) == pytest.approx(1)
+    assert right[0] > 0.9
+
+
+@pytest.mark.parametrize(
+    "down, height, word",
+    [((0, 1, 0), 0, "above"), ((0, 1, 0), np.nan, "finite"), ((0, 2, 0), 1, "unit"), ((0, np.inf, 0), 1, "finite")],
+)
+def test_what_is_no_ground_is_refused(down: tuple[float, float, float], height: float, word: str) -> None:
+    with pytest.raises(GroundError, match=word):
+        Ground(np.array(down, dtype=np.float64), height)
+
+
+def test_settings_without_a_height_know_no_ground() -> None:
+    assert GroundConfig(camera_pitch_rad=0.2).ground() is None
+    ground = GroundConfig(camera_height_m=1.2, camera_pitch_rad=0.2).ground()
+    assert ground is not None and ground.height_m == 1.2 and ground.down[2] == pytest.approx(np.sin(0.2))

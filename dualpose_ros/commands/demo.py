@@ -27,6 +27,10 @@ def demo(
         Path | None,
         typer.Option("--clip", help="Folder that `dualpose synth clip` made, instead of the clip that ships with it."),
     ] = None,
+    ground: Annotated[
+        bool,
+        typer.Option("--ground", help="Tell the camera's height and tilt, which camera.yaml has as they were drawn."),
+    ] = False,
     detector: DetectorOption = None,
     rate: RateOption = 1.0,
     max_rate: MaxRateOption = None,
@@ -48,6 +52,7 @@ def demo(
     options = LiveOptions(
         source="",
         out=out,
+        calibrated_ground=ground,
         detector=detector,
         rate=rate,
         max_rate=max_rate,

@@ -180,6 +180,20 @@ def scores(
     report(evaluate_scores(data, seed, root, incomplete or (), out, sequences), json_file, seed)
 
 
+@app.command("ground")
+def ground(data: CaptureOption, json_file: JsonOption = None, seed: SeedOption = 0) -> None:
+    """Place and height of people on a known ground, against none: what refinement makes of it.
+
+    Videos are drawn for the purpose, of people of 1.1 to 2.05 m before cameras 0.3 to 3 m above the floor, some of
+    which drive, in a world and of clips that trained nothing; they go through detector, both branches and fusion once,
+    and through refinement with each ground: exact, off by as much as it says, off by 1 and 2 degrees and by 5 %.
+    """
+    require_numba("eval ground")
+    from dualpose_ros.lab.evaluation.ground.tables import evaluate_ground
+
+    report(evaluate_ground(data, seed), json_file, seed)
+
+
 @app.command("refinement")
 def refinement(
     data: CaptureOption,

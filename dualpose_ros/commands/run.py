@@ -51,6 +51,17 @@ EveryFrameOption = Annotated[
     ),
 ]
 
+CameraHeightOption = Annotated[
+    float | None,
+    typer.Option("--camera-height", help="Metres of the camera above the ground: people then stand on it."),
+]
+CameraPitchOption = Annotated[
+    float, typer.Option("--camera-pitch", min=-90, max=90, help="Degrees by which the camera looks down.")
+]
+CameraRollOption = Annotated[
+    float, typer.Option("--camera-roll", min=-180, max=180, help="Degrees by which its right side is lower.")
+]
+
 
 def run(
     source: SourceOption,
@@ -58,6 +69,9 @@ def run(
     detector: DetectorOption = None,
     hfov: HfovOption = None,
     calibration: CalibrationOption = None,
+    camera_height: CameraHeightOption = None,
+    camera_pitch: CameraPitchOption = 0.0,
+    camera_roll: CameraRollOption = 0.0,
     every_frame: EveryFrameOption = None,
     rate: PaceOption = None,
     max_rate: MaxRateOption = None,
@@ -85,6 +99,9 @@ def run(
         detector=detector,
         hfov_deg=hfov,
         calibration=calibration,
+        camera_height_m=camera_height,
+        camera_pitch_deg=camera_pitch,
+        camera_roll_deg=camera_roll,
         rate=1.0 if rate is None else rate,
         every_frame=every_frame,
         max_rate=max_rate,

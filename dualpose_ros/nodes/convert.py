@@ -224,6 +224,7 @@ def _person_to_message(pose: Pose3D, image_size: tuple[int, int]) -> Any:
     person.joint_stddev = _floats(pose.joint_stddev)
     velocity = person.root_velocity
     velocity.x, velocity.y, velocity.z = (float(v) for v in pose.root_velocity)
+    person.height_m, person.height_stddev_m = float(pose.height_m), float(pose.height_stddev_m)
     return person
 
 
@@ -279,6 +280,8 @@ def _person_from_message(person: Any) -> Pose3D:
         joint_stddev=np.array(person.joint_stddev, dtype=np.float64),
         keypoints_px=np.array([(p.x, p.y) for p in person.keypoints_px], dtype=np.float64),
         root_velocity=np.array([velocity.x, velocity.y, velocity.z], dtype=np.float64),
+        height_m=float(person.height_m),
+        height_stddev_m=float(person.height_stddev_m),
     )
 
 

@@ -12,12 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from tf2_msgs.msg import TFMessage
 
-from dualpose_ros.camera import Camera
+from dualpose_ros.camera import Camera, Ground, GroundError
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
     RELIABLE,
@@ -28,12 +30,15 @@ from dualpose_ros.nodes.base import (
     sync_queue_size,
 )
 from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.inputs.transforms import TransformError, Transforms, ground_of
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 from dualpose_ros.settings import setting
 
+_TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+_TF_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TIMED_FRAMES = 100
 _REST_S = 0.5
 """Without a new frame for so long, those that wait for later ones (`lag_frames`) go out as they are by then."""
@@ -47,6 +52,9 @@ class RefinementNodeConfig(NodeConfig):
     rectified: bool = rectified()
     track_id_offset: int = setting(
         0, "added to the ids that are published, so that several cameras' differ", least=0, most=2_000_000_000
+    )
+    ground_frame: str = setting(
+        "", "frame whose x-y plane is the ground (base_footprint, map, ...), by TF at each image's stamp; '': none"
     )
 
 
@@ -67,11 +75,17 @@ class RefinementNode(PipelineNode):
         # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
         self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
+        self._transforms = Transforms()
+        self._ground = ""
         self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
         topic = "dualpose/fused/poses3d"
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
+        if self.config.ground_frame:
+            for name, qos, is_static in (("/tf", _TF, False), ("/tf_static", _TF_STATIC, True)):
+                receive = partial(self._transforms.add, is_static=is_static)
+                self.create_subscription(TFMessage, name, self.guarded(name, receive), qos)
         if self._refinement.lag_frames:
             self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
 
@@ -91,7 +105,8 @@ class RefinementNode(PipelineNode):
         self._waiting.append((message, persons))
         if self._refinement.lag_frames:
             self._rest.reset()
-        self._publish_due(lambda: self._stage.process(time_ns, camera, persons))
+        ground = self._ground_of(message.header)
+        self._publish_due(lambda: self._stage.process(time_ns, camera, persons, ground))
 
     def _on_rest(self) -> None:
         """Nothing has come for a while: what waits for later frames goes out without them."""
@@ -105,6 +120,20 @@ class RefinementNode(PipelineNode):
         if camera is None:
             self._warn(f"no usable camera_info of frame '{header.frame_id}' yet: poses pass through unrefined")
         return camera
+
+    def _ground_of(self, header: Any) -> Ground | None:
+        """The ground by TF; None where none is asked for, or TF does not have it: then that of the settings holds."""
+        if not self.config.ground_frame or not self._refinement.enabled:
+            return None
+        try:
+            pose = self._transforms.look_up(self.config.ground_frame, header.frame_id, stamp_to_ns(header.stamp))
+            ground = ground_of(pose, self._refinement.ground.accuracy)
+        except (TransformError, GroundError) as error:
+            self._ground = str(error)
+            self.get_logger().warning(f"no ground: {error}", throttle_duration_sec=5.0)
+            return None
+        self._ground = f"camera {ground.height_m:.2f} m above {self.config.ground_frame}"
+        return ground
 
     def _publish_due(self, work: Callable[[], Sequence[RefinedFrame]]) -> None:
         """Publish the frames that the stage gives; after an error, all that wait, as they came in."""
@@ -148,6 +177,8 @@ class RefinementNode(PipelineNode):
         counts = {**self._counts, "borrowed_camera_info": self._cameras.borrowed}
         counts |= {"persons": persons, "coasting": self._coasting}
         values = {name: str(count) for name, count in counts.items()}
+        if self._ground:
+            values["ground"] = self._ground
         if self._seconds:
             p50, p95 = 1000 * np.percentile(self._seconds, [50, 95])
             values |= {"refine_ms_p50": f"{p50:.2f}", "refine_ms_p95": f"{p95:.2f}"}

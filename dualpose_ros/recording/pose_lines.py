@@ -72,6 +72,8 @@ def _person_to_record(person: Pose3D) -> dict[str, Any]:
         "joint_stddev": _rounded(person.joint_stddev, 4),
         "keypoints_px": _rounded(person.keypoints_px, 2),
         "root_velocity": _rounded(person.root_velocity, 4),
+        "height_m": _rounded(person.height_m, 3),
+        "height_stddev_m": _rounded(person.height_stddev_m, 3),
     }
 
 
@@ -96,4 +98,6 @@ def _person_from_record(record: dict[str, Any]) -> Pose3D:
         joint_stddev=array("joint_stddev"),
         keypoints_px=array("keypoints_px"),
         root_velocity=array("root_velocity"),
+        height_m=float(record.get("height_m", 0.0)),
+        height_stddev_m=float(record.get("height_stddev_m", 0.0)),
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dualpose_ros.camera import GroundConfig
 from dualpose_ros.refinement.bones import BoneConfig
 from dualpose_ros.refinement.solver import SolverConfig
+from dualpose_ros.refinement.standing import StandingConfig
 from dualpose_ros.settings import SettingError, Settings, setting
 
 SHORTEST_WINDOW = 3
@@ -41,6 +43,8 @@ class RefinementConfig(Settings):
     )
     solver: SolverConfig = setting(SolverConfig(), "what is trusted by how much")
     bones: BoneConfig = setting(BoneConfig(), "bone lengths of a person: means over the track")
+    ground: GroundConfig = setting(GroundConfig(), "where the ground is, for a camera that does not tilt or rise")
+    standing: StandingConfig = setting(StandingConfig(), "people who stand on a known ground")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dualpose_ros.camera import Camera, project
+from dualpose_ros.camera import Camera, Ground, project
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.standing import Standing
 from dualpose_ros.refinement.track import Refined, TrackSmoother, add_frames
 from dualpose_ros.refinement.window import Frame, frame_of
 
@@ -61,17 +62,21 @@ class RefinementStage:
 
     def __init__(self, config: RefinementConfig | None = None) -> None:
         self.config = config if config is not None else RefinementConfig()
+        self._ground = self.config.ground.ground()
         self.reset()
 
     def reset(self) -> None:
         """Forget all tracks, and the frames that are still to be given."""
         self._tracks: dict[int, _Track] = {}
+        self._standing = Standing(self.config.standing)
         self._waiting: deque[_Waiting] = deque()
         self._given: dict[int, _Track] = {}
         self._first_ns: int | None = None
         self._stamp_ns = 0
 
-    def process(self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]) -> tuple[RefinedFrame, ...]:
+    def process(
+        self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D], ground: Ground | None = None
+    ) -> tuple[RefinedFrame, ...]:
         """Take in a frame; the frames that are due now, oldest first: without a lag, this one.
 
         People without a track (id -1), a second pose of the same track, and all of a frame without a camera go through
@@ -81,6 +86,7 @@ class RefinementStage:
             stamp_ns: of the frame.
             camera: of its image, None where it is not known.
             persons: the integrated poses.
+            ground: where it is in this frame; that of the settings, if any, where it is None.
 
         Raises:
             ValueError: for joints of another shape than (K, 3).
@@ -94,7 +100,7 @@ class RefinementStage:
         if self._first_ns is None:
             self._first_ns = stamp_ns
         self._stamp_ns = stamp_ns
-        self._waiting.append(_Waiting(stamp_ns, camera, self._take_in(stamp_ns, camera, persons)))
+        self._waiting.append(_Waiting(stamp_ns, camera, self._take_in(stamp_ns, camera, persons, ground)))
         due = len(self._waiting) > self.config.lag_frames
         return (*before, self._give()) if due else before
 
@@ -107,10 +113,11 @@ class RefinementStage:
         return (stamp_ns - self._first_ns) * 1e-9
 
     def _take_in(
-        self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]
+        self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D], ground: Ground | None
     ) -> tuple[tuple[Pose3D, TrackSmoother | None], ...]:
         if camera is None:
             return tuple((person, None) for person in persons)
+        self._standing.begin(self._seconds(stamp_ns), ground if ground is not None else self._ground)
         seen: set[int] = set()
         taken: list[tuple[Pose3D, TrackSmoother | None]] = []
         frames: list[tuple[TrackSmoother, Frame]] = []
@@ -121,7 +128,10 @@ class RefinementStage:
             seen.add(person.track_id)
             track = self._tracks.get(person.track_id)
             smoother = track.smoother if track is not None else TrackSmoother(self.config)
-            frames.append((smoother, frame_of(self._seconds(stamp_ns), camera, person)))
+            frame = frame_of(self._seconds(stamp_ns), camera, person)
+            self._standing.see(person.track_id, frame, camera)
+            smoother.correct(self._standing.correction(person.track_id))
+            frames.append((smoother, frame))
             self._tracks[person.track_id] = _Track(smoother, person, stamp_ns)
             taken.append((person, smoother))
         add_frames(frames)
@@ -133,6 +143,7 @@ class RefinementStage:
             elif gone > self.config.max_coast_s and track.smoother.window.frames:
                 # Frames of so long ago say nothing of those to come, but the person's bones stay.
                 track.smoother = TrackSmoother(self.config, track.smoother.bones)
+        self._standing.keep(self._tracks)
         return tuple(taken)
 
     def _give(self) -> RefinedFrame:
@@ -166,7 +177,14 @@ class RefinementStage:
 
 
 def _refined_pose(person: Pose3D, refined: Refined) -> Pose3D:
-    return replace(person, joints_cam=refined.joints, joint_stddev=refined.stddev, root_velocity=refined.root_velocity)
+    return replace(
+        person,
+        joints_cam=refined.joints,
+        joint_stddev=refined.stddev,
+        root_velocity=refined.root_velocity,
+        height_m=refined.height_m,
+        height_stddev_m=refined.height_stddev_m,
+    )
 
 
 def _coasting_pose(pose: Pose3D, camera: Camera, share: float) -> Pose3D:

@@ -18,8 +18,10 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
 from dualpose_ros.refinement.solver import Solution, refine
+from dualpose_ros.refinement.standing import Correction, bones_height, corrected
 from dualpose_ros.refinement.steady import steadied, still_left
-from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, with_frame
+from dualpose_ros.refinement.terms import HAS_BONE
+from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, resized, with_frame
 from dualpose_ros.skeleton import H36M17
 
 FIRST_STEPS = 3
@@ -32,17 +34,23 @@ VELOCITY_S = 0.3
 LEAST_VELOCITY_S = 0.05
 """Frames closer together say nothing of velocity: the person is taken to stand."""
 
+UNKNOWN_HEIGHT = 0.12
+"""Deviation of a height, as a share, where nothing but the integrated poses says it."""
+
 _ROOT = H36M17.root
 
 
 @dataclass(frozen=True)
 class Refined:
-    """One frame's refined joints (K, 3), deviations (K,) in their worst direction, the root's velocity (3,) in m/s."""
+    """One frame's refined joints (K, 3), deviations (K,) in their worst direction, the root's velocity (3,) in m/s, and
+    how tall the person stands, with its deviation."""
 
     time: float
     joints: Floats
     stddev: Floats
     root_velocity: Floats
+    height_m: float
+    height_stddev_m: float
 
 
 class TrackSmoother:
@@ -52,6 +60,7 @@ class TrackSmoother:
         self.config = config
         self.bones = bones if bones is not None else BoneMemory(config.bones)
         self._window = empty_window()
+        self._correction: Correction | None = None
         self._waiting = 0
         self._solution: Solution | None = None
         self._depth_stddev = np.zeros(0)
@@ -66,7 +75,21 @@ class TrackSmoother:
     @property
     def lengths(self) -> Floats:
         """Logarithms (K,) of bones' lengths in metres."""
-        return self.bones.logarithms
+        return np.asarray(np.where(HAS_BONE, self.bones.logarithms - self._window.too_large, 0.0))
+
+    @property
+    def height(self) -> tuple[float, float]:
+        """How tall the person stands, in metres, and its deviation."""
+        if self._correction is not None and self._correction.height_m:
+            return self._correction.height_m, self._correction.height_stddev_m
+        height = bones_height(np.exp(self.lengths))
+        return height, UNKNOWN_HEIGHT * height
+
+    def correct(self, correction: Correction | None) -> None:
+        """What the ground says of the person from now on; None where it says nothing yet."""
+        if correction is not None:
+            self._correction = correction
+            self._window = resized(self._window, correction.size)
 
     def add(self, frame: Frame) -> None:
         """Take in a later frame (or one of the same time), and refine the window."""
@@ -75,6 +98,8 @@ class TrackSmoother:
     def take_in(self, frame: Frame) -> None:
         """Put a later frame into the window, which is to be refined then."""
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
+        if self._correction is not None:
+            frame = corrected(frame, self._correction)
         window = with_frame(self._window, frame, self.config.window_frames)
         self._window, self._depth_stddev = self._at_smooth_distances(window)
         self.bones.add(frame.prior, elapsed)
@@ -96,7 +121,7 @@ class TrackSmoother:
         stddev = np.maximum(stddev, guessed * frame.relative_stddev)
         self._stddev = self.config.solver.stddev_scale * np.hypot(stddev, self._depth_stddev[at])
         self._published = self._steady(at)
-        return Refined(float(self._window.times[at]), self._published, self._stddev, self._velocity(at))
+        return Refined(float(self._window.times[at]), self._published, self._stddev, self._velocity(at), *self.height)
 
     def _steady(self, at: int) -> Floats:
         """A frame's joints (K, 3) to publish: steady, and with the person's bone lengths exactly, for which one step
@@ -106,7 +131,7 @@ class TrackSmoother:
         if at > 0 and self._published is not None:
             left = still_left(float(times[at] - times[at - 1]), self.config.smoothing_time_constant_s)
             pose = steadied(self._published, joints[at - 1], pose, left)
-        return with_lengths(pose, self.bones.logarithms)
+        return with_lengths(pose, self.lengths)
 
     def _at_smooth_distances(self, window: Window) -> tuple[Window, Floats]:
         """The window at the roots' smoothed distances, and their deviations (W,) in metres."""
@@ -140,9 +165,10 @@ class TrackSmoother:
             return self._gone_on(time, ahead)
         gap = float(times[at + 1] - times[at])
         step = self._window.joints[at + 1] - self._window.joints[at]
-        joints = with_lengths(self._published + step * (ahead / max(gap, 1e-9)), self.bones.logarithms)
+        joints = with_lengths(self._published + step * (ahead / max(gap, 1e-9)), self.lengths)
         grown = prediction_stddev(min(ahead, gap - ahead))
-        return Refined(time, joints, np.hypot(self._stddev, grown), step[_ROOT] / max(gap, LEAST_VELOCITY_S))
+        velocity = step[_ROOT] / max(gap, LEAST_VELOCITY_S)
+        return Refined(time, joints, np.hypot(self._stddev, grown), velocity, *self.height)
 
     def _gone_on(self, time: float, ahead: float) -> Refined:
         """The last pose, its root moved on at its velocity for so many seconds.
@@ -153,7 +179,8 @@ class TrackSmoother:
         velocity = self._velocity(len(self._window.frames) - 1, COAST_PAST_S)
         grown = np.hypot(prediction_stddev(counted), 0.3 * HOLD_SPEED * ahead)
         joints = np.asarray(self._published) + counted * velocity
-        return Refined(time, joints, np.hypot(self._stddev, grown), velocity * (1 - counted / COAST_S))
+        slowed = velocity * (1 - counted / COAST_S)
+        return Refined(time, joints, np.hypot(self._stddev, grown), slowed, *self.height)
 
 
 def add_frames(pairs: Sequence[tuple[TrackSmoother, Frame]]) -> None:

@@ -30,7 +30,8 @@ _ROOT = H36M17.root
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame's observations; see `solver.Observations`."""
+    """One frame's observations; see `solver.Observations`. too_far: logarithm of by how much its root is said to be,
+    besides what is wrong with the person's size."""
 
     time: float
     prior: Floats
@@ -39,6 +40,7 @@ class Frame:
     rays: Floats
     scores: Floats
     pixel: float
+    too_far: float = 0.0
 
 
 def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
@@ -101,13 +103,14 @@ def split_stddev(joint_stddev: Floats) -> tuple[Floats, float]:
 @dataclass(frozen=True)
 class Window:
     """frames, oldest first, and what has been found of them: joints (W, K, 3), and logarithms (W,) of the root's
-    distance."""
+    distance. too_large: logarithm of by how much the person is said to be, and with it too far away."""
 
     frames: tuple[Frame, ...]
     joints: Floats
     distances: Floats
     motion: Floats
     motion_stddev: Floats
+    too_large: float = 0.0
 
     @property
     def times(self) -> Floats:
@@ -115,9 +118,14 @@ class Window:
         return np.array([frame.time for frame in self.frames])
 
     @property
+    def priors(self) -> Floats:
+        """Integrated poses (W, K, 3) of a person of the right size, who looks the same to the camera."""
+        return np.exp(-self.too_large) * np.array([frame.prior for frame in self.frames])
+
+    @property
     def said_distances(self) -> Floats:
-        """Logarithms (W,) of the root's distance in the integrated poses."""
-        return log_distances(np.array([frame.prior[_ROOT] for frame in self.frames]))
+        """Logarithms (W,) of the root's distance in the integrated poses, less what is known to be wrong with them."""
+        return log_distances(self.priors[:, _ROOT]) - [frame.too_far for frame in self.frames]
 
 
 def log_distances(roots: Floats) -> Floats:
@@ -145,12 +153,22 @@ def with_frame(window: Window, frame: Frame, length: int) -> Window:
     count = len(kept)
     times = np.array([f.time for f in (*kept, frame)])
     motion, stddev = _motion(window, times, count)
+    prior = np.exp(-window.too_large) * frame.prior
     return Window(
         (*kept, frame),
-        np.concatenate([window.joints[len(window.joints) - count :], frame.prior[None]]),
-        np.append(window.distances[len(window.distances) - count :], log_distances(frame.prior[_ROOT])),
+        np.concatenate([window.joints[len(window.joints) - count :], prior[None]]),
+        np.append(window.distances[len(window.distances) - count :], log_distances(prior[_ROOT])),
         motion,
         stddev,
+        window.too_large,
+    )
+
+
+def resized(window: Window, too_large: float) -> Window:
+    """The window of a person who is now known to be too large by so much: all of it comes nearer, or goes away."""
+    nearer = window.too_large - too_large
+    return replace(
+        window, joints=np.exp(nearer) * window.joints, distances=window.distances + nearer, too_large=too_large
     )
 
 
@@ -184,10 +202,10 @@ def _moved(joints: Floats, before: Floats, after: Floats) -> Floats:
 
 def observations(window: Window, lengths: Floats) -> Observations:
     """What the solver is asked of a window, with logarithms (K,) of bones' lengths."""
-    frames = window.frames
+    frames, priors = window.frames, window.priors
     return Observations(
         times=window.times,
-        prior=_moved(np.array([f.prior for f in frames]), window.said_distances, window.distances),
+        prior=_moved(priors, log_distances(priors[:, _ROOT]), window.distances),
         relative_stddev=np.array([f.relative_stddev for f in frames]),
         rays=np.array([f.rays for f in frames]),
         scores=np.array([f.scores for f in frames]),

@@ -15,13 +15,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dualpose_ros.camera import GroundConfig, ground_config
 from dualpose_ros.errors import InputError
 from dualpose_ros.metrics.goals import Goal
 from dualpose_ros.paths import share_dir, version
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.summary import write_summary
-from dualpose_ros.runs.session import CAMERA, DETECTION, GraphError, GraphOptions, GraphResult, Watch, run_graph
+from dualpose_ros.runs.session import (
+    CAMERA,
+    DETECTION,
+    REFINEMENT,
+    GraphError,
+    GraphOptions,
+    GraphResult,
+    Watch,
+    run_graph,
+)
+from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.launcher import STOP_SIGNALS
@@ -33,13 +44,20 @@ NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What the user asked for; see the options of `dualpose run`. `every_frame` None: where the source is no camera."""
+    """What the user asked for; see the options of `dualpose run`. `every_frame` None: where the source is no camera.
+
+    calibrated_ground: where no height is given, the ground is the one that the calibration file says.
+    """
 
     source: str
     out: Path
     detector: str | None = None
     hfov_deg: float | None = None
     calibration: Path | None = None
+    camera_height_m: float | None = None
+    camera_pitch_deg: float = 0.0
+    camera_roll_deg: float = 0.0
+    calibrated_ground: bool = True
     rate: float = 1.0
     every_frame: bool | None = False
     max_rate: float | None = None
@@ -83,7 +101,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     graph = GraphOptions(
         out=options.out,
         camera=camera,
-        overrides={DETECTION: detection},
+        overrides={DETECTION: detection, REFINEMENT: ground_parameters(ground_of(options))},
         params_file=options.params_file or default_params(),
         domain_id=options.domain_id,
         every_frame=every_frame,
@@ -93,6 +111,28 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         composed=options.composed,
     )
     return run_graph(graph, console, watch)
+
+
+def ground_of(options: LiveOptions) -> GroundConfig | None:
+    """The ground before the camera, None where nobody says; InputError or CameraError names what is wrong."""
+    pitch, roll = options.camera_pitch_deg, options.camera_roll_deg
+    if options.camera_height_m is None:
+        if pitch or roll:
+            raise InputError("--camera-pitch and --camera-roll say where the ground is with --camera-height alone")
+        told = options.calibration if options.calibrated_ground else None
+        return load_ground(told) if told is not None else None
+    try:
+        return ground_config(options.camera_height_m, pitch, roll)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def ground_parameters(ground: GroundConfig | None) -> dict[str, Any]:
+    """Parameters of the refinement node."""
+    if ground is None:
+        return {}
+    names = ("camera_height_m", "camera_pitch_rad", "camera_roll_rad")
+    return {f"ground.{name}": getattr(ground, name) for name in names}
 
 
 def run_and_write(options: LiveOptions, console: Console) -> None:
@@ -137,6 +177,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
         hfov_deg=0.0 if options.calibration else options.hfov_deg or ASSUMED_HFOV_DEG,
     )
     camera_of(config, source.info.width, source.info.height)
+    ground_of(options)
     if options.params_file is None:
         for name in NETWORKS:
             weights_path(name)
@@ -219,7 +260,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
         most = max(most, len(frame.persons))
         for person in frame.persons:
             tracks[person.track_id] = tracks.get(person.track_id, 0) + 1
-    camera = result.camera
+    camera, ground = result.camera, ground_of(options)
     return {
         "version": version(),
         "source": printable(options.source),
@@ -228,6 +269,9 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
         "camera": camera and {"width": camera.width, "height": camera.height, "fx": camera.fx, "fy": camera.fy},
         "hfov_deg": camera and round(math.degrees(camera.hfov), 2),
         "hfov_assumed": options.calibration is None and options.hfov_deg is None,
+        "camera_height_m": ground and ground.camera_height_m,
+        "camera_pitch_deg": ground and round(math.degrees(ground.camera_pitch_rad), 2),
+        "camera_roll_deg": ground and round(math.degrees(ground.camera_roll_rad), 2),
         "frames_sent": result.frames_sent,
         "frames_published": result.recording.num_poses,
         "seconds": round(result.seconds, 2),

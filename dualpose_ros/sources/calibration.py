@@ -1,14 +1,19 @@
-"""Calibration files: ROS's camera_calibration, OpenCV's FileStorage, Kalibr's camchain, a printed CameraInfo."""
+"""Calibration files: ROS's camera_calibration, OpenCV's FileStorage, Kalibr's camchain, a printed CameraInfo.
+
+They may say besides where the ground is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
-from dualpose_ros.camera import Camera, CameraError, camera_from_model
+from dualpose_ros.camera import Camera, CameraError, GroundConfig, camera_from_model, ground_config
+
+Found = TypeVar("Found")
 
 _LARGEST_BYTES = 1 << 20
 _FORMATS = "camera_calibration's, OpenCV's or Kalibr's YAML, or what `ros2 topic echo --once .../camera_info` prints"
@@ -35,6 +40,18 @@ for _kind in ("opencv-matrix", "opencv-nd-matrix"):
 
 def load_calibration(path: Path) -> Camera:
     """Camera of a calibration file; CameraError names the file and what is wrong with it."""
+    return _read(path, _camera)
+
+
+def load_ground(path: Path) -> GroundConfig | None:
+    """The ground that a calibration file adds to its camera: camera_height_m, camera_pitch_deg, camera_roll_deg.
+
+    None without a height; errors as of `load_calibration`.
+    """
+    return _read(path, _ground)
+
+
+def _read(path: Path, understand: Callable[[Mapping[str, Any]], Found]) -> Found:
     try:
         content = _first_document(path)
     except FileNotFoundError:
@@ -42,7 +59,9 @@ def load_calibration(path: Path) -> Camera:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise CameraError(f"calibration file {path} cannot be read: {' '.join(str(error).split())}") from None
     try:
-        return _camera(content)
+        if not isinstance(content, Mapping):
+            raise CameraError(f"holds no mapping; needed is {_FORMATS}")
+        return understand(content)
     except (CameraError, TypeError, ValueError, OverflowError) as error:
         raise CameraError(f"calibration file {path}: {error}") from None
 
@@ -62,9 +81,14 @@ def _first_document(path: Path) -> Any:
     return next(iter(yaml.load_all(text, Loader=_Loader)), None)
 
 
-def _camera(content: Any) -> Camera:
-    if not isinstance(content, Mapping):
-        raise CameraError(f"holds no mapping; needed is {_FORMATS}")
+def _ground(content: Mapping[str, Any]) -> GroundConfig | None:
+    if "camera_height_m" not in content:
+        return None
+    pitch, roll = (float(content.get(f"camera_{name}_deg", 0.0)) for name in ("pitch", "roll"))
+    return ground_config(float(content["camera_height_m"]), pitch, roll)
+
+
+def _camera(content: Mapping[str, Any]) -> Camera:
     if isinstance(content.get("cam0"), Mapping):
         content = content["cam0"]
     entries = {str(key).lower().replace("_", "").replace("-", ""): value for key, value in content.items()}

@@ -200,14 +200,14 @@ def test_a_recorded_sequence(recorded: Recordings, script: Script) -> None:
     frames, truth = recorded.frames, recorded.truth
     assert frames.sequence.tolist() == [0] * 4 and frames.level.all()
     np.testing.assert_array_equal(frames.stamp_s, script.stamps_s)
-    np.testing.assert_allclose(frames.down, np.tile(script.down, (4, 1)), atol=1e-6)
+    np.testing.assert_allclose(frames.down, np.tile(script.down(0), (4, 1)), atol=1e-6)
     assert (np.diff(truth.frame) >= 0).all() and set(truth.frame) <= set(range(4))
     for row in range(len(truth.frame)):
         person, frame = truth.person[row], truth.frame[row]
         assert truth.action[row] == script.actions[person]
         world_joints = script.posed[person].joints[frame]
         np.testing.assert_allclose(
-            truth.joints_cam[row], world_joints @ script.view.rotation.T + script.view.translation, atol=1e-4
+            truth.joints_cam[row], world_joints @ script.views[0].rotation.T + script.views[0].translation, atol=1e-4
         )
         np.testing.assert_allclose(truth.joints_px[row], project(CAMERA, truth.joints_cam[row]), atol=0.05)
     for branch in (recorded.top_down, recorded.bottom_up):

@@ -12,15 +12,19 @@ from typing import Any
 
 import numpy as np
 from live_nodes import CAMERA, Rig, header, person
+from scipy.spatial.transform import Rotation
 
-from dualpose_ros.camera import Camera
+from dualpose_ros.camera import Camera, Ground
 from dualpose_ros.nodes import refinement_node
+from dualpose_ros.nodes.base import LATCHED, RELIABLE
 from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame
 
+from geometry_msgs.msg import Quaternion, TransformStamped  # isort: skip
 from sensor_msgs.msg import CameraInfo  # isort: skip
+from tf2_msgs.msg import TFMessage  # isort: skip
 
 from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
 
@@ -32,12 +36,16 @@ class Stage:
 
     def __init__(self, config: RefinementConfig) -> None:
         self.lag, self.focals = config.lag_frames, list[list[float]]()
+        self.grounds: list[Ground | None] = []
         self.reset()
 
     def reset(self) -> None:
         self.calls, self.waiting = 0, deque[RefinedFrame]()
 
-    def process(self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D]) -> tuple[RefinedFrame, ...]:
+    def process(
+        self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D], ground: Ground | None
+    ) -> tuple[RefinedFrame, ...]:
+        self.grounds.append(ground)
         number = stamp_ns // 10_000_000 - 10_000
         time.sleep(0.002)
         if camera is None:
@@ -130,6 +138,40 @@ def refinement() -> dict[str, Any]:
         "errors": [rig.errors()[0], *dict.fromkeys(said)],
         "total_errors": rig.node.diagnostics.log.total_errors,
         "values": values,
+    }
+
+
+def tf(parent: str, child: str, number: int, pitch: float = 0.0, up: float = 0.0) -> Any:
+    """tf2_msgs/TFMessage of a camera that looks down by so much (an optical frame), or of a frame that is higher."""
+    message = TransformStamped(header=header(number), child_frame_id=child)
+    message.header.frame_id = parent
+    turn = Rotation.from_matrix([[0, 0, 1], [-1, 0, 0], [0, -1, 0]]) * Rotation.from_euler("x", -pitch)
+    x, y, z, w = turn.as_quat() if child == "eye" else (0.0, 0.0, 0.0, 1.0)
+    message.transform.rotation = Quaternion(x=x, y=y, z=z, w=w)
+    message.transform.translation.z = up
+    return TFMessage(transforms=[message])
+
+
+def ground() -> dict[str, Any]:
+    """A camera on a robot that sways: TF of before and after an image, of none, of a robot that is upside down."""
+    rig = start("ground_frame:=base")
+    fixed, moving = (rig.driver.create_publisher(TFMessage, *of) for of in (("/tf_static", LATCHED), ("/tf", RELIABLE)))
+    rig.spin(lambda: fixed.get_subscription_count() > 0 and moving.get_subscription_count() > 0)
+    send_info(rig, 1)
+    send(rig, 1)
+    fixed.publish(tf("base", "mast", 0, up=1.25))
+    for number, pitch in ((4, 0.1), (8, 0.2)):
+        moving.publish(tf("mast", "eye", number, pitch))
+    rig.spin(seconds=0.2)
+    send(rig, 6)
+    send(rig, 9)
+    moving.publish(tf("mast", "eye", 10, up=-2.0))
+    rig.spin(seconds=0.2)
+    send(rig, 10)
+    return {
+        "grounds": [None if g is None else [*g.down.tolist(), g.height_m] for g in rig.node._stage.grounds],
+        "published": [number_of(m) for m in rig.received[OUTPUT]],
+        "diagnostics": rig.node.diagnostics.extra["ground"],
     }
 
 

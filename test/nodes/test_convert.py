@@ -52,6 +52,8 @@ def pose(track_id: int = 3, seed: int = 0) -> Pose3D:
         joint_stddev=rng.random(k),
         keypoints_px=rng.random((k, 2)) * 400,
         root_velocity=rng.normal(0, 1, 3),
+        height_m=1.25,
+        height_stddev_m=0.03,
     )
 
 
@@ -67,7 +69,8 @@ def test_poses_round_trip() -> None:
     for back, sent in zip(poses_from_message(message), poses, strict=True):
         assert (back.track_id, back.state, back.source) == (sent.track_id, sent.state, sent.source)
         assert back.score == pytest.approx(sent.score)
-        for name in ("box_px", "joints_cam", "joint_scores", "joint_stddev", "keypoints_px", "root_velocity"):
+        names = ("box_px", "joints_cam", "joint_scores", "joint_stddev", "keypoints_px", "root_velocity")
+        for name in (*names, "height_m", "height_stddev_m"):
             np.testing.assert_allclose(getattr(back, name), getattr(sent, name), rtol=1e-6)
 
 

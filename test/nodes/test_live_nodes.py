@@ -124,6 +124,15 @@ def test_refinement_node_puts_out_every_frame_refined_or_not() -> None:
     assert 2 <= float(result["values"]["refine_ms_p50"]) <= float(result["values"]["refine_ms_p95"]) < 1000
 
 
+def test_refinement_node_knows_the_ground_by_tf_at_the_image_s_stamp() -> None:
+    result = scenario("ground", 2, "live_refinement.py")
+    before, between, too_late, below = result["grounds"]
+    assert before is None and too_late is None and below is None
+    np.testing.assert_allclose(between, [0, np.cos(0.15), np.sin(0.15), 1.25], atol=1e-6)
+    assert result["published"] == [1, 6, 9, 10], "no frame waits for TF"
+    assert "above" in result["diagnostics"]
+
+
 def test_refinement_node_that_is_told_not_to_refine() -> None:
     result = scenario("disabled", 1, "live_refinement.py")
     assert result["depths"] == [2, 2] and result["focals"] == [] and result["errors"] == []

@@ -27,6 +27,8 @@ def random_frame(seed: int, persons: int = 2) -> PoseFrame:
             joint_stddev=rng.random(17),
             keypoints_px=rng.uniform(0, 640, (17, 2)),
             root_velocity=rng.normal(0, 1, 3),
+            height_m=1.234,
+            height_stddev_m=0.05,
         )
         for _ in range(persons)
     )
@@ -42,6 +44,7 @@ def test_round_trip() -> None:
         np.testing.assert_allclose(got.joints_cam, want.joints_cam, atol=5.1e-5)
         np.testing.assert_allclose(got.keypoints_px, want.keypoints_px, atol=5.1e-3)
         np.testing.assert_allclose(got.root_velocity, want.root_velocity, atol=5.1e-5)
+        assert (got.height_m, got.height_stddev_m) == (want.height_m, want.height_stddev_m)
 
 
 def test_unknown_values_are_null_and_come_back_as_nan() -> None:

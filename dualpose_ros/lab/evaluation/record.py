@@ -80,12 +80,12 @@ def record(world: World, scripts: Sequence[Script], branches: Branches) -> Itera
 
 def _record_one(world: World, script: Script, branches: Branches) -> Recordings:
     branches.restart()
-    camera = script.view.camera
+    camera = script.views[0].camera
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in PARTS}
     intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height)
     for frame, (image, stamp_s) in enumerate(zip(render_sequence(world, script), script.stamps_s, strict=True)):
         found = branches.process(image.image, round(stamp_s * 1e9), camera)
-        rows["frames"].append(dict(sequence=0, stamp_s=stamp_s, camera=intrinsics, down=script.down,
+        rows["frames"].append(dict(sequence=0, stamp_s=stamp_s, camera=intrinsics, down=script.down(frame),
                                    level=script.level))  # fmt: skip
         first = len(rows["truth"])
         rows["truth"] += _truth_rows(frame, image.people, script.actions)

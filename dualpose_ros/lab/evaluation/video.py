@@ -17,7 +17,7 @@ import numpy as np
 from rich.progress import track
 
 from dualpose_ros.arrays import Floats, Indices, UInt8s
-from dualpose_ros.camera import Camera, project
+from dualpose_ros.camera import Camera, GroundConfig, project
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
 from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.fusion.stage import FusionStage
@@ -27,9 +27,10 @@ from dualpose_ros.metrics.pairs import nearest_pairs
 from dualpose_ros.metrics.poses import pa_mpjpe
 from dualpose_ros.metrics.steadiness import acceleration_errors, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.sources.calibration import load_calibration
+from dualpose_ros.sources.calibration import load_calibration, load_ground
 from dualpose_ros.sources.frames import FrameSource, open_source
 
 K, ROOT = H36M17.num_joints, H36M17.root
@@ -46,11 +47,12 @@ _VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
 @dataclass(frozen=True)
 class VideoFiles:
-    """What one evaluation needs: the video (or folder of images), its camera, its truth."""
+    """What one evaluation needs: the video (or folder of images), its camera, its truth, the ground if known."""
 
     source: str
     camera: Camera
     truth: VideoTruth
+    ground: GroundConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,12 @@ def find_files(
         source = str(videos[0] if videos else root / "images")
     files = list(truth) or sorted(root.glob("truth.npz")) or sorted(root.glob("*.trc"))
     setup = root / "truth.yaml"
+    calibration = calibration or root / "camera.yaml"
     return VideoFiles(
         source,
-        load_calibration(calibration or root / "camera.yaml"),
+        load_calibration(calibration),
         load_video_truth(files, setup if setup.is_file() else None),
+        load_ground(calibration),
     )
 
 
@@ -146,7 +150,8 @@ def _run(
     source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None, top_down: str
 ) -> dict[str, list[Published]]:
     """What each stage publishes of each frame."""
-    branches, fusion, refinement = Branches(top_down), FusionStage(), RefinementStage()
+    branches, fusion = Branches(top_down), FusionStage()
+    refinement = RefinementStage(RefinementConfig(ground=files.ground or GroundConfig()))
     count = min(c for c in (source.info.count, max_frames, 10**9) if c is not None)
     shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
     frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from dualpose_ros.arrays import Floats
+from dualpose_ros.camera import Ground, GroundAccuracy
 from dualpose_ros.nodes.convert import stamp_to_ns
 
 KEPT_NS = 10_000_000_000
@@ -115,3 +116,11 @@ class Transforms:
             found[edge.parent] = step @ found[frame]
             frame = edge.parent
         return found
+
+
+def ground_of(camera: Pose, accuracy: GroundAccuracy) -> Ground:
+    """The x-y plane of a frame, z up, before a camera (optical frame) whose pose in it is given.
+
+    GroundError where the camera is not above it.
+    """
+    return Ground(camera.rotation.inv().apply([0.0, 0.0, -1.0]), float(camera.translation[2]), accuracy)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Indices
-from dualpose_ros.camera import Camera, pixels_to_rays, project
+from dualpose_ros.camera import Camera, Ground, pixels_to_rays, project
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, pose_row
 from dualpose_ros.lab.evaluation.people import asked_for, match_people
 from dualpose_ros.lab.evaluation.refinement.published_solver import (
@@ -279,17 +279,20 @@ def movement_calibration(movements: Sequence[Movement], answers: Sequence[Answer
 
 def refined_people(
     frames: Sequence[RecordedFrame], cameras: Sequence[Camera], people: Sequence[Sequence[Pose3D]],
-    config: RefinementConfig | None = None,
+    config: RefinementConfig | None = None, grounds: Sequence[Ground] | None = None,
 ) -> list[tuple[Pose3D, ...]]:  # fmt: skip
-    """Recorded videos' fused people, frame by frame, through the stage of the live node, anew for each sequence."""
+    """Recorded videos' fused people, frame by frame, through the stage of the live node, anew for each sequence.
+
+    grounds: of each frame, where they are known.
+    """
     stage, sequence = RefinementStage(config), -1
     given: list[RefinedFrame] = []
-    for frame, camera, persons in zip(frames, cameras, people, strict=True):
+    for frame, camera, persons, ground in zip(frames, cameras, people, grounds or [None] * len(frames), strict=True):
         if frame.sequence != sequence:
             sequence = frame.sequence
             given.extend(stage.flush())
             stage.reset()
-        given.extend(stage.process(frame.stamp_ns, camera, persons))
+        given.extend(stage.process(frame.stamp_ns, camera, persons, ground))
     return [frame.persons for frame in (*given, *stage.flush())]
 
 

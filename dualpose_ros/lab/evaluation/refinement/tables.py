@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from dualpose_ros.camera import Camera
+from dualpose_ros.camera import Camera, Ground
 from dualpose_ros.datasets.motion import Clip, load_clips
 from dualpose_ros.datasets.recordings import camera_of
 from dualpose_ros.fusion.stage import FusionConfig
@@ -76,7 +76,7 @@ RATES, RATE_MOVEMENTS = (1e-3, 1e-4, 1e-5), 8
 PICTURED_JOINT = "right_wrist"
 SINGLE = "single people: held-out movements with recorded errors"
 TRUE_2D, AS_CAPTURED = "single people, true 2D joints", "single people with joints where they were captured"
-BEFORE, AFTER = "fused (before)", "refined (after)"
+BEFORE, AFTER, GROUNDED = "fused (before)", "refined (after)", "refined (after), known ground"
 
 
 @evaluation("refinement")
@@ -120,11 +120,12 @@ def evaluate_refinement(
 
 @dataclass(frozen=True)
 class Videos:
-    """Recorded frames, the camera of each, and the people that the live fusion stage makes of it."""
+    """Recorded frames, the camera of each and the ground before it, and what the live fusion stage makes of it."""
 
     frames: Sequence[RecordedFrame]
     cameras: Sequence[Camera]
     people: Sequence[Sequence[Pose3D]]
+    grounds: Sequence[Ground]
 
     def errors(self) -> RecordedErrors:
         """How the fused people err."""
@@ -139,7 +140,8 @@ def record_videos(world: World, clips: Sequence[Clip], count: int, seed: int) ->
     recordings = recorded(world, scripts, Branches(), "videos")
     frames, fuse = list(recorded_frames(recordings)), stage_fuse(FusionConfig())
     cameras = [camera_of(recordings, index) for index in range(len(frames))]
-    return Videos(frames, cameras, [fuse(frame) for frame in frames])
+    grounds = [Ground(frame.down, scripts[frame.sequence].camera_height(0)) for frame in frames]
+    return Videos(frames, cameras, [fuse(frame) for frame in frames], grounds)
 
 
 def _slowly(movements: Sequence[Movement], what: str) -> Iterable[Movement]:
@@ -181,7 +183,9 @@ def _movement(one: SeenClip, errors: RecordedErrors, rng: np.random.Generator) -
 
 def video_tables(videos: Videos, calibration: Rows) -> dict[str, Rows]:
     """Videos before and after refinement, and all rows of the calibration, of which those of movements are given."""
-    stages = {BEFORE: videos.people, AFTER: refined_people(videos.frames, videos.cameras, videos.people)}
+    seen = (videos.frames, videos.cameras, videos.people)
+    grounded = refined_people(*seen, grounds=videos.grounds)
+    stages = {BEFORE: videos.people, AFTER: refined_people(*seen), GROUNDED: grounded}
     rows = list(calibration)
     for name, persons in stages.items():
         found = tracked(videos.frames, persons)
@@ -226,7 +230,18 @@ def goals(tables: dict[str, Rows]) -> Rows:
     for prefix, row in (("", OURS), ("video_", f"video: {AFTER}")):
         for column, least, most in CALIBRATED:
             found.append(Goal(prefix + column, calibration[row][column], least, most))
-    return judged([*found, *trajectory_goals(tables)])
+    return judged([*found, *_ground_goals(tables["video"]), *trajectory_goals(tables)])
+
+
+def _ground_goals(rows: Rows) -> list[Goal]:
+    """What a known ground was to make of the videos."""
+    videos = {row["row"]: row for row in rows}
+    grounded = videos.get(GROUNDED, {})
+    gain = _ratio(grounded, videos.get(AFTER, {}), "pck_abs")
+    return [
+        Goal("ground_pck_abs_over_without", gain, least=2.0),
+        Goal("ground_ap_root_25", grounded.get("ap_root_25"), least=50.0, strict=True),
+    ]
 
 
 def _cost_goals(rows: Rows) -> list[Goal]:

@@ -233,8 +233,10 @@ def measure_rig(model: BodyModel, vertices: AnyFloats) -> Rig:
     return Rig(origins, joints, float(vertices[skin, 1].min()))
 
 
-def shape_body(model: BodyModel, rng: np.random.Generator, adult: bool | None = None) -> Body:
-    """A random body: sex, build, ancestry, stature, proportions; one in eight is a child unless told."""
+def shape_body(
+    model: BodyModel, rng: np.random.Generator, adult: bool | None = None, height_m: float | None = None
+) -> Body:
+    """A random body: sex, build, ancestry, stature, proportions; one in eight is a child, and as tall, unless told."""
     vertices = model.vertices.copy()
     if model.targets:
         _apply_targets(model, vertices, rng)
@@ -258,7 +260,7 @@ def shape_body(model: BodyModel, rng: np.random.Generator, adult: bool | None = 
     wanted = rng.uniform(0.95, 1.5) if is_child else float(np.clip(rng.normal(1.71, 0.095), 1.45, 2.02))
     if not is_child and rng.random() < 0.5:
         wanted = 0.5 * (wanted + height)  # keep what the shape targets say in part
-    factor = wanted / height
+    factor = (height_m or wanted) / height
     return Body(model, (scaled * np.float32(factor)).astype(np.float32), replace(
         rig, origins=rig.origins * factor, joints=rig.joints * factor, sole_y=rig.sole_y * factor))  # fmt: skip
 

@@ -89,7 +89,7 @@ def write_clip(out: Path, seed: int, world: WorldConfig, config: ClipConfig | No
             frames.append(sample.people)
             yield 1
     _write_truth(out / "truth.npz", frames, camera, config)
-    _write_calibration(out / "camera.yaml", camera)
+    _write_calibration(out / "camera.yaml", camera, config)
 
 
 def _pose(dressed: Dressed, motion: Motion) -> PosedRig:
@@ -114,8 +114,8 @@ def _write_truth(path: Path, frames: list[People], camera: Camera, config: ClipC
     )  # fmt: skip
 
 
-def _write_calibration(path: Path, camera: Camera) -> None:
-    """The camera in the YAML format of ROS's camera_calibration."""
+def _write_calibration(path: Path, camera: Camera, config: ClipConfig) -> None:
+    """The camera in the YAML format of ROS's camera_calibration, and where it stands over the ground."""
     k = camera.matrix
     rows = {
         "camera_matrix": (3, 3, k.ravel()), "distortion_coefficients": (1, 5, np.zeros(5)),
@@ -127,4 +127,8 @@ def _write_calibration(path: Path, camera: Camera) -> None:
     for name, (height, width, values) in rows.items():
         data = ", ".join(f"{value:.9g}" for value in values)
         lines += [f"{name}:", f"  rows: {height}", f"  cols: {width}", f"  data: [{data}]"]
+    lines += [
+        f"camera_height_m: {config.camera_height_m:g}",
+        f"camera_pitch_deg: {np.degrees(config.camera_pitch):.4f}",
+    ]
     path.write_text("\n".join(lines) + "\n")

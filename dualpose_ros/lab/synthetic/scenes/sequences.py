@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, camera_from_hfov, project
@@ -45,28 +46,39 @@ _MEETINGS_SHARE, _CAPTURED_SHARE = 0.35, 0.3
 class SequenceConfig:
     """frames of a sequence; fps: range of the rates; people: smallest and largest number wanted; crowd: standard
     deviation in metres of places around the middle of the view, 0 to spread people over all of it; level: only
-    walking people before level cameras (True), anything else (False), or a mixture (None)."""
+    walking people before level cameras (True), anything else (False), or a mixture (None); camera_height_m: above the
+    floor, drawn where it is None; moving: by a camera that drives and sways."""
 
     frames: int = 30
     fps: tuple[float, float] = (10.0, 14.0)
     people: tuple[int, int] = (1, 6)
     crowd: float = 0.0
     level: bool | None = None
+    camera_height_m: float | None = None
+    moving: bool = False
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script ready to be drawn: stamps_s (T,), actions of the people, down (3,) the direction of gravity in the
-    camera frame, level: whether the camera is level, as high as eyes or a robot, and everybody walks."""
+    """A script ready to be drawn: stamps_s (T,), the camera's views (T,), actions of the people, level: whether the
+    camera is level, as high as eyes or a robot, and everybody walks."""
 
-    view: View
+    views: tuple[View, ...]
     stamps_s: Floats
     actions: tuple[str, ...]
-    down: Floats
     level: bool
     posed: tuple[PosedRig, ...]
     cast: tuple[int, ...]
     seed: int
+
+    def down(self, time: int) -> Floats:
+        """The direction of gravity (3,) in the camera's frame."""
+        return np.asarray(self.views[time].rotation @ [0.0, -1.0, 0.0])
+
+    def camera_height(self, time: int) -> float:
+        """Metres of the camera above the floor."""
+        view = self.views[time]
+        return float((-view.rotation.T @ view.translation)[1])
 
 
 def draw_sequence(
@@ -76,7 +88,7 @@ def draw_sequence(
     config = config if config is not None else SequenceConfig()
     fps = rng.uniform(*config.fps)
     level = rng.random() < _LEVEL_SHARE if config.level is None else config.level
-    view = _view(rng, level)
+    view = _view(rng, level, config.camera_height_m)
     wanted = min(int(rng.integers(config.people[0], config.people[1] + 1)), len(world.cast))
     order = rng.permutation(len(world.cast)).tolist()
     placed: list[Motion] = []
@@ -97,15 +109,16 @@ def draw_sequence(
         pose_rig(world.cast[index].rig, motion.joints_m[: config.frames], _head(motion, config.frames))
         for index, motion in zip(cast, placed, strict=True)
     )
-    down = view.rotation @ np.array([0.0, -1.0, 0.0])
     stamps = np.arange(config.frames) / fps
-    return Script(view, stamps, tuple(actions), down, level, posed, cast, int(rng.integers(2**32)))
+    seed = int(rng.integers(2**32))
+    views = _driving(view, stamps, rng) if config.moving else (view,) * config.frames
+    return Script(views, stamps, tuple(actions), level, posed, cast, seed)
 
 
 def render_sequence(world: World, script: Script) -> Iterator[LabelledImage]:
     """The frames one by one; backdrop, light, furniture and the camera's flaws stay the same."""
     rng = np.random.default_rng(script.seed)
-    camera = script.view.camera
+    camera = script.views[0].camera
     backdrop, lighting = background(rng, camera.height, camera.width), random_lighting(rng)
     damage = degrade_clip_params(rng, _DEGRADATION)
     people = [world.cast[index] for index in script.cast]
@@ -114,21 +127,35 @@ def render_sequence(world: World, script: Script) -> Iterator[LabelledImage]:
         pairs = zip(people, script.posed, strict=True)
         return [as_actor(number, dressed, posed, time) for number, (dressed, posed) in enumerate(pairs)]
 
-    camera_at = -script.view.rotation.T @ script.view.translation
+    camera_at = -script.views[0].rotation.T @ script.views[0].translation
     props = furnish(world, rng, actors(0), camera_at, 0.12, attached=False) if people else []
     for time in range(len(script.stamps_s)):
-        sample = render(actors(time), props, script.view, backdrop, world.textures, lighting)
+        sample = render(actors(time), props, script.views[time], backdrop, world.textures, lighting)
         yield replace(sample, image=apply(damage, sample.image, rng))
 
 
-def _view(rng: np.random.Generator, level: bool) -> View:
+def _view(rng: np.random.Generator, level: bool, height_m: float | None) -> View:
     width, height = SIZES[rng.integers(len(SIZES))]
     camera = camera_from_hfov(width, height, np.radians(rng.uniform(50, 90)))
     if level:
         return level_camera(camera, rng.uniform(*_LEVEL_HEIGHT_M), rng.normal(0, _LEVEL_PITCH), 0.0)
     above = rng.choice([rng.uniform(0.3, 0.9), rng.uniform(0.9, 1.8), rng.uniform(1.8, 3.5)], p=[0.3, 0.3, 0.4])
+    above = height_m or above
     pitch = rng.normal(0.04, 0.1) + max(above - 1.4, 0) * rng.uniform(0.1, 0.2)
     return level_camera(camera, above, pitch, rng.normal(0, 0.05))
+
+
+def _driving(view: View, stamps_s: Floats, rng: np.random.Generator) -> tuple[View, ...]:
+    """Views (T,) of a camera that starts at one, drives at up to 0.5 m/s, turns, and sways as a robot on legs does."""
+    speed, turn = rng.uniform(-0.3, 0.3, 2) * [1, 1.5], rng.normal(0, 0.05)
+    rate, phase = 2 * np.pi * rng.uniform(0.3, 1.8, 4), rng.uniform(0, 2 * np.pi, 4)
+    away = np.sin(rate * stamps_s[:, None] + phase) - np.sin(phase)
+    yaw, pitch, roll, rise = (away * [0.03, 0.025, 0.015, 0.02] + stamps_s[:, None] * [turn, 0, 0, 0]).T
+    sway = Rotation.from_euler("ZXY", np.stack([roll, pitch, yaw], axis=1)).as_matrix()
+    start = -view.rotation.T @ view.translation
+    eyes = start + np.stack([speed[0] * stamps_s, rise, speed[1] * stamps_s], axis=1)
+    rotations = sway @ view.rotation
+    return tuple(View(view.camera, r, -r @ eye) for r, eye in zip(rotations, eyes, strict=True))
 
 
 def _motions(

@@ -39,6 +39,8 @@ def tables() -> dict[str, Any]:
         "cost": [{"window": 16, **cost}, {"window": 32, **cost, "times_cheaper": 90.0}],
         "calibration": [{"row": OURS, **shares},
                         {"row": f"video: {eval_refinement.AFTER}", **shares, "within_1_sigma": 0.5}],
+        "video": [{"row": eval_refinement.AFTER, "pck_abs": 20.0},
+                  {"row": eval_refinement.GROUNDED, "pck_abs": 42.0, "ap_root_25": 50.0}],
         "windows chosen by frame interval": [{**choice, "hz": hz} for hz in (25.0, 33.0, 50.0)],
     }  # fmt: skip
 
@@ -49,7 +51,7 @@ def met(given: dict[str, Any]) -> dict[str, tuple[Any, bool]]:
 
 def test_goals_are_what_the_tables_say() -> None:
     found = met(tables())
-    assert len(found) == 20
+    assert len(found) == 22
     assert found["mpjpe_mm_over_two_stage"] == (pytest.approx(70 / 75, abs=1e-4), True)
     assert found["mpjpe_abs_mm_over_two_stage"] == (1.0, False), "below, not as good as"
     assert not found["accel_m_s2_over_two_stage"][1] and found["bone_mm_over_two_stage"] == (0.5, True)
@@ -59,16 +61,17 @@ def test_goals_are_what_the_tables_say() -> None:
     assert found["times_cheaper_than_reference_window_16"][1] and not found["times_cheaper_than_reference_window_32"][1]
     assert found["objective_over_reference_window_32"] == (0.4, True)
     assert found["within_1_sigma"][1] and not found["within_2_sigma"][1] and not found["video_within_1_sigma"][1]
+    assert found["ground_pck_abs_over_without"] == (2.1, True) and found["ground_ap_root_25"] == (50.0, False)
     assert found["published_over_best_33_hz"][1] and not found["rule_over_best_50_hz"][1]
 
 
 def test_what_could_not_be_measured_meets_no_goal() -> None:
     given = tables()
     given[eval_refinement.SINGLE] = [row(name, None, None, None, None) for name in (BASELINE, OURS)]
-    given["cost"] = []
+    given["cost"] = given["video"] = []
     given["calibration"][0]["within_1_sigma"] = None
     found = met(given)
-    assert len(found) == 20
+    assert len(found) == 22
     for name in ("mpjpe_mm_over_two_stage", "accel_m_s2_less_than_baseline", "ms_a_person_a_frame_window_16",
                  "objective_over_reference_window_16", "within_1_sigma"):  # fmt: skip
         assert found[name] == (None, False)
@@ -114,9 +117,10 @@ def test_the_tables_are_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert [line["row"] for line in found[eval_refinement.TRUE_2D]] == [BASELINE, TWO_STAGE, OURS, lagging_name()]
     assert [line["row"] for line in found[eval_refinement.AS_CAPTURED]] == [BASELINE, OURS, lagging_name()]
     assert len(found["two stages at other rates"]) == 1
-    before, after = found["video"]
+    before, after, grounded = found["video"]
+    assert grounded["people"] == after["people"] and grounded["root_depth_pct"] != after["root_depth_pct"]
     assert before["people"] == after["people"] > 0 and after["found"] >= before["found"] > 0
-    assert [line["row"] for line in found["calibration"]][-1] == f"video: {eval_refinement.AFTER}"
+    assert [line["row"] for line in found["calibration"]][-1] == f"video: {eval_refinement.GROUNDED}"
     assert found["cost"][0]["window"] == 6 and len(found["lost for a while"]) == 2
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["movement_000.png", "movement_001.png"]
     report(result, tmp_path / "result.json", 3)

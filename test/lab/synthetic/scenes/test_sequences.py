@@ -109,9 +109,9 @@ def test_people_keep_apart(scripts: dict[bool, list[Script]]) -> None:
 def test_people_are_seen(scripts: dict[bool, list[Script]]) -> None:
     shares, adults = [], []
     for script in scripts[True] + scripts[False]:
-        camera = script.view.camera
+        camera = script.views[0].camera
         for posed in script.posed:
-            points = posed.joints @ script.view.rotation.T + script.view.translation
+            points = posed.joints @ script.views[0].rotation.T + script.views[0].translation
             assert points[..., 2].min() > 0.3
             pixels = project(camera, points)
             inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=-1)
@@ -140,13 +140,13 @@ def test_level_sequences_hold_walking_people_and_level_cameras_alone(scripts: di
     assert set(WALKING) < set(ACTIONS)
     for script in scripts[True]:
         assert script.level and set(script.actions) <= set(WALKING)
-        height = (-script.view.rotation.T @ script.view.translation)[1]
+        height = (-script.views[0].rotation.T @ script.views[0].translation)[1]
         assert 0.9 <= height <= 1.8
-        assert script.down[1] > np.cos(0.2) and script.down[0] == pytest.approx(0, abs=1e-12)
+        assert script.down(0)[1] > np.cos(0.2) and script.down(0)[0] == pytest.approx(0, abs=1e-12)
     others = [action for script in scripts[False] for action in script.actions]
     assert not any(script.level for script in scripts[False])
     assert not set(others) & {kind for kind in KINDS if kind in WALKING}
-    assert any(abs(script.down[0]) > 0.01 for script in scripts[False])
+    assert any(abs(script.down(0)[0]) > 0.01 for script in scripts[False])
     assert len({a for script in scripts[True] for a in script.actions}) >= 4
     assert len(set(others)) > 15
 
@@ -158,12 +158,12 @@ def test_mixtures_hold_both_kinds(small_world: World) -> None:
 
 def test_down_is_the_vertical_of_the_world(scripts: dict[bool, list[Script]]) -> None:
     for script in scripts[True] + scripts[False]:
-        view = script.view
-        assert np.linalg.norm(script.down) == pytest.approx(1)
+        view = script.views[0]
+        assert np.linalg.norm(script.down(0)) == pytest.approx(1)
         high, low = (view.rotation @ np.array([0.4, y, 5.0]) + view.translation for y in (1.5, 0.5))
-        np.testing.assert_allclose(low - high, script.down, atol=1e-12)
+        np.testing.assert_allclose(low - high, script.down(0), atol=1e-12)
         on_image = project(view.camera, np.stack([high, low]))
-        step = project(view.camera, high + 1.0 * script.down)
+        step = project(view.camera, high + 1.0 * script.down(0))
         np.testing.assert_allclose(on_image[1], step, atol=1e-9)
         assert on_image[1, 1] > on_image[0, 1]
 
@@ -172,8 +172,8 @@ def test_heads_are_up(scripts: dict[bool, list[Script]]) -> None:
     head, foot = H36M17.index("head_top"), H36M17.index("left_ankle")
     for script in scripts[True]:
         for posed in script.posed:
-            cam = posed.joints @ script.view.rotation.T + script.view.translation
-            assert ((cam[:, foot] - cam[:, head]) @ script.down > 0.5).all()
+            cam = posed.joints @ script.views[0].rotation.T + script.views[0].translation
+            assert ((cam[:, foot] - cam[:, head]) @ script.down(0) > 0.5).all()
 
 
 def test_stamps_and_number_of_people(small_world: World) -> None:

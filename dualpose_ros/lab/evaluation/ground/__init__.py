@@ -1,0 +1,1 @@
+"""Place on a known ground measured: `dualpose eval ground`."""

@@ -1,0 +1,134 @@
+"""People on a known ground: sizes and distances that come right, what must not mislead, honest deviations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dualpose_ros.camera import Ground, GroundAccuracy, ground_below, project
+from dualpose_ros.people import Pose3D
+from dualpose_ros.refinement.stage import RefinementStage
+from dualpose_ros.refinement.standing import ANKLE_OVER_HEIGHT, Standing, StandingConfig, bones_height
+from dualpose_ros.refinement.terms import bone_vectors
+from dualpose_ros.refinement.window import frame_of
+from support.windows import CAMERA, K, pose_of, usual_body
+
+STEP_NS = 80_000_000
+GROUND = ground_below(1.4, pitch_rad=0.1)
+ANKLES, HEAD = [3, 6], 10
+
+
+def standing_on(ground: Ground, height_m: float, ahead_m: float, above_m: float = 0.0) -> np.ndarray:
+    """Joints (K, 3) of somebody so tall who stands upright on a ground, or as much above it."""
+    body = usual_body(0.233)
+    body *= height_m / bones_height(bone_vectors(body[None])[1][0])
+    body[:, 2] = 0.0
+    ahead, right = ground.level_axes
+    body = body @ np.stack([right, ground.down, ahead])
+    sole = (body[ANKLES] @ ground.down).max() + ANKLE_OVER_HEIGHT * height_m + StandingConfig().foot_lift_m
+    return np.asarray(body + (ground.height_m - above_m - sole) * ground.down + ahead_m * ahead)
+
+
+def said(joints: np.ndarray, too_large: float, rng: np.random.Generator, feet: bool = True) -> Pose3D:
+    """The pose of somebody taken for so much larger and farther away, 2D joints right to two pixels."""
+    pose = pose_of(joints, depth=0.3)
+    scores = np.full(K, 0.8)
+    scores[ANKLES] = 0.7 if feet else 0.0
+    pixels = project(CAMERA, joints) + rng.normal(0, 2, (K, 2))
+    return replace(pose, joints_cam=too_large * joints, joint_scores=scores, keypoints_px=pixels)
+
+
+def through(stage: RefinementStage, poses: list[Pose3D], ground: Ground | None, first: int = 0) -> list[Pose3D]:
+    return [stage.process((first + n) * STEP_NS, CAMERA, [pose], ground)[0].persons[0] for n, pose in enumerate(poses)]
+
+
+def depth_error(pose: Pose3D, truth: np.ndarray) -> float:
+    return float(pose.joints_cam[0, 2] / truth[0, 2] - 1)
+
+
+def test_a_child_comes_to_where_its_feet_are_and_is_as_tall_as_it_is() -> None:
+    rng, truth = np.random.default_rng(0), standing_on(GROUND, 1.2, 4.0)
+    poses = [said(truth, 1.3, rng) for _ in range(30)]
+    without, known = (through(RefinementStage(), poses, ground)[-1] for ground in (None, GROUND))
+    assert depth_error(without, truth) > 0.2
+    assert abs(depth_error(known, truth)) < 0.03
+    assert known.height_m == pytest.approx(1.2, abs=0.04)
+    assert abs(known.height_m - 1.2) < 2 * known.height_stddev_m < 0.12
+    assert known.joint_stddev[0] < 0.75 * without.joint_stddev[0]
+    assert without.height_stddev_m > 0.1
+
+
+def test_what_was_learnt_holds_while_feet_are_hidden_and_the_ground_is_not_known() -> None:
+    rng, stage = np.random.default_rng(1), RefinementStage()
+    truth = standing_on(GROUND, 1.3, 4.0)
+    through(stage, [said(truth, 1.25, rng) for _ in range(25)], GROUND)
+    nearer = standing_on(GROUND, 1.3, 3.0)
+    hidden = through(stage, [said(nearer, 1.25, rng, feet=False) for _ in range(20)], GROUND, 25)[-1]
+    lost = through(stage, [said(nearer, 1.25, rng) for _ in range(5)], None, 45)[-1]
+    for pose in (hidden, lost):
+        assert abs(depth_error(pose, nearer)) < 0.04
+        assert pose.height_m == pytest.approx(1.3, abs=0.04)
+
+
+def test_somebody_who_jumps_is_not_thrown_back() -> None:
+    rng, stage = np.random.default_rng(2), RefinementStage()
+    truth = standing_on(GROUND, 1.75, 4.0)
+    through(stage, [said(truth, 1.0, rng) for _ in range(25)], GROUND)
+    air = standing_on(GROUND, 1.75, 4.0, above_m=0.45)
+    jumped = through(stage, [said(air, 1.0, rng) for _ in range(5)], GROUND, 25)
+    # On the ground by its feet, it would be half as far again.
+    assert max(abs(depth_error(pose, air)) for pose in jumped) < 0.07
+
+
+def test_a_foot_cut_off_by_the_image_or_near_the_horizon_says_nothing() -> None:
+    rng, standing = np.random.default_rng(3), Standing()
+    standing.begin(0.0, ground_below(1.4))
+    near = standing_on(ground_below(1.4), 1.7, 1.7)
+    standing.see(1, frame_of(0.0, CAMERA, said(near, 1.0, rng)), CAMERA)
+    standing.see(2, frame_of(0.0, CAMERA, said(near - [0, 2.5, -4], 1.0, rng)), CAMERA)
+    for who in (1, 2):
+        correction = standing.correction(who)
+        assert correction is not None and (correction.size, correction.depth) == (0.0, 0.0)
+    assert standing.correction(3) is None
+
+
+def test_an_error_of_the_ground_common_to_all_is_not_averaged_away() -> None:
+    rng, standing, truth = np.random.default_rng(4), Standing(), standing_on(GROUND, 1.7, 6.0)
+    accuracy = GroundAccuracy(pitch_stddev_rad=0.02)
+    pose = said(truth, 1.0, rng)
+    for n in range(500):
+        standing.begin(0.1 * n, replace(GROUND, accuracy=accuracy))
+        standing.see(1, frame_of(0.1 * n, CAMERA, pose), CAMERA)
+    correction = standing.correction(1)
+    assert correction is not None
+    by_pitch = 6.0 / 1.4 * accuracy.pitch_stddev_rad
+    assert 0.7 * by_pitch < correction.stddev < 1.2 * by_pitch
+
+
+def test_somebody_who_walks_toward_the_camera_shows_by_how_much_its_pitch_is_off() -> None:
+    rng, standing, accuracy = np.random.default_rng(5), Standing(), GroundAccuracy(pitch_stddev_rad=0.035)
+    told = ground_below(1.4, pitch_rad=0.1 - 0.035, accuracy=accuracy)
+    errors = []
+    for n in range(80):
+        truth = standing_on(GROUND, 1.7, 8.0 - 0.07 * n)
+        standing.begin(0.08 * n, told)
+        standing.see(1, frame_of(0.08 * n, CAMERA, said(truth, 1.0, rng)), CAMERA)
+        correction = standing.correction(1)
+        assert correction is not None
+        errors.append(abs(correction.size + correction.depth))
+    # At 8 m the pitch alone is worth 20 % of the distance.
+    assert errors[0] > 0.05 and errors[-1] < 0.04
+
+
+def test_people_who_left_are_forgotten_and_the_rest_stay_as_they_are() -> None:
+    rng, standing = np.random.default_rng(6), Standing()
+    for n in range(10):
+        standing.begin(0.1 * n, GROUND)
+        for who, height in enumerate((1.2, 1.5, 1.8)):
+            truth = standing_on(GROUND, height, 4.0 + who)
+            standing.see(who, frame_of(0.1 * n, CAMERA, said(truth, 1.7 / height, rng)), CAMERA)
+    before = [standing.correction(who) for who in range(3)]
+    standing.keep({0, 2})
+    assert [standing.correction(who) for who in range(3)] == [before[0], None, before[2]]
