@@ -169,6 +169,13 @@ def test_calibration_that_is_missing_or_not_the_only_camera(
     assert "--hfov" in refused(capsys, "run", "--source", clip, "--calibration", path, "--hfov", 60)
 
 
+def test_a_ground_without_a_height_or_below_the_camera(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", "--source", clip, "--hfov", 60)
+    assert "--camera-height" in refused(capsys, *run, "--camera-pitch", 12)
+    assert "above the ground" in refused(capsys, *run, "--camera-height", 0)
+    assert "camera_height_m" in refused(capsys, *run, "--camera-height", 1000)
+
+
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize(
     ("spec", "said"), [("retina", "must be centre"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dualpose_ros.camera import CameraError
-from dualpose_ros.sources.calibration import load_calibration
+from dualpose_ros.sources.calibration import load_calibration, load_ground
 
 CALIBRATION = {
     "image_width": 640,
@@ -108,3 +108,29 @@ def test_what_other_tools_write(tmp_path: Path, text: str, fisheye: bool) -> Non
         239.5,
     )
     assert camera.fisheye is fisheye and camera.distortion[:4] == FISHEYE_D
+
+
+def test_a_file_may_say_where_the_ground_is(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(yaml.safe_dump(CALIBRATION))
+    assert load_ground(path) is None
+    path.write_text(yaml.safe_dump({**CALIBRATION, "camera_height_m": 1.4, "camera_pitch_deg": 12}))
+    ground = load_ground(path)
+    assert ground is not None and (ground.camera_height_m, ground.camera_roll_rad) == (1.4, 0)
+    assert ground.camera_pitch_rad == pytest.approx(np.radians(12))
+    assert load_calibration(path).fx == 500
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({"camera_height_m": -1.0}, "must be above"),
+        ({"camera_height_m": "high"}, "camera.yaml"),
+        ({"camera_height_m": 1.0, "camera_pitch_deg": 120.0}, "camera_pitch_rad"),
+    ],
+)
+def test_bad_grounds(tmp_path: Path, entries: dict[str, object], says: str) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(yaml.safe_dump({**CALIBRATION, **entries}))
+    with pytest.raises(CameraError, match=says):
+        load_ground(path)
