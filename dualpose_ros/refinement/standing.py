@@ -79,7 +79,7 @@ class StandingConfig(Settings):
     foot_lift_m: float = setting(0.03, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
                                  least=0, most=0.5)  # fmt: skip
     contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
-    min_foot_score: float = setting(0.35, "2D ankles with lower scores say nothing", least=0, below=1)
+    min_foot_score: float = setting(0.6, "2D ankles with lower scores say nothing", least=0, below=1)
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
     )

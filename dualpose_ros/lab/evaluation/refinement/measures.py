@@ -287,7 +287,8 @@ def refined_people(
     """
     stage, sequence = RefinementStage(config), -1
     given: list[RefinedFrame] = []
-    for frame, camera, persons, ground in zip(frames, cameras, people, grounds or [None] * len(frames), strict=True):
+    known: Sequence[Ground | None] = grounds if grounds is not None else [None] * len(frames)
+    for frame, camera, persons, ground in zip(frames, cameras, people, known, strict=True):
         if frame.sequence != sequence:
             sequence = frame.sequence
             given.extend(stage.flush())
