@@ -103,7 +103,7 @@ EVALUATIONS = (
     Evaluation(
         "ground",
         "eval ground",
-        "Refinement with a ground that is known exactly, as surely as stated, 1 and 2 degrees or 5 % off, or not at all: "
+        "Refinement with a ground that is known exactly, as surely as stated, off by 1 or 2 degrees or 5 %, or not: "
         "rendered videos of people of 1.1 to 2.05 m, cameras 0.3 to 3 m high, some of which drive.",
         _ALL,
     ),
