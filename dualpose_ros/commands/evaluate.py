@@ -56,6 +56,7 @@ def video(
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Another calibration file.")] = None,
     truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
     max_frames: MaxFramesOption = None,
+    weights: TopDownWeightsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for overlays and errors by joint.")] = None,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
@@ -67,7 +68,7 @@ def video(
     from dualpose_ros.lab.evaluation.video import evaluate_video, find_files
 
     files = find_files(root, source, calibration, truth or ())
-    report(evaluate_video(files, out, max_frames), json_file, seed)
+    report(evaluate_video(files, out, max_frames, weights or "top_down"), json_file, seed)
 
 
 @app.command("joints")
@@ -194,6 +195,28 @@ def ground(data: CaptureOption, json_file: JsonOption = None, seed: SeedOption =
     report(evaluate_ground(data, seed), json_file, seed)
 
 
+@app.command("ablation")
+def ablation(
+    data: CaptureOption,
+    table: Annotated[int, typer.Option("--table", min=3, max=12, help="Of the paper, 3 to 12.")] = 3,
+    recordings: Annotated[
+        Path | None,
+        typer.Option("--recordings", help="Folder that keeps what the branches found, to go on and to measure again."),
+    ] = None,
+    json_file: JsonOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """The paper's tables on the project's own fixed benchmark, dualpose-synth-v1, beside the paper's figures.
+
+    Those are another data set's: only which row is better than which can be compared, and every inequality of the
+    paper that does not hold here is named. Tables that need data from others say which files.
+    """
+    require_numba("eval ablation")
+    from dualpose_ros.lab.evaluation.ablation.tables import evaluate_ablation
+
+    report(evaluate_ablation(data, table, recordings), json_file, seed)
+
+
 @app.command("refinement")
 def refinement(
     data: CaptureOption,
@@ -282,6 +305,7 @@ def _dataset_command(name: str, what: str) -> None:
             list[str] | None, typer.Option("--sequence", help="This sequence alone; may be repeated.")
         ] = None,
         max_frames: MaxFramesOption = None,
+        weights: TopDownWeightsOption = None,
         out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of the PCK curve.")] = None,
         json_file: JsonOption = None,
         seed: SeedOption = 0,
@@ -291,7 +315,16 @@ def _dataset_command(name: str, what: str) -> None:
         if stored_only and predictions is None:
             raise InputError("--stored-only needs --predictions")
         options = DatasetOptions(
-            name, root, protocol, predictions, stored_only, stage, tuple(sequence or ()), max_frames, out
+            name,
+            root,
+            protocol,
+            predictions,
+            stored_only,
+            stage,
+            tuple(sequence or ()),
+            max_frames,
+            out,
+            weights or "top_down",
         )
         report(evaluate_dataset(options), json_file, seed)
 

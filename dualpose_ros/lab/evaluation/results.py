@@ -94,6 +94,14 @@ EVALUATIONS = (
         _ALL,
     ),
     Evaluation(
+        "ablation",
+        "eval ablation",
+        "The twelve rows of the paper's Table 3 on `dualpose-synth-v1`, twenty rendered videos that are the same on "
+        "every machine. The paper's figures beside them are of MuPoTS-3D under its released protocol: only which row "
+        "is better than which can be compared.",
+        _ALL,
+    ),
+    Evaluation(
         "refinement",
         "eval refinement",
         "Refinement beside the paper's optimisation of the whole movement (Eq. 16), on held-out movements with the "

@@ -1,0 +1,1 @@
+"""`dualpose eval ablation`: the paper's tables on one fixed synthetic benchmark, row by row."""

@@ -1,0 +1,152 @@
+"""The paper's Tables 3 to 5 on dualpose-synth-v1, beside what the paper says of MuPoTS-3D."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dualpose_ros.camera import Camera
+from dualpose_ros.datasets.recordings import Recordings, camera_of
+from dualpose_ros.fusion.integrate import NetworkIntegrator, load_integrator
+from dualpose_ros.fusion.stage import FusionConfig
+from dualpose_ros.lab.evaluation.ablation.benchmark import NAME, Benchmark
+from dualpose_ros.lab.evaluation.ablation.paper import ELSEWHERE, TABLE_3, TABLE_4, TABLE_5, inequalities
+from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.fusion.measures import (
+    COLUMNS,
+    Fuse,
+    RecordedFrame,
+    pose_row,
+    recorded_frames,
+    remembered,
+    staged,
+    unmatched_pairs,
+)
+from dualpose_ros.lab.evaluation.fusion.tables import discriminator_table, semi_supervised_networks, stage_fuse
+from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
+from dualpose_ros.lab.experiments.semi_supervised.evaluation import relifted, semi_supervised_rows
+from dualpose_ros.metrics.goals import Goal, judged
+from dualpose_ros.people import Pose3D
+from dualpose_ros.refinement.stage import RefinementStage
+
+ONE_PERSON = "baseline_one_person"
+"""The top-down network without tags, which learnt to see one person a patch: the paper's TD (w/o MP)."""
+
+IN, LABELS_ALONE = "TD + BU (IN)", "TD + BU (IN), labels alone"
+SSL = "rep_mp_dis"
+
+CAUSES: Mapping[str, str] = {}
+"""Why an inequality fails here, by its better row, or by both."""
+
+
+@evaluation("ablation")
+def evaluate_ablation(data: Path, table: int = 3, recordings: Path | None = None) -> Outcome:
+    """One of the paper's tables.
+
+    Args:
+        data: folder with motion capture and a body.
+        table: its number, 3 to 12.
+        recordings: folder that keeps what branches found, to go on after an interruption.
+
+    Raises:
+        InputError: without the data, or with other data than the benchmark's.
+    """
+    if table in ELSEWHERE:
+        command, needs = ELSEWHERE[table]
+        return {f"table {table}": [{"table": table, "measured by": command, "needs": needs}]}, []
+    benchmark = Benchmark(data)
+    shipped = benchmark.recorded("shipped", Branches, recordings)
+    frames = list(recorded_frames(shipped))
+    if table == 4:
+        rows = semi_supervised_rows(shipped, semi_supervised_networks())
+        return {"table 4": beside(rows, TABLE_4)}, []
+    if table == 5:
+        return {"table 5": beside(discriminator_table(frames), TABLE_5)}, []
+    plain = benchmark.recorded("one person", lambda: Branches(ONE_PERSON, guided=False), recordings)
+    rows = table_3(shipped, plain)
+    compared = inequality_rows(rows)
+    held = sum(row["holds"] for row in compared)
+    goal = Goal("inequalities_of_table_3", float(held), least=float(len(compared)))
+    return {"table 3": beside(rows, TABLE_3), "the paper's inequalities": compared}, judged([goal])
+
+
+def table_3(shipped: Recordings, plain: Recordings) -> Rows:
+    """The twelve rows, and one more that the semi-supervised ones are to be compared with.
+
+    Args:
+        shipped: what the shipped networks found.
+        plain: what the one-person network found, and the bottom-up branch without heatmaps.
+    """
+    frames, without = list(recorded_frames(shipped)), list(recorded_frames(plain))
+    cameras = {int(n): camera_of(shipped, i) for i, n in enumerate(shipped.frames.sequence)}
+    networks = semi_supervised_networks()
+
+    def learnt(name: str) -> tuple[list[RecordedFrame], Fuse]:
+        lifting, fusion = networks[name]
+        own = list(recorded_frames(relifted(shipped, lifting)))
+        return own, remembered(own, staged(NetworkIntegrator(fusion)))
+
+    def of(method: str) -> Fuse:
+        return stage_fuse(FusionConfig(method=method))
+
+    fused = remembered(frames, of("network"))
+    (ssl, ssl_fused), (labels, labels_fused) = learnt(SSL), learnt("none")
+    rows: list[tuple[str, Sequence[RecordedFrame], Fuse]] = [
+        ("TD (w/o MP)", without, lambda frame: frame.top_down),
+        ("TD (w MP)", frames, lambda frame: frame.top_down),
+        ("BU (w/o CH)", without, lambda frame: frame.bottom_up),
+        ("BU (w CH)", frames, lambda frame: frame.bottom_up),
+        ("TD + BU (w/o MP, CH)", without, of("network")),
+        ("TD + BU (hard)", frames, of("hard")),
+        ("TD + BU (linear)", frames, of("linear")),
+        ("TD + BU (w/o PM)", frames, unmatched_pairs(load_integrator())),
+        (IN, frames, fused),
+        ("TD + BU (IN) + SSL", ssl, ssl_fused),
+        ("TD + BU (IN) + TTO", frames, refined(fused, cameras)),
+        ("Full model", ssl, refined(ssl_fused, cameras)),
+        (LABELS_ALONE, labels, labels_fused),
+    ]
+    return [pose_row(name, own, fuse) for name, own, fuse in rows]
+
+
+def refined(fuse: Fuse, cameras: Mapping[int, Camera]) -> Fuse:
+    """Fusion with the live refinement stage after it, anew for each sequence."""
+    state: dict[int, RefinementStage] = {}
+
+    def refine(frame: RecordedFrame) -> Sequence[Pose3D]:
+        if frame.sequence not in state:
+            state.clear()
+            state[frame.sequence] = RefinementStage()
+        (given,) = state[frame.sequence].process(frame.stamp_ns, cameras[frame.sequence], fuse(frame))
+        return given.persons
+
+    return refine
+
+
+def beside(rows: Rows, paper: Mapping[str, Sequence[float]]) -> Rows:
+    """Rows with the benchmark's name at their figures, and the paper's, which are another data set's."""
+    told = []
+    for row in rows:
+        said = paper.get(row["row"], (None,) * len(COLUMNS))
+        told.append({
+            "row": row["row"],
+            **{f"{column} ({NAME})": row.get(column) for column in COLUMNS},
+            **{f"{column} (MuPoTS-3D, paper)": value for column, value in zip(COLUMNS, said, strict=True)},
+            **{name: value for name, value in row.items() if name not in ("row", *COLUMNS)},
+        })  # fmt: skip
+    return told
+
+
+def inequality_rows(rows: Rows) -> Rows:
+    """Every inequality of the paper's Table 3: by how much it holds there and here, and why it may not."""
+    figures: dict[str, dict[str, Any]] = {row["row"]: row for row in rows}
+    told = []
+    for better, worse, column, paper in inequalities():
+        a, b = figures[better][column], figures[worse][column]
+        gain = None if a is None or b is None else a - b
+        holds = gain is not None and gain > 0
+        cause = CAUSES.get(f"{better} over {worse}", CAUSES.get(better, "")) if not holds else ""
+        told.append({"better": better, "worse": worse, "column": column, "paper": paper, "here": gain, "holds": holds,
+                     "cause": cause})  # fmt: skip
+    return told
