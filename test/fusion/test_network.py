@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator  # noqa: E402
+from dualpose_ros.fusion.integrate import ANSWERS, LEAST_SURE, NetworkIntegrator  # noqa: E402
 from dualpose_ros.fusion.network import LOG_STDDEV_RANGE, IntegrationConfig, IntegrationNetwork  # noqa: E402
 from dualpose_ros.fusion.pairs import (  # noqa: E402
     JOINTS,
@@ -148,15 +148,17 @@ def test_onnx_says_what_torch_says(tmp_path: Path) -> None:
         np.testing.assert_allclose(engine.run({"features": view.features})[name], expected.numpy(), atol=2e-5)
     out = NetworkIntegrator(engine)(pairs)
     # A slow way back to the camera of what torch says.
-    joints_rel, root, log_stddev, joint_scores, score = (answer.double().numpy() for answer in answers)
+    joints_rel, root, log_stddev, _, score = (answer.double().numpy() for answer in answers)
+    seen = np.maximum(pairs.top_down.joint_scores, pairs.bottom_up.joint_scores)
     for n in range(9):
         depth = view.depth[n] * np.exp(root[n, 2])
         at = depth * np.array([root[n, 0], root[n, 1], 1.0])
         for k in range(K):
             np.testing.assert_allclose(out.joints_cam[n, k], view.to_camera[n] @ (joints_rel[n, k] + at), atol=1e-4)
-            stddev = [np.exp(log_stddev[n, k]) if k else 0.0, np.exp(log_stddev[n, 0]) * depth]
+            own = np.exp(log_stddev[n, k]) / np.clip(seen[n, k], LEAST_SURE, 1)
+            stddev = [own if k else 0.0, np.exp(log_stddev[n, 0]) * depth]
             assert out.joint_stddev[n, k] == pytest.approx(np.hypot(*stddev), rel=1e-3)
-        np.testing.assert_allclose(out.joint_scores[n], joint_scores[n], atol=1e-5)
+        np.testing.assert_allclose(out.joint_scores[n], seen[n], atol=1e-5)
         assert out.scores[n] == pytest.approx(score[n, 0], abs=1e-5)
     assert (
         len(
