@@ -45,8 +45,6 @@ FIRST_STAMP_NS = 1_000_000_000
 _FRAMES_IN_WORK = 3
 _ANSWER_TIMEOUT_S = 15.0
 _LIVE_PERIOD_S, _WAIT_PERIOD_S, _ANSWER_PERIOD_S = 1e-3, 0.02, 0.5
-# Behind by more, a file does not run to catch up.
-_MOST_BEHIND_S = 0.5
 _ENDS = ("dualpose/fused/poses3d", "humans/poses3d")
 
 
@@ -226,7 +224,8 @@ class CameraNode(PipelineNode):
         wait_s = 0.0
         if self._ready is not None and rate:
             wait_s = self._started + self._ready[1] * 1e-9 / rate - time.monotonic()
-            if wait_s < -_MOST_BEHIND_S:
+            # Behind by more than a frame, it does not run to catch up.
+            if wait_s < -1 / (self._fps * rate):
                 self._started -= wait_s
         self._timer.timer_period_ns = max(round(wait_s * 1e9), 1_000)
         self._timer.reset()

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 import av
+import cv2
 import numpy as np
 
 from dualpose_ros.arrays import RgbImage
@@ -17,7 +18,8 @@ _TICKS = 90_000
 class VideoWriter:
     """Encodes RGB frames into an MP4 with a variable frame rate; `close` makes the file playable.
 
-    All frames take the size of the first, rounded down to even numbers as H.264 with 4:2:0 needs.
+    The size is the first frame's, rounded down to even numbers as H.264 with 4:2:0 needs; a frame of another size is
+    scaled to fit into it, on black.
     """
 
     def __init__(self, path: Path, *, quality: int = 24, preset: str = "veryfast", threads: int = 2) -> None:
@@ -31,15 +33,12 @@ class VideoWriter:
 
     def write(self, image: RgbImage, stamp_ns: int) -> None:
         """Append an RGB frame (H, W, 3); a stamp not after the last one is moved just behind it."""
-        height, width = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
         if self._stream is None:
-            self._stream = self._open_stream(width, height)
+            self._stream = self._open_stream(image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
             self._first_ns = stamp_ns
-        if (height, width) != (self._stream.height, self._stream.width):
-            raise ValueError(
-                f"frame of {width}x{height} in a video of {self._stream.width}x{self._stream.height}: "
-                "all frames of a video have one size"
-            )
+        width, height = self._stream.width, self._stream.height
+        if (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2) != (width, height):
+            image = _fitted(image, width, height)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
         frame.time_base = Fraction(1, _TICKS)
         frame.pts = max((stamp_ns - self._first_ns) * _TICKS // 10**9, self._last_tick + 1)
@@ -71,3 +70,13 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _fitted(image: RgbImage, width: int, height: int) -> RgbImage:
+    """The picture as large as fits into a size, in the middle of black."""
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+    return canvas

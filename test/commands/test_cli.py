@@ -280,6 +280,32 @@ def test_errors_that_are_ours_are_not_dressed_up(
     assert cli.main(["run", "--source", str(clip)]) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "every_frame", "rate"),
+    [
+        ((), None, 1.0),
+        (("--rate", "0"), None, 0.0),
+        (("--rate", "2"), False, 2.0),
+        (("--live",), False, 1.0),
+        (("--every-frame",), True, 1.0),
+    ],
+)
+def test_the_pace_of_a_file(
+    words: tuple[str, ...], every_frame: bool | None, rate: float, monkeypatch: pytest.MonkeyPatch, clip: Path
+) -> None:
+    from dualpose_ros.runs import live
+
+    given: list[Any] = []
+    monkeypatch.setattr(live, "run_and_write", lambda options, console: given.append(options))
+    assert cli.main(["run", "--source", str(clip), *words]) == 0
+    assert (given[0].every_frame, given[0].rate) == (every_frame, rate)
+
+
+def test_a_pace_that_contradicts_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--source", str(clip), "--every-frame", "--rate", "2"]) == 2
+    assert "leave out --rate" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("weights")
 def test_folder_of_images_is_a_source(tmp_path: Path) -> None:
     from dualpose_ros.runs.live import LiveOptions, check_input

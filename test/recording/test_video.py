@@ -50,8 +50,12 @@ def test_repeated_stamp_is_not_fatal(tmp_path: Path) -> None:
         assert len(list(container.decode(video=0))) == 3
 
 
-def test_change_of_size_is_refused(tmp_path: Path) -> None:
+def test_a_frame_of_another_size_is_fitted_in(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "clip.mp4") as writer:
-        writer.write(np.zeros((64, 64, 3), np.uint8), 0)
-        with pytest.raises(ValueError, match="32x64 in a video of 64x64"):
-            writer.write(np.zeros((64, 32, 3), np.uint8), 1)
+        writer.write(np.full((64, 96, 3), 200, np.uint8), 0)
+        writer.write(np.full((128, 64, 3), 200, np.uint8), 40_000_000)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [image.shape for image in images] == [(64, 96, 3)] * 2
+    bright = images[1][..., 1] > 100
+    assert bright.mean() == pytest.approx(32 / 96, abs=0.05) and bright[:, 40:56].all()
