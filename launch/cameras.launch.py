@@ -26,7 +26,11 @@ def generate_launch_description() -> LaunchDescription:
         actions: list[Any] = []
         for index, name in enumerate(cameras_of(values)):
             graph, cleaning = graph_of({**values, "namespace": f"{values['namespace']}/{name}"})
-            actions += [*cleaning, *pipeline(graph, *topics, index * ID_BLOCK), *humans(graph, values, topics[1])]
+            actions += [
+                *cleaning,
+                *pipeline(graph, values, *topics, index * ID_BLOCK),
+                *humans(graph, values, topics[1]),
+            ]
         return actions
 
     return LaunchDescription([*declare(arguments), OpaqueFunction(function=start)])

@@ -23,7 +23,7 @@ def generate_launch_description() -> LaunchDescription:
     def start(context: LaunchContext) -> list[Any]:
         values = read(arguments, context)
         graph, actions = graph_of(values)
-        actions += pipeline(graph, values["image_topic"], values["camera_info_topic"])
+        actions += pipeline(graph, values, values["image_topic"], values["camera_info_topic"])
         actions += humans(graph, values, values["camera_info_topic"])
         return actions + (rviz(graph, values["rviz_config"], values["fixed_frame"]) if values["rviz"] else [])
 

@@ -43,6 +43,9 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
         Argument("image_transport", "raw", "how images come: compressed ones from IMAGE_TOPIC/compressed", TRANSPORTS),
         Argument("composed", False, "all nodes but the camera's in one process, which hand each other arrays"),
         Argument("respawn", True, "start a node that died again, five times in a row at most"),
+        Argument(
+            "ground_frame", "", "frame whose x-y plane is the ground that people stand on (base_footprint, map, ...)"
+        ),
         Argument("target_frame", "", "publish humans/poses3d_in_frame too, in this frame (base_link, map, ...)"),
         Argument("bodies", False, "publish people as frames body_<id> and, with hri_msgs, as REP-155's topics"),
         Argument("rviz", rviz, "start RViz, where it is installed"),
@@ -108,14 +111,19 @@ def humans(graph: Graph, values: Mapping[str, Any], camera_info_topic: str = "ca
 
 
 def pipeline(
-    graph: Graph, image_topic: str = "image_raw", camera_info_topic: str = "camera_info", track_id_offset: int = 0
+    graph: Graph,
+    values: Mapping[str, Any],
+    image_topic: str = "image_raw",
+    camera_info_topic: str = "camera_info",
+    track_id_offset: int = 0,
 ) -> list[Any]:
     """The nodes from the camera's images to /humans/poses3d."""
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
     names = (COMPOSED,) if graph.composed else NODES
-    offset = {"track_id_offset": track_id_offset} if track_id_offset else {}
+    given = {"ground_frame": values["ground_frame"], "track_id_offset": track_id_offset}
+    of_the_end = {name: value for name, value in given.items() if value}
     ends = ("refinement_node", COMPOSED)
-    return [action for name in names for action in graph.node(name, offset if name in ends else {}, inputs)]
+    return [action for name in names for action in graph.node(name, of_the_end if name in ends else {}, inputs)]
 
 
 ID_BLOCK = 10_000

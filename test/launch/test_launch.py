@@ -127,7 +127,8 @@ def test_pipeline_launch(launch_stub: None) -> None:
     context = arguments_of(description)
     assert set(context) == {
         "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "image_transport",
-        "composed", "respawn", "target_frame", "bodies", "rviz", "rviz_config", "fixed_frame", "log_level",
+        "composed", "respawn", "ground_frame", "target_frame", "bodies", "rviz", "rviz_config", "fixed_frame",
+        "log_level",
     }  # fmt: skip
     assert Path(context["params_file"]).is_file() and context["rviz"] == "false"
     assert "rviz2" not in nodes_of(actions_of(description, context))
@@ -283,6 +284,15 @@ def test_compressed_images_are_asked_for_by_those_that_take_images(launch_stub: 
         asked = values_of(node["parameters"][1]).get("image_transport")
         has = any(item.name == "image_transport" for group in PARAMETERS[name] for item in all_settings(group))
         assert asked == ("compressed" if has else None), name
+
+
+@pytest.mark.parametrize(("composed", "end"), [("false", "refinement_node"), ("true", "composed_graph")])
+def test_the_ground_is_given_to_the_node_that_knows_it(launch_stub: None, composed: str, end: str) -> None:
+    description = describe("pipeline.launch.py")
+    context = arguments_of(description) | {"ground_frame": "base_footprint", "composed": composed}
+    nodes = nodes_of(actions_of(description, context))
+    told = {name: values_of(node["parameters"][1]).get("ground_frame") for name, node in nodes.items()}
+    assert told == {name: "base_footprint" if name == end else None for name in nodes} and end in told
 
 
 def test_several_cameras_have_namespaces_and_ids_of_their_own(launch_stub: None) -> None:
