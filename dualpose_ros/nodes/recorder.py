@@ -6,6 +6,7 @@ Unlike the other nodes it runs inside the process that asked for the run.
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,8 @@ from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
 
 # Deep enough that nothing is lost while a frame is compressed; shallow enough for images not to pile up.
 _POSES_DEPTH, _IMAGE_DEPTH = 50, 5
+# Frames whose poses may still be on their way.
+_MOST_NUMBERED = 1000
 
 
 class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
@@ -42,7 +45,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """`every_frame`: the source waits for the graph, so that no image has to be lost."""
         super().__init__("recorder")
         self._recording = recording
-        self._numbers: dict[int, int] = {}
+        self._numbers: OrderedDict[int, int] = OrderedDict()
         self.camera: Camera | None = None
         self.info_stamps_ns: list[int] = []
         self.statuses: dict[str, dict[str, str]] = {}
@@ -93,6 +96,8 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._record("/camera_info", "sensor_msgs/msg/CameraInfo", message, stamp_ns)
         if stamp_ns not in self._numbers:
             self._numbers[stamp_ns] = len(self.info_stamps_ns)
+            if len(self._numbers) > _MOST_NUMBERED:
+                self._numbers.popitem(last=False)
             self.info_stamps_ns.append(stamp_ns)
         try:
             self.camera = camera_from_info(message)
