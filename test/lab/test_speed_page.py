@@ -24,7 +24,7 @@ def results(folder: Path) -> None:
                    "nodes": [{"node": "all", "cpu_ms": 6.0, "without_networks_ms": 3.0}]},
         "people": {"people": people, "line": [{"ms_a_person": 5.0, "ms_a_frame": 0.0, "farthest_off_ms": 0.0}]},
         "transport": {"messages": [{"message": "image", "ms": 1.5}]},
-        "pipeline": {"cores": cores},
+        "pipeline": {"cores": cores, "machine": [{"cores": 2, "load": 1.25}]},
         "composed": {"cores": cores},
     }  # fmt: skip
     for name in NAMES:
@@ -39,20 +39,25 @@ def test_the_page_holds_all_tables_and_shows_its_pictures(tmp_path: Path) -> Non
     page = folder.parent / "speed.md"
     write_page(folder, page)
     text = page.read_text()
-    for name in ("stages", "people", "cores"):
+    for name in ("stages", "people", "pipeline", "composed"):
         assert (
             f"images/speed_{name}.png" in text and (page.parent / "images" / f"speed_{name}.png").stat().st_size > 5000
         )
     assert "| top-down: network | 3 | 2..4 | 3.5 | 0.1 |" in text and "| image | 1.5 |" in text
     assert text.count("| 2 | 1 | 18 | cores | 16 | - | - | - |") == 2
+    assert "On 2 cores, at a load of 1.25." in text
     assert all(f"goal of {name} | 1 | <= 2 | yes" in text for name in NAMES)
 
 
-def test_a_result_that_is_missing_or_none_is_named(tmp_path: Path) -> None:
+def test_what_was_not_run_is_said_and_what_is_no_result_is_named(tmp_path: Path) -> None:
     results(tmp_path)
+    (tmp_path / "bench_pipeline.json").unlink()
+    write_page(tmp_path, tmp_path / "speed.md")
+    text = (tmp_path / "speed.md").read_text()
+    assert text.count("Not run yet") == 1 and "goal of pipeline" not in text and "goal of composed" in text
     (tmp_path / "bench_people.json").write_text("{}")
     with pytest.raises(InputError, match=r"bench_people\.json is no result"):
         write_page(tmp_path, tmp_path / "speed.md")
-    (tmp_path / "bench_stages.json").unlink()
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="make speed"):
-        write_page(tmp_path, tmp_path / "speed.md")
+        write_page(tmp_path / "empty", tmp_path / "speed.md")

@@ -22,43 +22,41 @@ _HEAD = """\
 # Speed
 
 Written by `dualpose bench page` from what `make speed` measured; change that, not this file. Milliseconds are of the
-processor's time of one thread, which other programs disturb little, on the demo's clip (640 x 480, four people), but
-where it says otherwise. `dualpose bench --help` says what can be measured.
-
-## Where a frame's time goes
-
-![Milliseconds of each node](images/speed_stages.png)
+processor's time of one thread on the demo's clip (640 x 480, four people), but where it says otherwise. They grow too
+where other programs share caches and cores: a load (programs that want a core) of 1 is this measurement alone.
 """
 
-_PEOPLE = """
-The dearest steps; bytes and messages count for each node that sends or takes them. What the operating system does to
-carry them is under [Messages](#messages).
+_SECTIONS = {
+    "stages": """
+## Where a frame's time goes
 
+Bytes and messages count for each node that sends or takes them; what the operating system does to carry them is under
+[messages](#messages). The dearest steps:
+""",
+    "people": """
 ## People
 
 The same clip's people, cut out and put side by side, all of one size. The detector looks at every frame here.
-
-![Milliseconds against people](images/speed_people.png)
-"""
-
-_MESSAGES = """
+""",
+    "transport": """
 ## Messages
 
 Between two processes over Cyclone DDS on loopback, 40 a second; processor time is that of the whole process, its
 threads in the middleware among it. Within a process (`composed`) they are handed over as they are.
-"""
-
-_CORES = """
+""",
+    "pipeline": """
 ## Cores
 
-Frames/s of the whole graph, each node a process of its own, or all in one (`--composed`); the clip is played at three
-times its pace, so that the graph sets the rate. The model takes what the steps cost for a processed frame and for an
-image of the camera: the graph can't be faster than all cores together allow, nor than its slowest node, which works on
-one frame at a time, nor than the camera. With many cores each network has several threads, whose gain was measured
-with two. Frames that wait, and what the system does itself, are not in it.
-
-![Frames a second against cores](images/speed_cores.png)
-"""
+Frames/s of the whole graph, each node a process of its own; the clip is played at three times its pace, so that the
+graph sets the rate. The model takes what the steps cost for a processed frame and for an image of the camera: the graph
+can't be faster than all cores together allow, nor than its slowest node, which works on one frame at a time, nor than
+the camera. With many cores each network has several threads, whose gain was measured with two. Frames that wait, and
+what the system does itself, are not in it.
+""",
+    "composed": """
+## Cores, with all nodes in one process
+""",
+}
 
 _END = """
 ## What sets the pace
@@ -78,23 +76,51 @@ _END = """
 
 
 def write_page(results: Path, page: Path) -> None:
-    """Write the page, and the pictures beside it; InputError where a result is missing or is no result."""
-    found = {name: _read(results / f"bench_{name}.json") for name in NAMES}
+    """Write the page, and the pictures beside it; InputError where no result is there, or one is none."""
+    files = {name: results / f"bench_{name}.json" for name in NAMES}
+    found = {name: _read(path) for name, path in files.items() if path.is_file()}
+    if not found:
+        raise InputError(f"{results} holds no bench_NAME.json of `dualpose bench --json`; `make speed` makes all")
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    draw_stages(images / "speed_stages.png", found["stages"]["tables"]["steps"])
-    draw_people(images / "speed_people.png", found["people"]["tables"]["people"], found["people"]["tables"]["line"][0])
-    draw_cores(images / "speed_cores.png", *(found[name]["tables"]["cores"] for name in ("pipeline", "composed")))
-    steps = sorted(found["stages"]["tables"]["steps"], key=lambda row: -row["cpu_ms"])[:_MOST_STEPS]
-    one = [_without(row, "quartiles") for row in found["people"]["tables"]["people"]]
-    parts = [
-        _HEAD, _table(found["stages"]["tables"]["nodes"]), _table(steps), _PEOPLE, _table(one),
-        _table(found["people"]["tables"]["line"]), _MESSAGES, _table(found["transport"]["tables"]["messages"]),
-        _CORES, "Separate processes:\n\n" + _table(found["pipeline"]["tables"]["cores"]),
-        "One process:\n\n" + _table(found["composed"]["tables"]["cores"]), _END, "\n## Goals\n",
-        _table([goal for name in NAMES for goal in _named(name, found[name]["goals"])]),
-    ]  # fmt: skip
-    page.write_text("\n".join(part.rstrip("\n") + "\n" for part in parts), encoding="utf-8")
+    parts = [_HEAD]
+    for name, about in _SECTIONS.items():
+        parts.append(about)
+        if name not in found:
+            parts.append("Not run yet; `make speed` measures it.\n")
+            continue
+        tables = found[name]["tables"]
+        parts += [_where(tables), _picture(images, name, tables)]
+        parts += [_table(rows) for rows in _shown(name, tables)]
+    goals = [goal for name, result in found.items() for goal in _named(name, result["goals"])]
+    parts += [_END, "\n## Goals\n", _table(goals)]
+    page.write_text("\n".join(part.rstrip("\n") + "\n" for part in parts if part), encoding="utf-8")
+
+
+def _where(tables: Mapping[str, Any]) -> str:
+    """On what it was measured."""
+    return "".join(f"On {row['cores']} cores, at a load of {row['load']:g}.\n" for row in tables.get("machine", ()))
+
+
+def _shown(name: str, tables: Mapping[str, Any]) -> list[Sequence[Mapping[str, Any]]]:
+    """The tables of a section."""
+    if name == "stages":
+        return [tables["nodes"], sorted(tables["steps"], key=lambda row: -row["cpu_ms"])[:_MOST_STEPS]]
+    return [rows for key, rows in tables.items() if key in ("people", "line", "messages", "cores")]
+
+
+def _picture(images: Path, name: str, tables: Mapping[str, Any]) -> str:
+    """Draw a section's picture, and the line that shows it; nothing where there is none."""
+    path = images / f"speed_{name}.png"
+    if name == "stages":
+        draw_stages(path, tables["steps"])
+    elif name == "people":
+        draw_people(path, tables["people"], tables["line"][0])
+    elif name != "transport":
+        draw_cores(path, tables["cores"])
+    else:
+        return ""
+    return f"![{name}](images/{path.name})\n"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -109,10 +135,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _named(name: str, goals: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"of": name, **goal, "met": "yes" if goal["met"] else "no"} for goal in goals]
-
-
-def _without(row: Mapping[str, Any], column: str) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != column}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -175,14 +197,14 @@ def draw_people(path: Path, rows: Sequence[Mapping[str, Any]], line: Mapping[str
     figure.savefig(path)
 
 
-def draw_cores(path: Path, separate: Sequence[Mapping[str, Any]], composed: Sequence[Mapping[str, Any]]) -> None:
+def draw_cores(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a picture (PNG) of frames/s against cores, measured and by the model."""
     figure, axes = _axes(7.0, 4.0)
-    cores = [row["cores"] for row in separate]
-    axes.plot(cores, [row["model_fps"] for row in separate], "--", color="#555555", label="model")
-    for rows, colour, name in ((separate, _NETWORK, "separate processes"), (composed, _REST, "one process")):
-        measured = [(row["cores"], row["fps"]) for row in rows if row["fps"] is not None]
-        axes.plot(*zip(*measured, strict=True), "o-", color=colour, label=f"measured, {name}")
+    cores = [row["cores"] for row in rows]
+    axes.plot(cores, [row["model_fps"] for row in rows], "--", color="#555555", label="model")
+    measured = [(row["cores"], row["fps"]) for row in rows if row["fps"] is not None]
+    if measured:
+        axes.plot(*zip(*measured, strict=True), "o-", color=_NETWORK, label="measured")
     axes.set(xlabel="cores", ylabel="frames/s", ylim=(0, None), xscale="log", xticks=cores, xticklabels=cores)
     axes.minorticks_off()
     axes.legend(fontsize=8)

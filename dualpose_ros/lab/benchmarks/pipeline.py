@@ -18,6 +18,7 @@ from rich.console import Console
 
 from dualpose_ros.inference.cpu import usual_threads
 from dualpose_ros.lab.benchmarks.stages import WARM_UP, Budget, demo_clip, measure
+from dualpose_ros.lab.benchmarks.stopwatch import machine
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.paths import share_dir
@@ -79,6 +80,7 @@ def bench_pipeline(repeats: int, composed: bool) -> Outcome:
 
     The demo's clip, as separate processes or `composed` in one.
     """
+    where = machine()
     frames, truth = demo_clip(repeats + WARM_UP)
     budget, two = measure(frames, truth.camera), measure(frames[: WARM_UP + 10], truth.camera, threads=2)
     gain = min(max(_networks_ms(budget) / _networks_ms(two), 1.0), 2.0)
@@ -103,7 +105,8 @@ def bench_pipeline(repeats: int, composed: bool) -> Outcome:
     if 2 in measured:
         goals.append(Goal("fps on 2 cores", measured[2]["fps"], least=20.0))
         goals.append(Goal("p50 latency on 2 cores, ms", measured[2]["p50_ms"], most=120.0))
-    return {"cores": rows, "nodes": nodes, "threads": [{"gain_of_two": round(gain, 2)}]}, judged(goals)
+    threads_row = [{"gain_of_two": round(gain, 2)}]
+    return {"cores": rows, "nodes": nodes, "threads": threads_row, "machine": where}, judged(goals)
 
 
 def _networks_ms(budget: Budget) -> float:

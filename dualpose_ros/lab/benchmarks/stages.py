@@ -28,7 +28,7 @@ from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.lab.benchmarks.crowd import MOST, crowd_frames
 from dualpose_ros.lab.benchmarks.messages import Wire
-from dualpose_ros.lab.benchmarks.stopwatch import Stopwatch
+from dualpose_ros.lab.benchmarks.stopwatch import Stopwatch, machine
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.paths import share_dir
@@ -71,14 +71,17 @@ class Budget:
 @evaluation("stages")
 def bench_stages(repeats: int, threads: int) -> Outcome:
     """Milliseconds of each step on frames of the demo's clip, its four people in them."""
+    where = machine()
     frames, truth = demo_clip(repeats + WARM_UP)
     budget = measure(frames, truth.camera, threads)
-    return {"steps": step_rows(budget), "nodes": node_rows(budget)}, judged([total_goal(budget)])
+    tables = {"steps": step_rows(budget), "nodes": node_rows(budget), "machine": where}
+    return tables, judged([total_goal(budget)])
 
 
 @evaluation("people")
 def bench_people(repeats: int, threads: int) -> Outcome:
     """Milliseconds of a frame against the number of people in it, and the straight line through them."""
+    where = machine()
     frames, truth = demo_clip(repeats + WARM_UP)
     rows: Rows = []
     for people in CROWDS:
@@ -97,7 +100,7 @@ def bench_people(repeats: int, threads: int) -> Outcome:
     }
     goals = [Goal("ms a person without networks", float(slope), most=MOST_MS_A_PERSON)]
     goals.append(Goal("farthest from the line, ms", worst, most=0.1 * float(cost[-1])))
-    return {"people": rows, "line": [line]}, judged(goals)
+    return {"people": rows, "line": [line], "machine": where}, judged(goals)
 
 
 def total_goal(budget: Budget) -> Goal:

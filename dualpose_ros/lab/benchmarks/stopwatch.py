@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from dualpose_ros.inference.cpu import usable_cores
 
 Answer = TypeVar("Answer")
 
@@ -60,3 +63,8 @@ class Stopwatch:
             return self.call(step, lambda: function(*args, **kwargs))
 
         return timed
+
+
+def machine() -> list[dict[str, Any]]:
+    """A row on where something is measured: usable cores, and how many programs wanted one in the last minute."""
+    return [{"cores": usable_cores(), "load": round(os.getloadavg()[0], 1)}]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import trim_mean
 
+from dualpose_ros.lab.benchmarks.stopwatch import machine
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 
 _RATE_HZ, _WARM_UP = 40.0, 10
@@ -23,6 +24,7 @@ _MATCH_S = 15.0
 def bench_transport(repeats: int) -> Outcome:
     """Milliseconds from sender to callback, and of both processors, for each kind of message."""
     rows: Rows = []
+    where = machine()
     for kind in ("image", "heatmaps", "poses"):
         environment = {**os.environ, "ROS_DOMAIN_ID": str(random.SystemRandom().randint(1, 101))}
         command = [sys.executable, "-m", __name__, kind, str(repeats)]
@@ -36,7 +38,7 @@ def bench_transport(repeats: int) -> Outcome:
                      "ms": round(float(middle), 2), "quartiles": f"{low:.2f}..{high:.2f}",
                      "sender_cpu_ms": round(sent["cpu_ms"], 2), "taker_cpu_ms": round(took["cpu_ms"], 2),
                      "within_a_process_ms": round(sent["local_ms"], 4)})  # fmt: skip
-    return {"messages": rows}, []
+    return {"messages": rows, "machine": where}, []
 
 
 def _message(kind: str, header: Any) -> Any:
