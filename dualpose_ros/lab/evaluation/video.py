@@ -156,8 +156,8 @@ def _run(
     shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
     frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}
     for index, image in enumerate(track(_images(source, count), "video", count, transient=True)):
-        stamp_s = index / source.info.fps
-        stamp_ns = round(stamp_s * 1e9)
+        stamp_ns = source.time_ns
+        stamp_s = stamp_ns * 1e-9
         seen = branches.process(image, stamp_ns, files.camera)
         fused = fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons
         (given,) = refinement.process(stamp_ns, files.camera, fused)
