@@ -83,6 +83,7 @@ def record(
         frames_sent=sent,
         info_stamps_ns=tuple(stamp(index) for index in infos),
         seconds=2.0,
+        every_frame=False,
         interrupted=False,
         domain_id=1,
         usage=(),
