@@ -49,10 +49,10 @@ _HEIGHT_MEMORY_S, _LONGEST_SIGHT_S = 10.0, 0.2
 _GROUND = 3
 _HORIZON_M = 0.05
 """Feet that are said to be less below the camera say nothing."""
-_EDGE = 0.015
+_EDGE = 0.03
 """Ankles in this lowest share of the image may be the last that is seen of a leg."""
 
-_MOST_TOO_NEAR, _MOST_TOO_FAR = 0.35, 0.8
+_MOST_TOO_NEAR, _MOST_TOO_FAR = 0.3, 0.8
 """Logarithms of distances that nobody is off by, as even small children are no smaller, nor anybody as much larger than
 they seem: where feet are hidden, they are found where they are not."""
 
@@ -79,7 +79,7 @@ class StandingConfig(Settings):
     foot_lift_m: float = setting(0.03, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
                                  least=0, most=0.5)  # fmt: skip
     contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
-    min_foot_score: float = setting(0.6, "2D ankles with lower scores say nothing", least=0, below=1)
+    min_foot_score: float = setting(0.7, "2D ankles with lower scores say nothing", least=0, below=1)
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
     )

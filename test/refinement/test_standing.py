@@ -35,7 +35,7 @@ def said(joints: np.ndarray, too_large: float, rng: np.random.Generator, feet: b
     """The pose of somebody taken for so much larger and farther away, 2D joints right to two pixels."""
     pose = pose_of(joints, depth=0.3)
     scores = np.full(K, 0.8)
-    scores[ANKLES] = 0.7 if feet else 0.0
+    scores[ANKLES] = 0.75 if feet else 0.0
     pixels = project(CAMERA, joints) + rng.normal(0, 2, (K, 2))
     return replace(pose, joints_cam=too_large * joints, joint_scores=scores, keypoints_px=pixels)
 
