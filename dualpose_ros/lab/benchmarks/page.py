@@ -23,7 +23,8 @@ _HEAD = """\
 
 Written by `dualpose bench page` from what `make speed` measured; change that, not this file. Milliseconds are of the
 processor's time of one thread on the demo's clip (640 x 480, four people), but where it says otherwise. They grow too
-where other programs share caches and cores: a load (programs that want a core) of 1 is this measurement alone.
+where other programs share caches and cores: a load (programs that want a core) of 1 is this measurement alone. So steps
+are given as ratios too, to the detector's network on one image, which ran after each frame (`reference_ms`).
 """
 
 _SECTIONS = {
@@ -31,7 +32,7 @@ _SECTIONS = {
 ## Where a frame's time goes
 
 Bytes and messages count for each node that sends or takes them; what the operating system does to carry them is under
-[messages](#messages). The dearest steps:
+[messages](#messages).
 """,
     "people": """
 ## People
@@ -99,7 +100,10 @@ def write_page(results: Path, page: Path) -> None:
 
 def _where(tables: Mapping[str, Any]) -> str:
     """On what it was measured."""
-    return "".join(f"On {row['cores']} cores, at a load of {row['load']:g}.\n" for row in tables.get("machine", ()))
+    rows = tables.get("machine", ())
+    beside = [f", reference {row['reference_ms']:g} ms" if "reference_ms" in row else "" for row in rows]
+    words = (f"On {row['cores']} cores, at a load of {row['load']:g}" for row in rows)
+    return "".join(f"{word}{more}.\n" for word, more in zip(words, beside, strict=True))
 
 
 def _shown(name: str, tables: Mapping[str, Any]) -> list[Sequence[Mapping[str, Any]]]:

@@ -5,8 +5,9 @@ All runs in one thread, through the same stages and messages as the nodes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 WARM_UP = 20
 """Frames before those that count: until then tracks and windows fill."""
 
+REFERENCE = "reference"
+"""What everything is compared with: the detector's network on a frame of noise, once after each frame. Other programs
+slow it as they slow the rest, so that ratios to it can be compared between runs and machines."""
+
 CROWDS = (1, 2, 4, 8, 16)
 MOST_MS_A_PERSON = 4.0
 _PERIOD_NS = 100_000_000
@@ -47,11 +52,12 @@ _NETWORK = "network"
 @dataclass(frozen=True)
 class Budget:
     """What a number of frames have cost: milliseconds of the processor and of the clock by step (F,), steps named
-    `node: step`, and the mean number of people that came out."""
+    `node: step`, the mean number of people that came out, and the milliseconds of REFERENCE on the same frames."""
 
     cpu_ms: dict[str, Floats]
     wall_ms: dict[str, Floats]
-    people: float = field(default=0.0)
+    people: float = 0.0
+    reference_ms: float = 1.0
 
     def total_ms(self, networks: bool = True, node: str = "") -> float:
         """Milliseconds of the processor a frame, of one node or all, with or without the networks.
@@ -74,6 +80,7 @@ def bench_stages(repeats: int, threads: int) -> Outcome:
     where = machine()
     frames, truth = demo_clip(repeats + WARM_UP)
     budget = measure(frames, truth.camera, threads)
+    where[0]["reference_ms"] = round(budget.reference_ms, 2)
     tables = {"steps": step_rows(budget), "nodes": node_rows(budget), "machine": where}
     return tables, judged([total_goal(budget)])
 
@@ -89,7 +96,8 @@ def bench_people(repeats: int, threads: int) -> Outcome:
         rest, whole = budget.total_ms(networks=False), budget.total_ms()
         nodes = {node: round(budget.total_ms(networks=False, node=node), 2) for node in budget.nodes()}
         rows.append({"people": people, "found": round(budget.people, 1), "cpu_ms": round(whole, 1),
-                     "without_networks_ms": round(rest, 2), **nodes})  # fmt: skip
+                     "without_networks_ms": round(rest, 2), "reference_ms": round(budget.reference_ms, 2),
+                     **nodes})  # fmt: skip
     found, cost = (np.array([row[name] for row in rows], dtype=float) for name in ("found", "without_networks_ms"))
     slope, start = np.polyfit(found, cost, 1)
     worst = float(np.max(np.abs(slope * found + start - cost)))
@@ -126,15 +134,17 @@ def demo_clip(count: int) -> tuple[list[RgbImage], ClipTruth]:
 def measure(frames: Iterable[RgbImage], camera: Camera, threads: int = 1, every_frame: bool = False) -> Budget:
     """What frames cost after the first WARM_UP. every_frame: the detector looks at all of them."""
     graph, watch, found = Graph(camera, threads, 1 if every_frame else 0), Stopwatch(), []
+    reference: list[float] = []
     with watch.watching(graph.places()):
         for index, frame in enumerate(frames):
             found.append(graph.run(watch, frame, index * (_PERIOD_NS if every_frame else _PERIOD_NS // 2)))
             watch.end_frame()
+            reference.append(graph.reference_ms())
     counted = watch.frames[WARM_UP:]
     steps = list(dict.fromkeys(step for frame in counted for step in frame))
     cpu, wall = ({s: np.array([1000 * frame.get(s, (0.0, 0.0))[kind] for frame in counted]) for s in steps}
                  for kind in range(2))  # fmt: skip
-    return Budget(cpu, wall, float(np.mean(found[WARM_UP:])))
+    return Budget(cpu, wall, float(np.mean(found[WARM_UP:])), float(trim_mean(reference[WARM_UP:], 0.05)))
 
 
 class Graph:
@@ -148,6 +158,14 @@ class Graph:
         self._bottom_up = BottomUpStage(BottomUpConfig(engine=engine))
         self._fusion = FusionStage(FusionConfig(engine=engine))
         self._refinement = RefinementStage()
+        self._reference = EngineConfig(threads=1).network("detector")
+        self._noise = np.random.default_rng(0).integers(0, 256, (1, 288, 384, 3), dtype=np.uint8)
+
+    def reference_ms(self) -> float:
+        """Milliseconds of the processor that REFERENCE takes now."""
+        started = time.thread_time()
+        self._reference.run({"image": self._noise})
+        return 1000 * (time.thread_time() - started)
 
     def places(self) -> list[tuple[Any, str, str]]:
         """The functions that are steps of their own."""
@@ -205,7 +223,8 @@ def step_rows(budget: Budget) -> Rows:
         low, high = np.percentile(ms, [25, 75])
         mean, wall = float(trim_mean(ms, 0.05)), float(trim_mean(budget.wall_ms[step], 0.05))
         rows.append({"step": step, "cpu_ms": round(mean, 3), "quartiles": f"{low:.3g}..{high:.3g}",
-                     "wall_ms": round(wall, 3), "share": round(mean / max(whole, 1e-9), 3)})  # fmt: skip
+                     "wall_ms": round(wall, 3), "ratio": round(mean / budget.reference_ms, 3),
+                     "share": round(mean / max(whole, 1e-9), 3)})  # fmt: skip
     return rows
 
 
@@ -214,7 +233,8 @@ def node_rows(budget: Budget) -> Rows:
     named: Sequence[tuple[str, str]] = [(node, node) for node in budget.nodes()] + [("all", "")]
     return [
         {"node": name, "cpu_ms": round(budget.total_ms(node=node), 2),
-         "without_networks_ms": round(budget.total_ms(networks=False, node=node), 2)}
+         "without_networks_ms": round(budget.total_ms(networks=False, node=node), 2),
+         "ratio": round(budget.total_ms(node=node) / budget.reference_ms, 3)}
         for name, node in named
     ]  # fmt: skip
 
