@@ -61,9 +61,9 @@ results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and
 
 speed: $(TEST_STAMP) ## time the graph anew (some minutes, on a machine that does nothing else) and write docs/speed.md
 	for what in stages people transport pipeline; do \
-	  $(BIN)/dualpose bench $$what --json $(RESULTS)/bench_$$what.json || exit; done
-	$(BIN)/dualpose bench pipeline --composed --json $(RESULTS)/bench_composed.json
-	$(BIN)/dualpose bench page --results $(RESULTS)
+	  $(BIN)/dualpose bench $$what --json $(RESULTS)/speed/$$what.json || exit; done
+	$(BIN)/dualpose bench pipeline --composed --json $(RESULTS)/speed/composed.json
+	$(BIN)/dualpose bench page --results $(RESULTS)/speed
 
 clean: ## remove .venv, caches and output
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -39,8 +39,8 @@ def bench(
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each network.")] = 1,
     composed: Annotated[bool, typer.Option("--composed", help="`pipeline` with all nodes in one process.")] = False,
     results: Annotated[
-        Path, typer.Option("--results", help="`page`: folder of the others' results, bench_NAME.json.")
-    ] = Path("docs/results"),
+        Path, typer.Option("--results", help="`page`: folder of the others' results, NAME.json.")
+    ] = Path("docs/results/speed"),
     minutes: Annotated[float, typer.Option("--minutes", min=0.5, help="`soak`: how long.")] = 60.0,
     faults: Annotated[
         bool,
@@ -77,7 +77,7 @@ def bench(
     if what is Benchmark.page:
         from dualpose_ros.lab.benchmarks.page import write_page
 
-        write_page(results, results.parent / "speed.md")
+        write_page(results, results.parents[1] / "speed.md")
         return
     import cv2
     from threadpoolctl import threadpool_limits

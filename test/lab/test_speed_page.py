@@ -29,7 +29,7 @@ def results(folder: Path) -> None:
     }  # fmt: skip
     for name in NAMES:
         goals = [{"name": f"goal of {name}", "value": 1.0, "goal": "<= 2", "met": True}]
-        (folder / f"bench_{name}.json").write_text(json.dumps({"tables": tables[name], "goals": goals}))
+        (folder / f"{name}.json").write_text(json.dumps({"tables": tables[name], "goals": goals}))
 
 
 def test_the_page_holds_all_tables_and_shows_its_pictures(tmp_path: Path) -> None:
@@ -51,12 +51,12 @@ def test_the_page_holds_all_tables_and_shows_its_pictures(tmp_path: Path) -> Non
 
 def test_what_was_not_run_is_said_and_what_is_no_result_is_named(tmp_path: Path) -> None:
     results(tmp_path)
-    (tmp_path / "bench_pipeline.json").unlink()
+    (tmp_path / "pipeline.json").unlink()
     write_page(tmp_path, tmp_path / "speed.md")
     text = (tmp_path / "speed.md").read_text()
     assert text.count("Not run yet") == 1 and "goal of pipeline" not in text and "goal of composed" in text
-    (tmp_path / "bench_people.json").write_text("{}")
-    with pytest.raises(InputError, match=r"bench_people\.json is no result"):
+    (tmp_path / "people.json").write_text("{}")
+    with pytest.raises(InputError, match=r"people\.json is no result"):
         write_page(tmp_path, tmp_path / "speed.md")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="make speed"):

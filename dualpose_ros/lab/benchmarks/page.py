@@ -78,10 +78,10 @@ _END = """
 
 def write_page(results: Path, page: Path) -> None:
     """Write the page, and the pictures beside it; InputError where no result is there, or one is none."""
-    files = {name: results / f"bench_{name}.json" for name in NAMES}
+    files = {name: results / f"{name}.json" for name in NAMES}
     found = {name: _read(path) for name, path in files.items() if path.is_file()}
     if not found:
-        raise InputError(f"{results} holds no bench_NAME.json of `dualpose bench --json`; `make speed` makes all")
+        raise InputError(f"{results} holds no NAME.json of `dualpose bench --json`; `make speed` makes all")
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
     parts = [_HEAD]
