@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("launch_testing", reason="no ROS 2 is sourced: its launch_testing is needed")
 rclpy = pytest.importorskip("rclpy", reason="no ROS 2 is sourced")
 
-from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
+from launch.launch_description import LaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from launch_testing import post_shutdown_test  # noqa: E402
 from launch_testing.actions import ReadyToTest  # noqa: E402
