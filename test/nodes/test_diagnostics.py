@@ -79,4 +79,5 @@ def test_what_a_status_says_beside_health(started: Any, monkeypatch: pytest.Monk
     assert (status.name, status.hardware_id) == ("fusion_node: pipeline", "eye")
     assert values["robot1.image_raw_hz"] == "29.97" and values["lifecycle"] == "active"
     assert 2 <= float(values["stage_ms_p50"]) <= float(values["stage_ms_p95"])
-    assert (values["engine.backend"], values["engine.threads"]) == ("onnxruntime", "1")
+    engine = node.stage_configs[0].engine
+    assert (values["engine.backend"], values["engine.threads"]) == (engine.backend, str(engine.threads))
