@@ -203,7 +203,8 @@ The networks learnt as `dualpose weights list` says. A section says so if its ne
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder of results; `dualpose eval WHAT --json {folder}/WHAT.json` makes it")
-    return sorted(folder.glob("*.json"))
+    # Those of `dualpose bench` have a page of their own.
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("bench_"))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def test_the_committed_page_is_what_the_command_writes() -> None:
 
 def test_every_evaluation_is_told_of_run_or_not(tmp_path: Path) -> None:
     save(tmp_path, "trajectory", result("trajectory", 1.23456))
+    save(tmp_path, "bench_stages", result("bench_stages", 1.0))
     text = page(tmp_path, NETWORKS)
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [e.name for e in EVALUATIONS]
     assert "| all | 1.235 | - |" in section(text, "trajectory")
