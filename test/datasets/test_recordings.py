@@ -182,7 +182,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def script(world: World) -> Script:
     drawn = draw_sequence(world, [], np.random.default_rng(12), SequenceConfig(frames=4, people=(2, 2), level=True))
-    return replace(drawn, view=View(CAMERA, drawn.view.rotation, drawn.view.translation))
+    return replace(drawn, views=tuple(View(CAMERA, view.rotation, view.translation) for view in drawn.views))
 
 
 @pytest.fixture(scope="module")

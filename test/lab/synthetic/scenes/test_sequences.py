@@ -78,7 +78,7 @@ def test_the_same_seed_draws_and_renders_the_same(small_world: World) -> None:
     for a, b in zip(first.posed, again.posed, strict=True):
         np.testing.assert_array_equal(a.joints, b.joints)
     assert first.seed != other.seed
-    small = replace(first, view=View(CAMERA, first.view.rotation, first.view.translation))
+    small = replace(first, views=tuple(View(CAMERA, view.rotation, view.translation) for view in first.views))
     images, images_again = (list(sequences.render_sequence(small_world, small)) for _ in range(2))
     assert len(images) == 2 and images[0].image.shape == (120, 160, 3)
     for one, same in zip(images, images_again, strict=True):
@@ -88,7 +88,7 @@ def test_the_same_seed_draws_and_renders_the_same(small_world: World) -> None:
     for time, image in enumerate(images):
         for row, person in enumerate(image.people.ids):
             world = small.posed[person].joints[time]
-            expected = world @ small.view.rotation.T + small.view.translation
+            expected = world @ small.views[time].rotation.T + small.views[time].translation
             np.testing.assert_allclose(image.people.joints_cam[row], expected, atol=1e-4)
 
 
@@ -238,3 +238,15 @@ def test_a_passage_has_all_its_frames_and_starts_above_the_origin(fps: float) ->
             assert passage is not None and len(passage.joints_m) >= frames
             np.testing.assert_allclose(passage.joints_m[0, 0, [0, 2]], 0, atol=1e-9)
             assert passage.fps == fps
+
+
+def test_a_camera_that_drives_starts_where_it_is_told_and_sways(small_world: World) -> None:
+    config = SequenceConfig(frames=20, camera_height_m=0.6, moving=True)
+    script = draw_sequence(small_world, [], np.random.default_rng(4), config)
+    heights = np.array([script.camera_height(time) for time in range(20)])
+    downs = np.array([script.down(time) for time in range(20)])
+    assert heights[0] == pytest.approx(0.6) and 0 < np.ptp(heights) < 0.1
+    turned = np.degrees(np.arccos(np.clip(downs @ downs[0], -1, 1)))
+    assert 0.3 < turned.max() < 8
+    np.testing.assert_allclose(np.linalg.norm(downs, axis=1), 1)
+    assert len({tuple(view.translation) for view in script.views}) == 20
