@@ -147,6 +147,7 @@ class FusionTask:
     """The integration network as a `loop.task.Task`; TrainingError without recordings."""
 
     name = "fusion"
+    starts_fresh = ("discriminator.",)
 
     def __init__(self, training: FusionTraining) -> None:
         self.training = training

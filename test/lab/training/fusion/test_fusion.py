@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import nn  # noqa: E402
 pytest.importorskip("numba", reason="recordings are of the synthetic world")
 
 from dualpose_ros.datasets.recordings import save_recordings  # noqa: E402
-from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator  # noqa: E402
+from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator, load_integrator  # noqa: E402
 from dualpose_ros.fusion.network import IntegrationConfig  # noqa: E402
 from dualpose_ros.fusion.pairs import NUM_FEATURES, K, view_pairs  # noqa: E402
 from dualpose_ros.inference.engine import TensorSpec  # noqa: E402
@@ -24,10 +25,11 @@ from dualpose_ros.lab.training.fusion import task as training  # noqa: E402
 from dualpose_ros.lab.training.fusion.data import PEOPLE, Augmentation, PairData, every_group, pair_data  # noqa: E402
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
 from dualpose_ros.lab.training.loop import report, trainer  # noqa: E402
-from dualpose_ros.lab.training.loop.checkpoints import load_best  # noqa: E402
+from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
 from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
 from dualpose_ros.metrics.poses import SIGMA_SHARES, auc  # noqa: E402
+from dualpose_ros.weights import weights_path  # noqa: E402
 from support import made_recordings as made  # noqa: E402
 from support.data import ROOT  # noqa: E402
 
@@ -317,6 +319,16 @@ def test_what_is_trained_is_what_runs_live(data: PairData) -> None:
     for row in range(len(data)):
         joints = answers.joints[row * PEOPLE] @ batch.to_camera[row * PEOPLE].T
         np.testing.assert_allclose(out.joints_cam[row], joints.numpy(), atol=1e-4)
+
+
+def test_it_trains_on_from_the_file_that_ships(data: PairData) -> None:
+    """Exported files lack the discriminator, which begins anew."""
+    task = training.FusionTask(filled(training.FusionTraining, read_settings(CONFIG)["task"], "here"))
+    model: Any = task.build_model()
+    start_from(model, weights_path("fusion"), task, repeat(training.as_batch(every_group(data))))
+    np.testing.assert_allclose(
+        NetworkIntegrator(AsAnEngine(model))(data.pairs).joints_cam, load_integrator()(data.pairs).joints_cam, atol=1e-4
+    )
 
 
 def test_the_settings_that_come_with_the_package_load() -> None:
