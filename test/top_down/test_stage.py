@@ -14,6 +14,7 @@ from dualpose_ros.people import Pose2D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.floor import FloorConfig
 from dualpose_ros.top_down.lifting import LiftedPose
+from dualpose_ros.top_down.patch import PATCH_SCALE
 from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
 from support import people_maps as maps
 
@@ -38,7 +39,7 @@ class IdealNetwork:
         first, self.runs = self.runs, self.runs + len(inputs["patches"])
         answers = []
         for box in self.boxes[first : self.runs]:
-            side = 1.25 * max(box[2] - box[0], box[3] - box[1])
+            side = PATCH_SCALE * max(box[2] - box[0], box[3] - box[1])
             corner = (box[:2] + box[2:]) / 2 - side / 2
             placed = [(joints - corner) * 256 / side - 0.5 for joints in self.people]
             answers.append(maps.ideal_maps(placed, [3.0 * i for i in range(len(placed))]))

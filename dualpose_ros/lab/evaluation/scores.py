@@ -270,6 +270,7 @@ def draw_reliability(path: Path, found: dict[str, Judged], scale: ScoreScale) ->
         lower.bar(middles, [row["people"] for row in rows], width)
     upper.set(ylabel="share who are there", xlim=(0, 1), ylim=(0, 1))
     lower.set(xlabel="score", ylabel="people", yscale="log")
+    lower.minorticks_off()
     upper.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
