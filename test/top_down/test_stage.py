@@ -90,7 +90,7 @@ def test_tracked_people_come_out_with_their_joints_ids_and_states() -> None:
 
 
 def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
-    left, right = maps.figure(120, 80, 240), maps.figure(480, 150, 260)
+    left, right = maps.figure(120, 80, 290), maps.figure(480, 150, 300)
     tracks = [track(0, left), track(1, right)]
     stage, _ = stage_for([left, right], tracks)
     heatmaps = stage.process(IMAGE, 0, CAMERA, tracks).heatmaps
