@@ -16,6 +16,7 @@ class Benchmark(str, Enum):
 
     pipeline = "pipeline"
     stages = "stages"
+    engines = "engines"
     people = "people"
     transport = "transport"
     page = "page"
@@ -28,6 +29,7 @@ def bench(
         Benchmark,
         typer.Argument(
             help="`stages`: every step of a frame of the demo's clip. `people`: a frame against the number of people. "
+            "`engines`: every way to run every network here, and how far it is from ONNX Runtime in fp32. "
             "`pipeline`: the whole graph's frames/s and latency on 1, 2, ... cores, and by a model on more. "
             "`transport`: messages between processes, and within one. "
             "`page`: write docs/speed.md from the results of these. "
@@ -88,6 +90,10 @@ def bench(
             from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
 
             report(bench_pipeline(repeats, composed), json_file)
+        elif what is Benchmark.engines:
+            from dualpose_ros.lab.benchmarks.engines import bench_engines
+
+            report(bench_engines(repeats, threads), json_file)
         elif what is Benchmark.transport:
             from dualpose_ros.lab.benchmarks.transport import bench_transport
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
 from enum import Enum
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption
-from dualpose_ros.commands.train import NETWORKS, Network
+from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.weights import MADE_OF, portable_command, sha256_of, weights_path
 
@@ -24,7 +24,15 @@ class Precision(str, Enum):
     """What a network computes in."""
 
     fp32 = "fp32"
+    fp16 = "fp16"
     int8 = "int8"
+
+
+class Form(str, Enum):
+    """What is made of a network."""
+
+    onnx = "onnx"
+    tensorrt = "tensorrt"
 
 
 def _network(name: str) -> Network:
@@ -42,6 +50,14 @@ def export(
     ] = None,
     config: ConfigOption = None,
     storage: StorageOption = Storage.fp16,
+    engine: Annotated[
+        Form, typer.Option("--engine", help="`tensorrt`: a plan for this machine's GPU, kept for the nodes.")
+    ] = Form.onnx,
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option("--shapes", help="For tensorrt: an input's shape, such as image=1x224x384x3; may be repeated. "
+                     "An image of 4:3 and 384 px without."),
+    ] = None,
     precision: Annotated[Precision, typer.Option("--precision", help="What the network computes in.")] = Precision.fp32,
     weights: Annotated[
         Path | None,
@@ -67,15 +83,49 @@ def export(
     """
     if not network.task:
         raise InputError(f"`dualpose train {network.name} --resume` exports its two networks; there is no other way")
-    if run is None and precision is Precision.fp32:
-        raise InputError(f"`dualpose export {network.name}` needs --run, or another --precision")
+    if run is None and precision is Precision.fp32 and engine is Form.onnx:
+        raise InputError(f"`dualpose export {network.name}` needs --run, or another --precision or --engine")
     if run is not None and weights is not None:
         raise InputError("`dualpose export` takes either --run or --weights")
     with needs_torch(f"export {network.name}"):
         source = weights if weights is not None else _exported(network, run, config, storage)
+        if engine is Form.tensorrt:
+            if precision is Precision.int8:
+                raise InputError("--engine tensorrt takes --precision fp16 or fp32")
+            build_engine(source, precision.value, dict(map(_shape, shapes or ())))
+            return
+        target = out or (run or Path()) / f"{network.file}_{precision.value}.onnx"
         if precision is Precision.int8:
-            target = out or (run or Path()) / f"{network.file}_int8.onnx"
             _to_int8(network, source, target, calibration or [], count)
+        elif precision is Precision.fp16:
+            _to_fp16(source, target)
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.partition("=")
+    if not name or not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", sizes):
+        raise InputError(f"--shapes {text} is no NAME=AxBxC")
+    return name, tuple(map(int, sizes.split("x")))
+
+
+def _to_fp16(source: Path, target: Path) -> None:
+    """Write a network that computes in fp16, and say how far it is from fp32."""
+    from dualpose_ros.inference.graphs import in_fp16
+    from dualpose_ros.inference.load import load_engine
+    from dualpose_ros.inference.parity import worst_difference
+
+    model = in_fp16(source)
+    write_atomically(target, model.SerializeToString())
+    off = worst_difference(load_engine(target), load_engine(source))
+    opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    typer.echo(f"{target}: {target.stat().st_size / 1e6:.2f} MB, opset {opset}, differs from fp32 by at most {off:.1e}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """A file that is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def _exported(network: Network, run: Path | None, config: Path | None, storage: Storage) -> Path:
@@ -87,7 +137,7 @@ def _exported(network: Network, run: Path | None, config: Path | None, storage: 
     from dualpose_ros.lab.training.settings import read_settings
     from dualpose_ros.lab.training.start import make_task
 
-    path = config or network.config
+    path = network.settings(config)
     task = make_task(network.task, path, read_settings(path)["task"])
     result = export_onnx(load_best(task, run), task.export_spec(), run / f"{network.file}.onnx", storage.value)
     size = result.path.stat().st_size / 1e6
@@ -106,9 +156,7 @@ def _to_int8(network: Network, source: Path, target: Path, pictures: list[Path],
         raise InputError("--precision int8 needs --calibration: a video or a folder of pictures with people")
     inputs = calibration_inputs(network.file, source, pictures, count)
     model = quantised(source, [fed for index, fed in enumerate(inputs) if index % HELD_APART])
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.write_bytes(model.SerializeToString())
-    os.replace(temporary, target)
+    write_atomically(target, model.SerializeToString())
     figures = compare(source, target, inputs[::HELD_APART])
     names = ", ".join(path.name for path in pictures)
     report = {

@@ -85,7 +85,11 @@ class Storage(str, Enum):
 
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Settings (YAML), instead of config/training/NETWORK.yaml.")
+    Path | None,
+    typer.Option(
+        "--config",
+        help="Settings (YAML), or `paper` for those of the paper's size, instead of config/training/NETWORK.yaml.",
+    ),
 ]
 StorageOption = Annotated[
     Storage, typer.Option("--storage", help="How the ONNX file stores large weights; it computes in fp32.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +48,13 @@ class Network:
     def config(self) -> Path:
         """The settings that come with the package."""
         return share_dir() / "config" / "training" / f"{self.file}.yaml"
+
+    def settings(self, config: Path | None) -> Path:
+        """The file of settings that --config names: a file, or `paper`, or those of `config` without."""
+        if config is None:
+            return self.config
+        paper = self.config.parent / "paper" / self.config.name
+        return paper if str(config) == "paper" and paper.is_file() else config
 
 
 _MOTION = ("mocap", "body", "errors")
@@ -110,6 +117,7 @@ EVERY_RUN: _Options = {
     "init": _option(_FILE, None, "--init", "Start from another run's weights: its best.pt, or an ONNX file."),
     "config": (ConfigOption, None),
     "storage": (StorageOption, Storage.fp16),
+    "tensorrt": _option(bool, False, "--tensorrt", "When it ends, build TensorRT's plan for this GPU too."),
 }
 """Options of every training, by parameter."""
 
@@ -129,7 +137,7 @@ OPTIONS: _Options = {
 
 def train(network: Network, given: dict[str, Any]) -> None:
     """Train a network with what the command line gives, by parameter, and say what it came to."""
-    path = given.pop("config") or network.config
+    path, engine = network.settings(given.pop("config")), given.pop("tensorrt")
     out, resume, storage = given.pop("out"), given.pop("resume"), given.pop("storage").value
     shares = _shares(network, given.pop("images", None))
     files = {name: given.pop(name) for name in network.options if name not in ("row", *_IMAGES)}
@@ -151,7 +159,9 @@ def train(network: Network, given: dict[str, Any]) -> None:
         if not network.task:
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 raise InputError(f"{network.name} trains two networks one after the other, without torchrun")
-            _train_row(row, out, content, files, resume, storage, told)
+            exported_row = _train_row(row, out, content, files, resume, storage, told)
+            for file in exported_row if engine else ():
+                build_engine(file, "auto", {})
             return
         task, data = content["task"], files.get("data", files.get("mocap"))
         if network.learns_from == "motion":
@@ -170,6 +180,25 @@ def train(network: Network, given: dict[str, Any]) -> None:
         f"put it in place with\n  dualpose weights install {exported.path} "
         f"--report {out / 'report.json'} --name {network.file}"
     )
+    if engine:
+        build_engine(exported.path, "auto", {})
+
+
+def build_engine(path: Path, precision: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Build TensorRT's plan of a network for this GPU, keep it, and say how far it is from ONNX Runtime.
+
+    shapes: of inputs, those that are not said are of the usual call. EngineError says why there is no plan.
+    """
+    from dualpose_ros.inference.load import load_engine
+    from dualpose_ros.inference.tensorrt_build import usual_shapes
+
+    engine = load_engine(path, "tensorrt", 1, precision)
+    if unknown := sorted(set(shapes) - set(engine.inputs)):
+        raise InputError(f"--shapes names {unknown[0]}; {path.name} takes {', '.join(engine.inputs)}")
+    wanted = {**usual_shapes(engine.inputs), **shapes}
+    off = engine.prepare(wanted)  # type: ignore[attr-defined]  # of TensorRtEngine alone
+    said = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in wanted.items())
+    typer.echo(f"{path.name}: TensorRT's plan for {said} is kept; it differs from ONNX Runtime by at most {off:.1e}")
 
 
 def _train_row(
@@ -180,14 +209,15 @@ def _train_row(
     resume: bool,
     storage: str,
     told: dict[str, Any],
-) -> None:
-    """Train both networks of a row of the paper's Table 4, and say what they came to."""
+) -> tuple[Path, Path]:
+    """Train both networks of a row of the paper's Table 4, and say what they came to; their files."""
     from dualpose_ros.lab.experiments.semi_supervised.run import train_row
 
     trained = train_row(row, files["data"] or out, out, content, files["first"], resume, storage, **told)
     for network, result in trained.results.items():
         _tell(f"{row}, {network}", result)
     typer.echo(f"networks: {trained.lifting}, {trained.fusion}")
+    return trained.lifting, trained.fusion
 
 
 def _tell(name: str, result: Any) -> None:

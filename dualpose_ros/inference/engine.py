@@ -36,6 +36,10 @@ class TensorSpec:
     dtype: np.dtype[Any]
     shape: tuple[int | str, ...]
 
+    def fixed(self, shape: tuple[int, ...]) -> TensorSpec:
+        """The same of one shape."""
+        return TensorSpec(self.name, self.dtype, shape)
+
     def __str__(self) -> str:
         return f"{self.dtype} [{', '.join(str(size) for size in self.shape)}]"
 

@@ -104,6 +104,7 @@ def onnx_metadata(path: Path) -> dict[str, str]:
     """What an ONNX file says of itself, for engines whose library does not pass it on."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return dict(session.get_modelmeta().custom_metadata_map)
 

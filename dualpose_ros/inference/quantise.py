@@ -148,5 +148,6 @@ def _read_bytes_directly(graph: onnx.GraphProto, shifted: str) -> None:
     cast = makers[transpose.input[0]]
     quantise = next(node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == shifted)
     transpose.input[0], transpose.output[0] = cast.input[0], quantise.output[0]
+    graph.initializer.remove(next(tensor for tensor in graph.initializer if tensor.name == subtract.input[1]))
     for node in (cast, subtract, quantise):
         graph.node.remove(node)

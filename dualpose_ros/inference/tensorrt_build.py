@@ -27,12 +27,35 @@ Profile = dict[str, tuple[Shape, Shape, Shape]]
 """Least, usual and largest shape of every input."""
 
 
+_USUAL_CELLS = {"height": 9, "width": 12}
+"""Of an image of 4:3 whose longer side is 384, in units of 32."""
+
+
+def is_whole(specs: Mapping[str, TensorSpec]) -> bool:
+    """Whether a network takes whole images, of any size."""
+    return any("*" in str(size) for spec in specs.values() for size in spec.shape)
+
+
+def usual_shapes(specs: Mapping[str, TensorSpec]) -> dict[str, Shape]:
+    """Shapes of a network's usual call: an image of 4:3 and 384 px, four patches, one person or pair."""
+
+    def length(size: int | str) -> int:
+        if isinstance(size, int):
+            return size
+        multiple, star, name = size.partition("*")
+        return int(multiple) * _USUAL_CELLS.get(name, 1) if star else 1
+
+    rows = 4 if not is_whole(specs) and any(spec.dtype == "uint8" for spec in specs.values()) else 1
+    shapes = {name: tuple(length(size) for size in spec.shape) for name, spec in specs.items()}
+    return {name: (max(rows, shape[0]), *shape[1:]) for name, shape in shapes.items()}
+
+
 def profile_of(specs: Mapping[str, TensorSpec], shapes: Mapping[str, Shape]) -> Profile:
     """What shapes a plan is to serve, by those of a call: any number of rows up to the most, all else as in the call.
 
     Networks on whole images, whose size is free, get that size and number of images alone.
     """
-    whole = any("*" in str(size) for spec in specs.values() for size in spec.shape)
+    whole = is_whole(specs)
     rows = PATCH_ROWS if any(spec.dtype == "uint8" for spec in specs.values()) else ROWS
     profile: Profile = {}
     for name, spec in specs.items():

@@ -16,7 +16,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.inference.cuda import CudaMemory, find_gpu
-from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, gpu_precision
+from dualpose_ros.inference.engine import Arrays, EngineError, check_inputs, gpu_precision
 from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from dualpose_ros.inference.parity import difference, example_inputs
 from dualpose_ros.inference.tensorrt_build import Profile, Shape, build_plan, plan_file, profile_of, write_atomically
@@ -70,6 +70,7 @@ class TensorRtEngine:
 
         EngineError says why there is none.
         """
+        check_inputs(self.inputs, {name: np.zeros(shapes[name], spec.dtype) for name, spec in self.inputs.items()})
         profile = profile_of(self.inputs, shapes)
         plan = self._load(profile)
         self._plans[repr(profile)] = plan
@@ -130,7 +131,7 @@ class TensorRtEngine:
         """How far a plan's answers are from ONNX Runtime's, for the fewest and the most rows."""
         worst = 0.0
         for choice in (0, 2):
-            specs = {n: TensorSpec(n, s.dtype, profile[n][choice]) for n, s in self.inputs.items()}
+            specs = {name: spec.fixed(profile[name][choice]) for name, spec in self.inputs.items()}
             inputs = example_inputs(specs, 1, 1, seed=choice)
             worst = max(worst, *difference(plan.run(inputs), self._cpu.run(inputs)).values())
         return worst

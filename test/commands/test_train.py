@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer.main
 
@@ -38,15 +40,29 @@ def test_a_command_has_every_runs_options_and_its_own(name: str, own: set[str]) 
     assert options(name) == every | own
 
 
+@pytest.mark.parametrize("size", [None, Path("paper")])
 @pytest.mark.parametrize("network", TASKS, ids=[network.name for network in TASKS])
-def test_the_settings_that_ship_make_its_task(network: Network) -> None:
+def test_the_settings_that_ship_make_its_task(network: Network, size: Path | None) -> None:
     pytest.importorskip("torch", reason="training needs torch")
     pytest.importorskip("numba", reason="the synthetic world needs numba")
     from dualpose_ros.lab.training.settings import read_settings
     from dualpose_ros.lab.training.start import make_task, run_settings
 
-    content = read_settings(network.config)
-    task = make_task(network.task, network.config, content["task"])
+    path = network.settings(size)
+    assert path.is_file() and (path.parent.name == "paper") == (size is not None)
+    content = read_settings(path)
+    task = make_task(network.task, path, content["task"])
     assert task.name == network.file
-    config = run_settings(network.config, content["run"], {"out": network.config, "cache": network.config})
+    config = run_settings(path, content["run"], {"out": path, "cache": path})
     assert config.epochs or config.max_minutes
+
+
+def test_sequences_are_longer_than_the_window() -> None:
+    """Of 54 frames, a window of 243 would never see but its padding."""
+    pytest.importorskip("torch", reason="training needs torch")
+    from dualpose_ros.lab.training.lifting.task import LiftingTraining
+    from dualpose_ros.settings import SettingError
+    from dualpose_ros.top_down.lifting_network import LiftingConfig
+
+    with pytest.raises(SettingError, match="is 54; it must be more than the network's window, 243"):
+        LiftingTraining(network=LiftingConfig(window=243))

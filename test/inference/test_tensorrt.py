@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import dualpose_ros.inference.tensorrt_engine as module
+from dualpose_ros import cli
 from dualpose_ros.inference.cuda import Gpu
 from dualpose_ros.inference.engine import EngineError
 from dualpose_ros.inference.load import load_engine
@@ -25,6 +26,7 @@ from dualpose_ros.inference.parity import difference, example_inputs
 from dualpose_ros.inference.tensorrt_build import plan_file, profile_of
 from dualpose_ros.inference.tensorrt_engine import TensorRtEngine
 from dualpose_ros.weights import weights_path
+from support.command_line import refused
 from support.fake_tensorrt import FakeCuda, FakeTensorRt
 
 pytest.importorskip("onnx")
@@ -212,6 +214,51 @@ def test_building_says_how_far_it_is(trt: FakeTensorRt, caplog: pytest.LogCaptur
     said = [record.getMessage() for record in caplog.records]
     assert said[0] == "TensorRT builds fusion.onnx for a GPU: some minutes, once"
     assert "TensorRT builds fusion.onnx: Building, 5 of 20" in said
+
+
+def test_plans_are_built_by_the_command(trt: FakeTensorRt, capsys: pytest.CaptureFixture[str]) -> None:
+    shape = "image=1x64x96x3"
+    assert cli.main(["export", "detector", "--engine", "tensorrt", "--precision", "fp16", "--shapes", shape]) == 0
+    assert "detector.onnx: TensorRT's plan for image 1x64x96x3 is kept" in capsys.readouterr().out
+    engine = TensorRtEngine(weights_path("detector"), 1, "fp16")
+    engine.run(example_inputs({n: s.fixed((1, 64, 96, 3)) for n, s in engine.inputs.items()}, 1, 1))
+    finish()
+    assert len(trt.built) == 1, "a node reads what the command built"
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (("--shapes", "image=1x64"), "input 'image'"),
+        (("--shapes", "picture=1x64x96x3"), "--shapes names picture; detector.onnx takes image"),
+        (("--shapes", "image=1,64"), "is no NAME=AxBxC"),
+        (("--precision", "int8"), "takes --precision fp16 or fp32"),
+    ],
+)
+def test_what_can_not_be_built_is_told(
+    args: tuple[str, ...], line: str, trt: FakeTensorRt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert line in refused(capsys, "export", "detector", "--engine", "tensorrt", *args)
+
+
+def test_the_command_needs_a_gpu(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_gpu", lambda: None)
+    assert "needs an NVIDIA GPU" in refused(capsys, "export", "fusion", "--engine", "tensorrt")
+
+
+def test_fp16_networks_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import onnx
+
+    target = tmp_path / "half.onnx"
+    assert cli.main(["export", "top-down", "--precision", "fp16", "--out", str(target)]) == 0
+    assert "opset 20" in capsys.readouterr().out
+    graph = onnx.load(target).graph
+    weights = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT16}
+    assert len(weights) > 100
+    wide = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    assert {node.op_type for node in graph.node if wide & {*node.input}} <= {"Resize"}, "its scales are always fp32"
+    assert not [node.name for node in graph.node if node.op_type == "Cast" and node.input[0] in weights]
+    assert load_engine(target).inputs == load_engine(weights_path("top_down")).inputs
 
 
 CONTRACT = """

@@ -45,6 +45,13 @@ FILES: Mapping[str, Kinds] = {
     },
 }
 """What the files hold, by their names."""
+PAPER = ("detector", "top_down", "bottom_up", "gcn", "lifting", "fusion")
+"""Networks that have a file in paper/ too, of the same kind."""
+
+
+def files(folder: Path) -> list[Path]:
+    """The settings files of config/training/."""
+    return [*(folder / f"{name}.yaml" for name in FILES), *(folder / "paper" / f"{name}.yaml" for name in PAPER)]
 
 
 def annotated(path: Path) -> str:
@@ -63,8 +70,7 @@ def _lines(kinds: Kinds, content: Mapping[str, Any], indent: int = 0) -> list[st
 
 def main() -> None:
     """Write the comments of every file of config/training/ anew."""
-    for name in FILES:
-        path = share_dir() / "config" / "training" / f"{name}.yaml"
+    for path in files(share_dir() / "config" / "training"):
         path.write_text(annotated(path), encoding="utf-8")
 
 

@@ -15,12 +15,11 @@ FOLDER = share_dir() / "config" / "training"
 
 
 def test_every_file_is_known() -> None:
-    assert {path.stem for path in FOLDER.glob("*.yaml")} == set(settings_files.FILES)
+    assert set(FOLDER.rglob("*.yaml")) == set(settings_files.files(FOLDER))
 
 
-@pytest.mark.parametrize("name", settings_files.FILES)
-def test_comments_are_up_to_date(name: str) -> None:
-    path = FOLDER / f"{name}.yaml"
+@pytest.mark.parametrize("path", settings_files.files(FOLDER), ids=lambda path: str(path.relative_to(FOLDER)))
+def test_comments_are_up_to_date(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == settings_files.annotated(path), "run `make parameters`"
 
 

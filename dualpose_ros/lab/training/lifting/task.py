@@ -27,7 +27,7 @@ from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe, sigma_radii
-from dualpose_ros.settings import Settings, setting, share
+from dualpose_ros.settings import SettingError, Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES
 from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
@@ -47,6 +47,14 @@ class LiftingTraining(Settings):
     gcn: str | None = None
     gcn_network: GCNConfig = setting(GCNConfig(), "size of the GCN, where that is a run's best.pt")
     without_gcn: float = share(0.15, "share of the sequences that are not completed, so that it can do without")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data.frames <= self.network.window:
+            raise SettingError(
+                "data.frames",
+                f"is {self.data.frames}; it must be more than the network's window, {self.network.window}",
+            )
 
 
 class Batch(NamedTuple):
