@@ -71,6 +71,8 @@ class TorchEngine:
         self.outputs = tuple(value.name for value in model.graph.output)
         self.metadata = {entry.key: entry.value for entry in model.metadata_props}
         on_gpu = self._device.type == "cuda"
+        if not on_gpu and precision in ("fp16", "bf16"):
+            raise EngineError(f"torch computes in {precision} on a GPU alone, and finds none here")
         self._float = torch.float16 if on_gpu and gpu_precision(precision, self.inputs) == "fp16" else torch.float32
         self._recorded: dict[str, _Recorded] = {}
         self._constants = {tensor.name: self._placed(tensor) for tensor in model.graph.initializer}

@@ -112,15 +112,27 @@ def test_named_axes_are_checked(network_file: Any, backend: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [e.name for e in list_weights() if not e.name.endswith(INT8)])
-def test_torch_runs_every_network_that_ships(name: str) -> None:
-    pytest.importorskip("torch")
-    ours, theirs = (load_engine(weights_path(name), backend) for backend in ("torch", "onnxruntime"))
-    assert ours.inputs == theirs.inputs and ours.outputs == theirs.outputs and ours.metadata == theirs.metadata
-    for rows, cells in ((1, 2), (3, 3)):
-        inputs = example_inputs(theirs.inputs, rows, cells)
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_every_backend_runs_every_network_alike(name: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    ours, theirs = load_engine(weights_path(name), backend), load_engine(weights_path(name))
+    assert ours.outputs == theirs.outputs and ours.metadata == theirs.metadata
+    if backend == "torch":  # OpenVINO knows no names of axes
+        assert ours.inputs == theirs.inputs
+    images = any(spec.dtype == np.uint8 for spec in theirs.inputs.values())
+    for rows in (1, 3) if images else (1, 3, 8, 33):
+        inputs = example_inputs(theirs.inputs, rows, 2)
         found, expected = ours.run(inputs), theirs.run(inputs)
         assert [(n, v.dtype) for n, v in found.items()] == [(n, v.dtype) for n, v in expected.items()]
         assert max(difference(found, expected).values()) < 2e-4
+
+
+def test_torch_computes_in_fp16_on_a_gpu_alone(network_file: Any) -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("here it does: there is a GPU")
+    with pytest.raises(EngineError, match="torch computes in fp16 on a GPU alone"):
+        load_engine(network_file, "torch", precision="fp16")
 
 
 def test_torch_names_what_it_does_not_know(tmp_path: Path) -> None:
