@@ -89,7 +89,7 @@ def test_cmake_installs_every_message_and_executable() -> None:
     cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     assert set(re.findall(r'"(msg/\w+\.msg)"', cmake)) == {f"msg/{p.name}" for p in (ROOT / "msg").glob("*.msg")}
     scripts = {path.name for path in (ROOT / "scripts").iterdir()}
-    assert set(re.findall(r"scripts/(\w+)", cmake)) == scripts == {*NODES, "dualpose", "composed_graph"}
+    assert set(re.findall(r"scripts/(\w+)", cmake)) == scripts == {*NODES, "dualpose", "composed_graph", "check_gpu"}
     for path in (ROOT / "scripts").iterdir():
         assert os.access(path, os.X_OK), f"{path} is not executable"
         (module,) = re.findall(r"^from (dualpose_ros[\w.]*) import main$", path.read_text(), re.MULTILINE)
