@@ -43,7 +43,9 @@ class RefinementConfig(Settings):
     )
     solver: SolverConfig = setting(SolverConfig(), "what is trusted by how much")
     bones: BoneConfig = setting(BoneConfig(), "bone lengths of a person: means over the track")
-    ground: GroundConfig = setting(GroundConfig(), "where the ground is, for a camera that does not tilt or rise")
+    ground: GroundConfig = setting(
+        GroundConfig(), "where the ground is, for a camera that does not tilt or rise", live=True
+    )
     standing: StandingConfig = setting(StandingConfig(), "people who stand on a known ground")
 
     def __post_init__(self) -> None:

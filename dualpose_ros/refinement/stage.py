@@ -62,7 +62,6 @@ class RefinementStage:
 
     def __init__(self, config: RefinementConfig | None = None) -> None:
         self.config = config if config is not None else RefinementConfig()
-        self._ground = self.config.ground.ground()
         self.reset()
 
     def reset(self) -> None:
@@ -117,7 +116,7 @@ class RefinementStage:
     ) -> tuple[tuple[Pose3D, TrackSmoother | None], ...]:
         if camera is None:
             return tuple((person, None) for person in persons)
-        self._standing.begin(self._seconds(stamp_ns), ground if ground is not None else self._ground)
+        self._standing.begin(self._seconds(stamp_ns), ground or self.config.ground.ground())
         seen: set[int] = set()
         taken: list[tuple[Pose3D, TrackSmoother | None]] = []
         frames: list[tuple[TrackSmoother, Frame]] = []

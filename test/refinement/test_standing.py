@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dualpose_ros.camera import Ground, GroundAccuracy, ground_below, project
+from dualpose_ros.camera import Ground, GroundAccuracy, GroundConfig, ground_below, project
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.standing import ANKLE_OVER_HEIGHT, Standing, StandingConfig, bones_height
@@ -132,3 +132,13 @@ def test_people_who_left_are_forgotten_and_the_rest_stay_as_they_are() -> None:
     before = [standing.correction(who) for who in range(3)]
     standing.keep({0, 2})
     assert [standing.correction(who) for who in range(3)] == [before[0], None, before[2]]
+
+
+def test_the_ground_of_the_settings_holds_where_a_frame_comes_with_none_and_may_change() -> None:
+    rng, truth = np.random.default_rng(7), standing_on(GROUND, 1.3, 4.0)
+    stage = RefinementStage()
+    unknown = through(stage, [said(truth, 1.2, rng) for _ in range(10)], None)[-1]
+    told = GroundConfig(camera_height_m=GROUND.height_m, camera_pitch_rad=0.1)
+    stage.config = replace(stage.config, ground=told)
+    known = through(stage, [said(truth, 1.2, rng) for _ in range(20)], None, 10)[-1]
+    assert depth_error(unknown, truth) > 0.15 and abs(depth_error(known, truth)) < 0.03
