@@ -120,7 +120,7 @@ def goals(tables: dict[str, Rows]) -> Rows:
     whole = {row["row"]: row for row in tables[WHOLE]}
     known, without = whole[KNOWN], whole[WITHOUT]
     stated = whole[STATED]
-    (heights,) = (row for row in tables[HEIGHTS] if row["row"] == KNOWN)
+    heights = {row["row"]: row for row in tables[HEIGHTS]}
     (children,) = (row for row in tables[CHILDREN] if row["row"] == KNOWN)
     (moving,) = (row for row in tables[MOVING_CAMERA] if row["row"] == KNOWN)
     found = [
@@ -132,8 +132,8 @@ def goals(tables: dict[str, Rows]) -> Rows:
         ),
         Goal("children_root_depth_pct", children["root_depth_pct"], most=4.0),
         Goal("moving_root_depth_pct", moving["root_depth_pct"], most=2.0),
-        Goal("height_cm", heights["height_cm"], most=4.0),
-        Goal("height_within_1_sigma", heights["height_within_1_sigma"], least=0.60, most=0.76),
+        Goal("height_cm", heights[KNOWN]["height_cm"], most=4.0),
+        Goal("height_within_1_sigma", heights[STATED]["height_within_1_sigma"], least=0.60, most=0.76),
     ]
     found += [Goal(f"depth_{column}", stated[f"depth_{column}"], least, most) for column, least, most in CALIBRATED]
     return judged(found)
