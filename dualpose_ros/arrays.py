@@ -5,6 +5,8 @@ Shapes, units and frames stand in the docstring of whoever takes or gives an arr
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
@@ -87,3 +89,10 @@ class Rows:
 
 def _where(chosen: Mask, one: AnyArray, other: AnyArray) -> AnyArray:
     return np.where(chosen.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+
+DAMAGED = (
+    OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for an archive (.npz) that is damaged or none; found by fuzzing."""

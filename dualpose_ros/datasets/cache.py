@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray, Ints, UInt8s
+from dualpose_ros.arrays import DAMAGED, AnyArray, Ints, UInt8s
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.labels import RENDERED_ORIGIN, LabelledImage, Origin, People
 
@@ -190,7 +190,7 @@ def read_shard(path: Path | str) -> Shard:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         _check_arrays(arrays)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise CacheError(f"{path} is damaged ({error}); delete this shard and make it again") from error
     return Shard(path, arrays)
 
@@ -261,7 +261,7 @@ def _shard_length(path: Path) -> int:
     try:
         with np.load(path, allow_pickle=False) as file:
             return len(file["camera_size"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise CacheError(f"{path} is damaged ({error}); delete this shard and make it again") from error
 
 

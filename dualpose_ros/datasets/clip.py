@@ -6,13 +6,12 @@ optical frame, seconds from the clip's start, pixels of the image.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray, Floats, Ints, Mask, UInt8s
+from dualpose_ros.arrays import DAMAGED, AnyArray, Floats, Ints, Mask, UInt8s
 from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.skeleton import H36M17
 
@@ -81,7 +80,7 @@ def _read(path: Path) -> dict[str, AnyArray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except DAMAGED as error:
         raise ClipError(f"{path} is not a readable npz archive ({error}): make or fetch the clip anew") from error
 
 

@@ -10,11 +10,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray, AnyFloats, Float32s, Floats
+from dualpose_ros.arrays import DAMAGED, AnyArray, AnyFloats, Float32s, Floats
 from dualpose_ros.skeleton import H36M17
 
 SPLITS = ("train", "validation", "held_out", "all")
@@ -91,7 +90,7 @@ def _read(path: Path) -> dict[str, AnyArray]:
             return {key: archive[key] for key in _KEYS}
     except MocapError:
         raise
-    except (OSError, ValueError, BadZipFile, EOFError, AttributeError) as error:
+    except DAMAGED as error:
         raise MocapError(f"{path} is not a readable .npz file of clips: {error}") from error
 
 

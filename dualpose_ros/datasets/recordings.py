@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyArray, Rows, rows_of
+from dualpose_ros.arrays import DAMAGED, AnyArray, Rows, rows_of
 from dualpose_ros.camera import Camera
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
@@ -88,8 +86,6 @@ class Recordings:
 
 PARTS: dict[str, type[Any]] = {"frames": Frames, "truth": Truth, "top_down": Estimates, "bottom_up": Estimates}
 """The record of each part of a recording."""
-_UNREADABLE = (OSError, EOFError, LookupError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error)
-"""What NumPy raises of a file that is damaged or another."""
 
 
 def collected(part: str, rows: list[dict[str, object]]) -> Any:
@@ -166,7 +162,7 @@ def _load(path: Path) -> Recordings:
         return Recordings(*parts)
     except RecordingError:
         raise
-    except _UNREADABLE as error:
+    except DAMAGED as error:
         raise RecordingError(f"{path} holds no recordings: {error}") from error
 
 

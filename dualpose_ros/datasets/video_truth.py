@@ -7,7 +7,6 @@ camera's optical frame once a world's `world_to_camera` is applied.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import yaml
 from scipy.spatial.transform import Rotation
 
-from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.arrays import DAMAGED, Floats, Mask
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -137,7 +136,7 @@ def _read_npz(path: Path, setup: Setup) -> tuple[Floats, Floats, bool]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise VideoTruthError(f"{path} is no readable .npz file: {error}") from None
     if "joints_m" not in arrays or "joint_names" not in arrays:
         raise VideoTruthError(f"{path} lacks 'joints_m' (T, N, J, 3) or 'joint_names' (J,); it has {sorted(arrays)}")

@@ -6,8 +6,6 @@ from MakeHuman's own files). Rest pose: y up, facing +z, left at +x, metres.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Int32s
+from dualpose_ros.arrays import DAMAGED, AnyFloats, Float32s, Floats, Indices, Int32s
 from dualpose_ros.lab.synthetic.body.rig import PART, PART_PARENT, PARTS, Rig
 from dualpose_ros.lab.synthetic.render import raster
 
@@ -113,7 +111,7 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
             data = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise BodyError(f"body mesh {path} does not exist") from None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise BodyError(f"body mesh {path} can't be read: {error}") from None
     needed = {"vertices_dm", "quads", "quad_group", "group_names", "bone_names", "bone_parent", "bone_head_joint",
               "joint_vertex_counts", "joint_vertices", "weight_vertex", "weight_bone", "weight_value"}  # fmt: skip
