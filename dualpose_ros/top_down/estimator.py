@@ -18,7 +18,7 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, decode_single
 from dualpose_ros.top_down.merge import MergeConfig, merge_patches, own_poses
 from dualpose_ros.top_down.patch import (
-    PATCH_SCALE,
+    ENLARGE,
     apply_affines,
     cell_to_patch,
     compose_affines,
@@ -71,7 +71,7 @@ class PoseEstimator:
     def __init__(
         self,
         engine: Engine,
-        enlarge: float = PATCH_SCALE,
+        enlarge: float = ENLARGE,
         decode: DecodeConfig | None = None,
         merge: MergeConfig | None = None,
         batch: int = 8,

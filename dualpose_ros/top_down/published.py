@@ -19,7 +19,7 @@ from dualpose_ros.inference.engine import Arrays, Engine, EngineError, TensorSpe
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.settings import SettingError
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
-from dualpose_ros.top_down.patch import PATCH_SCALE
+from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.weights import network_file
 
 Found = tuple[Floats, Floats]
@@ -141,8 +141,8 @@ class PublishedEngine:
 
     @property
     def enlarge(self) -> float:
-        """Side of a patch over that of its box, against our own networks' (`patch.PATCH_SCALE`)."""
-        return self._kind.enlarge / PATCH_SCALE
+        """Side of a patch over that of its box, against our own networks' (`patch.ENLARGE`)."""
+        return self._kind.enlarge / ENLARGE
 
     @property
     def margin(self) -> float | None:

@@ -22,7 +22,7 @@ from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, sca
 from dualpose_ros.top_down.identities import PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
-from dualpose_ros.top_down.patch import PATCH_SCALE
+from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down
 
 
@@ -39,7 +39,7 @@ class TopDownConfig(Settings):
     )
     engine: EngineConfig = setting(EngineConfig(), "what runs the networks")
     max_people: int = setting(12, "patches a frame, the best tracks first", least=1, most=1000, live=True)
-    patch_scale: float = setting(PATCH_SCALE, "side of a patch over that of its box", least=1, most=4)
+    patch_scale: float = setting(ENLARGE, "side of a patch over that of its box", least=1, most=4)
     flip_test: bool = setting(False, "average with the mirrored patches: a little better, twice the network's time")
     decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")

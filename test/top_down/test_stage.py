@@ -14,7 +14,6 @@ from dualpose_ros.people import Pose2D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.floor import FloorConfig
 from dualpose_ros.top_down.lifting import LiftedPose
-from dualpose_ros.top_down.patch import PATCH_SCALE
 from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
 from support import people_maps as maps
 
@@ -39,7 +38,7 @@ class IdealNetwork:
         first, self.runs = self.runs, self.runs + len(inputs["patches"])
         answers = []
         for box in self.boxes[first : self.runs]:
-            side = PATCH_SCALE * max(box[2] - box[0], box[3] - box[1])
+            side = 1.25 * max(box[2] - box[0], box[3] - box[1])
             corner = (box[:2] + box[2:]) / 2 - side / 2
             placed = [(joints - corner) * 256 / side - 0.5 for joints in self.people]
             answers.append(maps.ideal_maps(placed, [3.0 * i for i in range(len(placed))]))
@@ -90,7 +89,7 @@ def test_tracked_people_come_out_with_their_joints_ids_and_states() -> None:
 
 
 def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
-    left, right = maps.figure(120, 80, 290), maps.figure(480, 150, 300)
+    left, right = maps.figure(120, 80, 240), maps.figure(480, 150, 260)
     tracks = [track(0, left), track(1, right)]
     stage, _ = stage_for([left, right], tracks)
     heatmaps = stage.process(IMAGE, 0, CAMERA, tracks).heatmaps

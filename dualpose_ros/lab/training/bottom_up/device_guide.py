@@ -18,7 +18,7 @@ from dualpose_ros.lab.training.loop.from_onnx import load_onnx
 from dualpose_ros.lab.training.on_device.views import Draws, inverse_views, show, similarity_views
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.network import TopDownNetwork
-from dualpose_ros.top_down.patch import PATCH_SCALE
+from dualpose_ros.top_down.patch import ENLARGE
 
 _PATCHES_AT_ONCE, _PATCHES_STEP = 256, 64
 
@@ -59,7 +59,7 @@ class DeviceGuide:
         centre, longest = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).amax(1)
         still = torch.zeros_like(longest)
         views = similarity_views(
-            centre, (PATCH_SCALE * longest).clamp(min=8), still, still > 0, torch.ones_like(longest), self._size
+            centre, (ENLARGE * longest).clamp(min=8), still, still > 0, torch.ones_like(longest), self._size
         )
         patches = show(rows["image"][picture], views, (self._size, self._size))[:, :3]
         patches = patches.round().to(torch.uint8).permute(0, 2, 3, 1)
