@@ -6,17 +6,20 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES
 from dualpose_ros.inference.export import Axis, ExportSpec, export_onnx
 from dualpose_ros.lab.published import released
 from dualpose_ros.lab.published.hrnet import HigherHRNetPose, HRNetPose, own_names
+from dualpose_ros.lab.published.layers import Layer
 from dualpose_ros.weights import WeightsError
 
 State = Mapping[str, torch.Tensor]
@@ -98,7 +101,7 @@ def import_published(path: Path, out: Path, storage: str = "fp32") -> Iterator[I
             raise WeightsError(f"{path} has two checkpoints of {twice[0]}: import one of them alone")
         for imported in found:
             known = next(known for known in KNOWN if known.name == imported.name)
-            result = export_onnx(imported.module, known.spec, out / f"{known.name}.onnx", storage)
+            result = export_onnx(folded(imported.module), known.spec, out / f"{known.name}.onnx", storage)
             yield Imported(imported.name, imported.module, imported.unused, imported.source, result.path,
                            max(result.difference.values()))  # fmt: skip
 
@@ -148,6 +151,19 @@ def recognise(state: State, source: str) -> Imported:
     module.load_state_dict({name: given[name].float() for name in wanted}, strict=False)
     unused = tuple(sorted(name for name in given if name not in wanted and _COUNTERS not in name))
     return Imported(known.name, module.eval(), unused, source)
+
+
+def folded(module: nn.Module) -> nn.Module:
+    """A copy whose batch norms are part of the convolutions before them: the exporter leaves some of large networks."""
+    copy = deepcopy(module)
+    for layer in copy.modules():
+        norm = getattr(layer, "bn", None)
+        if isinstance(layer, Layer) and isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, norm), nn.Identity()  # type: ignore[type-var]
+        elif isinstance(layer, HigherHRNetPose):
+            layer.up = fuse_conv_bn_eval(layer.up, layer.up_norm, transpose=True)
+            layer.up_norm = nn.Identity()  # type: ignore[assignment]
+    return copy
 
 
 @cache

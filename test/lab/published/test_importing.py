@@ -18,8 +18,8 @@ from dualpose_ros import cli
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.published import released
-from dualpose_ros.lab.published.hrnet import own_names
-from dualpose_ros.lab.published.importing import KNOWN, read_checkpoint, recognise
+from dualpose_ros.lab.published.hrnet import HigherHRNetPose, own_names
+from dualpose_ros.lab.published.importing import KNOWN, folded, read_checkpoint, recognise
 from dualpose_ros.weights import WeightsError
 from support.command_line import refused
 
@@ -95,6 +95,22 @@ def test_an_archive_is_imported_by_the_command(tmp_path: Path, capsys: pytest.Ca
     pose, depth = module.eval()(torch.from_numpy(poses), torch.from_numpy(depths))
     np.testing.assert_allclose(answer["pose"], pose.detach().numpy(), atol=1e-5)
     np.testing.assert_allclose(answer["depth"], depth.detach().numpy(), atol=1e-5)
+
+
+def test_norms_become_part_of_convolutions() -> None:
+    """The same answers without a batch norm left, from a network over time and from one of images."""
+    for make, shape in ((lambda: released.Temporal(34, 1, width=8), (2, 243, 34)),
+                        (HigherHRNetPose, (1, 3, 64, 64))):  # fmt: skip
+        module = make()
+        module.load_state_dict(filled(module))
+        one, other = module.eval(), folded(module.eval())
+        assert not any(isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d) for part in other.modules())
+        given = torch.rand(shape, generator=torch.Generator().manual_seed(2))
+        with torch.no_grad():
+            said, told = one(given), other(given)
+        for a, b in zip(said if isinstance(said, tuple) else (said,), told if isinstance(told, tuple) else (told,),
+                        strict=True):  # fmt: skip
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3 * float(a.abs().max()))
 
 
 def test_networks_over_time_say_that_they_look_ahead() -> None:
