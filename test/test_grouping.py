@@ -139,10 +139,14 @@ def test_a_person_is_read_by_the_tag_where_grouping_took_anothers_joint() -> Non
     grouped, scores = own.copy(), np.full(17, 0.9)
     grouped[13] = other[13]
     config = ReadingConfig()
-    (joints,), (found,) = read_by_tag(ReadableMaps.of(heat, tags, config), [0], [2.0], [grouped], [scores], config)
+    (joints,), (found,) = read_by_tag(
+        ReadableMaps.of(heat, tags, config), [0], np.array([2.0]), grouped[None], scores[None], config
+    )
     assert np.abs(joints - own).max() < 1.5
     assert found[13] == pytest.approx(0.4, abs=0.05) and found[:13].min() > 0.85
-    (nothing,), (kept,) = read_by_tag(ReadableMaps.of(0 * heat, tags, config), [0], [2.0], [grouped], [scores], config)
+    (nothing,), (kept,) = read_by_tag(
+        ReadableMaps.of(0 * heat, tags, config), [0], np.array([2.0]), grouped[None], scores[None], config
+    )
     np.testing.assert_array_equal(nothing, grouped)
     np.testing.assert_array_equal(kept, scores)
 
@@ -153,7 +157,7 @@ def test_reading_within_a_window_sees_what_is_inside_alone() -> None:
     nowhere = np.full((K, 2), -1.0)
     window = (12, 0, 40, 40)
     readable, config = ReadableMaps.of(heat, tags, ReadingConfig()), ReadingConfig()
-    (joints,), (found,) = read_by_tag(readable, [0], [2.0], [nowhere], np.zeros((1, K)), config, [window])
+    (joints,), (found,) = read_by_tag(readable, [0], np.array([2.0]), nowhere[None], np.zeros((1, K)), config, [window])
     cells = (own - 1.5) / 4
     inside = ((cells >= (12, 0)) & (cells < (39, 39))).all(axis=1)
     far = ((cells < (4, -8)) | (cells >= (48, 48))).any(axis=1)
@@ -167,7 +171,7 @@ def test_people_of_several_maps_are_read_as_each_alone_by_a_plain_search() -> No
     heat = rng.random((2 * K, 9, 11)).astype(np.float32) ** 4
     heat[3] = 0.0
     tags = rng.normal(0, 1, heat.shape).astype(np.float32)
-    first, means = [0, K, K], [0.3, -0.5, 1.5]
+    first, means = [0, K, K], np.array([0.3, -0.5, 1.5])
     joints, scores = rng.uniform(0, 30, (3, K, 2)), rng.random((3, K))
     found_px, found = read_by_tag(ReadableMaps.of(heat, tags, config), first, means, joints, scores, config)
     for n, (at, mean) in enumerate(zip(first, means, strict=True)):

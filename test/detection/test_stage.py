@@ -64,7 +64,7 @@ def test_images_become_tracks_and_a_loop_starts_anew(caplog: pytest.LogCaptureFi
     ],
 )
 def test_between_looks_of_the_detector_people_are_predicted(every: int, period_ms: int, expected: str) -> None:
-    looks = []
+    looks: list[str] = []
 
     class Counted(RedBlocks):
         def __call__(self, image: np.ndarray) -> Detections:

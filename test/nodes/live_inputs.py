@@ -72,7 +72,7 @@ def off_by_a_millisecond() -> dict[str, Any]:
             infos.publish(camera_to_info(CAMERA, late))
             made.spin(seconds=0.1)
         send(made, header(number))
-        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)
     return {"poses": len(made.received[POSES])}
 
 
@@ -87,7 +87,7 @@ def latched() -> dict[str, Any]:
     made.spin(seconds=1.5)
     for number in range(5):
         send(made, header(number))
-        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)
     return {"poses": len(made.received[POSES])}
 
 
@@ -120,7 +120,7 @@ def unset() -> dict[str, Any]:
     made.spin(seconds=0.1)
     for number in range(6):
         send(made, Header(frame_id="eye"))
-        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)
     return {
         "poses": len(made.received[POSES]),
         "stamps": sorted({stamp_to_ns(m.header.stamp) for m in made.received[POSES]}),
@@ -140,7 +140,7 @@ def compressed() -> dict[str, Any]:
     data = array("B", cv2.imencode(".jpg", picture(1))[1].tobytes())
     for number in range(3):
         send(made, header(number), topic, CompressedImage(header=header(number), format="jpeg", data=data))
-        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)  # type: ignore[misc]
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 2)
     return {"poses": len(made.received[POSES])}
 
 

@@ -12,7 +12,9 @@ from dualpose_ros.nodes.joining.flight import MOST, FlightControl
 
 def simulated(stages_s: list[float], cores: int, seconds: float, fps: float = 1000.0) -> tuple[list[int], list[float]]:
     """The limit after each frame, and when frames came out: each stage has one frame at a time, each core one stage."""
-    control, out, limits = FlightControl(), [], []
+    control = FlightControl()
+    out: list[float] = []
+    limits: list[int] = []
     rng, now, next_image, started = np.random.default_rng(0), 0.0, 0.0, 0
     queues: list[list[int]] = [[] for _ in stages_s]
     busy, running, waited = [False] * len(stages_s), list[tuple[float, int]](), False
