@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
      "pace", "backbone", "drawing", "msg"),
     ("inference", "metrics", "sources", "datasets", "weights"),
     ("detection", "top_down", "bottom_up", "fusion", "refinement"),
-    ("standalone", "recording"),
+    ("standalone", "recording", "view"),
     ("launching",),
     ("nodes",),
     ("runs",),

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dualpose_ros.commands.options import (
+    BrowserOption,
     ComposedOption,
     DetectorOption,
     DomainOption,
@@ -18,6 +19,8 @@ from dualpose_ros.commands.options import (
     ParamsOption,
     RateOption,
     VerboseOption,
+    ViewOption,
+    ViewPortOption,
 )
 
 
@@ -38,6 +41,9 @@ def demo(
     domain_id: DomainOption = None,
     overlay: OverlayOption = True,
     composed: ComposedOption = False,
+    view: ViewOption = False,
+    browser: BrowserOption = True,
+    view_port: ViewPortOption = 9090,
     verbose: VerboseOption = False,
 ) -> None:
     """Run the graph on a rendered clip of four people who cross and hide each other, and say how right it was.
@@ -61,5 +67,8 @@ def demo(
         overlay=overlay,
         verbose=verbose,
         composed=composed,
+        view=view,
+        browser=browser,
+        view_port=view_port,
     )
     run_demo(options, Console(stderr=True), clip)

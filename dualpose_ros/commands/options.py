@@ -71,6 +71,19 @@ ComposedOption = Annotated[
     bool,
     typer.Option("--composed", help="All nodes in one process, by arrays: less work, one fate."),
 ]
+ViewOption = Annotated[
+    bool,
+    typer.Option(
+        "--view", help="Show the run in a browser while it goes on, and keep view.rrd (needs the extra `view`)."
+    ),
+]
+BrowserOption = Annotated[
+    bool, typer.Option("--browser/--no-browser", help="Open the page of --view; its address is printed anyway.")
+]
+ViewPortOption = Annotated[
+    int,
+    typer.Option("--view-port", min=1, max=65534, help="Port of that page, on loopback; its data has the next one."),
+]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what the nodes print; it is in nodes.log anyway.")
 ]

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from dualpose_ros.commands.options import (
+    BrowserOption,
     ComposedOption,
     DetectorOption,
     DomainOption,
@@ -18,6 +19,8 @@ from dualpose_ros.commands.options import (
     OverlayOption,
     ParamsOption,
     VerboseOption,
+    ViewOption,
+    ViewPortOption,
 )
 from dualpose_ros.errors import InputError
 
@@ -80,6 +83,9 @@ def run(
     domain_id: DomainOption = None,
     overlay: OverlayOption = True,
     composed: ComposedOption = False,
+    view: ViewOption = False,
+    browser: BrowserOption = True,
+    view_port: ViewPortOption = 9090,
     verbose: VerboseOption = False,
 ) -> None:
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.
@@ -111,5 +117,8 @@ def run(
         overlay=overlay,
         verbose=verbose,
         composed=composed,
+        view=view,
+        browser=browser,
+        view_port=view_port,
     )
     run_and_write(options, Console(stderr=True))

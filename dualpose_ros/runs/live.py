@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.launcher import STOP_SIGNALS
+from dualpose_ros.view.page import check_ports, check_rerun, page_url
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
@@ -67,6 +68,9 @@ class LiveOptions:
     overlay: bool = True
     verbose: bool = False
     composed: bool = False
+    view: bool = False
+    browser: bool = True
+    view_port: int = 9090
 
 
 def run_live(options: LiveOptions, console: Console, watch: Watch | None = None) -> GraphResult:
@@ -109,7 +113,10 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         keep_frames=options.overlay,
         verbose=options.verbose,
         composed=options.composed,
+        view=view_parameters(options),
     )
+    if options.view:
+        console.print(f"live view: {page_url(options.view_port)}", soft_wrap=True)
     return run_graph(graph, console, watch)
 
 
@@ -133,6 +140,14 @@ def ground_parameters(ground: GroundConfig | None) -> dict[str, Any]:
         return {}
     names = ("camera_height_m", "camera_pitch_rad", "camera_roll_rad")
     return {f"ground.{name}": getattr(ground, name) for name in names}
+
+
+def view_parameters(options: LiveOptions) -> dict[str, Any] | None:
+    """Parameters of the view node, None where there is no view. It shows the ground even if the graph is not told."""
+    if not options.view:
+        return None
+    shown = {"web_port": options.view_port, "open_browser": options.browser, "save_to": str(options.out / "view.rrd")}
+    return {**shown, **ground_parameters(ground_of(replace(options, calibrated_ground=True)))}
 
 
 def run_and_write(options: LiveOptions, console: Console) -> None:
@@ -178,6 +193,9 @@ def check_input(options: LiveOptions) -> SourceInfo:
     )
     camera_of(config, source.info.width, source.info.height)
     ground_of(options)
+    if options.view:
+        check_rerun()
+        check_ports(options.view_port)
     if options.params_file is None:
         for name in NETWORKS:
             weights_path(name)

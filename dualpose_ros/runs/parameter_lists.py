@@ -17,6 +17,7 @@ from dualpose_ros.nodes.humans.humans_node import HumansNodeConfig
 from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
 from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
+from dualpose_ros.nodes.watching.view_node import ViewNodeConfig
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.settings import Settings, all_settings, yaml_lines, yaml_value
 from dualpose_ros.top_down.stage import TopDownConfig
@@ -30,6 +31,7 @@ NODES: Mapping[str, Sequence[Settings]] = {
     "refinement_node": (RefinementNodeConfig(), RefinementConfig()),
     "visualization_node": (VisualizationNodeConfig(),),
     "humans_node": (HumansNodeConfig(),),
+    "view_node": (ViewNodeConfig(),),
 }
 """The settings of each node: its own, and those of its stage."""
 

@@ -27,7 +27,7 @@ from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
-REFINEMENT, COMPOSED = "refinement_node", "composed"
+REFINEMENT, COMPOSED, VIEW = "refinement_node", "composed", "view_node"
 # Who takes images: the detector, both branches and our own recorder. The source waits for all four.
 _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
@@ -57,6 +57,7 @@ class GraphOptions:
     `composed`: all nodes in one process, instead of each in its own.
     `domain_id` None picks one at random, so that the run meets no other graph on this machine.
     `every_frame`: the graph sets the pace of the source, and nothing is dropped.
+    `view`: parameters of the live view; None: there is none.
     """
 
     out: Path
@@ -69,6 +70,7 @@ class GraphOptions:
     keep_frames: bool = True
     verbose: bool = False
     composed: bool = False
+    view: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,16 @@ class GraphResult:
 
 def node_specs(options: GraphOptions) -> list[NodeSpec]:
     """The nodes of the graph, from the source to its output."""
-    camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS, "start_delay_s": 0.5, **options.camera}
+    view = [] if options.view is None else [NodeSpec(VIEW, f"dualpose_ros.nodes.watching.{VIEW}", options.view)]
+    camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS + len(view), "start_delay_s": 0.5, **options.camera}
     parameters = {CAMERA: camera, **options.overrides}
     names = (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
     if options.every_frame:
         parameters = {name: {"every_frame": True, **parameters.get(name, {})} for name in names}
     if options.composed:
         named = {f"{node}:{name}": value for node, given in parameters.items() for name, value in given.items()}
-        return [NodeSpec(COMPOSED, "dualpose_ros.nodes.composed.graph", named, nodes=names)]
-    return [NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {})) for name in names]
+        return [NodeSpec(COMPOSED, "dualpose_ros.nodes.composed.graph", named, nodes=names), *view]
+    return [*(NodeSpec(name, f"dualpose_ros.nodes.{name}", parameters.get(name, {})) for name in names), *view]
 
 
 Watch = Callable[[Recording, Sequence[NodeState]], None]

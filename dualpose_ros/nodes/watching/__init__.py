@@ -1,0 +1,1 @@
+"""People to look at while the graph runs."""

@@ -1,0 +1,1 @@
+"""A live view of people and their image in a browser, by rerun."""
