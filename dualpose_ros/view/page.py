@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -118,11 +119,13 @@ def viewer_files() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as home:
         # In a home of its own it finds no settings, and where CI is set it sends no usage figures.
         env = {**os.environ, "CI": "1", "HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
-        server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # A group of its own: what starts here is a script that starts the server.
+        quiet = subprocess.DEVNULL
+        server = subprocess.Popen(command, env=env, stdout=quiet, stderr=quiet, start_new_session=True)
         try:
             found = {path: _fetched(f"http://{HOST}:{web_port}{path}", server) for path in _FILES}
         finally:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)
             server.wait()
     found["/"] = _FOREIGN_LINK.sub(b"", found["/"])
     return found

@@ -168,6 +168,17 @@ def test_the_node_without_rerun_ends_with_one_line(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@needs_rerun
+def test_the_server_that_the_files_come_from_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = page._free_ports(2)
+    monkeypatch.setattr(page, "_free_ports", lambda count: ports)
+    page.viewer_files.cache_clear()
+    assert b"re_viewer.js" in page.viewer_files()["/"]
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((page.HOST, port), timeout=1)
+
+
 def free_pair() -> int:
     """A free port of which the next one is free too."""
     while True:
