@@ -78,7 +78,10 @@ def test_training_writes_what_the_manifest_needs(tmp_path: Path, capsys: pytest.
     pytest.importorskip("torch", reason="training needs torch")
     config = tmp_path / "config.yaml"
     data = "  data: {sequences: 4, frames: 12, chunks: 2, validation_chunks: 2, bank: {motions: 4, bodies: 3}}\n"
-    settings = {"gcn": "  network: {channels: 8, layers: 1}\n", "lifting": "  network: {channels: 16, hidden: 16}\n"}
+    settings = {
+        "gcn": "  network: {channels: 8, layers: 1}\n",
+        "lifting": "  network: {channels: 16, hidden: 16, window: 9}\n",
+    }
     target = tmp_path / "weights"
     for name, network in settings.items():
         run = tmp_path / name
