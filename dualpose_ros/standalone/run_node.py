@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = importlib.import_module(args[0])
     except (standalone.StandaloneError, ImportError) as error:
         return _refuse(args[0], error)
+    # A node with a `main` of its own ends as rclpy ends it.
+    stopping.take_over()
     try:
         result = module.main()
     except bad_input as error:

@@ -47,10 +47,11 @@ def main() -> None:
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
-        print("clean end", flush=True)
+        pass
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+    print("clean end", flush=True)
 
 
 if __name__ == "__main__":
