@@ -135,6 +135,7 @@ READERS = {
     "visualization_node": ("nodes/visualization_node.py",),
     "camera_node": ("nodes/camera_node.py",),
     "humans_node": ("nodes/humans/humans_node.py",),
+    "view_node": ("nodes/watching/view_node.py",),
 }
 
 
