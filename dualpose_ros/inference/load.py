@@ -24,6 +24,8 @@ BACKENDS = ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt", "openvino
 AUTO = "auto"
 PRECISIONS = (AUTO, "fp32", "fp16", "bf16", "int8")
 _ON_CPU = ("onnxruntime", "openvino")
+_WHOLE = ("top_down",)
+"""Networks that `auto` leaves in fp32: 8 bits cost this one's people their distances (docs/engines.md)."""
 _EXTRAS = {
     "onnxruntime": "onnxruntime",
     "onnxruntime_cuda": "onnxruntime-gpu",
@@ -43,7 +45,7 @@ class EngineConfig(Settings):
         choices=(AUTO, *BACKENDS),
     )  # fmt: skip
     precision: str = setting(
-        AUTO, "what they compute in; auto: images in int8 on CPUs that are fast at it and in fp16 on GPUs, else fp32",
+        AUTO, "what they compute in; auto: int8 where it is fast and costs nothing, fp16 on GPUs, else fp32",
         choices=PRECISIONS,
     )  # fmt: skip
     threads: int = setting(
@@ -52,7 +54,7 @@ class EngineConfig(Settings):
 
     def network(self, name: str) -> Engine:
         """A shipped network by name, in the form that suits, or an ONNX file; WeightsError, or as of `load_engine`."""
-        wants = self.precision == "int8" or (self.precision == AUTO and computes_int8_fast())
+        wants = self.precision == "int8" or (self.precision == AUTO and name not in _WHOLE and computes_int8_fast())
         return self._load(network_file(name), network_file(name, wants))
 
     def load(self, path: Path | str) -> Engine:

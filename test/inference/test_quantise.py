@@ -111,8 +111,12 @@ def folder(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return folder
 
 
-def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("whole_by_default", [False, True])
+def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch, whole_by_default: bool) -> None:
     loaded: list[str] = []
+    assert load._WHOLE == ("top_down",)
+    if not whole_by_default:
+        monkeypatch.setattr(load, "_WHOLE", ())
     monkeypatch.setattr(load, "load_engine", lambda path, *_: loaded.append(Path(path).name))
     for fast in (True, False):
         monkeypatch.setattr(load, "computes_int8_fast", lambda fast=fast: fast)
@@ -121,7 +125,7 @@ def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatc
     EngineConfig(backend="torch", precision="int8").network("top_down")
     EngineConfig(backend="onnxruntime", precision="int8").network(str(folder / "top_down.onnx"))
     small, whole = "top_down_int8.onnx", "top_down.onnx"
-    assert loaded == [small, whole, small, whole, whole, small, whole, whole]
+    assert loaded == [whole if whole_by_default else small, whole, small, whole, whole, small, whole, whole]
 
 
 def test_8_bits_of_another_network_are_not_used(folder: Path, network: Path, caplog: pytest.LogCaptureFixture) -> None:
