@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -144,8 +144,11 @@ def _qos(depth: int, reliability: Any) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
 
 
+_Spun = TypeVar("_Spun", bound=Node)
+
+
 @contextmanager
-def spinning(make: Callable[[], RecorderNode]) -> Iterator[tuple[RecorderNode, Callable[[float], None]]]:
+def spinning(make: Callable[[], _Spun]) -> Iterator[tuple[_Spun, Callable[[float], None]]]:
     """A node in a context of its own process: gives it, and a function that serves it for some seconds.
 
     The process keeps its own signal handlers. The domain is that of ROS_DOMAIN_ID.

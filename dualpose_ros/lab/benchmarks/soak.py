@@ -71,13 +71,14 @@ def bench_soak(minutes: float, faults: bool, seed: int = 0) -> Outcome:
 def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Record) -> None:
     """Send frames and faults until the time is over, and take down what comes."""
     # Here, not at the top: importing a node puts rclpy, or what stands for it, in place.
-    from dualpose_ros.lab.benchmarks.soak_node import soak_node
+    from dualpose_ros.lab.benchmarks.soak_node import SoakNode
+    from dualpose_ros.nodes.recorder import spinning
 
     frames, truth = demo_clip(_CLIP_FRAMES)
     order = [*range(_CLIP_FRAMES), *range(_CLIP_FRAMES - 2, 0, -1)]
     camera, disorder = truth.camera, CameraFaults()
     half = camera.resized(camera.width // 2, camera.height // 2)
-    with soak_node(record.outputs) as (node, serve):
+    with spinning(lambda: SoakNode(record.outputs)) as (node, serve):
         _wait(launcher, node, serve)
         machine, next_sample, number = _Machine(launcher), 0.0, 0
         started = node.started = time.monotonic()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,8 @@ from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, stamp
 from dualpose_ros.nodes.image_codec import encode_image
 from dualpose_ros.skeleton import H36M17
 
-import rclpy  # isort: skip
 from builtin_interfaces.msg import Time  # isort: skip
-from rclpy.executors import SingleThreadedExecutor  # isort: skip
 from rclpy.node import Node  # isort: skip
-from rclpy.signals import SignalHandlerOptions  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
 from std_msgs.msg import Header  # isort: skip
 
@@ -56,25 +51,3 @@ class SoakNode(Node):  # type: ignore[misc, unused-ignore]
         roots = np.array([person.joints_cam[H36M17.root] for person in people]).reshape(-1, 3)
         at_s = time.monotonic() - self.started
         self._outputs.append((at_s, stamp_to_ns(message.header.stamp), [p.track_id for p in people], roots))
-
-
-@contextmanager
-def soak_node(outputs: list[Any]) -> Iterator[tuple[SoakNode, Callable[[float], None]]]:
-    """The node, and a function that serves it for some seconds."""
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    executor, node = SingleThreadedExecutor(), None
-    try:
-        node = SoakNode(outputs)
-        executor.add_node(node)
-
-        def serve(seconds: float) -> None:
-            deadline = time.monotonic() + seconds
-            while (left := deadline - time.monotonic()) > 0:
-                executor.spin_once(timeout_sec=left)
-
-        yield node, serve
-    finally:
-        executor.shutdown()
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
