@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.lifting.bank import Bank
 from dualpose_ros.lab.training.lifting.input import complete, time_feature
+from dualpose_ros.lab.training.lifting.replay import Replay
 from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import Sequences
 from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
@@ -47,6 +49,7 @@ class LiftingTraining(Settings):
     gcn: str | None = None
     gcn_network: GCNConfig = setting(GCNConfig(), "size of the GCN, where that is a run's best.pt")
     without_gcn: float = share(0.15, "share of the sequences that are not completed, so that it can do without")
+    reuse: float = setting(1.0, "times that a drawn sequence is learnt from, on average; 4 suits a CPU", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +80,7 @@ class LiftingTask(MotionTask):
         """banks: of training and validation, instead of those of the settings."""
         super().__init__(training.data, banks)
         self.training = training
+        self._replay = Replay(training.reuse)
         self._gcn = load_gcn(Path(training.gcn), training.gcn_network) if training.gcn else None
 
     def build_model(self) -> nn.Module:
@@ -99,7 +103,8 @@ class LiftingTask(MotionTask):
 
     def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""
-        batch = self.drawn(batch)
+        if not isinstance(batch, Batch):
+            batch = Batch(*self._replay.mixed(partial(self.drawn, batch)))
         return lifting_loss(self.answers(model, batch.features), batch)
 
     def answers(self, model: nn.Module, features: Tensor) -> tuple[Tensor, ...]:
