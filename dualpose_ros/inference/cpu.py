@@ -5,18 +5,28 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")
 _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
 """Flags of x86 CPUs that multiply bytes and sum exactly; without them 8-bit sums can overflow, and gain nothing."""
 
 
-def computes_int8_fast(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def computes_int8_fast(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether 8-bit networks are worth it: on x86 with VNNI, where they were measured; False where nothing tells."""
+    return not _DOT_PRODUCTS.isdisjoint(_flags(cpuinfo))
+
+
+def computes_bf16_fast(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether bf16 is worth it: on x86 with AMX, which multiplies its matrices several times as fast as those of fp32;
+    False where nothing tells."""
+    return "amx_bf16" in _flags(cpuinfo)
+
+
+def _flags(cpuinfo: Path) -> set[str]:
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return False
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return not _DOT_PRODUCTS.isdisjoint(flags)
+        return set()
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
 
 
 def usable_cores() -> int:

@@ -1,6 +1,6 @@
 """Choosing what runs a network: one file a backend, none imported before it is asked for.
 
-So only onnxruntime has to be installed.
+So only ONNX Runtime has to be installed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dualpose_ros.inference.cpu import computes_int8_fast, usable_cores, usual_threads
+from dualpose_ros.inference.cpu import computes_bf16_fast, computes_int8_fast, usable_cores, usual_threads
 from dualpose_ros.inference.cuda import Gpu, find_gpu
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.settings import Settings, setting
@@ -25,12 +25,12 @@ AUTO = "auto"
 PRECISIONS = (AUTO, "fp32", "fp16", "bf16", "int8")
 _ON_CPU = ("onnxruntime", "openvino")
 _WHOLE = ("top_down",)
-"""Networks that `auto` leaves in fp32: 8 bits cost this one's people their distances (docs/engines.md)."""
+"""Networks that `auto` leaves in floating point: 8 bits cost this one's people their distances (docs/engines.md)."""
 _EXTRAS = {
     "onnxruntime": "onnxruntime",
     "onnxruntime_cuda": "onnxruntime-gpu",
     "onnxruntime_tensorrt": "onnxruntime-gpu",
-    "openvino": "'dualpose_ros[openvino]'",
+    "openvino": "openvino",
     "torch": "'dualpose_ros[train]'",
     "tensorrt": "'dualpose_ros[tensorrt]'",
 }
@@ -41,11 +41,11 @@ class EngineConfig(Settings):
     """What runs the networks of a stage."""
 
     backend: str = setting(
-        AUTO, "what runs the networks; auto: the best that is installed for an NVIDIA GPU, without one the CPU",
+        AUTO, "what runs the networks; auto: the best that is installed for an NVIDIA GPU, or for the CPU without one",
         choices=(AUTO, *BACKENDS),
     )  # fmt: skip
     precision: str = setting(
-        AUTO, "what they compute in; auto: int8 where it is fast and costs nothing, fp16 on GPUs, else fp32",
+        AUTO, "what they compute in; auto: int8 or bf16 where that is fast and costs nothing, fp16 on GPUs, else fp32",
         choices=PRECISIONS,
     )  # fmt: skip
     threads: int = setting(
@@ -64,8 +64,8 @@ class EngineConfig(Settings):
     def _load(self, path: Path, small: Path) -> Engine:
         """A network of a file, or of `small` on a CPU; on the CPU too where what `auto` chose fails."""
         backend, precision = (choose_backend() if self.backend == AUTO else self.backend), self.precision
-        if self.precision == "int8" and self.backend == AUTO:
-            backend = "onnxruntime"
+        if self.backend == AUTO and (precision == "int8" or backend in _ON_CPU):
+            return self._load_on_cpu(small)
         if backend in _ON_CPU:
             return load_engine(small, backend, self.cpu_threads, "fp32" if precision in (AUTO, "int8") else precision)
         try:
@@ -74,7 +74,20 @@ class EngineConfig(Settings):
             if self.backend != AUTO:
                 raise
             _LOGGER.warning("%s runs on the CPU: %s", path.name, error)
-            return load_engine(small, "onnxruntime", self.cpu_threads)
+            return self._load_on_cpu(small)
+
+    def _load_on_cpu(self, path: Path) -> Engine:
+        """A network by OpenVINO in bf16 where that is fast, which is for networks over images, by ONNX Runtime else."""
+        from dualpose_ros.inference.onnxruntime_engine import takes_images
+
+        wants = self.precision in (AUTO, "bf16", "int8") and best_backend(None)[0] == "openvino"
+        if wants and takes_images(path):
+            try:
+                return load_engine(path, "openvino", self.cpu_threads, "int8" if self.precision == "int8" else "bf16")
+            except EngineError as error:
+                _LOGGER.warning("%s runs by onnxruntime: %s", path.name, error)
+        precision = "fp32" if self.precision in (AUTO, "int8") else self.precision
+        return load_engine(path, "onnxruntime", self.cpu_threads, precision)
 
     @property
     def cpu_threads(self) -> int:
@@ -92,9 +105,13 @@ def choose_backend() -> str:
 
 
 def best_backend(gpu: Gpu | None) -> tuple[str, str]:
-    """The backend to take, and why: TensorRT, ONNX Runtime's CUDA or torch on a GPU, the first that is installed."""
+    """The backend to take, and why: TensorRT, ONNX Runtime's CUDA or torch on a GPU, the first that is installed;
+    OpenVINO on a CPU that has AMX, since ONNX Runtime computes no bf16 there."""
     if gpu is None:
-        return "onnxruntime", "there is no NVIDIA GPU with a driver"
+        reason = "there is no NVIDIA GPU with a driver"
+        if computes_bf16_fast() and _is_installed("openvino"):
+            return "openvino", f"{reason}, and the CPU computes bf16 fast"
+        return "onnxruntime", reason
     if _is_installed("tensorrt") and _is_installed("cuda.bindings"):
         return "tensorrt", f"{gpu.name} and TensorRT are there"
     import onnxruntime

@@ -102,11 +102,24 @@ class OnnxRuntimeEngine:
 
 def onnx_metadata(path: Path) -> dict[str, str]:
     """What an ONNX file says of itself, for engines whose library does not pass it on."""
+    return dict(_as_written(path).get_modelmeta().custom_metadata_map)
+
+
+def takes_images(path: Path) -> bool:
+    """Whether an ONNX file's network is over images of bytes; EngineError where it can't be read."""
+    require_file(path)
+    try:
+        return any(one.type == "tensor(uint8)" for one in _as_written(path).get_inputs())
+    except Exception as error:
+        raise EngineError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
+
+
+def _as_written(path: Path) -> Any:
+    """A session that is opened fast, to be looked at."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return dict(session.get_modelmeta().custom_metadata_map)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _first_line(error: Exception) -> str:

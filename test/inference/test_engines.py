@@ -232,13 +232,47 @@ def test_auto_takes_the_best_that_is_there(
     monkeypatch.setattr(load.importlib.metadata, "version", lambda _: torch_version)
     backend, reason = load.best_backend(Gpu("H200", "9.0", 13000))
     assert backend == chosen and "H200" in reason
-    assert load.best_backend(None)[0] == "onnxruntime"
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_auto_computes_networks_over_images_in_bf16_where_the_cpu_does_so_fast(
+    fast: bool, network_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded: list[tuple[str, str, str]] = []
+    works = load.load_engine
+
+    def watched(path: Any, backend: str = "onnxruntime", threads: int = 1, precision: str = "fp32") -> Any:
+        loaded.append((Path(path).name, backend, precision))
+        if backend == "openvino":
+            raise EngineError("it is broken")
+        return works(path, backend, threads, precision)
+
+    monkeypatch.setattr(load, "load_engine", watched)
+    monkeypatch.setattr(load, "find_gpu", lambda: None)
+    monkeypatch.setattr(load, "computes_bf16_fast", lambda: fast)
+    monkeypatch.setattr(load, "computes_int8_fast", lambda: True)
+    monkeypatch.setattr(load, "_is_installed", lambda module: module == "openvino")
+    load.choose_backend.cache_clear()
+    for name in ("top_down", "gcn", "bottom_up"):
+        EngineConfig().network(name)
+    EngineConfig(precision="fp32").network("top_down")
+    EngineConfig(precision="int8").network("detector")
+    load.choose_backend.cache_clear()
+    tried = [("top_down.onnx", "bf16"), ("bottom_up_int8.onnx", "bf16"), ("detector_int8.onnx", "int8")]
+    assert [(path, precision) for path, backend, precision in loaded if backend == "openvino"] == (
+        tried if fast else []
+    )
+    assert [path for path, backend, precision in loaded if backend == "onnxruntime" and precision == "fp32"] == [
+        "top_down.onnx", "gcn.onnx", "bottom_up_int8.onnx", "top_down.onnx", "detector_int8.onnx",
+    ]  # fmt: skip
+    assert caplog.text.count("it is broken") == (3 if fast else 0)
 
 
 def test_what_auto_chose_falls_back_with_one_line(
     network_file: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(load, "choose_backend", lambda: "tensorrt")
+    monkeypatch.setattr(load, "computes_bf16_fast", lambda: False)
     engine = EngineConfig().load(network_file)
     assert type(engine).__name__ == "OnnxRuntimeEngine"
     assert [record.getMessage() for record in caplog.records] == [

@@ -10,7 +10,7 @@ import pytest
 from dualpose_ros import cli
 from dualpose_ros import weights as weights_module
 from dualpose_ros.inference import load
-from dualpose_ros.inference.cpu import computes_int8_fast
+from dualpose_ros.inference.cpu import computes_bf16_fast, computes_int8_fast
 from dualpose_ros.inference.load import EngineConfig, load_engine
 from dualpose_ros.weights import install_weights, list_weights, network_file, replace_file
 from support.command_line import refused
@@ -98,6 +98,14 @@ def test_8_bits_are_chosen_by_the_cpu(tmp_path: Path, text: str, fast: bool) -> 
     (tmp_path / "cpuinfo").write_text(text)
     assert computes_int8_fast(tmp_path / "cpuinfo") is fast
     assert computes_int8_fast(tmp_path / "none") is False
+
+
+def test_bf16_is_chosen_by_the_cpu(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("flags\t: fpu avx512_bf16 amx_bf16 amx_tile\n")
+    assert computes_bf16_fast(tmp_path / "cpuinfo")
+    (tmp_path / "cpuinfo").write_text("flags\t: fpu avx512_bf16 avx512_vnni\n")
+    assert not computes_bf16_fast(tmp_path / "cpuinfo")
+    assert not computes_bf16_fast(tmp_path / "none")
 
 
 @pytest.fixture
