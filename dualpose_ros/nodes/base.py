@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
 import time
 import traceback
@@ -24,7 +25,7 @@ from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
-from dualpose_ros.nodes.stamps import UNSET_NS
+from dualpose_ros.nodes.stamps import UNSET_NS, StampRing
 from dualpose_ros.settings import Settings, all_settings, setting
 from dualpose_ros.standalone import stopping
 
@@ -40,6 +41,9 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 """QoS of what was sent once, before anybody listened."""
 
 _LOOK_S = 1.0
+_TRIM_S = 10.0
+_KEPT_ANSWERS = 3
+"""As many as a source that waits for the graph has it work on at once."""
 
 _BAD_INPUT = (ValueError, OSError, RuntimeError, ImportError, ParameterException, NameValidationException)
 """What a node's start ends with where a file, a library, a parameter or a name is wrong."""
@@ -124,6 +128,8 @@ class PipelineNode(ManagedNode):
         """
         super().__init__(name, *(config() for config in (node_config, *stage_configs)))
         self.diagnostics = Diagnostics(self, self.config.diagnostics_period_s)
+        self.create_timer(_TRIM_S, give_memory_back)
+        self._answers: StampRing[Any] = StampRing(_KEPT_ANSWERS)
         self._watch_inputs()
         engines = {item.name: item.value for group in self.stage_configs for item in all_settings(group)}
         self.diagnostics.fixed = {name: str(value) for name, value in engines.items() if name.startswith("engine.")}
@@ -262,6 +268,23 @@ class PipelineNode(ManagedNode):
             self.get_logger().warning(text)
         return self.diagnostics.now_ns()
 
+    def answer(self, header: Any, *answers: tuple[Any, Any]) -> None:
+        """Publish what came of a frame: pairs of a publisher and its message."""
+        for publisher, message in answers:
+            publisher.publish(message)
+        if self.config.every_frame:
+            self._answers.add(stamp_to_ns(header.stamp), answers)
+
+    def answers_again(self, header: Any) -> bool:
+        """Publish anew what came of a frame that was answered before: False for one that was not.
+
+        A source that waits for the graph sends a frame again where a node down the graph has died with it.
+        """
+        answers = self._answers.get(stamp_to_ns(header.stamp)) if self.config.every_frame else None
+        for publisher, message in answers or ():
+            publisher.publish(message)
+        return answers is not None
+
     def guarded(self, what: str, callback: Callable[..., None]) -> Callable[..., None]:
         """The callback, with any error turned into a throttled log line and a diagnostic."""
 
@@ -289,6 +312,13 @@ def _describe(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text}{where}"
+
+
+def give_memory_back() -> None:
+    """Return what is free to the system: glibc keeps most of what messages of many sizes have left behind."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def run_node(

@@ -106,6 +106,8 @@ class BottomUpNode(PipelineNode):
 
     def _receiver(self, name: str, read: Callable[[Any], Any] = lambda message: message) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
+            if name == HEATMAPS and self.answers_again(message.header):
+                return
             self._frames.add(name, stamp_to_ns(message.header.stamp), read(message), time.monotonic())
             self._work(overdue=False)
 
@@ -132,7 +134,7 @@ class BottomUpNode(PipelineNode):
         image = decode_image(frame.image)
         camera = camera_for_image(info, image, self.config.rectified)
         result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, frame.heatmaps)
-        self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
+        self.answer(header, (self._poses, poses_to_message(result.persons, header, (camera.width, camera.height))))
         self.diagnostics.frame(time_ns)
         self._counts["guided" if result.guided else "unguided"] += 1
         self._tell_of_guidance(result.guided, "no heatmaps" if frame.asked else "no detections")

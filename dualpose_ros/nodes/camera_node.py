@@ -44,7 +44,8 @@ FIRST_STAMP_NS = 1_000_000_000
 
 _FRAMES_IN_WORK = 3
 _ANSWER_TIMEOUT_S = 15.0
-_LIVE_PERIOD_S, _WAIT_PERIOD_S, _ANSWER_PERIOD_S = 1e-3, 0.02, 0.5
+_LIVE_PERIOD_S, _WAIT_PERIOD_S, _ANSWER_PERIOD_S = 1e-3, 0.02, 0.2
+_LOOK_AFTER_S = 0.3
 _ENDS = ("dualpose/fused/poses3d", "humans/poses3d")
 
 
@@ -129,6 +130,7 @@ class CameraNode(PipelineNode):
         self._ready: tuple[RgbImage, int] | None = None
         self._started = 0.0
         self._in_work: AnsweredFrames | None = None
+        self._listeners, self._node_is_back = 0, False
         if self.config.every_frame and not self._source.info.live:
             self._in_work = AnsweredFrames(_FRAMES_IN_WORK, _ANSWER_TIMEOUT_S)
             topic = "humans/poses3d"
@@ -233,7 +235,9 @@ class CameraNode(PipelineNode):
     def _send_what_fits(self) -> None:
         """Every frame in order, as many at once as the graph can be at work on."""
         assert self._in_work is not None
-        for stamp_ns, image in self._in_work.to_send_again(time.monotonic()):
+        now = time.monotonic()
+        again = self._in_work.all_again(now) if self._has_node_returned(now) else self._in_work.to_send_again(now)
+        for stamp_ns, image in again:
             self.report(f"no poses of the frame at {(stamp_ns - FIRST_STAMP_NS) * 1e-9:.3f} s: it is sent again")
             self._publish(image, stamp_ns, again=True)
         while self._ready is not None and self._in_work.has_room:
@@ -243,6 +247,18 @@ class CameraNode(PipelineNode):
             self._prefetch()
         if self._ready is None and not len(self._in_work):
             self._finish()
+
+    def _has_node_returned(self, now: float) -> bool:
+        """Whether, while answers are waited for, a node was started: said a period later, when all have found it."""
+        assert self._in_work is not None
+        if self._in_work.longest_wait_s(now) < _LOOK_AFTER_S:
+            return False
+        # Who takes images or camera_info, and fusion, which takes neither: those that died count until they are missed.
+        count = self._images.get_subscription_count() + self._infos.get_subscription_count()
+        count += self.count_publishers(_ENDS[0])
+        returned, self._node_is_back = self._node_is_back, count > self._listeners > 0
+        self._listeners = count
+        return returned
 
     def _on_answer(self, message: Any) -> None:
         assert self._in_work is not None

@@ -106,7 +106,8 @@ class DetectionNode(PipelineNode):
 
     def _on_image(self, message: Any) -> None:
         if self.config.every_frame:
-            self._process(message)
+            if not self.answers_again(message.header):
+                self._process(message)
             return
         self._pacer.offer(stamp_to_ns(message.header.stamp), message)
         self._work()
@@ -124,7 +125,7 @@ class DetectionNode(PipelineNode):
         time_ns = self.time_of(message.header)
         tracks = self.diagnostics.timed(self._stage.process, decode_image(message), time_ns)
         self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
-        self._publisher.publish(tracks_to_message(tracks, message.header))
+        self.answer(message.header, (self._publisher, tracks_to_message(tracks, message.header)))
         self.diagnostics.frame(time_ns)
         counts = {"timed_out": self._pacer.timed_out, "late_images": self._pacer.late}
         counts["max_frames_in_flight"] = self._pacer.limit

@@ -71,6 +71,8 @@ class FusionNode(PipelineNode):
 
     def _subscribe(self, topic: str, branch: str) -> None:
         def receive(message: Any) -> None:
+            if branch == TOP_DOWN and self.answers_again(message.header):
+                return
             said = _Said(finite_poses_from_message(message), message.header)
             self._frames.add(branch, stamp_to_ns(message.header.stamp), said, time.monotonic())
             self._work()
@@ -90,7 +92,7 @@ class FusionNode(PipelineNode):
         top_down, bottom_up = (None if one is None else one.persons for one in said)
         time_ns = self.time_of(header)
         result = self.diagnostics.timed(self._stage.process, time_ns, top_down, bottom_up)
-        self._poses.publish(poses_to_message(result.persons, header))
+        self.answer(header, (self._poses, poses_to_message(result.persons, header)))
         self.diagnostics.frame(time_ns)
         self._counts[_kind(frame)] += 1
         counts = {name: str(count) for name, count in self._counts.items()}

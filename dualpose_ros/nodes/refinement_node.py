@@ -30,7 +30,6 @@ from dualpose_ros.nodes.base import (
     sync_queue_size,
 )
 from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_message, poses_to_message, stamp_to_ns
-from dualpose_ros.nodes.inputs.transforms import TransformError, Transforms, ground_of
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
@@ -75,7 +74,6 @@ class RefinementNode(PipelineNode):
         # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
         self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
-        self._transforms = Transforms()
         self._ground = ""
         self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
@@ -83,6 +81,10 @@ class RefinementNode(PipelineNode):
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
         if self.config.ground_frame:
+            # Here, not at the top: a third of the time in which a node that died is back, and few ask for it.
+            from dualpose_ros.nodes.inputs.transforms import Transforms
+
+            self._transforms = Transforms()
             for name, qos, is_static in (("/tf", _TF, False), ("/tf_static", _TF_STATIC, True)):
                 receive = partial(self._transforms.add, is_static=is_static)
                 self.create_subscription(TFMessage, name, self.guarded(name, receive), qos)
@@ -99,6 +101,8 @@ class RefinementNode(PipelineNode):
         self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, camera)
 
     def _on_poses(self, message: Any) -> None:
+        if self.answers_again(message.header):
+            return
         persons = finite_poses_from_message(message)
         camera = self._camera_of(stamp_to_ns(message.header.stamp), message.header)
         time_ns = self.time_of(message.header)
@@ -125,6 +129,8 @@ class RefinementNode(PipelineNode):
         """The ground by TF; None where none is asked for, or TF does not have it: then that of the settings holds."""
         if not self.config.ground_frame or not self._refinement.enabled:
             return None
+        from dualpose_ros.nodes.inputs.transforms import TransformError, ground_of
+
         try:
             pose = self._transforms.look_up(self.config.ground_frame, header.frame_id, stamp_to_ns(header.stamp))
             ground = ground_of(pose, self._refinement.ground.accuracy)
@@ -163,7 +169,7 @@ class RefinementNode(PipelineNode):
             message = poses_to_message(frame.persons, message.header, (frame.camera.width, frame.camera.height))
             self._coasting = len({person.track_id for person in frame.persons} - {p.track_id for p in persons})
         self._waiting.popleft()
-        self._poses.publish(_with_ids_from(self.config.track_id_offset, message))
+        self.answer(message.header, (self._poses, _with_ids_from(self.config.track_id_offset, message)))
         self.diagnostics.frame(self.time_of(message.header))
         self._counts["refined" if refined else "passed_through"] += 1
         self.diagnostics.extra = self._extra(len(persons))

@@ -65,6 +65,7 @@ class TopDownNode(PipelineNode):
     def configure(self) -> None:
         """Load the networks, and make what it publishes with."""
         self._stage = TopDownStage(self.stage_configs[0])
+        self._stage.warm_up()
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/top_down/poses3d", RELIABLE)
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
 
@@ -81,6 +82,8 @@ class TopDownNode(PipelineNode):
 
     def _receiver(self, name: str) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
+            if name == "detections" and self.answers_again(message.header):
+                return
             joined = self._join.add(name, stamp_to_ns(message.header.stamp), message)
             if joined is not None:
                 self._on_frame(joined["image"], joined["detections"])
@@ -100,9 +103,10 @@ class TopDownNode(PipelineNode):
         camera = camera_for_image(info, image, self.config.rectified)
         tracks = tracks_from_message(detections, self.config.person_classes)
         result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, tracks)
-        self._poses.publish(poses_to_message(result.persons, header, (camera.width, camera.height)))
-        if self._heatmaps.get_subscription_count():
-            self._heatmaps.publish(heatmaps_to_message(result.heatmaps, header))
+        answers = [(self._poses, poses_to_message(result.persons, header, (camera.width, camera.height)))]
+        if self.config.every_frame or self._heatmaps.get_subscription_count():
+            answers.append((self._heatmaps, heatmaps_to_message(result.heatmaps, header)))
+        self.answer(header, *answers)
         self.diagnostics.frame(time_ns)
         self.diagnostics.extra = {"late_inputs": str(self._join.late), "persons": str(len(result.persons))}
         self.diagnostics.extra["camera"] = camera_text(camera)

@@ -68,7 +68,7 @@ class VisualizationNode(PipelineNode):
         if self.config.overlay == "always":
             self._subscribe_to_images()
         elif self.config.overlay == "auto":
-            self.create_timer(0.5, self._follow_demand)
+            self.create_timer(0.5, self.guarded("humans/overlay", self._follow_demand))
 
     def reconfigured(self) -> None:
         """A new style holds from the next frame on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 from dualpose_ros.standalone.dds_types import RosSample, sample_type
 from dualpose_ros.standalone.errors import StandaloneError, require
+from dualpose_ros.standalone.loopback import loopback_alone
 from dualpose_ros.standalone.messages import Message, message_class
 from dualpose_ros.standalone.typestore import type_hash
 
@@ -117,7 +119,9 @@ class Participant:
         cyclone = require("cyclonedds.domain")
         check_configuration()
         if not os.environ.get("CYCLONEDDS_URI") and domain not in _domains:
-            _domains[domain] = cyclone.Domain(domain, cyclone_config(network_is_open()))
+            is_open = network_is_open()
+            with contextlib.nullcontext() if is_open else loopback_alone():
+                _domains[domain] = cyclone.Domain(domain, cyclone_config(is_open))
         warning = receive_buffer_warning()
         if warning and warning not in _warned:
             _warned.add(warning)

@@ -17,19 +17,19 @@ BAD_INPUT = 2
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """When a node that died is started again: after a pause that doubles, at most `limit` times in a row.
+    """When a node that died is started again: after a pause that triples, at most `limit` times in a row.
 
     A node that ran for `forgive_s` seconds has its earlier deaths forgiven. One that ended with BAD_INPUT never is.
     """
 
     limit: int = 5
-    first_pause_s: float = 0.5
+    first_pause_s: float = 0.1
     longest_pause_s: float = 8.0
     forgive_s: float = 30.0
 
     def pause(self, deaths: int) -> float:
         """Seconds to wait after the given number of deaths in a row, from 1."""
-        return float(min(self.first_pause_s * 2 ** (deaths - 1), self.longest_pause_s))
+        return float(min(self.first_pause_s * 3 ** (deaths - 1), self.longest_pause_s))
 
     def after_death(self, code: int, ran_s: float, deaths: int) -> tuple[int, float | None]:
         """Deaths in a row with this one, and the seconds until the next start; None where there is none.

@@ -116,6 +116,11 @@ class TopDownStage:
         self._identities = PoseIdentities()
         self._floor = FloorScale(c.floor)
 
+    def warm_up(self) -> None:
+        """Run the network on as many patches as it may be given: what memory it will ever take it takes now."""
+        side, count = 8, min(self.config.max_people, self._estimator.batch)
+        self._estimator.maps(np.zeros((side, side, 3), np.uint8), np.tile([0.0, 0, side, side], (count, 1)))
+
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an image, and the combined heatmaps.
 

@@ -21,7 +21,7 @@ from dualpose_ros.lab.benchmarks.faults import (
     fault_at,
     plan,
 )
-from dualpose_ros.lab.benchmarks.soak import gaps_of, growth_of, ids_kept
+from dualpose_ros.lab.benchmarks.soak import gaps_of, growth_of, ids_kept, memory_of
 
 
 def test_a_plan_has_every_fault_and_quiet_between_them() -> None:
@@ -80,6 +80,11 @@ def test_growth_of_what_has_settled() -> None:
             (t, 500.0 if t < 60 else 100 + per_hour * t / 3600, 5 + threads * (t > 150), 9) for t in range(0, 200, 5)
         ]
 
-    slope, threads, files = growth_of({1: rows(2.0, 0), 2: rows(4.0, 1), 3: rows(900.0, 9)[:8]}, 60.0)
-    assert slope == pytest.approx(6 * 3.0) and (threads, files) == (1.0, 0.0)
+    samples = {("a", 1): rows(2.0, 0), ("b", 2): rows(4.0, 1), ("b", 3): rows(900.0, 9)[:8]}
+    slope, threads, files = growth_of(samples, 60.0)
+    assert slope == pytest.approx(2 * 3.0) and (threads, files) == (1.0, 0.0)
+    assert [(row["node"], row["mb_h"]) for row in memory_of(samples, 60.0)] == [("a", 2.0), ("b", 4.0)]
+    # What was seen for three times as long counts for far more.
+    longer = {("a", 1): rows(2.0, 0), ("a", 2): [(3 * t, 100 + 4.0 * t * 3 / 3600, 5, 9) for t, *_ in rows(0.0, 0)]}
+    assert growth_of(longer, 60.0)[0] == pytest.approx(4.0, abs=0.2)
     assert growth_of({}, 60.0) == (None, None, None)

@@ -66,6 +66,9 @@ class TopDown:
     def __init__(self, config: Any) -> None:
         pass
 
+    def warm_up(self) -> None:
+        pass
+
     def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track]) -> TopDownResult:
         check_image(image, camera)
         for track in tracks:

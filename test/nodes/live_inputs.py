@@ -37,6 +37,9 @@ class Stage:
     def __init__(self, config: Any) -> None:
         pass
 
+    def warm_up(self) -> None:
+        pass
+
     def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track]) -> TopDownResult:
         self.times.append(stamp_ns)
         maps = Heatmaps(("a",), np.zeros((1, 2, 3), np.uint8), np.eye(2, 3), 0.5)

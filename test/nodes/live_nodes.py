@@ -112,6 +112,9 @@ def top_down() -> dict[str, Any]:
         def __init__(self, config: Any) -> None:
             self.calls = 0
 
+        def warm_up(self) -> None:
+            pass
+
         def process(self, image: Any, stamp_ns: int, camera: Camera, tracks: list[Track]) -> TopDownResult:
             self.calls += 1
             if image[0, 0, 0] == 13:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,29 @@ def test_killed_nodes_return_and_a_stopped_run_is_usable(tmp_path: Path) -> None
     assert {node["name"]: node["pid"] for node in summary["nodes"] if node["name"] in others} == untouched
     stamps = [frame["stamp_ns"] for frame in run.frames()]
     assert stamps == sorted(set(stamps))
+
+
+@pytest.mark.timeout(240)
+def test_no_frame_is_lost_with_a_node_that_dies(tmp_path: Path) -> None:
+    """Each frame of a file is answered once, soon after the node is back, with the ids that it had."""
+    count = write_clip(tmp_path / "clip.mp4", 8.0)
+    victims = ("detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node")
+    with running(tmp_path / "out", *run_on(tmp_path / "clip.mp4"), "--no-overlay") as run:
+        for number, victim in enumerate(victims):
+            wait_for(lambda: len(run.frames()) > 3 + 12 * number, 90, f"poses before {victim} dies")  # noqa: B023
+            pid = run.pid_of(victim)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+        code, errors = run.finish(90)
+    assert code == 0, errors
+    frames = run.frames()
+    assert [frame["frame"] for frame in frames] == list(range(count))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {node["name"]: node["restarts"] for node in summary["nodes"] if node["restarts"]} == dict.fromkeys(
+        victims, 1
+    )
+    longest_s = max(b["received_ns"] - a["received_ns"] for a, b in pairwise(frames)) / 1e9
+    assert longest_s < 10
 
 
 @pytest.mark.timeout(240)

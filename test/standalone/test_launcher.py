@@ -246,15 +246,15 @@ def test_run_returns_the_code_of_a_failed_node(domain_environment: Any) -> None:
     assert launcher.run() == 0
 
 
-def test_back_off_doubles_up_to_a_longest_pause() -> None:
+def test_back_off_triples_up_to_a_longest_pause() -> None:
     policy = RestartPolicy(first_pause_s=0.5, longest_pause_s=3.0)
-    assert [policy.pause(deaths) for deaths in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert [policy.pause(deaths) for deaths in range(1, 6)] == [0.5, 1.5, 3.0, 3.0, 3.0]
 
 
 def test_who_is_started_again() -> None:
     policy = RestartPolicy(limit=2, first_pause_s=0.5, forgive_s=30)
     assert policy.after_death(1, 3.0, 0) == (1, 0.5)
-    assert policy.after_death(-9, 3.0, 1) == (2, 1.0)
+    assert policy.after_death(-9, 3.0, 1) == (2, 1.5)
     assert policy.after_death(1, 3.0, 2) == (3, None)
     assert policy.after_death(1, 31.0, 2) == (1, 0.5), "what it did well counts"
     assert policy.after_death(BAD_INPUT, 31.0, 0) == (1, None)

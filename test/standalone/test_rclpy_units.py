@@ -13,6 +13,7 @@ from dualpose_ros.standalone.rclpy.clock import ROSClock
 from dualpose_ros.standalone.rclpy.exceptions import InvalidTopicNameException, NameValidationException
 from dualpose_ros.standalone.rclpy.logging import LoggingSeverity, RcutilsLogger
 from dualpose_ros.standalone.rclpy.node import Node
+from dualpose_ros.standalone.rclpy.publisher import Publisher
 from dualpose_ros.standalone.rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -125,3 +126,20 @@ def test_errors_are_those_of_rclpy() -> None:
     error = InvalidTopicNameException("a-b", "must not contain '-'", 1)
     assert str(error) == "Invalid topic name: must not contain '-':\n  'a-b'\n    ^"
     assert isinstance(error, NameValidationException) and not isinstance(error, ValueError)
+
+
+def test_a_reader_that_comes_while_readers_are_counted() -> None:
+    class Writer:
+        """Two readers, the second found between Cyclone's two questions at first."""
+
+        asked = 0
+
+        def get_matched_subscriptions(self) -> list[int]:
+            self.asked += 1
+            room = [7, 8][: self.asked]
+            return [room[number] for number in range(2)]
+
+    publisher = Publisher(Writer(), Any, "/a", QoSProfile(depth=1))  # type: ignore[arg-type]
+    assert publisher.get_subscription_count() == 2
+    publisher.destroy()
+    assert publisher.get_subscription_count() == 0

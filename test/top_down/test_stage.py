@@ -224,3 +224,11 @@ def test_wrong_images_and_networks_are_refused() -> None:
     other = TopDownStage(TopDownConfig(), OtherNetwork([], []), KnownLifter())
     with pytest.raises(EngineError, match="no top-down network"):
         other.process(IMAGE, 0, CAMERA, [track(0, left)])
+
+
+@pytest.mark.parametrize(("settings", "patches"), [({}, 8), ({"max_people": 3}, 3)])
+def test_warming_up_takes_the_memory_of_the_most_patches(settings: dict[str, int], patches: int) -> None:
+    figure = maps.figure(200, 100, 240)
+    stage, lifter = stage_for([figure], [track(n, figure) for n in range(8)], **settings)
+    stage.warm_up()
+    assert stage._estimator.engine.runs == patches and not lifter.calls  # type: ignore[attr-defined]

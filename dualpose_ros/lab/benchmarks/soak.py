@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,14 +43,18 @@ _SETTLE_S = 600.0
 _SAME_PERSON_M, _LONGEST_STEP_S = 0.5, 1.0
 _MB = 1 << 20
 
+Samples = dict[tuple[str, int], list[tuple[float, float, int, int]]]
+"""Of each node and process: time in s, memory in MB, threads and open files."""
+
 
 @dataclass
 class Record:
-    """What was seen of a run: outputs (time, stamp, ids, roots), frames sent, samples of each process."""
+    """What was seen of a run: outputs (time, stamp, ids, roots), frames sent, samples, how many processes ran."""
 
     outputs: list[tuple[float, int, list[int], Floats]] = field(default_factory=list)
     sent: set[int] = field(default_factory=set)
-    samples: dict[int, list[tuple[float, float, int, int]]] = field(default_factory=dict)
+    samples: Samples = field(default_factory=dict)
+    processes: list[int] = field(default_factory=list)
 
 
 @evaluation("soak")
@@ -102,6 +107,7 @@ def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Rec
             number = max(number + 1, int(now * _RATE_HZ))
         machine.apply(None)
         serve(1.0)
+        _sample(launcher, seconds, record)
 
 
 def _wait(launcher: Launcher, node: Any, serve: Callable[[float], None]) -> None:
@@ -119,7 +125,7 @@ class _Machine:
         self._launcher = launcher
         self._on: Fault | None = None
         self._stopped: int | None = None
-        self._burners: list[Any] = []
+        self._burners: list[subprocess.Popen[bytes]] = []
 
     def apply(self, fault: Fault | None) -> None:
         """Begin a fault that is new, and end the one that is over."""
@@ -137,10 +143,8 @@ class _Machine:
             os.kill(pid, signal.SIGSTOP)
             self._stopped = pid
         elif fault.kind == STARVE:
-            self._burners = [multiprocessing.get_context("spawn").Process(target=_burn, daemon=True)
-                             for _ in range(2 * (os.cpu_count() or 1))]  # fmt: skip
-            for burner in self._burners:
-                burner.start()
+            command = [sys.executable, "-c", "while True: pass"]
+            self._burners = [subprocess.Popen(command) for _ in range(2 * (os.cpu_count() or 1))]
 
     def _end(self) -> None:
         if self._stopped is not None and psutil.pid_exists(self._stopped):
@@ -148,13 +152,8 @@ class _Machine:
         self._stopped = None
         for burner in self._burners:
             burner.kill()
-            burner.join()
+            burner.wait()
         self._burners = []
-
-
-def _burn() -> None:
-    while True:
-        pass
 
 
 def _sample(launcher: Launcher, now: float, record: Record) -> None:
@@ -166,7 +165,8 @@ def _sample(launcher: Launcher, now: float, record: Record) -> None:
             row = (now, process.memory_info().rss / _MB, process.num_threads(), process.num_fds())
         except psutil.Error:
             continue
-        record.samples.setdefault(state.pid, []).append(row)
+        record.samples.setdefault((state.name, state.pid), []).append(row)
+    record.processes.append(len(psutil.Process().children(recursive=True)))
 
 
 def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dict[str, int]) -> tuple[Any, Any]:
@@ -178,7 +178,9 @@ def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dic
     ]  # fmt: skip
     kept, changed = ids_kept(record.outputs, planned)
     answered = {stamp for _, stamp, *_ in record.outputs}
-    slope, more_threads, more_files = growth_of(record.samples, min(_SETTLE_S, seconds / 6))
+    settle_s = min(_SETTLE_S, seconds / 6)
+    slope, more_threads, more_files = growth_of(record.samples, settle_s)
+    more_processes = record.processes[-1] - record.processes[0] if record.processes else None
     share = 1 - changed / max(kept + changed, 1)
     summary: Rows = [
         {"minutes": round(seconds / 60, 1), "faults": len(planned), "frames_sent": len(record.sent),
@@ -189,11 +191,12 @@ def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dic
     goals = [
         Goal("longest gap but while the camera is off, s", longest, most=2.0),
         Goal("memory, MB/h", slope, most=1.0),
+        Goal("processes more than at the start", more_processes, most=0.0),
         Goal("threads more than at the start", more_threads, most=0.0),
         Goal("open files more than at the start", more_files, most=0.0),
         Goal("share of ids kept", share if kept else None, least=0.99),
     ]
-    return {"gaps": rows, "soak": summary}, judged(goals)
+    return {"gaps": rows, "memory": memory_of(record.samples, settle_s), "soak": summary}, judged(goals)
 
 
 def gaps_of(times_s: list[float], planned: list[Fault], seconds: float) -> dict[str, list[float]]:
@@ -231,21 +234,40 @@ def ids_kept(outputs: list[tuple[float, int, list[int], Floats]], planned: list[
     return kept, changed
 
 
-def growth_of(
-    samples: dict[int, list[tuple[float, float, int, int]]], settle_s: float
-) -> tuple[float | None, float | None, float | None]:
-    """Megabytes an hour of all processes together, and how many threads and files the worst has gained.
+def growth_of(samples: Samples, settle_s: float) -> tuple[float | None, float | None, float | None]:
+    """Megabytes an hour of all nodes together, and how many threads and files the worst process has gained.
 
-    Of each process what comes `settle_s` after its start counts, of those that have lived long enough.
+    Of each process what comes `settle_s` after its start counts, of those that have lived long enough: one line's
+    slope through all of them, each about its own mean, so that one that was seen for long counts for more.
     """
-    slopes, threads, files = [], [], []
-    for rows in samples.values():
-        data = np.array([row for row in rows if row[0] >= rows[0][0] + settle_s])
-        if len(data) < 10:
-            continue
-        slopes.append(3600 * np.polyfit(data[:, 0], data[:, 1], 1)[0])
-        threads.append(data[-1, 2] - data[0, 2])
-        files.append(data[-1, 3] - data[0, 3])
-    if not slopes:
+    runs = list(_settled(samples, settle_s).values())
+    if not runs:
         return None, None, None
-    return float(np.mean(slopes) * len(NODES)), float(max(threads)), float(max(files))
+    slope = _slope_mb_h(runs) * len({name for name, _ in samples})
+    threads, files = (float(max(run[-1, column] - run[0, column] for run in runs)) for column in (2, 3))
+    return slope, threads, files
+
+
+def memory_of(samples: Samples, settle_s: float) -> Rows:
+    """Of each node: minutes seen after `settle_s`, memory then and at the end (MB, of the longest), and its slope."""
+    rows: Rows = []
+    for node in dict.fromkeys(name for name, _ in samples):
+        runs = [run for (name, _), run in _settled(samples, settle_s).items() if name == node]
+        if not runs:
+            continue
+        longest = max(runs, key=len)[:, 1]
+        first_mb, last_mb = float(longest[:10].mean()), float(longest[-10:].mean())
+        minutes = sum(run[-1, 0] - run[0, 0] for run in runs) / 60
+        rows.append({"node": node, "settled_minutes": round(minutes, 1), "first_mb": round(first_mb, 1),
+                     "last_mb": round(last_mb, 1), "mb_h": round(_slope_mb_h(runs), 2)})  # fmt: skip
+    return rows
+
+
+def _settled(samples: Samples, settle_s: float) -> dict[tuple[str, int], Floats]:
+    data = {key: np.array([row for row in rows if row[0] >= rows[0][0] + settle_s]) for key, rows in samples.items()}
+    return {key: rows for key, rows in data.items() if len(rows) >= 10}
+
+
+def _slope_mb_h(runs: list[Floats]) -> float:
+    times, sizes = (np.concatenate([run[:, column] - run[:, column].mean() for run in runs]) for column in (0, 1))
+    return float(3600 * (times @ sizes) / (times @ times))

@@ -6,7 +6,7 @@ Metres; nanoseconds.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,17 +49,17 @@ class _Edge:
 
     parent: str
     is_static: bool
-    samples: list[tuple[int, int, Pose]] = field(default_factory=list)
+    samples: list[tuple[int, Pose]] = field(default_factory=list)
 
     def at(self, stamp_ns: int) -> Pose | None:
         if self.is_static:
-            return self.samples[-1][2]
+            return self.samples[-1][1]
         after = bisect_left(self.samples, stamp_ns, key=lambda sample: sample[0])
         if after < len(self.samples) and self.samples[after][0] == stamp_ns:
-            return self.samples[after][2]
+            return self.samples[after][1]
         if not 0 < after < len(self.samples):
             return None
-        (t0, _, one), (t1, _, other) = self.samples[after - 1 : after + 1]
+        (t0, one), (t1, other) = self.samples[after - 1 : after + 1]
         share = (stamp_ns - t0) / (t1 - t0)
         turn = Slerp([0, 1], Rotation.concatenate([one.rotation, other.rotation]))(share)
         return Pose(turn, one.translation + share * (other.translation - one.translation))
@@ -70,7 +70,6 @@ class Transforms:
 
     def __init__(self) -> None:
         self._edges: dict[str, _Edge] = {}
-        self._count = 0
 
     def add(self, message: Any, is_static: bool = False) -> None:
         """Take in a tf2_msgs/TFMessage; transforms that are not finite, or turn by no quaternion, are left out."""
@@ -84,12 +83,14 @@ class Transforms:
             edge = self._edges.get(child)
             if edge is None or is_static or edge.is_static or edge.parent != parent:
                 edge = self._edges[child] = _Edge(parent, is_static)
-            self._count += 1
             stamp_ns = stamp_to_ns(item.header.stamp)
-            sample = (stamp_ns, self._count, Pose(Rotation.from_quat(quaternion), translation))
+            sample = (stamp_ns, Pose(Rotation.from_quat(quaternion), translation))
             if edge.samples and edge.samples[-1][0] - stamp_ns > KEPT_NS:
                 edge.samples.clear()  # time went back: a bag played again
-            insort(edge.samples, sample, key=lambda entry: entry[:2])
+            at = bisect_left(edge.samples, stamp_ns, key=lambda entry: entry[0])
+            # The last of one stamp holds: a sender that sets none would fill the memory.
+            known = at < len(edge.samples) and edge.samples[at][0] == stamp_ns
+            edge.samples[at : at + known] = [sample]
             oldest = edge.samples[-1][0] - KEPT_NS
             del edge.samples[: bisect_left(edge.samples, oldest, key=lambda entry: entry[0])]
 

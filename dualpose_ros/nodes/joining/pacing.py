@@ -86,7 +86,8 @@ class AnsweredFrames:
     """Frames that were sent and whose answers are waited for, so that the graph sets the pace and nothing is dropped.
 
     What is not answered within `timeout` seconds is sent again, `tries` times in all: a node may have died with it.
-    Answers come in order, so what a newer frame's answer has overtaken is lost, and counted.
+    Where one is known to be back, `all_again` sends it at once. Answers come in order, so what a newer frame's answer
+    has overtaken is lost, and counted.
     """
 
     def __init__(self, limit: int, timeout: float, tries: int = 3) -> None:
@@ -113,6 +114,15 @@ class AnsweredFrames:
             self.lost += len(done) - 1
             for stamp in done:
                 del self._frames[stamp]
+
+    def longest_wait_s(self, now: float) -> float:
+        """How long the oldest answer that is waited for has been so."""
+        return max((now - since for _, since, _ in self._frames.values()), default=0.0)
+
+    def all_again(self, now: float) -> list[tuple[int, Any]]:
+        """All that is waited for, oldest first, to be sent again; no try is used up."""
+        self._frames = {stamp_ns: (item, now, tries) for stamp_ns, (item, _, tries) in self._frames.items()}
+        return [(stamp_ns, item) for stamp_ns, (item, _, _) in self._frames.items()]
 
     def to_send_again(self, now: float) -> list[tuple[int, Any]]:
         """What has waited too long, oldest first; a frame whose tries are used up is lost."""

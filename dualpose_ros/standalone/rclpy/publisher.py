@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from dualpose_ros.standalone import dds
@@ -38,7 +39,11 @@ class Publisher:
 
     def get_subscription_count(self) -> int:
         """How many subscriptions it is matched with."""
-        return 0 if self.writer is None else len(self.writer.get_matched_subscriptions())
+        while self.writer is not None:
+            # Cyclone asks for their number first, then for so many: a reader may come between.
+            with contextlib.suppress(IndexError):
+                return len(self.writer.get_matched_subscriptions())
+        return 0
 
     def destroy(self) -> None:
         """Stop sending."""

@@ -87,3 +87,10 @@ def test_old_transforms_go_and_a_bag_may_start_again(robot: Transforms) -> None:
     for stamp in (0, SECOND):
         robot.add(tf("odom", "base", stamp, 0.0, 3.0, 0.0, 0.0))
     assert robot.look_up("odom", "eye", SECOND // 2).translation[0] == pytest.approx(3.2)
+
+
+def test_of_one_stamp_the_last_transform_is_kept(robot: Transforms) -> None:
+    for n in range(1000):
+        robot.add(tf("odom", "base", 0, 0.0, float(n), 0.0, 0.0))
+    assert len(robot._edges["base"].samples) == 3
+    assert robot.look_up("odom", "base", 0).translation[0] == 999.0

@@ -182,3 +182,13 @@ def test_frames_are_sent_as_they_are_answered_and_again_where_they_are_not() -> 
     frames.sent(4, "four", 21.0)
     frames.answered(4)
     assert frames.lost == 2 and len(frames) == 0
+
+
+def test_all_frames_are_sent_again_where_a_node_is_back() -> None:
+    frames = AnsweredFrames(limit=3, timeout=10.0, tries=1)
+    assert frames.longest_wait_s(9.0) == 0 and frames.all_again(9.0) == []
+    frames.sent(1, "one", 0.0)
+    frames.sent(2, "two", 4.0)
+    assert frames.longest_wait_s(5.0) == 5.0
+    assert frames.all_again(5.0) == [(1, "one"), (2, "two")]
+    assert frames.longest_wait_s(6.0) == 1.0 and frames.to_send_again(14.0) == [] and frames.lost == 0
