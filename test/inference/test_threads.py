@@ -15,6 +15,7 @@ from dualpose_ros.inference.load import EngineConfig
 def test_threads_follow_the_cores(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
     monkeypatch.setattr(load, "usable_cores", lambda: cores)
+    monkeypatch.setattr(load, "computes_bf16_fast", lambda: False)
     monkeypatch.setattr(load, "load_engine", lambda path, backend, count, precision: given.append(count))
     EngineConfig().load("x.onnx")
     EngineConfig(threads=3).load("x.onnx")
