@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -59,15 +58,14 @@ class Record:
 
 @evaluation("soak")
 def bench_soak(minutes: float, faults: bool, seed: int = 0) -> Outcome:
-    """Run the graph on the demo's clip, played to and fro, and measure how it holds out."""
+    """Run the graph on the demo's clip, played to and fro, and measure how it holds out; its log goes to stderr."""
     seconds = 60 * minutes
     planned = plan(seconds, seed) if faults else []
     record = Record()
     with claimed_domain(None) as domain:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
         specs = [NodeSpec(name, f"dualpose_ros.nodes.{name}") for name in NODES]
-        log = io.StringIO()
-        with Launcher(specs, params_file=default_params(), output=log) as launcher:
+        with Launcher(specs, params_file=default_params()) as launcher:
             _drive(launcher, seconds, planned, record)
             usage = {row.name: row for row in launcher.usage()}
     return _outcome(record, planned, seconds, {name: row.restarts for name, row in usage.items()})
