@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, Rows, rows_of
-from dualpose_ros.datasets.published.truth import DatasetError, field_of, is_known, read_json
+from dualpose_ros.datasets.published.truth import DatasetError, field_of, is_known, list_of, read_json
 
 FORMAT = "dualpose-predictions-1"
 
@@ -98,7 +98,7 @@ def read_predictions(path: Path) -> Predictions:
     if not isinstance(names, list) or not names or len({str(name) for name in names}) != len(names):
         raise DatasetError(f"{path}: 'joint_names' is no list of different names")
     frames: dict[int, FoundPeople] = {}
-    for number, entry in enumerate(field_of(content, "frames", path)):
+    for number, entry in enumerate(list_of(content, "frames", path)):
         index = field_of(entry, "frame", path)
         if not isinstance(index, int) or index in frames:
             raise DatasetError(
@@ -112,7 +112,9 @@ def read_predictions(path: Path) -> Predictions:
 def _people(entries: Any, joints: int, where: str) -> FoundPeople:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DatasetError(f"{where}: 'people' is no list of people")
-    ids = [int(entry.get("id", n)) for n, entry in enumerate(entries)]
+    ids = [entry.get("id", n) for n, entry in enumerate(entries)]
+    if not all(isinstance(i, int) for i in ids):
+        raise DatasetError(f"{where}: id {next(i for i in ids if not isinstance(i, int))!r} is no whole number")
     if len(set(ids)) != len(ids):
         raise DatasetError(f"{where}: id {next(i for i in ids if ids.count(i) > 1)} is there twice")
     scores = np.array([_score(entry.get("score", 1.0), where) for entry in entries], dtype=np.float64)

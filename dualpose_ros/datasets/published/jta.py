@@ -50,6 +50,8 @@ def open_jta(root: Path, split: str = "test") -> list[TruthSequence]:
 
 def _frames(path: Path) -> Iterator[TruthFrame]:
     table = finite(numbers(read_json(path), (-1, 10), str(path)), str(path))
+    if (np.abs(table[:, :3]) >= 2**53).any() or (table[:, :3] % 1).any():
+        raise DatasetError(f"{path}: a frame, person or joint is no whole number")
     table = table[np.argsort(table[:, 0], kind="stable")]
     starts = np.flatnonzero(np.diff(table[:, 0], prepend=-1))
     for rows in np.split(table, starts[1:]) if len(table) else []:

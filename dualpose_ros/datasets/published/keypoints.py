@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.camera import CameraError, camera_from_hfov
 from dualpose_ros.datasets.coco import GUESSED_HFOV_DEG
 from dualpose_ros.datasets.published.truth import (
     DatasetError,
@@ -22,8 +22,10 @@ from dualpose_ros.datasets.published.truth import (
     TruthSequence,
     field_of,
     finite,
+    list_of,
     numbers,
     read_json,
+    whole_of,
 )
 from dualpose_ros.skeleton import COCO17
 
@@ -57,21 +59,23 @@ def _open(root: Path, names: tuple[str, ...], joints: tuple[str, ...]) -> list[T
     content = read_json(path)
     folder = next((root / name for name in _FOLDERS if (root / name).is_dir()), root)
     people: dict[Any, list[Any]] = {}
-    for annotation in field_of(content, "annotations", path):
-        people.setdefault(field_of(annotation, "image_id", path), []).append(annotation)
-    images = field_of(content, "images", path)
+    for annotation in list_of(content, "annotations", path):
+        people.setdefault(whole_of(annotation, "image_id", path), []).append(annotation)
+    images = list_of(content, "images", path)
     groups: dict[str, list[Any]] = {}
     for image in images:
-        groups.setdefault(_crowding(image), []).append(image)
+        groups.setdefault(_crowding(image, path), []).append(image)
     return [
         TruthSequence(name, joints, partial(_frames, path, folder, own, people, len(joints)), group=name)
         for name, own in sorted(groups.items())
     ]
 
 
-def _crowding(image: Any) -> str:
+def _crowding(image: Any, path: Path) -> str:
     """CrowdPose's easy, medium and hard; all pictures of a data set without an index are one group."""
     index = image.get("crowdIndex") if isinstance(image, dict) else None
+    if index is not None and not isinstance(index, int | float):
+        raise DatasetError(f"{path}: 'crowdIndex' is {index!r}, no number")
     return "pictures" if index is None else "easy" if index < 0.1 else "medium" if index < 0.8 else "hard"
 
 
@@ -79,24 +83,27 @@ def _frames(
     path: Path, folder: Path, images: list[Any], people: dict[Any, list[Any]], joints: int
 ) -> Iterator[TruthFrame]:
     for image in images:
-        number = field_of(image, "id", path)
-        width, height = int(field_of(image, "width", path)), int(field_of(image, "height", path))
+        number, width, height = (whole_of(image, name, path) for name in ("id", "width", "height"))
         truth = _people(people.get(number, []), joints, path, f"{path}: image {number}")
-        camera = camera_from_hfov(width, height, np.radians(GUESSED_HFOV_DEG))
-        yield TruthFrame(int(number), 0.0, folder / str(field_of(image, "file_name", path)), camera, truth)
+        try:
+            camera = camera_from_hfov(width, height, np.radians(GUESSED_HFOV_DEG))
+        except CameraError as error:
+            raise DatasetError(f"{path}: image {number}: {error}") from None
+        yield TruthFrame(number, 0.0, folder / str(field_of(image, "file_name", path)), camera, truth)
 
 
 def _people(annotations: list[Any], joints: int, path: Path, where: str) -> TruePeople:
     count = len(annotations)
-    ids = [int(field_of(a, "id", path)) for a in annotations]
+    ids = [whole_of(a, "id", path) for a in annotations]
     if len(set(ids)) < count:
         raise DatasetError(f"{where}: annotation id {next(i for i in ids if ids.count(i) > 1)} is there twice")
     flat = [finite(numbers(field_of(a, "keypoints", path), (3 * joints,), f"{where}: keypoints"), f"{where}: keypoints")
             for a in annotations]  # fmt: skip
-    boxes = [numbers(field_of(a, "bbox", path), (4,), f"{where}: bbox") for a in annotations]
+    boxes = [finite(numbers(field_of(a, "bbox", path), (4,), f"{where}: bbox"), f"{where}: bbox") for a in annotations]
     table, corner = np.array(flat).reshape(count, joints, 3), np.array(boxes).reshape(count, 4)
     # CrowdPose has no areas; its own evaluation takes 0.53 of the box.
-    area = [float(a.get("area", 0.53 * box[2] * box[3])) for a, box in zip(annotations, corner, strict=True)]
+    area = [numbers(a.get("area", 0.53 * box[2] * box[3]), (), f"{where}: area")
+            for a, box in zip(annotations, corner, strict=True)]  # fmt: skip
     labelled = table[..., 2] > 0
     return TruePeople(
         np.array(ids, dtype=np.int64),

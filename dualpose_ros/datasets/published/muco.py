@@ -21,9 +21,11 @@ from dualpose_ros.datasets.published.truth import (
     TruthSequence,
     field_of,
     finite,
+    list_of,
     numbers,
     read_json,
     true_people,
+    whole_of,
 )
 
 JOINTS = (*MUPOTS, "right_hand", "left_hand", "right_toe", "left_toe")
@@ -41,11 +43,15 @@ def open_muco(root: Path) -> list[TruthSequence]:
 def _frames(path: Path) -> Iterator[TruthFrame]:
     content = read_json(path)
     people: dict[Any, list[dict[str, Any]]] = {}
-    for annotation in field_of(content, "annotations", path):
-        people.setdefault(field_of(annotation, "image_id", path), []).append(annotation)
-    for index, image in enumerate(field_of(content, "images", path)):
-        where = f"{path}: image {field_of(image, 'id', path)}"
-        own = people.get(image["id"], [])
+    for annotation in list_of(content, "annotations", path):
+        people.setdefault(whole_of(annotation, "image_id", path), []).append(annotation)
+    seen_ids: set[int] = set()
+    for index, image in enumerate(list_of(content, "images", path)):
+        number = whole_of(image, "id", path)
+        where, own = f"{path}: image {number}", people.get(number, [])
+        if number in seen_ids:
+            raise DatasetError(f"{where} is there twice")
+        seen_ids.add(number)
         f, c = (numbers(field_of(image, name, path), (2,), f"{where}.{name}") for name in ("f", "c"))
         try:
             camera = Camera(

@@ -87,7 +87,7 @@ def _person(cell: Any, folder: Path, index: int, person: int, joints: str) -> tu
     where = f"{folder}/annot.mat: annotations{{{index + 1},{person + 1}}}"
     parts = {}
     for name in ("isValidFrame", "annot2", "annot3", joints):
-        if cell.dtype.names is None or name not in cell.dtype.names:
+        if not isinstance(cell, np.ndarray) or cell.shape != (1, 1) or name not in (cell.dtype.names or ()):
             raise DatasetError(f"{where} has no '{name}'")
         parts[name] = cell[name][0, 0]
     if not np.any(parts["isValidFrame"]):

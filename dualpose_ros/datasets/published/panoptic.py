@@ -21,9 +21,11 @@ from dualpose_ros.datasets.published.truth import (
     TruthSequence,
     field_of,
     finite,
+    list_of,
     numbers,
     read_json,
     true_people,
+    whole_of,
 )
 
 JOINTS = (
@@ -54,10 +56,15 @@ def _activity(name: str) -> str:
 
 def _frames(folder: Path, name: str) -> Iterator[TruthFrame]:
     camera, rotation, translation = _camera(folder / f"calibration_{folder.name}.json", name)
-    for path in sorted((folder / _FOLDER).glob("body3DScene_*.json")):
-        index = int(path.stem.split("_")[-1])
-        bodies = field_of(read_json(path), "bodies", path)
-        ids = [int(field_of(body, "id", path)) for body in bodies]
+    files = sorted((folder / _FOLDER).glob("body3DScene_*.json"))
+    if not files:
+        raise DatasetError(f"{folder / _FOLDER} holds no body3DScene_N.json")
+    for path in files:
+        number = path.stem.split("_")[-1]
+        if not number.isdecimal():
+            raise DatasetError(f"{path}: its name has no number of a frame")
+        index, bodies = int(number), list_of(read_json(path), "bodies", path)
+        ids = [whole_of(body, "id", path) for body in bodies]
         flat = [finite(numbers(field_of(body, "joints19", path), (4 * len(JOINTS),), f"{path}: joints19"),
                        f"{path}: joints19") for body in bodies]  # fmt: skip
         table = np.array(flat).reshape(len(bodies), len(JOINTS), 4)
@@ -69,17 +76,21 @@ def _frames(folder: Path, name: str) -> Iterator[TruthFrame]:
         yield TruthFrame(index, index / FPS, picture, camera, people)
 
 
+def _finite(value: Any, size: int, where: str) -> Floats:
+    return finite(numbers(value, (size,), where), where)
+
+
 def _camera(path: Path, name: str) -> tuple[Camera, Floats, Floats]:
     """A camera of a calibration, and the rotation (3, 3) and translation (3,) in cm from the world to it."""
-    cameras = field_of(read_json(path), "cameras", path)
+    cameras = list_of(read_json(path), "cameras", path)
     entry: Any = next((c for c in cameras if isinstance(c, dict) and c.get("name") == name), None)
     if entry is None:
         raise DatasetError(f"{path} has no camera '{name}'")
     k, distortion, rotation, translation = (
-        numbers(np.ravel(field_of(entry, part, path)), (size,), f"{path}: {name}.{part}")
+        _finite(np.ravel(np.asarray(field_of(entry, part, path), object)), size, f"{path}: {name}.{part}")
         for part, size in (("K", 9), ("distCoef", 5), ("R", 9), ("t", 3))
     )
-    width, height = numbers(field_of(entry, "resolution", path), (2,), f"{path}: {name}.resolution")
+    width, height = _finite(field_of(entry, "resolution", path), 2, f"{path}: {name}.resolution")
     try:
         return camera_from_matrix(int(width), int(height), k, distortion), rotation.reshape(3, 3), translation
     except CameraError as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from dualpose_ros.datasets.published.truth import (
     TruthSequence,
     field_of,
     finite,
+    list_of,
     numbers,
     true_people,
 )
@@ -46,9 +46,14 @@ def open_3dpw(root: Path, split: str = "test") -> list[TruthSequence]:
 
 def _frames(path: Path, pictures: Path) -> Iterator[TruthFrame]:
     content = read_arrays(path)
-    joints, flat, valid = (_each(content, name, path) for name in ("jointPositions", "poses2d", "campose_valid"))
-    count = len(joints[0]) if joints else 0
+    names = ("jointPositions", "poses2d", "campose_valid")
+    joints, flat, valid = (list_of(content, name, path) for name in names)
+    if not len(joints) == len(flat) == len(valid):
+        counts = ", ".join(f"{len(part)} {name}" for name, part in zip(names, (joints, flat, valid), strict=True))
+        raise DatasetError(f"{path}: there are {counts}: one of each is needed for every person")
+    count = np.shape(joints[0])[0] if joints and np.ndim(joints[0]) else 0
     worlds = numbers(field_of(content, "cam_poses", path), (count, 4, 4), f"{path}: cam_poses")
+    finite(worlds, f"{path}: cam_poses")
     k = numbers(field_of(content, "cam_intrinsics", path), (3, 3), f"{path}: cam_intrinsics")
     # The two sizes of the data set's pictures, standing and lying.
     width, height = (1080, 1920) if k[0, 2] < k[1, 2] else (1920, 1080)
@@ -60,19 +65,14 @@ def _frames(path: Path, pictures: Path) -> Iterator[TruthFrame]:
               for n, p in enumerate(joints)]  # fmt: skip
     for n, person in enumerate(places):
         finite(person, f"{path}: jointPositions[{n}]")
+    seen_2d = [numbers(p, (count, 3, -1), f"{path}: poses2d[{n}]")[:, 2] > 0 for n, p in enumerate(flat)]
+    valid = [numbers(np.ravel(v), (count,), f"{path}: campose_valid[{n}]") > 0 for n, v in enumerate(valid)]
     for index in range(count):
-        there = [n for n in range(len(places)) if bool(np.ravel(valid[n])[index])]
+        there = [n for n in range(len(places)) if valid[n][index]]
         world = np.stack([places[n][index] for n in there]) if there else np.zeros((0, len(JOINTS), 3))
-        seen = [bool((np.asarray(flat[n])[index, 2] > 0).any()) for n in there]
+        seen = [bool(seen_2d[n][index].any()) for n in there]
         cam = world @ worlds[index, :3, :3].T + worlds[index, :3, 3]
         visible = np.repeat(np.array(seen, dtype=bool)[:, None], len(JOINTS), axis=1)
         pixels = project(camera, cam) if len(there) else np.zeros((0, len(JOINTS), 2))
         people = true_people(np.array(there), cam, pixels, f"{path}: frame {index}", visible)
         yield TruthFrame(index, index / FPS, pictures / f"image_{index:05d}.jpg", camera, people)
-
-
-def _each(content: Any, name: str, path: Path) -> list[Any]:
-    value = field_of(content, name, path)
-    if not isinstance(value, list | tuple):
-        raise DatasetError(f"{path}: '{name}' is no list with an entry for each person")
-    return list(value)

@@ -128,6 +128,22 @@ def field_of(content: Any, name: str, path: Path) -> Any:
     return content[name]
 
 
+def list_of(content: Any, name: str, path: Path) -> list[Any]:
+    """An entry of a mapping that is a list; DatasetError that names file and field otherwise."""
+    value = field_of(content, name, path)
+    if not isinstance(value, list | tuple):
+        raise DatasetError(f"{path}: '{name}' is no list")
+    return list(value)
+
+
+def whole_of(content: Any, name: str, path: Path) -> int:
+    """An entry of a mapping that is a whole number; DatasetError that names file and field otherwise."""
+    value = field_of(content, name, path)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53 or value % 1:
+        raise DatasetError(f"{path}: '{name}' is {value!r}, no whole number")
+    return int(value)
+
+
 def fitted_camera(joints_cam: AnyFloats, joints_px: AnyFloats, size: tuple[int, int], where: str) -> Camera:
     """The pinhole camera of a (width, height) that projects joints (..., 3) to pixels (..., 2), in least squares.
 

@@ -137,16 +137,8 @@ def test_muco(tmp_path: Path) -> None:
 
 
 def test_h36m(tmp_path: Path) -> None:
-    cdflib = pytest.importorskip("cdflib", reason="cdflib is not installed")
     joints, camera = people(32, count=1, frames=4)[:, 0], Camera(1000, 1002, 1145.0, 1143.0, 512.0, 515.0)
-    for kind, value in (("D3_Positions_mono", 1000 * joints), ("D2_Positions", project(camera, joints))):
-        path = tmp_path / "S9" / "MyPoseFeatures" / kind / "Walking 1.54138969.cdf"
-        path.parent.mkdir(parents=True)
-        file = cdflib.cdfwrite.CDF(str(path))
-        spec = {"Variable": "Pose", "Data_Type": cdflib.cdfwrite.CDF.CDF_FLOAT, "Num_Elements": 1, "Rec_Vary": True,
-                "Dim_Sizes": [4, value[0].size]}  # fmt: skip
-        file.write_var(spec, var_data=value.reshape(1, 4, -1).astype(np.float32))
-        file.close()
+    path = write_h36m(tmp_path, joints)
     (sequence,) = open_dataset("h36m", tmp_path)
     frames = list(sequence.frames())
     assert sequence.name == "S9/Walking 1.54138969" and sequence.group == "Walking" and len(frames) == 4
@@ -250,3 +242,157 @@ def test_a_folder_of_something_else_is_refused(name: str, tmp_path: Path) -> Non
         open_dataset(name, tmp_path)
     with pytest.raises(DatasetError, match="is no folder"):
         open_dataset(name, tmp_path / "nowhere")
+
+
+def write_h36m(root: Path, joints: np.ndarray | None = None) -> Path:
+    """Two files of one video; the one of pixels is returned."""
+    cdflib = pytest.importorskip("cdflib", reason="cdflib is not installed")
+    joints = people(32, count=1, frames=4)[:, 0] if joints is None else joints
+    camera = Camera(1000, 1002, 1145.0, 1143.0, 512.0, 515.0)
+    for kind, value in (("D3_Positions_mono", 1000 * joints), ("D2_Positions", project(camera, joints))):
+        path = root / "S9" / "MyPoseFeatures" / kind / "Walking 1.54138969.cdf"
+        path.parent.mkdir(parents=True)
+        file = cdflib.cdfwrite.CDF(str(path))
+        spec = {"Variable": "Pose", "Data_Type": cdflib.cdfwrite.CDF.CDF_FLOAT, "Num_Elements": 1, "Rec_Vary": True,
+                "Dim_Sizes": [len(value), value[0].size]}  # fmt: skip
+        file.write_var(spec, var_data=value.reshape(1, len(value), -1).astype(np.float32))
+        file.close()
+    return path
+
+
+def write_muco(root: Path) -> Path:
+    joints = people(21, frames=1)[0]
+    annotations = [
+        {"image_id": 5, "keypoints_cam": (1000 * j).tolist(), "keypoints_img": project(CAMERA, j).tolist(),
+         "keypoints_vis": [1.0] * 21} for j in joints
+    ]  # fmt: skip
+    image = {"id": 5, "file_name": "a.jpg", "width": 1920, "height": 1080, "f": [1500.0, 1480.0], "c": [950.0, 530.0]}
+    path = root / "MuCo-3DHP.json"
+    path.write_text(json.dumps({"images": [image], "annotations": annotations}))
+    return path
+
+
+def write_pictures(root: Path, name: str, joints: int) -> Path:
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 640, "height": 480, "crowdIndex": 0.05} for n in range(2)]
+    annotations = [
+        {"id": n, "image_id": n // 2, "bbox": [10, 20, 30, 40], "area": 900.0, "keypoints": [100.0, 50.0, 2.0] * joints}
+        for n in range(3)
+    ]
+    path = root / name
+    path.write_text(json.dumps({"images": images, "annotations": annotations}))
+    return path
+
+
+def write_any(name: str, root: Path) -> list[Path]:
+    """A small data set as it is published, and its files."""
+    writers: dict[str, Callable[[], Any]] = {
+        "mupots": lambda: write_mupots(root),
+        "muco": lambda: write_muco(root),
+        "jta": lambda: write_jta(root, people(22)),
+        "h36m": lambda: write_h36m(root),
+        "3dpw": lambda: write_3dpw(root),
+        "panoptic": lambda: write_panoptic(root),
+        "coco": lambda: write_pictures(root, "person_keypoints.json", 17),
+        "crowdpose": lambda: write_pictures(root, "crowdpose_test.json", 14),
+    }
+    writers[name]()
+    assert frames_of(name, root)
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+NAMES = ("mupots", "muco", "jta", "h36m", "3dpw", "panoptic", "coco", "crowdpose")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_cut_short_or_another_is_named(name: str, tmp_path: Path) -> None:
+    for path in write_any(name, tmp_path):
+        whole = path.read_bytes()
+        for spoilt in (b"", whole[: len(whole) // 3], whole[:-9], b"PK\x03\x04" + bytes(500), bytes(2000)):
+            path.write_bytes(spoilt)
+            try:
+                frames_of(name, tmp_path)
+            except DatasetError as error:
+                assert path.name in str(error)
+            else:
+                assert spoilt == whole[:-9] and path.suffix in (".cdf", ".mat"), "padding alone may be missing"
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
+    for path in write_any(name, tmp_path):
+        whole = path.read_bytes()
+        path.unlink()
+        with pytest.raises(DatasetError, match=str(tmp_path)):
+            frames_of(name, tmp_path)
+        path.write_bytes(whole)
+
+
+def leaves(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where values are within JSON, of long lists the ends alone."""
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    found = []
+    for key, value in items:
+        if isinstance(content, list) and len(content) > 3 and 1 < key < len(content) - 1:
+            continue
+        found.append((*place, key))
+        if isinstance(value, dict | list):
+            found += leaves(value, (*place, key))
+    return found
+
+
+def put(content: Any, place: tuple[Any, ...], value: Any) -> None:
+    for key in place[:-1]:
+        content = content[key]
+    content[place[-1]] = value
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("mupots", "h36m", "3dpw")])
+def test_any_value_that_is_wrong_is_an_error_of_one_line(name: str, tmp_path: Path) -> None:
+    wrong = 0
+    for path in write_any(name, tmp_path):
+        text = path.read_text()
+        for place in leaves(json.loads(text)):
+            for value in (None, "x", [], {}, float("nan"), -1e300):
+                content = json.loads(text)
+                put(content, place, value)
+                path.write_text(json.dumps(content))
+                try:
+                    frames_of(name, tmp_path)
+                except DatasetError as error:
+                    assert path.name in str(error) and "\n" not in str(error), (place, value)
+                    wrong += 1
+        path.write_text(text)
+    assert wrong > 50
+
+
+@pytest.mark.parametrize("field", ["jointPositions", "poses2d", "campose_valid", "cam_poses", "cam_intrinsics"])
+@pytest.mark.parametrize("value", [None, "x", [], np.full((3, 4, 4), np.nan), {}, np.zeros(2), [np.zeros(2), None]])
+def test_3dpw_with_a_field_of_something_else(field: str, value: Any, tmp_path: Path) -> None:
+    path, _ = write_3dpw(tmp_path)
+    content = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps({**content, field: value}, protocol=2))
+    with pytest.raises(DatasetError, match=r"downtown_walk_00\.pkl: .*(cam_|poses2d|jointPositions|campose)"):
+        frames_of("3dpw", tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.zeros((0, 0)), "text", np.zeros((1, 1)), {"annot2": np.zeros((2, 17))}])
+def test_mupots_with_a_cell_of_something_else(value: Any, tmp_path: Path) -> None:
+    def spoil(cells: np.ndarray) -> None:
+        cells[2, 1] = value
+
+    write_mupots(tmp_path, spoil)
+    with pytest.raises(DatasetError, match=r"annotations\{3,2\} has no 'isValidFrame'"):
+        frames_of("mupots", tmp_path)
+
+
+def test_h36m_with_a_joint_that_is_no_number_or_fewer_frames(tmp_path: Path) -> None:
+    joints = people(32, count=1, frames=4)[:, 0]
+    joints[2, 1] = np.nan
+    write_h36m(tmp_path / "nan", joints)
+    with pytest.raises(DatasetError, match=r"Walking 1\.54138969\.cdf: Pose holds a number that is not finite"):
+        frames_of("h36m", tmp_path / "nan")
+    path, other = write_h36m(tmp_path / "one"), write_h36m(tmp_path / "two", people(32, count=1, frames=3)[:, 0])
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(DatasetError, match=r"has 3 frames, .* 4"):
+        frames_of("h36m", tmp_path / "one")
