@@ -122,7 +122,8 @@ def import_command(
     """Turn published checkpoints into ONNX files: the paper's eight networks, HRNet-W32 and HigherHRNet-W32.
 
     Which network a checkpoint is, its names and shapes say. Nothing in it is run. Networks that are published as ONNX
-    need no import: name them as `movenet:FILE.onnx`, `rtmpose:FILE.onnx` or `vitpose:FILE.onnx`.
+    need no import: name them as `movenet:FILE.onnx`, `rtmpose:FILE.onnx`, `rtmo:FILE.onnx` or
+    `vitpose:FILE.onnx`.
     """
     with needs_torch("weights import"):
         from dualpose_ros.lab.published.importing import import_published

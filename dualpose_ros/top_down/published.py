@@ -1,8 +1,8 @@
-"""Others' 2D networks as the graph's top-down network: MoveNet, RTMPose, ViTPose and HRNet, from ONNX files.
+"""Others' 2D networks as the graph's top-down network: MoveNet, RTMPose, RTMO, ViTPose and HRNet, from ONNX files.
 
-They see one person in a patch and know COCO's 17 joints. What they find becomes heatmaps like our own network's, so
-that all that comes after is the same; joints that they don't know have empty maps, and are completed by the GCN as any
-joint is that was not found. N patches of S x S pixels, h x w cells.
+One person of a patch is taken, and they know COCO's 17 joints. What they find becomes heatmaps like our own network's,
+so that all that comes after is the same; joints that they don't know have empty maps, and are completed by the GCN as
+any joint is that was not found. N patches of S x S pixels, h x w cells.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Kind:
 
     size: height and width where the file leaves them free; nhwc: colours last, as integers 0..255; enlarge: side of a
     patch over its box's that it was trained with; margin: see `hide_surroundings`; read: its outputs (N, ...) into
-    joints, given the input's height and width; example: its outputs in words.
+    joints, given the input's height and width; example: its outputs in words; raw: blue first, as floats 0..255.
     """
 
     size: tuple[int, int]
@@ -53,6 +53,7 @@ class Kind:
     margin: float | None
     read: Callable[[list[AnyArray], int, int], Found]
     example: str
+    raw: bool = False
 
 
 def _read_movenet(outputs: list[AnyArray], height: int, width: int) -> Found:
@@ -83,10 +84,26 @@ def _read_heatmaps(outputs: list[AnyArray], height: int, width: int, unbiased: b
     return joints, values.reshape(len(maps), -1)
 
 
+def _read_one_stage(outputs: list[AnyArray], height: int, width: int) -> Found:
+    """Of everybody in the picture, the surest whose box holds its middle."""
+    people, keypoints = (np.asarray(output, dtype=np.float64) for output in outputs)
+    if people.ndim != 3 or people.shape[::2] != (1, 5) or keypoints.shape != (*people.shape[:2], COCO17.num_joints, 3):
+        raise ValueError(f"{people.shape} and {keypoints.shape}")
+    low, high, middle = people[0, :, :2], people[0, :, 2:4], np.array([width, height]) / 2
+    sure = np.where(((low <= middle) & (middle <= high)).all(axis=1), people[0, :, 4], 0.0)
+    if not (sure > 0).any():
+        return np.zeros((1, COCO17.num_joints, 2)), np.zeros((1, COCO17.num_joints))
+    best = keypoints[:, int(sure.argmax())]
+    return best[..., :2], best[..., 2]
+
+
 _HEATMAPS = "heatmaps (N, 17, h, w)"
 KINDS: Mapping[str, Kind] = {
     "movenet": Kind((256, 256), True, 1.12, 0.08, _read_movenet, "(1, 1, 17, 3)"),
     "rtmpose": Kind((256, 192), False, 1.25, None, _read_simcc, "simcc_x (N, 17, 2 W) and simcc_y (N, 17, 2 H)"),
+    "rtmo": Kind(
+        (640, 640), False, 1.25, None, _read_one_stage, "dets (1, N, 5) and keypoints (1, N, 17, 3)", raw=True
+    ),
     "vitpose": Kind((256, 192), False, 1.25, None, partial(_read_heatmaps, unbiased=True), _HEATMAPS),
     "hrnet": Kind((256, 192), False, 1.25, None, partial(_read_heatmaps, unbiased=False), _HEATMAPS),
 }
@@ -129,7 +146,7 @@ class PublishedEngine:
                                      zip(sizes, self._kind.size, strict=True))  # fmt: skip
         if self._width > self._height or self._height % HEATMAP_STRIDE:
             raise EngineError(f"this {kind} network takes {spec}: wider than high, or no multiple of {HEATMAP_STRIDE}")
-        self._input, self._one = spec, spec.shape[0] == 1
+        self._input, self._one = spec, spec.shape[0] == 1 or kind == "rtmo"
         self.inputs = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", self._height, self._height, 3))}
         self.outputs = ("heatmaps",)
         self.metadata = dict(engine.metadata)
@@ -157,8 +174,8 @@ class PublishedEngine:
         batches = [pictures[n : n + 1] for n in range(len(pictures))] if self._one else [pictures]
         answers = [list(self._engine.run({self._input.name: batch}).values()) for batch in batches]
         try:
-            outputs = [np.concatenate(parts) for parts in zip(*answers, strict=True)]
-            joints, scores = self._kind.read(outputs, self._height, self._width)
+            read = [self._kind.read(answer, self._height, self._width) for answer in answers]
+            joints, scores = (np.concatenate(parts) for parts in zip(*read, strict=True))
             if joints.shape != (len(patches), COCO17.num_joints, 2):
                 raise ValueError(f"{joints.shape}")
         except (ValueError, IndexError) as error:
@@ -173,6 +190,8 @@ class PublishedEngine:
     def _prepared(self, pictures: UInt8s) -> AnyArray:
         if self._kind.nhwc:
             return pictures.astype(self._input.dtype)
+        if self._kind.raw:
+            return np.ascontiguousarray(pictures[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32)
         scaled = (pictures.astype(np.float32) - _MEAN) / _STDDEV
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 

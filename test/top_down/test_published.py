@@ -23,7 +23,7 @@ from support.data import data_path
 
 RNG = np.random.default_rng(1)
 BOX = np.array([[200.0, 80.0, 300.0, 380.0]])
-SIZES = {"movenet": (256, 256), "rtmpose": (256, 192), "vitpose": (256, 192), "hrnet": (256, 192)}
+SIZES = {"movenet": (256, 256), "rtmpose": (256, 192), "vitpose": (256, 192), "hrnet": (256, 192), "rtmo": (640, 640)}
 
 
 class Answering:
@@ -34,7 +34,8 @@ class Answering:
         self.metadata: dict[str, str] = {}
         height, width = SIZES[kind]
         nhwc = kind == "movenet"
-        shape = (1, height, width, 3) if nhwc else ("N", 3, height, width)
+        batch = 1 if kind == "rtmo" else "N"
+        shape = (1, height, width, 3) if nhwc else (batch, 3, height, width)
         self.inputs = {"input": TensorSpec("input", np.dtype(np.int32 if nhwc else np.float32), shape)}
         self.outputs = ("a", "b")
         self.seen: list[np.ndarray] = []
@@ -47,6 +48,11 @@ class Answering:
         if self.kind == "movenet":
             rows = np.stack([(y + 0.5) / height, (x + 0.5) / width, self.scores], axis=1)
             return {"a": rows[None, None].astype(np.float32)}
+        if self.kind == "rtmo":
+            # Somebody aside who is surer, and a weaker answer for the person in the middle.
+            boxes = [[2, 2, 90, 500, 0.95], [100, 20, 600, 630, 0.9], [90, 20, 600, 630, 0.4]]
+            own = np.concatenate([self.joints, self.scores[:, None]], axis=1)
+            return {"dets": np.array([boxes]), "keypoints": np.stack([own * 0.1, own, own * 0.5])[None]}
         if self.kind == "rtmpose":
             bins = [np.exp(-((np.arange(2 * size) / 2 - place[:, None]) ** 2) / 8) * self.scores[:, None]
                     for place, size in ((x, width), (y, height))]  # fmt: skip
@@ -95,6 +101,22 @@ def test_colours_are_prepared_as_the_networks_learnt_them() -> None:
     PublishedEngine(network, "vitpose").run({"patches": np.full((1, 256, 256, 3), 255, np.uint8)})
     np.testing.assert_allclose(network.seen[0][0, :, 0, 0], (np.array([1, 1, 1]) - [0.485, 0.456, 0.406])
                                / [0.229, 0.224, 0.225], rtol=1e-4)  # fmt: skip
+
+
+def test_rtmo_takes_colours_as_they_are_and_may_see_nobody() -> None:
+    network = Answering("rtmo", np.full((17, 2), 60.0), np.full(17, 0.9))
+    engine = PublishedEngine(network, "rtmo")
+    patches = np.zeros((2, 640, 640, 3), np.uint8)
+    patches[..., 2] = 200
+    assert engine.run({"patches": patches})["heatmaps"].shape == (2, 17, 160, 160)
+    assert len(network.seen) == 2 and network.seen[0].dtype == np.float32
+    assert network.seen[0][0, :, 0, 0].tolist() == [200.0, 0.0, 0.0]
+
+    def nobody(inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        return {"dets": np.zeros((1, 0, 5)), "keypoints": np.zeros((1, 0, 17, 3))}
+
+    network.run = nobody  # type: ignore[method-assign]
+    assert engine.run({"patches": patches})["heatmaps"].max() == 0
 
 
 def test_one_person_networks_see_nobody_else() -> None:
