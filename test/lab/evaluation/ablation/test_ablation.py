@@ -36,6 +36,24 @@ def test_inequalities_that_fail_are_named() -> None:
     rows[1]["auc_rel"] = 0.0
     failing = [row for row in tables.inequality_rows(rows) if not row["holds"]]
     assert ("TD (w MP)", "TD (w/o MP)", "auc_rel") in {(r["better"], r["worse"], r["column"]) for r in failing}
+    assert all(row["cause"] and row["standard_error"] is None for row in failing)
+
+
+def test_what_may_be_chance_is_said_to_be() -> None:
+    """Differences over five videos, of which each is left out once: the textbook's standard error of their mean."""
+    rows = [{"row": name, **dict(zip(COLUMNS, values, strict=True))} for name, values in TABLE_3.items()]
+    rows[1]["auc_rel"] = TABLE_3["TD (w/o MP)"][1] - 0.5
+    rng = np.random.default_rng(0)
+    for spread, chance in ((2.0, True), (0.05, False)):
+        gains = rng.normal(0, spread, 5)
+        means = [np.delete(gains, n).mean() for n in range(5)]
+        without = {row["row"]: [dict(row) for _ in range(5)] for row in rows}
+        for row, mean in zip(without["TD (w MP)"], means, strict=True):
+            row["auc_rel"] = 50.0 + mean
+        found = {(r["better"], r["worse"], r["column"]): r for r in tables.inequality_rows(rows, without)}
+        row = found["TD (w MP)", "TD (w/o MP)", "auc_rel"]
+        assert row["standard_error"] == pytest.approx(gains.std(ddof=1) / np.sqrt(5))
+        assert row["cause"].startswith(tables.CHANCE) == chance
 
 
 def test_the_papers_figures_are_told_as_another_data_sets() -> None:
