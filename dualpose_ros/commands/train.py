@@ -59,6 +59,8 @@ class Network:
 
 _MOTION = ("mocap", "body", "errors")
 _IMAGES = ("images", "grow")
+_FOLDERS = ("mocap", "first", "video", "held_out")
+_FOOTAGE = ("video", "calibration", "held_out")
 NETWORKS = {
     network.name: network
     for network in (
@@ -88,9 +90,9 @@ NETWORKS = {
         ),
         Network(
             "semi-supervised",
-            "Train a row of the paper's Table 4, on recordings: a small lifting and a small integration network, half "
-            "without labels.",
-            "recordings", options=("data", "row", "first"),
+            "Adapt the installed lifting and integration network to your own --video, on recordings with labels; "
+            "without one, train a row of the paper's Table 4: small networks, half of the recordings without labels.",
+            "recordings", options=("data", *_FOOTAGE, "row", "first"),
         ),
     )
 }  # fmt: skip
@@ -129,21 +131,33 @@ OPTIONS: _Options = {
     "body": _option(_FILE, None, "--body", "Skinned body (.npz) to learn with."),
     "errors": _option(_FILE, None, "--errors", "2D errors, as `dualpose eval joints --save` writes."),
     "gcn": _option(_FILE, None, "--gcn", "GCN to learn behind, .onnx or a run's best.pt, not the shipped one."),
-    "row": _option(str, "none", "--row", "none, rep, mp, rep_dis, rep_mp_dis or full."),
+    "video": _option(
+        _FILE, None, "--video", "Video without labels, a folder of images or videos, or of runs (`dualpose run --out`)."
+    ),
+    "calibration": _option(_FILE, None, "--calibration", "Of the camera that took --video; a run has its own."),
+    "held_out": _option(
+        _FILE, None, "--held-out", "Other labelled recordings, to measure by; one in eight of --data without."
+    ),
+    "row": _option(
+        str | None, None, "--row",
+        "none, rep, mp, rep_dis, rep_mp_dis or full; with --video one of rep to rep_mp_dis, the last without.",
+    ),
     "first": _option(_FILE, None, "--first", "The folder of row `none`, for all other rows."),
-}
+}  # fmt: skip
 """Options of some trainings, by parameter; `data` or `images` besides, whose text says what the network learns from."""
 
 
 def train(network: Network, given: dict[str, Any]) -> None:
     """Train a network with what the command line gives, by parameter, and say what it came to."""
-    path, engine = network.settings(given.pop("config")), given.pop("tensorrt")
+    name = "semi_supervised_video.yaml" if given.get("video") else None
+    config = given.pop("config") or (network.config.with_name(name) if name else None)
+    path, engine = network.settings(config), given.pop("tensorrt")
     out, resume, storage = given.pop("out"), given.pop("resume"), given.pop("storage").value
     shares = _shares(network, given.pop("images", None))
     files = {name: given.pop(name) for name in network.options if name not in ("row", *_IMAGES)}
     if network.learns_from_images:
         files["data"] = shares[0].folder if shares else None
-    row = given.pop("row", "none")
+    row = given.pop("row", None)
     _check_files(network, files, given["init"])
     told = {name: value for name, value in given.items() if value is not None}
     if network.learns_from_images:
@@ -159,9 +173,10 @@ def train(network: Network, given: dict[str, Any]) -> None:
         if not network.task:
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 raise InputError(f"{network.name} trains two networks one after the other, without torchrun")
-            exported_row = _train_row(row, out, content, files, resume, storage, told)
-            for file in exported_row if engine else ():
-                build_engine(file, "auto", {})
+            train_both = _adapt if files["video"] else _train_row
+            for file in train_both(row, out, content, files, resume, storage, told):
+                if engine:
+                    build_engine(file, "auto", {})
             return
         task, data = content["task"], files.get("data", files.get("mocap"))
         if network.learns_from == "motion":
@@ -201,18 +216,44 @@ def build_engine(path: Path, precision: str, shapes: Mapping[str, tuple[int, ...
     typer.echo(f"{path.name}: TensorRT's plan for {said} is kept; it differs from ONNX Runtime by at most {off:.1e}")
 
 
-def _train_row(
-    row: str,
+def _adapt(
+    row: str | None,
     out: Path,
     content: dict[str, Any],
     files: dict[str, Path | None],
     resume: bool,
     storage: str,
     told: dict[str, Any],
-) -> tuple[Path, Path]:
+) -> tuple[Path, ...]:
+    """Adapt the installed networks to a video, and say what that was worth; their files."""
+    from dualpose_ros.lab.evaluation.report import report
+    from dualpose_ros.lab.experiments.semi_supervised.adapt import ROW, Footage, adapt
+
+    video, data = files["video"], files["data"]
+    assert video is not None and data is not None
+    footage = Footage(video, files["calibration"], data, files["held_out"])
+    adapted = adapt(footage, out, content, row or ROW, resume, storage, **told)
+    for network, result in adapted.results.items():
+        _tell(network, result)
+    report({"what": "semi-supervised", "seconds": 0, "tables": adapted.tables, "goals": []}, None, 0)
+    for network, file in adapted.files.items():
+        typer.echo(f"dualpose weights install {file} --report {out / network / 'report.json'} --name {network}")
+    return tuple(adapted.files.values())
+
+
+def _train_row(
+    row: str | None,
+    out: Path,
+    content: dict[str, Any],
+    files: dict[str, Path | None],
+    resume: bool,
+    storage: str,
+    told: dict[str, Any],
+) -> tuple[Path, ...]:
     """Train both networks of a row of the paper's Table 4, and say what they came to; their files."""
     from dualpose_ros.lab.experiments.semi_supervised.run import train_row
 
+    row = row or "none"
     trained = train_row(row, files["data"] or out, out, content, files["first"], resume, storage, **told)
     for network, result in trained.results.items():
         _tell(f"{row}, {network}", result)
@@ -234,8 +275,8 @@ def _check_files(network: Network, files: dict[str, Path | None], init: Path | N
                 raise InputError(f"--data is missing: a folder that `{synth} DIR` made")
             if not file.is_dir():
                 raise InputError(f"--data {file} is no folder; make one with `{synth} {file}`")
-        elif file is not None and not (file.is_file() or (name in ("mocap", "first") and file.is_dir())):
-            raise InputError(f"--{'data' if name == 'mocap' else name} {file} is no file")
+        elif file is not None and not (file.is_file() or (name in _FOLDERS and file.is_dir())):
+            raise InputError(f"--{'data' if name == 'mocap' else name.replace('_', '-')} {file} is no file")
 
 
 def _shares(network: Network, images: list[str] | None) -> tuple[Share, ...]:

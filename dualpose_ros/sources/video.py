@@ -15,6 +15,7 @@ import numpy as np
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.sources.source import DEFAULT_FPS, SourceError, SourceInfo, printable
 
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 _DECODER_THREADS = 2
 _MOST_BROKEN_PACKETS = 1000
 _LARGEST_SIDE_PX = 16384

@@ -32,7 +32,7 @@ def test_every_network_has_a_command() -> None:
         ("gcn", {"--data", "--body", "--errors"}),
         ("lifting", {"--data", "--body", "--errors", "--gcn"}),
         ("fusion", {"--data"}),
-        ("semi-supervised", {"--data", "--row", "--first"}),
+        ("semi-supervised", {"--data", "--video", "--calibration", "--held-out", "--row", "--first"}),
     ],
 )
 def test_a_command_has_every_runs_options_and_its_own(name: str, own: set[str]) -> None:

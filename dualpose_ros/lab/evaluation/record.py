@@ -89,8 +89,9 @@ def _record_one(world: World, script: Script, branches: Branches) -> Recordings:
                                    level=script.level))  # fmt: skip
         first = len(rows["truth"])
         rows["truth"] += _truth_rows(frame, image.people, script.actions)
-        rows["top_down"] += _estimate_rows(frame, first, image.people, found.top_down)
-        rows["bottom_up"] += _estimate_rows(frame, first, image.people, found.bottom_up)
+        for name, persons in (("top_down", found.top_down), ("bottom_up", found.bottom_up)):
+            match = match_people(image.people, np.array([p.keypoints_px for p in persons]).reshape(-1, K, 2))
+            rows[name] += estimate_rows(frame, [first + index if index >= 0 else -1 for index in match], persons)
     return Recordings(*(collected(name, rows[name]) for name in PARTS))
 
 
@@ -103,11 +104,10 @@ def _truth_rows(frame: int, people: People, actions: tuple[str, ...]) -> list[di
     ]  # fmt: skip
 
 
-def _estimate_rows(frame: int, first: int, people: People, persons: Sequence[Pose3D]) -> list[dict[str, object]]:
-    match = match_people(people, np.array([p.keypoints_px for p in persons]).reshape(-1, K, 2))
+def estimate_rows(frame: int, truth: Sequence[int], persons: Sequence[Pose3D]) -> list[dict[str, object]]:
+    """Rows of `recordings.Estimates` for the people that a branch published of a frame, each with its true one."""
     names = ("joints_cam", "joint_scores", "joint_stddev", "score", "keypoints_px")
     return [
-        {"frame": frame, "track": person.track_id, "truth": first + index if index >= 0 else -1,
-         **{name: getattr(person, name) for name in names}}
-        for person, index in zip(persons, match, strict=True)
-    ]  # fmt: skip
+        {"frame": frame, "track": person.track_id, "truth": owner, **{name: getattr(person, name) for name in names}}
+        for person, owner in zip(persons, truth, strict=True)
+    ]

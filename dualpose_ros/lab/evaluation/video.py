@@ -32,6 +32,7 @@ from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.calibration import load_calibration, load_ground
 from dualpose_ros.sources.frames import FrameSource, open_source
+from dualpose_ros.sources.video import VIDEO_SUFFIXES
 
 K, ROOT = H36M17.num_joints, H36M17.root
 
@@ -42,7 +43,6 @@ GHOST_S = 0.5
 """A ghost that lasts as long is one that somebody sees."""
 
 STAGES = ("top_down", "bottom_up", "fused", "refined")
-_VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def find_files(
     if not root.is_dir():
         raise VideoTruthError(f"--root {root} is no folder")
     if source is None:
-        videos = sorted(p for p in root.iterdir() if p.suffix.lower() in _VIDEOS)
+        videos = sorted(p for p in root.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
         if len(videos) > 1:
             raise VideoTruthError(f"{root} holds {len(videos)} videos; name one with --source")
         if not videos and not (root / "images").is_dir():

@@ -28,6 +28,7 @@ Kinds = Mapping[str, Any]
 """The class of settings that stands under each key, or the keys below it."""
 
 _BOTH = {"lifting": TrainConfig, "fusion": TrainConfig}
+_SEMI_SUPERVISED = {"terms": SemiSupervision, "lifting": SemiSupervisedLifting, "fusion": SemiSupervisedFusion}
 FILES: Mapping[str, Kinds] = {
     "detector": {"run": TrainConfig, "task": DetectorTaskConfig},
     "detector_mixture": {"run": TrainConfig, "task": DetectorTaskConfig},
@@ -39,10 +40,8 @@ FILES: Mapping[str, Kinds] = {
     "gcn": {"run": TrainConfig, "task": GCNTraining},
     "lifting": {"run": TrainConfig, "task": LiftingTraining},
     "fusion": {"run": TrainConfig, "task": FusionTraining},
-    "semi_supervised": {
-        "run": {"common": TrainConfig, "first": _BOTH, "rows": _BOTH},
-        "task": {"terms": SemiSupervision, "lifting": SemiSupervisedLifting, "fusion": SemiSupervisedFusion},
-    },
+    "semi_supervised": {"run": {"common": TrainConfig, "first": _BOTH, "rows": _BOTH}, "task": _SEMI_SUPERVISED},
+    "semi_supervised_video": {"run": {"common": TrainConfig, "rows": _BOTH}, "task": _SEMI_SUPERVISED},
 }
 """What the files hold, by their names."""
 PAPER = ("detector", "top_down", "bottom_up", "gcn", "lifting", "fusion")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from dualpose_ros.arrays import Floats
+from dualpose_ros.arrays import DAMAGED, Floats
 from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, project
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.refinement.measures import sequence_of
@@ -81,8 +81,11 @@ def read_frames(path: Path) -> list[PoseFrame]:
     return sorted(frames, key=lambda frame: frame.stamp_ns)
 
 
-def recorded_camera(path: Path) -> Camera:
-    """The first camera_info of a run's MCAP; InputError if there is none."""
+def messages_of(path: Path, topic: str | None = None, kind: str | None = None) -> Iterator[Any]:
+    """The messages of a run's MCAP of a topic, or of a kind such as `sensor_msgs/msg/CameraInfo`, in their order.
+
+    InputError if it can't be read.
+    """
     from mcap.exceptions import McapError
     from mcap.reader import make_reader
 
@@ -90,11 +93,19 @@ def recorded_camera(path: Path) -> Camera:
 
     try:
         with path.open("rb") as stream:
-            for schema, _, message in make_reader(stream).iter_messages():
-                if schema is not None and schema.name == "sensor_msgs/msg/CameraInfo":
-                    info: Any = typestore().deserialize_cdr(message.data, schema.name)
-                    return camera_from_matrix(int(info.width), int(info.height), info.k, info.d)
-    except (OSError, McapError, CameraError) as error:
+            for schema, _, message in make_reader(stream).iter_messages(topics=topic):
+                if schema is not None and kind in (None, schema.name):
+                    yield typestore().deserialize_cdr(message.data, schema.name)
+    except (OSError, McapError, *DAMAGED) as error:
+        raise InputError(f"{path} can't be read ({type(error).__name__}: {error})") from None
+
+
+def recorded_camera(path: Path) -> Camera:
+    """The first camera_info of a run's MCAP; InputError if there is none."""
+    try:
+        for info in messages_of(path, kind="sensor_msgs/msg/CameraInfo"):
+            return camera_from_matrix(int(info.width), int(info.height), info.k, info.d)
+    except (InputError, CameraError) as error:
         raise InputError(f"{path} gives no camera ({error}); name one with --calibration") from None
     raise InputError(f"{path} holds no camera_info; name the camera with --calibration")
 

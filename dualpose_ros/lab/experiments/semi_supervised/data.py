@@ -15,12 +15,14 @@ from scipy.spatial.transform import Rotation
 from dualpose_ros.arrays import AnyInts, Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.datasets.recordings import Recordings
+from dualpose_ros.inference.engine import Engine
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import (
     TrackInput,
     elapsed,
     lifting_input,
     ray_of,
     track_input,
+    track_rows,
 )
 from dualpose_ros.lab.synthetic.motion.meetings import draw_groups
 from dualpose_ros.skeleton import H36M17
@@ -81,15 +83,17 @@ class RealPeople:
         return np.asarray(np.einsum("nab,npkb->npka", turn, people))
 
 
-def make_tracks(recordings: Recordings, chosen: Mask, taught: Floats | None = None) -> Tracks:
+def make_tracks(
+    recordings: Recordings, chosen: Mask, taught: Floats | None = None, gcn: Engine | None = None
+) -> Tracks:
     """The tracks of the sequences with `chosen` frames (F,).
 
-    taught (M, K, 3): pseudo-labels by estimate, NaN for none; the truth unless given.
+    taught (M, K, 3): pseudo-labels by estimate, NaN for none; the truth unless given. gcn: what completes poses.
     """
     estimates, frames = recordings.top_down, recordings.frames
-    told = track_input(recordings)
-    kept = chosen[estimates.frame[np.maximum(told.rows[:, 0], 0)]] if len(told.rows) else np.zeros(0, dtype=bool)
-    told = track_input(recordings, told.rows[kept])
+    rows = track_rows(recordings)
+    kept = chosen[estimates.frame[np.maximum(rows[:, 0], 0)]] if len(estimates.frame) else np.zeros(len(rows), bool)
+    told = track_input(recordings, rows[kept], gcn)
     rows, there = np.maximum(told.rows, 0), told.there
     if taught is None:
         owner = estimates.truth
@@ -146,7 +150,9 @@ def targets(told: TrackInput, joints_cam: Floats, known: Mask) -> Targets:
     return Targets(told.features, relative.astype(np.float32), log_depth.astype(np.float32), counted)
 
 
-def turned_targets(tracks: Tracks, rng: np.random.Generator, noise: float, limit: float = np.pi) -> Targets:
+def turned_targets(
+    tracks: Tracks, rng: np.random.Generator, noise: float, limit: float = np.pi, gcn: Engine | None = None
+) -> Targets:
     """The tracks' taught poses turned about the vertical, each track as a whole, as they would be found then.
 
     The multi-perspective term: by up to `limit` either way around where the person is on average. The joints
@@ -165,7 +171,7 @@ def turned_targets(tracks: Tracks, rng: np.random.Generator, noise: float, limit
     spread = noise * (1.5 - tracks.scores) * size[..., None]
     rays = rays + rng.normal(0, 1, rays.shape) * spread[..., None]
     scores = np.where(known[..., None], tracks.scores, 0.0)
-    told = lifting_input(tracks.told.rows, rays, scores, elapsed(tracks.stamps_s, tracks.told.there))
+    told = lifting_input(tracks.told.rows, rays, scores, elapsed(tracks.stamps_s, tracks.told.there), gcn)
     return targets(told, joints, known)
 
 

@@ -64,15 +64,15 @@ def ray_of(recordings: Recordings, estimates: Estimates) -> Floats:
     return np.asarray((estimates.keypoints_px - centre) / scale)
 
 
-def track_input(recordings: Recordings, rows: Ints | None = None) -> TrackInput:
-    """What a lifting network is told of the tracks; without a GCN."""
+def track_input(recordings: Recordings, rows: Ints | None = None, gcn: Engine | None = None) -> TrackInput:
+    """What a lifting network is told of the tracks, completed by a GCN if there is one."""
     rows = track_rows(recordings) if rows is None else rows
     index, there = np.maximum(rows, 0), rows >= 0
     estimates = recordings.top_down
     rays = np.where(there[..., None, None], ray_of(recordings, estimates)[index], 0.0)
     scores = np.where(there[..., None], estimates.joint_scores[index], 0.0)
     stamps = recordings.frames.stamp_s[estimates.frame[index]]
-    return lifting_input(rows, rays, scores, elapsed(stamps, there))
+    return lifting_input(rows, rays, scores, elapsed(stamps, there), gcn)
 
 
 def elapsed(stamps_s: Floats, there: Mask) -> Floats:
@@ -81,20 +81,20 @@ def elapsed(stamps_s: Floats, there: Mask) -> Floats:
     return np.where(there, np.concatenate([first, np.diff(stamps_s, axis=1)], axis=1), LONGEST_GAP_S)
 
 
-def lifting_input(rows: Ints, rays: Floats, scores: Floats, seconds: Floats) -> TrackInput:
+def lifting_input(rows: Ints, rays: Floats, scores: Floats, seconds: Floats, gcn: Engine | None = None) -> TrackInput:
     """The same of rays (N, T, K, 2), found with scores (N, T, K), and the time since the frame before (N, T)."""
-    people = complete(rays.reshape(-1, K, 2), scores.reshape(-1, K), None)
+    people = complete(rays.reshape(-1, K, 2), scores.reshape(-1, K), gcn)
     features = people.features.reshape(*rows.shape, NUM_FEATURES).copy()
     features[..., -1] = time_feature(seconds)
     return TrackInput(rows, people, features)
 
 
-def relifted(recordings: Recordings, engine: Engine, tracks: TrackInput | None = None) -> Recordings:
+def relifted(recordings: Recordings, engine: Engine, gcn: Engine | None = None) -> Recordings:
     """The recordings with the top-down poses that another lifting network makes of the same 2D joints.
 
     EngineError if it is no lifting network, or looks ahead.
     """
-    tracks = track_input(recordings) if tracks is None else tracks
+    tracks = track_input(recordings, gcn=gcn)
     memory = empty_memory(engine, len(tracks.rows))
     if late := lookahead_frames(engine):
         raise EngineError(f"this lifting network looks {late} frames ahead; recordings are lifted as live ones are")
@@ -113,7 +113,10 @@ def relifted(recordings: Recordings, engine: Engine, tracks: TrackInput | None =
 
 
 def semi_supervised_rows(
-    recordings: Recordings, networks: Mapping[str, tuple[Engine, Engine]], frames: Mask | None = None
+    recordings: Recordings,
+    networks: Mapping[str, tuple[Engine, Engine]],
+    frames: Mask | None = None,
+    gcn: Engine | None = None,
 ) -> list[dict[str, Any]]:
     """Table 4: figures of each lifting and integration network by name, over whole sequences with `frames` (F,).
 
@@ -122,7 +125,7 @@ def semi_supervised_rows(
     chosen = ~recordings.frames.level if frames is None else frames
     rows = []
     for name, (lifting, fusion) in networks.items():
-        lifted = recorded_frames(relifted(recordings, lifting))
+        lifted = recorded_frames(relifted(recordings, lifting, gcn))
         kept = [frame for frame, wanted in zip(lifted, chosen, strict=True) if wanted]
         rows.append(pose_row(name, kept, staged(NetworkIntegrator(fusion))))
     return rows

@@ -31,6 +31,7 @@ from dualpose_ros.lab.experiments.semi_supervised.data import (
 )
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import ray_of, relifted
 from dualpose_ros.lab.experiments.semi_supervised.terms import (
+    FRESH,
     SemiSupervision,
     Student,
     domains,
@@ -155,6 +156,7 @@ class SemiSupervisedFusionTask:
     """An integration network on recorded pairs as a `loop.task.Task`; TrainingError without recordings."""
 
     name = "semi_supervised_fusion"
+    starts_fresh = FRESH
 
     def __init__(self, training: SemiSupervisedFusion) -> None:
         self.training = training
@@ -168,12 +170,11 @@ class SemiSupervisedFusionTask:
         """Random people of most sequences, and those of the others as they are; no cache is read."""
         data, terms = self.training.data, self.training.data.terms
         split = domains(data.recordings)
-        lifted = relifted(split.recordings, load_engine(self.training.lifting))
+        lifted = relifted(split.recordings, load_engine(self.training.lifting), data.load_gcn())
         labelled = pair_data(lifted, split.labelled | (split.unlabelled & terms.labels))
         people, real = None, None
         if terms.unlabelled:
-            assert data.teacher_lifting and data.teacher_fusion
-            pseudo = taught(split.recordings, data.teacher_lifting, data.teacher_fusion, split.unlabelled)
+            pseudo = taught(data, split.recordings, split.unlabelled)
             people = unlabelled_people(lifted, split.unlabelled, *pseudo)
             real = real_people(split.recordings, split.labelled, data.meetings, data.mocap, data.seed)
         near, far = (pair_data(lifted, part) for part in (split.labelled_validation, split.unlabelled_validation))
@@ -239,8 +240,9 @@ class SemiSupervisedFusionTask:
         every = list(batches)
         figures: dict[str, float] = {"steps": float(model.steps)}
         for name, foreign in (("labelled", False), ("unlabelled", True)):
-            rows = measured(model, (batch.labelled for batch in every if batch.foreign == foreign))
-            figures |= {f"{figure}_{name}": value for figure, value in error_figures(rows).items()}
+            own = [batch.labelled for batch in every if batch.foreign == foreign]
+            rows = error_figures(measured(model, own)) if own else {}
+            figures |= {f"{figure}_{name}": value for figure, value in rows.items()}
         return figures
 
     def objective(self, figures: dict[str, float]) -> float:

@@ -31,6 +31,7 @@ from dualpose_ros.lab.experiments.semi_supervised.data import (
     turned_targets,
 )
 from dualpose_ros.lab.experiments.semi_supervised.terms import (
+    FRESH,
     SemiSupervision,
     Student,
     by_estimate,
@@ -128,9 +129,11 @@ class SemiSupervisedLiftingTask:
     """A lifting network on recorded tracks as a `loop.task.Task`; TrainingError without recordings."""
 
     name = "semi_supervised_lifting"
+    starts_fresh = FRESH
 
     def __init__(self, training: SemiSupervisedLifting) -> None:
         self.training = training
+        self._gcn = training.data.load_gcn()
         self._supervised = LiftingTask(LiftingTraining(network=training.network))
 
     def build_model(self) -> nn.Module:
@@ -141,19 +144,19 @@ class SemiSupervisedLiftingTask:
     def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedTracks]:
         """Random tracks of most sequences, and those of the others as they are; no cache is read."""
         data, terms = self.training.data, self.training.data.terms
-        split = domains(data.recordings)
-        labelled = make_tracks(split.recordings, split.labelled | (split.unlabelled & terms.labels))
+        split, gcn = domains(data.recordings), self._gcn
+        labelled = make_tracks(split.recordings, split.labelled | (split.unlabelled & terms.labels), gcn=gcn)
         unlabelled, real = None, None
         if terms.unlabelled:
-            assert data.teacher_lifting and data.teacher_fusion
-            rows, answer = taught(split.recordings, data.teacher_lifting, data.teacher_fusion, split.unlabelled)
+            rows, answer = taught(data, split.recordings, split.unlabelled)
             pseudo = by_estimate(rows, answer, len(split.recordings.top_down.frame))
-            unlabelled = make_tracks(split.recordings, split.unlabelled, pseudo)
+            unlabelled = make_tracks(split.recordings, split.unlabelled, pseudo, gcn)
             unlabelled.joints_cam[:] = smoothed(unlabelled.joints_cam, unlabelled.known)
             real = real_people(split.recordings, split.labelled, data.meetings, data.mocap, data.seed)
         validation = [
-            (make_tracks(split.recordings, frames), foreign)
+            (make_tracks(split.recordings, frames, gcn=gcn), foreign)
             for frames, foreign in ((split.labelled_validation, False), (split.unlabelled_validation, True))
+            if frames.any()
         ]
         samples = DrawnSamples(lambda rng: self._draw(labelled, unlabelled, real, rng), self.training.samples)
         return samples, FixedTracks(validation, 2 * self.training.tracks)
@@ -166,7 +169,7 @@ class SemiSupervisedLiftingTask:
         if unlabelled is None or real is None:
             return Batch(own, None, None)
         data, tracks = self.training.data, take(unlabelled, draw_sequences(unlabelled, rng, count))
-        turned = _turned(turned_targets(tracks, rng, data.noise, data.turn))
+        turned = _turned(turned_targets(tracks, rng, data.noise, data.turn, self._gcn))
         return Batch(own, _found(tracks, real, rng, self.training.groups), turned)
 
     def collate(self, samples: Sequence[Batch]) -> Batch:

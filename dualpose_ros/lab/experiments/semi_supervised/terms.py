@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.datasets.recordings import RecordingError, Recordings, load_recordings
 from dualpose_ros.fusion.integrate import NetworkIntegrator
+from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN, K
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import relifted
@@ -39,7 +40,8 @@ class SemiSupervision(Settings):
     """What the rows of Table 4 share.
 
     row: one of ROWS; recordings: folder of `dualpose synth recordings`; teacher_lifting, teacher_fusion: ONNX files
-    of the networks that were trained on the labelled domain alone, which make the pseudo-labels.
+    of the networks that were trained on the labelled domain alone, which make the pseudo-labels; gcn: the ONNX file
+    of what completes poses before they are lifted, None for nothing.
     SettingError or TrainingError names a bad value.
     """
 
@@ -47,6 +49,7 @@ class SemiSupervision(Settings):
     row: str = "none"
     teacher_lifting: str | None = None
     teacher_fusion: str | None = None
+    gcn: str | None = None
     reprojection: float = setting(30.0, "weight of reprojection (Eq. 11) against the supervised loss", least=0)
     perspective: float = setting(1.0, "weight of turned views (Eq. 11) against it", least=0)
     adversarial: float = setting(0.1, "weight of what the discriminator says", least=0)
@@ -71,6 +74,14 @@ class SemiSupervision(Settings):
     def terms(self) -> Terms:
         """Those of the row."""
         return ROWS[self.row]
+
+    def load_gcn(self) -> Engine | None:
+        """What completes poses; EngineError if the file can't be used."""
+        return load_engine(self.gcn) if self.gcn else None
+
+
+FRESH = ("discriminator.", "steps", "row")
+"""What of a student no exported network holds."""
 
 
 class Student(nn.Module):
@@ -164,25 +175,32 @@ class Domains:
 
 
 def domains(folder: str) -> Domains:
-    """Walking people before level cameras are labelled, everything else is not; TrainingError without recordings."""
+    """Walking people before level cameras are labelled, everything else is not; TrainingError without recordings.
+
+    Where nothing of the latter has any truth, as in a user's own video, all of it is learnt from.
+    """
     try:
         recordings = load_recordings(Path(folder))
     except RecordingError as error:
         raise TrainingError(str(error)) from error
     apart = recordings.frames.sequence % VALIDATION_ONE_IN == VALIDATION_ONE_IN - 1
     level = recordings.frames.level
+    blind = not (~level)[recordings.truth.frame].any()
+    if blind:
+        apart &= level
     parts = (level & ~apart, ~level & ~apart, level & apart, ~level & apart)
-    names = ("labelled", "unlabelled", "labelled validation", "unlabelled validation")
-    for name, part in zip(names, parts, strict=True):
+    names = ("labelled", "unlabelled", "labelled validation", "unlabelled validation")[: 3 if blind else 4]
+    for name, part in zip(names, parts, strict=False):
         if not part.any():
             raise TrainingError(f"{folder} holds no {name} sequences; make more recordings")
     return Domains(recordings, *parts)
 
 
-def taught(recordings: Recordings, lifting: str, fusion: str, frames: Mask) -> tuple[PairRows, Poses]:
-    """What two networks make of the `frames` (F,) chosen, to be pseudo-labels."""
-    rows = pair_rows(relifted(recordings, load_engine(lifting)), frames)
-    return rows, NetworkIntegrator(load_engine(fusion))(rows.pairs)
+def taught(data: SemiSupervision, recordings: Recordings, frames: Mask) -> tuple[PairRows, Poses]:
+    """What the teachers make of the `frames` (F,) chosen, to be pseudo-labels."""
+    assert data.teacher_lifting and data.teacher_fusion
+    rows = pair_rows(relifted(recordings, load_engine(data.teacher_lifting), data.load_gcn()), frames)
+    return rows, NetworkIntegrator(load_engine(data.teacher_fusion))(rows.pairs)
 
 
 def by_estimate(rows: PairRows, answer: Poses, count: int) -> Floats:

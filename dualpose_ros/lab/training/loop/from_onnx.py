@@ -7,6 +7,7 @@ statistics that the convolution's output has on training data, so that the netwo
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from dualpose_ros.lab.training.loop.task import TrainingError
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+_WRAPPED = re.compile(r"^(network|integration)\.")
+"""What a network is called within what trains it with a discriminator."""
 
 
 def load_onnx(model: nn.Module, path: Path) -> list[str]:
@@ -38,13 +41,13 @@ def load_onnx(model: nn.Module, path: Path) -> list[str]:
     with torch.no_grad():
         for name, module in model.named_modules():
             if id(module) in norms:
-                bias = stored.get(f"{names[id(norms[id(module)])]}.weight_bias")
+                bias = stored.get(_bare(f"{names[id(norms[id(module)])]}.weight_bias"))
                 if bias is not None and isinstance(module, _NORMS) and bias.shape == module.bias.shape:
                     _as_shift(module, bias)
                     continue
             for part, value in [*module.named_parameters(recurse=False), *_kept_buffers(module)]:
                 full = f"{name}.{part}".lstrip(".")
-                fitting = _fitting(stored.get(full), tuple(value.shape), isinstance(module, _CONVOLUTIONS))
+                fitting = _fitting(stored.get(_bare(full)), tuple(value.shape), isinstance(module, _CONVOLUTIONS))
                 if fitting is None:
                     missing.append(full)
                 else:
@@ -124,6 +127,10 @@ def _kept_buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in module.named_buffers(recurse=False) if name in kept]
 
 
+def _bare(name: str) -> str:
+    return _WRAPPED.sub("", name)
+
+
 def _fitting(value: AnyFloats | None, shape: tuple[int, ...], widen: bool) -> AnyFloats | None:
     """A stored weight in the shape that is asked for, None if it can't be."""
     if value is None or value.shape == shape:
@@ -158,4 +165,4 @@ def _weights(path: Path) -> dict[str, AnyFloats]:
                 matrix = weights.get(products[product].input[1])
                 if matrix is not None:
                     weights[bias.removesuffix("bias") + "weight"] = np.ascontiguousarray(matrix.T)
-    return weights
+    return {_bare(name): value for name, value in weights.items()}

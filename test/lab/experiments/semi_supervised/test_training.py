@@ -341,14 +341,16 @@ def test_a_row_from_recordings_to_its_figures(
 
 
 def test_the_settings_that_ship_can_be_read(folder: Path, first: tuple[Path, TrainedRow], tmp_path: Path) -> None:
+    files = {network: onnx_file(tmp_path, "none", network) for network in run.NETWORKS}
     content = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     for row in training.ROWS:
-        settings = run.row_settings(row, folder, tmp_path, content, None if row == "none" else first[0], epochs=3.0)
+        begins = None if row == "none" else run.begin_at(row, first[0])
+        settings = run.row_settings(row, folder, files, content, begins, epochs=3.0)
         models: list[Any] = [make().build_model() for make, _ in settings.values()]
         sizes = [sum(p.numel() for p in model.network.parameters()) for model in models]
         # Both of all six rows are to fit into 1.6 MB, with a byte a weight and their graphs.
         assert sum(sizes) < 230_000
         assert all(config.epochs == 3.0 and config.batch_size == 1 for _, config in settings.values())
         assert all((config.init is None) == (row == "none") for _, config in settings.values())
-    timed = run.row_settings("none", folder, tmp_path, content, max_minutes=2.0)
+    timed = run.row_settings("none", folder, files, content, max_minutes=2.0)
     assert all(config.epochs is None and config.max_minutes == 2.0 for _, config in timed.values())

@@ -1,0 +1,162 @@
+"""The installed lifting and integration network adapted to a user's own video (paper, section 3.4, Eqs. 10 to 12)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dualpose_ros.arrays import Mask
+from dualpose_ros.datasets.recordings import RecordingError, Recordings, joined, load_recordings, save_recordings
+from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS
+from dualpose_ros.lab.experiments.semi_supervised.data import VALIDATION_ONE_IN
+from dualpose_ros.lab.experiments.semi_supervised.evaluation import ray_of, relifted, semi_supervised_rows
+from dualpose_ros.lab.experiments.semi_supervised.footage import read_footage
+from dualpose_ros.lab.experiments.semi_supervised.run import NETWORKS, Beginning, train_both
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.loop.trainer import TrainResult
+from dualpose_ros.people import SEEN
+from dualpose_ros.weights import weights_path
+
+ROW = "rep_mp_dis"
+"""What of Eq. 11 acts unless another row of Table 4 is asked for: all of it."""
+
+INSTALLED, ADAPTED = "installed", "adapted"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What to adapt to: `source` and `calibration` as of `footage.read_footage`; labelled: folder of recordings to go
+    on learning from; held_out: folder of others to measure by, None for one in eight of the labelled ones."""
+
+    source: Path
+    calibration: Path | None
+    labelled: Path
+    held_out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """By network, its ONNX file and what its run came to; tables: held-out figures, and 2D distances on the video."""
+
+    files: dict[str, Path]
+    results: dict[str, TrainResult]
+    tables: dict[str, list[dict[str, Any]]]
+
+
+def adapt(
+    footage: Footage,
+    out: Path,
+    content: dict[str, dict[str, Any]],
+    row: str = ROW,
+    resume: bool = False,
+    storage: str = "fp16",
+    **changed: Any,
+) -> Adapted:
+    """Train on from the installed networks on labelled recordings and a video, and measure both on held-out labels.
+
+    Only networks that are at least as good there are left in `out`, as lifting.onnx and fusion.onnx, beside
+    measured.json. content, resume, storage and changed as of `run.train_row`.
+
+    Raises:
+        TrainingError: the adapted networks are worse, with the figures; or as of `run.train_both`.
+        InputError, CameraError, SourceError: as of `footage.read_footage`.
+    """
+    labelled = _labelled(footage.labelled)
+    held_out, chosen = _held_out(footage, labelled)
+    both = out / "recordings" / "recordings_00000.npz"
+    if not (resume and both.is_file()):
+        save_recordings(both, joined([labelled, read_footage(footage.source, footage.calibration)]))
+    installed = {network: weights_path(network) for network in NETWORKS}
+    begins = Beginning(installed, installed, weights_path("gcn"))
+    candidates = {network: out / network / f"{network}.onnx" for network in NETWORKS}
+    told = f"the installed network, adapted to {footage.source.name} with {footage.labelled.name}"
+    try:
+        trained = train_both(row, both.parent, candidates, content, begins, resume, storage, **changed, trained_on=told)
+        tables = measure(held_out, chosen, load_recordings(both.parent), installed, candidates, load_engine(begins.gcn))
+        text = json.dumps(tables, indent=1)
+        (out / "measured.json").write_text(text, encoding="utf-8")
+        check_gain(tables["held out"])
+        files = {network: out / f"{network}.onnx" for network in NETWORKS}
+        for network, file in files.items():
+            os.replace(candidates[network], file)
+    finally:
+        for file in candidates.values():
+            file.unlink(missing_ok=True)
+    return Adapted(files, trained.results, tables)
+
+
+def measure(
+    held_out: Recordings,
+    chosen: Mask,
+    video: Recordings,
+    installed: Mapping[str, Path],
+    adapted: Mapping[str, Path],
+    gcn: Engine,
+) -> dict[str, list[dict[str, Any]]]:
+    """Both pairs of networks on the `chosen` frames (F,) of labelled recordings, and on the video without labels.
+
+    The latter can only say how near the lifted joints come to the ones found on the image.
+    """
+    networks = {
+        name: (load_engine(files["lifting"]), load_engine(files["fusion"]))
+        for name, files in ((INSTALLED, installed), (ADAPTED, adapted))
+    }
+    rows = [{"networks": row.pop("row"), **row} for row in semi_supervised_rows(held_out, networks, chosen, gcn)]
+    seen = [
+        {"networks": name, "off_image_pct": off_image_pct(relifted(video, lifting, gcn))}
+        for name, (lifting, _) in networks.items()
+    ]
+    return {"held out": rows, "video": seen}
+
+
+def off_image_pct(recordings: Recordings) -> float | None:
+    """Median distance of lifted joints from where they were well seen, of who is not labelled, in per cent of the
+    person's size on the image."""
+    estimates = recordings.top_down
+    rows = np.flatnonzero(~recordings.frames.level[estimates.frame])
+    rays, scores = ray_of(recordings, estimates)[rows], estimates.joint_scores[rows]
+    joints = estimates.joints_cam[rows].astype(np.float64)
+    size = np.ptp(rays, axis=1).max(axis=1, initial=1e-6)
+    off = np.linalg.norm(joints[..., :2] / np.maximum(joints[..., 2:], 0.2) - rays, axis=2) / size[:, None]
+    known = scores >= SEEN
+    return 100 * float(np.median(off[known])) if known.any() else None
+
+
+def check_gain(rows: list[dict[str, Any]]) -> None:
+    """TrainingError, with the figures, if the adapted networks' mean of COLUMNS is below the installed ones'."""
+    installed, adapted = ({column: row[column] for column in COLUMNS} for row in rows)
+    if None in (*installed.values(), *adapted.values()):
+        raise TrainingError("the held-out recordings show too few people to measure by: make more of them")
+    if np.mean(list(adapted.values())) < np.mean(list(installed.values())):
+        words = ", ".join(f"{column} {installed[column]:.2f} -> {adapted[column]:.2f}" for column in COLUMNS)
+        raise TrainingError(f"refused: on the held-out labels the adapted networks are worse ({words})")
+
+
+def _labelled(folder: Path) -> Recordings:
+    """Labelled recordings, all of the labelled domain, whatever their camera."""
+    recordings = _loaded(folder)
+    frames = recordings.frames
+    return replace(recordings, frames=replace(frames, level=np.ones(len(frames.level), dtype=bool)))
+
+
+def _held_out(footage: Footage, labelled: Recordings) -> tuple[Recordings, Mask]:
+    """Recordings to measure by, and which of their frames (F,)."""
+    if footage.held_out is None:
+        return labelled, labelled.frames.sequence % VALIDATION_ONE_IN == VALIDATION_ONE_IN - 1
+    recordings = _loaded(footage.held_out)
+    return recordings, np.ones(len(recordings.frames.level), dtype=bool)
+
+
+def _loaded(folder: Path) -> Recordings:
+    try:
+        return load_recordings(folder)
+    except RecordingError as error:
+        raise TrainingError(str(error)) from error
