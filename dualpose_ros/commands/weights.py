@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dualpose_ros.commands.options import Storage, StorageOption
+from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption
 from dualpose_ros.errors import needs_torch
 from dualpose_ros.weights import (
     INT8,
@@ -130,3 +130,31 @@ def import_command(
     for imported in import_published(path, out, storage.value):
         unused = f"; not used: {', '.join(imported.unused)}" if imported.unused else ""
         typer.echo(f"{imported.source} -> {imported.file}, within {imported.difference:.1e}{unused}")
+
+
+@app.command("run")
+def run_command(
+    networks: Annotated[
+        Path, typer.Argument(help="Folder of the paper's eight networks, as `weights import` made it.")
+    ],
+    source: Annotated[str, typer.Argument(help="Video, or folder of images.")],
+    calibration: Annotated[Path, typer.Option("--calibration", help="Calibration file of the camera.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for predictions, which `dualpose eval` scores.")],
+    name: Annotated[str | None, typer.Option("--name", help="Of the sequence; the source's without.")] = None,
+    weights: TopDownWeightsOption = None,
+) -> None:
+    """Run the paper's released networks over a whole video, off line: they look 121 frames ahead.
+
+    2D joints and tracks are those of the live detector and top-down branch; the release has neither.
+    """
+    from dualpose_ros.datasets.predictions import write_predictions
+    from dualpose_ros.lab.published.runner import load_released, predict_video
+    from dualpose_ros.sources.calibration import load_calibration
+
+    called = name or Path(source).stem
+    predictions = predict_video(
+        load_released(networks), source, load_calibration(calibration), weights or "top_down", called
+    )
+    file = write_predictions(out, predictions)
+    people = sum(len(frame) for frame in predictions.frames.values())
+    typer.echo(f"{file}: {len(predictions.frames)} frames, {people} people in them")

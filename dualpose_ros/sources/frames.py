@@ -6,6 +6,7 @@ Images are RGB (H, W, 3) uint8 with square pixels.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -39,6 +40,12 @@ def open_source(source: str) -> FrameSource:
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
     return ImageDirectory(path) if path.is_dir() else VideoFile(path)
+
+
+def images_of(source: FrameSource) -> Iterator[RgbImage]:
+    """All images of a source that ends, from where it is; SourceError as of its `read`."""
+    while (image := source.read()) is not None:
+        yield image
 
 
 class ImageDirectory:

@@ -28,17 +28,17 @@ class Seen:
 class Branches:
     """Loads every network once; `restart` before each video, then `process` its frames in their order."""
 
-    def __init__(self, top_down: str = "top_down", guided: bool = True) -> None:
+    def __init__(self, top_down: str = "top_down", guided: bool = True, with_bottom_up: bool = True) -> None:
         """Load the networks; errors as of `load_top_down` if they can't be used.
 
         top_down: the network on patches, as `top_down.weights` names it; guided: whether the bottom-up branch gets its
-        heatmaps.
+        heatmaps; with_bottom_up: whether there is that branch.
         """
-        names = ("lifting", "gcn", "bottom_up")
+        names = ("lifting", "gcn", *(("bottom_up",) if with_bottom_up else ()))
         self._engines: dict[str, Engine] = {name: EngineConfig().network(name) for name in names}
         self._engines["top_down"], self._guided = load_top_down(top_down), guided
         self._detector = create_detector(DetectionConfig())
-        self._bottom_up = BottomUpStage(BottomUpConfig(), self._engines["bottom_up"])
+        self._bottom_up = BottomUpStage(BottomUpConfig(), self._engines["bottom_up"]) if with_bottom_up else None
         self.restart()
 
     def restart(self) -> None:
@@ -52,5 +52,7 @@ class Branches:
         """What both branches find in an RGB image (H, W, 3); errors are those of the stages."""
         tracks = self._detection.process(image, stamp_ns)
         seen = self._top_down.process(image, stamp_ns, camera, tracks)
+        if self._bottom_up is None:
+            return Seen(tuple(tracks), seen.persons, Persons.of(()))
         whole = self._bottom_up.process(image, stamp_ns, camera, seen.heatmaps if self._guided else None)
         return Seen(tuple(tracks), seen.persons, whole.persons)

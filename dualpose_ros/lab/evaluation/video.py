@@ -7,8 +7,9 @@ joints that the truth has. T frames, N true people, K joints of `skeleton.H36M17
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from dualpose_ros.arrays import Floats, Indices, UInt8s
+from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera, GroundConfig, project
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
 from dualpose_ros.drawing import draw_skeletons
@@ -31,7 +32,7 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.calibration import load_calibration, load_ground
-from dualpose_ros.sources.frames import FrameSource, open_source
+from dualpose_ros.sources.frames import FrameSource, images_of, open_source
 from dualpose_ros.sources.video import VIDEO_SUFFIXES
 
 K, ROOT = H36M17.num_joints, H36M17.root
@@ -155,7 +156,7 @@ def _run(
     count = min(c for c in (source.info.count, max_frames, 10**9) if c is not None)
     shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
     frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}
-    for index, image in enumerate(track(_images(source, count), "video", count, transient=True)):
+    for index, image in enumerate(track(islice(images_of(source), count), "video", count, transient=True)):
         stamp_ns = source.time_ns
         stamp_s = stamp_ns * 1e-9
         seen = branches.process(image, stamp_ns, files.camera)
@@ -168,14 +169,6 @@ def _run(
             out.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(out / f"frame_{index:05d}.jpg"), draw_skeletons(image, refined)[..., ::-1])
     return frames
-
-
-def _images(source: FrameSource, count: int) -> Iterator[UInt8s]:
-    for _ in range(count):
-        image = source.read()
-        if image is None:
-            return
-        yield image
 
 
 def score_video(files: VideoFiles, frames: Sequence[Published]) -> Score:
