@@ -28,7 +28,10 @@ from dualpose_ros.weights import weights_path
 ROW = "rep_mp_dis"
 """What of Eq. 11 acts unless another row of Table 4 is asked for: all of it."""
 
-INSTALLED, ADAPTED = "installed", "adapted"
+INSTALLED = "installed"
+ADAPTED = {"adapted lifting": ("lifting",), "adapted lifting and fusion": NETWORKS}
+"""Which networks take the place of installed ones, by what the tables call it. The integration network learnt behind
+the adapted lifting network."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,11 @@ def adapt(
 ) -> Adapted:
     """Train on from the installed networks on labelled recordings and a video, and measure both on held-out labels.
 
-    Only networks that are at least as good there are left in `out`, as lifting.onnx and fusion.onnx, beside
-    measured.json. content, resume, storage and changed as of `run.train_row`.
+    The best of ADAPTED is left in `out`, as lifting.onnx and perhaps fusion.onnx, beside measured.json. content,
+    resume, storage and changed as of `run.train_row`.
 
     Raises:
-        TrainingError: the adapted networks are worse, with the figures; or as of `run.train_both`.
+        TrainingError: each of ADAPTED is worse, with the figures; or as of `run.train_both`.
         InputError, CameraError, SourceError: as of `footage.read_footage`.
     """
     labelled = _labelled(footage.labelled)
@@ -81,10 +84,8 @@ def adapt(
     try:
         trained = train_both(row, both.parent, candidates, content, begins, resume, storage, **changed, trained_on=told)
         tables = measure(held_out, chosen, load_recordings(both.parent), installed, candidates, load_engine(begins.gcn))
-        text = json.dumps(tables, indent=1)
-        (out / "measured.json").write_text(text, encoding="utf-8")
-        check_gain(tables["held out"])
-        files = {network: out / f"{network}.onnx" for network in NETWORKS}
+        (out / "measured.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
+        files = {network: out / f"{network}.onnx" for network in ADAPTED[best_of(tables["held out"])]}
         for network, file in files.items():
             os.replace(candidates[network], file)
     finally:
@@ -101,18 +102,17 @@ def measure(
     adapted: Mapping[str, Path],
     gcn: Engine,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Both pairs of networks on the `chosen` frames (F,) of labelled recordings, and on the video without labels.
+    """Networks on the `chosen` frames (F,) of labelled recordings, and on the video without labels.
 
     The latter can only say how near the lifted joints come to the ones found on the image.
     """
-    networks = {
-        name: (load_engine(files["lifting"]), load_engine(files["fusion"]))
-        for name, files in ((INSTALLED, installed), (ADAPTED, adapted))
-    }
-    rows = [{"networks": row.pop("row"), **row} for row in semi_supervised_rows(held_out, networks, chosen, gcn)]
+    own, other = ({network: load_engine(files[network]) for network in NETWORKS} for files in (installed, adapted))
+    networks = {INSTALLED: own, **{name: {**own, **{n: other[n] for n in those}} for name, those in ADAPTED.items()}}
+    pairs = {name: (engines["lifting"], engines["fusion"]) for name, engines in networks.items()}
+    rows = [{"networks": row.pop("row"), **row} for row in semi_supervised_rows(held_out, pairs, chosen, gcn)]
     seen = [
-        {"networks": name, "off_image_pct": off_image_pct(relifted(video, lifting, gcn))}
-        for name, (lifting, _) in networks.items()
+        {"networks": name, "off_image_pct": off_image_pct(relifted(video, engines["lifting"], gcn))}
+        for name, engines in ((INSTALLED, own), ("adapted lifting", other))
     ]
     return {"held out": rows, "video": seen}
 
@@ -130,14 +130,18 @@ def off_image_pct(recordings: Recordings) -> float | None:
     return 100 * float(np.median(off[known])) if known.any() else None
 
 
-def check_gain(rows: list[dict[str, Any]]) -> None:
-    """TrainingError, with the figures, if the adapted networks' mean of COLUMNS is below the installed ones'."""
-    installed, adapted = ({column: row[column] for column in COLUMNS} for row in rows)
-    if None in (*installed.values(), *adapted.values()):
+def best_of(rows: list[dict[str, Any]]) -> str:
+    """Which of ADAPTED has the largest mean of COLUMNS; TrainingError, with the figures, if none is as good as what is
+    installed."""
+    figures = {row["networks"]: [row[column] for column in COLUMNS] for row in rows}
+    if any(value is None for values in figures.values() for value in values):
         raise TrainingError("the held-out recordings show too few people to measure by: make more of them")
-    if np.mean(list(adapted.values())) < np.mean(list(installed.values())):
-        words = ", ".join(f"{column} {installed[column]:.2f} -> {adapted[column]:.2f}" for column in COLUMNS)
+    best = max(ADAPTED, key=lambda name: float(np.mean(figures[name])))
+    if np.mean(figures[best]) < np.mean(figures[INSTALLED]):
+        pairs = zip(COLUMNS, figures[INSTALLED], figures[best], strict=True)
+        words = ", ".join(f"{column} {one:.2f} -> {other:.2f}" for column, one, other in pairs)
         raise TrainingError(f"refused: on the held-out labels the adapted networks are worse ({words})")
+    return best
 
 
 def _labelled(folder: Path) -> Recordings:

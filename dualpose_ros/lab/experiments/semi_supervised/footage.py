@@ -22,7 +22,7 @@ from dualpose_ros.lab.evaluation.record import estimate_rows
 from dualpose_ros.lab.evaluation.refinement.offline import messages_of, recorded_camera
 from dualpose_ros.people import Persons, Pose3D
 from dualpose_ros.sources.calibration import load_calibration, load_ground
-from dualpose_ros.sources.frames import IMAGE_SUFFIXES, open_source
+from dualpose_ros.sources.frames import IMAGE_SUFFIXES, images_of, open_source
 from dualpose_ros.sources.video import VIDEO_SUFFIXES
 from dualpose_ros.top_down.completion import LONGEST_GAP_S
 
@@ -91,8 +91,7 @@ def _seen(branches: Branches, video: Path, camera: Camera) -> Iterator[Frame]:
         if (source.info.width, source.info.height) != (camera.width, camera.height):
             size = f"{source.info.width}x{source.info.height}"
             raise InputError(f"{video} is {size}, its calibration of {camera.width}x{camera.height}")
-        images = iter(source.read, None)
-        for image in track(images, video.name, source.info.count, transient=True):
+        for image in track(images_of(source), video.name, source.info.count, transient=True):
             seen = branches.process(image, source.time_ns, camera)
             yield Frame(source.time_ns * 1e-9, seen.top_down, seen.bottom_up)
     finally:
