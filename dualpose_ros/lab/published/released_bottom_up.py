@@ -128,8 +128,8 @@ def completed(joints: Floats, tag: Floats, heat: Float32s, tags: Float32s) -> Fl
     for joint in range(JOINTS):
         if found[joint, 2] <= 0:
             like = heat[joint] - np.round(np.linalg.norm(tags[joint] - tag, axis=-1) / TAG_STEP)
-            row, column = np.unravel_index(int(like.argmax()), like.shape)
-            found[joint] = column, row, heat[joint, row, column]
+            best = divmod(int(like.argmax()), like.shape[1])
+            found[joint] = best[1], best[0], heat[joint][best]
         column, row = (int(value) for value in found[joint, :2])
         padded = np.pad(heat[joint], 1, mode="edge")[row : row + 3, column : column + 3]
         found[joint, 0] += 0.5 + (0.25 if padded[1, 2] > padded[1, 0] else -0.25)

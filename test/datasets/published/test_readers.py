@@ -353,7 +353,8 @@ def test_any_value_that_is_wrong_is_an_error_of_one_line(name: str, tmp_path: Pa
     for path in write_any(name, tmp_path):
         text = path.read_text()
         for place in leaves(json.loads(text)):
-            for value in (None, "x", [], {}, float("nan"), -1e300):
+            values: tuple[Any, ...] = (None, "x", [], {}, float("nan"), -1e300)
+            for value in values:
                 content = json.loads(text)
                 put(content, place, value)
                 path.write_text(json.dumps(content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,14 +31,17 @@ class Told:
     """An engine that remembers what it was told, and answers by a function."""
 
     def __init__(self, answer, name: str = "frames") -> None:  # type: ignore[no-untyped-def]
-        self.answer, self.told = answer, []
+        self.answer: Any = answer
+        self.told: list[dict[str, AnyArray]] = []
         self.inputs = {name: TensorSpec(name, np.dtype(np.float32), ("N",))}
-        self.outputs, self.metadata = (), {}
+        self.outputs: tuple[str, ...] = ()
+        self.metadata: dict[str, str] = {}
 
     def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        self.told.append(inputs)
+        self.told.append(dict(inputs))
         assert all(value.dtype == np.float32 for value in inputs.values())
-        return self.answer(**inputs)
+        answer: dict[str, AnyArray] = self.answer(**inputs)
+        return answer
 
 
 def person(number: int, x: float, frame: int) -> Pose3D:

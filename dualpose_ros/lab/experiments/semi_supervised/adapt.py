@@ -78,12 +78,13 @@ def adapt(
     if not (resume and both.is_file()):
         save_recordings(both, joined([labelled, read_footage(footage.source, footage.calibration)]))
     installed = {network: weights_path(network) for network in NETWORKS}
-    begins = Beginning(installed, installed, weights_path("gcn"))
+    gcn = weights_path("gcn")
+    begins = Beginning(installed, installed, gcn)
     candidates = {network: out / network / f"{network}.onnx" for network in NETWORKS}
     told = f"the installed network, adapted to {footage.source.name} with {footage.labelled.name}"
     try:
         trained = train_both(row, both.parent, candidates, content, begins, resume, storage, **changed, trained_on=told)
-        tables = measure(held_out, chosen, load_recordings(both.parent), installed, candidates, load_engine(begins.gcn))
+        tables = measure(held_out, chosen, load_recordings(both.parent), installed, candidates, load_engine(gcn))
         (out / "measured.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
         files = {network: out / f"{network}.onnx" for network in ADAPTED[best_of(tables["held out"])]}
         for network, file in files.items():

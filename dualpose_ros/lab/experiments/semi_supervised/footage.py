@@ -140,7 +140,7 @@ def _without_distortion(people: Sequence[Pose3D], camera: Camera) -> Persons:
     def ideal(pose: Pose3D) -> Pose3D:
         rays = pixels_to_rays(camera, pose.keypoints_px)
         pixels = rays * [camera.fx, camera.fy] + [camera.cx, camera.cy]
-        known = np.isfinite(pixels).all(axis=1)
+        known = np.asarray(np.isfinite(pixels).all(axis=1), dtype=bool)
         scores = np.where(known, pose.joint_scores, 0.0)
         return replace(pose, keypoints_px=np.where(known[:, None], pixels, 0.0), joint_scores=scores)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,13 +42,15 @@ def test_inequalities_that_fail_are_named() -> None:
 
 def test_what_may_be_chance_is_said_to_be() -> None:
     """Differences over five videos, of which each is left out once: the textbook's standard error of their mean."""
-    rows = [{"row": name, **dict(zip(COLUMNS, values, strict=True))} for name, values in TABLE_3.items()]
+    rows: list[dict[str, Any]] = [
+        {"row": name, **dict(zip(COLUMNS, values, strict=True))} for name, values in TABLE_3.items()
+    ]
     rows[1]["auc_rel"] = TABLE_3["TD (w/o MP)"][1] - 0.5
     rng = np.random.default_rng(0)
     for spread, chance in ((2.0, True), (0.05, False)):
         gains = rng.normal(0, spread, 5)
         means = [np.delete(gains, n).mean() for n in range(5)]
-        without = {row["row"]: [dict(row) for _ in range(5)] for row in rows}
+        without: dict[str, list[dict[str, Any]]] = {row["row"]: [dict(row) for _ in range(5)] for row in rows}
         for row, mean in zip(without["TD (w MP)"], means, strict=True):
             row["auc_rel"] = 50.0 + mean
         found = {(r["better"], r["worse"], r["column"]): r for r in tables.inequality_rows(rows, without)}

@@ -149,7 +149,7 @@ def test_footage_that_says_too_little_is_refused(video: Path, tmp_path: Path) ->
 def exported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exporting takes its time, and is tested elsewhere: the installed networks stand in."""
 
-    def copied(model: torch.nn.Module, spec: object, path: Path, storage: str) -> None:
+    def copied(model: object, spec: object, path: Path, storage: str) -> None:
         shutil.copy(weights_path(path.stem), path)
 
     monkeypatch.setattr(run, "export_onnx", copied)
@@ -167,7 +167,8 @@ def test_networks_that_are_no_worse_are_left(video: Path, labelled: Path, tmp_pa
     engine = load_engine(weights_path("lifting"))
     given = {"features": features, **empty_memory(engine, len(features))}
     answered = engine.run(given)
-    network = adapted.results["lifting"].model.network.eval()
+    network: Any = adapted.results["lifting"].model.network
+    network.eval()
     with torch.no_grad():
         joints, _, depth, *_ = network(*(torch.from_numpy(part) for part in given.values()))
     assert np.abs(joints.numpy() - answered["joints"]).mean() < 0.005
@@ -189,7 +190,7 @@ def test_networks_that_are_worse_are_not(
         for file in files.values():
             file.parent.mkdir()
             file.write_bytes(b"a network")
-        return run.TrainedRow(*files.values(), {})
+        return run.TrainedRow(files["lifting"], files["fusion"], {})
 
     monkeypatch.setattr(adapting, "train_both", trained)
     monkeypatch.setattr(adapting, "measure", lambda *given: worse)
