@@ -169,26 +169,31 @@ def pixels_to_cells(xy_px: AnyFloats) -> Floats:
 @dataclass(frozen=True, eq=False)
 class ReadableMaps:
     """What joints can be read from: of the cells whose heatmaps are not too low, in the order of maps and rows, the
-    row, column, heatmap and tag (C,), and where each map's begin and end in them (M + 1,); heatmaps (M, h, w) of all.
+    row, column, heatmap, worth and tag (C,), and where each map's begin and end in them (M + 1,); maps (M, h, w) that
+    the worth is from.
     """
 
     row: Indices
     column: Indices
     heat: Float32s
+    worth: Float32s
     tag: Float32s
     bounds: Indices
-    heatmaps: Float32s
+    maps: Float32s
 
     @classmethod
-    def of(cls, heatmaps: Float32s, tags: Float32s, config: ReadingConfig) -> ReadableMaps:
-        """Of heatmaps and tags, both (M, h, w)."""
+    def of(
+        cls, heatmaps: Float32s, tags: Float32s, config: ReadingConfig, smooth: Float32s | None = None
+    ) -> ReadableMaps:
+        """Of heatmaps and tags, both (M, h, w); by `smooth` of that shape, if given, a joint's place is chosen."""
         size = heatmaps.shape[1] * heatmaps.shape[2]
         flat = heatmaps.reshape(-1)
         # Where the tag lowers a cell below this, `read_by_tag` takes nothing from the map.
         cells = np.flatnonzero(flat >= _LEAST_SHARE * config.min_score)
         bounds = np.searchsorted(cells, size * np.arange(len(heatmaps) + 1))
         row, column = np.divmod(cells % size, heatmaps.shape[2])
-        return cls(row, column, flat[cells], tags.reshape(-1)[cells], bounds, heatmaps)
+        maps = heatmaps if smooth is None else smooth
+        return cls(row, column, flat[cells], maps.reshape(-1)[cells], tags.reshape(-1)[cells], bounds, maps)
 
 
 def read_by_tag(
@@ -228,7 +233,7 @@ def read_by_tag(
         cells.append(cell)
     person, joint, cell = (np.concatenate(parts) for parts in (persons, joints, cells))
     row, column, channel = maps.row[cell], maps.column[cell], np.asarray(first, dtype=np.intp)[person] + joint
-    places = np.stack([column, row], axis=1) + peak_offsets(maps.heatmaps, channel, row, column)
+    places = np.stack([column, row], axis=1) + peak_offsets(maps.maps, channel, row, column)
     read_px[person, joint], read_scores[person, joint] = cells_to_pixels(places), maps.heat[cell]
     return read_px, read_scores
 
@@ -239,7 +244,7 @@ def _cells_of_tag(
     """Joints (J,) that the maps between `bounds` (K + 1,) show of a person, and the cells (J,) where they are."""
     inside = slice(int(bounds[0]), int(bounds[-1]))
     distance = np.minimum(np.abs(maps.tag[inside] - np.float32(tag)), 4 * config.tag_stddev)
-    value = maps.heat[inside] * np.exp(-(distance**2) / (2 * config.tag_stddev**2)).astype(np.float32)
+    value = maps.worth[inside] * np.exp(-(distance**2) / (2 * config.tag_stddev**2)).astype(np.float32)
     if window is not None:
         (x0, y0, x1, y1), row, column = window, maps.row[inside], maps.column[inside]
         value = np.where((column >= x0) & (column < x1) & (row >= y0) & (row < y1), value, -1)
@@ -253,7 +258,7 @@ def _cells_of_tag(
     ties = np.flatnonzero(value == np.repeat(best, counts[filled]))
     at = ties[np.searchsorted(ties, starts)] + bounds[0]
     found = maps.heat[at]
-    seen = (found >= config.min_score) & (best > _LEAST_SHARE * found)
+    seen = (found >= config.min_score) & (best > _LEAST_SHARE * maps.worth[at])
     return filled[seen], at[seen]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Rows
@@ -42,6 +43,13 @@ class DecodeConfig(Settings):
     max_peaks: int = setting(8, "peaks kept of each joint and patch", least=1, most=1000)
     grouping: GroupingConfig = setting(GroupingConfig(), "joints into people by their tags")
     reading: ReadingConfig = setting(ReadingConfig(), "joints read off the maps by a person's tag")
+    smoothing_cells: float = setting(
+        1.25,
+        "deviation of the blur by which a joint's place is chosen: of a broad hill and a lone spike, the hill; 0: none",
+        unit="cells",
+        least=0,
+        most=8,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +104,8 @@ def decode_patches(
         np.asarray(target_utility(joints_px[own], scores[own], means[own], box), dtype=np.float64)
         for own, box in zip((of_patch == np.arange(count)[:, None]), np.asarray(boxes_px), strict=True)
     ]
-    readable = ReadableMaps.of(flat, flat_tags, config.reading)
+    smooth = smoothed(heatmaps, config.smoothing_cells).reshape(flat.shape) if config.smoothing_cells > 0 else None
+    readable = ReadableMaps.of(flat, flat_tags, config.reading, smooth)
     joints_px, scores = read_by_tag(readable, of_patch * joints, means, joints_px, scores, config.reading)
     return [
         PatchPeople(joints_px[of_patch == n], scores[of_patch == n], means[of_patch == n], utility)
@@ -124,6 +133,12 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
             PatchPeople(xy[n : n + kept], np.where(found, score[n], 0.0)[None][:kept], np.zeros(kept), np.ones(kept))
         )
     return people
+
+
+def smoothed(heatmaps: Float32s, stddev_cells: float) -> Float32s:
+    """Heatmaps (N, K, h, w) blurred by a Gaussian, whose largest values are where the OKS to expect is largest."""
+    blurred = [cv2.GaussianBlur(maps.transpose(1, 2, 0), (0, 0), stddev_cells).transpose(2, 0, 1) for maps in heatmaps]
+    return np.stack(blurred).astype(np.float32, copy=False) if blurred else heatmaps
 
 
 def _refuse_nan(maps: Float32s) -> None:

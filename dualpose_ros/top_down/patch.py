@@ -14,8 +14,8 @@ from dualpose_ros.arrays import AnyFloats, Floats, RgbImage, UInt8s
 from dualpose_ros.grouping import HEATMAP_STRIDE
 
 ENLARGE = 1.25
-"""Side of a patch over the longer side of the box that it is made for. At 1.12 more 2D joints are right, but people are
-put too near or too far: on the demo clip the root's depth errs by 3.0 % instead of 1.8."""
+"""Side of a patch over the longer side of the box that it is made for. A tighter one pays only where boxes are exact:
+with a detector's, OKS on photographs is 0.869 here and 0.866 at 1.12, and people are put at worse depths."""
 
 _MIN_SIDE_PX = 8.0
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.top_down.decode import TARGET_TAG, decode_patches
+from dualpose_ros.grouping import cells_to_pixels
+from dualpose_ros.top_down.decode import TARGET_TAG, DecodeConfig, decode_patches
 from support import people_maps as maps
 
 
@@ -77,3 +78,15 @@ def test_broken_outputs_are_refused() -> None:
         decode_patches(good, broken, boxes)
     with pytest.raises(ValueError, match="don't fit"):
         decode_patches(good, good[:, :3], boxes)
+
+
+def test_of_a_broad_hill_and_a_higher_spike_the_hill_is_the_joint() -> None:
+    truth = maps.figure(127.3, 30.2, 190.6)
+    heat, tags = maps.ideal_maps([truth], [1.0])
+    spike = (8, 50)
+    heat[16][spike], tags[16][spike] = 1.3 * heat[16].max(), 1.0
+    box = maps.figure_box(truth)[None]
+    people = decode_patches(heat[None], tags[None], box)[0]
+    assert np.abs(people.joints_px[0, 16] - truth[16]).max() < 0.5
+    (sharp,) = decode_patches(heat[None], tags[None], box, DecodeConfig(smoothing_cells=0))
+    assert np.abs(sharp.joints_px[0, 16] - cells_to_pixels(spike[::-1])).max() < 2.5
