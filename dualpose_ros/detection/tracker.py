@@ -9,6 +9,7 @@ irregular intervals.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +36,11 @@ _log = logging.getLogger(__name__)
 
 CLEAR_VIEW_IOU = 0.15
 """Where boxes overlap more, colours are partly somebody else's and aren't learned from."""
-APPEARANCE_RATE = 0.1
-"""Share of a new histogram in a track's running mean."""
+APPEARANCE_S = 1.0
+"""Time constant of a track's running mean of histograms."""
+UNLIKE = 0.55
+"""A weak detection in clear view whose colours differ more is not the track's: people's own differ by less than 0.45 in
+a second, those of what is behind them when they leave by 0.6 and more."""
 WEAK_DOUBT = 2.0
 """How many times further off the box of a weak detection is taken to be."""
 
@@ -78,7 +82,7 @@ class TrackerConfig(Settings):
         live=True,
     )
     appearance_weight: float = setting(
-        1.0, "what a difference in colours costs; 0: motion alone", least=0, most=1000, live=True
+        2.0, "what a difference in colours costs; 0: motion alone", least=0, most=1000, live=True
     )
     confirm_hits: int = setting(2, "detections until a track is confirmed", least=1, most=1000, live=True)
     max_tentative_gap_s: float = setting(
@@ -179,7 +183,7 @@ class Tracker:
         since = 0.0 if self._detected_s is None else now - self._detected_s
         self._detected_s = now
         seen = self._associate(detections, appearance, now)
-        self._learn_appearance(detections, appearance, seen)
+        self._learn_appearance(detections, appearance, seen, since)
         self._start(detections, appearance, seen, now)
         self._drop_duplicates(now, since)
         return self._put_out(now, image_size)
@@ -218,7 +222,8 @@ class Tracker:
 
         left, strong = self._match(confirmed, strong, detections, appearance, config.max_match_cost, seen)
         recent = [i for i in left if now - self._lives[i].last_seen <= max(config.max_coast_s, 1.5 * self._period_s)]
-        self._match(np.array(recent, dtype=np.intp), weak, detections, None, config.max_weak_match_cost, seen)
+        recent_rows = np.array(recent, dtype=np.intp)
+        self._match(recent_rows, weak, detections, appearance, config.max_weak_match_cost, seen, is_weak=True)
         self._match(tentative, strong, detections, appearance, config.max_match_cost, seen)
 
         columns = np.flatnonzero(seen >= 0)
@@ -241,6 +246,7 @@ class Tracker:
         appearance: AnyFloats | None,
         limit: float,
         seen: Indices,
+        is_weak: bool = False,
     ) -> tuple[Indices, Indices]:
         """Assign tracks `rows` to detections `columns`, write `seen`; returns the rows and columns left over."""
         states, boxes = self._states[rows], detections.boxes_px[columns]
@@ -252,8 +258,15 @@ class Tracker:
             unknown = np.full(appearance.shape[1], np.nan, np.float32)
             known = [life.appearance if life.appearance is not None else unknown for life in self._looked_up(rows)]
             table = np.array(known, dtype=np.float32).reshape(len(rows), appearance.shape[1])
-            # Centred, so that an unknown colour speaks neither for nor against.
-            cost = cost + self.config.appearance_weight * (appearance_distances(table, appearance[columns]) - 0.5)
+            distances = appearance_distances(table, appearance[columns])
+            if is_weak:
+                # The box of somebody partly hidden shows others' colours; beside nobody it shows their own.
+                is_strong = detections.scores >= self.config.high_score
+                beside = np.max(box_iou(boxes, detections.boxes_px[is_strong]), axis=1, initial=0) > CLEAR_VIEW_IOU
+                is_alike &= (distances <= UNLIKE) | beside
+            else:
+                # Centred, so that an unknown colour speaks neither for nor against.
+                cost = cost + self.config.appearance_weight * (distances - 0.5)
         partner = assign(np.where(is_near & is_alike, cost, np.inf), limit)
         matched = partner >= 0
         seen[columns[partner[matched]]] = rows[matched]
@@ -262,14 +275,18 @@ class Tracker:
     def _looked_up(self, rows: Indices) -> list[_Life]:
         return [self._lives[i] for i in rows]
 
-    def _learn_appearance(self, detections: Detections, appearance: AnyFloats | None, seen: Indices) -> None:
-        """Move matched tracks' colours toward what is seen of them, where nobody overlaps them."""
+    def _learn_appearance(
+        self, detections: Detections, appearance: AnyFloats | None, seen: Indices, since: float
+    ) -> None:
+        """Move matched tracks' colours toward what is seen of them, where nobody overlaps them; `since` as below."""
         if appearance is None or len(detections) == 0:
             return
-        for column in np.flatnonzero((seen >= 0) & _in_clear_view(detections) & np.isfinite(appearance[:, 0])):
+        rate = 1 - math.exp(-since / APPEARANCE_S)
+        is_sure = (seen >= 0) & (detections.scores >= self.config.high_score)
+        for column in np.flatnonzero(is_sure & _in_clear_view(detections) & np.isfinite(appearance[:, 0])):
             life, new = self._lives[seen[column]], appearance[column].astype(np.float32)
             old = life.appearance
-            life.appearance = new if old is None else old + APPEARANCE_RATE * (new - old)
+            life.appearance = new if old is None else old + rate * (new - old)
 
     def _start(self, detections: Detections, appearance: AnyFloats | None, seen: Indices, now: float) -> None:
         """Begin tracks from strong detections that nobody claims and that repeat no matched box."""

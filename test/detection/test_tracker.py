@@ -200,6 +200,25 @@ def test_colours_decide_where_motion_can_not() -> None:
     assert ids_after(uses_colours=False, swap=False) == ids_after(uses_colours=False, swap=True)
 
 
+def test_the_wall_behind_somebody_who_leaves_is_not_them() -> None:
+    """A weak box of the background lies where a person was; the next one to come is somebody else."""
+    coat, wall, shirt = np.eye(8, dtype=np.float32)[[0, 5, 2]]
+    tracker = Tracker()
+    for k in range(10):
+        tracker.update(seen(person(100)), stamp(0.1 * k), coat[None])
+    for k in range(10, 50):
+        tracker.update(seen(person(105), score=0.4), stamp(0.1 * k), wall[None])
+    for k in range(50, 53):
+        tracks = tracker.update(seen(person(100)), stamp(0.1 * k), shirt[None])
+    assert states(tracks) == [(2, CONFIRMED)]
+    weak = Tracker()
+    for k in range(10):
+        weak.update(seen(person(100), person(130)), stamp(0.1 * k), np.stack([coat, shirt]))
+    two = Detections(np.array([person(100), person(130)]), np.array([0.4, 0.9]))
+    tracks = weak.update(two, stamp(1.0), np.stack([wall, shirt]))
+    assert states(tracks) == [(1, CONFIRMED), (2, CONFIRMED)], "behind somebody, a box shows other colours"
+
+
 def test_no_detections_ever() -> None:
     tracker = Tracker()
     for k in range(5):

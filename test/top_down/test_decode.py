@@ -89,4 +89,4 @@ def test_of_a_broad_hill_and_a_higher_spike_the_hill_is_the_joint() -> None:
     people = decode_patches(heat[None], tags[None], box)[0]
     assert np.abs(people.joints_px[0, 16] - truth[16]).max() < 0.5
     (sharp,) = decode_patches(heat[None], tags[None], box, DecodeConfig(smoothing_cells=0))
-    assert np.abs(sharp.joints_px[0, 16] - cells_to_pixels(spike[::-1])).max() < 2.5
+    assert np.abs(sharp.joints_px[0, 16] - cells_to_pixels(np.array(spike[::-1]))).max() < 2.5
