@@ -116,7 +116,9 @@ EVERY_RUN: _Options = {
     "workers": _option(int | None, None, "--workers", "Processes that prepare batches.", min=0),
     "seed": _option(int | None, None, "--seed", "Of initial weights, order and variation.", min=0),
     "device": _option(str | None, None, "--device", "torch device, such as cpu or cuda."),
-    "init": _option(_FILE, None, "--init", "Start from another run's weights: its best.pt, or an ONNX file."),
+    "init": _option(
+        _FILE, None, "--init", "Start from another run's weights: its best.pt, or a file of ONNX or safetensors."
+    ),
     "config": (ConfigOption, None),
     "storage": (StorageOption, Storage.fp16),
     "tensorrt": _option(bool, False, "--tensorrt", "When it ends, build TensorRT's plan for this GPU too."),

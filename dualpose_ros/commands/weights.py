@@ -112,8 +112,8 @@ def import_command(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A published checkpoint (.pth), a folder of the paper's release (ckpts, or one of its folders), or "
-            "its archive (3DMPP.zip)."
+            help="A published checkpoint (.pth, .safetensors), a folder of the paper's release (ckpts, or one of its "
+            "folders), or its archive (3DMPP.zip)."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for the ONNX files.")],

@@ -79,15 +79,15 @@ def read_coco(root: Path, options: ImportOptions | None = None) -> list[Photogra
     names = _keypoint_names(content, path)
     people: dict[Any, list[dict[str, Any]]] = {}
     for index, annotation in enumerate(_list(content, "annotations", path)):
-        people.setdefault(_field(annotation, "image_id", path, f"annotations[{index}]"), []).append(annotation)
+        people.setdefault(str(_field(annotation, "image_id", path, f"annotations[{index}]")), []).append(annotation)
     folder = options.images or (root / "images" if (root / "images").is_dir() else root)
     photographs = []
     for index, image in enumerate(_list(content, "images", path)):
         where = f"images[{index}]"
         identity = _field(image, "id", path, where)
         try:
-            photographs.append(_photograph(image, people.get(identity, []), folder, names, content, options))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+            photographs.append(_photograph(image, people.get(str(identity), []), folder, names, content, options))
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CocoError(f"{path}: {where} or its annotations: {type(error).__name__} {error}") from error
     return photographs
 
@@ -257,6 +257,8 @@ def _field(entry: Any, name: str, path: Path, where: str) -> Any:
 def _keypoint_names(content: dict[str, Any], path: Path) -> list[str]:
     """Names of the joints of the category `person`, or of the only one."""
     categories = _list(content, "categories", path)
+    if not all(isinstance(category, dict) for category in categories):
+        raise CocoError(f"{path}: categories holds something that is no object")
     people = [c for c in categories if c.get("name") == "person"] or categories[:1]
     names = people[0].get("keypoints") if people else None
     if not isinstance(names, list) or not names:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Mask, Rows
+from dualpose_ros.arrays import DAMAGED, AnyFloats, Float32s, Mask, Rows
 from dualpose_ros.skeleton import H36M17
 
 _ARRAYS = ("offsets", "scores", "labelled")
@@ -105,7 +105,7 @@ def load_joint_errors(path: Path) -> JointErrors:
     try:
         with np.load(path) as file:
             offsets, scores, labelled = (np.asarray(file[name]) for name in _ARRAYS)
-    except (OSError, KeyError, ValueError) as error:
+    except DAMAGED as error:
         raise JointErrorsError(f"{path} holds no joint errors: {error}; `dualpose eval joints` makes them") from error
     joints = H36M17.num_joints
     if offsets.shape[1:] != (joints, 2) or scores.shape != offsets.shape[:2] or labelled.shape != scores.shape:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.io import loadmat
 
 from dualpose_ros.arrays import Floats, UInt8s
 from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, split_of
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
+from dualpose_ros.datasets.matlab import read_matlab
 
 LSP_JOINTS = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
@@ -62,7 +62,7 @@ def _read_joints(path: Path) -> tuple[Floats, UInt8s]:
     if not path.is_file():
         raise CocoError(f"{path} is missing: an LSP folder holds joints.mat and images/")
     try:
-        values = np.asarray(loadmat(path)["joints"], np.float64)
+        values = np.asarray(read_matlab(path)["joints"], np.float64)
     except Exception as error:
         raise CocoError(f"{path} is no MATLAB file with 'joints': {type(error).__name__} {error}") from error
     if values.ndim != 3 or sorted(values.shape[:2]) != [3, len(LSP_JOINTS)]:

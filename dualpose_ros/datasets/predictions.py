@@ -113,8 +113,8 @@ def _people(entries: Any, joints: int, where: str) -> FoundPeople:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DatasetError(f"{where}: 'people' is no list of people")
     ids = [entry.get("id", n) for n, entry in enumerate(entries)]
-    if not all(isinstance(i, int) for i in ids):
-        raise DatasetError(f"{where}: id {next(i for i in ids if not isinstance(i, int))!r} is no whole number")
+    if not all(isinstance(i, int) and abs(i) < 2**31 for i in ids):
+        raise DatasetError(f"{where}: an id is no whole number of 32 bits")
     if len(set(ids)) != len(ids):
         raise DatasetError(f"{where}: id {next(i for i in ids if ids.count(i) > 1)} is there twice")
     scores = np.array([_score(entry.get("score", 1.0), where) for entry in entries], dtype=np.float64)
@@ -128,7 +128,7 @@ def _people(entries: Any, joints: int, where: str) -> FoundPeople:
 
 
 def _score(value: Any, where: str) -> float:
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not _is_number(value):
         raise DatasetError(f"{where}: a score is {value!r}")
     return float(value)
 
@@ -151,7 +151,7 @@ def _joints(value: Any, shape: tuple[int, int], where: str) -> Floats:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and abs(value) < float("inf")
 
 
 def _rows(joints: AnyFloats, digits: int) -> list[list[float] | None] | None:

@@ -81,7 +81,8 @@ class OnnxRuntimeEngine:
         providers: list[Any] = [(provider, _OPTIONS.get(provider, {}))]
         if provider != "CPUExecutionProvider":
             providers.append("CPUExecutionProvider")
-        session = onnxruntime.InferenceSession(model, options, providers=providers)
+        # Its own way to fall back prints to stdout, and tries what failed once more.
+        session = onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
         if session.get_providers()[0] != provider:
             raise EngineError(f"ONNX Runtime does without {provider}: CUDA or cuDNN is missing or of another version")
         return session

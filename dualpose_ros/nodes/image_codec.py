@@ -15,6 +15,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
+from dualpose_ros.sources.stated_size import stated_size
 
 
 class ImageError(ValueError):
@@ -119,7 +120,8 @@ def _planes(message: Any) -> UInt8s:
 def _decompressed(message: Any) -> RgbImage:
     """The picture of a sensor_msgs/CompressedImage; its stated size is looked at before memory is taken for it."""
     data = np.frombuffer(message.data, dtype=np.uint8)
-    size = _stated_size(data[:_HEADER_BYTES].tobytes())
+    header = data[:_HEADER_BYTES].tobytes()
+    size = stated_size(header) if header.startswith(_KINDS) else None
     if size is None:
         raise ImageError(f"compressed image of format '{message.format[:60]}' is neither JPEG nor PNG")
     if not 0 < size[0] * size[1] <= _MOST_PIXELS:
@@ -135,24 +137,7 @@ def _decompressed(message: Any) -> RgbImage:
 
 _MOST_PIXELS = 1 << 26
 _HEADER_BYTES = 1 << 18
-_PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def _stated_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that the header of a PNG or JPEG file states; None for anything else."""
-    if data.startswith(_PNG):
-        return (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) if len(data) >= 24 else None
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        # A frame's header (SOF), of any of JPEG's kinds; not DHT, JPG or DAC, which lie among them.
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-        # Fill bytes have no length.
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
+_KINDS = (b"\x89PNG", b"\xff\xd8")
 
 
 def _view(message: Any, kind: str, channels: int) -> AnyArray:

@@ -49,7 +49,8 @@ def from_line(line: str) -> PoseFrame:
     """Inverse of `to_line`."""
     record = json.loads(line)
     persons = tuple(_person_from_record(person) for person in record["persons"])
-    return PoseFrame(record["stamp_ns"], record["received_ns"], record["frame_id"], persons, record.get("frame"))
+    stamp_ns, received_ns = int(record["stamp_ns"]), int(record["received_ns"])
+    return PoseFrame(stamp_ns, received_ns, record["frame_id"], persons, record.get("frame"))
 
 
 def read_pose_lines(path: Path) -> Iterator[PoseFrame]:

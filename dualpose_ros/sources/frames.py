@@ -16,9 +16,11 @@ from natsort import natsorted
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.sources.live import open_device, open_pipeline, open_stream
 from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, SourceInfo, printable
+from dualpose_ros.sources.stated_size import stated_size
 from dualpose_ros.sources.video import VideoFile
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_HEADER_BYTES, _MOST_PIXELS = 1 << 18, 1 << 27
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 
 
@@ -80,6 +82,9 @@ def _read_image(path: Path) -> RgbImage:
     # Not cv2.imread: a name that is no UTF-8 ends the process.
     try:
         data = np.fromfile(path, dtype=np.uint8)
+        size = stated_size(data[:_HEADER_BYTES].tobytes())
+        if size is not None and size[0] * size[1] > _MOST_PIXELS:
+            raise SourceError(f"image {printable(path)} says that it has {size[0]}x{size[1]} pixels, which is absurd")
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except (OSError, cv2.error):
         image = None

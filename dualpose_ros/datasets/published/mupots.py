@@ -17,6 +17,7 @@ from natsort import natsorted
 
 from dualpose_ros.arrays import AnyArray, Floats
 from dualpose_ros.camera import Camera
+from dualpose_ros.datasets.matlab import read_matlab
 from dualpose_ros.datasets.published.truth import (
     DatasetError,
     TruthFrame,
@@ -101,14 +102,12 @@ def _person(cell: Any, folder: Path, index: int, person: int, joints: str) -> tu
 
 
 def _matrix(path: Path, name: str) -> AnyArray:
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise DatasetError(f"{path} is not there")
     try:
-        content = loadmat(path)
-    except Exception as error:  # SciPy has no common base class for what a damaged file makes it raise
-        raise DatasetError(f"{path} is no MATLAB file, or damaged: {type(error).__name__} {error}") from None
+        content = read_matlab(path)
+    except ValueError as error:
+        raise DatasetError(f"{path} is no MATLAB file, or damaged: {error}") from None
     cells = content.get(name)
     if not isinstance(cells, np.ndarray) or cells.ndim != 2 or cells.dtype != object:
         raise DatasetError(f"{path} has no cell array '{name}'")

@@ -32,4 +32,4 @@ def read_arrays(path: Path) -> Any:
     except OSError as error:
         raise DatasetError(f"{path} can't be read: {error.strerror}") from None
     except Exception as error:  # a damaged pickle can make the unpickler raise anything
-        raise DatasetError(f"{path} is no pickle of arrays, or damaged: {error}") from None
+        raise DatasetError(f"{path} is no pickle of arrays, or damaged: {' '.join(str(error).split())}") from None

@@ -85,8 +85,8 @@ def import_published(path: Path, out: Path, storage: str = "fp32") -> Iterator[I
     """Turn checkpoints into ONNX files in a folder, each whole or not at all, and tell of each as it is done.
 
     Args:
-        path: a .pth file; a folder whose text file `checkpoint` names one, as the paper's release has them; a folder
-            of these; or an archive of them (3DMPP.zip).
+        path: a .pth or .safetensors file; a folder whose text file `checkpoint` names one, as the paper's release has
+            them; a folder of these; or an archive of them (3DMPP.zip).
         out: where `NAME.onnx` goes, NAME of `KNOWN`.
         storage: of large weights, see `inference.export.export_onnx`.
 
@@ -109,6 +109,10 @@ def import_published(path: Path, out: Path, storage: str = "fp32") -> Iterator[I
 def read_checkpoint(path: Path) -> State:
     """The tensors of a checkpoint by name; nothing in it is run. WeightsError for a file that is no such thing."""
     try:
+        if path.suffix.lower() == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no common base class for what a damaged file makes it raise
         lines = str(error).strip().splitlines() or [type(error).__name__]

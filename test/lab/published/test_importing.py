@@ -73,6 +73,17 @@ def test_a_checkpoint_is_recognised_by_what_is_in_it(make: type[torch.nn.Module]
         torch.testing.assert_close(value, state[key])
 
 
+def test_safetensors_are_read_too(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = filled(released.AxisScale())
+    save_file(state, tmp_path / "any.safetensors")
+    assert isinstance(recognise(read_checkpoint(tmp_path / "any.safetensors"), "it").module, released.AxisScale)
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "any.safetensors").read_bytes()[:90])
+    with pytest.raises(WeightsError, match=r"cut\.safetensors is no checkpoint of tensors alone, or damaged"):
+        read_checkpoint(tmp_path / "cut.safetensors")
+
+
 def test_an_archive_is_imported_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two networks of an archive that holds other things too; the ONNX files say what the modules say."""
     state = filled(released.Integration())

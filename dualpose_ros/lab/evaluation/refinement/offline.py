@@ -74,7 +74,7 @@ def read_frames(path: Path) -> list[PoseFrame]:
         frames = list(read_pose_lines(path))
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}): it is what `dualpose run --out` writes") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path} is damaged: {type(error).__name__} {error}") from None
     if not frames:
         raise InputError(f"{path} holds no frames")
@@ -86,7 +86,6 @@ def messages_of(path: Path, topic: str | None = None, kind: str | None = None) -
 
     InputError if it can't be read.
     """
-    from mcap.exceptions import McapError
     from mcap.reader import make_reader
 
     from dualpose_ros.standalone.typestore import typestore
@@ -96,8 +95,8 @@ def messages_of(path: Path, topic: str | None = None, kind: str | None = None) -
             for schema, _, message in make_reader(stream).iter_messages(topics=topic):
                 if schema is not None and kind in (None, schema.name):
                     yield typestore().deserialize_cdr(message.data, schema.name)
-    except (OSError, McapError, *DAMAGED) as error:
-        raise InputError(f"{path} can't be read ({type(error).__name__}: {error})") from None
+    except Exception as error:  # mcap lets through what its decoders raise
+        raise InputError(f"{path} can't be read ({type(error).__name__}: {' '.join(str(error).split())})") from None
 
 
 def recorded_camera(path: Path) -> Camera:

@@ -106,7 +106,7 @@ def start_from(model: nn.Module, path: Path, task: Task, batches: Iterable[Any])
 
     Args:
         model: the network that begins there.
-        path: a best.pt, or an ONNX file.
+        path: a best.pt, an ONNX file, or a safetensors file with the network's own names.
         task: whose network it is; what its `starts_fresh` names may be missing in an ONNX file.
         batches: of training, to give an exported network its batch norms back.
 
@@ -125,10 +125,22 @@ def start_from(model: nn.Module, path: Path, task: Task, batches: Iterable[Any])
         drawn = iter(batches)
         unfold_norms(model, lambda: task.loss(model, next(drawn)))
         return
+    is_safe = path.suffix == ".safetensors"
     try:
-        model.load_state_dict(read_checkpoint(path, task.name)["model"])
+        model.load_state_dict(_read_safetensors(path) if is_safe else read_checkpoint(path, task.name)["model"])
     except RuntimeError as error:
-        raise TrainingError(f"{path} holds another network than '{task.name}' is now: {error}") from error
+        said = " ".join(str(error).split())
+        raise TrainingError(f"{path} holds another network than '{task.name}' is now: {said}") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path} can't be read as safetensors: {error}") from error
 
 
 def read_checkpoint(path: Path, task: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from dualpose_ros.lab.training.loop.checkpoints import load_best  # noqa: E402
+from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from  # noqa: E402
 from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
 from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
@@ -88,6 +88,21 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path: Path) -> None:
     trained = dict(second.model.named_parameters())
     for name, value in first.model.named_parameters():
         assert torch.allclose(value, trained[name], atol=1e-6), name
+
+
+def test_a_run_starts_from_safetensors(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    task = TinyTask()
+    save_file(task.build_model().state_dict(), tmp_path / "mine.safetensors")
+    model = task.build_model()
+    start_from(model, tmp_path / "mine.safetensors", task, [])
+    save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(TrainingError, match="holds another network than 'tiny' is now"):
+        start_from(model, tmp_path / "other.safetensors", task, [])
+    (tmp_path / "cut.safetensors").write_bytes(b"\x08")
+    with pytest.raises(TrainingError, match="can't be read as safetensors"):
+        start_from(model, tmp_path / "cut.safetensors", task, [])
 
 
 def test_a_run_refuses_to_start_from_what_is_no_checkpoint(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The size that a picture's file states, before any memory is taken for it."""
+
+from __future__ import annotations
+
+import re
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*\n)*(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})\s")
+
+
+def stated_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels by the header of a PNG, JPEG, BMP or PNM file; None for anything else.
+
+    data: the beginning of the file; JPEG may have 64 kB and more before it.
+    """
+    if data.startswith(_PNG):
+        return (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) if len(data) >= 24 else None
+    if data.startswith(b"BM") and len(data) >= 26:
+        width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
+        return abs(width), abs(height)
+    if pnm := _PNM.match(data):
+        return int(pnm[1]), int(pnm[2])
+    return _jpeg_size(data) if data.startswith(b"\xff\xd8") else None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        # A frame's header (SOF), of any of JPEG's kinds; not DHT, JPG or DAC, which lie among them.
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        # Fill bytes have no length.
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
