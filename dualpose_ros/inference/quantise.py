@@ -1,14 +1,17 @@
 """An exported network computing in 8 bits, for CPUs with instructions for that (extra `train`).
 
 Static quantisation, as ONNX Runtime's tools do it: unsigned activations with ranges from calibration, signed weights
-with a step for each output channel. What makes the outputs, from the last convolutions on, stays in floating point.
+with a step for each output channel. All channels of an activation have one step, so that those of small range are made
+larger before, at no cost to the answers (`equalise`). What makes the outputs, from the last convolutions on, stays in
+floating point.
 """
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +19,19 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime import quantization
 
+from dualpose_ros.arrays import Floats
 from dualpose_ros.inference.engine import Arrays
 from dualpose_ros.inference.graphs import GraphError, folded
+from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
 _OPERATORS = ["Conv", "Add", "Relu", "Resize", "Concat"]
+
+_CHANNELWISE = ("Add", "Relu", "Resize")
+"""Operators that a positive factor for each channel may go through."""
+
+_RANGE_POWER = 0.7
+"""How far activations are made alike, at the cost of weights: 1 gives all channels one range, 0 all weights. With the
+top-down network 0.7 and 0.8 kept people's distances best of 0, 0.5, 0.7, 0.8 and 1."""
 
 
 class _Feeds(quantization.CalibrationDataReader):
@@ -43,6 +55,8 @@ def quantised(path: Path, feeds: Iterable[Arrays]) -> onnx.ModelProto:
         if not heads:
             raise GraphError(f"{path} has no convolution to quantise")
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        feeds = list(feeds)
+        equalise(model, feeds, Path(folder) / "watched.onnx")
         onnx.save(model, source)
         overrides = (
             {}
@@ -90,6 +104,109 @@ def head_nodes(graph: onnx.GraphProto) -> list[str]:
         if node.op_type != "Conv":
             waiting += [makers[name] for name in node.input if name in makers]
     return list(found) if any(node.op_type == "Conv" for node in found.values()) else []
+
+
+@dataclass
+class _Channels:
+    """Tensors whose channels can only be scaled together, the convolutions that make and those that read them."""
+
+    tensors: set[str] = field(default_factory=set)
+    makers: list[onnx.NodeProto] = field(default_factory=list)
+    readers: list[onnx.NodeProto] = field(default_factory=list)
+
+
+def equalise(model: onnx.ModelProto, feeds: Sequence[Arrays], scratch: Path) -> None:
+    """Bring the ranges of an activation's channels nearer to each other, in place; the answers stay.
+
+    A channel is divided by a factor where convolutions make it, which those that read it take back (Nagel, van Baalen,
+    Blankevoort, Welling, "Data-free quantization through weight equalization and bias correction", ICCV 2019), between
+    them through sums too.
+
+    Args:
+        model: whose activations have four axes.
+        feeds: inputs that the ranges are taken from.
+        scratch: a file that may be written.
+    """
+    groups = _channel_groups(model.graph)
+    largest = _largest_values(model, sorted(set().union(*(group.tensors for group in groups))), feeds, scratch)
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+    def scale(convolution: onnx.NodeProto, index: int, factors: Floats) -> None:
+        # Equal constants of several may be one.
+        name = f"{convolution.output[0]}_scaled_{index}"
+        constants[name] = (constants[convolution.input[index]] * factors).astype(np.float32)
+        convolution.input[index] = name
+
+    for group in groups:
+        reach = np.max([largest[reader.input[0]] for reader in group.readers], axis=0)
+        weights = [np.abs(constants[reader.input[1]]) for reader in group.readers]
+        weight = np.max([values.max(axis=(0, 2, 3)) for values in weights], axis=0)
+        live = (reach > 0) & (weight > 0)
+        power = np.log(reach[live]) * _RANGE_POWER - np.log(weight[live]) * (1 - _RANGE_POWER)
+        factor = np.ones(len(reach))
+        factor[live] = np.exp(power - power.mean())
+        for maker in group.makers:
+            scale(maker, 1, 1 / factor[:, None, None, None])
+            if len(maker.input) > 2:
+                scale(maker, 2, 1 / factor)
+        for reader in group.readers:
+            scale(reader, 1, factor[:, None, None])
+    used = {name for node in model.graph.node for name in node.input}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(numpy_helper.from_array(value, n) for n, value in constants.items() if n in used)
+
+
+def _channel_groups(graph: onnx.GraphProto) -> list[_Channels]:
+    """Those whose channels may be scaled: made and read by plain convolutions, no outputs."""
+    above: dict[str, str] = {}
+
+    def group_of(name: str) -> str:
+        while name in above:
+            name = above[name]
+        return name
+
+    for node in graph.node:
+        if node.op_type in _CHANNELWISE:
+            for name in node.input if node.op_type == "Add" else node.input[:1]:
+                if group_of(name) != group_of(node.output[0]):
+                    above[group_of(name)] = group_of(node.output[0])
+    groups: dict[str, _Channels] = {}
+    fixed = {group_of(value.name) for value in (*graph.input, *graph.output)}
+    constants = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if _is_plain_convolution(node) and constants.issuperset(node.input[1:]):
+            groups.setdefault(group_of(node.output[0]), _Channels()).makers.append(node)
+            groups.setdefault(group_of(node.input[0]), _Channels()).readers.append(node)
+        elif node.op_type not in _CHANNELWISE:
+            fixed.update(group_of(name) for name in (*node.input, *node.output))
+        elif node.op_type == "Add" and not constants.isdisjoint(node.input):
+            fixed.add(group_of(node.output[0]))
+        for name in (*node.input[:1], *node.output):
+            groups.setdefault(group_of(name), _Channels()).tensors.add(name)
+    return [group for name, group in groups.items() if name not in fixed and group.makers and group.readers]
+
+
+def _is_plain_convolution(node: onnx.NodeProto) -> bool:
+    """Whether it is one whose every output channel reads every channel."""
+    return node.op_type == "Conv" and all(said.i == 1 for said in node.attribute if said.name == "group")
+
+
+def _largest_values(
+    model: onnx.ModelProto, names: Sequence[str], feeds: Sequence[Arrays], scratch: Path
+) -> dict[str, Floats]:
+    """The largest absolute value of each channel (C,) of tensors of four axes."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    known = {value.name for value in watched.graph.output}
+    watched.graph.output.extend(onnx.helper.make_tensor_value_info(n, 1, None) for n in names if n not in known)
+    onnx.save(watched, scratch)
+    engine = OnnxRuntimeEngine(scratch, 1)
+    found: dict[str, Floats] = {}
+    for fed in feeds:
+        answers = engine.run(fed)
+        for name in names:
+            found[name] = np.maximum(found.get(name, 0.0), np.abs(answers[name]).max(axis=(0, 2, 3)).astype(np.float64))
+    return found
 
 
 def fold_normalisation(model: onnx.ModelProto) -> tuple[str, int] | None:

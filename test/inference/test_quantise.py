@@ -22,20 +22,21 @@ pytest.importorskip("onnxscript")
 
 from torch import nn  # noqa: E402
 
-from dualpose_ros.backbone import Normalise, conv_bn  # noqa: E402
+from dualpose_ros.backbone import Normalise, Residual, conv_bn  # noqa: E402
 from dualpose_ros.inference.export import Axis, ExportSpec, export_onnx  # noqa: E402
-from dualpose_ros.inference.graphs import GraphError  # noqa: E402
-from dualpose_ros.inference.quantise import head_nodes, quantised  # noqa: E402
+from dualpose_ros.inference.graphs import GraphError, folded  # noqa: E402
+from dualpose_ros.inference.quantise import equalise, fold_normalisation, head_nodes, quantised  # noqa: E402
 
 REPORT = {"command": "dualpose train top-down", "trained_on": "nothing", "figures": {"oks": 0.5}}
 
 
 class Small(nn.Module):
-    """Bytes to two maps at half size, as the 2D networks begin and end."""
+    """Bytes to two maps at half size, as the 2D networks begin and end, with a sum between."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(Normalise(), conv_bn(3, 16, stride=2), conv_bn(16, 16))
+        start = (Normalise(), conv_bn(3, 16, stride=2))
+        self.body = nn.Sequential(*start, Residual(conv_bn(16, 16, relu=False)), conv_bn(16, 16))
         self.head = nn.Conv2d(16, 2, 1)
 
     def forward(self, image: Any) -> Any:
@@ -81,7 +82,32 @@ def test_bytes_are_the_first_8_bit_values_and_heads_stay_in_floats(network: Path
     small = sorted(
         tuple(t.dims) for t in graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4
     )
-    assert small == [(16, 3, 3, 3), (16, 16, 3, 3)]
+    assert small == [(16, 3, 3, 3), (16, 16, 3, 3), (16, 16, 3, 3)]
+
+
+def test_channels_of_small_range_are_made_larger_and_the_answers_stay(network: Path, tmp_path: Path) -> None:
+    model = folded(network, tmp_path / "folded.onnx")
+    fold_normalisation(model)
+    convolution = [node for node in model.graph.node if node.op_type == "Conv"][-2]
+
+    def weights() -> Any:
+        constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        return onnx.numpy_helper.to_array(constants[convolution.input[1]]).copy()
+
+    small = weights()
+    small[3] /= 50
+    scaled = onnx.numpy_helper.from_array(small, convolution.input[1])
+    next(t for t in model.graph.initializer if t.name == scaled.name).CopyFrom(scaled)
+    onnx.save(model, tmp_path / "before.onnx")
+    equalise(model, pictures(4), tmp_path / "watched.onnx")
+    onnx.save(model, tmp_path / "after.onnx")
+    before, after = load_engine(tmp_path / "before.onnx"), load_engine(tmp_path / "after.onnx")
+    for fed in pictures(2):
+        a, b = before.run(fed), after.run(fed)
+        for name, expected in a.items():
+            np.testing.assert_allclose(b[name], expected, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
+    before_size, after_size = (np.abs(values).max(axis=(1, 2, 3)) for values in (small, weights()))
+    assert after_size[3] / np.median(after_size) > 5 * before_size[3] / np.median(before_size)
 
 
 def test_a_network_without_convolutions_is_refused() -> None:
@@ -119,12 +145,8 @@ def folder(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return folder
 
 
-@pytest.mark.parametrize("whole_by_default", [False, True])
-def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch, whole_by_default: bool) -> None:
+def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
-    assert load._WHOLE == ("top_down",)
-    if not whole_by_default:
-        monkeypatch.setattr(load, "_WHOLE", ())
     monkeypatch.setattr(load, "load_engine", lambda path, *_: loaded.append(Path(path).name))
     for fast in (True, False):
         monkeypatch.setattr(load, "computes_int8_fast", lambda fast=fast: fast)
@@ -133,7 +155,20 @@ def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatc
     EngineConfig(backend="torch", precision="int8").network("top_down")
     EngineConfig(backend="onnxruntime", precision="int8").network(str(folder / "top_down.onnx"))
     small, whole = "top_down_int8.onnx", "top_down.onnx"
-    assert loaded == [whole if whole_by_default else small, whole, small, whole, whole, small, whole, whole]
+    assert loaded == [small, whole, small, whole, whole, small, whole, whole]
+
+
+def test_bf16_comes_before_8_bits_where_the_cpu_computes_both_fast(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[str, ...]] = []
+    monkeypatch.setattr(load, "load_engine", lambda path, backend, *_: loaded.append((Path(path).name, backend)))
+    monkeypatch.setattr(load, "computes_int8_fast", lambda: True)
+    monkeypatch.setattr(load, "choose_backend", lambda: load.best_backend(None)[0])
+    for best in ("openvino", "onnxruntime"):
+        monkeypatch.setattr(load, "best_backend", lambda _, best=best: (best, "it is said"))
+        EngineConfig().network("top_down")
+    assert loaded == [("top_down.onnx", "openvino"), ("top_down_int8.onnx", "onnxruntime")]
 
 
 def test_8_bits_of_another_network_are_not_used(folder: Path, network: Path, caplog: pytest.LogCaptureFixture) -> None:
