@@ -252,6 +252,8 @@ class SemiSupervisedFusionTask:
     def calibrate(self, model: nn.Module, batches: Iterable[Batch]) -> None:
         """Scale the deviations by the labelled domain's validation, or by both of the row that has both."""
         assert isinstance(model, Student)
+        if not self.training.data.calibrated:
+            return
         both = self.training.data.terms.labels
         calibration = model.network.calibration
         assert isinstance(calibration, Tensor)

@@ -242,6 +242,8 @@ class SemiSupervisedLiftingTask:
     def calibrate(self, model: nn.Module, batches: Iterable[Batch]) -> None:
         """Scale the deviations by the labelled domain's validation, or by both of the row that has both."""
         assert isinstance(model, Student)
+        if not self.training.data.calibrated:
+            return
         both = self.training.data.terms.labels
         parts = (batch.labelled for batch in batches)
         self._supervised.calibrate(model.network, (part for part in parts if both or not bool(part.noisy.any())))

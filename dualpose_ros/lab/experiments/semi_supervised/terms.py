@@ -61,6 +61,7 @@ class SemiSupervision(Settings):
         0.03, "deviation of turned people's 2D joints, as a share of their size on the image", least=0
     )
     turn: float = setting(float(np.pi), "by how much they are turned at most", unit="rad", least=0)
+    calibrated: bool = setting(True, "scale deviations by the labelled validation data in the end")
     seed: int = setting(0, "of the meetings", least=0)
 
     def __post_init__(self) -> None:
