@@ -334,6 +334,7 @@ def _dataset_command(name: str, what: str) -> None:
 
 for _name, _what in (
     ("mupots", "MuPoTS-3D: PCK, AUC and AP of roots"),
+    ("muco", "MuCo-3DHP: PCK, AUC and AP of roots"),
     ("jta", "JTA: F1 of joints within 0.4, 0.8 and 1.2 m"),
     ("h36m", "Human3.6M: MPJPE and PA-MPJPE"),
     ("3dpw", "3DPW: PA-MPJPE of all people and of the most occluded"),

@@ -6,7 +6,7 @@ N true people of a frame, M found ones, 17 joints as `datasets.published.mupots`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -112,6 +112,20 @@ def measure_official(sequence: TruthSequence, pairs: Pairs) -> Errors:
     return _errors(rows, scores, right)
 
 
+def measure_muco(sequence: TruthSequence, pairs: Pairs) -> Errors:
+    """As `measure_official`, of MuCo-3DHP's pictures: of its 21 joints the 17 that MuPoTS-3D has."""
+    own = len(JOINTS)
+    cut = (
+        (
+            replace(frame, people=replace(p, joints_cam=p.joints_cam[:, :own], joints_px=p.joints_px[:, :own],
+                                          visible=p.visible[:, :own])),
+            replace(found, joints_cam=found.joints_cam[:, :own], joints_px=found.joints_px[:, :own]),
+        )
+        for frame, found in pairs for p in [frame.people]
+    )  # fmt: skip
+    return measure_official(sequence, cut)
+
+
 def _official_errors(truth: Floats, found: Floats | None) -> tuple[Floats, Floats, bool]:
     if found is None:
         return np.full(17, MISSED_M), np.full(17, MISSED_M), False
@@ -212,6 +226,13 @@ OFFICIAL = Protocol(
      "relative poses about the pelvis; pck_abs in the camera frame, with nothing of the truth in the placement",
      "truth: annot3, where people are; AUC over 0, 5, ... 150 mm", "all: missed people count as wrong", *_COMMON),
     measure_official, partial(tables_of, "mupots-official", CURVE_M, True),
+)  # fmt: skip
+
+MUCO = Protocol(
+    "muco", "muco",
+    ("pictures of training, composed of people who stood elsewhere: to compare a system with itself, not with others",
+     "as mupots-official, of the 17 joints that MuPoTS-3D has too", *_COMMON),
+    measure_muco, partial(tables_of, "muco", CURVE_M, True),
 )  # fmt: skip
 
 OFFICIAL_UNIVERSAL = Protocol(

@@ -29,8 +29,9 @@ from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        mupots.OFFICIAL, mupots.OFFICIAL_UNIVERSAL, mupots.RELEASED, crowds.JTA_F1, bodies.H36M_1, bodies.H36M_2,
-        bodies.THREEDPW, crowds.PANOPTIC_MPJPE, pictures.COCO_AP, pictures.COCO_LIMBS, pictures.CROWDPOSE_AP,
+        mupots.OFFICIAL, mupots.OFFICIAL_UNIVERSAL, mupots.RELEASED, mupots.MUCO, crowds.JTA_F1, bodies.H36M_1,
+        bodies.H36M_2, bodies.THREEDPW, crowds.PANOPTIC_MPJPE, pictures.COCO_AP, pictures.COCO_LIMBS,
+        pictures.CROWDPOSE_AP,
     )
 }  # fmt: skip
 STAGES = ("top_down", "bottom_up", "fused", "refined")

@@ -111,6 +111,19 @@ def test_depths_fitted_by_hand() -> None:
     assert len(mupots.fitted_depths(np.zeros(0), np.zeros(0))) == 0
 
 
+def test_muco_is_scored_by_the_joints_that_mupots_has_too() -> None:
+    """Hands and toes, which only its truth has, count for nothing."""
+    joints, rest = bodies(2), RNG.normal(size=(2, 4, 3)) + np.array([0, 0, 5.0])
+    found = joints + RNG.normal(size=joints.shape) * 0.1
+    both = [
+        np.concatenate([part, tail], axis=1) for part, tail in ((joints, rest), (found, np.full_like(rest, np.nan)))
+    ]
+    people = true_people(np.arange(2), both[0], pixels(both[0]), "here")
+    pair = TruthFrame(0, 0.0, None, None, people), FoundPeople(np.arange(2), np.ones(2), both[1], pixels(both[1]))
+    row, wanted = run(mupots.MUCO, pair), run(mupots.OFFICIAL, frame(joints, found))
+    assert 0 < row["pck_all"] < 100 and {**row, "sequence": 0} == {**wanted, "sequence": 0}
+
+
 def made_up(sequence: int) -> list[tuple[TruthFrame, FoundPeople]]:
     """Twelve frames of three people with noise, wrong roots and depths, swaps, misses, ghosts and somebody twice."""
     rng = np.random.default_rng(sequence)
