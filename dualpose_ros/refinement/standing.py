@@ -1,10 +1,12 @@
 """How far the integrated poses are too large and too far away, from where feet meet a known ground.
 
-One Kalman filter over all people and the ground. Its state: by what the ground is off (logarithm of the camera's
-height, pitch, roll), and for each person the logarithm of how much too large and far he or she is said to be: a part
-that lasts (the size, which nobody sees) and one that passes (a misjudged pose). A foot p that stands on the ground
-{n . x = h}, seen from the camera as it is said, tells their sum: log(n . p / h). What the ground is off by is common
-to all: it is learnt with them, and what is not known of it stays in everybody's deviation.
+A Kalman filter over all people and the ground. Its state: by what the ground is off (logarithm of the camera's
+height, pitch, roll), and for each person the logarithms of how much too large and far he or she is said to be: a part
+that lasts (the size, which nobody sees) and one that passes (a misjudged pose), and of how far away the person is,
+with its change a second. Each pose tells the sum of all but the last. A foot p that stands on the ground {n . x = h},
+seen from the camera as it is said, tells the sum of the first two: log(n . p / h). What the ground is off by is
+common to all: it is learnt with them, and what is not known of it stays in everybody's deviation. A second filter
+takes the ground for much less sure than it says; both count by how well they foretell the feet.
 Metres, seconds, radians, camera optical frame; K joints of `skeleton.H36M17`.
 """
 
@@ -18,7 +20,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, Ground, GroundAccuracy, pixels_to_rays
 from dualpose_ros.refinement.terms import NEAREST_M, bone_vectors
-from dualpose_ros.refinement.window import Frame
+from dualpose_ros.refinement.window import Frame, log_distances
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
@@ -33,20 +35,26 @@ HEIGHT_OVER_BONES = 1.040
 ANKLE_OVER_HEIGHT = 0.043
 """Height of an ankle over the sole's, as a share of the person's."""
 
-HEIGHT_STDDEV = 0.015
+HEIGHT_STDDEV = 0.025
 """Share by which a height is off though the ground and the distance are right: how far a head leans, posture."""
 
 FRAME_STDDEV = 0.015
 """Share of the root's distance by which a frame errs by itself, less what its neighbours share."""
 
 _HEAD = H36M17.index("head_top")
-_HEAD_BIAS = 0.012
-"""Logarithm of by how much heights come out too large, as heads are said to be nearer than they are: measured."""
+_HEAD_BIAS, _HEAD_SHARE, _USUAL_M = 0.003, 0.94, 1.55
+"""Of people who are taller or smaller than usual, heads are said as much nearer to where usual ones are: the share of
+the difference (of logarithms) that is left, measured on shaped bodies, and by how much all come out too large."""
 
 _UPRIGHT_SHARE, _LEAST_HEIGHT_M = 0.85, 0.5
 _HEIGHT_MEMORY_S, _LONGEST_SIGHT_S = 10.0, 0.2
 
-_GROUND = 3
+_GROUND, _OWN, _SPEED = 3, 4, 3
+"""The state: of the ground height, pitch, roll; of each person size, depth, distance and its change a second."""
+
+_ANYWHERE, _DISTANCES = 3.0, (-1.0, 4.0)
+"""Deviation of a distance's logarithm before one is said; logarithms between which shares of distances are speeds."""
+
 _HORIZON_M = 0.05
 """Feet that are said to be less below the camera say nothing."""
 _EDGE = 0.03
@@ -57,7 +65,17 @@ _MOST_TOO_NEAR, _MOST_TOO_FAR = 0.3, 0.8
 they seem: where feet are hidden, they are found where they are not."""
 
 _ONE_FOOT, _SURE_SCORE = 0.5, 0.6
-"""Weight of a foot alone, which may be in the air; score from which on a foot counts in full."""
+"""Weight of a foot alone, which may be in the air; score from which on a head is where it is said to be."""
+
+_NO_FOOT, _SURE_FOOT, _FOOT_POWER, _LEAST_FOOT = 0.6, 0.95, 3, 0.03
+"""A foot counts by a power of how far its score is from the first toward the second, and no less than the last: feet
+behind things are found where they are not, for long."""
+
+_SPEED_M_S, _SPEED_TIME_CONSTANT_S = 1.0, 1.0
+"""Deviation of how fast people come nearer, and how long they go on so."""
+
+_DOUBTS = 1.0, 6.0
+"""By how many times what it says of itself the ground may be off: the second by the chance `StandingConfig.doubt`."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +85,8 @@ class StandingConfig(Settings):
     size_stddev: float = setting(
         0.15, "deviation of how much too large people are said to be, as a share", above=0, most=1
     )
-    pose_stddev: float = setting(0.06, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
-    pose_time_constant_s: float = setting(0.6, "time constant of misjudged poses", unit="s", above=0, most=60)
+    pose_stddev: float = setting(0.1, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
+    pose_time_constant_s: float = setting(0.3, "time constant of misjudged poses", unit="s", above=0, most=60)
     foot_stddev_m: float = setting(
         0.045, "deviation of how high a standing foot seems above the ground", unit="m", above=0, most=1
     )
@@ -79,7 +97,12 @@ class StandingConfig(Settings):
     foot_lift_m: float = setting(0.03, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
                                  least=0, most=0.5)  # fmt: skip
     contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
-    min_foot_score: float = setting(0.7, "2D ankles with lower scores say nothing", least=0, below=1)
+    min_foot_score: float = setting(
+        0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
+    )
+    doubt: float = setting(
+        0.1, f"chance that the ground is off by {_DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
+    )
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
     )
@@ -138,40 +161,59 @@ def bones_height(lengths: Floats) -> float:
 
 
 class Standing:
-    """Takes in a frame's people, and says by how much they are to be corrected."""
+    """Takes in a frame's people, and says by how much they are to be corrected.
+
+    M filters, each of which takes the ground for less sure than the one before; they count by how well they foretell
+    where feet are seen.
+    """
 
     def __init__(self, config: StandingConfig | None = None) -> None:
         self.config = config if config is not None else StandingConfig()
         self._ids: list[int] = []
-        self._mean = np.zeros(_GROUND)
-        self._covariance = np.zeros((_GROUND, _GROUND))
+        self._mean = np.zeros((len(_DOUBTS), _GROUND))
+        self._covariance = np.zeros((len(_DOUBTS), _GROUND, _GROUND))
+        self._start = np.zeros((len(_DOUBTS), _GROUND))
+        self._beliefs = self._first_beliefs
         self._accuracy: GroundAccuracy | None = None
-        self._start = np.zeros(_GROUND)
         self._ground: Ground | None = None
         self._time = 0.0
         self._camera_height_m = np.inf
         self._seen: dict[int, float] = {}
         self._heights: dict[int, _Height] = {}
 
+    @property
+    def _first_beliefs(self) -> Floats:
+        return np.log([1 - self.config.doubt, self.config.doubt])
+
     def keep(self, identities: Collection[int]) -> None:
         """Leave out everybody but these."""
         index = [n for n, identity in enumerate(self._ids) if identity in identities]
         if len(index) < len(self._ids):
-            rows = np.array([*range(_GROUND), *(_GROUND + 2 * n + part for n in index for part in range(2))])
+            rows = np.array([*range(_GROUND), *(_GROUND + _OWN * n + part for n in index for part in range(_OWN))])
             self._ids = [self._ids[n] for n in index]
             self._seen = {identity: self._seen[identity] for identity in self._ids}
             self._heights = {identity: self._heights[identity] for identity in self._ids}
-            self._mean, self._covariance = self._mean[rows], self._covariance[np.ix_(rows, rows)]
+            self._mean, self._covariance = self._mean[:, rows], self._covariance[:, rows[:, None], rows]
+
+    @property
+    def _weights(self) -> Floats:
+        """How likely each filter (M,) is."""
+        weights = np.exp(self._beliefs - self._beliefs.max())
+        return np.asarray(weights / weights.sum())
 
     def correction(self, identity: int) -> Correction | None:
         """Of a person; None of somebody never seen on a ground."""
         if identity not in self._ids:
             return None
-        at = _GROUND + 2 * self._ids.index(identity)
-        stddev = float(np.sqrt(self._covariance[at : at + 2, at : at + 2].sum()))
+        at, weights = _GROUND + _OWN * self._ids.index(identity), self._weights
+        own = self._mean[:, at : at + 2]
+        size, depth = weights @ own
+        variances = self._covariance[:, at : at + 2, at : at + 2].sum(axis=(1, 2))
+        # Their mean: small chances of much would make squares larger than what two thirds of errors are within.
+        stddev = float(weights @ np.sqrt(variances + (own.sum(axis=1) - size - depth) ** 2))
         lasting = self.config.lasting_foot_stddev_m / self._camera_height_m
         height = self._heights[identity].said
-        return Correction(float(self._mean[at]), float(self._mean[at + 1]), float(np.hypot(stddev, lasting)), *height)
+        return Correction(float(size), float(depth), float(np.hypot(stddev, lasting)), *height)
 
     def begin(self, time: float, ground: Ground | None) -> None:
         """Begin a frame: time passes, and the ground is there; where it is None, what was learnt still holds."""
@@ -180,88 +222,125 @@ class Standing:
             self._camera_height_m = ground.height_m
         if ground is not None and ground.accuracy != self._accuracy:
             self._learn_anew(ground.accuracy)
-        c, elapsed = self.config, max(time - self._time, 0.0)
-        keep, added = np.ones(len(self._mean)), np.zeros(len(self._mean))
-        left = np.exp(-elapsed / c.ground_time_constant_s)
-        keep[:_GROUND], added[:_GROUND] = left, (1 - left**2) * self._start
-        left = np.exp(-elapsed / c.pose_time_constant_s)
-        keep[_GROUND + 1 :: 2], added[_GROUND + 1 :: 2] = left, (1 - left**2) * c.pose_stddev**2
-        self._mean = self._mean * keep
-        self._covariance = self._covariance * keep[:, None] * keep + np.diag(added)
+        self._predict(max(time - self._time, 0.0))
         self._time = time
 
     def _learn_anew(self, accuracy: GroundAccuracy) -> None:
         """A ground that is known so well: nothing is known yet of what it is off by."""
-        self._accuracy = accuracy
-        self._start = np.array([accuracy.height_stddev, accuracy.pitch_stddev_rad, accuracy.roll_stddev_rad]) ** 2
-        self._mean[:_GROUND] = 0
-        self._covariance[:_GROUND] = self._covariance[:, :_GROUND] = 0
-        self._covariance[np.arange(_GROUND), np.arange(_GROUND)] = self._start
+        self._accuracy, self._beliefs = accuracy, self._first_beliefs
+        stddevs = np.array([accuracy.height_stddev, accuracy.pitch_stddev_rad, accuracy.roll_stddev_rad])
+        self._start = np.outer(_DOUBTS, stddevs) ** 2
+        self._mean[:, :_GROUND] = 0
+        self._covariance[:, :_GROUND] = self._covariance[:, :, :_GROUND] = 0
+        self._covariance[:, range(_GROUND), range(_GROUND)] = self._start
+
+    def _predict(self, elapsed: float) -> None:
+        """Let so many seconds pass."""
+        c, count = self.config, self._mean.shape[1]
+        step, added = np.eye(count), np.zeros_like(self._mean)
+        step[range(_GROUND), range(_GROUND)] = left = np.exp(-elapsed / c.ground_time_constant_s)
+        added[:, :_GROUND] = (1 - left**2) * self._start
+        self._beliefs = left * self._beliefs + (1 - left) * self._first_beliefs
+        sizes = np.arange(_GROUND, count, _OWN)
+        depths, distances, speeds = sizes + 1, sizes + 2, sizes + 3
+        step[depths, depths] = left = np.exp(-elapsed / c.pose_time_constant_s)
+        added[:, depths] = (1 - left**2) * c.pose_stddev**2
+        step[speeds, speeds] = left = np.exp(-elapsed / _SPEED_TIME_CONSTANT_S)
+        step[distances, speeds] = elapsed
+        metres = np.exp(np.clip(self._mean[:, distances], *_DISTANCES))
+        added[:, speeds] = (1 - left**2) * (_SPEED_M_S / metres) ** 2
+        added[:, distances] = added[:, speeds] * elapsed**2 / 3
+        self._mean = self._mean @ step.T
+        self._covariance = step @ self._covariance @ step.T
+        self._covariance[:, range(count), range(count)] += added
 
     def see(self, identity: int, frame: Frame, camera: Camera) -> None:
-        """Take in somebody's pose of a frame that has begun; without a ground, or feet, it says nothing."""
-        if self._ground is None:
-            return
+        """Take in somebody's pose of a frame that has begun; without a ground, or feet, it says nothing of sizes."""
         if identity not in self._ids:
-            self._add(identity)
-        sight = foot_sight(self._ground, frame, _lowest_ray(camera), self.config)
-        if sight is not None:
+            if self._ground is None:
+                return
+            self._add(identity, _log_distance(frame))
+        self._follow(identity, frame)
+        sight = None if self._ground is None else foot_sight(self._ground, frame, _lowest_ray(camera), self.config)
+        if self._ground is not None and sight is not None:
             elapsed = self._time - self._seen[identity]
-            self._update(identity, self._ground, *sight, frame.pixel)
+            self._stand(identity, self._ground, *sight, frame.pixel)
             self._measure(identity, self._ground, frame, min(elapsed, _LONGEST_SIGHT_S))
 
     def _measure(self, identity: int, ground: Ground, frame: Frame, seconds: float) -> None:
-        """Take in how high over the ground the head of somebody upright is."""
-        at = _GROUND + 2 * self._ids.index(identity)
+        """Take in how high over the ground the head of somebody upright is, as the likeliest filter has it."""
+        likeliest = int(self._weights.argmax())
+        mean, covariance = self._mean[likeliest], self._covariance[likeliest]
+        at = _GROUND + _OWN * self._ids.index(identity)
         upright = upright_share(frame.prior, ground.down)
-        head = np.append(frame.rays[_HEAD], 1.0) * frame.prior[_HEAD, 2] * np.exp(-self._mean[at : at + 2].sum())
-        # As in `_update`, with what was learnt of the ground.
-        camera, below = ground.height_m * np.exp(self._mean[0]), float(ground.down @ head)
+        head = np.append(frame.rays[_HEAD], 1.0) * frame.prior[_HEAD, 2] * np.exp(-mean[at : at + 2].sum())
+        # As in `_stand`, with what was learnt of the ground.
+        camera, below = ground.height_m * np.exp(mean[0]), float(ground.down @ head)
         tilted = np.array([float(axis @ head) for axis in ground.level_axes])
-        height = float(camera - below - tilted @ self._mean[1:_GROUND])
+        height = float(camera - below - tilted @ mean[1:_GROUND])
         if frame.scores[_HEAD] < _SURE_SCORE or upright < _UPRIGHT_SHARE or height < _LEAST_HEIGHT_M:
             return
-        row = np.zeros(len(self._mean))
+        row = np.zeros(len(mean))
         row[:_GROUND], row[at : at + 2] = (camera, *-tilted), below
         lasting = below * self.config.lasting_foot_stddev_m / ground.height_m
-        off = np.sqrt(float(row @ self._covariance @ row) + lasting**2) / height
-        self._heights[identity].add(np.log(height / upright) - _HEAD_BIAS, float(np.hypot(HEIGHT_STDDEV, off)), seconds)
+        off = np.sqrt(float(row @ covariance @ row) + lasting**2) / height
+        unusual = (np.log(height / upright / _USUAL_M) - _HEAD_BIAS) / _HEAD_SHARE
+        self._heights[identity].add(np.log(_USUAL_M) + unusual, float(np.hypot(HEIGHT_STDDEV, off)), seconds)
 
-    def _add(self, identity: int) -> None:
-        count = len(self._mean)
-        covariance = np.zeros((count + 2, count + 2))
-        covariance[:count, :count] = self._covariance
-        covariance[count, count], covariance[-1, -1] = self.config.size_stddev**2, self.config.pose_stddev**2
+    def _add(self, identity: int, log_distance: float) -> None:
+        filters, count = self._mean.shape
+        c, own = self.config, range(count, count + _OWN)
+        covariance = np.zeros((filters, count + _OWN, count + _OWN))
+        covariance[:, :count, :count] = self._covariance
+        covariance[:, own, own] = np.array([c.size_stddev, c.pose_stddev, _ANYWHERE, _SPEED_M_S]) ** 2
         self._ids.append(identity)
         self._seen[identity] = -np.inf
         self._heights[identity] = _Height()
-        self._mean, self._covariance = np.append(self._mean, [0.0, 0.0]), covariance
+        self._mean, self._covariance = np.pad(self._mean, ((0, 0), (0, _OWN))), covariance
+        self._mean[:, count + _SPEED - 1] = log_distance
 
-    def _update(self, identity: int, ground: Ground, point: Floats, weight: float, pixel: float) -> None:
-        c, at = self.config, _GROUND + 2 * self._ids.index(identity)
+    def _follow(self, identity: int, frame: Frame) -> None:
+        """Take in how far away a pose is said to be: as far as the person is, and what it is wrong by besides."""
+        at = _GROUND + _OWN * self._ids.index(identity)
+        row = np.zeros(self._mean.shape[1])
+        row[at : at + _SPEED] = 1.0
+        off = _log_distance(frame) - self._mean @ row
+        self._take_in(row, off, FRAME_STDDEV**2, np.full(len(off), 4.0))
+
+    def _stand(self, identity: int, ground: Ground, point: Floats, weight: float, pixel: float) -> None:
+        """Take in where the sole of a foot is said to be (3,)."""
+        c, at = self.config, _GROUND + _OWN * self._ids.index(identity)
         below = float(ground.down @ point)
-        ahead, right = ground.level_axes
-        row = np.zeros(len(self._mean))
-        # down as it is = down + pitch * ahead + roll * right; n . p = h exp(height) exp(size + depth)
-        row[:_GROUND] = 1.0, -float(ahead @ point) / below, -float(right @ point) / below
-        row[at], row[at + 1] = 1.0, 1.0
         too_far = np.log(below / ground.height_m)
         if not -_MOST_TOO_NEAR < too_far < _MOST_TOO_FAR:
             return
-        off = too_far - float(row @ self._mean)
+        ahead, right = ground.level_axes
+        row = np.zeros(self._mean.shape[1])
+        # down as it is = down + pitch * ahead + roll * right; n . p = h exp(height) exp(size + depth)
+        row[:_GROUND] = 1.0, -float(ahead @ point) / below, -float(right @ point) / below
+        row[at : at + 2] = 1.0
+        off = too_far - self._mean @ row
         elapsed = self._time - self._seen[identity]
         self._seen[identity] = self._time
-        own = np.hypot(c.foot_stddev_m / ground.height_m, pixel * point[2] / below)
-        noise = own**2 / weight * max(c.foot_time_constant_s / max(elapsed, 1e-3), 1.0)
-        toward = self._covariance @ row
-        spread = float(row @ toward)
-        square = off**2 / (spread + own**2 / weight)
+        own = np.hypot(c.foot_stddev_m / ground.height_m, pixel * point[2] / below) ** 2 / weight
         # A foot in the air seems too far away; below the ground is none.
-        most = 2.0 if off < 0 else 4.0
-        noise *= max(square / most, 1.0) ** 2
-        gain = toward / (spread + noise)
-        self._mean = self._mean + gain * off
-        self._covariance = self._covariance - np.outer(gain, toward)
+        most = np.where(off < 0, 2.0, 4.0)
+        variance = self._take_in(row, off, own, most, max(c.foot_time_constant_s / max(elapsed, 1e-3), 1.0))
+        self._beliefs = self._beliefs - 0.5 * (off**2 / variance + np.log(variance))
+
+    def _take_in(self, row: Floats, off: Floats, own: float, most: Floats, steady: float = 1.0) -> Floats:
+        """Take in a measurement of variance `own`, of which its mean over time has `steady` times as much.
+
+        row (S,): how it hangs on the state; off (M,): by how much it is more than each filter foretells, by more than
+        `most` (M,) variances of which it loses its weight. The variances (M,) of what was foretold.
+        """
+        toward = self._covariance @ row
+        spread = toward @ row
+        variance = spread + own * steady * np.maximum(off**2 / (spread + own) / most, 1.0) ** 2
+        gain = toward / variance[:, None]
+        self._mean = self._mean + gain * off[:, None]
+        self._covariance = self._covariance - gain[:, :, None] * toward[:, None]
+        return np.asarray(variance)
 
 
 def foot_sight(ground: Ground, frame: Frame, lowest_ray: float, config: StandingConfig) -> tuple[Floats, float] | None:
@@ -276,7 +355,8 @@ def foot_sight(ground: Ground, frame: Frame, lowest_ray: float, config: Standing
         return None
     weight = seen * scores / (1 + ((below[seen].max() - below) / config.contact_m) ** 2)
     both = 1.0 if seen.all() else _ONE_FOOT
-    return weight @ feet / weight.sum(), both * min(float(weight.max()) / _SURE_SCORE, 1.0)
+    sure = min(max(float(scores[seen].max()) - _NO_FOOT, 0.0) / (_SURE_FOOT - _NO_FOOT), 1.0) ** _FOOT_POWER
+    return weight @ feet / weight.sum(), both * max(sure, _LEAST_FOOT)
 
 
 def upright_share(joints: Floats, down: Floats) -> float:
@@ -284,6 +364,10 @@ def upright_share(joints: Floats, down: Floats) -> float:
     height = bones_height(bone_vectors(joints[None])[1][0])
     sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
     return (sole - float(joints[_HEAD] @ down)) / height
+
+
+def _log_distance(frame: Frame) -> float:
+    return float(log_distances(frame.prior[H36M17.root]))
 
 
 def _lowest_ray(camera: Camera) -> float:
