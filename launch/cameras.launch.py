@@ -8,7 +8,10 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from dualpose_ros.launching.arguments import Argument, declare, read
-from dualpose_ros.launching.graph import ID_BLOCK, cameras_of, common_arguments, graph_of, humans, pipeline
+from dualpose_ros.launching.graph import ID_BLOCK, cameras_of, common_arguments, graph_of, pipeline
+
+_OF_ONE = ("rviz", "view")
+"""Beginnings of the names of arguments that show one camera's people."""
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -17,7 +20,7 @@ def generate_launch_description() -> LaunchDescription:
         Argument("cameras", "", "names of the cameras with commas between, which are their namespaces: front,rear"),
         Argument("image_topic", "image_raw", "sensor_msgs/Image below each camera's namespace"),
         Argument("camera_info_topic", "camera_info", "sensor_msgs/CameraInfo below each camera's namespace"),
-        *(argument for argument in common_arguments(rviz=False) if not argument.name.startswith("rviz")),
+        *(argument for argument in common_arguments(rviz=False) if not argument.name.startswith(_OF_ONE)),
     )
 
     def start(context: LaunchContext) -> list[Any]:
@@ -26,11 +29,7 @@ def generate_launch_description() -> LaunchDescription:
         actions: list[Any] = []
         for index, name in enumerate(cameras_of(values)):
             graph, cleaning = graph_of({**values, "namespace": f"{values['namespace']}/{name}"})
-            actions += [
-                *cleaning,
-                *pipeline(graph, values, *topics, index * ID_BLOCK),
-                *humans(graph, values, topics[1]),
-            ]
+            actions += [*cleaning, *pipeline(graph, values, *topics, index * ID_BLOCK)]
         return actions
 
     return LaunchDescription([*declare(arguments), OpaqueFunction(function=start)])

@@ -14,7 +14,6 @@ from dualpose_ros.launching.graph import (
     common_arguments,
     demo_camera,
     graph_of,
-    humans,
     pipeline,
     rviz,
 )
@@ -35,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
         values = read(arguments, context)
         parameters = demo_camera(values)
         graph, actions = graph_of(values)
-        actions += [*camera(graph, parameters), *pipeline(graph, values), *humans(graph, values)]
+        actions += [*camera(graph, parameters), *pipeline(graph, values)]
         fixed_frame = values["fixed_frame"] or camera_frames(graph.namespace)[0]
         return actions + (rviz(graph, values["rviz_config"], fixed_frame) if values["rviz"] else [])
 

@@ -8,7 +8,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from dualpose_ros.launching.arguments import Argument, declare, read
-from dualpose_ros.launching.graph import common_arguments, graph_of, humans, pipeline, rviz
+from dualpose_ros.launching.graph import common_arguments, graph_of, pipeline, rviz
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -24,7 +24,6 @@ def generate_launch_description() -> LaunchDescription:
         values = read(arguments, context)
         graph, actions = graph_of(values)
         actions += pipeline(graph, values, values["image_topic"], values["camera_info_topic"])
-        actions += humans(graph, values, values["camera_info_topic"])
         return actions + (rviz(graph, values["rviz_config"], values["fixed_frame"]) if values["rviz"] else [])
 
     return LaunchDescription([*declare(arguments), OpaqueFunction(function=start)])

@@ -24,7 +24,7 @@ NODES = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
 )  # fmt: skip
 COMPOSED = "composed_graph"
-TAKES_IMAGES = ("detection_node", "top_down_node", "bottom_up_node", "visualization_node", COMPOSED)
+TAKES_IMAGES = ("detection_node", "top_down_node", "bottom_up_node", "visualization_node", "view_node", COMPOSED)
 SHOWN = ("markers", "overlay")
 TRANSPORTS = ("raw", "compressed")
 
@@ -48,6 +48,7 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
         ),
         Argument("target_frame", "", "publish humans/poses3d_in_frame too, in this frame (base_link, map, ...)"),
         Argument("bodies", False, "publish people as frames body_<id> and, with hri_msgs, as REP-155's topics"),
+        Argument("view", False, "show people, image and latencies live in a browser, where rerun-sdk is installed"),
         Argument("rviz", rviz, "start RViz, where it is installed"),
         Argument("rviz_config", str(share() / "config" / "rviz" / "pipeline.rviz"), "RViz's layout"),
         Argument("log_level", "info", "of every node", tuple(LOG_LEVELS)),
@@ -67,9 +68,10 @@ class Graph:
     image_transport: str = "raw"
 
     def node(
-        self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = ()
-    ) -> list[Any]:
-        """A node of ours; its parameters go before those of the file."""
+        self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = (),
+        names: Sequence[str] = (),
+    ) -> list[Any]:  # fmt: skip
+        """A node of ours, or the composed one of those named; its parameters go before those of the file."""
         given = {"use_sim_time": self.use_sim_time, **(parameters or {})}
         if name in TAKES_IMAGES and self.image_transport != "raw":
             given["image_transport"] = self.image_transport
@@ -85,7 +87,7 @@ class Graph:
                 namespace=self.namespace,
                 parameters=[self.params_file, values],
                 remappings=list(remappings),
-                arguments=["--ros-args", "--log-level", self.log_level],
+                arguments=[*names, "--ros-args", "--log-level", self.log_level],
                 output="screen",
             )
 
@@ -100,14 +102,15 @@ def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
     return Graph(namespace, params_file, *settings), actions
 
 
-def humans(graph: Graph, values: Mapping[str, Any], camera_info_topic: str = "camera_info") -> list[Any]:
-    """The node that takes people to the robot's frames, where one of its outputs is asked for."""
-    if not values["target_frame"] and not values["bodies"]:
-        return []
-    parameters = {"body_frames": values["bodies"], "rep155": "auto" if values["bodies"] else "never"}
-    if values["target_frame"]:
-        parameters["target_frame"] = values["target_frame"]
-    return graph.node("humans_node", parameters, [("camera_info", camera_info_topic)])
+def extras(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Parameters of the nodes that are asked for beside the graph: people in the robot's frames, the live view."""
+    found: dict[str, dict[str, Any]] = {}
+    if values["target_frame"] or values["bodies"]:
+        found["humans_node"] = {"body_frames": values["bodies"], "rep155": "auto" if values["bodies"] else "never"}
+        found["humans_node"] |= {"target_frame": values["target_frame"]} if values["target_frame"] else {}
+    if values.get("view"):
+        found["view_node"] = {"ground_frame": values["ground_frame"]} if values["ground_frame"] else {}
+    return found
 
 
 def pipeline(
@@ -117,13 +120,16 @@ def pipeline(
     camera_info_topic: str = "camera_info",
     track_id_offset: int = 0,
 ) -> list[Any]:
-    """The nodes from the camera's images to /humans/poses3d."""
+    """The nodes from the camera's images to /humans/poses3d, and those that take people on from there."""
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
-    names = (COMPOSED,) if graph.composed else NODES
     given = {"ground_frame": values["ground_frame"], "track_id_offset": track_id_offset}
-    of_the_end = {name: value for name, value in given.items() if value}
-    ends = ("refinement_node", COMPOSED)
-    return [action for name in names for action in graph.node(name, of_the_end if name in ends else {}, inputs)]
+    parameters = {name: {} for name in NODES} | extras(values)
+    parameters["refinement_node"] = {name: value for name, value in given.items() if value}
+    if graph.composed:
+        # A process's parameters are for all of its nodes; who has none of a name leaves it alone.
+        together = {name: value for own in parameters.values() for name, value in own.items()}
+        return graph.node(COMPOSED, together, inputs, tuple(parameters))
+    return [action for name, own in parameters.items() for action in graph.node(name, own, inputs)]
 
 
 ID_BLOCK = 10_000

@@ -82,6 +82,13 @@ def sync_queue_size(what: str, default: int = 30) -> int:
     return setting(default, f"recent {what}", unit="frames", least=1, most=1000)
 
 
+def ground_frame() -> str:
+    """The setting of nodes that take the ground from TF."""
+    return setting(
+        "", "frame whose x-y plane is the ground (base_footprint, map, ...), by TF at each image's stamp; '': none"
+    )
+
+
 def image_transport() -> str:
     """The setting of the form in which images come."""
     return setting(

@@ -12,19 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from tf2_msgs.msg import TFMessage
+from rclpy.qos import ReliabilityPolicy
 
-from dualpose_ros.camera import Camera, Ground, GroundError
+from dualpose_ros.camera import Camera, Ground
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
     RELIABLE,
     NodeConfig,
     PipelineNode,
+    ground_frame,
     rectified,
     run_node,
     sync_queue_size,
@@ -36,8 +35,6 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 from dualpose_ros.settings import setting
 
-_TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
-_TF_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TIMED_FRAMES = 100
 _REST_S = 0.5
 """Without a new frame for so long, those that wait for later ones (`lag_frames`) go out as they are by then."""
@@ -52,9 +49,7 @@ class RefinementNodeConfig(NodeConfig):
     track_id_offset: int = setting(
         0, "added to the ids that are published, so that several cameras' differ", least=0, most=2_000_000_000
     )
-    ground_frame: str = setting(
-        "", "frame whose x-y plane is the ground (base_footprint, map, ...), by TF at each image's stamp; '': none"
-    )
+    ground_frame: str = ground_frame()
 
 
 class RefinementNode(PipelineNode):
@@ -85,9 +80,7 @@ class RefinementNode(PipelineNode):
             from dualpose_ros.nodes.inputs.transforms import Transforms
 
             self._transforms = Transforms()
-            for name, qos, is_static in (("/tf", _TF, False), ("/tf_static", _TF_STATIC, True)):
-                receive = partial(self._transforms.add, is_static=is_static)
-                self.create_subscription(TFMessage, name, self.guarded(name, receive), qos)
+            self._transforms.listen(self)
         if self._refinement.lag_frames:
             self._rest = self.create_timer(_REST_S, self.guarded("waiting frames", self._on_rest))
 
@@ -129,12 +122,9 @@ class RefinementNode(PipelineNode):
         """The ground by TF; None where none is asked for, or TF does not have it: then that of the settings holds."""
         if not self.config.ground_frame or not self._refinement.enabled:
             return None
-        from dualpose_ros.nodes.inputs.transforms import TransformError, ground_of
-
         try:
-            pose = self._transforms.look_up(self.config.ground_frame, header.frame_id, stamp_to_ns(header.stamp))
-            ground = ground_of(pose, self._refinement.ground.accuracy)
-        except (TransformError, GroundError) as error:
+            ground = self._transforms.ground(self.config.ground_frame, header, self._refinement.ground.accuracy)
+        except ValueError as error:
             self._ground = str(error)
             self.get_logger().warning(f"no ground: {error}", throttle_duration_sec=5.0)
             return None

@@ -127,7 +127,7 @@ def test_pipeline_launch(launch_stub: None) -> None:
     context = arguments_of(description)
     assert set(context) == {
         "params_file", "namespace", "image_topic", "camera_info_topic", "use_sim_time", "image_transport",
-        "composed", "respawn", "ground_frame", "target_frame", "bodies", "rviz", "rviz_config", "fixed_frame",
+        "composed", "respawn", "ground_frame", "target_frame", "bodies", "view", "rviz", "rviz_config", "fixed_frame",
         "log_level",
     }  # fmt: skip
     assert Path(context["params_file"]).is_file() and context["rviz"] == "false"
@@ -163,6 +163,26 @@ def test_a_composed_launch_is_one_process_whose_nodes_keep_their_names(launch_st
     process = nodes["composed_graph"]
     assert process["name"] is None and process["namespace"] == "robot1"
     assert dict(process["remappings"])["image_raw"] == "/cam/rgb"
+    assert tuple(process["arguments"][:-3]) == NODES
+    given |= {"view": "true", "bodies": "true", "ground_frame": "map"}
+    process = nodes_of(actions_of(description, arguments_of(description) | given))["composed_graph"]
+    assert tuple(process["arguments"][:-3]) == (*NODES, "humans_node", "view_node")
+    assert values_of(process["parameters"][1]) == {
+        "use_sim_time": False, "ground_frame": "map", "body_frames": True, "rep155": "auto",
+    }  # fmt: skip
+
+
+def test_the_live_view_is_started_on_the_graphs_topics_and_ground(launch_stub: None) -> None:
+    description = describe("pipeline.launch.py")
+    given = {"view": "true", "image_topic": "/cam/rgb", "ground_frame": "map", "image_transport": "compressed"}
+    node = nodes_of(actions_of(description, arguments_of(description) | given))["view_node"]
+    assert dict(node["remappings"])["image_raw"] == "/cam/rgb"
+    values = values_of(node["parameters"][1])
+    assert values.pop("use_sim_time") is False
+    assert values == {"ground_frame": "map", "image_transport": "compressed"}
+    known = {item.name for group in PARAMETERS["view_node"] for item in all_settings(group)}
+    assert values.keys() <= known
+    assert "view" not in arguments_of(describe("cameras.launch.py"))
 
 
 @pytest.mark.parametrize(

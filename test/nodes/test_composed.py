@@ -94,6 +94,20 @@ def test_a_message_is_handed_over_as_it_is_and_sent_only_where_somebody_listens(
     assert outer.sent == [message] and publisher.get_subscription_count() == 3
 
 
+def test_topics_of_the_whole_robot_come_from_elsewhere_though_a_node_here_publishes_them() -> None:
+    """humans_node sends /tf and needs the robot's own."""
+    bus, node, intake, got = Bus(), FakeNode(), FakeNode(), list[Any]()
+    outer = FakePublisher(1)
+    publisher = bus.publisher("/tf", outer)
+    bus.subscribe(node, object, "/tf", got.append, 5)
+    bus.open(intake)
+    publisher.publish("ours")
+    assert outer.sent == ["ours"] and [one.topic for one in intake.outside] == ["/tf"]
+    intake.outside[0].callback("the robot's")
+    node.guards[0].serve()
+    assert got == ["the robot's"]
+
+
 def test_of_more_than_the_depth_the_newest_stay() -> None:
     bus, node, got = Bus(), FakeNode(), list[int]()
     bus.subscribe(node, object, "/x", got.append, QoSProfile(depth=2))

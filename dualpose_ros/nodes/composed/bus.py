@@ -12,6 +12,9 @@ from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+SHARED = ("/tf", "/tf_static", "/diagnostics")
+"""Topics of the whole robot, which others publish too: they go by DDS, and come from there, even from this process."""
+
 
 class LocalSubscription:
     """One node's subscription of a topic: a queue, and what wakes the node's executor."""
@@ -72,8 +75,10 @@ class Bus:
         self._outside: dict[tuple[str, bool], Any] = {}
         self._intake: Any = None
 
-    def publisher(self, topic: str, publisher: Any) -> LocalPublisher:
+    def publisher(self, topic: str, publisher: Any) -> Any:
         """What a node publishes with; `publisher` sends to other processes."""
+        if topic in SHARED:
+            return publisher
         self._published.add(topic)
         return LocalPublisher(publisher, self._subscriptions[topic])
 

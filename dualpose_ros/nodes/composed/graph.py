@@ -1,5 +1,5 @@
-"""Several nodes in one process: `... dualpose_ros.nodes.composed.graph [NODE ...] --ros-args ...`, by default all but
-the camera's.
+"""Several nodes in one process: `... dualpose_ros.nodes.composed.graph [NODE ...] --ros-args ...`, by default all from
+the detector to the markers.
 
 Each node has a thread. Messages between them are handed over as they are, images as arrays, and go over DDS only where
 somebody outside listens. Errors of a callback stay in their node; what ends a process ends all of them.
@@ -21,10 +21,14 @@ from rclpy.node import Node
 from dualpose_ros.nodes.base import PipelineNode, StartupError, run_node
 from dualpose_ros.nodes.composed.bus import Bus
 
-NAMES = (
-    "camera_node", "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node",
-    "visualization_node",
+GRAPH = (
+    "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
 )  # fmt: skip
+_MODULES = {
+    "camera_node": "camera_node", **{name: name for name in GRAPH}, "humans_node": "humans.humans_node",
+    "view_node": "watching.view_node",
+}  # fmt: skip
+"""Where a node is, below `dualpose_ros.nodes`."""
 
 # Between networks, which need no interpreter, a node's Python must not wait long for another's.
 _SWITCH_S = 0.0005
@@ -36,15 +40,15 @@ class ComposedGraph:
 
     def __init__(self, names: Sequence[str]) -> None:
         """Make the nodes of these names. Errors are those of the nodes; StartupError for a name that is none."""
-        unknown = [name for name in names if name not in NAMES]
+        unknown = [name for name in names if name not in _MODULES]
         if unknown:
-            raise StartupError(f"there is no node '{unknown[0]}'; there are {', '.join(NAMES)}")
+            raise StartupError(f"there is no node '{unknown[0]}'; there are {', '.join(_MODULES)}")
         self._failure: BaseException | None = None
         self._over = threading.Event()
         bus = PipelineNode.bus = Bus()
         self._nodes: list[Any] = []
         for name in names:
-            module = importlib.import_module(f"dualpose_ros.nodes.{name}")
+            module = importlib.import_module(f"dualpose_ros.nodes.{_MODULES[name]}")
             self._nodes.append(getattr(module, "".join(word.capitalize() for word in name.split("_")))())
         self._nodes.append(Node("composed_inputs"))
         bus.open(self._nodes[-1])
@@ -96,7 +100,7 @@ def main(args: Sequence[str] | None = None) -> int:
     names = given[: given.index("--ros-args")] if "--ros-args" in given else given
 
     def make() -> ComposedGraph:
-        return ComposedGraph(names or NAMES[1:])
+        return ComposedGraph(names or GRAPH)
 
     make.__name__ = "ComposedGraph"
     return run_node(make, args, spin=ComposedGraph.spin)

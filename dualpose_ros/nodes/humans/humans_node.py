@@ -10,11 +10,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import TransformStamped
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -24,12 +22,10 @@ from dualpose_ros.nodes.base import RELIABLE, SENSOR_DATA, NodeConfig, PipelineN
 from dualpose_ros.nodes.convert import finite_poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.nodes.humans.bodies import body_id, body_pose, in_frame
 from dualpose_ros.nodes.humans.rep155 import Rep155Bodies, hri_msgs
-from dualpose_ros.nodes.inputs.transforms import Pose, TransformError, Transforms
+from dualpose_ros.nodes.inputs.transforms import TF, Pose, TransformError, Transforms
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.settings import setting
 
-_TF = QoSProfile(depth=100)
-_TF_STATIC = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _TICK_S = 0.02
 
 
@@ -59,7 +55,7 @@ class HumansNode(PipelineNode):
         """Make what it publishes with."""
         c: HumansNodeConfig = self.config
         self._framed = self.create_publisher(MultiPersonPose3D, "humans/poses3d_in_frame", RELIABLE)
-        self._tf = self.create_publisher(TFMessage, "/tf", _TF)
+        self._tf = self.create_publisher(TFMessage, "/tf", TF)
         messages = None if c.rep155 == "never" else hri_msgs()
         if c.rep155 == "always" and messages is None:
             raise StartupError("rep155: always needs the package hri_msgs, which is not installed")
@@ -75,9 +71,7 @@ class HumansNode(PipelineNode):
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         self.create_subscription(CameraInfo, "camera_info", self.guarded("camera_info", self._on_info), SENSOR_DATA)
         if self.config.target_frame:
-            for name, qos, is_static in (("/tf", _TF, False), ("/tf_static", _TF_STATIC, True)):
-                receive = partial(self._transforms.add, is_static=is_static)
-                self.create_subscription(TFMessage, name, self.guarded(name, receive), qos)
+            self._transforms.listen(self)
             self.create_timer(_TICK_S, self.guarded("waiting poses", self._work))
 
     def _on_info(self, message: Any) -> None:

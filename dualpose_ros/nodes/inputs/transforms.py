@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from scipy.spatial.transform import Rotation, Slerp
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Ground, GroundAccuracy
 from dualpose_ros.nodes.convert import stamp_to_ns
 
+from tf2_msgs.msg import TFMessage  # isort: skip
+
+TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+_TF_STATIC = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 KEPT_NS = 10_000_000_000
 _DEEPEST = 64
 """Edges up to a tree's root, so that frames in a circle end."""
@@ -70,6 +76,21 @@ class Transforms:
 
     def __init__(self) -> None:
         self._edges: dict[str, _Edge] = {}
+
+    def listen(self, node: Any) -> None:
+        """Take in what a node of ours hears from now on."""
+        for name, qos, is_static in (("/tf", TF, False), ("/tf_static", _TF_STATIC, True)):
+            receive = node.guarded(name, partial(self.add, is_static=is_static))
+            node.create_subscription(TFMessage, name, receive, qos)
+
+    def ground(self, frame: str, header: Any, accuracy: GroundAccuracy) -> Ground:
+        """The x-y plane of a frame, z up, before the camera of an image's header, at its stamp.
+
+        Raises:
+            TransformError: as `look_up`.
+            GroundError: where the camera is not above it.
+        """
+        return ground_of(self.look_up(frame, header.frame_id, stamp_to_ns(header.stamp)), accuracy)
 
     def add(self, message: Any, is_static: bool = False) -> None:
         """Take in a tf2_msgs/TFMessage; transforms that are not finite, or turn by no quaternion, are left out."""

@@ -1,4 +1,4 @@
-"""A live view in a browser, and a recording of it: humans/poses3d, image, camera_info and diagnostics -> view.rrd."""
+"""A live view in a browser, and a recording of it: humans/poses3d, image, camera_info, TF, diagnostics -> view.rrd."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import ReliabilityPolicy
 
@@ -19,6 +20,7 @@ from dualpose_ros.nodes.base import (
     SENSOR_DATA,
     ImageNodeConfig,
     PipelineNode,
+    ground_frame,
     image_transport,
     rectified,
     run_node,
@@ -39,6 +41,9 @@ class ViewNodeConfig(ImageNodeConfig):
     web_port: int = setting(9090, "port of the page, on loopback; its data has the next one", least=1, most=65534)
     open_browser: bool = setting(True, "open the page in the browser")
     save_to: str = setting("", "file to keep what was seen in (view.rrd); empty: none")
+    save_limit_mb: float = setting(
+        2000.0, "size at which that file is finished, and nothing more kept", unit="MB", above=0, most=1e6
+    )
     image_rate_hz: float = setting(10.0, "most images shown a second", unit="Hz", above=0, most=1000, live=True)
     jpeg_quality: int = setting(75, "quality of the images shown", least=1, most=100, live=True)
     min_joint_score: float = share(SEEN, "joints under this score, guesses, are not shown", live=True)
@@ -46,6 +51,7 @@ class ViewNodeConfig(ImageNodeConfig):
     rectified: bool = rectified()
     sync_queue_size: int = sync_queue_size("images kept until their poses arrive")
     ground: GroundConfig = setting(GroundConfig(), "where the ground's grid is, for a camera that does not tilt")
+    ground_frame: str = ground_frame()
 
 
 class ViewNode(PipelineNode):
@@ -61,7 +67,7 @@ class ViewNode(PipelineNode):
 
         c: ViewNodeConfig = self.config
         save_to = Path(c.save_to) if c.save_to else None
-        self._view: LiveView | None = LiveView(c.web_port, save_to, c.ground.ground())
+        self._view: LiveView | None = LiveView(c.web_port, save_to, c.ground.ground(), c.save_limit_mb)
         self.get_logger().info(f"live view at {self._view.url}")
         if c.open_browser:
             webbrowser.open(self._view.url)
@@ -74,6 +80,12 @@ class ViewNode(PipelineNode):
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
         self.take_images(self._on_image, SENSOR_DATA)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
+        self._ground, self._told = list[float](), False
+        if self.config.ground_frame:
+            from dualpose_ros.nodes.inputs.transforms import Transforms
+
+            self._transforms = Transforms()
+            self._transforms.listen(self)
         topic = "/diagnostics"
         self.create_subscription(DiagnosticArray, topic, self.guarded(topic, self._on_diagnostics), 10)
 
@@ -92,9 +104,25 @@ class ViewNode(PipelineNode):
         poses = poses_from_message(message)
         self._stamp_ns = self.time_of(message.header)
         if self._view is not None:
+            self._show_ground(self._view, message.header)
             self._view.add_people(self._stamp_ns, poses, self.config.min_joint_score)
         self.diagnostics.frame(self._stamp_ns)
         self._show(self._join.add("poses", stamp_to_ns(message.header.stamp), self._stamp_ns))
+
+    def _show_ground(self, view: Any, header: Any) -> None:
+        """The ground by TF, where it is asked for and has moved; where it is not known it stays as it was."""
+        c: ViewNodeConfig = self.config
+        if not c.ground_frame:
+            return
+        try:
+            ground = self._transforms.ground(c.ground_frame, header, c.ground.accuracy)
+        except ValueError as error:
+            self.get_logger().warning(f"no ground: {error}", throttle_duration_sec=5.0)
+            return
+        place = [*np.round(ground.down, 3).tolist(), round(ground.height_m, 3)]
+        if place != self._ground:
+            self._ground = place
+            view.add_ground(self._stamp_ns, ground)
 
     def _on_image(self, message: Any) -> None:
         self._show(self._join.add("image", stamp_to_ns(message.header.stamp), message))
@@ -108,6 +136,10 @@ class ViewNode(PipelineNode):
             return
         self._image_ns = joined["poses"]
         self._view.add_image(self._image_ns, decode_image(joined["image"]), self.config.jpeg_quality)
+        if self._view.full and not self._told:
+            self._told = True
+            c: ViewNodeConfig = self.config
+            self.get_logger().warning(f"{c.save_to} has reached save_limit_mb, {c.save_limit_mb:g} MB, and is finished")
 
     def _on_info(self, message: Any) -> None:
         if self._view is not None:

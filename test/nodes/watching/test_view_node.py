@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from dualpose_ros.view.page import page_url
 
 pytest.importorskip("rerun", reason="rerun-sdk (extra view) is missing")
 
+from geometry_msgs.msg import TransformStamped  # isort: skip
 from std_msgs.msg import Header  # isort: skip
+from tf2_msgs.msg import TFMessage  # isort: skip
 
 
 def header(milliseconds: int) -> Any:
@@ -63,6 +66,51 @@ def test_messages_are_in_the_file_and_images_come_at_the_rate(
     expected = joints[None, scores >= SEEN] + np.arange(10)[:, None, None]
     np.testing.assert_allclose(shown, expected, atol=1e-5)
     assert len(found["/scene/camera/image:EncodedImage:blob"]) == 5
+
+
+def test_the_ground_moves_with_tf_and_a_full_file_is_finished(
+    started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rerun.chunk import RrdReader
+
+    monkeypatch.setattr("dualpose_ros.view.page.viewer_files", lambda: {"/": b""})
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    file = tmp_path / "view.rrd"
+    given = {"web_port": port, "save_to": file, "ground_frame": "floor", "open_browser": "false",
+             "save_limit_mb": 0.05}  # fmt: skip
+    node = started(ViewNode, *(word for name, value in given.items() for word in ("-p", f"{name}:={value}")))
+    warned: list[str] = []
+    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lambda text, **_: warned.append(text)))
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    for number in range(200):
+        at = header(number * 100 % 1000)
+        at.stamp.sec += number // 10
+        if number:
+            # From the second second on the camera is higher.
+            node._transforms.add(tf(at, 1.4 if number < 10 else 1.6))
+        node._on_poses(poses_to_message([], at))
+        node._on_image(encode_image(noise, at))
+        if node._view.full:
+            break
+    node.release()
+    assert number < 199 and warned[0].startswith("no ground: ") and "has reached save_limit_mb, 0.05 MB" in warned[-1]
+    assert 50_000 < file.stat().st_size < 200_000
+    heights: list[float] = []
+    for chunk in RrdReader(file).stream():
+        for name, values in chunk.to_record_batch().to_pydict().items():
+            if chunk.entity_path == "/scene/ground" and name.endswith("strips"):
+                heights += [float(strips[0][0][1]) for strips in values]
+    np.testing.assert_allclose(heights, [1.4, 1.6], atol=1e-3)
+
+
+def tf(at: Any, height_m: float) -> Any:
+    """The optical frame of a level camera so far above the frame `floor`."""
+    item = TransformStamped(header=Header(stamp=at.stamp, frame_id="floor"), child_frame_id=at.frame_id)
+    item.transform.translation.z = height_m
+    turn = item.transform.rotation
+    turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
+    return TFMessage(transforms=[item])
 
 
 def test_a_taken_port_is_named(started: Any) -> None:
