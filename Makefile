@@ -47,8 +47,8 @@ results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and
 	@test -d "$$DUALPOSE_DATA" || { echo "DUALPOSE_DATA names no folder; see docs/data.md" >&2; exit 2; }
 	rm -f $(RESULTS)/demo_*.json
 	for run in 1 2 3; do $(BIN)/dualpose demo --no-overlay --out build/demo_$$run || exit; done
-	for what in trajectory top-down bottom-up fusion ablation refinement ground; do \
-	  $(BIN)/dualpose eval $$what --json $(RESULTS)/$$what.json || exit; done
+	for what in trajectory top-down bottom-up "fusion --ground" ablation refinement ground; do \
+	  $(BIN)/dualpose eval $$what --json $(RESULTS)/$${what%% *}.json || exit; done
 	$(BIN)/dualpose synth frames --count 400 --seed 1000 --out build/frames \
 	  --mocap "$$DUALPOSE_DATA/motion" --body "$$(ls "$$DUALPOSE_DATA"/makehuman/*.npz | head -1)"
 	for what in detector joints; do \

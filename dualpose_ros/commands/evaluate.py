@@ -143,6 +143,9 @@ def fusion(
         Path | None,
         typer.Option("--pictures", help="Folder for the first videos' last frames: both branches, fused, from above."),
     ] = None,
+    ground: Annotated[
+        bool, typer.Option("--ground", help="Refined people too, without and with the ground that videos stand on.")
+    ] = False,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -154,7 +157,7 @@ def fusion(
     require_numba("eval fusion")
     from dualpose_ros.lab.evaluation.fusion.tables import evaluate_fusion
 
-    report(evaluate_fusion(data, seed, pictures=pictures), json_file, seed)
+    report(evaluate_fusion(data, seed, pictures=pictures, ground=ground), json_file, seed)
 
 
 @app.command("scores")

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from dualpose_ros.camera import Ground
 from dualpose_ros.datasets.motion import load_clips
-from dualpose_ros.datasets.recordings import Recordings, joined
+from dualpose_ros.datasets.recordings import Recordings, camera_of, joined
 from dualpose_ros.fusion.integrate import load_integrator
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.inference.engine import Engine
@@ -35,6 +36,7 @@ from dualpose_ros.lab.evaluation.fusion.measures import (
     unmatched_pairs,
 )
 from dualpose_ros.lab.evaluation.record import record
+from dualpose_ros.lab.evaluation.refinement.measures import refined_people
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.worlds import held_out_world
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import gap_closed, semi_supervised_rows
@@ -55,6 +57,7 @@ CROWDS = (2, 5, 10)
 CROWD_SEQUENCES, CROWD_FRAMES, CROWD_M = 10, 8, 1.6
 """Videos for Tables 3 to 5, and of each crowd; people of a crowd stand so many metres (one sigma) from its middle."""
 
+ON_GROUND, REFINED, GROUNDED = "refined, on a known ground", "refined", "refined, known ground"
 FUSED, ALL_TERMS = "TD + BU (IN)", "rep_mp_dis"
 DISCRIMINATORS = (
     ("no discriminator", "baseline_fusion_d0"),
@@ -77,12 +80,14 @@ INEQUALITIES = (
 
 @evaluation("fusion")
 def evaluate_fusion(
-    data: Path, seed: int, sequences: int = SEQUENCES, lose_branches: bool = True, pictures: Path | None = None
-) -> Outcome:
+    data: Path, seed: int, sequences: int = SEQUENCES, lose_branches: bool = True, pictures: Path | None = None,
+    ground: bool = False,
+) -> Outcome:  # fmt: skip
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
     sequences: videos for the paper's tables; lose_branches: run the demo's graph and kill its branches; pictures:
-    folder for a frame of each of the first videos.
+    folder for a frame of each of the first videos; ground: what refinement makes of the fused people, too, without and
+    with the ground that each video was rendered on.
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used;
     GraphError where the demo's graph does not run.
     """
@@ -111,11 +116,26 @@ def evaluate_fusion(
         ],
         "speed": speed_table(frames),
     }
+    if ground:
+        tables[ON_GROUND] = ground_table(recordings, frames, scripts)
     tables["the paper's inequalities"] = inequality_table(tables["components"])
     if lose_branches:
         with tempfile.TemporaryDirectory(prefix="dualpose_") as out:
             tables["a branch lost"] = branch_loss_rows(Path(out))
     return tables, goals(tables)
+
+
+def ground_table(recordings: Recordings, frames: Sequence[RecordedFrame], scripts: Sequence[Script]) -> Rows:
+    """Fused people as the live node refines them: with no ground, and with the known one."""
+    fuse = stage_fuse(FusionConfig())
+    seen = frames, [camera_of(recordings, index) for index in range(len(frames))], [fuse(frame) for frame in frames]
+    grounds = [Ground(frame.down, scripts[frame.sequence].camera_height(0)) for frame in frames]
+
+    def row(name: str, known: Sequence[Ground] | None) -> dict[str, Any]:
+        people = iter(refined_people(*seen, grounds=known))
+        return pose_row(name, frames, lambda frame: next(people))
+
+    return [row(REFINED, None), row(GROUNDED, grounds)]
 
 
 def _crowd(world: World, clips: list[Any], seed: int, people: int) -> list[Script]:
@@ -224,6 +244,8 @@ def goals(tables: dict[str, Rows]) -> Rows:
     """What the tables were to show, and whether they do; a value that could not be measured meets no goal."""
     found = [*_component_goals(tables["components"]), *_discriminator_goals(tables["discriminator"])]
     found += _semi_supervised_goals(tables["semi-supervision"])
+    if ON_GROUND in tables:
+        found += ground_goals(*tables[ON_GROUND])
     for row in tables.get("a branch lost", []):
         limit = row["max_wait_ms"] + row["frame_period_ms"]
         name, words = f"longest_gap_ms_without_{row['killed']}", f"<= {limit:.0f}"
@@ -238,6 +260,15 @@ def _component_goals(rows: Rows) -> list[Goal]:
     return [
         Goal(f"in_over_best_other_{column}", _difference(own[column], _largest(others, column)), 1e-9, words="> 0")
         for column in COLUMNS
+    ]
+
+
+def ground_goals(refined: dict[str, Any], grounded: dict[str, Any]) -> list[Goal]:
+    """What a known ground was to make of refined people."""
+    before, after = refined.get("pck_abs"), grounded.get("pck_abs")
+    return [
+        Goal("ground_pck_abs_over_without", after / before if before and after is not None else None, least=2.0),
+        Goal("ground_ap_root_25", grounded.get("ap_root_25"), least=50.0, strict=True),
     ]
 
 

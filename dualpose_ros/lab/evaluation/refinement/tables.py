@@ -18,7 +18,7 @@ from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.depth_picture import draw_depths
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, recorded_frames
-from dualpose_ros.lab.evaluation.fusion.tables import recorded, stage_fuse
+from dualpose_ros.lab.evaluation.fusion.tables import ground_goals, recorded, stage_fuse
 from dualpose_ros.lab.evaluation.refinement.branch_errors import (
     RecordedErrors,
     SeenClip,
@@ -230,18 +230,8 @@ def goals(tables: dict[str, Rows]) -> Rows:
     for prefix, row in (("", OURS), ("video_", f"video: {AFTER}")):
         for column, least, most in CALIBRATED:
             found.append(Goal(prefix + column, calibration[row][column], least, most))
-    return judged([*found, *_ground_goals(tables["video"]), *trajectory_goals(tables)])
-
-
-def _ground_goals(rows: Rows) -> list[Goal]:
-    """What a known ground was to make of the videos."""
-    videos = {row["row"]: row for row in rows}
-    grounded = videos.get(GROUNDED, {})
-    gain = _ratio(grounded, videos.get(AFTER, {}), "pck_abs")
-    return [
-        Goal("ground_pck_abs_over_without", gain, least=2.0),
-        Goal("ground_ap_root_25", grounded.get("ap_root_25"), least=50.0, strict=True),
-    ]
+    videos = {row["row"]: row for row in tables["video"]}
+    return judged([*found, *ground_goals(videos.get(AFTER, {}), videos.get(GROUNDED, {})), *trajectory_goals(tables)])
 
 
 def _cost_goals(rows: Rows) -> list[Goal]:

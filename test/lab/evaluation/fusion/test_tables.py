@@ -92,7 +92,7 @@ def test_the_tables_are_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name, value in (("FRAMES", 6), ("CROWD_SEQUENCES", 1), ("CROWD_FRAMES", 2)):
         monkeypatch.setattr(eval_fusion, name, value)
     result = eval_fusion.evaluate_fusion(
-        Path("nowhere"), 3, sequences=2, lose_branches=False, pictures=tmp_path / "pictures"
+        Path("nowhere"), 3, sequences=2, lose_branches=False, pictures=tmp_path / "pictures", ground=True
     )
     found = result["tables"]
     assert [line["row"] for line in found["components"]] == [line["row"] for line in component_rows(0)]
@@ -101,6 +101,10 @@ def test_the_tables_are_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     shipped, same = found["components"][-1], found["discriminator"][2]
     assert all(shipped[column] == same[column] for column in COLUMNS)
     assert [line["people"] for line in found["matching"]] == [2, 5, 10]
+    without, known = found[eval_fusion.ON_GROUND]
+    assert (without["row"], known["row"]) == ("refined", "refined, known ground")
+    assert without["people"] == known["people"] == shipped["people"]
+    assert "ground_ap_root_25" in {goal["name"] for goal in result["goals"]}
     assert found["speed"][0]["ms"] > 0
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["video_000.png", "video_001.png"]
     report(result, tmp_path / "result.json", 3)
