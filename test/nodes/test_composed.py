@@ -143,7 +143,8 @@ def test_a_composed_graph_passes_frames_on_survives_errors_and_stops() -> None:
                           text=True, timeout=50)  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
-    assert result["nodes"] == ["refinement_node", "visualization_node"]
+    assert result["nodes"] == ["humans_node", "refinement_node", "visualization_node"]
+    assert result["frames"] == ["body_p3"], "frames of people are heard by the whole robot"
     assert result["poses"] == [1, 2, 4], "the third frame is an error of one node"
     assert result["markers"] >= 3
     assert result["threads"] >= 4 and result["exit"] == 0
