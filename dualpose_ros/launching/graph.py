@@ -123,7 +123,7 @@ def pipeline(
     """The nodes from the camera's images to /humans/poses3d, and those that take people on from there."""
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
     given = {"ground_frame": values["ground_frame"], "track_id_offset": track_id_offset}
-    parameters = {name: {} for name in NODES} | extras(values)
+    parameters: dict[str, dict[str, Any]] = {name: {} for name in NODES} | extras(values)
     parameters["refinement_node"] = {name: value for name, value in given.items() if value}
     if graph.composed:
         # A process's parameters are for all of its nodes; who has none of a name leaves it alone.

@@ -135,7 +135,8 @@ def test_people_who_left_are_forgotten_and_the_rest_stay_as_they_are() -> None:
     after = [standing.correction(who) for who in range(3)]
     assert after[1] is None
     for who in (0, 2):
-        assert astuple(after[who]) == pytest.approx(astuple(before[who]))
+        one, other = after[who], before[who]
+        assert one is not None and other is not None and astuple(one) == pytest.approx(astuple(other))
 
 
 def test_the_ground_of_the_settings_holds_where_a_frame_comes_with_none_and_may_change() -> None:
