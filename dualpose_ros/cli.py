@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -23,6 +25,7 @@ from dualpose_ros.commands import (
     train,
     weights,
 )
+from dualpose_ros.paths import version
 
 _HELP = """3D poses, in metres and in the camera's frame, of every person that one camera sees.
 
@@ -40,6 +43,23 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version())
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("parameters")(parameters.parameters)
@@ -74,6 +94,9 @@ def _report(error: Exception) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2
     message = _input_message(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print(f"dualpose: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 1
     if message is None:
         traceback.print_exception(error)
         return 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import url2pathname
 
 import cv2
 import numpy as np
@@ -25,8 +26,8 @@ _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE
 
 
 def open_source(source: str) -> FrameSource:
-    """Open a video file, a folder of images, a device (index such as "0", or /dev/videoN), a stream (rtsp://, http://
-    and the like), or a GStreamer pipeline ("... ! appsink").
+    """Open a video file, a folder of images (both as file:// too), a device (index such as "0", or /dev/videoN), a
+    stream (rtsp://, http:// and the like), or a GStreamer pipeline ("... ! appsink").
 
     SourceError says what is wrong with anything that gives no image.
     """
@@ -38,7 +39,8 @@ def open_source(source: str) -> FrameSource:
         return open_stream(source)
     if re.search(r"\s!\s", source):
         return open_pipeline(source)
-    path = Path(source).expanduser()
+    is_url = source.lower().startswith("file://")
+    path = Path(url2pathname(source[len("file://") :]) if is_url else source).expanduser()
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
     return ImageDirectory(path) if path.is_dir() else VideoFile(path)

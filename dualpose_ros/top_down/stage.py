@@ -117,9 +117,14 @@ class TopDownStage:
         self._floor = FloorScale(c.floor)
 
     def warm_up(self) -> None:
-        """Run the network on as many patches as it may be given: what memory it will ever take it takes now."""
-        side, count = 8, min(self.config.max_people, self._estimator.batch)
-        self._estimator.maps(np.zeros((side, side, 3), np.uint8), np.tile([0.0, 0, side, side], (count, 1)))
+        """Run the network on each number of patches that it may be given at once.
+
+        What memory it will ever take it takes now, and no frame is late for a number that is new: OpenVINO prepares
+        each number, and keeps that.
+        """
+        image, box = np.zeros((8, 8, 3), np.uint8), [0.0, 0, 8, 8]
+        for count in range(min(self.config.max_people, self._estimator.batch), 0, -1):
+            self._estimator.maps(image, np.tile(box, (count, 1)))
 
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an image, and the combined heatmaps.

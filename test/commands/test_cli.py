@@ -18,6 +18,7 @@ import typer
 
 from dualpose_ros import cli
 from dualpose_ros.lab.evaluation.report import report
+from dualpose_ros.paths import version
 from dualpose_ros.recording.video import VideoWriter
 from dualpose_ros.runs.session import GraphError
 from support.command_line import refused
@@ -60,6 +61,20 @@ def test_help_is_complete(path: tuple[str, ...], command: Any, capsys: pytest.Ca
 def test_the_commands_of_the_contract_are_there() -> None:
     names = {path[0] for path, _ in ALL_COMMANDS if path}
     assert {"demo", "run", "train", "export", "eval", "bench", "synth", "weights"} <= names
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == [version()]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_is_full_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "dualpose_ros.cli", "weights", "list"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, cwd=ROOT)  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["dualpose: output: No space left on device"]
 
 
 def test_help_needs_neither_torch_nor_ros() -> None:

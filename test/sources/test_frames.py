@@ -59,6 +59,14 @@ def test_video(tmp_path: Path) -> None:
     source.close()
 
 
+def test_a_file_may_be_named_as_url(tmp_path: Path) -> None:
+    path = tmp_path / "a clip\nü.avi"
+    write_video(path, 2)
+    assert len(read_all(open_source(path.as_uri()))) == 2
+    with pytest.raises(SourceError, match=r"does not exist"):
+        open_source("file:///nowhere.mp4")
+
+
 def test_directory_in_natural_order(tmp_path: Path) -> None:
     for index in (1, 2, 10):
         cv2.imwrite(str(tmp_path / f"frame_{index}.png"), cv2.cvtColor(numbered(index), cv2.COLOR_RGB2BGR))
