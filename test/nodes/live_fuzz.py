@@ -1,7 +1,8 @@
 """Every callback of every node on messages whose fields are whatever a sender may have put there.
 
 `python live_fuzz.py NODE COUNT [SEED]`: twice so many messages to each callback, and the errors that are none of the
-package's own; used by test_fuzz.py. What a message is joined with is in order, and stages that need networks are replaced.
+package's own; used by test_fuzz.py. What a message is joined with is in order, and stages that need networks are
+replaced.
 """
 
 from __future__ import annotations
