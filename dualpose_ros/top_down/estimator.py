@@ -45,10 +45,12 @@ class PatchMaps:
 
 @dataclass(frozen=True)
 class PatchPoses:
-    """poses: one a box, None where its patch shows nobody; maps: what they were read from."""
+    """poses: one a box, None where its patch shows nobody; maps: what they were read from; others: people of the
+    patches who are no box's own."""
 
     poses: list[Pose2D | None]
     maps: PatchMaps
+    others: Sequence[Pose2D] = ()
 
 
 def patch_size(engine: Engine) -> int:
@@ -115,11 +117,10 @@ class PoseEstimator:
         if len(boxes) == 0:
             return PatchPoses([], maps)
         if maps.tags is None:
-            poses = own_poses(decode_single(maps.heatmaps, self.decode), to_image)
-        else:
-            people = decode_patches(maps.heatmaps, maps.tags, corners, self.decode)
-            poses = merge_patches(people, to_image, self.merge, previous)
-        return PatchPoses(poses, maps)
+            return PatchPoses(own_poses(decode_single(maps.heatmaps, self.decode), to_image), maps)
+        people = decode_patches(maps.heatmaps, maps.tags, corners, self.decode)
+        merged = merge_patches(people, to_image, self.merge, previous)
+        return PatchPoses(merged.poses, maps, merged.others)
 
     def maps(self, image: RgbImage, boxes_px: AnyFloats) -> PatchMaps:
         """What the network answers for patches around boxes (N, 4); errors as of a call."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,13 @@ from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness
 from dualpose_ros.top_down.patch import apply_affines
 
 _MAX_UTILITY = 4.0
+
+
+class Merged(NamedTuple):
+    """poses: one a track, None where its patch shows nobody who is its own; others: people whom no track owns."""
+
+    poses: list[Pose2D | None]
+    others: list[Pose2D]
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,8 @@ def merge_patches(
     patch_to_image: Floats,
     config: MergeConfig | None = None,
     previous: Sequence[Pose2D | None] = (),
-) -> list[Pose2D | None]:
-    """Each track's pose in image pixels, or None where its patch shows nobody who is its own: N entries.
+) -> Merged:
+    """Each track's pose in image pixels, and whoever else the patches show.
 
     People of different patches with similar joints are one person; each person goes to at most one
     track, the one whose box they explain best in its own patch. Joints come from the track's own patch;
@@ -62,7 +70,7 @@ def merge_patches(
     config = config or MergeConfig()
     patch = np.repeat(np.arange(len(people)), [len(p) for p in people])
     if len(patch) == 0:
-        return [None] * len(people)
+        return Merged([None] * len(people), [])
     joints = np.concatenate([apply_affines(a, p.joints_px) for p, a in zip(people, patch_to_image, strict=True)])
     scores = np.concatenate([p.scores for p in people])
     is_target = np.concatenate([np.arange(len(p)) == p.target for p in people])
@@ -80,7 +88,12 @@ def merge_patches(
         members = np.flatnonzero(cluster == own_cluster)
         own = members[patch[members] == track][0]
         result.append(_fill_from_others(joints, scores, int(own), members))
-    return result
+    others = []
+    for stray in np.setdiff1d(cluster, chosen):
+        members = np.flatnonzero(cluster == stray)
+        best = members[np.argmax(scores[members].sum(axis=1))]
+        others.append(_fill_from_others(joints, scores, int(best), members))
+    return Merged(result, others)
 
 
 def own_poses(people: Sequence[PatchPeople], patch_to_image: Floats) -> list[Pose2D | None]:

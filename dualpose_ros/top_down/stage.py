@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -19,11 +20,14 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
-from dualpose_ros.top_down.identities import PoseIdentities
+from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down
+
+FIRST_STRANGER = 1 << 30
+"""Track ids from here on are of people whom no detection's track owned at first."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class TopDownConfig(Settings):
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
     min_score: float = share(
         0.4, "people with a lower mean joint score, less their likeness to better ones, are not published", live=True
+    )
+    others_min_score: float = share(
+        1.0,
+        "mean joint score from which people of patches whom no track owns go out too, as tentative ones; 1: nobody",
+        live=True,
     )
     heatmap_long_side_cells: int = setting(
         160, "longer side of the combined heatmaps", unit="cells", least=1, most=4096
@@ -114,6 +123,7 @@ class TopDownStage:
         self._known_share = self._estimator.known_joints / H36M17.num_joints
         self._velocities = RootVelocities(c.velocity_time_constant_s)
         self._identities = PoseIdentities()
+        self._strange_ids = count(FIRST_STRANGER)
         self._floor = FloorScale(c.floor)
 
     def warm_up(self) -> None:
@@ -146,6 +156,7 @@ class TopDownStage:
         boxes = np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4)
         found = self._estimator(image, boxes, previous)
         posed = [(track, pose) for track, pose in zip(tracks, found.poses, strict=True) if pose is not None]
+        posed += self._strangers(found.others, camera)
         seniority = self._identities.seniority([track.track_id for track, _ in posed])
         worth = suppressed_scores([pose for _, pose in posed], seniority)
         worth = worth / self._known_share
@@ -166,6 +177,17 @@ class TopDownStage:
                     persons.append(person)
         size = (image.shape[0], image.shape[1])
         return TopDownResult(Persons.of(persons), found.maps.combined(size, self.config.heatmap_long_side_cells))
+
+    def _strangers(self, others: Sequence[Pose2D], camera: Camera) -> list[tuple[Track, Pose2D]]:
+        """People whom no track owns, of whom enough is in view, as tracks without a past."""
+        found = []
+        for pose in others:
+            seen = (pose.scores > 0) & in_view(camera, pose.joints_px)
+            score = float(np.where(seen, pose.scores, 0.0).mean())
+            if score / self._known_share >= self.config.others_min_score and seen.sum() >= MIN_COMMON_JOINTS:
+                box = np.concatenate([pose.joints_px[seen].min(axis=0), pose.joints_px[seen].max(axis=0)])
+                found.append((Track(next(self._strange_ids), TrackingState.TENTATIVE, box, score), pose))
+        return found
 
     def _person(self, stamp_ns: int, camera: Camera, track: Track, pose: Pose2D, lifted: LiftedPose) -> Pose3D | None:
         """The track's message-ready pose; None where the lifting networks gave nothing usable."""

@@ -33,7 +33,7 @@ def test_every_track_gets_its_own_person_in_image_pixels() -> None:
         patch_people(affines[0], [left, right], [full, full], [3.0, 1.0]),
         patch_people(affines[1], [left, right], [full, full], [1.0, 3.0]),
     ]
-    first, second = merge_patches(people, invert_affines(affines))
+    first, second = merge_patches(people, invert_affines(affines)).poses
     assert first is not None and second is not None
     assert np.allclose(first.joints_px, left) and np.allclose(second.joints_px, right)
 
@@ -46,11 +46,24 @@ def test_a_person_goes_to_one_track_only() -> None:
         patch_people(affines[0], [left], [full], [3.0]),
         patch_people(affines[1], [left + 1.0, right], [full, full], [2.2, 1.6]),
     ]
-    first, second = merge_patches(people, invert_affines(affines))
+    first, second = merge_patches(people, invert_affines(affines)).poses
     assert first is not None and second is not None
     assert np.allclose(first.joints_px, left) and np.allclose(second.joints_px, right)
     alone = [people[0], patch_people(affines[1], [left + 1.0], [full], [2.2])]
-    assert merge_patches(alone, invert_affines(affines))[1] is None
+    assert merge_patches(alone, invert_affines(affines)).poses[1] is None
+
+
+def test_people_whom_no_track_owns_are_told_once() -> None:
+    left, right, affines = scene()
+    stranger, full, half = right + np.array([40.0, 0.0]), np.full(K, 0.9), np.full(K, 0.5)
+    people = [
+        patch_people(affines[0], [left, stranger], [full, half], [3.0, 0.2]),
+        patch_people(affines[1], [right, stranger + 0.5], [full, full], [3.0, 0.2]),
+    ]
+    merged = merge_patches(people, invert_affines(affines))
+    assert all(pose is not None for pose in merged.poses)
+    (other,) = merged.others
+    assert np.allclose(other.joints_px, stranger + 0.5) and np.allclose(other.scores, full)
 
 
 def test_joints_missing_in_the_own_patch_come_from_the_other() -> None:
@@ -62,7 +75,7 @@ def test_joints_missing_in_the_own_patch_come_from_the_other() -> None:
         patch_people(affines[0], [left], [partial], [3.0]),
         patch_people(affines[1], [moved, right], [full, full], [1.0, 3.0]),
     ]
-    first, _ = merge_patches(people, invert_affines(affines))
+    first, _ = merge_patches(people, invert_affines(affines)).poses
     assert first is not None
     others = np.isin(np.arange(K), [3, 16])
     assert np.allclose(first.joints_px[others], moved[others]) and np.allclose(first.scores[others], 0.9)
@@ -77,15 +90,15 @@ def test_a_track_keeps_the_person_that_it_had() -> None:
         patch_people(affines[0], [left], [full], [2.0]),
         patch_people(affines[1], [left + 1.0, right], [full, full], [2.4, 1.6]),
     ]
-    free = merge_patches(people, invert_affines(affines))
+    free = merge_patches(people, invert_affines(affines)).poses
     assert free[0] is not None and np.allclose(free[0].joints_px, left)
     had = [Pose2D(left - 2.0, full), Pose2D(right - 2.0, full)]
-    first, second = merge_patches(people, invert_affines(affines), previous=had)
+    first, second = merge_patches(people, invert_affines(affines), previous=had).poses
     assert first is not None and second is not None
     assert np.allclose(first.joints_px, left) and np.allclose(second.joints_px, right)
-    swapped = merge_patches(people[1:], invert_affines(affines[1:]), previous=[Pose2D(right - 2.0, full)])[0]
+    swapped = merge_patches(people[1:], invert_affines(affines[1:]), previous=[Pose2D(right - 2.0, full)]).poses[0]
     assert swapped is not None and np.allclose(swapped.joints_px, right)
-    forgetful = merge_patches(people[1:], invert_affines(affines[1:]))[0]
+    forgetful = merge_patches(people[1:], invert_affines(affines[1:])).poses[0]
     assert forgetful is not None and np.allclose(forgetful.joints_px, left + 1.0)
 
 
@@ -110,7 +123,7 @@ def test_two_of_one_patch_are_never_one_person() -> None:
         patch_people(affines[0], [left, left + 1], [full, full - 0.1], [3.0, 2.0]),
         patch_people(affines[1], [left + 1], [full - 0.2], [2.5]),
     ]
-    first, second = merge_patches(people, invert_affines(affines))
+    first, second = merge_patches(people, invert_affines(affines)).poses
     assert first is not None and second is not None
     # The second track's is who the first patch has at the left: there its other one is left.
     assert np.allclose(first.joints_px, left + 1) and np.allclose(first.scores, 0.8)
@@ -120,10 +133,10 @@ def test_two_of_one_patch_are_never_one_person() -> None:
 def test_nobody_anywhere_and_poor_explanations_give_none() -> None:
     left, _, affines = scene()
     empty = patch_people(affines[0], [], [], [])
-    assert merge_patches([empty, empty], invert_affines(affines)) == [None, None]
-    assert merge_patches([], np.zeros((0, 2, 3))) == []
+    assert merge_patches([empty, empty], invert_affines(affines)).poses == [None, None]
+    assert merge_patches([], np.zeros((0, 2, 3))) == ([], [])
     poor = patch_people(affines[0], [left], [np.full(K, 0.2)], [0.1])
-    assert merge_patches([poor], invert_affines(affines[:1])) == [None]
+    assert merge_patches([poor], invert_affines(affines[:1])).poses == [None]
 
 
 def test_similarity_equals_the_formula_written_out() -> None:

@@ -14,7 +14,7 @@ from dualpose_ros.people import Pose2D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.floor import FloorConfig
 from dualpose_ros.top_down.lifting import LiftedPose
-from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
+from dualpose_ros.top_down.stage import FIRST_STRANGER, RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
 from support import people_maps as maps
 
 K = H36M17.num_joints
@@ -99,6 +99,22 @@ def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
         at = peaks.xy @ heatmaps.to_image[:, :2].T + heatmaps.to_image[:, 2]
         for truth in (left[k], right[k]):
             assert np.linalg.norm(at - truth, axis=1).min() < 1.5
+
+
+def test_people_whom_no_track_owns_come_out_where_they_are_wanted() -> None:
+    """Somebody within another's patch, whom the detector finds later: one id from the first frame on."""
+    left, right = maps.figure(200, 100, 240), maps.figure(290, 110, 230)
+    tracks = [track(4, left)]
+    alone, _ = stage_for([left, right], tracks)
+    assert [p.track_id for p in alone.process(IMAGE, 0, CAMERA, tracks).persons] == [4]
+    later = [*tracks, track(5, right)]
+    stage, _ = stage_for([left, right], [*tracks, *tracks, *later], others_min_score=0.4)
+    found = [stage.process(IMAGE, n * 10**8, CAMERA, tracks if n < 2 else later).persons for n in range(3)]
+    for persons in found:
+        assert [p.track_id for p in persons] == [4, FIRST_STRANGER]
+        for person, truth in zip(persons, (left, right), strict=True):
+            assert np.median(np.linalg.norm(person.keypoints_px - truth, axis=1)) < 1
+    assert found[0][1].state == TrackingState.TENTATIVE and found[2][1].state == TrackingState.CONFIRMED
 
 
 def test_joints_outside_the_image_are_not_seen() -> None:
