@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -123,7 +123,7 @@ class TopDownStage:
         self._known_share = self._estimator.known_joints / H36M17.num_joints
         self._velocities = RootVelocities(c.velocity_time_constant_s)
         self._identities = PoseIdentities()
-        self._strange_ids = count(FIRST_STRANGER)
+        self._strange_ids = itertools.count(FIRST_STRANGER)
         self._floor = FloorScale(c.floor)
 
     def warm_up(self) -> None:
