@@ -212,3 +212,42 @@ def test_the_command_writes_what_can_be_scored(
     found = read_predictions(tmp_path / "out" / "TS1.json")
     assert found.sequence == "TS1" and [len(found.frames[n]) for n in (0, 1)] == [0, 0]
     assert networks["bottom_up"].told[0]["pictures"].shape == (1, 20, 512, 704)
+
+
+class OfModule:
+    """A network of the release with random weights, behind its ONNX file's names of inputs and outputs."""
+
+    def __init__(self, known: Any) -> None:
+        import torch
+
+        torch.manual_seed(0)
+        self.module, self.names = known.make().eval(), known.spec.outputs
+        self.inputs = {
+            name: TensorSpec(name, np.dtype(np.float32), tuple(value.shape))
+            for name, value in known.spec.inputs.items()
+        }
+        self.outputs, self.metadata = tuple(known.spec.outputs), dict(known.spec.metadata)
+
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        import torch
+
+        assert list(inputs) == list(self.inputs), list(inputs)
+        with torch.no_grad():
+            answer = self.module(*(torch.from_numpy(np.asarray(value)) for value in inputs.values()))
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        return {name: part.numpy() for name, part in zip(self.names, parts, strict=True)}
+
+
+def test_the_released_networks_themselves_run_over_a_video() -> None:
+    """All eight, of the sizes that the release has, on three frames of 64 pixels."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    from dualpose_ros.lab.published.importing import KNOWN
+
+    made = {known.name.removeprefix("released_"): known for known in KNOWN if known.name.startswith("released_")}
+    networks: Any = {part: OfModule(made[part]) for part in runner.PARTS}
+    networks["bottom_up"].module.c1.conv.bias.data[:] = 0.5
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    frames = [runner.see(networks, n, image, [person(1, 0.0, n)], side=64) for n in range(3)]
+    assert frames[0].bottom_up and frames[0].bottom_up[0].joints_px.shape == (14, 2)
+    found = runner.run_released(networks, frames, CAMERA, "own")
+    assert all(np.isfinite(found.frames[n].joints_cam).all() for n in range(3))
