@@ -5,6 +5,8 @@ They may say besides where the ground is.
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,13 +29,16 @@ _DISTORTION = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML, and the matrices that OpenCV writes."""
+    """Plain YAML, the matrices that OpenCV writes, and `1e-05`, which has no point where NumPy and JSON write it."""
 
 
 def _matrix(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 for _kind in ("opencv-matrix", "opencv-nd-matrix"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _matrix)
 
@@ -71,7 +76,7 @@ def _first_document(path: Path) -> Any:
         data = stream.read(_LARGEST_BYTES + 1)
     if len(data) > _LARGEST_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
-    text = data.decode("utf-8")
+    text = _text(data)
     # OpenCV's first line is no directive of YAML, which wants a space there.
     lines = text.splitlines()
     if lines and lines[0].startswith("%YAML:"):
@@ -79,6 +84,13 @@ def _first_document(path: Path) -> Any:
     if text.lstrip().startswith("<?xml"):
         raise ValueError(f"it is XML; needed is {_FORMATS}")
     return next(iter(yaml.load_all(text, Loader=_Loader)), None)
+
+
+def _text(data: bytes) -> str:
+    """Text as editors store it: UTF-8, UTF-16 with its mark (Windows), or with other bytes in comments."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    return data.decode("utf-8", errors="replace")
 
 
 def _ground(content: Mapping[str, Any]) -> GroundConfig | None:

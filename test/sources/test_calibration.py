@@ -54,6 +54,16 @@ def test_bad_calibrations(tmp_path: Path, content: str, says: str) -> None:
         load_calibration(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_as_editors_and_libraries_store_it(tmp_path: Path, encoding: str) -> None:
+    """Text in other encodings, Windows' ends of lines, and numbers without a point, as NumPy and JSON print them."""
+    text = "# Kamera 1, schräg\n" + yaml.safe_dump(CALIBRATION).replace("0.02", "2e-05").replace("-0.1", "-1E-1")
+    path = tmp_path / "c.yaml"
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    camera = load_calibration(path)
+    assert (camera.width, camera.fx) == (640, 500) and camera.distortion[:2] == (-0.1, 2e-05)
+
+
 def test_missing_calibration(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"none\.yaml does not exist"):
         load_calibration(tmp_path / "none.yaml")
