@@ -13,10 +13,12 @@ from dualpose_ros.commands.options import (
     FramesOption,
     JsonOption,
     MaxFramesOption,
+    PartOption,
     SeedOption,
     TopDownWeightsOption,
     report,
     require_numba,
+    share_of,
 )
 from dualpose_ros.errors import InputError
 
@@ -98,6 +100,7 @@ def top_down(
         Path | None,
         typer.Option("--errors", help="2D errors on real pictures (`eval joints --save`), to lift with them too."),
     ] = None,
+    part: PartOption = 1.0,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -106,9 +109,10 @@ def top_down(
     Images are drawn for the purpose; movements are the fifth of the clips that no training sees.
     """
     require_numba("eval top-down")
-    from dualpose_ros.lab.evaluation.top_down.tables import evaluate_top_down
+    from dualpose_ros.lab.evaluation.top_down.tables import NOISE_FRAMES, OVERLAPS, VIEWS, evaluate_top_down
 
-    report(evaluate_top_down(data, seed, real_errors), json_file, seed)
+    sizes = (share_of(whole, part) for whole in (OVERLAPS, NOISE_FRAMES, VIEWS))
+    report(evaluate_top_down(data, seed, real_errors, *sizes), json_file, seed, part)
 
 
 @app.command("bottom-up")
@@ -121,6 +125,7 @@ def bottom_up(
         Path | None,
         typer.Option("--pictures", help="Folder for the first frames: found without heatmaps, with them, from above."),
     ] = None,
+    part: PartOption = 1.0,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -131,9 +136,10 @@ def bottom_up(
     that trained nothing; guidance comes from the true boxes of people in view, each side off by 4 % of the box.
     """
     require_numba("eval bottom-up")
-    from dualpose_ros.lab.evaluation.bottom_up.tables import evaluate_bottom_up
+    from dualpose_ros.lab.evaluation.bottom_up.tables import FRAMES, SCENES, evaluate_bottom_up
 
-    report(evaluate_bottom_up(data, seed, weights=weights, pictures=pictures), json_file, seed)
+    sizes = (share_of(whole, part) for whole in (FRAMES, SCENES))
+    report(evaluate_bottom_up(data, seed, *sizes, weights=weights, pictures=pictures), json_file, seed, part)
 
 
 @app.command("fusion")
@@ -227,6 +233,7 @@ def refinement(
         Path | None,
         typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements."),
     ] = None,
+    part: PartOption = 1.0,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -237,9 +244,10 @@ def refinement(
     Deviations are of a joint's worst direction, shares within them those of a Gaussian of three axes.
     """
     require_numba("eval refinement")
-    from dualpose_ros.lab.evaluation.refinement.tables import evaluate_refinement
+    from dualpose_ros.lab.evaluation.refinement.tables import MOVEMENTS, VIDEOS, evaluate_refinement
 
-    report(evaluate_refinement(data, seed, pictures=pictures), json_file, seed)
+    sizes = (share_of(whole, part) for whole in (VIDEOS, MOVEMENTS))
+    report(evaluate_refinement(data, seed, *sizes, pictures=pictures), json_file, seed, part)
 
 
 @app.command("trajectory")

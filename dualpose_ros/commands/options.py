@@ -26,6 +26,10 @@ CaptureOption = Annotated[
 FramesOption = Annotated[
     Path, typer.Option("--data", help="Folder of labelled frames, as `dualpose synth frames` writes.")
 ]
+PartOption = Annotated[
+    float,
+    typer.Option("--part", min=0.01, max=1, help="Share of the images and movements, for a quicker, coarser look."),
+]
 CountOption = Annotated[int, typer.Option("--count", min=1, help="Most images to use.")]
 TopDownWeightsOption = Annotated[
     str | None,
@@ -109,11 +113,16 @@ StorageOption = Annotated[
 ]
 
 
-def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0) -> None:
-    """Print a result, and write it where a file is named."""
+def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0, part: float = 1.0) -> None:
+    """Print a result, and write it where a file is named; part: of the images and movements that is usual."""
     from dualpose_ros.lab.evaluation.report import report as tell
 
-    tell(result, json_file, seed)
+    tell(result if part == 1 else {**result, "part": part}, json_file, seed)
+
+
+def share_of(whole: int, part: float) -> int:
+    """How many of so many a part of them is, one at least."""
+    return max(round(part * whole), 1)
 
 
 def require_numba(command: str) -> None:

@@ -65,6 +65,7 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
             "version": version(),
             "seed": seed,
             "seconds": result["seconds"],
+            **({"part": result["part"]} if "part" in result else {}),
             "networks": shipped_networks(),
             "tables": result["tables"],
             "goals": result["goals"],

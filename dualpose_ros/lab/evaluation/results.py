@@ -247,7 +247,8 @@ def _made_by(evaluation: Evaluation, runs: Sequence[Result], shipped: Mapping[st
     times = "" if len(runs) == 1 else f" {len(runs)} times"
     versions = ", ".join(sorted({str(run["version"]) for run in runs}))
     seeds = ", ".join(sorted({str(run["seed"]) for run in runs}))
-    text = f"`dualpose {evaluation.command}`{times}, version {versions}, seed {seeds}, {seconds:.0f} s."
+    part = "".join(f" --part {share}" for share in sorted({run["part"] for run in runs if "part" in run}))
+    text = f"`dualpose {evaluation.command}{part}`{times}, version {versions}, seed {seeds}, {seconds:.0f} s."
     others = sorted(
         {name for name in evaluation.networks for run in runs if run.get("networks", {}).get(name) != shipped.get(name)}
     )

@@ -56,6 +56,11 @@ def test_every_evaluation_is_told_of_run_or_not(tmp_path: Path) -> None:
     assert "Not run yet" not in section(text, "trajectory")
 
 
+def test_a_result_of_fewer_images_says_so(tmp_path: Path) -> None:
+    save(tmp_path, "bottom-up", result("bottom-up", 1.0, part=0.25))
+    assert "`dualpose eval bottom-up --part 0.25`, version 1.0" in section(page(tmp_path, NETWORKS), "bottom-up")
+
+
 def test_networks_that_changed_since_are_named(tmp_path: Path) -> None:
     save(tmp_path, "photographs", result("photographs", 1.0))
     save(tmp_path, "trajectory", result("trajectory", 1.0))
