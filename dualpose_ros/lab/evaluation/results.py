@@ -68,7 +68,9 @@ EVALUATIONS = (
         "top-down",
         "eval top-down",
         "The top-down branch on movements and scenes that trained nothing: people in front of each other, hidden "
-        "joints, windows of time, how honest the stated deviations are, speed.",
+        "joints, windows of time, how honest the stated deviations are, speed. Windows of a named length, what learnt "
+        "without a GCN, and the network of one person a patch are baselines of an earlier skeleton: "
+        "compare them with one another alone.",
         ("top_down", "gcn", "lifting"),
     ),
     Evaluation(
