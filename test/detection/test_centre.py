@@ -10,7 +10,7 @@ import pytest
 
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.camera import ImageError
-from dualpose_ros.detection.centre import CentreDetector
+from dualpose_ros.detection.centre import CentreDetector, judge
 from dualpose_ros.detection.decode import encode_boxes
 from dualpose_ros.detection.detections import DetectionError
 from dualpose_ros.inference.engine import Arrays, TensorSpec
@@ -62,6 +62,19 @@ def test_near_people_are_found_by_a_second_coarse_pass() -> None:
     found = CentreDetector(Engine(np.zeros((0, 4))), 384, near_long_side=192)(image)
     order = np.argsort(found.boxes_px[:, 0])
     np.testing.assert_allclose(found.boxes_px[order], [near, middle, far], atol=0.01)
+
+
+def test_who_is_seen_by_both_passes_and_is_large_is_surer() -> None:
+    scores, others, sizes = (
+        np.array([0.5, 0.5, 0.5, 0.5]),
+        np.array([0.6, 0.0, 0.6, 0.5]),
+        np.array([0.5, 0.5, 0.05, 0.2]),
+    )
+    both, alone, small, neutral = judge(scores, others, sizes)
+    assert both > alone and both > small
+    assert neutral == pytest.approx(0.5)
+    extreme = judge(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 9.0]))
+    assert np.isfinite(extreme).all() and extreme[0] < 0.2 and 0.8 < extreme[1] < 1
 
 
 def test_an_empty_scene_and_an_empty_image() -> None:
