@@ -111,8 +111,9 @@ def top_down(
     require_numba("eval top-down")
     from dualpose_ros.lab.evaluation.top_down.tables import NOISE_FRAMES, OVERLAPS, VIEWS, evaluate_top_down
 
-    sizes = (share_of(whole, part) for whole in (OVERLAPS, NOISE_FRAMES, VIEWS))
-    report(evaluate_top_down(data, seed, real_errors, *sizes), json_file, seed, part)
+    overlaps, noise_frames, views = (share_of(whole, part) for whole in (OVERLAPS, NOISE_FRAMES, VIEWS))
+    result = evaluate_top_down(data, seed, real_errors, overlaps, noise_frames, views)
+    report(result, json_file, seed, part)
 
 
 @app.command("bottom-up")
@@ -138,8 +139,9 @@ def bottom_up(
     require_numba("eval bottom-up")
     from dualpose_ros.lab.evaluation.bottom_up.tables import FRAMES, SCENES, evaluate_bottom_up
 
-    sizes = (share_of(whole, part) for whole in (FRAMES, SCENES))
-    report(evaluate_bottom_up(data, seed, *sizes, weights=weights, pictures=pictures), json_file, seed, part)
+    frames, scenes = (share_of(whole, part) for whole in (FRAMES, SCENES))
+    result = evaluate_bottom_up(data, seed, frames, scenes, weights, pictures)
+    report(result, json_file, seed, part)
 
 
 @app.command("fusion")
@@ -246,8 +248,9 @@ def refinement(
     require_numba("eval refinement")
     from dualpose_ros.lab.evaluation.refinement.tables import MOVEMENTS, VIDEOS, evaluate_refinement
 
-    sizes = (share_of(whole, part) for whole in (VIDEOS, MOVEMENTS))
-    report(evaluate_refinement(data, seed, *sizes, pictures=pictures), json_file, seed, part)
+    videos, movements = (share_of(whole, part) for whole in (VIDEOS, MOVEMENTS))
+    result = evaluate_refinement(data, seed, videos, movements, pictures=pictures)
+    report(result, json_file, seed, part)
 
 
 @app.command("trajectory")
