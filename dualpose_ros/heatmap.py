@@ -210,13 +210,14 @@ def combine_heatmaps(
     return Heatmaps(channels, combined, to_image, UINT8_SCALE)
 
 
-def peak_kernel(matrix: AnyFloats, slack: float = 1e-6) -> UInt8s | None:
+def peak_kernel(matrix: AnyFloats, shape: tuple[int, int], slack: float = 1e-6) -> UInt8s | None:
     """What to dilate maps with before `matrix` (2, 3) shrinks them, so that no peak falls between two cells.
 
-    None where a cell spans no more than one of the maps', or little more, by `slack` of a cell.
+    None where a cell spans no more than one of the maps', or little more, by `slack` of a cell. It is no larger than
+    maps (h, w) of this shape need, however little is left of them.
     """
     shrink = int(np.ceil(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))) - slack))
-    return np.ones((shrink | 1, shrink | 1), np.uint8) if shrink > 1 else None
+    return np.ones([min(shrink, 2 * side) | 1 for side in shape], np.uint8) if shrink > 1 else None
 
 
 def _lay_into(combined: UInt8s, maps: AnyFloats, matrix: Floats) -> None:
@@ -230,7 +231,7 @@ def _lay_into(combined: UInt8s, maps: AnyFloats, matrix: Floats) -> None:
     local = matrix.copy()
     local[:, 2] -= low
     levels = np.clip(np.rint(np.asarray(maps, dtype=np.float32) * 255), 0, 255).astype(np.uint8)
-    kernel = peak_kernel(matrix)
+    kernel = peak_kernel(matrix, (height, width))
     region = combined[:, low[1] : high[1], low[0] : high[0]]
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     for target, channel in zip(region, levels, strict=True):

@@ -44,7 +44,7 @@ def guidance_maps(heatmaps: Heatmaps, image_to_network: AnyFloats, size: tuple[i
     to_cells = np.asarray(image_to_network, dtype=np.float64) @ np.vstack([heatmaps.to_image, [0, 0, 1]])
     to_cells[:, 2] -= shift
     to_cells /= HEATMAP_STRIDE
-    kernel = peak_kernel(to_cells, slack=0.05)
+    kernel = peak_kernel(to_cells, heatmaps.data.shape[1:], slack=0.05)
     out = np.empty((len(heatmaps.channels), rows, columns), np.uint8)
     for target, channel in zip(out, heatmaps.data, strict=True):
         source = channel if kernel is None else cv2.dilate(channel, kernel)

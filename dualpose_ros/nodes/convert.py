@@ -298,11 +298,18 @@ def heatmaps_to_message(heatmaps: Heatmaps, header: Any) -> Any:
     return message
 
 
+_SMALLEST_CELL_PX, _FARTHEST_PX = 1e-3, 1e6
+
+
 def heatmaps_from_message(message: Any) -> Heatmaps:
-    """Heatmaps of a message, sharing its data; MessageError if the data's length contradicts the shape."""
+    """Heatmaps of a message, sharing its data; MessageError if its numbers contradict each other or make no sense."""
     shape: Sequence[int] = (len(message.channels), int(message.height), int(message.width))
     data = np.frombuffer(message.data, dtype=np.uint8)
     if data.size != int(np.prod(shape)):
         raise MessageError(f"Heatmaps holds {data.size} cells; channels x height x width is {tuple(shape)}")
     to_image = np.asarray(message.to_image, dtype=np.float64).reshape(2, 3)
+    is_finite = bool(np.isfinite(to_image).all()) and np.abs(to_image).max() <= _FARTHEST_PX
+    cell_px = float(np.sqrt(abs(np.linalg.det(to_image[:, :2])))) if is_finite else 0.0
+    if not cell_px >= _SMALLEST_CELL_PX or not 0 < message.scale <= 1:
+        raise MessageError(f"Heatmaps has cells of {cell_px:g} pixels and a scale of {message.scale:g}: that is absurd")
     return Heatmaps(tuple(message.channels), data.reshape(shape), to_image, float(message.scale))

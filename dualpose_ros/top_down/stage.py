@@ -28,6 +28,8 @@ from dualpose_ros.top_down.published import SPECS, load_top_down
 
 FIRST_STRANGER = 1 << 30
 """Track ids from here on are of people whom no detection's track owned at first."""
+_ABSURD = 100.0
+"""A box so many image sides away, or as large, is a mistake of whoever sent it."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class TopDownStage:
             ValueError: if the image is not uint8 RGB or not of the camera's size.
         """
         check_image(image, camera)
-        tracks = _most_important([t for t in tracks if _is_usable(t)], self.config.max_people)
+        tracks = _most_important([t for t in tracks if _is_usable(t, max(image.shape))], self.config.max_people)
         previous = self._identities.begin(stamp_ns, [t.track_id for t in tracks])
         boxes = np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4)
         found = self._estimator(image, boxes, previous)
@@ -222,9 +224,12 @@ def _load_lifter(config: TopDownConfig) -> PoseLifter:
     return Lifter(config.engine.network(config.lifting_weights), gcn)
 
 
-def _is_usable(track: Track) -> bool:
+def _is_usable(track: Track, side_px: int) -> bool:
+    """Whether a box has pixels, and a size and place that people in an image of this side may have."""
     box = np.asarray(track.box_px, dtype=np.float64)
-    return bool(box.shape == (4,) and np.isfinite(box).all() and (box[2:] > box[:2]).all())
+    if box.shape != (4,) or not (np.abs(box) <= _ABSURD * side_px).all():
+        return False
+    return bool((box[2:] > box[:2]).all() and (box[2:] - box[:2]).max() >= 1)
 
 
 def _most_important(tracks: Sequence[Track], limit: int) -> list[Track]:

@@ -268,3 +268,9 @@ def test_heatmaps_round_trip() -> None:
     message.width = 8
     with pytest.raises(MessageError, match="105 cells"):
         heatmaps_from_message(message)
+    message.width = 7
+    for to_image, scale in (([0.0] * 6, 0.5), ([np.nan] * 6, 0.5), ([1e-5, 0, 0, 0, 1e-5, 0], 0.5), ([1e9] * 6, 0.5),
+                            ([4.0, 0, 0, 0, 4, 0], np.nan), ([4.0, 0, 0, 0, 4, 0], 0.0)):  # fmt: skip
+        message.to_image, message.scale = np.array(to_image, np.float32), float(scale)
+        with pytest.raises(MessageError, match="absurd"):
+            heatmaps_from_message(message)

@@ -147,7 +147,8 @@ def test_only_the_best_tracks_are_run_and_bad_boxes_are_skipped() -> None:
     people = [maps.figure(100 + 150 * i, 100, 240) for i in range(3)]
     states = (TrackingState.TENTATIVE, TrackingState.CONFIRMED, TrackingState.CONFIRMED)
     tracks = [track(i, p, s) for i, (p, s) in enumerate(zip(people, states, strict=True))]
-    broken = [Track(8, TrackingState.CONFIRMED, np.array(b), 1.0) for b in ([0, 0, np.nan, 9.0], [5.0, 5, 5, 9])]
+    absurd = ([0, 0, np.nan, 9.0], [5.0, 5, 5, 9], [-1e300, 0, 1e300, 1], [0, 0, 1e-9, 1e-9], [1e9, 0, 1e9 + 9, 9])
+    broken = [Track(8, TrackingState.CONFIRMED, np.array(b), 1.0) for b in absurd]
     stage, lifter = stage_for(people, tracks[1:], max_people=2)
     stage.process(IMAGE, 0, CAMERA, [*broken, *tracks])
     assert lifter.calls == [(0, [1, 2])]
