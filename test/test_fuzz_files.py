@@ -27,7 +27,7 @@ from dualpose_ros.recording.video import VideoWriter
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.calibration import load_calibration
 from dualpose_ros.sources.frames import open_source
-from dualpose_ros.sources.stated_size import stated_size
+from dualpose_ros.sources.stated_size import overstates, stated_size
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.messages import deserialize, message_class, serialize
 from dualpose_ros.weights import list_weights, weights_path
@@ -126,8 +126,10 @@ READERS = {
     "parameters": Reader("p.yaml", parameters, read_parameter_file),
     "mp4": Reader("v.mp4", video, read_all),
     "avi": Reader("v.avi", motion_jpeg, read_all),
-    "png": Reader("folder/i.png", picture, lambda path: read_all(path.parent)),
-    "jpg": Reader("folder/i.jpg", picture, lambda path: read_all(path.parent)),
+    **{
+        kind: Reader(f"folder/i.{kind}", picture, lambda path: read_all(path.parent))
+        for kind in ("png", "jpg", "bmp", "ppm", "tiff", "webp")
+    },
     "truth": Reader("t.npz", truth, load_clip_truth),
     "shard": Reader("t.npz", truth, read_shard, reads_good=False),
     "onnx": Reader("n.onnx", network, load_engine),
@@ -205,3 +207,17 @@ def test_a_picture_that_says_it_is_huge_takes_no_memory(tmp_path: Path, suffix: 
     path.write_bytes(data)
     with pytest.raises(ValueError, match="40000x40000 pixels, which is absurd"):
         read_all(tmp_path)
+
+
+def test_a_chunk_that_says_it_is_huge_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "i.png"
+    picture(path)
+    data = bytearray(path.read_bytes())
+    assert not overstates(data)
+    at = data.index(b"IDAT") - 4
+    for length in (len(data), 2**32 - 1):
+        data[at : at + 4] = struct.pack(">I", length)
+        assert overstates(bytes(data)) and overstates(np.frombuffer(data, np.uint8))
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            read_all(tmp_path)

@@ -16,6 +16,8 @@ _ANOTHER_CLOCK_MS = 3.6e6
 
 T = TypeVar("T")
 _TIMED_FRAMES = 100
+_MOST_FRAMES = 10_000
+"""Kept of the last seconds, should nobody read them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class HealthLog:
     def __init__(self, now_ns: int, window_ns: int = 5_000_000_000, hold_ns: int = 3_000_000_000) -> None:
         self._window_ns, self._hold_ns = window_ns, hold_ns
         self._started_ns = self._last_frame_ns = now_ns
-        self._frames: deque[tuple[int, int]] = deque()
+        self._frames: deque[tuple[int, int]] = deque(maxlen=_MOST_FRAMES)
         self._error: tuple[int, str] | None = None
         self.total_frames = 0
         self.total_errors = 0

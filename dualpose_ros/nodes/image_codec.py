@@ -15,7 +15,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 
 from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
-from dualpose_ros.sources.stated_size import stated_size
+from dualpose_ros.sources.stated_size import overstates, stated_size
 
 
 class ImageError(ValueError):
@@ -127,7 +127,8 @@ def _decompressed(message: Any) -> RgbImage:
     if not 0 < size[0] * size[1] <= _MOST_PIXELS:
         raise ImageError(f"compressed image of {size[0]}x{size[1]} pixels is empty or absurd")
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        is_cut = overstates(data)
+        bgr = None if is_cut else cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         bgr = None
     if bgr is None:

@@ -17,7 +17,7 @@ from natsort import natsorted
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.sources.live import open_device, open_pipeline, open_stream
 from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, SourceInfo, printable
-from dualpose_ros.sources.stated_size import stated_size
+from dualpose_ros.sources.stated_size import overstates, stated_size
 from dualpose_ros.sources.video import VideoFile
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -87,7 +87,7 @@ def _read_image(path: Path) -> RgbImage:
         size = stated_size(data[:_HEADER_BYTES].tobytes())
         if size is not None and size[0] * size[1] > _MOST_PIXELS:
             raise SourceError(f"image {printable(path)} says that it has {size[0]}x{size[1]} pixels, which is absurd")
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and not overstates(data) else None
     except (OSError, cv2.error):
         image = None
     if image is None:

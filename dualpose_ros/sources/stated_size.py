@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import struct
+from typing import Any
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_CHUNK_BYTES = 12
+"""Of a PNG's chunk beside its content: length, kind, checksum."""
+
 _PNM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*\n)*(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})\s")
 
 
@@ -21,6 +26,22 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
     if pnm := _PNM.match(data):
         return int(pnm[1]), int(pnm[2])
     return _jpeg_size(data) if data.startswith(b"\xff\xd8") else None
+
+
+def overstates(data: Any) -> bool:
+    """Whether a PNG has a chunk that says it is longer than the file: OpenCV would take that memory, 4 GB at the most.
+
+    data: the whole file, as bytes or an array of them.
+    """
+    at, end = len(_PNG), len(data)
+    if end < at or bytes(data[:at]) != _PNG:
+        return False
+    while at + _CHUNK_BYTES <= end:
+        (length,) = struct.unpack_from(">I", data, at)
+        if length > end - at - _CHUNK_BYTES:
+            return True
+        at += _CHUNK_BYTES + length
+    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
