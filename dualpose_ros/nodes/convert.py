@@ -5,6 +5,7 @@ N people, K joints of `skeleton.H36M17`; pixels of the image, metres in the came
 
 from __future__ import annotations
 
+import math
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Sequence
@@ -214,8 +215,9 @@ def _person_to_message(pose: Pose3D, image_size: tuple[int, int]) -> Any:
     person.track_id = int(pose.track_id)
     person.tracking_state, person.source = int(pose.state), int(pose.source)
     person.score = float(pose.score)
-    x0, y0 = (int(np.clip(np.floor(v), 0, s)) for v, s in zip(pose.box_px[:2], image_size, strict=True))
-    x1, y1 = (int(np.clip(np.ceil(v), 0, s)) for v, s in zip(pose.box_px[2:], image_size, strict=True))
+    box, (width, height) = np.asarray(pose.box_px).tolist(), image_size
+    x0, y0, x1, y1 = (min(max(value, 0), most) for value, most in zip(box, (width, height) * 2, strict=True))
+    x0, y0, x1, y1 = math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)
     person.roi.x_offset, person.roi.y_offset = x0, y0
     person.roi.width, person.roi.height = max(x1 - x0, 0), max(y1 - y0, 0)
     person.joints = _points(pose.joints_cam)
@@ -223,7 +225,7 @@ def _person_to_message(pose: Pose3D, image_size: tuple[int, int]) -> Any:
     person.joint_scores = _floats(pose.joint_scores)
     person.joint_stddev = _floats(pose.joint_stddev)
     velocity = person.root_velocity
-    velocity.x, velocity.y, velocity.z = (float(v) for v in pose.root_velocity)
+    velocity.x, velocity.y, velocity.z = np.asarray(pose.root_velocity, dtype=np.float64).tolist()
     person.height_m, person.height_stddev_m = float(pose.height_m), float(pose.height_stddev_m)
     return person
 

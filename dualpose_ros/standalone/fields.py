@@ -28,6 +28,8 @@ _INTEGERS = {
 _FLOATS = {"float32": "f", "float64": "d"}
 _TYPECODES = _INTEGERS | _FLOATS
 _FLOAT32_MAX = 3.402823466e38
+_CLASSES: dict[str, type] = {"bool": bool, "string": str, "float64": float}
+"""Scalars that any value of a class is."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,11 @@ def _require(condition: bool, name: str, expected: str, value: Any) -> None:
 
 
 def _scalar_check(base: str) -> Callable[[Any], bool]:
-    if base == "bool":
-        return lambda value: isinstance(value, bool)
+    if base in _CLASSES:
+        cls = _CLASSES[base]
+        return lambda value: isinstance(value, cls)
     if base == "byte":
         return lambda value: isinstance(value, bytes | bytearray) and len(value) == 1
-    if base == "string":
-        return lambda value: isinstance(value, str)
-    if base == "float64":
-        return lambda value: isinstance(value, float)
     if base == "float32":
         return lambda value: (
             isinstance(value, float) and (-_FLOAT32_MAX <= value <= _FLOAT32_MAX or not math.isfinite(value))
@@ -94,6 +93,21 @@ def _expected(base: str) -> str:
     return f"an int in {low}..{high}"
 
 
+def _accepts(cls: type | None, check: Callable[[Any], bool], expected: str) -> Callable[[str, Any], Any]:
+    def checked(name: str, value: Any) -> Any:
+        if not check(value):
+            _require(False, name, expected, value)
+        return value
+
+    def of_class(name: str, value: Any) -> Any:
+        if not isinstance(value, cls):  # type: ignore[arg-type]
+            _require(False, name, expected, value)
+        return value
+
+    # Most fields of most messages are of a class: one call less.
+    return checked if cls is None else of_class
+
+
 def scalar(base: str, default: Any = None) -> Codec:
     """The codec of one number, bool, byte or string."""
     if base not in _EXPECTED and base not in _INTEGERS:
@@ -101,12 +115,7 @@ def scalar(base: str, default: Any = None) -> Codec:
     check, expected = _scalar_check(base), _expected(base)
     zero: Any = {"bool": False, "byte": b"\0", "string": ""}.get(base, 0.0 if base in _FLOATS else 0)
     start = zero if default is None else default
-
-    def accept(name: str, value: Any) -> Any:
-        if not check(value):
-            _require(False, name, expected, value)
-        return value
-
+    accept = _accepts(_CLASSES.get(base), check, expected)
     if base == "byte":
         # rosbags reads and writes this type as signed.
         return Codec(

@@ -34,16 +34,23 @@ class _Last:
     frames: int
 
 
-def likeness(pose: Pose2D, last: Pose2D) -> float:
-    """How much a pose is like an earlier one, 0..1: an OKS that a few frames' motion does not spoil.
+def likeness(pose: Pose2D, last: Pose2D) -> Floats:
+    """How much poses are like earlier ones, 0..1: an OKS that a few frames' motion does not spoil.
 
-    Its area is four times that of the earlier pose's extent; zero with fewer than three joints in common.
+    Its area is four times that of the earlier pose's extent; zero with fewer than three joints in common. Of one pose
+    and one earlier one, or with axes before theirs that go together: (...,).
     """
-    common = (pose.scores > 0) & (last.scores > 0)
-    if common.sum() < MIN_COMMON_JOINTS:
-        return 0.0
-    area = 4 * float(np.ptp(last.joints_px[last.scores > 0], axis=0).prod())
-    return float(oks(pose.joints_px, last.joints_px, area, H36M17.oks_sigmas, common.astype(np.float64)))
+    seen = last.scores > 0
+    common = (pose.scores > 0) & seen
+    low, high = (np.where(seen[..., None], last.joints_px, empty) for empty in (np.inf, -np.inf))
+    area = 4 * (high.max(axis=-2) - low.min(axis=-2)).prod(axis=-1)
+    alike = oks(pose.joints_px, last.joints_px, area, H36M17.oks_sigmas, common.astype(np.float64))
+    return np.where(common.sum(axis=-1) >= MIN_COMMON_JOINTS, alike, 0.0)
+
+
+def stacked(poses: Sequence[Pose2D]) -> Pose2D:
+    """Poses with an axis before theirs."""
+    return Pose2D(np.stack([pose.joints_px for pose in poses]), np.stack([pose.scores for pose in poses]))
 
 
 class PoseIdentities:
@@ -81,8 +88,12 @@ class PoseIdentities:
         tracks = [track_id for track_id, _ in poses]
         usual = [self._alias.get(track_id, track_id) for track_id in tracks]
         known = sorted(self._last.keys() | set(usual))
-        like = [[self._like(pose, identity) for identity in known] for _, pose in poses]
-        value = np.array(like).reshape(len(poses), len(known))
+        value = np.zeros((len(poses), len(known)))
+        seen = [column for column, identity in enumerate(known) if identity in self._last]
+        if poses and seen:
+            new = stacked([pose for _, pose in poses])
+            last = stacked([self._last[known[column]].pose for column in seen])
+            value[:, seen] = likeness(Pose2D(new.joints_px[:, None], new.scores[:, None]), last)
         value += _TRACK_VALUE * (np.array(usual)[:, None] == np.array(known)[None, :]).reshape(value.shape)
         chosen = assign(_MOST - np.where(value >= self._alike, value, -np.inf), _MOST - self._alike)
         ids = [known[column] if column >= 0 else None for column in chosen]
@@ -97,7 +108,3 @@ class PoseIdentities:
             self._alias[track_id], self._last[identity] = identity, _Last(stamp_ns, pose, frames + 1)
             result.append(identity)
         return result
-
-    def _like(self, pose: Pose2D, identity: int) -> float:
-        last = self._last.get(identity)
-        return likeness(pose, last.pose) if last is not None else 0.0

@@ -17,7 +17,7 @@ from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import PatchPeople
-from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness
+from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, likeness, stacked
 from dualpose_ros.top_down.patch import apply_affines
 
 _MAX_UTILITY = 4.0
@@ -119,10 +119,11 @@ def _worth(
     Times the score, or a track would give its person to another one and make do with a phantom.
     """
     kept = np.zeros(len(patch))
-    for person, track in enumerate(patch.tolist()):
-        last = previous[track] if track < len(previous) else None
-        if last is not None:
-            kept[person] = config.previous_pose_weight * likeness(Pose2D(joints_px[person], scores[person]), last)
+    last = [previous[track] if track < len(previous) else None for track in patch.tolist()]
+    known = [person for person, pose in enumerate(last) if pose is not None]
+    if known:
+        before = stacked([pose for pose in last if pose is not None])
+        kept[known] = config.previous_pose_weight * likeness(Pose2D(joints_px[known], scores[known]), before)
     return np.where(utility >= config.min_box_fit, scores.mean(axis=1) * (utility + kept), -np.inf)
 
 

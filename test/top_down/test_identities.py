@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.people import Pose2D
-from dualpose_ros.top_down.identities import PoseIdentities, likeness
+from dualpose_ros.top_down.identities import PoseIdentities, likeness, stacked
 
 FRAME_NS = 50_000_000
 
@@ -30,6 +30,18 @@ def test_likeness_of_the_same_of_others_and_of_fragments() -> None:
     few = np.zeros(17)
     few[:2] = 0.9
     assert likeness(pose(0, scores=few), pose(0)) == 0
+
+
+def test_likeness_of_many_is_that_of_each() -> None:
+    rng = np.random.default_rng(0)
+    poses = [
+        Pose2D(rng.normal(100, 40, (17, 2)), rng.random(17) * (rng.random(17) > miss)) for miss in (0, 0.5, 0.9, 1)
+    ]
+    many = stacked(poses)
+    found = likeness(Pose2D(many.joints_px[:, None], many.scores[:, None]), many)
+    assert found.shape == (4, 4)
+    np.testing.assert_allclose(found, [[likeness(one, other) for other in poses] for one in poses])
+    assert found[0, 0] == pytest.approx(1) and not found[3].any() and not found[:, 3].any()
 
 
 def test_two_tracks_in_turn_on_one_person_are_one_id() -> None:
