@@ -189,14 +189,15 @@ def combine_heatmaps(
         longest: most cells of the longer side.
     """
     (rows, columns), to_image = combined_grid(image_size, longest)
-    combined = np.zeros((len(channels), rows, columns), dtype=np.uint8)
+    # OpenCV samples all channels of a cell at once where they lie together.
+    combined = np.zeros((rows, columns, len(channels)), dtype=np.uint8)
     step = to_image[0, 0]
     for maps, affine in zip(patches, np.asarray(cell_to_image, dtype=np.float64), strict=True):
         matrix = affine.copy()
         matrix[:, 2] -= to_image[:, 2]
         matrix /= step
         _lay_into(combined, maps, matrix)
-    return Heatmaps(channels, combined, to_image, UINT8_SCALE)
+    return Heatmaps(channels, np.ascontiguousarray(combined.transpose(2, 0, 1)), to_image, UINT8_SCALE)
 
 
 def peak_kernel(matrix: AnyFloats, shape: tuple[int, int], slack: float = 1e-6) -> UInt8s | None:
@@ -210,19 +211,20 @@ def peak_kernel(matrix: AnyFloats, shape: tuple[int, int], slack: float = 1e-6) 
 
 
 def _lay_into(combined: UInt8s, maps: AnyFloats, matrix: Floats) -> None:
-    """Combine one patch (C, h, w) into `combined` by maximum; `matrix` maps patch cells to cells of `combined`."""
+    """Combine one patch (C, h, w) into `combined` (H, W, C) by maximum; `matrix` maps its cells to those."""
     height, width = maps.shape[1:]
     corners = np.array([[-1, -1], [width, -1], [width, height], [-1, height]]) @ matrix[:, :2].T + matrix[:, 2]
-    low = np.clip(np.floor(corners.min(axis=0)), 0, combined.shape[:0:-1]).astype(int)
-    high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, combined.shape[:0:-1]).astype(int)
+    low = np.clip(np.floor(corners.min(axis=0)), 0, combined.shape[1::-1]).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, combined.shape[1::-1]).astype(int)
     if (high <= low).any():
         return
     local = matrix.copy()
     local[:, 2] -= low
     levels = np.clip(np.rint(np.asarray(maps, dtype=np.float32) * 255), 0, 255).astype(np.uint8)
     kernel = peak_kernel(matrix, (height, width))
-    region = combined[:, low[1] : high[1], low[0] : high[0]]
+    levels = np.ascontiguousarray(levels.transpose(1, 2, 0))
+    source = levels if kernel is None else cv2.dilate(levels, kernel)
+    region = combined[low[1] : high[1], low[0] : high[0]]
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
-    for target, channel in zip(region, levels, strict=True):
-        source = channel if kernel is None else cv2.dilate(channel, kernel)
-        np.maximum(target, cv2.warpAffine(source, local, size, flags=cv2.INTER_LINEAR), out=target)
+    sampled = cv2.warpAffine(source, local, size, flags=cv2.INTER_LINEAR).reshape(region.shape)
+    np.maximum(region, sampled, out=region)
