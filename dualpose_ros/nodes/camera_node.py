@@ -236,9 +236,10 @@ class CameraNode(PipelineNode):
         """Every frame in order, as many at once as the graph can be at work on."""
         assert self._in_work is not None
         now = time.monotonic()
-        again = self._in_work.all_again(now) if self._has_node_returned(now) else self._in_work.to_send_again(now)
-        for stamp_ns, image in again:
-            self.report(f"no poses of the frame at {(stamp_ns - FIRST_STAMP_NS) * 1e-9:.3f} s: it is sent again")
+        is_back = self._has_node_returned(now)
+        for stamp_ns, image in self._in_work.all_again(now) if is_back else self._in_work.to_send_again(now):
+            why = "a node is back, and the frame" if is_back else "no poses of the frame"
+            self.report(f"{why} at {(stamp_ns - FIRST_STAMP_NS) * 1e-9:.3f} s{'' if is_back else ': it'} is sent again")
             self._publish(image, stamp_ns, again=True)
         while self._ready is not None and self._in_work.has_room:
             image, at_ns = self._ready
