@@ -101,7 +101,7 @@ class StandingConfig(Settings):
         0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
     )
     doubt: float = setting(
-        0.1, f"chance that the ground is off by {_DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
+        0.04, f"chance that the ground is off by {_DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
     )
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
@@ -292,7 +292,8 @@ class Standing:
         c, own = self.config, range(count, count + _OWN)
         covariance = np.zeros((filters, count + _OWN, count + _OWN))
         covariance[:, :count, :count] = self._covariance
-        covariance[:, own, own] = np.array([c.size_stddev, c.pose_stddev, _ANYWHERE, _SPEED_M_S]) ** 2
+        speed = _SPEED_M_S / np.exp(np.clip(log_distance, *_DISTANCES))
+        covariance[:, own, own] = np.array([c.size_stddev, c.pose_stddev, _ANYWHERE, speed]) ** 2
         self._ids.append(identity)
         self._seen[identity] = -np.inf
         self._heights[identity] = _Height()
