@@ -221,3 +221,15 @@ def test_a_chunk_that_says_it_is_huge_takes_no_memory(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ValueError, match="cannot be decoded"):
             read_all(tmp_path)
+
+
+@pytest.mark.parametrize("quality", [50, 101])
+def test_the_size_of_webp(tmp_path: Path, quality: int) -> None:
+    """Lossy and lossless; the largest it can say, 16384 x 16384, is refused."""
+    data = cv2.imencode(".webp", np.full((24, 32, 3), 90, np.uint8), [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    assert stated_size(data) == (32, 24)
+    canvas = b"RIFF\x30\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + (b"\xff\x3f\0" * 2) + bytes(20)
+    assert stated_size(canvas) == (16384, 16384)
+    (tmp_path / "i.webp").write_bytes(canvas)
+    with pytest.raises(ValueError, match="absurd"):
+        read_all(tmp_path)

@@ -14,7 +14,7 @@ _PNM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*\n)*(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels by the header of a PNG, JPEG, BMP or PNM file; None for anything else.
+    """Width and height in pixels by the header of a PNG, JPEG, BMP, PNM or WebP file; None for anything else.
 
     data: the beginning of the file; JPEG may have 64 kB and more before it.
     """
@@ -23,6 +23,8 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
     if data.startswith(b"BM") and len(data) >= 26:
         width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
         return abs(width), abs(height)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP" and len(data) >= 30:
+        return _webp_size(data)
     if pnm := _PNM.match(data):
         return int(pnm[1]), int(pnm[2])
     return _jpeg_size(data) if data.startswith(b"\xff\xd8") else None
@@ -42,6 +44,17 @@ def overstates(data: Any) -> bool:
             return True
         at += _CHUNK_BYTES + length
     return False
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L":
+        both = int.from_bytes(data[21:25], "little")
+        return (both & 0x3FFF) + 1, (both >> 14 & 0x3FFF) + 1
+    width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    return (width, height) if kind == b"VP8 " else None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
