@@ -39,8 +39,8 @@ CLEAR_VIEW_IOU = 0.15
 APPEARANCE_S = 1.0
 """Time constant of a track's running mean of histograms."""
 UNLIKE = 0.55
-"""A weak detection in clear view whose colours differ more is not the track's: people's own differ by less than 0.45 in
-a second, those of what is behind them when they leave by 0.6 and more."""
+"""A detection too weak to start a track, and in clear view, whose colours differ more is not the track's: people's own
+differ by less than 0.45 in a second, those of what is behind them when they leave by 0.6 and more."""
 WEAK_DOUBT = 2.0
 """How many times further off the box of a weak detection is taken to be."""
 
@@ -259,18 +259,23 @@ class Tracker:
             known = [life.appearance if life.appearance is not None else unknown for life in self._looked_up(rows)]
             table = np.array(known, dtype=np.float32).reshape(len(rows), appearance.shape[1])
             distances = appearance_distances(table, appearance[columns])
-            if is_weak:
-                # The box of somebody partly hidden shows others' colours; beside nobody it shows their own.
-                is_strong = detections.scores >= self.config.high_score
-                beside = np.max(box_iou(boxes, detections.boxes_px[is_strong]), axis=1, initial=0) > CLEAR_VIEW_IOU
-                is_alike &= (distances <= UNLIKE) | beside
-            else:
+            # The box of somebody partly hidden shows others' colours; beside nobody it shows their own.
+            is_sure = (detections.scores >= self.config.new_track_score) | self._beside_others(detections)
+            is_alike &= (distances <= UNLIKE) | is_sure[columns]
+            if not is_weak:
                 # Centred, so that an unknown colour speaks neither for nor against.
                 cost = cost + self.config.appearance_weight * (distances - 0.5)
         partner = assign(np.where(is_near & is_alike, cost, np.inf), limit)
         matched = partner >= 0
         seen[columns[partner[matched]]] = rows[matched]
         return rows[~matched], np.delete(columns, partner[matched])
+
+    def _beside_others(self, detections: Detections) -> Mask:
+        """Which detections (M,) a strong one other than themselves overlaps much."""
+        overlaps = box_iou(detections.boxes_px, detections.boxes_px)
+        np.fill_diagonal(overlaps, 0)
+        is_strong = detections.scores >= self.config.high_score
+        return np.asarray(np.max(overlaps[:, is_strong], axis=1, initial=0) > CLEAR_VIEW_IOU)
 
     def _looked_up(self, rows: Indices) -> list[_Life]:
         return [self._lives[i] for i in rows]

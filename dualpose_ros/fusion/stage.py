@@ -39,6 +39,9 @@ class FusionConfig(Settings):
     min_score: float = share(
         0.3, "people whose score after fusion, the chance that they are there, is lower are not published", live=True
     )
+    min_new_score: float = share(
+        0.5, "the same for people whom the bottom-up branch alone sees, until they are confirmed", live=True
+    )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(
         0.25, "time constant of a difference's end when a branch comes or goes", unit="s", above=0, most=60
@@ -96,7 +99,9 @@ class FusionStage:
         identities = self._identities.assign(stamp_ns, sightings, complete=bottom_up is not None)
         self._handover.begin(stamp_ns)
         persons = Persons.of(
-            self._person(stamp_ns, rows[n], answer, n, who) for n, who in zip(kept, identities, strict=True)
+            self._person(stamp_ns, rows[n], answer, n, who)
+            for n, who in zip(kept, identities, strict=True)
+            if who.confirmed or top_down is None or own_rows[n] >= 0 or answer.scores[n] >= self.config.min_new_score
         )
         return FusionResult(persons, int((persons.sources == Source.FUSED).sum()))
 

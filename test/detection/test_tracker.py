@@ -200,14 +200,15 @@ def test_colours_decide_where_motion_can_not() -> None:
     assert ids_after(uses_colours=False, swap=False) == ids_after(uses_colours=False, swap=True)
 
 
-def test_the_wall_behind_somebody_who_leaves_is_not_them() -> None:
-    """A weak box of the background lies where a person was; the next one to come is somebody else."""
+@pytest.mark.parametrize("score", [0.4, 0.5])
+def test_the_wall_behind_somebody_who_leaves_is_not_them(score: float) -> None:
+    """A box of the background lies where a person was; the next one to come is somebody else."""
     coat, wall, shirt = np.eye(8, dtype=np.float32)[[0, 5, 2]]
     tracker = Tracker()
     for k in range(10):
         tracker.update(seen(person(100)), stamp(0.1 * k), coat[None])
     for k in range(10, 50):
-        tracker.update(seen(person(105), score=0.4), stamp(0.1 * k), wall[None])
+        tracker.update(seen(person(105), score=score), stamp(0.1 * k), wall[None])
     for k in range(50, 53):
         tracks = tracker.update(seen(person(100)), stamp(0.1 * k), shirt[None])
     assert states(tracks) == [(2, CONFIRMED)]

@@ -80,9 +80,18 @@ def test_somebody_whom_the_bottom_up_branch_found_twice_is_one_person_the_better
 def test_poor_people_of_the_bottom_up_branch_need_a_partner() -> None:
     poor = pose(body(0, 4), score=0.2)
     assert len(stage(min_score=0.3).process(FRAME_NS, [], [poor]).persons) == 0
-    assert len(stage(min_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
+    assert len(stage(min_score=0.2, min_new_score=0.2).process(FRAME_NS, [], [poor]).persons) == 1
     (person,) = stage(min_score=0.3).process(FRAME_NS, [pose(body(0, 4), 1)], [poor]).persons
     assert person.source is Source.FUSED
+
+
+def test_a_doubtful_newcomer_of_the_bottom_up_branch_alone_waits_until_confirmed() -> None:
+    """Most of those who are there for one frame are nobody."""
+    made, doubtful = stage(min_score=0.3, min_new_score=0.5), pose(body(0, 4), score=0.4)
+    published = [len(made.process(number * FRAME_NS, [], [doubtful]).persons) for number in range(1, 5)]
+    assert published == [0, 0, 1, 1]
+    assert len(stage().process(FRAME_NS, [], [pose(body(0, 4), score=0.6)]).persons) == 1
+    assert len(stage().process(FRAME_NS, None, [doubtful]).persons) == 1, "the other branch has not looked"
 
 
 def test_somebody_of_the_bottom_up_branch_is_confirmed_after_some_frames() -> None:
@@ -155,10 +164,14 @@ def test_the_chance_that_somebody_is_there_decides_who_is_published() -> None:
     sure, own = pose(body(0, 4), score=0.95), pose(body(0, 4), 1)
     scores = []
     for top_down, bottom_up in (([own], [sure]), ([own], []), ([], [sure]), ([own], None), (None, [sure])):
-        (person,) = FusionStage(FusionConfig(min_score=0), doubtful).process(FRAME_NS, top_down, bottom_up).persons
+        (person,) = (
+            FusionStage(FusionConfig(min_score=0, min_new_score=0), doubtful)
+            .process(FRAME_NS, top_down, bottom_up)
+            .persons
+        )
         scores.append(person.score)
         for limit, published in ((person.score - 1e-6, 1), (person.score + 1e-6, 0)):
-            strict = FusionStage(FusionConfig(min_score=limit), doubtful)
+            strict = FusionStage(FusionConfig(min_score=limit, min_new_score=0), doubtful)
             assert len(strict.process(FRAME_NS, top_down, bottom_up).persons) == published
     assert len(set(scores)) == 5, "chances differ by who looked and who saw them"
     assert scores[0] > max(scores[1:3]) and scores[3] > scores[1] and scores[4] > scores[2]

@@ -178,7 +178,7 @@ def on_photograph(people: People, persons: Persons) -> Mask:
 
 
 def _stages(count: int) -> list[FusionStage]:
-    return [FusionStage(FusionConfig(score_scale=_RAW, min_score=0.0)) for _ in range(count)]
+    return [FusionStage(FusionConfig(score_scale=_RAW, min_score=0.0, min_new_score=0.0)) for _ in range(count)]
 
 
 def _judged(persons: Persons, real: Mask, looked: tuple[bool, bool]) -> Judged:
