@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import Floats, UInt8s
+from dualpose_ros.datasets.apart import read_matlab
 from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, split_of
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
-from dualpose_ros.datasets.matlab import read_matlab
 
 LSP_JOINTS = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",

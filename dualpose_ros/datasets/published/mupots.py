@@ -17,7 +17,7 @@ from natsort import natsorted
 
 from dualpose_ros.arrays import AnyArray, Floats
 from dualpose_ros.camera import Camera
-from dualpose_ros.datasets.matlab import read_matlab
+from dualpose_ros.datasets.apart import read_matlab
 from dualpose_ros.datasets.published.truth import (
     DatasetError,
     TruthFrame,

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from dualpose_ros.datasets.apart import read_apart
 from dualpose_ros.datasets.published.truth import DatasetError
 
 _ALLOWED = {
@@ -23,12 +24,16 @@ class _Arrays(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not allowed")
 
 
+def _load(path: Path) -> Any:
+    with path.open("rb") as file:
+        return _Arrays(file, encoding="latin1").load()
+
+
 def read_arrays(path: Path) -> Any:
     """What a pickle of Python 2 or 3 holds, made of arrays, lists and mappings alone; DatasetError for anything else,
     and for a file that is missing or cut short."""
     try:
-        with path.open("rb") as file:
-            return _Arrays(file, encoding="latin1").load()
+        return read_apart(_load, path)
     except OSError as error:
         raise DatasetError(f"{path} can't be read: {error.strerror}") from None
     except Exception as error:  # a damaged pickle can make the unpickler raise anything
