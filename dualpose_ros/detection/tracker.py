@@ -260,8 +260,8 @@ class Tracker:
             table = np.array(known, dtype=np.float32).reshape(len(rows), appearance.shape[1])
             distances = appearance_distances(table, appearance[columns])
             # The box of somebody partly hidden shows others' colours; beside nobody it shows their own.
-            is_sure = (detections.scores >= self.config.new_track_score) | self._beside_others(detections)
-            is_alike &= (distances <= UNLIKE) | is_sure[columns]
+            is_sure = detections.scores >= self.config.new_track_score
+            is_alike &= (distances <= UNLIKE) | (is_sure | _beside(detections, is_sure))[columns]
             if not is_weak:
                 # Centred, so that an unknown colour speaks neither for nor against.
                 cost = cost + self.config.appearance_weight * (distances - 0.5)
@@ -269,13 +269,6 @@ class Tracker:
         matched = partner >= 0
         seen[columns[partner[matched]]] = rows[matched]
         return rows[~matched], np.delete(columns, partner[matched])
-
-    def _beside_others(self, detections: Detections) -> Mask:
-        """Which detections (M,) a strong one other than themselves overlaps much."""
-        overlaps = box_iou(detections.boxes_px, detections.boxes_px)
-        np.fill_diagonal(overlaps, 0)
-        is_strong = detections.scores >= self.config.high_score
-        return np.asarray(np.max(overlaps[:, is_strong], axis=1, initial=0) > CLEAR_VIEW_IOU)
 
     def _looked_up(self, rows: Indices) -> list[_Life]:
         return [self._lives[i] for i in rows]
@@ -348,6 +341,11 @@ class Tracker:
 
 def _in_clear_view(detections: Detections) -> Mask:
     """Which detections (M,) no other one overlaps much."""
+    return ~_beside(detections, np.ones(len(detections), dtype=bool))
+
+
+def _beside(detections: Detections, others: Mask) -> Mask:
+    """Which detections (M,) one of `others` (M,), not themselves, overlaps much."""
     overlaps = box_iou(detections.boxes_px, detections.boxes_px)
     np.fill_diagonal(overlaps, 0)
-    return np.max(overlaps, axis=1, initial=0) <= CLEAR_VIEW_IOU
+    return np.asarray(np.max(overlaps[:, others], axis=1, initial=0) > CLEAR_VIEW_IOU)
