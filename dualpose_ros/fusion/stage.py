@@ -15,7 +15,7 @@ from dualpose_ros.fusion.matching import MatchConfig, distinct, match_poses, sha
 from dualpose_ros.fusion.pairs import K, Pairs, branch_poses
 from dualpose_ros.fusion.probability import ScoreScale, probabilities, situations
 from dualpose_ros.inference.load import EngineConfig
-from dualpose_ros.people import Persons, Pose3D, Poses, Source, TrackingState
+from dualpose_ros.people import SEEN, Persons, Pose3D, Poses, Source, TrackingState
 from dualpose_ros.settings import Settings, setting, share
 
 Row = tuple[Pose3D | None, Pose3D | None]
@@ -41,6 +41,13 @@ class FusionConfig(Settings):
     )
     min_new_score: float = share(
         0.5, "the same for people whom the bottom-up branch alone sees, until they are confirmed", live=True
+    )
+    min_seen_joints: int = setting(
+        2,
+        "joints in sight that the bottom-up branch needs for somebody whom it alone sees",
+        unit="joints",
+        least=0,
+        most=K,
     )
     identity: IdentityConfig = setting(IdentityConfig(), "ids that last where the branch that sees somebody changes")
     handover_time_constant_s: float = setting(
@@ -92,7 +99,7 @@ class FusionStage:
             for t, b in zip(own_rows, other_rows, strict=True)
         ]
         usable = np.isfinite(answer.joints_cam).all(axis=(1, 2)) & (answer.joints_cam[..., 2] > 0).all(axis=1)
-        believed = answer.scores >= self.config.min_score
+        believed = (answer.scores >= self.config.min_score) & self._is_seen(own_rows, other, other_rows)
         kept = distinct(answer, np.flatnonzero(usable & believed & np.isfinite(answer.joint_stddev).all(axis=1)),
                         self.config.matching)  # fmt: skip
         sightings = [_sighting(rows[n], answer.joints_cam[n]) for n in kept]
@@ -104,6 +111,11 @@ class FusionStage:
             if who.confirmed or top_down is None or own_rows[n] >= 0 or answer.scores[n] >= self.config.min_new_score
         )
         return FusionResult(persons, int((persons.sources == Source.FUSED).sum()))
+
+    def _is_seen(self, own_rows: Indices, other: Persons, other_rows: Indices) -> Mask:
+        """Who (N,) the top-down branch has found, or the bottom-up branch with `min_seen_joints` in sight."""
+        counts = np.append((other.joint_scores >= SEEN).sum(axis=1), 0)
+        return np.asarray((own_rows >= 0) | (counts[other_rows] >= self.config.min_seen_joints))
 
     def _rows(self, own: Persons, other: Persons) -> tuple[Indices, Indices]:
         """Pairs, then those whom the top-down branch alone sees, then the others who are somebody else, best first.

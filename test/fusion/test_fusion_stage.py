@@ -94,6 +94,18 @@ def test_a_doubtful_newcomer_of_the_bottom_up_branch_alone_waits_until_confirmed
     assert len(stage().process(FRAME_NS, None, [doubtful]).persons) == 1, "the other branch has not looked"
 
 
+def test_somebody_of_whom_the_bottom_up_branch_sees_no_joint_is_nobody() -> None:
+    guessed, head = np.full(17, 0.2), np.full(17, 0.2)
+    head[[9, 10]] = 0.8
+    for scores, count in ((guessed, 0), (head, 1)):
+        made, only = stage(), replace(pose(body(0, 4)), joint_scores=scores)
+        for number in range(1, 5):
+            persons = made.process(number * FRAME_NS, [], [only]).persons
+        assert len(persons) == count
+    partner = replace(pose(body(0, 4)), joint_scores=guessed)
+    assert len(stage().process(FRAME_NS, [pose(body(0, 4), 1)], [partner]).persons) == 1
+
+
 def test_somebody_of_the_bottom_up_branch_is_confirmed_after_some_frames() -> None:
     made = stage(identity=IdentityConfig(confirm_frames=3))
     states = []
