@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, decode_frame, weighted_median
@@ -54,6 +54,7 @@ def check_round_trip(scene: Any) -> int:
     hfov=st.floats(0.75, 1.75),
     size=st.sampled_from([(640, 480), (1280, 720), (480, 640), (333, 500), (384, 384)]),
 )
+@example(seed=1333663, people=4, hfov=1.6875, size=(1280, 720))
 def test_true_maps_give_back_the_joints_in_metres(seed: int, people: int, hfov: float, size: tuple[int, int]) -> None:
     check_round_trip(scenes.random_scene(seed, people, hfov, size))
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.arrays import Floats, Mask
-from dualpose_ros.camera import Camera, camera_from_hfov, project
+from dualpose_ros.camera import Camera, camera_from_hfov, in_view, project
 from dualpose_ros.letterbox import Letterbox, fit_long_side
 from dualpose_ros.skeleton import H36M17
 
@@ -35,10 +35,11 @@ class Scene:
 
     @property
     def inside(self) -> Mask:
-        """Which joints (P, K) lie in cells of the map that have neighbours on all sides."""
+        """Which joints (P, K) are in the image, in cells of the map that have neighbours on all sides."""
         cells = (self.joints_px - 1.5) / STRIDE
         rows, columns = self.size[0] // STRIDE, self.size[1] // STRIDE
-        return np.all((cells >= 0.51) & (cells <= np.array([columns, rows]) - 1.51), axis=-1)
+        amid = np.all((cells >= 0.51) & (cells <= np.array([columns, rows]) - 1.51), axis=-1)
+        return amid & in_view(self.camera, project(self.camera, self.joints_cam))
 
     @property
     def drawn(self) -> Mask:
