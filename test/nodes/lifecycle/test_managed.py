@@ -61,7 +61,7 @@ def test_each_state_has_what_it_needs(started: Any) -> None:
     assert (node.state, counts(node), node.released) == ("inactive", (1, 0), 0)
     assert node.trigger_activate() == SUCCESS and counts(node) == (1, 1)
     node.create_timer(1.0, lambda: None)
-    assert node.trigger_deactivate() == SUCCESS and len(node.timers_) == 1, "the diagnostics' alone"
+    assert node.trigger_deactivate() == SUCCESS and len(node.timers_) == 2, "the diagnostics' and the memory's"
     assert node.trigger_cleanup() == SUCCESS
     assert (node.state, counts(node), node.released) == ("unconfigured", (0, 0), 1)
     with pytest.raises(RuntimeError, match="transition"):
