@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from support.child_environment import make_environment
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-
-_counter = itertools.count()
 
 
 @pytest.fixture
@@ -28,13 +26,6 @@ def domain_environment() -> Any:
 def module_environment() -> Any:
     """As domain_environment, for all tests of a module."""
     return make_environment()
-
-
-def make_environment() -> Any:
-    domain = 1 + (os.getpid() * 13 + next(_counter)) % 100
-    path = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture

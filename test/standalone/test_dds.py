@@ -13,8 +13,9 @@ import pytest
 
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
-from conftest import make_environment
 from dds_children import TYPES
+
+from support.child_environment import make_environment
 
 HERE = Path(__file__).resolve().parent
 CHILD = HERE / "dds_children.py"
