@@ -330,6 +330,10 @@ def camera_listener() -> dict[str, Any]:
     end = time.monotonic() + 20
     while time.monotonic() < end and not (states and states[-1].get("state") == "finished"):
         executor.spin_once(timeout_sec=0.1)
+    # The topics are apart: the last image may come after the word that it was sent.
+    soon = time.monotonic() + 2
+    while time.monotonic() < soon and len(images) < int(states[-1].get("frames_sent", 0)):
+        executor.spin_once(timeout_sec=0.1)
     stamps = [stamp_to_ns(m.header.stamp) for m in images]
     return {
         "grey": [int(decode_image(m)[10, 10, 1]) for m in images],
