@@ -24,9 +24,6 @@ BACKENDS = ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt", "openvino
 AUTO = "auto"
 PRECISIONS = (AUTO, "fp32", "fp16", "bf16", "int8")
 _ON_CPU = ("onnxruntime", "openvino")
-_BF16_FIRST = ("top_down",)
-"""Networks that `auto` computes in bf16 rather than in 8 bits where the CPU does both fast: it takes hardly longer, and
-is as exact as fp32 (docs/engines.md)."""
 _EXTRAS = {
     "onnxruntime": "onnxruntime",
     "onnxruntime_cuda": "onnxruntime-gpu",
@@ -55,11 +52,12 @@ class EngineConfig(Settings):
 
     def network(self, name: str) -> Engine:
         """A shipped network by name, in the form that suits, or an ONNX file; WeightsError, or as of `load_engine`."""
-        wants = self.precision == "int8" or (self.precision == AUTO and self._prefers_int8(name))
+        wants = self.precision == "int8" or (self.precision == AUTO and self._prefers_int8())
         return self._load(network_file(name), network_file(name, wants))
 
-    def _prefers_int8(self, name: str) -> bool:
-        by_bf16 = name in _BF16_FIRST and self.backend == AUTO and best_backend(None)[0] == "openvino"
+    def _prefers_int8(self) -> bool:
+        """Where bf16 is fast too, it takes no longer, and is as exact as fp32 (docs/engines.md)."""
+        by_bf16 = self.backend == AUTO and best_backend(None)[0] == "openvino"
         return computes_int8_fast() and not by_bf16
 
     def load(self, path: Path | str) -> Engine:

@@ -77,6 +77,23 @@ def test_outputs_of_a_run_survive_the_next(engine: Any) -> None:
         np.testing.assert_array_equal(value, kept[name])
 
 
+def test_shapes_that_come_again_have_plans_of_their_own(network_file: Any) -> None:
+    openvino_engine = pytest.importorskip("dualpose_ros.inference.openvino_engine")
+    engine: Any = load_engine(network_file, "openvino")
+    for turn in range(3):
+        for size in [(n, 4 + 4 * (n % 2), 4) for n in (1, 7, 4, 8)]:
+            inputs = good_inputs(*size)
+            outputs = engine.run(inputs)
+            np.testing.assert_allclose(outputs["y"], inputs["x"].astype(np.float32).sum(axis=3))
+            np.testing.assert_allclose(outputs["z"], 2 * inputs["k"], rtol=1e-6)
+        # Seven are computed as 4, 2 and 1, eight as 4 and 4.
+        assert len(engine._plans) == (2 if turn == 0 else 4)
+    for height in range(4, 64, 4):
+        for _ in range(2):
+            assert engine.run(good_inputs(1, height, 8))["y"].shape == (1, height, 8)
+    assert len(engine._plans) == openvino_engine._MOST_PLANS
+
+
 def test_views_that_are_not_contiguous(engine: Any) -> None:
     inputs = good_inputs(2, 8, 8)
     mirrored = engine.run({**inputs, "x": inputs["x"][:, :, ::-1]})
@@ -258,13 +275,13 @@ def test_auto_computes_networks_over_images_in_bf16_where_the_cpu_does_so_fast(
     EngineConfig(precision="fp32").network("top_down")
     EngineConfig(precision="int8").network("detector")
     load.choose_backend.cache_clear()
-    tried = [("top_down.onnx", "bf16"), ("bottom_up_int8.onnx", "bf16"), ("detector_int8.onnx", "int8")]
+    tried = [("top_down.onnx", "bf16"), ("bottom_up.onnx", "bf16"), ("detector_int8.onnx", "int8")]
     assert [(path, precision) for path, backend, precision in loaded if backend == "openvino"] == (
         tried if fast else []
     )
     assert [path for path, backend, precision in loaded if backend == "onnxruntime" and precision == "fp32"] == [
-        "top_down.onnx" if fast else "top_down_int8.onnx", "gcn.onnx", "bottom_up_int8.onnx", "top_down.onnx",
-        "detector_int8.onnx",
+        "top_down.onnx" if fast else "top_down_int8.onnx", "gcn.onnx",
+        "bottom_up.onnx" if fast else "bottom_up_int8.onnx", "top_down.onnx", "detector_int8.onnx",
     ]  # fmt: skip
     assert caplog.text.count("it is broken") == (3 if fast else 0)
 
