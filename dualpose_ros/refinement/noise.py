@@ -54,7 +54,20 @@ class ErrorModel(Settings):
         return np.asarray(np.minimum((self.student_t_dof + axes) / (self.student_t_dof + squares), 1))
 
 
-def informations(covariances: Floats) -> Floats:
-    """Inverses (..., W, W) of positive definite matrices."""
-    inverse = np.linalg.inv(covariances)
-    return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)
+def inverses(matrices: Floats) -> Floats:
+    """Inverses (..., n, n) of positive definite matrices; NaN for those that are not finite.
+
+    By Cholesky's factors, which are inverted row by row for all matrices at once: for many small ones LAPACK's
+    inversion takes twice as long.
+    """
+    try:
+        factor = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.inv(matrices))
+    at = np.arange(factor.shape[-1])
+    inverse, diagonal = np.zeros_like(factor), 1 / factor[..., at, at]
+    inverse[..., at, at] = diagonal
+    rows = factor * -diagonal[..., None]
+    for i in at[1:]:
+        inverse[..., i : i + 1, :i] = rows[..., i : i + 1, :i] @ inverse[..., :i, :i]
+    return np.asarray(np.swapaxes(inverse, -1, -2) @ inverse)

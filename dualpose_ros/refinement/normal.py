@@ -1,6 +1,6 @@
-"""Gauss-Newton's normal equations of the terms, by joint in the form that `tree` solves.
+"""A Gauss-Newton step of the terms in the form that `tree` solves: joints by themselves, and what bones say of them.
 
-The block of a joint holds its coordinates, frame by frame. W frames, K joints.
+P people, W frames, K joints, three axes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats
+from dualpose_ros.arrays import Floats, Indices
+from dualpose_ros.refinement.noise import inverses
 from dualpose_ros.refinement.terms import (
-    CHILDREN,
     PARENTS,
     Terms,
     bone_residuals,
@@ -21,76 +21,85 @@ from dualpose_ros.refinement.terms import (
 )
 from dualpose_ros.refinement.tree import TreeSystem
 
+_UP = np.maximum(PARENTS, 0)
+
+
+def step_system(terms: Terms, joints: Floats) -> TreeSystem:
+    """The system for the change of people's joints (P, W, K, 3)."""
+    jacobian = reprojection_jacobian(joints)
+    alone = _alone(terms, jacobian)
+    direction, excess = bone_residuals(joints, terms.lengths)
+    direction = np.ascontiguousarray(np.moveaxis(direction, 1, -1))
+    at = np.arange(direction.shape[-1])
+    spread = np.zeros((*direction.shape, len(at)))
+    spread[..., at, at] = direction
+    return TreeSystem(
+        PARENTS,
+        alone.times(_descent(terms, joints, jacobian)[..., None])[..., 0],
+        alone.within_frames(),
+        direction,
+        np.swapaxes(excess, -1, -2),
+        terms.bone_stddev**2,
+        alone.times(spread),
+        alone[_UP].times(spread),
+    )
+
 
 @dataclass(frozen=True)
-class NormalEquations:
-    """diagonal and above (K, 3 W, 3 W), as in `tree.TreeSystem`, and the right-hand side (K, 3 W), the negative
-    gradient; with an axis before those for several people."""
+class _Alone:
+    """Covariance of joints by themselves: their information has one block for x and y, by which these are eliminated
+    before z. sides (P, K, 1, W, W): its inverse; pulled (P, K, 2, W, W): that times the blocks of x and y with z; depth
+    (P, K, 1, W, W): covariance of z."""
 
-    diagonal: Floats
-    above: Floats
-    right: Floats
+    sides: Floats
+    pulled: Floats
+    depth: Floats
+
+    def __getitem__(self, joints: Indices) -> _Alone:
+        return _Alone(self.sides[:, joints], self.pulled[:, joints], self.depth[:, joints])
+
+    def times(self, right: Floats) -> Floats:
+        """The covariance times (P, K, 3, W, m)."""
+        pulled = np.swapaxes(self.pulled, -1, -2) @ right[..., :2, :, :]
+        deep = self.depth @ (right[..., 2:, :, :] - pulled.sum(axis=-3, keepdims=True))
+        return np.concatenate([self.sides @ right[..., :2, :, :] - self.pulled @ deep, deep], axis=-3)
+
+    def within_frames(self) -> Floats:
+        """The part (P, K, W, 3, 3) of each frame's coordinates with each other."""
+        passed = self.pulled @ self.depth
+        *shape, _, frames, _ = self.pulled.shape
+        blocks = np.empty((*shape, frames, 3, 3))
+        lateral = np.sum(passed[..., :, None, :, :] * self.pulled[..., None, :, :, :], axis=-1)
+        blocks[..., :2, :2] = np.moveaxis(lateral, -1, -3)
+        for axis in range(2):
+            blocks[..., axis, axis] += np.diagonal(self.sides[..., 0, :, :], axis1=-2, axis2=-1)
+        blocks[..., :2, 2] = blocks[..., 2, :2] = -np.diagonal(passed, axis1=-2, axis2=-1).swapaxes(-1, -2)
+        blocks[..., 2, 2] = np.diagonal(self.depth[..., 0, :, :], axis1=-2, axis2=-1)
+        return blocks
 
 
-def normal_equations(terms: Terms, joints: Floats) -> NormalEquations:
-    """The equations for the change of joints (..., W, K, 3)."""
-    *people, frames, count, _ = joints.shape
-    size, stiff = 3 * frames, terms.bone_stddev**-2.0
-    direction, excess = bone_residuals(joints, terms.lengths)
-    shape, blocks = (*people, count, size, size), (*people, count, frames, 3, frames, 3)
-    diagonal, above = np.zeros(shape), np.zeros(shape)
-    jacobian = reprojection_jacobian(joints)
-    _add_positions(terms, jacobian, diagonal.reshape(blocks))
-    _add_bones(direction, stiff, diagonal.reshape(blocks), above.reshape(blocks))
-    pulled = (stiff[..., None, :] * excess)[..., None] * direction
-    return NormalEquations(diagonal, above, _negative_gradient(terms, joints, jacobian, pulled))
-
-
-def system_of(equations: NormalEquations, person: int, damping: float = 0.0) -> TreeSystem:
-    """One person's system; damping: a share of the diagonal added to it (Marquardt)."""
-    diagonal = equations.diagonal[person]
-    if damping > 0:
-        at = np.arange(diagonal.shape[-1])
-        diagonal = diagonal.copy()
-        diagonal[:, at, at] *= 1 + damping
-    return TreeSystem(PARENTS, diagonal, equations.above[person])
-
-
-def _add_positions(terms: Terms, jacobian: Floats, blocks: Floats) -> None:
-    """Prior, trajectory and reprojection of each joint's coordinates, to blocks (..., K, W, 3, W, 3)."""
+def _alone(terms: Terms, jacobian: Floats) -> _Alone:
+    """By prior, trajectory and reprojection."""
     weighed = terms.motion[..., None, :, :] * np.sqrt(terms.motion_information)[..., None]
     same = terms.prior_information + np.swapaxes(weighed, -1, -2) @ weighed
     # Rows u (a of x, z) and v (a of y, z) of the jacobian, their zeros left out.
     across = np.ascontiguousarray(np.swapaxes(jacobian[..., 0, 0], -1, -2))
-    along = np.swapaxes(jacobian[..., 2], -3, -2)
+    along = np.ascontiguousarray(np.moveaxis(jacobian[..., 2], -3, -1))
     scaled = terms.ray_information * across[..., None]
-    lateral = scaled * across[..., None, :] + same
-    blocks[..., 0, :, 0] = blocks[..., 1, :, 1] = lateral
-    for axis in range(2):
-        deep = scaled * along[..., None, :, axis]
-        blocks[..., axis, :, 2] = deep
-        blocks[..., 2, :, axis] = np.swapaxes(deep, -1, -2)
-    both = np.sum(along[..., :, None, :] * along[..., None, :, :], axis=-1)
-    blocks[..., 2, :, 2] = terms.ray_information * both + same
+    sides = inverses(scaled * across[..., None, :] + same)[..., None, :, :]
+    deep = scaled[..., None, :, :] * along[..., None, :]
+    pulled = sides @ deep
+    information = terms.ray_information * (np.swapaxes(along, -1, -2) @ along) + same
+    information -= np.sum(np.swapaxes(deep, -1, -2) @ pulled, axis=-3)
+    return _Alone(sides, pulled, inverses(information)[..., None, :, :])
 
 
-def _add_bones(direction: Floats, stiff: Floats, diagonal: Floats, above: Floats) -> None:
-    """Bones' pull on both of their ends, to blocks (..., K, W, 3, W, 3): within a frame, along the bone."""
-    at = np.arange(direction.shape[-3])
-    outer = stiff[..., None, :, None, None] * direction[..., :, None] * direction[..., None, :]
-    on_parents = CHILDREN @ outer.reshape(*outer.shape[:-2], 9)
-    # NumPy puts the axis that `at` goes along first.
-    diagonal[..., at, :, at, :] += np.moveaxis(outer + on_parents.reshape(outer.shape), -4, 0)
-    above[..., at, :, at, :] = np.moveaxis(-outer, -4, 0)
-
-
-def _negative_gradient(terms: Terms, joints: Floats, jacobian: Floats, pulled: Floats) -> Floats:
-    """(..., K, 3 W), from the bones' pull (..., W, K, 3) on their child joints among others."""
+def _descent(terms: Terms, joints: Floats, jacobian: Floats) -> Floats:
+    """The negative gradient (P, K, 3, W) of prior, trajectory and reprojection."""
     offset = np.swapaxes(terms.prior - joints, -3, -2)
     moved = terms.motion_information[..., None] * motion_residuals(terms, joints)
     descent = terms.prior_information @ offset - np.swapaxes(terms.motion, -1, -2)[..., None, :, :] @ moved
     reprojected = np.swapaxes(reprojection_residuals(joints, terms.rays), -3, -2)
     weighed = np.swapaxes(terms.ray_information @ reprojected, -3, -2)
     descent -= np.swapaxes(np.sum(weighed[..., None] * jacobian, axis=-2), -3, -2)
-    descent += np.swapaxes(CHILDREN @ pulled - pulled, -3, -2)
-    return descent.reshape(*descent.shape[:-2], -1)
+    return np.ascontiguousarray(np.swapaxes(descent, -1, -2))

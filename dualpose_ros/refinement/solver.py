@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Mask
-from dualpose_ros.refinement.noise import ErrorModel, informations
-from dualpose_ros.refinement.normal import NormalEquations, normal_equations, system_of
+from dualpose_ros.refinement.noise import ErrorModel, inverses
+from dualpose_ros.refinement.normal import step_system
 from dualpose_ros.refinement.terms import Terms, cost, reprojection_residuals
-from dualpose_ros.refinement.tree import NotPositiveError, TreeFactor, factorise, solve, variances
+from dualpose_ros.refinement.tree import TreeSolution, solve
 from dualpose_ros.settings import Settings, setting
 
 
@@ -131,7 +131,7 @@ def _informations(observed: Observations, joints: Floats, config: SolverConfig) 
             (config.keypoints, ray_stddev, ray_trust),
         )
     ]
-    return informations(np.concatenate(covariances, axis=-3))
+    return inverses(np.concatenate(covariances, axis=-3))
 
 
 def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig) -> tuple[Floats, Mask]:
@@ -153,25 +153,43 @@ def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig)
     return np.broadcast_to(stddev, seen.shape), seen
 
 
+class Spreads:
+    """Deviations of people's joints as the equations have them; worked out for all people of a frame at once."""
+
+    def __init__(self, found: TreeSolution, frames: int) -> None:
+        self._found, self._frames = found, frames
+        self._of_frame: dict[int, Floats] = {}
+
+    def at(self, frame: int) -> Floats:
+        """Deviations (P, K) of a frame's joints in their worst direction."""
+        frame %= self._frames
+        if frame not in self._of_frame:
+            blocks = self._found.variances(frame)
+            usable = np.asarray(np.isfinite(blocks).all(axis=(1, 2, 3)))
+            largest = np.linalg.eigvalsh(np.where(usable[:, None, None, None], blocks, 1.0))[..., -1]
+            self._of_frame[frame] = np.sqrt(largest)
+        return self._of_frame[frame]
+
+
 @dataclass(frozen=True)
 class Solution:
-    """joints (W, K, 3), and the factor of the equations of the last step, from which deviations come."""
+    """joints (W, K, 3), and the deviations of the last step's equations, of which they are number `person`; None where
+    these could not be solved."""
 
     joints: Floats
-    factor: TreeFactor | None
+    spreads: Spreads | None
+    person: int = 0
 
     def spread(self, frame: int) -> Floats:
         """Deviations (K,) of a frame's joints in their worst direction, as the equations have it."""
-        assert self.factor is not None
-        frames, count = self.joints.shape[:2]
-        blocks = variances(self.factor, np.tile(np.arange(3) + 3 * (frame % frames), (count, 1)))
-        return np.asarray(np.sqrt(np.linalg.eigvalsh(blocks)[:, -1]))
+        assert self.spreads is not None
+        return np.asarray(self.spreads.at(frame)[self.person])
 
 
 def refine(
     observed: Sequence[Observations], starts: Sequence[Floats], config: SolverConfig, steps: int = 1
 ) -> list[Solution]:
-    """Take Gauss-Newton steps; one whose equations can't be solved is damped, or left out.
+    """Take Gauss-Newton steps; somebody whose equations can't be solved stays as they are.
 
     Args:
         observed: the windows, all of the same number of frames.
@@ -181,30 +199,14 @@ def refine(
     """
     together = Observations(*(np.stack(parts) for parts in zip(*(vars(one).values() for one in observed), strict=True)))
     joints = np.stack(starts)
-    factors: list[TreeFactor | None] = [None] * len(joints)
     for _ in range(steps):
         terms = terms_of(together, joints, config)
-        equations = normal_equations(terms, joints)
-        change = np.zeros_like(joints)
-        for person in range(len(joints)):
-            solved = _solved(equations, person)
-            if solved is not None:
-                change[person], factors[person] = solved
-        joints = _moved(terms, joints, change, config.max_step_m)
-    return [Solution(*pair) for pair in zip(joints, factors, strict=True)]
-
-
-def _solved(equations: NormalEquations, person: int) -> tuple[Floats, TreeFactor] | None:
-    """The change (W, K, 3) of a person's joints, and the factor of the equations; None where they can't be solved."""
-    for damping in (0.0, 1e-3, 1.0):
-        try:
-            factor = factorise(system_of(equations, person, damping))
-        except NotPositiveError:
-            continue
-        change = solve(factor, equations.right[person])
-        if np.isfinite(change).all():
-            return np.swapaxes(change.reshape(len(change), -1, 3), 0, 1), factor
-    return None
+        found = solve(step_system(terms, joints))
+        change = np.moveaxis(found.mean, -1, 1)
+        solved = np.asarray(np.isfinite(change).all(axis=(1, 2, 3)))
+        joints = _moved(terms, joints, np.where(solved[:, None, None, None], change, 0.0), config.max_step_m)
+    spreads = Spreads(found, joints.shape[1])
+    return [Solution(own, spreads if solved[n] else None, n) for n, own in enumerate(joints)]
 
 
 def _moved(terms: Terms, joints: Floats, step: Floats, longest: float) -> Floats:

@@ -115,7 +115,7 @@ class TrackSmoother:
         at = len(self._window.frames) - self._waiting
         self._waiting -= 1
         frame = self._window.frames[at]
-        stddev = frame.relative_stddev if self._solution.factor is None else self._solution.spread(at)
+        stddev = frame.relative_stddev if self._solution.spreads is None else self._solution.spread(at)
         # A guess that is repeated gets no surer.
         guessed = np.clip((1 - frame.scores) / (1 - SEEN), 0, 1)
         stddev = np.maximum(stddev, guessed * frame.relative_stddev)

@@ -1,116 +1,140 @@
-"""Elimination of a sparse system whose blocks hang together as a tree.
+"""Estimates that hang together as a tree: what the edges say, from the leaves to the root and back.
 
-The blocks are the skeleton's joints, each with its variables of all frames of a window; a block touches its parent's
-and nothing else. Eliminated from the leaves to the root, nothing fills in: 17 joints of 16 frames take 6 million
-multiplications, a band of frames over five past ones about 80 million. N blocks of n variables.
+Each node has an estimate of its own, each edge says with some slack how a child and its parent differ in one direction
+in each frame. The nodes are the skeleton's joints, with their coordinates in all frames of a window; the edges are
+bones. What is solved for is how much each edge pulls, W numbers an edge where a node has A W of them: nothing fills in,
+and all nodes of one height in the trees of all people are worked out at once.
 
-Nothing here, or before it, is left to what BLAS would do by several threads: at these sizes they wait for each other a
-thousand times longer than they work.
+P people, N nodes of A axes in W frames, edges named by their child; a root's own are zero.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
 
 from dualpose_ros.arrays import Floats, Indices
-
-_ONE_THREAD = 200_000
-"""Multiplications of a product up to which OpenBLAS takes one thread."""
-
-
-class NotPositiveError(ValueError):
-    """A matrix that is not positive definite."""
+from dualpose_ros.refinement.noise import inverses
 
 
 @dataclass(frozen=True)
 class TreeSystem:
-    """A symmetric matrix by its blocks.
+    """What is to be brought together.
 
-    parents (N,): -1 for the root, and no block before its parent. diagonal (N, n, n); above (N, n, n): the rows of each
-    block in the columns of its parent, unused for the root.
+    parents (N,): -1 for the root. mean (P, N, A, W) of nodes by themselves, and their covariance within each frame
+    (P, N, W, A, A). An edge says that along direction (P, N, A, W) the child less its parent is -excess (P, N, W), with
+    the variance slack (P, N). toward, behind (P, N, A, W, W): the covariances of the child, and of its parent, by
+    themselves, times the direction.
     """
 
     parents: tuple[int, ...]
-    diagonal: Floats
-    above: Floats
+    mean: Floats
+    covariance: Floats
+    direction: Floats
+    excess: Floats
+    slack: Floats
+    toward: Floats
+    behind: Floats
 
 
 @dataclass(frozen=True)
-class TreeFactor:
-    """inverse (N, n, n) of each block after its children's elimination, gain (N, n, n): that times `above`."""
+class _Passed:
+    """What goes up from nodes (J,) with children (J, c): inverse (P, J, c W, c W) of what their pulls may be, heard
+    (P, J, c W, 1) of where these are, gain (P, J, c W, W) of their pulls by the node's own."""
 
-    parents: tuple[int, ...]
+    nodes: Indices
+    children: Indices
     inverse: Floats
+    heard: Floats
     gain: Floats
 
 
-def factorise(system: TreeSystem) -> TreeFactor:
-    """The factor of a positive definite system; NotPositiveError if it is none, or not finite."""
-    diagonal = system.diagonal.copy()
-    inverse, gain = np.empty_like(diagonal), np.zeros_like(diagonal)
-    for i in range(len(diagonal) - 1, -1, -1):
-        inverse[i] = _inverse(diagonal[i])
-        if system.parents[i] >= 0:
-            gain[i] = _product(inverse[i], system.above[i])
-            diagonal[system.parents[i]] -= _product(system.above[i].T, gain[i])
-    return TreeFactor(system.parents, inverse, gain)
+@dataclass(frozen=True)
+class TreeSolution:
+    """mean (P, N, A, W) of all together; what went up, for deviations."""
+
+    system: TreeSystem
+    mean: Floats
+    passed: tuple[_Passed, ...]
+
+    def variances(self, frame: int) -> Floats:
+        """Covariances (P, N, A, A) of the nodes in a frame."""
+        system = self.system
+        out = system.covariance[:, :, frame].copy()
+        # How uncertain the pulls of edges are: taken from what the nodes are by themselves.
+        pulls = np.zeros((*system.slack.shape, *system.toward.shape[-1:] * 2))
+        own = np.swapaxes(system.toward[..., frame, :], -1, -2).copy()
+        across = np.swapaxes(system.behind[..., frame, :], -1, -2)
+        for p in reversed(self.passed):
+            below = across[:, p.children].reshape(*p.inverse.shape[:-1], -1)
+            own[:, p.nodes] -= _transposed(p.gain) @ below
+            out[:, p.nodes] -= _transposed(below) @ p.inverse @ below
+            together = p.inverse + p.gain @ pulls[:, p.nodes] @ _transposed(p.gain)
+            pulls[:, p.children] = _diagonal_blocks(together, p.children.shape[1])
+        return np.asarray(out - _transposed(own) @ pulls @ own)
 
 
-def _inverse(block: Floats) -> Floats:
-    """The inverse (n, n) of a positive definite matrix, by its Cholesky factor; NotPositiveError if it is none."""
-    factor, failed = dpotrf(block.T)
-    if failed:
-        raise NotPositiveError("the system is not positive definite")
-    upper, _ = dpotri(factor, overwrite_c=True)
-    if not np.isfinite(upper).all():
-        raise NotPositiveError("the system is not finite")
-    whole = upper + upper.T
-    whole.reshape(-1)[:: len(whole) + 1] /= 2
-    return np.asarray(whole)
+def solve(system: TreeSystem) -> TreeSolution:
+    """All estimates together; what is not finite of one person makes that person's answers NaN."""
+    heard = _along(system.direction, system.mean[..., None])
+    heard[..., 0] += system.excess
+    seen = _along(system.direction, system.toward)
+    at = np.arange(seen.shape[-1])
+    seen[..., at, at] += system.slack[..., None]
+    passed = []
+    for nodes, children in _groups(system.parents):
+        (people, frames), (count, each) = (len(seen), len(at)), children.shape
+        wide = each * frames
+        # All children of a node at once: their frames one behind the other.
+        below = system.direction[:, children]
+        among = _along(below[:, :, :, None], system.behind[:, children][:, :, None])
+        block = np.arange(each)
+        among[:, :, block, block] += seen[:, children]
+        inverse = inverses(np.moveaxis(among, 3, 4).reshape(people, count, wide, wide))
+        between = _along(below, system.toward[:, nodes][:, :, None]).reshape(people, count, wide, frames)
+        surprise = heard[:, children] - _along(below, system.mean[:, nodes][:, :, None, ..., None])
+        surprise = surprise.reshape(people, count, wide, 1)
+        gain = inverse @ between
+        seen[:, nodes] -= _transposed(between) @ gain
+        heard[:, nodes] += _transposed(gain) @ surprise
+        passed.append(_Passed(nodes, children, inverse, surprise, gain))
+    pull = np.zeros_like(heard)
+    for p in reversed(passed):
+        pulls = p.inverse @ p.heard + p.gain @ pull[:, p.nodes]
+        pull[:, p.children] = pulls.reshape(*pull[:, p.children].shape)
+    mean = system.mean - (system.toward @ pull[..., None, :, :])[..., 0]
+    back = (system.behind @ pull[..., None, :, :])[..., 0]
+    for p in passed:
+        mean[:, p.nodes] += back[:, p.children].sum(axis=2)
+    return TreeSolution(system, mean, tuple(passed))
 
 
-def _product(a: Floats, b: Floats) -> Floats:
-    """Product of two matrices, by as many rows at a time as are taken by one thread."""
-    rows = max(_ONE_THREAD // b.size, 1)
-    if rows >= len(a):
-        return np.asarray(a @ b)
-    return np.concatenate([a[at : at + rows] @ b for at in range(0, len(a), rows)])
+def _along(direction: Floats, values: Floats) -> Floats:
+    """Values (..., A, W, m) along directions (..., A, W): (..., W, m)."""
+    return np.asarray(np.sum(direction[..., None] * values, axis=-3))
 
 
-def solve(factor: TreeFactor, right: Floats) -> Floats:
-    """Solution (N, n) for a right-hand side (N, n)."""
-    values, out = np.array(right), np.empty_like(right)
-    for i in range(len(values) - 1, 0, -1):
-        values[factor.parents[i]] -= factor.gain[i].T @ values[i]
-    for i, parent in enumerate(factor.parents):
-        out[i] = factor.inverse[i] @ values[i]
-        if parent >= 0:
-            out[i] -= factor.gain[i] @ out[parent]
-    return out
+def _transposed(matrices: Floats) -> Floats:
+    return np.swapaxes(matrices, -1, -2)
 
 
-def variances(factor: TreeFactor, columns: Indices) -> Floats:
-    """Covariances (N, c, c) of the variables `columns` (N, c) of each block: parts of the inverse.
+def _diagonal_blocks(matrices: Floats, count: int) -> Floats:
+    """The blocks (..., c, n, n) on the diagonal of matrices (..., c n, c n)."""
+    size = matrices.shape[-1] // count
+    blocks = matrices.reshape(*matrices.shape[:-2], count, size, count, size)
+    return np.stack([blocks[..., i, :, i, :] for i in range(count)], axis=-3)
 
-    A block's is its own after elimination, and that of its parent passed on.
-    """
-    out = np.empty((len(columns), columns.shape[1], columns.shape[1]))
-    whole: dict[int, Floats] = {}
-    inner = set(factor.parents)
-    for i, parent in enumerate(factor.parents):
-        own = columns[i]
-        if i in inner:
-            whole[i] = factor.inverse[i]
-            if parent >= 0:
-                passed = _product(factor.gain[i], whole[parent])
-                whole[i] = whole[i] + _product(passed, factor.gain[i].T)
-            out[i] = whole[i][own[:, None], own]
-        else:
-            gain = factor.gain[i][own]
-            out[i] = factor.inverse[i][own[:, None], own]
-            if parent >= 0:
-                out[i] += gain @ whole[parent] @ gain.T
-    return out
+
+@lru_cache(maxsize=8)
+def _groups(parents: tuple[int, ...]) -> tuple[tuple[Indices, Indices], ...]:
+    """Nodes (J,) of one height and one number of children, which they have, and these (J, c), from the leaves on."""
+    children = [[i for i, parent in enumerate(parents) if parent == node] for node in range(len(parents))]
+    heights = [0] * len(parents)
+    for node in range(len(parents) - 1, -1, -1):
+        heights[node] = max((heights[child] + 1 for child in children[node]), default=0)
+    inner = [node for node in range(len(parents)) if children[node]]
+    kinds = sorted({(heights[node], len(children[node])) for node in inner})
+    alike = [[n for n in inner if (heights[n], len(children[n])) == kind] for kind in kinds]
+    return tuple((np.array(nodes), np.array([children[n] for n in nodes])) for nodes in alike)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from dualpose_ros.refinement.noise import ErrorModel, informations
-from dualpose_ros.refinement.normal import normal_equations
+from dualpose_ros.refinement.noise import ErrorModel, inverses
+from dualpose_ros.refinement.normal import step_system
 from dualpose_ros.refinement.solver import SolverConfig, refine, terms_of
 from dualpose_ros.refinement.terms import (
     PARENTS,
@@ -83,24 +83,26 @@ def test_jacobian_of_reprojection_is_that_of_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_equations_are_those_of_the_residuals_jacobian(seed: int) -> None:
+def test_joints_by_themselves_are_as_the_residuals_jacobian_has_them(seed: int) -> None:
     terms, joints = moved_window(seed)
-    equations = normal_equations(terms, joints)
     residuals = whitened(terms, joints)
     assert cost(terms, joints) == pytest.approx(residuals @ residuals / 2)
     jacobian = dense_jacobian(terms, joints)
-    right = equations.right.reshape(-1)
-    scale = np.abs(right).max()
-    np.testing.assert_allclose(right / scale, -jacobian.T @ residuals / scale, atol=1e-7)
-    dense = jacobian.T @ jacobian
-    seen = np.zeros(dense.shape, dtype=bool)
-    for k, parent in enumerate(PARENTS):
-        own = np.arange(12 * k, 12 * k + 12)
-        above = np.arange(12 * parent, 12 * parent + 12) if parent >= 0 else own[:0]
-        for columns, block in ((own, equations.diagonal[k]), (above, equations.above[k][:, : len(above)])):
-            np.testing.assert_allclose(block, dense[np.ix_(own, columns)], atol=1e-6 * np.abs(dense).max())
-            seen[np.ix_(own, columns)] = seen[np.ix_(columns, own)] = True
-    assert np.abs(dense[~seen]).max() < 1e-6 * np.abs(dense).max()  # nothing couples that the tree does not hold
+    bones = len(PARENTS) * len(joints)
+    alone, right = jacobian[:-bones], -jacobian[:-bones].T @ residuals[:-bones]
+    together = Terms(*(np.asarray(part)[None] for part in vars(terms).values()))
+    system = step_system(together, joints[None])
+    directions = jacobian[-bones:] * np.tile(terms.bone_stddev, len(joints))[:, None]
+    for k in range(len(PARENTS)):
+        own = np.arange(12 * k, 12 * k + 12)  # frame by frame, where the system has axis by axis
+        covariance = np.linalg.inv(alone[:, own].T @ alone[:, own])
+        mean = (covariance @ right[own]).reshape(4, 3).T
+        np.testing.assert_allclose(system.mean[0, k], mean, atol=1e-5 * np.abs(mean).max())
+        within = np.array([covariance[3 * w : 3 * w + 3, 3 * w : 3 * w + 3] for w in range(4)])
+        np.testing.assert_allclose(system.covariance[0, k], within, atol=1e-5 * within.max())
+        at = np.arange(4) * len(PARENTS) + k
+        toward = (covariance @ directions[np.ix_(at, own)].T).reshape(4, 3, 4).swapaxes(0, 1)
+        np.testing.assert_allclose(system.toward[0, k], toward, atol=1e-5 * within.max())
 
 
 def test_a_step_and_its_deviations_are_those_of_dense_algebra() -> None:
@@ -148,7 +150,7 @@ def test_slow_errors_are_not_averaged_away() -> None:
     times = np.arange(30) / 30
     ones = np.ones((1, 30))
     sure = {
-        slow: 1 / informations(ErrorModel(correlated_share=slow).covariances(times, ones, ones)).sum()
+        slow: 1 / inverses(ErrorModel(correlated_share=slow).covariances(times, ones, ones)).sum()
         for slow in (0.0, 0.9)
     }
     assert sure[0.0] == pytest.approx(1 / 30)
