@@ -72,8 +72,7 @@ def assign(cost: AnyFloats, limit: float) -> Indices:
     if (allowed.sum(axis=0) <= 1).all() and (allowed.sum(axis=1) <= 1).all():
         # No pair takes another's row or column.
         return np.where(allowed.any(axis=1), allowed.argmax(axis=1), -1)
-    finite = np.where(np.isfinite(cost), np.minimum(cost, _FORBIDDEN), _FORBIDDEN)
-    _, columns, _ = lap.lapjv(finite, extend_cost=True, cost_limit=float(limit))
+    _, columns, _ = lap.lapjv(np.fmin(cost, _FORBIDDEN), extend_cost=True, cost_limit=float(limit))
     return np.asarray(columns, dtype=np.intp)
 
 
@@ -105,29 +104,33 @@ def group_by_tags(
         # Of each person to each candidate: how many of the person's joints are near it, and the sum of their distances.
         near_of, share_of = np.zeros_like(near), np.zeros_like(near)
     people = 0
+    lost = config.score_weight * (1 - score)
+    by_joint = np.argsort(joint, kind="stable")
+    bounds = np.searchsorted(joint[by_joint], np.arange(H36M17.num_joints + 1))
     for k in JOINT_ORDER:
-        candidates = np.flatnonzero(joint == k)
+        candidates = by_joint[bounds[k] : bounds[k + 1]]
         if len(candidates) == 0:
             continue
         if people:
-            distance = np.abs(tag[candidates, None] - (sums[:people] / counts[:people])[None])
-            cost = distance + config.score_weight * (1 - score[candidates, None])
-            cost = np.where(distance > config.max_tag_distance, np.inf, cost)
+            cost = np.abs(tag[candidates, None] - sums[:people] / counts[:people])
+            cost[cost > config.max_tag_distance] = np.inf
+            cost += lost[candidates, None]
             limit = config.max_tag_distance + config.score_weight
             if apart is not None:
                 cost = cost + config.distance_weight * (share_of[:people, candidates].T / counts[:people])
                 cost = np.where(0.5 * counts[:people] > near_of[:people, candidates].T, np.inf, cost)
                 limit += config.distance_weight
             labels[candidates] = assign(cost, limit)
-        for candidate in candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]:
-            labels[candidate] = people
-            people += 1
+        seeds = candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]
+        labels[seeds] = np.arange(people, people + len(seeds))
+        people += len(seeds)
         taken = candidates[labels[candidates] >= 0]
+        owner = labels[taken]
         if apart is not None:
-            near_of[labels[taken]] += near[taken]
-            share_of[labels[taken]] += shares[taken]
-        sums[labels[taken]] += tag[taken]
-        counts[labels[taken]] += 1
+            near_of[owner] += near[taken]
+            share_of[owner] += shares[taken]
+        sums[owner] += tag[taken]
+        counts[owner] += 1
     return labels, people
 
 
@@ -168,13 +171,12 @@ def pixels_to_cells(xy_px: AnyFloats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class ReadableMaps:
-    """What joints can be read from: of the cells whose heatmaps are not too low, in the order of maps and rows, the
-    row, column, heatmap, worth and tag (C,), and where each map's begin and end in them (M + 1,); maps (M, h, w) that
-    the worth is from.
+    """What joints can be read from: of the cells whose heatmaps are not too low, in the order of maps and rows, their
+    place in a map (C,), heatmap, worth and tag (C,), and where each map's begin and end in them (M + 1,); maps
+    (M, h, w) that the worth is from.
     """
 
-    row: Indices
-    column: Indices
+    place: Indices
     heat: Float32s
     worth: Float32s
     tag: Float32s
@@ -189,11 +191,12 @@ class ReadableMaps:
         size = heatmaps.shape[1] * heatmaps.shape[2]
         flat = heatmaps.reshape(-1)
         # Where the tag lowers a cell below this, `read_by_tag` takes nothing from the map.
-        cells = np.flatnonzero(flat >= _LEAST_SHARE * config.min_score)
-        bounds = np.searchsorted(cells, size * np.arange(len(heatmaps) + 1))
-        row, column = np.divmod(cells % size, heatmaps.shape[2])
-        maps = heatmaps if smooth is None else smooth
-        return cls(row, column, flat[cells], maps.reshape(-1)[cells], tags.reshape(-1)[cells], bounds, maps)
+        cells = np.flatnonzero(flat >= np.float32(_LEAST_SHARE * config.min_score))
+        starts = size * np.arange(len(heatmaps) + 1)
+        bounds = np.searchsorted(cells, starts)
+        maps, heat = heatmaps if smooth is None else smooth, flat[cells]
+        worth = heat if smooth is None else maps.reshape(-1)[cells]
+        return cls(cells - np.repeat(starts[:-1], np.diff(bounds)), heat, worth, tags.reshape(-1)[cells], bounds, maps)
 
 
 def read_by_tag(
@@ -203,7 +206,7 @@ def read_by_tag(
     joints_px: AnyFloats,
     scores: AnyFloats,
     config: ReadingConfig,
-    windows: Sequence[tuple[int, int, int, int]] | None = None,
+    windows: Indices | None = None,
 ) -> tuple[Floats, Floats]:
     """People's joints read from the maps by the mean tag of those grouped.
 
@@ -217,49 +220,59 @@ def read_by_tag(
         tags: (P,), people's means.
         joints_px, scores: (P, K, 2) in pixels of the network's input and (P, K), as grouped.
         config: what is taken from a map.
-        windows: columns and rows (x0, y0, x1, y1) of the cells looked at, the last ones not included; all without.
+        windows: columns and rows (P, 4), x0, y0, x1, y1, of the cells looked at, the last ones not included; all
+            without.
 
     Returns:
         Joints (P, K, 2) in pixels of the network's input, and scores (P, K).
     """
     read_px, read_scores = np.array(joints_px, dtype=np.float64), np.array(scores, dtype=np.float64)
+    beginnings = np.asarray(first, dtype=np.intp)
     persons, joints, cells = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
-    for n, tag in enumerate(tags):
-        window = None if windows is None else windows[n]
-        bounds = maps.bounds[first[n] : first[n] + read_scores.shape[1] + 1]
-        joint, cell = _cells_of_tag(maps, bounds, float(tag), config, window)
-        persons.append(np.full(len(joint), n))
+    # Those who are read from the same maps at once.
+    for beginning in np.unique(beginnings):
+        same = np.flatnonzero(beginnings == beginning)
+        bounds = maps.bounds[beginning : beginning + read_scores.shape[1] + 1]
+        person, joint, cell = _cells_of_tags(
+            maps, bounds, np.asarray(tags)[same], config, None if windows is None else windows[same]
+        )
+        persons.append(same[person])
         joints.append(joint)
         cells.append(cell)
     person, joint, cell = (np.concatenate(parts) for parts in (persons, joints, cells))
-    row, column, channel = maps.row[cell], maps.column[cell], np.asarray(first, dtype=np.intp)[person] + joint
+    channel = beginnings[person] + joint
+    row, column = np.divmod(maps.place[cell], maps.maps.shape[2])
     places = np.stack([column, row], axis=1) + peak_offsets(maps.maps, channel, row, column)
     read_px[person, joint], read_scores[person, joint] = cells_to_pixels(places), maps.heat[cell]
     return read_px, read_scores
 
 
-def _cells_of_tag(
-    maps: ReadableMaps, bounds: Indices, tag: float, config: ReadingConfig, window: tuple[int, int, int, int] | None
-) -> tuple[Indices, Indices]:
-    """Joints (J,) that the maps between `bounds` (K + 1,) show of a person, and the cells (J,) where they are."""
+def _cells_of_tags(
+    maps: ReadableMaps, bounds: Indices, tags: AnyFloats, config: ReadingConfig, windows: Indices | None
+) -> tuple[Indices, Indices, Indices]:
+    """Joints (J,) that the maps between `bounds` (K + 1,) show of people (J,), and the cells (J,) where they are."""
     inside = slice(int(bounds[0]), int(bounds[-1]))
-    distance = np.minimum(np.abs(maps.tag[inside] - np.float32(tag)), 4 * config.tag_stddev)
-    value = maps.worth[inside] * np.exp(-(distance**2) / (2 * config.tag_stddev**2)).astype(np.float32)
-    if window is not None:
-        (x0, y0, x1, y1), row, column = window, maps.row[inside], maps.column[inside]
-        value = np.where((column >= x0) & (column < x1) & (row >= y0) & (row < y1), value, -1)
     counts = np.diff(bounds)
     filled = np.flatnonzero(counts)
     if not len(filled):
-        return filled, filled
+        return filled, filled, filled
+    value = maps.tag[inside] - np.asarray(tags, dtype=np.float32)[:, None]
+    np.minimum(np.square(value, out=value), np.float32((4 * config.tag_stddev) ** 2), out=value)
+    np.exp(np.multiply(value, np.float32(-1 / (2 * config.tag_stddev**2)), out=value), out=value)
+    value *= maps.worth[inside]
+    if windows is not None:
+        row, column = np.divmod(maps.place[inside], maps.maps.shape[2])
+        x0, y0, x1, y1 = windows.T[..., None]
+        value[(column < x0) | (column >= x1) | (row < y0) | (row >= y1)] = -1
     starts = bounds[filled] - bounds[0]
-    best = np.maximum.reduceat(value, starts)
+    best = np.maximum.reduceat(value, starts, axis=1)
     # The first cell of each map that holds its largest value.
-    ties = np.flatnonzero(value == np.repeat(best, counts[filled]))
-    at = ties[np.searchsorted(ties, starts)] + bounds[0]
-    found = maps.heat[at]
-    seen = (found >= config.min_score) & (best > _LEAST_SHARE * maps.worth[at])
-    return filled[seen], at[seen]
+    ties = np.flatnonzero(value == np.repeat(best, counts[filled], axis=1))
+    first = starts + value.shape[1] * np.arange(len(value))[:, None]
+    at = ties[np.searchsorted(ties, first)] % value.shape[1] + bounds[0]
+    seen = (maps.heat[at] >= config.min_score) & (best > _LEAST_SHARE * maps.worth[at])
+    person, joint = np.nonzero(seen)
+    return person, filled[joint], at[seen]
 
 
 def read_largest(maps: Float32s) -> tuple[Floats, Floats]:

@@ -97,10 +97,12 @@ def _largest_of_window(maps: Float32s, threshold: float, window: int) -> Indices
     """Flat indices of cells above the threshold that no cell of their window exceeds."""
     if not maps.size:
         return np.zeros(0, np.intp)
-    # What lies beyond the border is no cell: OpenCV's default there is below every value.
-    kernel, largest = np.ones((window, window), np.uint8), np.empty(maps.shape, np.float32)
-    for one, target in zip(np.ascontiguousarray(maps), largest, strict=True):
-        cv2.dilate(one, kernel, dst=target)
+    # All maps one below the other, apart by rows of what is no cell: so OpenCV takes what lies beyond the border too.
+    count, height, width = maps.shape
+    apart = np.full((count, height + window // 2, width), -np.inf, np.float32)
+    apart[:, :height] = maps
+    largest = cv2.dilate(apart.reshape(-1, width), np.ones((window, window), np.uint8))
+    largest = largest.reshape(apart.shape)[:, :height]
     return np.flatnonzero((maps > threshold) & (maps >= largest))
 
 
@@ -192,7 +194,8 @@ def combine_heatmaps(
     # OpenCV samples all channels of a cell at once where they lie together.
     combined = np.zeros((rows, columns, len(channels)), dtype=np.uint8)
     step = to_image[0, 0]
-    for maps, affine in zip(patches, np.asarray(cell_to_image, dtype=np.float64), strict=True):
+    levels = _bytes(np.moveaxis(np.asarray(patches, dtype=np.float32), 1, -1))
+    for maps, affine in zip(levels, np.asarray(cell_to_image, dtype=np.float64), strict=True):
         matrix = affine.copy()
         matrix[:, 2] -= to_image[:, 2]
         matrix /= step
@@ -210,9 +213,15 @@ def peak_kernel(matrix: AnyFloats, shape: tuple[int, int], slack: float = 1e-6) 
     return np.ones([min(shrink, 2 * side) | 1 for side in shape], np.uint8) if shrink > 1 else None
 
 
-def _lay_into(combined: UInt8s, maps: AnyFloats, matrix: Floats) -> None:
-    """Combine one patch (C, h, w) into `combined` (H, W, C) by maximum; `matrix` maps its cells to those."""
-    height, width = maps.shape[1:]
+def _bytes(values: Float32s) -> UInt8s:
+    """Values in 0..1 as bytes, contiguous; others are the nearest of those."""
+    scaled = np.multiply(values, np.float32(255), order="C")
+    return np.clip(np.rint(scaled, out=scaled), 0, 255, out=scaled).astype(np.uint8)
+
+
+def _lay_into(combined: UInt8s, levels: UInt8s, matrix: Floats) -> None:
+    """Combine one patch (h, w, C) into `combined` (H, W, C) by maximum; `matrix` maps its cells to those."""
+    height, width = levels.shape[:2]
     corners = np.array([[-1, -1], [width, -1], [width, height], [-1, height]]) @ matrix[:, :2].T + matrix[:, 2]
     low = np.clip(np.floor(corners.min(axis=0)), 0, combined.shape[1::-1]).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, combined.shape[1::-1]).astype(int)
@@ -220,9 +229,7 @@ def _lay_into(combined: UInt8s, maps: AnyFloats, matrix: Floats) -> None:
         return
     local = matrix.copy()
     local[:, 2] -= low
-    levels = np.clip(np.rint(np.asarray(maps, dtype=np.float32) * 255), 0, 255).astype(np.uint8)
     kernel = peak_kernel(matrix, (height, width))
-    levels = np.ascontiguousarray(levels.transpose(1, 2, 0))
     source = levels if kernel is None else cv2.dilate(levels, kernel)
     region = combined[low[1] : high[1], low[0] : high[0]]
     size = (int(high[0] - low[0]), int(high[1] - low[1]))

@@ -155,9 +155,9 @@ def test_reading_within_a_window_sees_what_is_inside_alone() -> None:
     own = maps.figure(110.0, 28.0, 200.0)
     heat, tags = maps.ideal_maps([own], [2.0])
     nowhere = np.full((K, 2), -1.0)
-    window = (12, 0, 40, 40)
+    window = np.array([[12, 0, 40, 40]])
     readable, config = ReadableMaps.of(heat, tags, ReadingConfig()), ReadingConfig()
-    (joints,), (found,) = read_by_tag(readable, [0], np.array([2.0]), nowhere[None], np.zeros((1, K)), config, [window])
+    (joints,), (found,) = read_by_tag(readable, [0], np.array([2.0]), nowhere[None], np.zeros((1, K)), config, window)
     cells = (own - 1.5) / 4
     inside = ((cells >= (12, 0)) & (cells < (39, 39))).all(axis=1)
     far = ((cells < (4, -8)) | (cells >= (48, 48))).any(axis=1)

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.heatmap import Heatmaps, combine_heatmaps, combined_grid, find_peaks
+from dualpose_ros.heatmap import Heatmaps, combine_heatmaps, combined_grid, find_peaks, local_maxima
 
 
 def gaussians(centres: Floats, sigma: float, height: int = 24, width: int = 32) -> Floats:
@@ -148,3 +148,12 @@ def test_records_whose_shapes_disagree_are_refused() -> None:
         Heatmaps(("a", "b"), np.zeros((1, 2, 2), np.uint8), np.zeros((2, 3)), 1.0)
     with pytest.raises(ValueError, match="to_image"):
         Heatmaps(("a",), np.zeros((1, 2, 2), np.uint8), np.zeros(6), 1.0)
+
+
+def test_maps_laid_together_do_not_see_each_other() -> None:
+    maps = np.random.default_rng(2).random((5, 7, 6)).astype(np.float32)
+    together = local_maxima(maps, 0.2, 50, 5)
+    alone = [local_maxima(one[None], 0.2, 50, 5) for one in maps]
+    for n, (part, parts) in enumerate(zip(together, zip(*alone, strict=True), strict=True)):
+        expected = [np.full(len(values), i) for i, values in enumerate(parts)] if n == 0 else parts
+        np.testing.assert_array_equal(part, np.concatenate(expected))

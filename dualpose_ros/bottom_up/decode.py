@@ -149,13 +149,15 @@ def _apart(one: _Places, other: _Places, config: BottomUpDecodeConfig) -> Floats
     """How far joints (M,) are from others (N,), by the depths that the maps say there, as a share of what two such
     joints of one person can be: (M, N). More than 1 is too far. Depths that differ count as 1: where people's joints
     share cells, the map holds the depth of one of them."""
-    nearer = np.minimum(one.depth[:, None], other.depth)
-    farther = np.maximum(one.depth[:, None], other.depth)
-    away = np.linalg.norm(one.rays[:, None] - other.rays, axis=-1)
+    (x, y), (other_x, other_y) = (np.moveaxis(places.rays, -1, 0) for places in (one, other))
+    x, y, depth = (part[..., :, None] for part in (x, y, one.depth))
+    other_x, other_y, other_depth = (part[..., None, :] for part in (other_x, other_y, other.depth))
+    away = (x - other_x) ** 2 + (y - other_y) ** 2
     # Off the axis a difference in depth moves joints on the image too.
-    stretch = np.hypot(1, np.linalg.norm((one.rays[:, None] + other.rays) / 2, axis=-1))
-    share = away * np.sqrt(nearer * farther) / (stretch * REACH[one.joint[:, None], other.joint])
-    return np.where(farther <= config.max_depth_ratio * nearer, share, np.maximum(share, 1.0))
+    stretch = 1 + ((x + other_x) ** 2 + (y + other_y) ** 2) / 4
+    share = np.sqrt(away * (depth * other_depth) / stretch) / REACH[one.joint[..., :, None], other.joint[..., None, :]]
+    unlike = np.maximum(depth, other_depth) > config.max_depth_ratio * np.minimum(depth, other_depth)
+    return np.maximum(share, unlike, out=share)
 
 
 def _read(
@@ -167,33 +169,32 @@ def _read(
     that one's tag better, stays as grouped.
     """
     every = np.arange(H36M17.num_joints)
-    windows = [
-        _window(xy, found, maps.depths[_ROOT], focal_px) for xy, found in zip(joints_px, scores > 0, strict=True)
-    ]
+    found = scores > 0
+    windows = _windows(joints_px, found, maps.depths[_ROOT], focal_px)
     readable = ReadableMaps.of(maps.heatmaps, maps.tags, config.reading)
     first = np.zeros(len(tags), np.intp)
     read_joints, read_scores = read_by_tag(readable, first, tags, joints_px, scores, config.reading, windows)
-    astray = np.zeros(scores.shape, dtype=bool)
-    for n in range(len(tags)):
-        found = np.flatnonzero(scores[n] > 0)
-        read = _places(maps, every, read_joints[n], focal_px)
-        grouped = _places(maps, found, joints_px[n, found], focal_px)
-        astray[n] = (_apart(read, grouped, config) > 1).mean(axis=1) > 0.5
-    lost = astray | ((scores > 0) & _suits_another_better(read_joints, read_scores, tags, maps.tags))
+    read, grouped = (_places(maps, every, px, focal_px) for px in (read_joints, joints_px))
+    far = (_apart(read, grouped, config) > 1) & found[:, None]
+    astray = far.sum(axis=2) > 0.5 * found.sum(axis=1)[:, None]
+    lost = astray | (found & _suits_another_better(read_joints, read_scores, tags, maps.tags))
     return np.where(lost[..., None], joints_px, read_joints), np.where(lost, scores, read_scores)
 
 
-def _window(joints_px: Floats, found: Mask, root_map: AnyFloats, focal_px: float) -> tuple[int, int, int, int]:
-    """Columns and rows (x0, y0, x1, y1) of the cells that a person with these joints may cover."""
+def _windows(joints_px: Floats, found: Mask, root_map: AnyFloats, focal_px: float) -> Indices:
+    """Columns and rows (P, 4), x0, y0, x1, y1, of the cells that people with these joints may cover."""
     height, width = root_map.shape
-    cells = pixels_to_cells(joints_px[found])
-    low, high = cells.min(axis=0), cells.max(axis=0)
-    column, row = np.rint(cells).astype(np.intp).clip(0, (width - 1, height - 1)).T
-    depth = float(np.median(_root_depth(root_map[row, column], focal_px)))
-    pad = max(0.6 * float((high - low).max()), _ARM * focal_px / (HEATMAP_STRIDE * depth)) + 2
-    x0, y0 = np.floor(low - pad).clip(0).astype(int)
-    x1, y1 = np.minimum(np.ceil(high + pad) + 1, (width, height)).astype(int)
-    return int(x0), int(y0), int(x1), int(y1)
+    cells = pixels_to_cells(joints_px)
+    low = np.where(found[..., None], cells, np.inf).min(axis=1)
+    high = np.where(found[..., None], cells, -np.inf).max(axis=1)
+    column, row = _cells(joints_px, (height, width))
+    depths = np.sort(np.where(found, _root_depth(root_map[row, column], focal_px), np.inf), axis=1)
+    middle = np.stack([(found.sum(axis=1) - 1) // 2, found.sum(axis=1) // 2], axis=1)
+    depth = np.take_along_axis(depths, middle, axis=1).mean(axis=1)
+    pad = np.maximum(0.6 * (high - low).max(axis=1), _ARM * focal_px / (HEATMAP_STRIDE * depth)) + 2
+    first = np.floor(low - pad[:, None]).clip(0)
+    last = np.minimum(np.ceil(high + pad[:, None]) + 1, (width, height))
+    return np.concatenate([first, last], axis=1).astype(np.intp)
 
 
 def _suits_another_better(joints_px: Floats, scores: Floats, tags: Floats, tag_maps: AnyFloats) -> Mask:
@@ -224,10 +225,10 @@ def _with_depths(
     off = maps.tags[at] - tags[:, None, None]
     weight = maps.heatmaps[at] * np.exp(-(off**2) / (2 * config.reading.tag_stddev**2))
     weight = np.where(inside, weight + 1e-9, 0.0)
-    rel_depth = weighted_median(maps.depths[at], weight)
-    rel_stddev = np.exp(np.clip(weighted_median(maps.log_stddev[at], weight), -_LOG_LIMIT, _LOG_LIMIT))
+    there = np.stack([maps.depths[at], maps.log_stddev[at], maps.depths[at_root], maps.log_stddev[at_root]])
+    rel_depth, rel_log, said, said_log = weighted_median(there, np.broadcast_to(weight, there.shape))
+    rel_stddev = np.exp(np.clip(rel_log, -_LOG_LIMIT, _LOG_LIMIT))
     rel_depth[:, _ROOT] = rel_stddev[:, _ROOT] = 0.0
-    said, said_log = weighted_median(maps.depths[at_root], weight), weighted_median(maps.log_stddev[at_root], weight)
     code, code_stddev = _root_of(said, said_log, scores)
     depth = _root_depth(code, focal_px)
     return FramePeople(joints_px, scores, tags, depth, depth * code_stddev, rel_depth, rel_stddev)

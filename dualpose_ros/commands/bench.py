@@ -84,6 +84,9 @@ def bench(
     import cv2
     from threadpoolctl import threadpool_limits
 
+    from dualpose_ros.inference.cpu import keep_memory
+
+    keep_memory()
     cv2.setNumThreads(1)
     with threadpool_limits(1, user_api="blas"):
         if what is Benchmark.pipeline:

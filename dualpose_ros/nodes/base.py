@@ -20,6 +20,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from threadpoolctl import threadpool_limits
 
+from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
@@ -340,6 +341,7 @@ def run_node(
     stopping.take_over()
     try:
         rclpy.init(args=list(args) if args is not None else None)
+        keep_memory()
         node = make()
         # The nodes' matrices are small: BLAS threads that wait for each other cost many times the work.
         threadpool_limits(1, user_api="blas")

@@ -5,7 +5,7 @@ N boxes, K joints. Shared by the live stage and by evaluation on photographs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,12 +45,12 @@ class PatchMaps:
 
 @dataclass(frozen=True)
 class PatchPoses:
-    """poses: one a box, None where its patch shows nobody; maps: what they were read from; others: people of the
+    """poses: one a box, None where its patch shows nobody; maps: what they were read from; others: gives people of the
     patches who are no box's own."""
 
     poses: list[Pose2D | None]
     maps: PatchMaps
-    others: Sequence[Pose2D] = ()
+    others: Callable[[], list[Pose2D]] = list
 
 
 def patch_size(engine: Engine) -> int:

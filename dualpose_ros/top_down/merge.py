@@ -5,7 +5,7 @@ N patches, one a track; M people found in all of them together; K joints; image 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,10 +24,11 @@ _MAX_UTILITY = 4.0
 
 
 class Merged(NamedTuple):
-    """poses: one a track, None where its patch shows nobody who is its own; others: people whom no track owns."""
+    """poses: one a track, None where its patch shows nobody who is its own; others: gives people whom no track owns,
+    which takes time of its own."""
 
     poses: list[Pose2D | None]
-    others: list[Pose2D]
+    others: Callable[[], list[Pose2D]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def merge_patches(
     config = config or MergeConfig()
     patch = np.repeat(np.arange(len(people)), [len(p) for p in people])
     if len(patch) == 0:
-        return Merged([None] * len(people), [])
+        return Merged([None] * len(people), list)
     joints = np.concatenate([apply_affines(a, p.joints_px) for p, a in zip(people, patch_to_image, strict=True)])
     scores = np.concatenate([p.scores for p in people])
     is_target = np.concatenate([np.arange(len(p)) == p.target for p in people])
@@ -88,11 +89,15 @@ def merge_patches(
         members = np.flatnonzero(cluster == own_cluster)
         own = members[patch[members] == track][0]
         result.append(_fill_from_others(joints, scores, int(own), members))
-    others = []
-    for stray in np.setdiff1d(cluster, chosen):
-        members = np.flatnonzero(cluster == stray)
-        best = members[np.argmax(scores[members].sum(axis=1))]
-        others.append(_fill_from_others(joints, scores, int(best), members))
+
+    def others() -> list[Pose2D]:
+        found = []
+        for stray in np.setdiff1d(cluster, chosen):
+            members = np.flatnonzero(cluster == stray)
+            best = members[np.argmax(scores[members].sum(axis=1))]
+            found.append(_fill_from_others(joints, scores, int(best), members))
+        return found
+
     return Merged(result, others)
 
 

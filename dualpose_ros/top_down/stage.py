@@ -158,7 +158,8 @@ class TopDownStage:
         boxes = np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4)
         found = self._estimator(image, boxes, previous)
         posed = [(track, pose) for track, pose in zip(tracks, found.poses, strict=True) if pose is not None]
-        posed += self._strangers(found.others, camera)
+        if self.config.others_min_score < 1:
+            posed += self._strangers(found.others(), camera)
         seniority = self._identities.seniority([track.track_id for track, _ in posed])
         worth = suppressed_scores([pose for _, pose in posed], seniority)
         worth = worth / self._known_share

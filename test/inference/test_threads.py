@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -30,3 +33,22 @@ def test_cores_are_those_that_the_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert usable_cores() == len(before)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is taken otherwise there")
+def test_memory_of_images_is_not_mapped_anew_for_each() -> None:
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from dualpose_ros.inference.cpu import keep_memory\n"
+        "keep_memory()\n"
+        "def pages():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(20):\n"
+        "        several = [np.ones(1 << 20, np.uint8) for _ in range(3)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "pages()\n"
+        "sys.exit(pages() > 100)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    # Each array of ones is 256 pages; without, they are all touched anew.
+    assert subprocess.run([sys.executable, "-c", code.replace("keep_memory()\ndef", "def")], timeout=60).returncode == 1

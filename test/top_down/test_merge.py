@@ -62,7 +62,7 @@ def test_people_whom_no_track_owns_are_told_once() -> None:
     ]
     merged = merge_patches(people, invert_affines(affines))
     assert all(pose is not None for pose in merged.poses)
-    (other,) = merged.others
+    (other,) = merged.others()
     assert np.allclose(other.joints_px, stranger + 0.5) and np.allclose(other.scores, full)
 
 
@@ -134,7 +134,8 @@ def test_nobody_anywhere_and_poor_explanations_give_none() -> None:
     left, _, affines = scene()
     empty = patch_people(affines[0], [], [], [])
     assert merge_patches([empty, empty], invert_affines(affines)).poses == [None, None]
-    assert merge_patches([], np.zeros((0, 2, 3))) == ([], [])
+    poses, others = merge_patches([], np.zeros((0, 2, 3)))
+    assert poses == others() == []
     poor = patch_people(affines[0], [left], [np.full(K, 0.2)], [0.1])
     assert merge_patches([poor], invert_affines(affines[:1])).poses == [None]
 
