@@ -111,7 +111,7 @@ def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
 
 
 def split_of(name: str) -> str:
-    """ "train" or, for one file in VALIDATION_ONE_IN, "validation": by the SHA-256 of its name alone."""
+    """Of a file, by the SHA-256 of its name alone: "validation" for one in VALIDATION_ONE_IN, or "train"."""
     number = int.from_bytes(hashlib.sha256(name.encode("utf-8")).digest()[:8], "big")
     return "validation" if number % VALIDATION_ONE_IN == 0 else "train"
 

@@ -26,6 +26,7 @@ from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
+from dualpose_ros.nodes.parameters import unused_qos_overrides, with_qos_overrides
 from dualpose_ros.nodes.stamps import UNSET_NS, StampRing
 from dualpose_ros.settings import Settings, all_settings, setting
 from dualpose_ros.standalone import stopping
@@ -143,6 +144,8 @@ class PipelineNode(ManagedNode):
         self.diagnostics.fixed = {name: str(value) for name, value in engines.items() if name.startswith("engine.")}
         if self.config.autostart:
             self.bring_up()
+            for name in unused_qos_overrides(self):
+                self.get_logger().warning(f"{name} is given, but the node has no such topic")
             self.get_logger().info("ready")
         elif can_be_managed():
             self.get_logger().info("waits to be configured and activated")
@@ -184,6 +187,7 @@ class PipelineNode(ManagedNode):
 
     def create_publisher(self, msg_type: type[Any], topic: str, qos_profile: QoSProfile | int, **options: Any) -> Any:
         """As a node's, by the process's bus where it has one."""
+        qos_profile = self._overridden(topic, qos_profile, "publisher")
         publisher = super().create_publisher(msg_type, topic, qos_profile, **options)
         # rclpy's own, of parameter events and logs, come before there are settings.
         if self.bus is None or not hasattr(self, "config"):
@@ -194,10 +198,17 @@ class PipelineNode(ManagedNode):
         self, msg_type: type[Any], topic: str, callback: Callable[[Any], None], qos_profile: QoSProfile | int, **kw: Any
     ) -> Any:
         """As a node's, by the process's bus where it has one."""
+        qos_profile = self._overridden(topic, qos_profile, "subscription")
         if self.bus is None or not hasattr(self, "config"):
             return super().create_subscription(msg_type, topic, callback, qos_profile, **kw)
         name = self.resolve_topic_name(topic)
         return self._keep(self.destroy_subscription, self.bus.subscribe(self, msg_type, name, callback, qos_profile))
+
+    def _overridden(self, topic: str, qos: QoSProfile | int, entity: str) -> QoSProfile | int:
+        """The profile as parameters have it; topics that come and go, and ROS's own, have a depth alone and keep it."""
+        if not isinstance(qos, QoSProfile) or not hasattr(self, "settings"):
+            return qos
+        return with_qos_overrides(self, self.resolve_topic_name(topic), qos, entity)
 
     def destroy_subscription(self, subscription: Any) -> bool:
         """As a node's."""

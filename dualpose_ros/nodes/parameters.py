@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterValueException
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from dualpose_ros.settings import Item, SettingError, Settings, all_settings, with_values
 from dualpose_ros.standalone import arguments
@@ -95,10 +98,11 @@ RENAMED: dict[str, tuple[str, ...]] = {
 }
 """What parameters were called before, and what they are now, by the first of these names that a node has."""
 
-_GONE = {
-    "image_reliability": "the node takes no images",
-    "qos_overrides": "QoS is fixed but for image_reliability of nodes that take images",
-}
+_GONE = {"image_reliability": "the node takes no images"}
+
+_QOS = "qos_overrides"
+_POLICIES: dict[str, Any] = {"history": HistoryPolicy, "depth": int, "reliability": ReliabilityPolicy}
+_QOS_NAME = re.compile(rf"{_QOS}\./[^.]+\.(publisher|subscription)\.({'|'.join(_POLICIES)})")
 
 
 def descriptor(item: Item) -> Any:
@@ -147,10 +151,53 @@ def _unknown(node: Any, known: Iterable[str]) -> dict[str, str]:
     for item in given_parameters(node):
         if not item.matches(node.get_fully_qualified_name()) or item.name in (*known, *_ROS_PARAMETERS):
             continue
-        if item.is_for_all or (item.node_pattern == "**" and not _meant(item.name, known)):
+        shared = item.is_for_all or (item.node_pattern == "**" and not _meant(item.name, known))
+        if shared or _QOS_NAME.fullmatch(item.name):
             continue
         found[item.name] = item.origin
     return found
+
+
+def with_qos_overrides(node: Any, topic: str, qos: QoSProfile, entity: str) -> QoSProfile:
+    """The profile with what `qos_overrides.TOPIC.ENTITY.POLICY` say, read-only parameters that are declared for it.
+
+    As rclpy's QoSOverridingOptions has them by default: history, depth and reliability.
+
+    Args:
+        node: whose topic it is.
+        topic: its absolute name.
+        qos: as the node would have it, which stays as it is.
+        entity: `publisher` or `subscription`.
+
+    Raises:
+        SettingError: for a value that is no such policy.
+    """
+    qos = copy.copy(qos)
+    for policy, kind in _POLICIES.items():
+        name, said = f"{_QOS}.{topic}.{entity}.{policy}", getattr(qos, policy)
+        if not node.has_parameter(name):
+            text = f"{policy} of the {entity} of {topic}"
+            made = ParameterDescriptor(name=name, description=text, read_only=True, dynamic_typing=True)
+            node.declare_parameter(name, said if kind is int else said.name.lower(), made)
+        value = node.get_parameter(name).value
+        if kind is int:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SettingError(name, f"is {value!r}; it must be a whole number of at least 1")
+            setattr(qos, policy, value)
+        elif str(value).upper() in kind.__members__:
+            setattr(qos, policy, kind[str(value).upper()])
+        else:
+            choices = ", ".join(sorted(member.lower() for member in kind.__members__))
+            raise SettingError(name, f"is {value!r}; it must be one of {choices}")
+    return qos
+
+
+def unused_qos_overrides(node: Any) -> list[str]:
+    """What is given to this node alone for topics that it does not have."""
+    own = node.get_fully_qualified_name()
+    given = [item for item in given_parameters(node) if _QOS_NAME.fullmatch(item.name) and item.matches(own)]
+    return [item.name for item in given if not item.is_for_all and item.node_pattern != "**" and
+            not node.has_parameter(item.name)]  # fmt: skip
 
 
 def given_parameters(node: Any) -> Sequence[Override]:

@@ -13,7 +13,7 @@ Metres, seconds, radians, camera optical frame; K joints of `skeleton.H36M17`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,7 +39,7 @@ HEIGHT_STDDEV = 0.025
 """Share by which a height is off though the ground and the distance are right: how far a head leans, posture."""
 
 FRAME_STDDEV = 0.015
-"""Share of the root's distance by which a frame errs by itself, less what its neighbours share."""
+"""Share of the root's distance by which a frame errs by itself."""
 
 _HEAD = H36M17.index("head_top")
 _HEAD_BIAS, _HEAD_SHARE, _USUAL_M = 0.003, 0.94, 1.55
@@ -49,8 +49,9 @@ the difference (of logarithms) that is left, measured on shaped bodies, and by h
 _UPRIGHT_SHARE, _LEAST_HEIGHT_M = 0.85, 0.5
 _HEIGHT_MEMORY_S, _LONGEST_SIGHT_S = 10.0, 0.2
 
-_GROUND, _OWN, _SPEED = 3, 4, 3
-"""The state: of the ground height, pitch, roll; of each person size, depth, distance and its change a second."""
+_GROUND, _OWN, _PLACE = 3, 4, 2
+"""The state: of the ground height, pitch, roll; of each person size, depth, distance (the third) and its change a
+second."""
 
 _ANYWHERE, _DISTANCES = 3.0, (-1.0, 4.0)
 """Deviation of a distance's logarithm before one is said; logarithms between which shares of distances are speeds."""
@@ -112,12 +113,12 @@ class StandingConfig(Settings):
 class Correction:
     """What the ground says of a person.
 
-    Logarithms of by how much the person is said to be too large (`size`), and besides too far (`depth`), and the
-    deviation of their sum; how tall he or she stands in metres, with its deviation, 0 until seen upright.
+    Logarithms of by how much the person is said to be too large (`size`) and of how far away he or she is (`distance`),
+    with its deviation; how tall he or she stands in metres, with its deviation, 0 until seen upright.
     """
 
     size: float
-    depth: float
+    distance: float
     stddev: float
     height_m: float
     height_stddev_m: float
@@ -145,13 +146,6 @@ class _Height:
             return 0.0, 0.0
         height = float(np.exp(self.mean))
         return height, height * float(np.sqrt(self.seconds / self.weight))
-
-
-def corrected(frame: Frame, correction: Correction) -> Frame:
-    """The frame whose root is no farther than the ground has it, and how surely that is known."""
-    distance = max(float(np.linalg.norm(frame.prior[H36M17.root])), NEAREST_M)
-    stddev = distance * float(np.hypot(FRAME_STDDEV, correction.stddev))
-    return replace(frame, too_far=correction.depth, depth_stddev=min(stddev, frame.depth_stddev))
 
 
 def bones_height(lengths: Floats) -> float:
@@ -206,14 +200,13 @@ class Standing:
         if identity not in self._ids:
             return None
         at, weights = _GROUND + _OWN * self._ids.index(identity), self._weights
-        own = self._mean[:, at : at + 2]
-        size, depth = weights @ own
-        variances = self._covariance[:, at : at + 2, at : at + 2].sum(axis=(1, 2))
+        place = at + _PLACE
+        distances = self._mean[:, place]
+        size, distance = float(weights @ self._mean[:, at]), float(weights @ distances)
         # Their mean: small chances of much would make squares larger than what two thirds of errors are within.
-        stddev = float(weights @ np.sqrt(variances + (own.sum(axis=1) - size - depth) ** 2))
+        stddev = float(weights @ np.sqrt(self._covariance[:, place, place] + (distances - distance) ** 2))
         lasting = self.config.lasting_foot_stddev_m / self._camera_height_m
-        height = self._heights[identity].said
-        return Correction(float(size), float(depth), float(np.hypot(stddev, lasting)), *height)
+        return Correction(size, distance, float(np.hypot(stddev, lasting)), *self._heights[identity].said)
 
     def begin(self, time: float, ground: Ground | None) -> None:
         """Begin a frame: time passes, and the ground is there; where it is None, what was learnt still holds."""
@@ -298,13 +291,13 @@ class Standing:
         self._seen[identity] = -np.inf
         self._heights[identity] = _Height()
         self._mean, self._covariance = np.pad(self._mean, ((0, 0), (0, _OWN))), covariance
-        self._mean[:, count + _SPEED - 1] = log_distance
+        self._mean[:, count + _PLACE] = log_distance
 
     def _follow(self, identity: int, frame: Frame) -> None:
         """Take in how far away a pose is said to be: as far as the person is, and what it is wrong by besides."""
         at = _GROUND + _OWN * self._ids.index(identity)
         row = np.zeros(self._mean.shape[1])
-        row[at : at + _SPEED] = 1.0
+        row[at : at + _PLACE + 1] = 1.0
         off = _log_distance(frame) - self._mean @ row
         self._take_in(row, off, FRAME_STDDEV**2, np.full(len(off), 4.0))
 

@@ -18,7 +18,7 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
 from dualpose_ros.refinement.solver import Solution, refine
-from dualpose_ros.refinement.standing import Correction, bones_height, corrected
+from dualpose_ros.refinement.standing import Correction, bones_height
 from dualpose_ros.refinement.steady import steadied, still_left
 from dualpose_ros.refinement.terms import HAS_BONE
 from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, resized, with_frame
@@ -99,7 +99,8 @@ class TrackSmoother:
         """Put a later frame into the window, which is to be refined then."""
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
         if self._correction is not None:
-            frame = corrected(frame, self._correction)
+            stddev = self._correction.stddev * np.exp(self._correction.distance)
+            frame = replace(frame, distance=self._correction.distance, depth_stddev=stddev)
         window = with_frame(self._window, frame, self.config.window_frames)
         self._window, self._depth_stddev = self._at_smooth_distances(window)
         self.bones.add(frame.prior, elapsed)
@@ -134,15 +135,22 @@ class TrackSmoother:
         return with_lengths(pose, self.lengths)
 
     def _at_smooth_distances(self, window: Window) -> tuple[Window, Floats]:
-        """The window at the roots' smoothed distances, and their deviations (W,) in metres."""
+        """The window at the roots' smoothed distances, and their deviations (W,) in metres.
+
+        Those that the ground has told stay: they are smooth, and their errors last.
+        """
+        told = np.array([frame.distance is not None for frame in window.frames])
+        distances = np.array([frame.distance or 0.0 for frame in window.frames])
+        if told.all():
+            return at_distances(window, distances), np.array([frame.depth_stddev for frame in window.frames])
         said = window.said_distances
         metres = np.exp(said)
         stated = np.array([frame.depth_stddev for frame in window.frames])
         motion_stddev = self.config.solver.depth_motion_stddev_scale * window.motion_stddev[:, _ROOT] / metres
-        distances, shares = smooth_distances(
+        smooth, shares = smooth_distances(
             said, stated / metres, window.times, self.config.solver.depth, window.motion, motion_stddev
         )
-        return at_distances(window, distances), np.asarray(shares * metres)
+        return at_distances(window, np.where(told, distances, smooth)), np.where(told, stated, shares * metres)
 
     def _velocity(self, at: int, within_s: float = VELOCITY_S) -> Floats:
         """Velocity (3,) of the root by a line through the frames just before and after: c1 of Eq. 13."""

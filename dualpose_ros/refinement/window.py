@@ -30,8 +30,8 @@ _ROOT = H36M17.root
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame's observations; see `solver.Observations`. too_far: logarithm of by how much its root is said to be,
-    besides what is wrong with the person's size."""
+    """One frame's observations; see `solver.Observations`. distance: logarithm of the root's distance, with the
+    deviation `depth_stddev` over it, where the ground has told it."""
 
     time: float
     prior: Floats
@@ -40,7 +40,7 @@ class Frame:
     rays: Floats
     scores: Floats
     pixel: float
-    too_far: float = 0.0
+    distance: float | None = None
 
 
 def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
@@ -124,8 +124,8 @@ class Window:
 
     @property
     def said_distances(self) -> Floats:
-        """Logarithms (W,) of the root's distance in the integrated poses, less what is known to be wrong with them."""
-        return log_distances(self.priors[:, _ROOT]) - [frame.too_far for frame in self.frames]
+        """Logarithms (W,) of the root's distance in the integrated poses."""
+        return log_distances(self.priors[:, _ROOT])
 
 
 def log_distances(roots: Floats) -> Floats:

@@ -102,7 +102,7 @@ SHARED = """\
 /**:
   ros__parameters: {robot_name: spot, max_wait_s: 0.3}
 fusion_node:
-  ros__parameters: {max_wai: 1.0, qos_overrides: {/a: {publisher: {depth: 3}}}}
+  ros__parameters: {max_wai: 1.0, qos_overrides: {/a: {publisher: {depth: 3, deep: 3}}}}
 /other/fusion_node:
   ros__parameters: {of_another: 1}
 """
@@ -117,8 +117,8 @@ def test_only_what_is_meant_for_a_node_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sys, "argv", ["fusion_node", "--ros-args", *given])
     known = ["max_wait_s", "give_up_after_frames"]
     unknown = parameters._unknown(node, known)
-    assert set(unknown) == {"max_wai", "qos_overrides./a.publisher.depth", "give_up"}
-    with pytest.raises(SettingError, match=r"max_wait_s.*QoS is fixed.*now called give_up_after_frames"):
+    assert set(unknown) == {"max_wai", "qos_overrides./a.publisher.deep", "give_up"}
+    with pytest.raises(SettingError, match=r"max_wait_s.*qos_overrides\./a\.publisher\.deep.*now called give_up_after"):
         parameters.check_given(unknown, known)
     file.write_text("/**:\n  ros__parameters: {robot_name: spot}\n")
     monkeypatch.setattr(sys, "argv", ["fusion_node", "--ros-args", *given[:4]])

@@ -9,6 +9,7 @@ import pytest
 
 from dualpose_ros.camera import Ground, GroundAccuracy, GroundConfig, ground_below, project
 from dualpose_ros.people import Pose3D
+from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.standing import ANKLE_OVER_HEIGHT, Standing, StandingConfig, bones_height
 from dualpose_ros.refinement.terms import bone_vectors
@@ -46,6 +47,13 @@ def through(stage: RefinementStage, poses: list[Pose3D], ground: Ground | None, 
 
 def depth_error(pose: Pose3D, truth: np.ndarray) -> float:
     return float(pose.joints_cam[0, 2] / truth[0, 2] - 1)
+
+
+def too_far(standing: Standing, who: int, truth: np.ndarray) -> float:
+    """The logarithm of how much farther away somebody is said to be than he or she is."""
+    correction = standing.correction(who)
+    assert correction is not None
+    return correction.distance - float(np.log(np.linalg.norm(truth[0])))
 
 
 def test_a_child_comes_to_where_its_feet_are_and_is_as_tall_as_it_is() -> None:
@@ -91,7 +99,7 @@ def test_a_foot_cut_off_by_the_image_or_near_the_horizon_says_nothing() -> None:
     standing.see(2, frame_of(0.0, CAMERA, said(near - [0, 2.5, -4], 1.0, rng)), CAMERA)
     for who in (1, 2):
         correction = standing.correction(who)
-        assert correction is not None and (correction.size, correction.depth) == (0.0, 0.0)
+        assert correction is not None and correction.size == 0.0 and correction.stddev > 0.15
     assert standing.correction(3) is None
 
 
@@ -116,9 +124,7 @@ def test_somebody_who_walks_toward_the_camera_shows_by_how_much_its_pitch_is_off
         truth = standing_on(GROUND, 1.7, 8.0 - 0.07 * n)
         standing.begin(0.08 * n, told)
         standing.see(1, frame_of(0.08 * n, CAMERA, said(truth, 1.0, rng)), CAMERA)
-        correction = standing.correction(1)
-        assert correction is not None
-        errors.append(abs(correction.size + correction.depth))
+        errors.append(abs(too_far(standing, 1, truth)))
     # At 8 m the pitch alone is worth 20 % of the distance.
     assert errors[0] > 0.05 and errors[-1] < 0.04
 
@@ -161,15 +167,14 @@ def test_a_pitch_that_is_off_unsaid_is_doubted_once_it_makes_everybody_a_giant()
             standing.see(who, frame_of(0.1 * n, CAMERA, said(truth, 1.0, rng)), CAMERA)
     for who in range(3):
         correction = standing.correction(who)
-        assert correction is not None
+        assert correction is not None and correction.stddev > 0.05
         # By the ground as it is told they would be off by 28 to 42 %.
-        assert abs(correction.size + correction.depth) < 0.2 and correction.stddev > 0.05
+        assert abs(too_far(standing, who, standing_on(low, 1.7, 4.0 + who))) < 0.2
     right = Standing()
     for n in range(25):
         right.begin(0.1 * n, low)
         right.see(0, frame_of(0.1 * n, CAMERA, said(standing_on(low, 1.7, 4.0), 1.0, rng)), CAMERA)
-    known = right.correction(0)
-    assert known is not None and abs(known.size + known.depth) < 0.03
+    assert abs(too_far(right, 0, standing_on(low, 1.7, 4.0))) < 0.03
 
 
 def test_a_pose_that_jumps_from_frame_to_frame_leaves_the_person_where_he_stands() -> None:
@@ -179,8 +184,21 @@ def test_a_pose_that_jumps_from_frame_to_frame_leaves_the_person_where_he_stands
         wrong = 0.12 * np.sin(1.5 * n)
         standing.begin(0.1 * n, GROUND)
         standing.see(1, frame_of(0.1 * n, CAMERA, said(truth, float(np.exp(wrong)), rng, feet=n % 4 == 0)), CAMERA)
-        correction = standing.correction(1)
-        assert correction is not None
-        errors.append(correction.size + correction.depth - wrong)
+        errors.append(too_far(standing, 1, truth))
     # Feet are seen in one frame of four; those between are known by how far a person can have gone.
     assert np.std(errors[10:]) < 0.05
+
+
+def test_with_a_ground_the_distance_is_the_one_that_standing_has() -> None:
+    """What was learnt of a size changes the frames before too; smoothing them together would draw the newest after."""
+    rng, standing = np.random.default_rng(10), Standing()
+    stage = RefinementStage(RefinementConfig(smoothing_time_constant_s=0))
+    for n in range(15):
+        truth = standing_on(GROUND, 1.3, 4.0 - 0.03 * n)
+        pose = said(truth, 1.25 + 0.1 * float(np.sin(1.5 * n)), rng)
+        given = stage.process(n * STEP_NS, CAMERA, [pose], GROUND)[0].persons[0]
+        standing.begin(n * STEP_NS * 1e-9, GROUND)
+        standing.see(1, frame_of(n * STEP_NS * 1e-9, CAMERA, pose), CAMERA)
+        correction = standing.correction(1)
+        assert correction is not None
+        assert float(np.linalg.norm(given.joints_cam[0])) == pytest.approx(np.exp(correction.distance), rel=0.01)

@@ -10,7 +10,7 @@ import pytest
 
 from dualpose_ros.standalone.rclpy import logging
 from dualpose_ros.standalone.rclpy.clock import ROSClock
-from dualpose_ros.standalone.rclpy.exceptions import InvalidTopicNameException, NameValidationException
+from dualpose_ros.standalone.rclpy.exceptions import InvalidHandle, InvalidTopicNameException, NameValidationException
 from dualpose_ros.standalone.rclpy.logging import LoggingSeverity, RcutilsLogger
 from dualpose_ros.standalone.rclpy.node import Node
 from dualpose_ros.standalone.rclpy.publisher import Publisher
@@ -123,6 +123,18 @@ def test_errors_are_those_of_rclpy() -> None:
     """A negative period is an RCLError there, which is a RuntimeError; a bad name has no ValueError among its bases."""
     with pytest.raises(RuntimeError, match="failed to create timer"):
         Node.create_timer(None, -1.0, lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="could not convert"):
+        Node.create_timer(None, "often", lambda: None)  # type: ignore[arg-type]
+    timer = Timer(lambda: None, 100)
+    with pytest.raises(RuntimeError, match="failed to exchange timer period"):
+        timer.timer_period_ns = -1
+    timer.cancel()
+    with pytest.raises(RuntimeError, match="failed to call timer"):
+        timer.call()
+    timer.destroy()
+    for use in (timer.is_ready, timer.reset, timer.cancel, timer.call, timer.time_until_next_call):
+        with pytest.raises(InvalidHandle):
+            use()
     error = InvalidTopicNameException("a-b", "must not contain '-'", 1)
     assert str(error) == "Invalid topic name: must not contain '-':\n  'a-b'\n    ^"
     assert isinstance(error, NameValidationException) and not isinstance(error, ValueError)

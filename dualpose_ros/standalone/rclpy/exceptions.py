@@ -9,6 +9,10 @@ class NotInitializedException(Exception):
     """rclpy.init() has not been called."""
 
 
+class InvalidHandle(Exception):
+    """Something that was destroyed is used."""
+
+
 class NameValidationException(Exception):
     """A name that ROS 2 refuses."""
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from dualpose_ros.standalone.errors import require
 from dualpose_ros.standalone.rclpy.context import Context
+from dualpose_ros.standalone.rclpy.exceptions import InvalidHandle
+from dualpose_ros.standalone.rclpy.timer import Timer
 from dualpose_ros.standalone.rclpy.utilities import get_default_context
 
 # Python runs signal handlers between calls only, so no wait is longer than this.
@@ -87,7 +89,7 @@ class SingleThreadedExecutor:
 
     def _wait(self, longest_ns: int) -> None:
         """Sleep until a message arrives or a timer is due."""
-        nexts = [timer.time_until_next_call() for node in self._nodes for timer in node.timers_]
+        nexts = [_until_next_call(timer) for node in self._nodes for timer in node.timers_]
         wait = min([longest_ns, _LONGEST_WAIT_NS, *(left for left in nexts if left is not None)])
         if wait <= 0:
             return
@@ -119,9 +121,18 @@ class SingleThreadedExecutor:
 
 def _work(entity: Any) -> Callable[[], None] | None:
     """What a timer, guard condition or subscription has to be done now, or None."""
-    if hasattr(entity, "timer_period_ns"):
-        return entity.call if entity.is_ready() else None
+    if isinstance(entity, Timer):
+        left_ns = _until_next_call(entity)
+        return entity.call if left_ns is not None and left_ns <= 0 else None
     taken = entity.take()
     if hasattr(entity, "trigger"):
         return entity.callback if taken else None
     return None if taken is None else lambda: entity.callback(taken)
+
+
+def _until_next_call(timer: Timer) -> int | None:
+    """As the timer's own; None of one that another thread has destroyed just now."""
+    try:
+        return timer.time_until_next_call()
+    except InvalidHandle:
+        return None

@@ -140,10 +140,8 @@ class Node:
         return self._participant.count_writers(self.resolve_topic_name(topic_name))
 
     def create_timer(self, timer_period_sec: float, callback: Callable[[], None]) -> Timer:
-        """A timer that calls `callback()` every so many seconds. RuntimeError for a negative period."""
-        if timer_period_sec < 0:
-            raise RuntimeError("failed to create timer: timer period must be non-negative")
-        timer = Timer(callback, int(timer_period_sec * 1e9))
+        """A timer that calls `callback()` every so many seconds; errors as of Timer; ValueError for no number."""
+        timer = Timer(callback, int(float(timer_period_sec) * 1e9))
         self.timers_.append(timer)
         return timer
 

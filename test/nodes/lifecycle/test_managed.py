@@ -15,7 +15,7 @@ from dualpose_ros.nodes import fusion_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, StartupError
 from dualpose_ros.nodes.composed.bus import Bus
 from dualpose_ros.runs.parameter_lists import NODES
-from dualpose_ros.settings import all_settings, own_settings, setting
+from dualpose_ros.settings import SettingError, all_settings, own_settings, setting
 
 from rclpy.lifecycle import TransitionCallbackReturn  # isort: skip
 from rclpy.parameter import Parameter  # isort: skip
@@ -98,6 +98,37 @@ def test_a_start_of_its_own_that_fails_raises_the_error(started: Any, monkeypatc
 def test_nobody_could_activate_it_without_ros(started: Any) -> None:
     with pytest.raises(StartupError, match="autostart"):
         started(Talker, "-p", "autostart:=false")
+
+
+def test_qos_overrides_hold_and_what_is_none_or_unused_is_told(
+    started: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the names of rclpy's QoSOverridingOptions; the profile that other topics share stays as it is."""
+    file = tmp_path / "qos.yaml"
+    topics = "/said: {publisher: {depth: 9}}, /other: {subscription: {depth: 2}}"
+    file.write_text(f"talker:\n  ros__parameters: {{qos_overrides: {{{topics}}}}}\n")
+    heard = "qos_overrides./heard.subscription.reliability"
+    node = started(Talker, "--params-file", str(file), "-p", f"{heard}:=best_effort")
+    assert node.publisher.qos_profile.depth == 9 and RELIABLE.depth == 5
+    (subscription,) = node.subscriptions_
+    assert (subscription.qos_profile.reliability.name, subscription.qos_profile.depth) == ("BEST_EFFORT", 5)
+    assert node.get_parameter("qos_overrides./said.publisher.history").value == "keep_last"
+    (result,) = node.set_parameters([Parameter(heard, value="reliable")])
+    assert not result.successful and "read-only" in result.reason
+    assert "/other.subscription.depth is given, but the node has no such topic" in capsys.readouterr().err
+    assert node.trigger_deactivate() == SUCCESS and node.trigger_activate() == SUCCESS
+    assert node.subscriptions_[0].qos_profile.reliability.name == "BEST_EFFORT"
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [("reliability:=reliabel", "best_effort, reliable"), ("depth:=0", "at least 1"), ("depth:=many", "at least 1")],
+)
+def test_a_qos_override_that_is_no_policy_is_refused(started: Any, policy: str, words: str) -> None:
+    with pytest.raises(
+        SettingError, match=rf"qos_overrides\./said\.publisher\.{policy.partition(':')[0]} is .*{words}"
+    ):
+        started(Talker, "-p", f"qos_overrides./said.publisher.{policy}")
 
 
 def test_live_settings_change_while_a_node_runs(started: Any) -> None:
