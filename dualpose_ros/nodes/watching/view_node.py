@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.people import SEEN
 from dualpose_ros.settings import setting, share
 from dualpose_ros.view.page import check_rerun
+
+NICENESS = 5
+"""Who watches must not slow down what is watched."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,8 @@ class ViewNode(PipelineNode):
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node; the exit code of its process."""
+    """Run the node, after all others where processors are short; the exit code of its process."""
+    os.nice(NICENESS)
     return run_node(ViewNode, args)
 
 

@@ -51,6 +51,13 @@ class Placed:
         return Placed(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
 
+def joined(parts: Sequence[Placed]) -> Placed:
+    """One after another."""
+    return Placed(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Placed)}
+    )
+
+
 def disturbed(
     ground: Ground, pitch_rad: float = 0.0, height_share: float = 0.0, accuracy: GroundAccuracy | None = None
 ) -> Ground:
