@@ -188,5 +188,6 @@ def encode_image(image: RgbImage, header: Any) -> Any:
     message.is_bigendian = 0
     message.step = message.width * 3
     # rclpy takes array.array as a block; bytes and ndarrays it would convert element by element.
-    message.data = array("B", image.tobytes())
+    message.data = array("B")
+    message.data.frombytes(np.ascontiguousarray(image).data.cast("B"))
     return message

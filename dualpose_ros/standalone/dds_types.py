@@ -31,7 +31,7 @@ class RosSample:
         """The message's CDR bytes; Cyclone's options are fixed by the topic's quality of service."""
         if self.message is None:
             raise ValueError("a sample without a message cannot be written")
-        return messages.serialize(self.message)
+        return messages.serialize_padded(self.message)
 
     @classmethod
     def deserialize(cls, data: bytes, has_header: bool = True, use_version_2: bool | None = None) -> RosSample:

@@ -24,6 +24,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run in good order: Ctrl-C, `kill`, a terminal that is closed."""
 
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
+_SAMPLE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class Launcher:
         self._environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
         # Python buffers what a node prints to a pipe; its lines should come out as they are written.
         self._environment |= {EXIT_WITH_STDIN: "1", "PYTHONUNBUFFERED": "1"}
+        self._next_sample = 0.0
         self._entries = [_Entry(spec, self._prefix(spec.name, names, index)) for index, spec in enumerate(specs)]
 
     def __enter__(self) -> Launcher:
@@ -140,9 +142,13 @@ class Launcher:
     def poll(self) -> tuple[NodeState, ...]:
         """Restart what died and is due, measure what runs, and tell how each node is."""
         now = time.monotonic()
+        measures = now >= self._next_sample
+        if measures:
+            self._next_sample = now + _SAMPLE_S
         for entry in self._entries:
             if entry.process is not None:
-                entry.process.sample()
+                if measures:
+                    entry.process.sample()
                 code = entry.process.poll()
                 if code is not None:
                     self._on_exit(entry, code, now)
