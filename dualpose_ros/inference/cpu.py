@@ -45,6 +45,8 @@ def usual_threads(cores: int) -> int:
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 64 << 20
+# Older glibc refuses more.
+_LARGEST_KEPT_BYTES = 32 << 20
 
 
 def keep_memory() -> None:
@@ -54,5 +56,5 @@ def keep_memory() -> None:
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
-        set_option(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        set_option(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -44,9 +44,6 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 
 _LOOK_S = 1.0
 _TRIM_S = 10.0
-# Of glibc's malloc.h; the largest that it takes for the first, and enough for a few large images.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT_BYTES, _MOST_KEPT_BYTES = 32 << 20, 128 << 20
 _KEPT_ANSWERS = 3
 """As many as a source that waits for the graph has it work on at once."""
 
@@ -336,15 +333,6 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
-def keep_freed_memory() -> None:
-    """Keep what is freed for what comes next: by default glibc returns each image to the system at once, and to have
-    another page by page from there takes three times as long as everything else that is done to send it."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT_BYTES)
-
-
 def give_memory_back() -> None:
     """Return what is free to the system: glibc keeps most of what messages of many sizes have left behind."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -362,7 +350,6 @@ def run_node(
     """
     node = None
     stopping.take_over()
-    keep_freed_memory()
     try:
         rclpy.init(args=list(args) if args is not None else None)
         keep_memory()

@@ -22,8 +22,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
 
 from dualpose_ros.camera import Camera, CameraError
+from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.base import keep_freed_memory
 from dualpose_ros.nodes.convert import camera_from_info, poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.recording.pose_lines import PoseFrame
@@ -154,7 +154,7 @@ def spinning(make: Callable[[], _Spun]) -> Iterator[tuple[_Spun, Callable[[float
 
     The process keeps its own signal handlers. The domain is that of ROS_DOMAIN_ID.
     """
-    keep_freed_memory()
+    keep_memory()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     node = None

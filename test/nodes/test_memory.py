@@ -35,37 +35,6 @@ def test_what_images_leave_behind_goes_back_to_the_system() -> None:
     assert resident_mb() < least + 8
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what the C library keeps is glibc's affair")
-def test_an_image_takes_no_new_memory_from_the_system() -> None:
-    done = subprocess.run([sys.executable, "-c", _SEND_IMAGES], capture_output=True, text=True, check=True)
-    before, after = map(float, done.stdout.split())
-    assert before > 200
-    assert after < 20
-
-
-_SEND_IMAGES = """
-import resource
-import numpy as np
-from dualpose_ros.nodes.base import keep_freed_memory
-from dualpose_ros.nodes.image_codec import encode_image
-from dualpose_ros.standalone.messages import deserialize, serialize_padded
-from std_msgs.msg import Header
-
-image = np.ones((480, 640, 3), np.uint8)
-
-def pages_an_image():
-    for count in range(30):
-        if count == 10:
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        deserialize(serialize_padded(encode_image(image.copy(), Header())), "sensor_msgs/msg/Image")
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 20
-
-print(pages_an_image())
-keep_freed_memory()
-print(pages_an_image())
-"""
-
-
 def test_refinement_starts_without_what_few_ask_for() -> None:
     lines = "import sys, dualpose_ros.nodes.refinement_node; print('scipy.spatial' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
