@@ -9,7 +9,7 @@ across, the size of the body times the joint's deviation; along, the uncertainty
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -128,12 +128,27 @@ def distinct(poses: Poses, rows: Indices, config: MatchConfig | None = None) -> 
     person, or a pose of either branch that were not taken for a pair.
     """
     config = config if config is not None else MatchConfig()
-    alike = replace(config, duplicate_oks=config.same_person_oks)
+    best_first = rows[np.argsort(-poses.scores[rows], kind="stable")]
+    some = poses[best_first]
+    return sorted(best_first[_leaders(_alike_on_image(some, some) >= config.same_person_oks)].tolist())
+
+
+def apart(unmatched: Poses, accepted: Poses, config: MatchConfig | None = None) -> list[int]:
+    """Those of unmatched poses, best first, who are neither like somebody accepted nor like a better one of them, as
+    in `shadowed`."""
+    config = config if config is not None else MatchConfig()
+    free = np.flatnonzero(~shadowed(unmatched, accepted, config))
+    some = unmatched[free]
+    return [int(free[n]) for n in _leaders(_alike_on_image(some, some) >= config.duplicate_oks)]
+
+
+def _leaders(like: Mask) -> list[int]:
+    """Of people in turn those who are like (N, N) none of those before."""
     kept: list[int] = []
-    for row in rows[np.argsort(-poses.scores[rows], kind="stable")].tolist():
-        if not shadowed(poses[[row]], poses[kept], alike)[0]:
-            kept.append(row)
-    return sorted(kept)
+    for n in range(len(like)):
+        if not like[n, kept].any():
+            kept.append(n)
+    return kept
 
 
 def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = None) -> Mask:
@@ -151,14 +166,19 @@ def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = Non
         (N,) bool.
     """
     config = config if config is not None else MatchConfig()
-    rows, columns = _clean(unmatched), _clean(accepted)
-    if len(rows) == 0 or len(columns) == 0:
-        return np.zeros(len(rows), dtype=bool)
-    (ray, score, area), (other, other_score, other_area) = _on_image(rows), _on_image(columns)
+    return np.asarray((_alike_on_image(unmatched, accepted) >= config.duplicate_oks).any(axis=1), dtype=bool)
+
+
+def _alike_on_image(some: Poses, others: Poses) -> Floats:
+    """COCO's similarity (N, M) of rays as in `shadowed`, times the share of the first's joints that both have."""
+    if len(some) == 0 or len(others) == 0:
+        return np.zeros((len(some), len(others)))
+    ray, score, area = _on_image(_clean(some))
+    other, other_score, other_area = (ray, score, area) if others is some else _on_image(_clean(others))
     weights = np.minimum(score[:, None], other_score)
     alike = oks(ray[:, None], other, np.maximum(area[:, None], other_area), H36M17.oks_sigmas, weights)
     share = (weights > 0).sum(axis=2) / np.maximum((score > 0).sum(axis=1), 1)[:, None]
-    return np.asarray((alike * share >= config.duplicate_oks).any(axis=1), dtype=bool)
+    return np.asarray(alike * share)
 
 
 def body_sizes(joints_cam: AnyFloats) -> Floats:

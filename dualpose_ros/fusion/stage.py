@@ -11,7 +11,7 @@ from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.fusion.handover import FusedPose, HandOver
 from dualpose_ros.fusion.identities import FusedIdentities, Identity, IdentityConfig, Sighting
 from dualpose_ros.fusion.integrate import METHODS, Integrator, load_integrator
-from dualpose_ros.fusion.matching import MatchConfig, distinct, match_poses, shadowed
+from dualpose_ros.fusion.matching import MatchConfig, apart, distinct, match_poses
 from dualpose_ros.fusion.pairs import K, Pairs, branch_poses
 from dualpose_ros.fusion.probability import ScoreScale, probabilities, situations
 from dualpose_ros.inference.load import EngineConfig
@@ -126,13 +126,10 @@ class FusionStage:
         only_own = np.delete(np.arange(len(own)), matches.top_down)
         left = np.delete(np.arange(len(other)), matches.bottom_up)
         left = left[np.argsort(-other.scores[left], kind="stable")]
-        alone: list[int] = []
-        for n in left[~shadowed(other[left], own, self.config.matching)]:
-            if not shadowed(other[[n]], other[alone], self.config.matching)[0]:
-                alone.append(n)
+        alone = left[apart(other[left], own, self.config.matching)]
         return (
             np.concatenate([matches.top_down, only_own, np.full(len(alone), -1)]),
-            np.concatenate([matches.bottom_up, np.full(len(only_own), -1), np.array(alone, dtype=np.intp)]),
+            np.concatenate([matches.bottom_up, np.full(len(only_own), -1), alone]),
         )
 
     def _person(self, stamp_ns: int, row: Row, answer: Poses, n: int, who: Identity) -> Pose3D:

@@ -1,7 +1,8 @@
 """How far away the person is in each frame of a window, from the integrated poses' root distances.
 
 By itself, and as a logarithm: its error is a share of the distance and lasts, and moving everything closer does not
-make changes of a logarithm smaller, as it does motions in metres. W frames.
+make changes of a logarithm smaller, as it does motions in metres. W frames; with
+several people together, an axis of them stands before.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ def smooth_distances(
     Returns:
         Logarithms (W,) of distances, and their deviations (W,).
     """
-    slow = model.correlated_share * model.correlation(times) * stddev[:, None] * stddev
+    slow = model.correlated_share * model.correlation(times) * stddev[..., :, None] * stddev[..., None, :]
     fresh = (1 - model.correlated_share) * stddev**2
-    weighed = motion / motion_stddev[:, None]
-    stiffness = weighed.T @ weighed
-    trust = np.ones(len(said))
+    weighed = motion / motion_stddev[..., :, None]
+    stiffness = np.swapaxes(weighed, -1, -2) @ weighed
+    trust, at = np.ones(said.shape), np.arange(said.shape[-1])
     for _ in range(_ROUNDS):
-        information = np.linalg.inv(slow + np.diag(fresh / trust))
+        own = slow.copy()
+        own[..., at, at] += fresh / trust
+        information = np.linalg.inv(own)
         covariance = np.linalg.inv(information + stiffness)
-        found = covariance @ (information @ said)
-        pull = information @ (said - found)
-        trust = model.trust((said - found - slow @ pull) ** 2 / fresh, 1)
-    at = np.arange(len(said))
-    last = said[np.maximum(at - np.arange(3)[:, None], 0)]
-    held = np.clip(found, last.min(axis=0) - OVERSHOOT, last.max(axis=0) + OVERSHOOT)
-    return held, np.sqrt(np.diagonal(covariance))
+        found = (covariance @ (information @ said[..., None]))[..., 0]
+        pull = information @ (said - found)[..., None]
+        trust = model.trust((said - found - (slow @ pull)[..., 0]) ** 2 / fresh, 1)
+    last = said[..., np.maximum(at - np.arange(3)[:, None], 0)]
+    held = np.clip(found, last.min(axis=-2) - OVERSHOOT, last.max(axis=-2) + OVERSHOOT)
+    return held, np.sqrt(covariance[..., at, at])

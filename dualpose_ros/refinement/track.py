@@ -96,15 +96,18 @@ class TrackSmoother:
         add_frames([(self, frame)])
 
     def take_in(self, frame: Frame) -> None:
-        """Put a later frame into the window, which is to be refined then."""
+        """Put a later frame into the window, which is to be placed and refined then."""
         elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
         if self._correction is not None:
             stddev = self._correction.stddev * np.exp(self._correction.distance)
             frame = replace(frame, distance=self._correction.distance, depth_stddev=stddev)
-        window = with_frame(self._window, frame, self.config.window_frames)
-        self._window, self._depth_stddev = self._at_smooth_distances(window)
+        self._window = with_frame(self._window, frame, self.config.window_frames)
         self.bones.add(frame.prior, elapsed)
-        self._waiting = min(self._waiting + 1, len(window.frames))
+        self._waiting = min(self._waiting + 1, len(self._window.frames))
+
+    def placed(self, distances: Floats, depth_stddev: Floats) -> None:
+        """How far away the roots are has been found: logarithms (W,), and their deviations (W,) in metres."""
+        self._window, self._depth_stddev = at_distances(self._window, distances), depth_stddev
 
     def refined(self, solution: Solution) -> None:
         """The window has been refined."""
@@ -133,24 +136,6 @@ class TrackSmoother:
             left = still_left(float(times[at] - times[at - 1]), self.config.smoothing_time_constant_s)
             pose = steadied(self._published, joints[at - 1], pose, left)
         return with_lengths(pose, self.lengths)
-
-    def _at_smooth_distances(self, window: Window) -> tuple[Window, Floats]:
-        """The window at the roots' smoothed distances, and their deviations (W,) in metres.
-
-        Those that the ground has told stay: they are smooth, and their errors last.
-        """
-        told = np.array([frame.distance is not None for frame in window.frames])
-        distances = np.array([frame.distance or 0.0 for frame in window.frames])
-        if told.all():
-            return at_distances(window, distances), np.array([frame.depth_stddev for frame in window.frames])
-        said = window.said_distances
-        metres = np.exp(said)
-        stated = np.array([frame.depth_stddev for frame in window.frames])
-        motion_stddev = self.config.solver.depth_motion_stddev_scale * window.motion_stddev[:, _ROOT] / metres
-        smooth, shares = smooth_distances(
-            said, stated / metres, window.times, self.config.solver.depth, window.motion, motion_stddev
-        )
-        return at_distances(window, np.where(told, distances, smooth)), np.where(told, stated, shares * metres)
 
     def _velocity(self, at: int, within_s: float = VELOCITY_S) -> Floats:
         """Velocity (3,) of the root by a line through the frames just before and after: c1 of Eq. 13."""
@@ -199,8 +184,33 @@ def add_frames(pairs: Sequence[tuple[TrackSmoother, Frame]]) -> None:
         by_length[len(smoother.window.frames)].append(smoother)
     for length, smoothers in by_length.items():
         config = smoothers[0].config
+        _place(smoothers, config)
         steps = max(config.gauss_newton_steps, FIRST_STEPS if length <= FIRST_STEPS else 1)
         observed = [observations(smoother.window, smoother.lengths) for smoother in smoothers]
         starts = [smoother.window.joints for smoother in smoothers]
         for smoother, solution in zip(smoothers, refine(observed, starts, config.solver, steps), strict=True):
             smoother.refined(solution)
+
+
+def _place(smoothers: Sequence[TrackSmoother], config: RefinementConfig) -> None:
+    """Put the windows of several tracks, all of one length, at the roots' smoothed distances.
+
+    Those that the ground has told stay: they are smooth, and their errors last.
+    """
+    windows = [smoother.window for smoother in smoothers]
+    told = np.array([[frame.distance is not None for frame in window.frames] for window in windows])
+    distances = np.array([[frame.distance or 0.0 for frame in window.frames] for window in windows])
+    stated = np.array([[frame.depth_stddev for frame in window.frames] for window in windows])
+    if not told.all():
+        said, times, motion = (
+            np.stack([getattr(window, name) for window in windows]) for name in ("said_distances", "times", "motion")
+        )
+        moved = np.stack([window.motion_stddev[:, _ROOT] for window in windows])
+        metres = np.exp(said)
+        smooth, shares = smooth_distances(
+            said, stated / metres, times, config.solver.depth, motion,
+            config.solver.depth_motion_stddev_scale * moved / metres,
+        )  # fmt: skip
+        distances, stated = np.where(told, distances, smooth), np.where(told, stated, shares * metres)
+    for smoother, own, stddev in zip(smoothers, distances, stated, strict=True):
+        smoother.placed(own, stddev)

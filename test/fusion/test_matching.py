@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from dualpose_ros.fusion.matching import (
     MatchConfig,
     Matches,
+    apart,
     body_sizes,
+    distinct,
     match_poses,
     shadowed,
     similarity,
@@ -331,3 +334,25 @@ def test_ten_by_ten_is_fast() -> None:
         seconds.append(time.perf_counter() - start)
     # Loops over pairs and joints take a hundred times as long; the limit leaves room for a busy machine.
     assert min(seconds) < 1e-3
+
+
+def test_people_apart_are_those_found_one_after_the_other() -> None:
+    rng = np.random.default_rng(3)
+    places = rng.uniform((-1.0, -0.2, 2.5), (1.0, 0.2, 4.0), (14, 3))
+    some = standing(*(tuple(place) for place in places.tolist()))
+    accepted = some[:3]
+    kept: list[int] = []
+    for n in range(len(some)):
+        if not (shadowed(some[[n]], accepted)[0] or shadowed(some[[n]], some[kept])[0]):
+            kept.append(n)
+    assert apart(some, accepted) == kept and 1 < len(kept) < 11
+    assert apart(some[:0], accepted) == []
+    # The same rule among fused poses, by score.
+    scores = rng.permutation(len(some)) / len(some)
+    ranked, config = replace(some, scores=scores), MatchConfig()
+    alike = replace(config, duplicate_oks=config.same_person_oks)
+    best: list[int] = []
+    for n in np.argsort(-scores).tolist():
+        if not shadowed(ranked[[n]], ranked[best], alike)[0]:
+            best.append(n)
+    assert distinct(ranked, np.arange(len(some)), config) == sorted(best)

@@ -68,3 +68,18 @@ def test_a_single_frame_that_is_far_off_counts_little() -> None:
     robust, _ = smooth_distances(said, stddev, TIMES, ErrorModel(0.5, 2.0, 3.0), motion, usual)
     plain, _ = smooth_distances(said, stddev, TIMES, GAUSSIAN, motion, usual)
     assert abs(robust[-1] - 1.5) < 0.6 * abs(plain[-1] - 1.5)
+
+
+def test_several_people_together_are_as_each_alone() -> None:
+    rng = np.random.default_rng(4)
+    people, frames = 3, 8
+    times = np.cumsum(rng.uniform(0.03, 0.07, (people, frames)), axis=1)
+    said, stddev = rng.normal(1.2, 0.1, (people, frames)), rng.uniform(0.02, 0.1, (people, frames))
+    motion = np.eye(frames) - np.eye(frames, k=-1) * rng.uniform(0.9, 1, (people, 1, 1))
+    arguments = said, stddev, times, motion, rng.uniform(0.01, 0.05, (people, frames))
+    together = smooth_distances(*arguments[:3], ErrorModel(), *arguments[3:])
+    for n in range(people):
+        own = [part[n] for part in arguments]
+        alone = smooth_distances(own[0], own[1], own[2], ErrorModel(), own[3], own[4])
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_allclose(one, other[n], rtol=1e-10)

@@ -191,7 +191,8 @@ class Graph:
             (bottom_up_stage, "decode_frame", "bottom-up: group and read"),
             (bottom_up_stage, "place_people", "bottom-up: place"),
             (fusion_stage, "match_poses", "fusion: match"),
-            (fusion_stage, "shadowed", "fusion: match"),
+            (fusion_stage, "apart", "fusion: match"),
+            (fusion_stage, "distinct", "fusion: match"),
             (integrator._engine, "run", "fusion: network"),
         ]
 
