@@ -17,9 +17,8 @@ from dualpose_ros.skeleton import H36M17
 
 METHODS = ("network", "linear", "hard")
 
-ANSWERS = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
-"""Outputs of an integration network. Its scores of joints are about errors in 3D, which the deviations say too: on
-photographs it doubts joints that are seen well, and hardly those that are guessed, so that they are not used."""
+ANSWERS = ("joints_rel", "root", "log_stddev", "score")
+"""Outputs of an integration network that are used."""
 
 LEAST_SURE = 0.7
 """Joints that are seen worse have the deviations of these, and those divided by this."""
@@ -93,7 +92,7 @@ class NetworkIntegrator:
             return Poses.empty()
         view = view_pairs(pairs)
         answer = self._engine.run({"features": view.features})
-        joints_rel, place, log_stddev, _, scores = (answer[name].astype(np.float64) for name in ANSWERS)
+        joints_rel, place, log_stddev, scores = (answer[name].astype(np.float64) for name in ANSWERS)
         depth = view.depth * np.exp(place[:, 2])
         root = np.concatenate([place[:, :2], np.ones((len(pairs), 1))], axis=1) * depth[:, None]
         joints = np.einsum("nab,nkb->nka", view.to_camera, joints_rel + root[:, None])

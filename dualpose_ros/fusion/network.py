@@ -32,9 +32,9 @@ class IntegrationNetwork(nn.Module):
 
     `forward` takes features (N, F) and returns, along the axes of the pair's virtual camera, joints_rel (N, K, 3)
     from the root in metres; root (N, 3): x / z, y / z and the log of its depth over the pair's; log_stddev
-    (N, K): of the joints from the root on an axis, and in the root's place that of the log depth; joint_scores (N, K):
-    the chance that a joint is within 150 mm, from the root; score (N, 1): that there is somebody with the root within
-    250 mm.
+    (N, K): of the joints from the root on an axis, and in the root's place that of the log depth; score (N, 1): the
+    chance that there is somebody with the root within 250 mm; and near (N, K), for training alone: that a joint is
+    within 150 mm, from the root.
     """
 
     calibration: Tensor
@@ -68,4 +68,4 @@ class IntegrationNetwork(nn.Module):
         root = root.clamp(-_FARTHEST, _FARTHEST)
         scores = torch.sigmoid(logits)
         stddev = (log_stddev + _START_LOG_STDDEV).clamp(*LOG_STDDEV_RANGE) + self.calibration
-        return joints_rel, root, stddev, scores[:, :K], scores[:, K:]
+        return joints_rel, root, stddev, scores[:, K:], scores[:, :K]

@@ -23,7 +23,9 @@ def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: p
     assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
 
 
-def test_what_fusion_learns_from_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fusion_learns_from_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch", reason="training needs torch")
     pytest.importorskip("numba", reason="the synthetic world needs numba")
     out = ("--out", tmp_path / "run")
@@ -35,6 +37,8 @@ def test_what_fusion_learns_from_is_asked_for(tmp_path: Path, capsys: pytest.Cap
     assert "'none'" in refused(capsys, "train", "semi-supervised", *out, "--data", tmp_path, "--row", "rep")
     assert "train semi-supervised" in refused(capsys, "export", "semi-supervised", "--run", tmp_path)
     assert "best.pt" in refused(capsys, "export", "fusion", "--run", tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "without torchrun" in refused(capsys, "train", "semi-supervised", *out, "--data", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,6 @@ class Known:
             "joints_rel": own[:, JOINTS].reshape(-1, K, 3),
             "root": place,
             "log_stddev": stddev,
-            "joint_scores": np.full((len(own), K), 0.5, np.float32),
             "score": own[:, 5 * K + 4 : 5 * K + 5],
         }
 

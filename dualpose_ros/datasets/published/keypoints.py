@@ -63,7 +63,12 @@ def _open(root: Path, names: tuple[str, ...], joints: tuple[str, ...]) -> list[T
         people.setdefault(whole_of(annotation, "image_id", path), []).append(annotation)
     images = list_of(content, "images", path)
     groups: dict[str, list[Any]] = {}
+    seen: set[int] = set()
     for image in images:
+        number = whole_of(image, "id", path)
+        if number in seen:
+            raise DatasetError(f"{path}: image {number} is there twice")
+        seen.add(number)
         groups.setdefault(_crowding(image, path), []).append(image)
     return [
         TruthSequence(name, joints, partial(_frames, path, folder, own, people, len(joints)), group=name)

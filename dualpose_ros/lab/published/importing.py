@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -113,10 +114,13 @@ def read_checkpoint(path: Path) -> State:
             from safetensors.torch import load_file
 
             return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has no common base class for what a damaged file makes it raise
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise WeightsError(f"{path} is no checkpoint of tensors alone, or damaged: {lines[0]}") from None
+        # Of a pickle that would run something its first sentence; what follows is how to run it all the same.
+        said = str(error).strip().split(". ")[0].splitlines() or [type(error).__name__]
+        raise WeightsError(f"{path} is no checkpoint of tensors alone, or damaged: {said[0]}") from None
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

@@ -234,6 +234,9 @@ def test_crowdpose_and_coco(tmp_path: Path) -> None:
     path.write_text(json.dumps({"images": images, "annotations": [annotations[0], annotations[0]]}))
     with pytest.raises(DatasetError, match="image 0: annotation id 0 is there twice"):
         frames_of("crowdpose", tmp_path)
+    path.write_text(json.dumps({"images": [*images, images[1]], "annotations": annotations}))
+    with pytest.raises(DatasetError, match=r"crowdpose_test\.json: image 1 is there twice"):
+        frames_of("crowdpose", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mupots", "muco", "jta", "h36m", "3dpw", "panoptic", "coco", "crowdpose"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -190,6 +192,10 @@ class _Runs:
 
 
 def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(_Runs(), protocol=4))
+    with warnings.catch_warnings(), pytest.raises(WeightsError, match=r"or damaged: Weights only load failed$"):
+        warnings.simplefilter("error")
+        read_checkpoint(tmp_path / "plain.pth")
     torch.save({"a": _Runs()}, tmp_path / "bad.pth")
     with pytest.raises(WeightsError, match="no checkpoint of tensors alone"):
         read_checkpoint(tmp_path / "bad.pth")

@@ -47,12 +47,7 @@ _SMALL = (
     f"'{LABELS_ALONE}', which learnt from the same labels, they win"
 )
 CAUSES: Mapping[str, str] = {
-    "BU (w CH) over TD (w MP)": "root_depth_pct: our top-down branch, which knows sizes and the floor, has the better "
-    "depths, the paper's the worse ones",
-    "TD + BU (hard) over TD (w MP)": "root_depth_pct: it takes the bottom-up depths, which are the worse ones here",
     "TD + BU (linear) over TD + BU (hard)": "the bottom-up relative poses are worse by more than their confidence says",
-    "TD + BU (IN) over TD + BU (hard)": "one network answers for all columns, and gains most in ap_root_25",
-    "TD + BU (IN) over TD + BU (linear)": "one network answers for all columns, and gains most in ap_root_25",
     "TD + BU (IN) + SSL over TD + BU (IN)": _SMALL,
     "TD + BU (IN) + TTO over TD + BU (IN)": _LIVE,
     "Full model over TD + BU (IN) + SSL": "refinement changes little of what these networks say, either way; why is "

@@ -339,7 +339,7 @@ def _turned(
 
 def _placed(model: nn.Module, features: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The network's root (N, 3), its joints (N, K, 3) in the virtual camera, and its scores (N,)."""
-    joints_rel, root, _, _, score = (part.float() for part in model(features))
+    joints_rel, root, _, score, _ = (part.float() for part in model(features))
     place = torch.cat([root[:, :2], torch.ones_like(root[:, :1])], dim=1)
     joints = joints_rel + (place * (depth * torch.exp(root[:, 2].clamp(-1, 1)))[:, None])[:, None]
     return root, joints, score[:, 0]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dualpose_ros.arrays import AnyFloats, Ints
 from dualpose_ros.inference.export import ExportSpec
+from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import (
     K,
     RealPeople,
@@ -50,6 +51,7 @@ from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.lifting import ANSWERS, empty_memory
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
 
 _BODY = H36M17.body
@@ -134,6 +136,8 @@ class SemiSupervisedLiftingTask:
     def __init__(self, training: SemiSupervisedLifting) -> None:
         self.training = training
         self._gcn = training.data.load_gcn()
+        data = training.data
+        self._held = load_engine(data.teacher_lifting) if data.hold_depths and data.teacher_lifting else None
         self._supervised = LiftingTask(LiftingTraining(network=training.network))
 
     def build_model(self) -> nn.Module:
@@ -184,14 +188,25 @@ class SemiSupervisedLiftingTask:
         if batch.found is not None and batch.turned is not None:
             parts += [batch.found.features, batch.turned.features] if terms.perspective else [batch.found.features]
         # All at once, so that the normalisation sees both domains.
-        answers = self._supervised.answers(model, torch.cat(parts))
+        answers, held = self._with_held_depths(self._supervised.answers(model, torch.cat(parts)), torch.cat(parts))
         cuts = [answer.split([len(part) for part in parts]) for answer in answers]
         own, *rest = (tuple(cut[i] for cut in cuts) for i in range(len(parts)))
         total, told = lifting_loss(own, batch.labelled)
+        total = total + 10 * held
         if batch.found is None or batch.turned is None:
             return total, told
         semi, more = self._unlabelled_loss(model, epoch, batch.found, batch.turned, rest)
         return total + semi, {**told, **more}
+
+    def _with_held_depths(self, answers: tuple[Tensor, ...], features: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Answers with the depths and deviations of the network that makes the pseudo-labels in place of their own, if
+        they are to be kept, and how far their own are from those: nothing else then pulls at them."""
+        if self._held is None:
+            return answers, features.new_zeros(())
+        told = self._held.run({"features": features.cpu().numpy(), **empty_memory(self._held, len(features))})
+        depths = [torch.from_numpy(np.asarray(told[name])).to(features.device) for name in ANSWERS[2:]]
+        off = torch.stack([(one - other).abs().mean() for one, other in zip(answers[2:], depths, strict=True)])
+        return (*answers[:2], *depths), off.sum()
 
     def _unlabelled_loss(
         self, model: Student, epoch: float, found: Found, turned: Turned, answers: list[tuple[Tensor, ...]]

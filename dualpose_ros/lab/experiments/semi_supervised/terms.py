@@ -61,6 +61,9 @@ class SemiSupervision(Settings):
         0.03, "deviation of turned people's 2D joints, as a share of their size on the image", least=0
     )
     turn: float = setting(float(np.pi), "by how much they are turned at most", unit="rad", least=0)
+    hold_depths: bool = setting(
+        False, "keep the depths of the lifting network that makes the pseudo-labels, and learn joints alone"
+    )
     calibrated: bool = setting(True, "scale deviations by the labelled validation data in the end")
     seed: int = setting(0, "of the meetings", least=0)
 

@@ -83,8 +83,8 @@ class Answer(NamedTuple):
     joints_rel: Tensor
     root: Tensor
     log_stddev: Tensor
-    joint_scores: Tensor
     score: Tensor
+    near: Tensor
     joints: Tensor
 
 
@@ -140,7 +140,7 @@ def answer(model: nn.Module, batch: Batch) -> Answer:
     out = [part.float() for part in model(batch.features)]
     place = torch.cat([out[1][:, :2], torch.ones_like(out[1][:, :1])], dim=1)
     root = place * (batch.depth * torch.exp(out[1][:, 2]))[:, None]
-    return Answer(out[0], out[1], out[2], out[3], out[4][:, 0], out[0] + root[:, None])
+    return Answer(out[0], out[1], out[2], out[3][:, 0], out[4], out[0] + root[:, None])
 
 
 class FusionTask:
@@ -211,7 +211,7 @@ class FusionTask:
 
     def export_spec(self) -> ExportSpec:
         """Inputs and outputs as `IntegrationNetwork.forward` says, dynamic in people."""
-        outputs = ("joints_rel", "root", "log_stddev", "joint_scores", "score")
+        outputs = ("joints_rel", "root", "log_stddev", "score", "near")
         return ExportSpec({"features": torch.zeros(2, NUM_FEATURES)}, outputs, {"features": {0: Axis("people")}})
 
 
@@ -226,7 +226,7 @@ def supervised_loss(out: Answer, batch: Batch, absolute: float) -> tuple[Tensor,
     aside = torch.linalg.vector_norm(out.root[known, :2] - truth[:, _ROOT, :2] / truth[:, _ROOT, 2:], dim=-1)
     likelihood = gaussian_nll(rel.detach(), out.log_stddev[known][:, _BODY], axes=3)
     depth_likelihood = gaussian_nll(log_depth.detach(), out.log_stddev[known, _ROOT], axes=1)
-    near = binary_cross_entropy(out.joint_scores[known][:, _BODY], (rel.detach() <= NEAR_M).float())
+    near = binary_cross_entropy(out.near[known][:, _BODY], (rel.detach() <= NEAR_M).float())
     right = torch.zeros_like(out.score)
     right[known] = (root.detach() <= ROOT_NEAR_M).float()
     there = batch.features[:, [PRESENT, NUM_BRANCH + PRESENT]].any(dim=1)
