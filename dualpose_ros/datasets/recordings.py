@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dualpose_ros.arrays import DAMAGED, AnyArray, Rows, rows_of
+from dualpose_ros.arrays import DAMAGED, AnyArray, Mask, Rows, rows_of
 from dualpose_ros.camera import Camera
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
@@ -115,6 +115,20 @@ def joined(recordings: Iterable[Recordings]) -> Recordings:
     if not frames:
         raise RecordingError("there are no recordings to join")
     return Recordings(*(kind.concatenate(parts[name]) for name, kind in PARTS.items()))
+
+
+def with_frames(recordings: Recordings, chosen: Mask) -> Recordings:
+    """Some of the frames (F,), with who is in them; sequences keep their numbers."""
+    place = np.cumsum(chosen) - 1
+    kept = {name: chosen[getattr(recordings, name).frame] for name in ("truth", "top_down", "bottom_up")}
+    people = np.append(np.where(kept["truth"], np.cumsum(kept["truth"]) - 1, -1), -1)
+    parts = {}
+    for name, those in kept.items():
+        part = getattr(recordings, name)[np.flatnonzero(those)]
+        parts[name] = replace(part, frame=place[part.frame].astype(np.int32))
+    for name in ("top_down", "bottom_up"):
+        parts[name] = replace(parts[name], truth=people[parts[name].truth].astype(np.int32))
+    return Recordings(recordings.frames[np.flatnonzero(chosen)], **parts)
 
 
 def save_recordings(path: Path, recordings: Recordings) -> None:

@@ -22,6 +22,7 @@ from dualpose_ros.datasets.recordings import (
     joined,
     load_recordings,
     save_recordings,
+    with_frames,
 )
 from dualpose_ros.lab.evaluation import record as recording
 from dualpose_ros.lab.evaluation.branches import Branches
@@ -82,6 +83,21 @@ def test_files_of_a_folder_are_joined_in_their_order(tmp_path: Path) -> None:
         save_recordings(tmp_path / f"recordings_{index:05d}.npz", parts[index])
     (tmp_path / "notes.txt").write_text("of something else")
     assert_same(load_recordings(tmp_path), joined(parts))
+
+
+def test_some_of_the_frames_are_what_joining_put_together() -> None:
+    parts = [made_up(np.random.default_rng(seed), sequences=1) for seed in range(3)]
+    whole = joined(parts)
+    sequence = whole.frames.sequence
+    second = with_frames(whole, sequence == 1)
+    assert_same(second, replace(parts[1], frames=replace(parts[1].frames, sequence=parts[1].frames.sequence + 1)))
+    kept = with_frames(whole, sequence != 1)
+    assert np.unique(kept.frames.sequence).tolist() == [0, 2]
+    numbers = replace(kept.frames, sequence=kept.frames.sequence // 2)
+    assert_same(replace(kept, frames=numbers), joined([parts[0], parts[2]]))
+    # Who is found in a frame that stays, but belongs to somebody of another, belongs to nobody.
+    lost = with_frames(replace(whole, truth=replace(whole.truth, frame=whole.truth.frame[::-1])), sequence == 0)
+    assert (lost.top_down.truth == -1).all() and len(lost.truth) == len(parts[0].truth)
 
 
 def test_joining_goes_on_with_all_numbers() -> None:

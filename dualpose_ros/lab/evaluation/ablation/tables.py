@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.recordings import Recordings, camera_of
 from dualpose_ros.fusion.integrate import NetworkIntegrator, load_integrator
@@ -19,6 +17,8 @@ from dualpose_ros.lab.evaluation.fusion.measures import (
     COLUMNS,
     Fuse,
     RecordedFrame,
+    figures_without_one,
+    gain_error,
     pose_figures,
     recorded_frames,
     remembered,
@@ -40,7 +40,8 @@ IN, LABELS_ALONE = "TD + BU (IN)", "TD + BU (IN), labels alone"
 SSL = "rep_mp_dis"
 
 _LIVE = (
-    "relative joints lose what roots and absolute ones win by refinement, live and over two seconds; why is not known"
+    "relative joints lose what roots and absolute ones win by refinement; a third to a half of it is the delay of "
+    "smoothing_time_constant_s, at 10 to 14 frames/s; for the rest it is not known"
 )
 _SMALL = (
     f"these networks are the experiment's ({SSL}): smaller, and of few labels and unlabelled videos; against "
@@ -131,12 +132,8 @@ def table_3(shipped: Recordings, plain: Recordings) -> tuple[Rows, Mapping[str, 
     table, without_one = [], {}
     for name, own, fuse in rows:
         scores = [score_frame(frame.people, fuse(frame)) for frame in own]
-        videos = np.array([frame.sequence for frame in own])
         table.append({"row": name, **pose_figures(scores)})
-        without_one[name] = [
-            pose_figures([score for score, other in zip(scores, videos != video, strict=True) if other])
-            for video in np.unique(videos)
-        ]
+        without_one[name] = figures_without_one(own, scores)
     return table, without_one
 
 
@@ -176,7 +173,7 @@ def inequality_rows(rows: Rows, without_one: Mapping[str, Rows] | None = None) -
     for better, worse, column, paper in inequalities():
         a, b = figures[better][column], figures[worse][column]
         gain = None if a is None or b is None else a - b
-        error = None if without_one is None else _jackknifed(without_one[better], without_one[worse], column)
+        error = None if without_one is None else gain_error(without_one[better], without_one[worse], [column])
         holds = gain is not None and gain > 0
         cause = "" if holds else CAUSES.get(f"{better} over {worse}", "not looked into")
         if not holds and gain is not None and error is not None and abs(gain) < 2 * error:
@@ -184,12 +181,3 @@ def inequality_rows(rows: Rows, without_one: Mapping[str, Rows] | None = None) -
         told.append({"better": better, "worse": worse, "column": column, "paper": paper, "here": gain,
                      "standard_error": error, "holds": holds, "cause": cause})  # fmt: skip
     return told
-
-
-def _jackknifed(better: Rows, worse: Rows, column: str) -> float | None:
-    """Standard error of a difference, from the differences without one video each; None where one can't be measured."""
-    pairs = [(a[column], b[column]) for a, b in zip(better, worse, strict=True)]
-    if len(pairs) < 2 or any(value is None for pair in pairs for value in pair):
-        return None
-    gains = np.array([a - b for a, b in pairs])
-    return float(np.sqrt((len(gains) - 1) * gains.var()))

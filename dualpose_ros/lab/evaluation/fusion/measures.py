@@ -5,7 +5,7 @@ N people, K joints of `skeleton.H36M17`; metres in the camera frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -101,6 +101,27 @@ def pose_figures(scores: Sequence[FrameScores]) -> dict[str, Any]:
         "found": figures["recall"],
         "root_depth_pct": figures["root_depth_pct"],
     }
+
+
+def figures_without_one(frames: Sequence[RecordedFrame], scores: Sequence[FrameScores]) -> list[dict[str, Any]]:
+    """`pose_figures` of frames with one sequence after the other left out."""
+    sequences = np.array([frame.sequence for frame in frames])
+    return [
+        pose_figures([score for score, other in zip(scores, sequences != sequence, strict=True) if other])
+        for sequence in np.unique(sequences)
+    ]
+
+
+def gain_error(
+    better: Sequence[Mapping[str, Any]], worse: Sequence[Mapping[str, Any]], columns: Sequence[str]
+) -> float | None:
+    """Standard error of a difference of the mean of `columns` (jackknife), from figures without one sequence each; None
+    where one can't be measured."""
+    pairs = [(a[column], b[column]) for a, b in zip(better, worse, strict=True) for column in columns]
+    if len(better) < 2 or any(value is None for pair in pairs for value in pair):
+        return None
+    gains = np.array([a - b for a, b in pairs]).reshape(len(better), -1).mean(axis=1)
+    return float(np.sqrt((len(gains) - 1) * gains.var()))
 
 
 def staged(integrator: Integrator, config: FusionConfig | None = None) -> Fuse:

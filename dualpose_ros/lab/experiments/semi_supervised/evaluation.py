@@ -15,7 +15,14 @@ from dualpose_ros.arrays import Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Estimates, Recordings
 from dualpose_ros.fusion.integrate import NetworkIntegrator
 from dualpose_ros.inference.engine import Engine, EngineError
-from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, pose_row, recorded_frames, staged
+from dualpose_ros.lab.evaluation.fusion.measures import (
+    COLUMNS,
+    Fuse,
+    RecordedFrame,
+    pose_row,
+    recorded_frames,
+    staged,
+)
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, CompletedPoses, complete, time_feature
 from dualpose_ros.top_down.lifting import ANSWERS, empty_memory, lookahead_frames, place_people
@@ -123,12 +130,16 @@ def semi_supervised_rows(
     Unless given, those are the unlabelled domain's. EngineError if an engine is another network.
     """
     chosen = ~recordings.frames.level if frames is None else frames
-    rows = []
-    for name, (lifting, fusion) in networks.items():
-        lifted = recorded_frames(relifted(recordings, lifting, gcn))
-        kept = [frame for frame, wanted in zip(lifted, chosen, strict=True) if wanted]
-        rows.append(pose_row(name, kept, staged(NetworkIntegrator(fusion))))
-    return rows
+    return [pose_row(name, *fused(recordings, pair, chosen, gcn)) for name, pair in networks.items()]
+
+
+def fused(
+    recordings: Recordings, pair: tuple[Engine, Engine], chosen: Mask, gcn: Engine | None = None
+) -> tuple[list[RecordedFrame], Fuse]:
+    """The `chosen` frames (F,) as the lifting network of a pair lifts them, and live fusion with the other network."""
+    lifted = recorded_frames(relifted(recordings, pair[0], gcn))
+    kept = [frame for frame, wanted in zip(lifted, chosen, strict=True) if wanted]
+    return kept, staged(NetworkIntegrator(pair[1]))
 
 
 def gap_closed(

@@ -31,6 +31,7 @@ from dualpose_ros.lab.experiments.semi_supervised.run import TrainedRow, onnx_fi
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
 from dualpose_ros.settings import SettingError  # noqa: E402
+from dualpose_ros.top_down.lifting import empty_memory  # noqa: E402
 from dualpose_ros.top_down.person_view import place_root  # noqa: E402
 from support import made_recordings as made  # noqa: E402
 from support.data import ROOT  # noqa: E402
@@ -250,12 +251,12 @@ def test_settings_are_checked(folder: Path) -> None:
         training.domains(str(folder / "nowhere"))
 
 
-def lifting_task(folder: Path, first: Path | None, row: str) -> SemiSupervisedLiftingTask:
+def lifting_task(folder: Path, first: Path | None, row: str, **terms: Any) -> SemiSupervisedLiftingTask:
     named: dict[str, Any] = (
         {} if first is None else {f"teacher_{n}": str(onnx_file(first, "none", n)) for n in ("lifting", "fusion")}
     )
-    terms = training.SemiSupervision(str(folder), row, meetings=8, **named)
-    return SemiSupervisedLiftingTask(SemiSupervisedLifting(terms, tracks=6, groups=8, samples=2))
+    supervision = training.SemiSupervision(str(folder), row, meetings=8, **named, **terms)
+    return SemiSupervisedLiftingTask(SemiSupervisedLifting(supervision, tracks=6, groups=8, samples=2))
 
 
 def fusion_task(folder: Path, first: Path, row: str) -> SemiSupervisedFusionTask:
@@ -305,6 +306,43 @@ def test_a_row_has_the_terms_of_its_name(row: str, folder: Path, first: tuple[Pa
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
         told = any(p.grad is not None for p in model.discriminator.parameters())
         assert told == ("adversarial" in parts)
+
+
+def test_depths_that_are_held_are_the_teachers_and_nothing_else_pulls_at_them(
+    folder: Path, first: tuple[Path, TrainedRow]
+) -> None:
+    task = lifting_task(folder, first[0], "rep_mp_dis", hold_depths=True)
+    batch = task.datasets(folder)[0][0]
+    torch.manual_seed(0)
+    model: Any = task.build_model().eval()
+    answers = task._supervised.answers(model, batch.labelled.features)
+    (joints, stddev, *depths), off = task._with_held_depths(answers, batch.labelled.features)
+    teacher = load_engine(onnx_file(first[0], "none", "lifting"))
+    told = teacher.run({"features": batch.labelled.features.numpy(), **empty_memory(teacher, len(joints))})
+    torch.testing.assert_close(depths[0], torch.from_numpy(told["log_depth_extent"]))
+    assert joints is answers[0] and stddev is answers[1] and not any(depth.requires_grad for depth in depths)
+    assert off.item() == pytest.approx(
+        sum((a - b).abs().mean().item() for a, b in zip(answers[2:], depths, strict=True)), rel=1e-5
+    )
+    # Labels of people twice as far away then change no weight.
+    far = batch.labelled._replace(log_depth_extent=batch.labelled.log_depth_extent + 0.7)
+    gradients = []
+    for own in (batch.labelled, far):
+        model.zero_grad()
+        task.loss(model, batch._replace(labelled=own))[0].backward()
+        gradients.append([p.grad.clone() for p in model.network.parameters() if p.grad is not None])
+    assert gradients[0] and all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_without_truth_of_the_unlabelled_the_labelled_choose_the_best_state(
+    folder: Path, first: tuple[Path, TrainedRow]
+) -> None:
+    lifting, fusion = lifting_task(folder, first[0], "mp"), fusion_task(folder, first[0], "mp")
+    joints = {"mpjpe_mm_labelled": 90.0, "root_depth_rel_err_labelled": 0.05, "steps": 3.0}
+    shares = {"pck_rel_labelled": 60.0, "pck_abs_labelled": 30.0, "root_25_labelled": 30.0, "steps": 3.0}
+    assert lifting.objective(joints) == pytest.approx(90 + 50) and fusion.objective(shares) == pytest.approx(-40)
+    assert lifting.objective({**joints, "mpjpe_mm_unlabelled": 80.0}) == -3
+    assert fusion.objective({**shares, "pck_rel_unlabelled": 50.0}) == -3
 
 
 def test_a_larger_batch_than_one_sample_is_refused(folder: Path, first: tuple[Path, TrainedRow]) -> None:
