@@ -329,6 +329,7 @@ def test_depths_that_are_held_are_the_teachers_and_nothing_else_pulls_at_them(
     gradients = []
     for own in (batch.labelled, far):
         model.zero_grad()
+        model.steps.zero_()
         task.loss(model, batch._replace(labelled=own))[0].backward()
         gradients.append([p.grad.clone() for p in model.network.parameters() if p.grad is not None])
     assert gradients[0] and all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
