@@ -71,6 +71,8 @@ _END = """
   On the demo's clip tracks find as many people as with a look at every frame (recall 0.995 and 0.994), with as good
   boxes (mean IoU 0.815 and 0.819). While somebody is new it looks at every frame.
 - **Threads**: a network has `engine.threads`; BLAS, OpenMP and OpenCV have one in every process, however it is started.
+- **Memory**: nodes keep what images and maps have taken (64 MB at a time, glibc alone), and give free memory back every
+  ten seconds: 1,500 pages a frame were touched for the first time before, now six.
 - **One process** (`dualpose demo --composed`, `composed:=true` of the launch files): images and poses are handed over
   as they are, and one interpreter starts instead of seven. It costs isolation: errors of callbacks stay in their node
   as before, but a crash of one library ends all nodes, which are then started again together. Robots keep separate
