@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import typer
-
-from dualpose_ros.commands import (
-    bench,
-    data,
-    demo,
-    evaluate,
-    export,
-    parameters,
-    refine,
-    results,
-    run,
-    synth,
-    train,
-    weights,
-)
-from dualpose_ros.paths import version
+if TYPE_CHECKING:
+    import typer
 
 _HELP = """3D poses, in metres and in the camera's frame, of every person that one camera sees.
 
@@ -35,51 +24,87 @@ _HELP = """3D poses, in metres and in the camera's frame, of every person that o
 _LAB = "dualpose_ros.lab"
 _FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, FileExistsError)
 
-app = typer.Typer(
-    help=_HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_INTERRUPTED = 130
 
 
-def _say_version(asked: bool) -> None:
-    if asked:
-        typer.echo(version())
-        raise typer.Exit
+@functools.cache
+def app() -> typer.Typer:
+    """Every command."""
+    # Here, not at the top: whoever presses Ctrl-C while they are imported should see no traceback.
+    import typer
+
+    from dualpose_ros.commands import (
+        bench,
+        data,
+        demo,
+        evaluate,
+        export,
+        parameters,
+        refine,
+        results,
+        run,
+        synth,
+        train,
+        weights,
+    )
+    from dualpose_ros.paths import version
+
+    made = typer.Typer(
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    def say_version(asked: bool) -> None:
+        if asked:
+            typer.echo(version())
+            raise typer.Exit
+
+    option = typer.Option(False, "--version", callback=say_version, is_eager=True, help="Print the version and end.")
+
+    @made.callback()
+    def everywhere(asked: bool = option) -> None:
+        pass
+
+    made.command("demo")(demo.demo)
+    made.command("run")(run.run)
+    made.command("parameters")(parameters.parameters)
+    made.add_typer(train.app, name="train")
+    made.command("export")(export.export)
+    made.add_typer(data.app, name="data")
+    made.add_typer(evaluate.app, name="eval")
+    made.command("refine")(refine.refine)
+    made.command("results")(results.results)
+    made.command("synth")(synth.synth)
+    made.command("bench")(bench.bench)
+    made.add_typer(weights.app, name="weights")
+    return made
 
 
-@app.callback()
-def _everywhere(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
-    ] = False,
-) -> None:
-    pass
-
-
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.command("parameters")(parameters.parameters)
-app.add_typer(train.app, name="train")
-app.command("export")(export.export)
-app.add_typer(data.app, name="data")
-app.add_typer(evaluate.app, name="eval")
-app.command("refine")(refine.refine)
-app.command("results")(results.results)
-app.command("synth")(synth.synth)
-app.command("bench")(bench.bench)
-app.add_typer(weights.app, name="weights")
+@contextmanager
+def _ctrl_c_ends() -> Iterator[None]:
+    """End the process at once with Ctrl-C: an exception would surface wherever an import happens to be."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: os._exit(_INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; bad input is one line on stderr, no traceback."""
     try:
-        code = app(args=None if args is None else list(args), prog_name="dualpose", standalone_mode=False)
+        with _ctrl_c_ends():
+            commands = app()
+        code = commands(args=None if args is None else list(args), prog_name="dualpose", standalone_mode=False)
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     except Exception as error:
         return _report(error)
     return code if isinstance(code, int) else 0
@@ -93,6 +118,9 @@ def _report(error: Exception) -> int:
         return 1
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2
+    # What typer makes of a Ctrl-C.
+    if type(error).__name__ == "Abort":
+        return _INTERRUPTED
     message = _input_message(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         print(f"dualpose: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)

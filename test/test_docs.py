@@ -34,7 +34,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_exist(page: Path) -> None:
-    app = typer.main.get_command(cli.app)
+    app = typer.main.get_command(cli.app())
     commands = getattr(app, "commands")  # noqa: B009 (click's groups are not typed)
     for command, word in re.findall(r"\bdualpose ([a-z]+)(?: ([a-z][a-z-]*))?", page.read_text(encoding="utf-8")):
         assert command in commands, f"{page.name}: dualpose {command}"

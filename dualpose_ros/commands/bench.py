@@ -52,6 +52,7 @@ def bench(
             "jump, change size and K, and switch the camera off.",
         ),
     ] = False,
+    rate: Annotated[float, typer.Option("--rate", min=0.5, max=60, help="`soak`: images a second.")] = 10.0,
     seed: SeedOption = 0,
     body: BodyOption = None,
     mocap: MocapOption = None,
@@ -71,7 +72,7 @@ def bench(
     if what is Benchmark.soak:
         from dualpose_ros.lab.benchmarks.soak import bench_soak
 
-        result = bench_soak(minutes, faults, seed)
+        result = bench_soak(minutes, faults, seed, rate)
         report(result, json_file, seed)
         if not all(goal["met"] for goal in result["goals"]):
             raise typer.Exit(1)

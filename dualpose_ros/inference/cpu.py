@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from functools import lru_cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -13,21 +14,24 @@ _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
 
 def computes_int8_fast(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether 8-bit networks are worth it: on x86 with VNNI, where they were measured; False where nothing tells."""
-    return not _DOT_PRODUCTS.isdisjoint(_flags(cpuinfo))
+    return not _DOT_PRODUCTS.isdisjoint(set(cpu_flags(cpuinfo)))
 
 
 def computes_bf16_fast(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether bf16 is worth it: on x86 with AMX, which multiplies its matrices several times as fast as those of fp32;
     False where nothing tells."""
-    return "amx_bf16" in _flags(cpuinfo)
+    return "amx_bf16" in set(cpu_flags(cpuinfo))
 
 
-def _flags(cpuinfo: Path) -> set[str]:
+@lru_cache(maxsize=4)
+def cpu_flags(cpuinfo: Path = _CPUINFO) -> tuple[str, ...]:
+    """What the CPU says that it can do, in order; empty where nothing tells."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return set()
-    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+        return ()
+    found = (sorted(line.partition(":")[2].split()) for line in lines if line.startswith("flags"))
+    return tuple(next(found, []))
 
 
 def usable_cores() -> int:

@@ -5,6 +5,7 @@ So only ONNX Runtime has to be installed.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -24,6 +25,8 @@ BACKENDS = ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt", "openvino
 AUTO = "auto"
 PRECISIONS = (AUTO, "fp32", "fp16", "bf16", "int8")
 _ON_CPU = ("onnxruntime", "openvino")
+SHIPPED = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
+"""Networks of the graph as it comes."""
 _EXTRAS = {
     "onnxruntime": "onnxruntime",
     "onnxruntime_cuda": "onnxruntime-gpu",
@@ -96,6 +99,17 @@ class EngineConfig(Settings):
     def cpu_threads(self) -> int:
         """How many threads a network has."""
         return self.threads or usual_threads(usable_cores())
+
+
+def prepare() -> None:
+    """Import what will run networks here, and read what the shipped ones' files say of themselves; without a thread."""
+    from dualpose_ros.inference.onnxruntime_engine import takes_images
+
+    if best_backend(None)[0] == "openvino":
+        importlib.import_module("dualpose_ros.inference.openvino_engine")
+    wants = EngineConfig()._prefers_int8()
+    for name in SHIPPED:
+        takes_images(network_file(name, wants))
 
 
 @lru_cache(maxsize=1)

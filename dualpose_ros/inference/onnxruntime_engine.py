@@ -122,6 +122,7 @@ def _as_written(path: Path, changed_ns: int) -> tuple[tuple[str, ...], dict[str,
     that starts asks for both."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return tuple(one.type for one in session.get_inputs()), dict(session.get_modelmeta().custom_metadata_map)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import openvino
 
 from dualpose_ros.arrays import AnyArray
+from dualpose_ros.inference.cache import cache_folder, keep, kept
+from dualpose_ros.inference.cpu import cpu_flags
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
-from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
+from dualpose_ros.inference.onnxruntime_engine import onnx_metadata, takes_images
+
+_CONVERTER = "openvino.tools.ovc"
+# Of a file that says where its weights are, in another file, the bytes do not tell what the network is.
+_ELSEWHERE = b"location"
 
 # On CPUs with AMX the default is bf16, which is another network than the one that was measured.
 _HINTS = {"auto": "f32", "fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
@@ -21,8 +31,26 @@ _HINTS = {"auto": "f32", "fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "
 _BATCHES = (4, 2, 1)
 """Images that are computed at once; more go in parts. Larger batches leave the caches and take longer an image."""
 
+Shapes = tuple[tuple[int, ...], ...]
+"""Of each input."""
+
 _MOST_PLANS = 8
 """Shapes that have a plan of their own; others go through the one for all, which takes a tenth to a half longer."""
+
+
+def _import_openvino() -> ModuleType:
+    """OpenVINO without its converter of models, which tells its makers over the network of every import, and takes
+    longer to import than the rest."""
+    if "openvino" in sys.modules or _CONVERTER in sys.modules:
+        return importlib.import_module("openvino")
+    sys.modules[_CONVERTER] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        del sys.modules[_CONVERTER]
+
+
+openvino: Any = _import_openvino()
 
 
 class OpenVinoEngine:
@@ -43,21 +71,42 @@ class OpenVinoEngine:
             # Weights that are stored in 8 bits would otherwise have their inputs rounded to 8 bits too.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
-        self._seen: Counter[tuple[tuple[int, ...], ...]] = Counter()
-        self._plans: dict[tuple[tuple[int, ...], ...], Any] = {}
+        self._path = path
+        self._seen: Counter[Shapes] = Counter()
+        self._plans: dict[Shapes, Any] = {}
+        self._images = takes_images(path)
+        self._settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision] if self._images else "f32"
+        self.metadata = onnx_metadata(path)
         try:
-            self._model = openvino.Core().read_model(path)
-            self.inputs = {p.get_any_name(): _spec(p) for p in self._model.inputs}
-            self.outputs = tuple(p.get_any_name() for p in self._model.outputs)
-            self._images = any(spec.dtype == np.uint8 for spec in self.inputs.values())
-            self._settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision] if self._images else "f32"
-            self.metadata = onnx_metadata(path)
-            self._any_shape = self._compiled(self._model)
+            network, names, self.outputs = self._compiled(())
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error
+        self.inputs = {name: _spec(name, port) for name, port in zip(names, network.inputs, strict=True)}
+        self._any_shape = network.create_infer_request()
 
-    def _compiled(self, model: Any) -> Any:
-        return openvino.compile_model(model, "CPU", self._settings).create_infer_request()
+    def _compiled(self, shapes: Shapes) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+        """The network for inputs of these shapes, or of any where there are none, with its inputs' and outputs' names;
+        the second time out of the cache, which takes an eighth of the time."""
+        data = self._path.read_bytes()
+        what = repr((openvino.__version__, sorted(self._settings.items()), cpu_flags(), shapes))
+        file = cache_folder("openvino") / f"{hashlib.sha256(data + what.encode()).hexdigest()[:32]}.blob"
+        found = None if _ELSEWHERE in data else kept(file)
+        if found is not None:
+            names, _, blob = found.partition(b"\n")
+            inputs, outputs = (tuple(part) for part in json.loads(names))
+            try:
+                return openvino.Core().import_model(blob, "CPU", self._settings), inputs, outputs
+            except RuntimeError:
+                file.unlink(missing_ok=True)
+        model = openvino.Core().read_model(self._path)
+        # Compiled, a port may be called after what feeds it.
+        inputs, outputs = (tuple(port.get_any_name() for port in ports) for ports in (model.inputs, model.outputs))
+        if shapes:
+            model.reshape({name: list(shape) for name, shape in zip(inputs, shapes, strict=True)})
+        network = openvino.compile_model(model, "CPU", self._settings)
+        if _ELSEWHERE not in data:
+            keep(file, json.dumps([inputs, outputs]).encode() + b"\n" + network.export_model().getvalue())
+        return network, inputs, outputs
 
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
@@ -87,15 +136,13 @@ class OpenVinoEngine:
         self._seen[shapes] += 1
         if self._seen[shapes] == 1:
             return self._any_shape
-        model = self._model.clone()
-        model.reshape({name: list(value.shape) for name, value in inputs.items()})
-        self._plans[shapes] = self._compiled(model)
+        self._plans[shapes] = self._compiled(shapes)[0].create_infer_request()
         return self._plans[shapes]
 
 
-def _spec(port: Any) -> TensorSpec:
+def _spec(name: str, port: Any) -> TensorSpec:
     shape = tuple("" if size.is_dynamic else int(size.get_length()) for size in port.get_partial_shape())
-    return TensorSpec(port.get_any_name(), np.dtype(port.get_element_type().to_dtype()), shape)
+    return TensorSpec(name, np.dtype(port.get_element_type().to_dtype()), shape)
 
 
 def _last_line(error: Exception) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dualpose_ros.inference.cache import cache_folder, write_atomically
 from dualpose_ros.inference.cuda import Gpu
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 
@@ -66,15 +66,10 @@ def profile_of(specs: Mapping[str, TensorSpec], shapes: Mapping[str, Shape]) -> 
     return profile
 
 
-def cache_folder() -> Path:
-    """Where plans are kept: building takes minutes."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dualpose_ros" / "tensorrt"
-
-
 def plan_file(onnx_bytes: bytes, version: str, gpu: Gpu, precision: str, profile: Profile) -> Path:
     """File of the plan of this graph for this GPU, driver, TensorRT, precision and shapes: it serves no other."""
     what = (version, gpu.name, gpu.capability, gpu.driver, precision, sorted(profile.items()), WORKSPACE_BYTES)
-    return cache_folder() / f"{hashlib.sha256(onnx_bytes + repr(what).encode()).hexdigest()[:32]}.plan"
+    return cache_folder("tensorrt") / f"{hashlib.sha256(onnx_bytes + repr(what).encode()).hexdigest()[:32]}.plan"
 
 
 def build_plan(trt: Any, logger: Any, onnx_bytes: bytes, profile: Profile, precision: str, name: str) -> bytes:
@@ -105,7 +100,7 @@ def build_plan(trt: Any, logger: Any, onnx_bytes: bytes, profile: Profile, preci
         tensor = network.get_input(index).name
         shapes.set_shape(tensor, *profile[tensor])
     settings.add_optimization_profile(shapes)
-    timings = cache_folder() / f"timings_{trt.__version__}"
+    timings = cache_folder("tensorrt") / f"timings_{trt.__version__}"
     cache = settings.create_timing_cache(timings.read_bytes() if timings.is_file() else b"")
     # A cache of another GPU or driver is refused, which only means that timing starts anew.
     if not settings.set_timing_cache(cache, False):
@@ -142,14 +137,3 @@ def _progress_monitor(trt: Any, name: str) -> Any:
             self._steps.pop(phase_name, None)
 
     return Monitor()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """A file that is there whole or not at all; a cache that can't be written is only told of."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        _LOGGER.warning("%s can't be kept (%s): it is built anew at every start", path, error.strerror)

@@ -40,6 +40,8 @@ from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.settings import SettingError, setting
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 
+_WARM_UP_S = 0.5
+
 
 @dataclass(frozen=True)
 class TopDownNodeConfig(ImageNodeConfig):
@@ -65,7 +67,6 @@ class TopDownNode(PipelineNode):
     def configure(self) -> None:
         """Load the networks, and make what it publishes with."""
         self._stage = TopDownStage(self.stage_configs[0])
-        self._stage.warm_up()
         self._poses = self.create_publisher(MultiPersonPose3D, "dualpose/top_down/poses3d", RELIABLE)
         self._heatmaps = self.create_publisher(Heatmaps, "dualpose/top_down/heatmaps", RELIABLE)
 
@@ -79,6 +80,12 @@ class TopDownNode(PipelineNode):
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)
+        self._warming = self.create_timer(_WARM_UP_S, self.guarded("warm-up", self._warm_up))
+
+    def _warm_up(self) -> None:
+        """A little at a time, after the first frames: a node that was started again should answer at once."""
+        if not self._stage.warm_up():
+            self.destroy_timer(self._warming)
 
     def _receiver(self, name: str) -> Callable[[Any], None]:
         def receive(message: Any) -> None:

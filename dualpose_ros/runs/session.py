@@ -28,6 +28,8 @@ from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
 REFINEMENT, COMPOSED, VIEW = "refinement_node", "composed", "view_node"
+IMPORT_AHEAD = ("dualpose_ros.inference.load",)
+"""What nodes need beside their modules."""
 # Who takes images: the detector, both branches and our own recorder. The source waits for all four.
 _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
@@ -124,7 +126,9 @@ def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watc
         recording = Recording(options.out, keep_frames=options.keep_frames, timed_by_stamps=options.every_frame)
     except OSError as error:
         raise InputError(f"--out {options.out} can't be written: {error.strerror or error}") from None
-    launcher = Launcher(node_specs(options), params_file=options.params_file, output=cast("IO[str]", log))
+    launcher = Launcher(
+        node_specs(options), params_file=options.params_file, output=cast("IO[str]", log), import_ahead=IMPORT_AHEAD
+    )
     try:
         with _stop_on_signal() as stop:
             run = _Run(options, launcher, log, recording, console, stop, watch)

@@ -83,3 +83,13 @@ def _member(description: Any) -> Any:
     if kind == node.ARRAY:
         return types.array[_member(item), length]
     return types.sequence[_member(item), length] if length else types.sequence[_member(item)]
+
+
+def prepare() -> None:
+    """Work out, for the message types imported so far and those of the graph itself, what is else worked out with the
+    first message and topic of each."""
+    for name in ("rcl_interfaces/msg/Log", "rmw_dds_common/msg/ParticipantEntitiesInfo"):
+        messages.message_class(name)
+    for cls in list(Message.__subclasses__()):
+        messages.deserialize(messages.serialize(cls()), cls.TYPE)
+        sample_type(cls.TYPE).__idl__.fill_type_data()

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.errors import StandaloneError
+from dualpose_ros.standalone.forking import ForkedProcess, ForkServer
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
 from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN, THREAD_VARIABLES
 
@@ -68,6 +69,7 @@ class _Entry:
     not_before: float = 0.0
     cpu_s: float = 0.0
     max_rss_mb: float = 0.0
+    is_asked_for: bool = False
 
 
 def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:
@@ -98,11 +100,13 @@ class Launcher:
         restart: RestartPolicy | None = None,
         output: IO[str] | None = None,
         stop_deadlines_s: tuple[float, float] = (4.0, 2.0),
+        import_ahead: Sequence[str] = (),
     ) -> None:
         """Prepare; nothing runs before start().
 
         threads is the number that each node's numerical libraries may use; stop_deadlines_s are the seconds from
-        SIGINT to SIGTERM and from there to SIGKILL. Errors: StandaloneError for two nodes of one name, a wrong
+        SIGINT to SIGTERM and from there to SIGKILL; import_ahead are modules that nodes will need beside their own.
+        Errors: StandaloneError for two nodes of one name, a wrong
         parameter file, or one whose section for a node does not hold in the namespace.
         """
         names = [spec.name for spec in specs]
@@ -122,6 +126,9 @@ class Launcher:
         # Python buffers what a node prints to a pipe; its lines should come out as they are written.
         self._environment |= {EXIT_WITH_STDIN: "1", "PYTHONUNBUFFERED": "1"}
         self._next_sample = 0.0
+        self._modules = list(dict.fromkeys([spec.module for spec in specs] + list(import_ahead)))
+        self._forks: ForkServer | None = None
+        self._can_fork = True
         self._entries = [_Entry(spec, self._prefix(spec.name, names, index)) for index, spec in enumerate(specs)]
 
     def __enter__(self) -> Launcher:
@@ -136,7 +143,7 @@ class Launcher:
     def start(self) -> None:
         """Start every node that does not run."""
         for entry in self._entries:
-            if entry.process is None:
+            if entry.process is None and not entry.is_asked_for:
                 self._spawn(entry)
 
     def poll(self) -> tuple[NodeState, ...]:
@@ -145,6 +152,8 @@ class Launcher:
         measures = now >= self._next_sample
         if measures:
             self._next_sample = now + _SAMPLE_S
+        if self._forks is not None:
+            self._take_in(self._forks.take())
         for entry in self._entries:
             if entry.process is not None:
                 if measures:
@@ -152,6 +161,8 @@ class Launcher:
                 code = entry.process.poll()
                 if code is not None:
                     self._on_exit(entry, code, now)
+                elif entry.process.goes_on():
+                    self._say(entry, "was stopped by a signal; told to go on")
             elif entry.status == "waiting" and entry.pids and now >= entry.not_before:
                 entry.restarts += 1
                 self._spawn(entry)
@@ -205,6 +216,10 @@ class Launcher:
 
     def stop(self) -> None:
         """Stop all: SIGINT first, SIGTERM and SIGKILL for those that miss the deadlines."""
+        if self._forks is not None:
+            forks, self._forks, self._can_fork = self._forks, None, False
+            self._take_in(forks.close())
+            self._can_fork = True
         running = [entry for entry in self._entries if entry.process is not None]
         for number, patience_s in zip(
             (signal.SIGINT, signal.SIGTERM, signal.SIGKILL), (*self._deadlines, 5.0), strict=True
@@ -256,19 +271,53 @@ class Launcher:
         entry.process, entry.returncode = None, code
 
     def _spawn(self, entry: _Entry) -> None:
+        """Start a node, by a fork where that can be had; `poll` then takes it in."""
+        entry.status = "running"
+        command = self.command(entry.spec)
+        if self._can_fork and self._forks is None:
+            try:
+                self._forks = ForkServer(self._modules, self._environment)
+                names = [other.spec.name for other in self._entries]
+                self._read(self._prefix("imports", names, len(names)), self._forks.output)
+            except OSError:
+                self._can_fork = False
+        if self._forks is not None:
+            entry.is_asked_for = self._forks.ask(self._entries.index(entry), command[3:])
+            if entry.is_asked_for:
+                return
         process = subprocess.Popen(
-            self.command(entry.spec),
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=self._environment,
             start_new_session=True,
         )
+        self._has_begun(entry, process)
+
+    def _take_in(self, born: Mapping[int, ForkedProcess | None]) -> None:
+        """Take in nodes that were asked for; start those that could not be forked, if any shall still start."""
+        for number, process in born.items():
+            entry = self._entries[number]
+            entry.is_asked_for = False
+            if process is not None:
+                self._has_begun(entry, process)
+        if self._can_fork and None in born.values():
+            self._can_fork = False
+            if self._forks is not None:
+                self._take_in(self._forks.close())
+                self._forks = None
+            for number in (number for number, process in born.items() if process is None):
+                self._spawn(self._entries[number])
+
+    def _has_begun(self, entry: _Entry, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
         entry.process = NodeProcess(process)
         entry.pids.append(process.pid)
-        entry.status = "running"
+        self._read(entry.prefix, process.stdout)
+
+    def _read(self, prefix: str, stream: IO[bytes] | None) -> None:
         self._readers = [reader for reader in self._readers if reader.is_alive()]
-        self._readers.append(threading.Thread(target=self._forward, args=(entry.prefix, process.stdout), daemon=True))
+        self._readers.append(threading.Thread(target=self._forward, args=(prefix, stream), daemon=True))
         self._readers[-1].start()
 
     def command(self, spec: NodeSpec) -> list[str]:

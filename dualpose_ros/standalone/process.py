@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from dualpose_ros.standalone.errors import require
+from dualpose_ros.standalone.forking import ForkedProcess
 
 BAD_INPUT = 2
 """Exit code of a node that could not start for bad input: it would be as bad a second time."""
+
+LONGEST_STOP_S = 0.5
+"""A node that is stopped for longer is told to go on: the graph waits for it."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,13 @@ class NodeUsage:
 class NodeProcess:
     """A child process: its memory is sampled while it runs; its processor time is exact once it has ended."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
         self.pid = process.pid
         self.cpu_s = 0.0
         self.max_rss_mb = 0.0
         self._process = process
         self._started = time.monotonic()
+        self._stopped_since: float | None = None
         self._sampler = require("psutil").Process(process.pid)
 
     def age_s(self) -> float:
@@ -81,6 +87,19 @@ class NodeProcess:
             times = self._sampler.cpu_times()
             self.cpu_s = max(self.cpu_s, times.user + times.system)
             self.max_rss_mb = max(self.max_rss_mb, self._sampler.memory_info().rss / 2**20, _peak_mb(self.pid))
+
+    def goes_on(self) -> bool:
+        """Whether it had been stopped (SIGSTOP, not by a debugger) for a while, and was told to go on."""
+        with contextlib.suppress(require("psutil").Error):
+            if self._sampler.status() != "stopped":
+                self._stopped_since = None
+            elif self._stopped_since is None:
+                self._stopped_since = time.monotonic()
+            elif time.monotonic() - self._stopped_since > LONGEST_STOP_S:
+                self._stopped_since = None
+                self.signal(signal.SIGCONT)
+                return True
+        return False
 
     def poll(self) -> int | None:
         """Its exit code (minus the signal's number where one ended it), or None while it runs."""

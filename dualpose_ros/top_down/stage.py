@@ -121,6 +121,7 @@ class TopDownStage:
         engine = engine if engine is not None else load_top_down(c.weights, c.engine)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
         self._estimator = PoseEstimator(engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test)
+        self._unknown_counts = min(c.max_people, self._estimator.batch)
         # Joints that a network doesn't know say nothing about who is there.
         self._known_share = self._estimator.known_joints / H36M17.num_joints
         self._velocities = RootVelocities(c.velocity_time_constant_s)
@@ -128,15 +129,18 @@ class TopDownStage:
         self._strange_ids = itertools.count(FIRST_STRANGER)
         self._floor = FloorScale(c.floor)
 
-    def warm_up(self) -> None:
-        """Run the network on each number of patches that it may be given at once.
+    def warm_up(self) -> bool:
+        """Run the network on one more number of patches that it may be given at once; False once it knows them all.
 
-        What memory it will ever take it takes now, and no frame is late for a number that is new: OpenVINO prepares
+        What memory it will ever take it takes then, and no frame is late for a number that is new: OpenVINO prepares
         each number, and keeps that.
         """
-        image, box = np.zeros((8, 8, 3), np.uint8), [0.0, 0, 8, 8]
-        for count in range(min(self.config.max_people, self._estimator.batch), 0, -1):
-            self._estimator.maps(image, np.tile(box, (count, 1)))
+        if self._unknown_counts == 0:
+            return False
+        box = np.array([0.0, 0, 8, 8])
+        self._estimator.maps(np.zeros((8, 8, 3), np.uint8), np.tile(box, (self._unknown_counts, 1)))
+        self._unknown_counts -= 1
+        return True
 
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
         """3D poses of the tracked people in an image, and the combined heatmaps.

@@ -34,7 +34,7 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
         yield from commands(child, (*path, name))
 
 
-ALL_COMMANDS = list(commands(typer.main.get_command(cli.app)))
+ALL_COMMANDS = list(commands(typer.main.get_command(cli.app())))
 
 
 @pytest.fixture
@@ -75,6 +75,21 @@ def test_an_output_that_is_full_is_one_line() -> None:
                               stderr=subprocess.PIPE, text=True, cwd=ROOT)  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.splitlines() == ["dualpose: output: No space left on device"]
+
+
+@pytest.mark.parametrize("after_s", [0.01, 0.1, 0.25, 0.5])
+def test_ctrl_c_at_the_start_leaves_no_traceback(after_s: float, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
+    code = (
+        "import os, signal, sys, threading\n"
+        "from dualpose_ros import cli\n"
+        "threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "sys.exit(cli.main(['run', '--source', sys.argv[2], '--out', sys.argv[2] + '/out', '--no-overlay']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(after_s), str(tmp_path)], cwd=ROOT, timeout=60,
+                          capture_output=True, text=True)  # fmt: skip
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr, done.stderr
+    assert done.returncode in (0, 130)
 
 
 def test_help_needs_neither_torch_nor_ros() -> None:

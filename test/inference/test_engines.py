@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.inference import load
+from dualpose_ros.inference.cache import keep, kept
 from dualpose_ros.inference.cuda import Gpu, find_gpu
 from dualpose_ros.inference.engine import EngineError, TensorSpec, check_inputs
 from dualpose_ros.inference.load import EngineConfig, load_engine
@@ -52,6 +55,10 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def engine(request: pytest.FixtureRequest, network_file: Any) -> Any:
     pytest.importorskip(request.param)
     return load_engine(network_file, request.param)
+
+
+def with_checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest() + content
 
 
 def good_inputs(n: Any = 2, h: Any = 8, w: Any = 4) -> Any:
@@ -142,6 +149,39 @@ def test_every_backend_runs_every_network_alike(name: str, backend: str) -> None
         found, expected = ours.run(inputs), theirs.run(inputs)
         assert [(n, v.dtype) for n, v in found.items()] == [(n, v.dtype) for n, v in expected.items()]
         assert max(difference(found, expected).values()) < 2e-4
+
+
+def test_a_compiled_network_is_kept_and_serves_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network_file: Any
+) -> None:
+    openvino = pytest.importorskip("openvino")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = load_engine(network_file, "openvino")
+    (file,) = (tmp_path / "dualpose_ros" / "openvino").iterdir()
+    # Of a shape that comes again the plan is kept too.
+    expected = [first.run(good_inputs()) for _ in range(3)]
+    assert len(list(file.parent.iterdir())) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(openvino, "compile_model", lambda *given: pytest.fail("compiled again"))
+        again = load_engine(network_file, "openvino")
+        assert (again.inputs, again.outputs, again.metadata) == (first.inputs, first.outputs, first.metadata)
+        for answer in expected:
+            assert all(np.array_equal(value, answer[name]) for name, value in again.run(good_inputs()).items())
+    # Damaged as by a full disk, or spoilt with a checksum that holds, or in a folder that can't be: it is compiled.
+    data = file.read_bytes()
+    for spoilt in (data[:-9], b"", data[:40] + b"x" + data[41:], with_checksum(b"[[],[]]\nno blob")):
+        file.write_bytes(spoilt)
+        assert load_engine(network_file, "openvino").inputs == first.inputs and file.read_bytes() == data
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert load_engine(network_file, "openvino").outputs == first.outputs
+
+
+def test_the_cache_keeps_the_newest_files(tmp_path: Path) -> None:
+    for number in range(70):
+        keep(tmp_path / f"{number}.blob", b"x")
+        os.utime(tmp_path / f"{number}.blob", (number, number))
+    assert kept(tmp_path / "69.blob") == b"x" and kept(tmp_path / "0.blob") is None
+    assert len(list(tmp_path.iterdir())) == 64
 
 
 def test_torch_computes_in_fp16_on_a_gpu_alone(network_file: Any) -> None:

@@ -31,14 +31,23 @@ from dualpose_ros.lab.benchmarks.stages import demo_clip
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.runs.live import default_params
-from dualpose_ros.runs.session import BOTTOM_UP, DETECTION, FUSION, REFINEMENT, TOP_DOWN, VISUALIZATION, claimed_domain
+from dualpose_ros.runs.session import (
+    BOTTOM_UP,
+    DETECTION,
+    FUSION,
+    IMPORT_AHEAD,
+    REFINEMENT,
+    TOP_DOWN,
+    VISUALIZATION,
+    claimed_domain,
+)
 from dualpose_ros.standalone.launcher import Launcher, NodeSpec
 
 NODES = (DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
-_RATE_HZ = 10.0
 _CLIP_FRAMES = 100
 _SAMPLE_S = 2.0
 _SETTLE_S = 600.0
+_WINDOW_S = 30.0
 _SAME_PERSON_M, _LONGEST_STEP_S = 0.5, 1.0
 _MB = 1 << 20
 
@@ -57,7 +66,7 @@ class Record:
 
 
 @evaluation("soak")
-def bench_soak(minutes: float, faults: bool, seed: int = 0) -> Outcome:
+def bench_soak(minutes: float, faults: bool, seed: int = 0, rate_hz: float = 10.0) -> Outcome:
     """Run the graph on the demo's clip, played to and fro, and measure how it holds out; its log goes to stderr."""
     seconds = 60 * minutes
     planned = plan(seconds, seed) if faults else []
@@ -65,13 +74,13 @@ def bench_soak(minutes: float, faults: bool, seed: int = 0) -> Outcome:
     with claimed_domain(None) as domain:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
         specs = [NodeSpec(name, f"dualpose_ros.nodes.{name}") for name in NODES]
-        with Launcher(specs, params_file=default_params()) as launcher:
-            _drive(launcher, seconds, planned, record)
+        with Launcher(specs, params_file=default_params(), import_ahead=IMPORT_AHEAD) as launcher:
+            _drive(launcher, seconds, planned, record, rate_hz)
             usage = {row.name: row for row in launcher.usage()}
     return _outcome(record, planned, seconds, {name: row.restarts for name, row in usage.items()})
 
 
-def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Record) -> None:
+def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Record, rate_hz: float) -> None:
     """Send frames and faults until the time is over, and take down what comes."""
     # Here, not at the top: importing a node puts rclpy, or what stands for it, in place.
     from dualpose_ros.lab.benchmarks.soak_node import SoakNode
@@ -92,7 +101,7 @@ def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Rec
             if now >= next_sample:
                 _sample(launcher, now, record)
                 next_sample = now + _SAMPLE_S
-            due = number / _RATE_HZ
+            due = number / rate_hz
             if now < due:
                 serve(min(due - now, 0.05))
                 continue
@@ -102,7 +111,7 @@ def _drive(launcher: Launcher, seconds: float, planned: list[Fault], record: Rec
                 small = kind == SIZE
                 node.send(image[::2, ::2] if small else image, half if small else camera, stamp_ns)
                 record.sent.add(stamp_ns)
-            number = max(number + 1, int(now * _RATE_HZ))
+            number = max(number + 1, int(now * rate_hz))
         machine.apply(None)
         serve(1.0)
         _sample(launcher, seconds, record)
@@ -267,5 +276,13 @@ def _settled(samples: Samples, settle_s: float) -> dict[tuple[str, int], Floats]
 
 
 def _slope_mb_h(runs: list[Floats]) -> float:
+    runs = [_lows(run) for run in runs]
     times, sizes = (np.concatenate([run[:, column] - run[:, column].mean() for run in runs]) for column in (0, 1))
     return float(3600 * (times @ sizes) / (times @ times))
+
+
+def _lows(run: Floats) -> Floats:
+    """The smallest memory of each half minute: nodes give back what is free every ten seconds, and what a frame's work
+    takes in between says nothing of what stays."""
+    windows = (run[:, 0] - run[0, 0]) // _WINDOW_S
+    return np.array([rows[rows[:, 1].argmin()] for rows in (run[windows == number] for number in np.unique(windows))])

@@ -1,0 +1,57 @@
+"""Files that a start would else make anew, in the user's cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+_LOGGER = logging.getLogger(__name__)
+_DIGEST_BYTES = 32
+_MOST_FILES = 64
+
+
+def cache_folder(kind: str) -> Path:
+    """Where files of a kind are kept: `XDG_CACHE_HOME`, or `~/.cache`; a folder that can't be for who has no home."""
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        base = Path(os.devnull)
+    return base / "dualpose_ros" / kind
+
+
+def write_atomically(path: Path, data: bytes, level: int = logging.WARNING) -> bool:
+    """Write a file that is there whole or not at all; where it can't be written, say so and return False."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        _LOGGER.log(level, "%s can't be kept (%s): it is built anew at every start", path, error.strerror)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def kept(path: Path) -> bytes | None:
+    """What `keep` wrote; None where that is missing or damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a file with its checksum, and let the oldest of too many in its folder go."""
+    if not write_atomically(path, hashlib.sha256(content).digest() + content, logging.INFO):
+        return
+    with contextlib.suppress(OSError):
+        files = sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-_MOST_FILES]:
+            file.unlink(missing_ok=True)
