@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from dualpose_ros.lab.benchmarks.faults import (
     fault_at,
     plan,
 )
-from dualpose_ros.lab.benchmarks.soak import gaps_of, growth_of, ids_kept, memory_of
+from dualpose_ros.lab.benchmarks.soak import anonymous_mb, gaps_of, growth_of, ids_kept, memory_of
 
 
 def test_a_plan_has_every_fault_and_quiet_between_them() -> None:
@@ -72,6 +74,16 @@ def test_ids_that_were_kept_and_changed() -> None:
     ]
     assert ids_kept(outputs, []) == (2, 1)
     assert ids_kept(outputs, [Fault(KILL, 0.5, 0.9, 0)]) == (0, 0)
+
+
+def test_memory_is_what_no_file_has(tmp_path: Path) -> None:
+    file = tmp_path / "read"
+    file.write_bytes(bytes(40 << 20))
+    before = anonymous_mb(os.getpid())
+    read = np.memmap(file, np.uint8, "r")
+    assert read.sum() == 0 and anonymous_mb(os.getpid()) - before < 20
+    made = np.ones(40 << 20, np.uint8)
+    assert anonymous_mb(os.getpid()) - before >= 39 and made.any()
 
 
 def test_growth_of_what_has_settled() -> None:

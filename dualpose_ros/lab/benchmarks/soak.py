@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,9 @@ _SAMPLE_S = 2.0
 _SETTLE_S = 600.0
 _WINDOW_S = 30.0
 _SAME_PERSON_M, _LONGEST_STEP_S = 0.5, 1.0
-_MB = 1 << 20
 
 Samples = dict[tuple[str, int], list[tuple[float, float, int, int]]]
-"""Of each node and process: time in s, memory in MB, threads and open files."""
+"""Of each node and process: time in s, memory in MB (`anonymous_mb`), threads and open files."""
 
 
 @dataclass
@@ -169,11 +169,17 @@ def _sample(launcher: Launcher, now: float, record: Record) -> None:
             continue
         try:
             process = psutil.Process(state.pid)
-            row = (now, process.memory_info().rss / _MB, process.num_threads(), process.num_fds())
-        except psutil.Error:
+            row = (now, anonymous_mb(state.pid), process.num_threads(), process.num_fds())
+        except (psutil.Error, OSError):
             continue
         record.samples.setdefault((state.name, state.pid), []).append(row)
     record.processes.append(len(psutil.Process().children(recursive=True)))
+
+
+def anonymous_mb(pid: int) -> float:
+    """Memory that is no file's: pages of libraries come and go as the system likes, and are shared."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1024
 
 
 def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dict[str, int]) -> tuple[Any, Any]:
