@@ -1,7 +1,7 @@
 """Who is who after fusion: one id for a person, whichever branch sees them at the moment.
 
 A person has the id of the top-down track that they were first seen with. Somebody whom only the bottom-up branch
-sees gets one of their own. Where tracks don't tell, people are known by where their last pose would be by now.
+sees gets the next free one. Where tracks don't tell, people are known by where their last pose would be by now.
 K joints of `skeleton.H36M17`; metres in the camera's optical frame.
 """
 
@@ -20,9 +20,8 @@ from dualpose_ros.people import low_passed_velocity
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
-FIRST_OWN_ID, LAST_ID = 500, 999
-"""People who were first seen by the bottom-up branch alone, or with a track beyond the first of these, have ids from
-here on, in turn."""
+LAST_ID = 999
+"""Ids are from 1 to this one, in turn; a track's own is kept where it is one of these and free."""
 
 _TRACK_MEMORY_NS = 60_000_000_000
 _VELOCITY_S = 0.3
@@ -97,7 +96,7 @@ class FusedIdentities:
         self._tracks: dict[int, tuple[int, int]] = {}
         self._given: dict[int, int] = {}
         self._pace = FramePeriod()
-        self._next_own = FIRST_OWN_ID
+        self._last_id = 0
 
     def assign(self, stamp_ns: int, sightings: Sequence[Sighting], complete: bool = True) -> list[Identity]:
         """One identity for each person of a frame, no id twice.
@@ -169,16 +168,15 @@ class FusedIdentities:
         return float(np.hypot(across / reach, along))
 
     def _new_id(self, track_id: int | None, taken: Set[int]) -> int:
-        """The track's id, or one of our own where there is no track, its id is large or somebody had it lately."""
+        """The track's id, or the next one where there is no track, its id is large or somebody had it lately."""
         lately = taken | self._people.keys() | self._given.keys()
-        if track_id is not None and 0 <= track_id < FIRST_OWN_ID and track_id not in lately:
-            return track_id
-        order = [*range(self._next_own, LAST_ID + 1), *range(FIRST_OWN_ID, self._next_own)]
-        # Where all were given lately, the one that was so first.
-        free = [i for i in order if i not in lately] or sorted(set(order) - taken, key=lambda i: self._given.get(i, 0))
-        own = free[0]
-        self._next_own = own + 1 if own < LAST_ID else FIRST_OWN_ID
-        return own
+        if track_id is None or not 0 <= track_id <= LAST_ID or track_id in lately:
+            order = [*range(self._last_id + 1, LAST_ID + 1), *range(1, self._last_id + 1)]
+            # Where all were given lately, the one that was so first.
+            free = [i for i in order if i not in lately]
+            track_id = (free or sorted(set(order) - taken, key=lambda i: self._given.get(i, 0)))[0]
+        self._last_id = track_id
+        return track_id
 
     def _see(self, stamp_ns: int, person_id: int, sighting: Sighting) -> Identity:
         """Remember a person as seen now."""

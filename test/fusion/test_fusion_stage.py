@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.fusion.identities import FIRST_OWN_ID, IdentityConfig
+from dualpose_ros.fusion.identities import IdentityConfig
 from dualpose_ros.fusion.integrate import hard, linear
 from dualpose_ros.fusion.matching import MatchConfig
 from dualpose_ros.fusion.pairs import Pairs
@@ -39,7 +39,7 @@ def test_pairs_and_people_of_one_branch() -> None:
         [pose(body(-2, 5)), pose(body(0, 4.2))],
     )
     assert summary(result.persons) == [
-        (4, "FUSED", "CONFIRMED"), (6, "TOP_DOWN", "CONFIRMED"), (FIRST_OWN_ID, "BOTTOM_UP", "TENTATIVE"),
+        (4, "FUSED", "CONFIRMED"), (6, "TOP_DOWN", "CONFIRMED"), (7, "BOTTOM_UP", "TENTATIVE"),
     ]  # fmt: skip
     assert result.pairs == 1
     np.testing.assert_allclose(result.persons[0].joints_cam, body(0, 4.1), atol=1e-6)
@@ -67,7 +67,7 @@ def test_a_branch_that_has_not_looked_leaves_everybody_to_the_other() -> None:
 def test_somebody_at_an_impossible_depth_is_not_another_person() -> None:
     twin = body(0, 4) * (9 / 4)
     result = stage().process(FRAME_NS, [pose(body(0, 4), 4)], [pose(twin), pose(body(3, 9))])
-    assert summary(result.persons) == [(4, "TOP_DOWN", "CONFIRMED"), (FIRST_OWN_ID, "BOTTOM_UP", "TENTATIVE")]
+    assert summary(result.persons) == [(4, "TOP_DOWN", "CONFIRMED"), (5, "BOTTOM_UP", "TENTATIVE")]
 
 
 def test_somebody_whom_the_bottom_up_branch_found_twice_is_one_person_the_better_one() -> None:
@@ -116,7 +116,7 @@ def test_somebody_of_the_bottom_up_branch_is_confirmed_after_some_frames() -> No
     np.testing.assert_allclose(person.root_velocity, (0.6, 0, 0), atol=0.2)
     tentative = pose(body(0.5, 4), 8, state=TrackingState.TENTATIVE)
     (person,) = made.process(5 * FRAME_NS, [tentative], []).persons
-    assert (person.track_id, person.state) == (FIRST_OWN_ID, TrackingState.CONFIRMED)
+    assert (person.track_id, person.state) == (1, TrackingState.CONFIRMED)
 
 
 def test_what_is_taken_from_which_branch() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualpose_ros.fusion.identities import FIRST_OWN_ID, FusedIdentities, IdentityConfig, Sighting
+from dualpose_ros.fusion.identities import FusedIdentities, IdentityConfig, Sighting
 from support import fusion_people as people
 
 body = people.body
@@ -46,7 +46,7 @@ def test_a_track_gives_its_id_and_keeps_it_wherever_it_goes() -> None:
 def test_somebody_without_a_track_gets_an_id_of_their_own_and_keeps_it() -> None:
     frames = Sequence()
     seen = [frames.see((None, body(0.1 * k, z=4 + 0.3 * (-1) ** k)), (None, body(2 - 0.1 * k, z=6))) for k in range(12)]
-    assert seen == [[FIRST_OWN_ID, FIRST_OWN_ID + 1]] * 12, "they walk past each other at 1 m/s, at jittering depths"
+    assert seen == [[1, 2]] * 12, "they walk past each other at 1 m/s, at jittering depths"
 
 
 def test_people_who_cross_are_told_apart_by_where_they_were_going() -> None:
@@ -58,10 +58,10 @@ def test_people_who_cross_are_told_apart_by_where_they_were_going() -> None:
 def test_the_top_down_branch_finds_somebody_later() -> None:
     frames = Sequence()
     (own,) = frames.see((None, body(0)))
-    assert own == FIRST_OWN_ID
+    assert own == 1
     assert frames.see((5, body(0.05))) == [own], "the published id stays"
     assert frames.see((5, body(1.5))) == [own], "and now belongs to the track, wherever it is"
-    assert frames.see((5, body(1.5)), (None, body(0.1))) == [own, FIRST_OWN_ID + 1]
+    assert frames.see((5, body(1.5)), (None, body(0.1))) == [own, 2]
 
 
 def test_a_track_drops_out_and_comes_back() -> None:
@@ -77,17 +77,17 @@ def test_another_track_takes_over() -> None:
     frames.see((5, body(0)))
     frames.see((None, body(0.1)))
     assert frames.see((9, body(0.2))) == [5]
-    assert frames.see((9, body(0.3)), (5, body(2))) == [5, FIRST_OWN_ID], "the first track is somebody else now"
-    assert frames.see((5, body(2)), (9, body(0.4))) == [FIRST_OWN_ID, 5]
+    assert frames.see((9, body(0.3)), (5, body(2))) == [5, 6], "the first track is somebody else now"
+    assert frames.see((5, body(2)), (9, body(0.4))) == [6, 5]
 
 
 def test_nobody_is_known_again_far_away_or_after_long() -> None:
     frames = Sequence(max_lost_s=1.0)
     assert frames.see((5, body(0))) == [5]
-    assert frames.see((None, body(1.5))) == [FIRST_OWN_ID]
+    assert frames.see((None, body(1.5))) == [6]
     assert frames.see((8, body(0, z=7))) == [8], "the same place on the image, but 3 m behind"
     frames.wait(1.5)
-    assert frames.see((None, body(1.5))) == [FIRST_OWN_ID + 1]
+    assert frames.see((None, body(1.5))) == [9]
 
 
 @pytest.mark.parametrize("period_s", [1.0, 2.0, 4.0])
@@ -105,7 +105,15 @@ def test_a_gap_is_bridged_by_the_velocity() -> None:
     for k in range(10):
         frames.see((None, body(0.2 * k)))
     frames.wait(0.7)
-    assert frames.see((None, body(0.2 * 9 + 0.2 * 8))) == [FIRST_OWN_ID]
+    assert frames.see((None, body(0.2 * 9 + 0.2 * 8))) == [1]
+
+
+def test_whoever_the_bottom_up_branch_sees_first_has_the_next_id() -> None:
+    frames = Sequence()
+    assert frames.see((3, body(0)), (None, body(2))) == [3, 4]
+    assert frames.see((3, body(0)), (4, body(2)), (5, body(-2))) == [3, 4, 5], "most often the next track is theirs"
+    assert frames.see((3, body(0)), (4, body(2)), (5, body(-2)), (None, body(4))) == [3, 4, 5, 6]
+    assert frames.see((6, body(-4)), (None, body(4))) == [7, 6], "and where it is somebody else's, they give way"
 
 
 def test_a_track_number_that_is_taken_is_not_used_twice() -> None:
@@ -163,7 +171,7 @@ def test_time_set_back_starts_anew() -> None:
     frames = Sequence()
     frames.see((None, body(0)))
     frames.now_ns = 0
-    assert frames.see((None, body(0))) == [FIRST_OWN_ID + 1]
+    assert frames.see((None, body(0))) == [2]
 
 
 @settings(max_examples=100, deadline=None)
