@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,6 +54,13 @@ def _import_openvino() -> ModuleType:
 openvino: Any = _import_openvino()
 
 
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """The process's only one, never let go: each installs a stack for signals, and when several end in another order
+    than they began, what stays installed is freed memory, and the next signal kills the process."""
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """An ONNX file compiled by OpenVINO for the CPU, for low latency; 8-bit files compute in 8 bits.
 
@@ -95,15 +103,15 @@ class OpenVinoEngine:
             names, _, blob = found.partition(b"\n")
             inputs, outputs = (tuple(part) for part in json.loads(names))
             try:
-                return openvino.Core().import_model(blob, "CPU", self._settings), inputs, outputs
+                return _core().import_model(blob, "CPU", self._settings), inputs, outputs
             except RuntimeError:
                 file.unlink(missing_ok=True)
-        model = openvino.Core().read_model(self._path)
+        model = _core().read_model(self._path)
         # Compiled, a port may be called after what feeds it.
         inputs, outputs = (tuple(port.get_any_name() for port in ports) for ports in (model.inputs, model.outputs))
         if shapes:
             model.reshape({name: list(shape) for name, shape in zip(inputs, shapes, strict=True)})
-        network = openvino.compile_model(model, "CPU", self._settings)
+        network = _core().compile_model(model, "CPU", self._settings)
         if _ELSEWHERE not in data:
             keep(file, json.dumps([inputs, outputs]).encode() + b"\n" + network.export_model().getvalue())
         return network, inputs, outputs

@@ -101,6 +101,28 @@ def test_shapes_that_come_again_have_plans_of_their_own(network_file: Any) -> No
     assert len(engine._plans) == openvino_engine._MOST_PLANS
 
 
+_LET_GO = """
+import gc, os, signal, sys
+from pathlib import Path
+import numpy as np
+from dualpose_ros.inference.openvino_engine import OpenVinoEngine
+told = []
+signal.signal(signal.SIGINT, lambda *_: told.append(1))
+engine = OpenVinoEngine(Path(sys.argv[1]), 1)
+for rows in (1, 1, 2, 2):
+    engine.run({"x": np.zeros((rows, 8, 4, 3), np.uint8), "k": np.zeros(rows, np.float32)})
+del engine
+gc.collect()
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(len(told))
+"""
+
+
+def test_a_signal_after_networks_were_let_go_is_no_crash(network_file: Any) -> None:
+    pytest.importorskip("openvino")
+    assert subprocess.run([sys.executable, "-c", _LET_GO, str(network_file)], timeout=60).returncode == 1
+
+
 def test_views_that_are_not_contiguous(engine: Any) -> None:
     inputs = good_inputs(2, 8, 8)
     mirrored = engine.run({**inputs, "x": inputs["x"][:, :, ::-1]})

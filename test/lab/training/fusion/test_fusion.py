@@ -120,8 +120,8 @@ def perfect(batch: training.Batch) -> training.Answer:
     root = torch.cat([truth[:, 0, :2] / truth[:, 0, 2:], torch.log(truth[:, 0, 2:] / batch.depth[:, None])], dim=1)
     rows = len(truth)
     return training.Answer(
-        truth - truth[:, :1], root, torch.full((rows, K), -3.0), torch.full((rows, K), 0.999),
-        batch.known.float() * 0.998 + 0.001, truth,
+        truth - truth[:, :1], root, torch.full((rows, K), -3.0), batch.known.float() * 0.998 + 0.001,
+        torch.full((rows, K), 0.999), truth,
     )  # fmt: skip
 
 
