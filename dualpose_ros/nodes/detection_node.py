@@ -42,7 +42,7 @@ class DetectionNodeConfig(ImageNodeConfig):
     )
     max_frames_in_flight: int = setting(
         AUTO,
-        "most frames that the graph has in work at once; -1: as many as keep poses young, 0: as many as come",
+        "most frames that the graph has in work at once; -1: as many as raise the frame rate, 0: as many as come",
         unit="frames",
         least=AUTO,
         most=1000,

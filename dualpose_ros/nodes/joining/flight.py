@@ -1,8 +1,7 @@
-"""How many frames in work at once are worth it: as many as keep the newest pose that is out youngest.
+"""How many frames in work at once are worth it: as few as reach nearly the highest frame rate.
 
 On several cores the stages work on different frames, and the slowest sets the rate once enough frames are on their
-way; more of them only wait for it, and come out late. Where cores are shared, or two of them are one core's threads,
-frames in work slow each other down long before. Times are seconds of any clock that never goes back.
+way; more of them only wait for it, and come out late. Times are seconds of any clock that never goes back.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ FIRST, MOST = 2, 8
 """Frames in work at the start, and at the most."""
 
 _EPOCH_FRAMES, _EPOCH_S = 12, 1.0
+_WORTH = 0.9
+"""Share of the highest rate that is enough: the last frames cost more in delay than they bring."""
+
 _KNOWN_S = 30.0
 """How long a rate counts as known; then it is tried again, for machines have other things to do too."""
 
 
 class FlightControl:
-    """Tries neighbouring numbers of frames in work, and keeps the one at which poses are at most as old as can be.
-
-    A pose is oldest just before the next one comes: by then by what its frame took, which with n in work at r frames a
-    second is n / r, and a period more. So a second frame has to raise the rate by half, a third by a third.
+    """Tries neighbouring numbers of frames in work, and keeps the one that `_WORTH` asks for.
 
     Only what comes out while images wait for room tells anything: otherwise it is the camera that sets the rate.
     """
@@ -53,6 +52,6 @@ class FlightControl:
     def _choose(self, now: float) -> None:
         """What to try, or to keep to, next."""
         known = {limit: rate for limit, (rate, when) in self._rates.items() if now - when < _KNOWN_S}
-        best = min(known, key=lambda limit: (limit + 1) / known[limit])
-        unknown = [limit for limit in (best - 1, best + 1) if limit not in known and 1 <= limit <= MOST]
-        self.limit = unknown[0] if unknown else best
+        enough = min(limit for limit, rate in known.items() if rate >= _WORTH * max(known.values()))
+        unknown = [limit for limit in (enough + 1, enough - 1) if limit not in known and 1 <= limit <= MOST]
+        self.limit = unknown[0] if unknown else enough

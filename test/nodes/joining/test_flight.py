@@ -10,13 +10,8 @@ import pytest
 from dualpose_ros.nodes.joining.flight import MOST, FlightControl
 
 
-def simulated(
-    stages_s: list[float], cores: int, seconds: float, fps: float = 1000.0, shared: float = 1.0
-) -> tuple[list[int], list[float]]:
-    """The limit after each frame, and when frames came out: each stage has one frame at a time, each core one stage.
-
-    `shared`: how much longer a stage takes that starts while another runs.
-    """
+def simulated(stages_s: list[float], cores: int, seconds: float, fps: float = 1000.0) -> tuple[list[int], list[float]]:
+    """The limit after each frame, and when frames came out: each stage has one frame at a time, each core one stage."""
     control = FlightControl()
     out: list[float] = []
     limits: list[int] = []
@@ -35,7 +30,7 @@ def simulated(
         for stage in reversed(range(len(stages_s))):
             if queues[stage] and not busy[stage] and len(running) < cores:
                 busy[stage] = True
-                took = stages_s[stage] * (1 + 0.1 * rng.random()) * (shared if running else 1.0)
+                took = stages_s[stage] * (1 + 0.1 * rng.random())
                 heapq.heappush(running, (now + took, stage))
         now = min(next_image, running[0][0]) if running else next_image
         while running and running[0][0] <= now:
@@ -58,7 +53,7 @@ def simulated(
         ([12, 40, 30, 18], 8, 2, 3),  # the second sets the rate: 100 ms in all hold two to three of them
         ([30, 30, 30, 30, 30], 8, 4, 5),
         ([12, 40, 30, 18], 1, 1, 1),  # one core has always something to do
-        ([12, 40, 30, 18], 2, 2, 2),
+        ([12, 40, 30, 18], 2, 2, 3),
     ],
 )
 def test_as_many_as_raise_the_rate(stages_ms: list[int], cores: int, least: int, most: int) -> None:
@@ -67,15 +62,7 @@ def test_as_many_as_raise_the_rate(stages_ms: list[int], cores: int, least: int,
     assert least <= usual <= most and max(limits) <= MOST
     rate = (len(out) // 2) / (out[-1] - out[-1 - len(out) // 2])
     best = min(1000 / max(stages_ms), cores * 1000 / sum(stages_ms)) / 1.05
-    assert rate > 0.75 * best
-
-
-def test_one_alone_where_a_second_comes_at_the_cost_of_the_first() -> None:
-    stages_s = [0.012, 0.04, 0.03, 0.018]
-    limits, out = simulated(stages_s, 2, 60.0, shared=1.8)
-    assert np.bincount(limits[len(limits) // 2 :]).argmax() == 1
-    period_s = (out[-1] - out[len(out) // 2]) / (len(out) - 1 - len(out) // 2)
-    assert period_s < 1.2 * sum(stages_s)
+    assert rate > 0.85 * best
 
 
 def test_a_camera_that_is_slower_than_the_graph_changes_nothing() -> None:
