@@ -205,8 +205,11 @@ class PipelineNode(ManagedNode):
         return self._keep(self.destroy_subscription, self.bus.subscribe(self, msg_type, name, callback, qos_profile))
 
     def _overridden(self, topic: str, qos: QoSProfile | int, entity: str) -> QoSProfile | int:
-        """The profile as parameters have it; topics that come and go, and ROS's own, have a depth alone and keep it."""
-        if not isinstance(qos, QoSProfile) or not hasattr(self, "settings"):
+        """The profile as parameters have it; topics that come and go, and ROS's own, have a depth alone and keep it.
+
+        What a latched topic has kept comes to a reliable subscription alone, beside the usual one of that topic.
+        """
+        if not isinstance(qos, QoSProfile) or not hasattr(self, "settings") or qos is LATCHED:
             return qos
         return with_qos_overrides(self, self.resolve_topic_name(topic), qos, entity)
 

@@ -84,7 +84,9 @@ class Run:
         """Process id of a running node."""
         for child in psutil.Process(self.process.pid).children(recursive=True):
             try:
-                if any(part.endswith(f".{node}") for part in child.cmdline()):
+                words = [word.strip() for word in child.cmdline()]
+                # The process that nodes are forked by names all of them.
+                if "dualpose_ros.standalone.run_node" in words and any(word.endswith(f".{node}") for word in words):
                     return child.pid
             except psutil.Error:
                 continue
