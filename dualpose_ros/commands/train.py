@@ -142,7 +142,7 @@ OPTIONS: _Options = {
     ),
     "row": _option(
         str | None, None, "--row",
-        "none, rep, mp, rep_dis, rep_mp_dis or full; with --video one of rep to rep_mp_dis, the last without.",
+        "none, rep, mp, rep_dis, rep_mp_dis or full; with --video one of rep to rep_mp_dis, mp without.",
     ),
     "first": _option(_FILE, None, "--first", "The folder of row `none`, for all other rows."),
 }  # fmt: skip

@@ -14,13 +14,13 @@ _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
 
 def computes_int8_fast(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether 8-bit networks are worth it: on x86 with VNNI, where they were measured; False where nothing tells."""
-    return not _DOT_PRODUCTS.isdisjoint(set(cpu_flags(cpuinfo)))
+    return not _DOT_PRODUCTS.isdisjoint(cpu_flags(cpuinfo))
 
 
 def computes_bf16_fast(cpuinfo: Path = _CPUINFO) -> bool:
     """Whether bf16 is worth it: on x86 with AMX, which multiplies its matrices several times as fast as those of fp32;
     False where nothing tells."""
-    return "amx_bf16" in set(cpu_flags(cpuinfo))
+    return "amx_bf16" in cpu_flags(cpuinfo)
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""Networks on the CPU by OpenVINO (extra `openvino`)."""
+"""Networks on the CPU by OpenVINO."""
 
 from __future__ import annotations
 

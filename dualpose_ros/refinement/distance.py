@@ -1,8 +1,8 @@
 """How far away the person is in each frame of a window, from the integrated poses' root distances.
 
 By itself, and as a logarithm: its error is a share of the distance and lasts, and moving everything closer does not
-make changes of a logarithm smaller, as it does motions in metres. W frames; with
-several people together, an axis of them stands before.
+make changes of a logarithm smaller, as it does motions in metres. W frames; with several people
+together, an axis of them stands before.
 """
 
 from __future__ import annotations

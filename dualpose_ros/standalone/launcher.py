@@ -106,8 +106,8 @@ class Launcher:
 
         threads is the number that each node's numerical libraries may use; stop_deadlines_s are the seconds from
         SIGINT to SIGTERM and from there to SIGKILL; import_ahead are modules that nodes will need beside their own.
-        Errors: StandaloneError for two nodes of one name, a wrong
-        parameter file, or one whose section for a node does not hold in the namespace.
+        Errors: StandaloneError for two nodes of one name, a wrong parameter file, or one whose section for a node does
+        not hold in the namespace.
         """
         names = [spec.name for spec in specs]
         if len(set(names)) != len(names):

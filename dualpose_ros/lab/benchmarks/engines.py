@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dualpose_ros.inference.engine import Engine, EngineError
-from dualpose_ros.inference.load import load_engine
+from dualpose_ros.inference.load import SHIPPED, load_engine
 from dualpose_ros.inference.parity import example_inputs, worst_difference
 from dualpose_ros.inference.tensorrt_build import is_whole, usual_shapes
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
@@ -16,7 +16,6 @@ from dualpose_ros.lab.timing import WARM_UP, timed
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.weights import network_file
 
-NETWORKS = ("detector", "top_down", "bottom_up", "gcn", "lifting", "fusion")
 BATCHES = (1, 3, 8, 33)
 SMALL_CELLS = 2
 """Size of the images that are compared, over what it has to be a multiple of."""
@@ -34,7 +33,7 @@ def bench_engines(repeats: int, threads: int) -> Outcome:
     """Every way to run every network: largest difference over batches, milliseconds, and both as ratios."""
     rows: Rows = []
     missing: dict[str, str] = {}
-    for name in NETWORKS:
+    for name in SHIPPED:
         reference = load_engine(network_file(name), threads=threads)
         for label, engine in _engines(name, threads, missing):
             rows.append({"network": name, **_compared(label, engine, reference, repeats)})

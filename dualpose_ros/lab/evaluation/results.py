@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from dualpose_ros.errors import InputError
+from dualpose_ros.inference.load import SHIPPED
 from dualpose_ros.weights import shipped_networks
 
 Result = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
 
-_ALL = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
 _MOST_ROWS = 30
 _KEYS = ("what", "version", "seed", "seconds", "tables", "goals")
 
@@ -42,7 +42,7 @@ EVALUATIONS = (
         "The live graph, each node a process of its own, on the rendered clip that ships: rate and latency, and how "
         "right `/humans/poses3d` is (`refined`), the poses before refinement (`fused`) and those of the top-down "
         "branch alone. Rate and latency are those of the machine that it ran on, with whatever else ran there.",
-        _ALL,
+        SHIPPED,
     ),
     Evaluation(
         "photographs",
@@ -85,7 +85,7 @@ EVALUATIONS = (
         "eval fusion",
         "Both branches and their fusion on rendered videos, through the detector, the tracker and the live stages; "
         "missed people count 0. The paper's Tables 3, 4 and 5.",
-        _ALL,
+        SHIPPED,
     ),
     Evaluation(
         "scores",
@@ -93,7 +93,7 @@ EVALUATIONS = (
         "Whether the score after fusion is the chance that there is such a person: stated chances beside the shares of "
         "people who were there, in bins of the former, and what `min_score` gives and takes. Rendered videos, and "
         "photographs all of whose people have boxes.",
-        _ALL,
+        SHIPPED,
     ),
     Evaluation(
         "ablation",
@@ -101,21 +101,21 @@ EVALUATIONS = (
         "The twelve rows of the paper's Table 3 on `dualpose-synth-v1`, twenty rendered videos that are the same on "
         "every machine. The paper's figures beside them are of MuPoTS-3D under its released protocol: only which row "
         "is better than which can be compared.",
-        _ALL,
+        SHIPPED,
     ),
     Evaluation(
         "refinement",
         "eval refinement",
         "Refinement beside the paper's optimisation of the whole movement (Eq. 16), on held-out movements with the "
         "errors that the branches and fusion made. The paper's Tables 6 and 7.",
-        _ALL,
+        SHIPPED,
     ),
     Evaluation(
         "ground",
         "eval ground",
         "Refinement with a ground that is known exactly, as surely as stated, off by 1 or 2 degrees or 5 %, or not: "
         "rendered videos of people of 1.1 to 2.05 m, cameras 0.3 to 3 m high, some of which drive.",
-        _ALL,
+        SHIPPED,
     ),
     Evaluation(
         "trajectory",
@@ -155,7 +155,7 @@ def page(folder: Path, shipped: Mapping[str, str] | None = None) -> str:
         parts.append(_section(evaluation, groups.pop(evaluation.name, []), current))
     for name, runs in groups.items():
         command = f"eval {runs[0]['what']}"
-        parts.append(_section(Evaluation(name, command, "", _ALL), runs, current))
+        parts.append(_section(Evaluation(name, command, "", SHIPPED), runs, current))
     return "\n".join(parts)
 
 

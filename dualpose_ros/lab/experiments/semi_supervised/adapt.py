@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +87,7 @@ def adapt(
     held_out, labelled = _held_out(footage, labelled)
     both = out / "recordings" / "recordings_00000.npz"
     if not (resume and both.is_file()):
-        # In a process of its own: training in one that ran networks by OpenVINO with AMX has crashed.
-        with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-            seen = apart.submit(read_footage, footage.source, footage.calibration).result()
-        save_recordings(both, joined([labelled, seen]))
+        save_recordings(both, joined([labelled, read_footage(footage.source, footage.calibration)]))
     installed = {network: weights_path(network) for network in NETWORKS}
     gcn = weights_path("gcn")
     begins = Beginning(installed, installed, gcn)

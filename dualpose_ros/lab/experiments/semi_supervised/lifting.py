@@ -188,7 +188,8 @@ class SemiSupervisedLiftingTask:
         if batch.found is not None and batch.turned is not None:
             parts += [batch.found.features, batch.turned.features] if terms.perspective else [batch.found.features]
         # All at once, so that the normalisation sees both domains.
-        answers, held = self._with_held_depths(self._supervised.answers(model, torch.cat(parts)), torch.cat(parts))
+        features = torch.cat(parts)
+        answers, held = self._with_held_depths(self._supervised.answers(model, features), features)
         cuts = [answer.split([len(part) for part in parts]) for answer in answers]
         own, *rest = (tuple(cut[i] for cut in cuts) for i in range(len(parts)))
         total, told = lifting_loss(own, batch.labelled)
