@@ -13,9 +13,10 @@ import pytest
 from scipy.io import savemat
 
 from dualpose_ros.camera import Camera, project
-from dualpose_ros.datasets.published import h36m, jta, keypoints, muco, mupots, panoptic, threedpw
+from dualpose_ros.datasets.published import h36m, jta, muco, mupots, panoptic, threedpw
 from dualpose_ros.datasets.published.catalogue import open_dataset
-from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame
+from dualpose_ros.datasets.published.truth import DatasetError
+from support.published_frames import frames_of
 
 RNG = np.random.default_rng(0)
 CAMERA = Camera(1920, 1080, 1500.0, 1480.0, 950.0, 530.0)
@@ -24,10 +25,6 @@ CAMERA = Camera(1920, 1080, 1500.0, 1480.0, 950.0, 530.0)
 def people(joints: int, count: int = 2, frames: int = 3) -> np.ndarray:
     """Joints (T, N, J, 3) in metres before a camera."""
     return RNG.normal(size=(frames, count, joints, 3)) * 0.4 + (0.0, 0.0, 4.0)
-
-
-def frames_of(name: str, root: Path, **options: Any) -> list[TruthFrame]:
-    return [frame for sequence in open_dataset(name, root, **options) for frame in sequence.frames()]
 
 
 def write_mupots(root: Path, change: Callable[[np.ndarray], None] = lambda cells: None) -> np.ndarray:
@@ -217,26 +214,6 @@ def test_panoptic_with_an_id_twice(tmp_path: Path) -> None:
     write_panoptic(tmp_path, (3, 3))
     with pytest.raises(DatasetError, match=r"body3DScene_00000123\.json: person 3 is there twice"):
         frames_of("panoptic", tmp_path)
-
-
-def test_crowdpose_and_coco(tmp_path: Path) -> None:
-    images = [{"id": n, "file_name": f"{n}.jpg", "width": 640, "height": 480, "crowdIndex": index}
-              for n, index in enumerate((0.05, 0.5, 0.95))]  # fmt: skip
-    row = [100.0, 50.0, 2.0] * 13 + [0.0, 0.0, 0.0]
-    annotations = [{"id": n, "image_id": n, "bbox": [10, 20, 30, 40], "keypoints": row} for n in range(3)]
-    path = tmp_path / "crowdpose_test.json"
-    path.write_text(json.dumps({"images": images, "annotations": annotations}))
-    sequences = open_dataset("crowdpose", tmp_path)
-    assert [s.name for s in sequences] == ["easy", "hard", "medium"]
-    (frame,) = sequences[2].frames()
-    assert frame.people.visible.sum() == 13 and frame.people.area_px[0] == pytest.approx(0.53 * 1200)
-    assert frame.people.boxes_px[0].tolist() == [10, 20, 40, 60] and len(keypoints.CROWDPOSE) == 14
-    path.write_text(json.dumps({"images": images, "annotations": [annotations[0], annotations[0]]}))
-    with pytest.raises(DatasetError, match="image 0: annotation id 0 is there twice"):
-        frames_of("crowdpose", tmp_path)
-    path.write_text(json.dumps({"images": [*images, images[1]], "annotations": annotations}))
-    with pytest.raises(DatasetError, match=r"crowdpose_test\.json: image 1 is there twice"):
-        frames_of("crowdpose", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mupots", "muco", "jta", "h36m", "3dpw", "panoptic", "coco", "crowdpose"])
