@@ -61,6 +61,12 @@ CameraHeightOption = Annotated[
 CameraPitchOption = Annotated[
     float, typer.Option("--camera-pitch", min=-90, max=90, help="Degrees by which the camera looks down.")
 ]
+HungOption = Annotated[
+    float,
+    typer.Option(
+        "--hung-after", min=0, help="Seconds after which a node that serves nothing is started anew; 0: none."
+    ),
+]
 CameraRollOption = Annotated[
     float, typer.Option("--camera-roll", min=-180, max=180, help="Degrees by which its right side is lower.")
 ]
@@ -86,6 +92,7 @@ def run(
     view: ViewOption = False,
     browser: BrowserOption = True,
     view_port: ViewPortOption = 9090,
+    hung_after: HungOption = 20.0,
     verbose: VerboseOption = False,
 ) -> None:
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.
@@ -120,5 +127,6 @@ def run(
         view=view,
         browser=browser,
         view_port=view_port,
+        hung_s=hung_after,
     )
     run_and_write(options, Console(stderr=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 from collections.abc import Callable
@@ -22,7 +23,12 @@ class Disk:
     def __init__(self, folder: Path, reserve_bytes: int = _RESERVE_BYTES) -> None:
         """OSError where not even the reserve fits."""
         self._reserve = folder / ".reserve.partial"
-        self._reserve.write_bytes(b"\1" * reserve_bytes)
+        try:
+            self._reserve.write_bytes(b"\1" * reserve_bytes)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.close()
+            raise
         self._when_full: list[Callable[[], None]] = []
         self.is_full = False
 

@@ -39,9 +39,14 @@ class Recording:
         self.disk = Disk(directory)
         self.frames = FrameStore(directory / ".frames.partial", disk=self.disk)
         self._keep_frames, self._timed_by_stamps = keep_frames, timed_by_stamps
-        self._mcap = McapFile(directory / "poses.mcap", self.disk)
-        self._lines = self.disk.open_text(directory / "poses.jsonl")
-        self._stage_lines = {stage: self.disk.open_text(self.stage_lines(stage)) for stage in STAGES}
+        try:
+            self._mcap = McapFile(directory / "poses.mcap", self.disk)
+            self._lines = self.disk.open_text(directory / "poses.jsonl")
+            self._stage_lines = {stage: self.disk.open_text(self.stage_lines(stage)) for stage in STAGES}
+        except OSError:
+            self.frames.discard()
+            self.disk.close()
+            raise
         self._stamps_ns: list[int] = []
         self._received_ns: list[int] = []
         self.latest: PoseFrame | None = None

@@ -71,6 +71,7 @@ class LiveOptions:
     view: bool = False
     browser: bool = True
     view_port: int = 9090
+    hung_s: float = 20.0
 
 
 def run_live(options: LiveOptions, console: Console, watch: Watch | None = None) -> GraphResult:
@@ -114,6 +115,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         verbose=options.verbose,
         composed=options.composed,
         view=view_parameters(options),
+        hung_s=options.hung_s,
     )
     if options.view:
         console.print(f"live view: {page_url(options.view_port)}", soft_wrap=True)

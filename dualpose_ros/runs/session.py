@@ -23,7 +23,7 @@ from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
 from dualpose_ros.standalone.launcher import STOP_SIGNALS, Launcher, NodeSpec, NodeState
-from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage
+from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage, RestartPolicy
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
@@ -60,6 +60,7 @@ class GraphOptions:
     `domain_id` None picks one at random, so that the run meets no other graph on this machine.
     `every_frame`: the graph sets the pace of the source, and nothing is dropped.
     `view`: parameters of the live view; None: there is none.
+    `hung_s`: see RestartPolicy.
     """
 
     out: Path
@@ -73,6 +74,7 @@ class GraphOptions:
     verbose: bool = False
     composed: bool = False
     view: dict[str, Any] | None = None
+    hung_s: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watc
     except OSError as error:
         raise InputError(f"--out {options.out} can't be written: {error.strerror or error}") from None
     launcher = Launcher(
-        node_specs(options), params_file=options.params_file, output=cast("IO[str]", log), import_ahead=IMPORT_AHEAD
+        node_specs(options),
+        params_file=options.params_file,
+        restart=RestartPolicy(hung_s=options.hung_s),
+        output=cast("IO[str]", log),
+        import_ahead=IMPORT_AHEAD,
     )
     try:
         with _stop_on_signal() as stop:

@@ -34,8 +34,8 @@ _ARGUMENTS_AT = 45
 class ForkedProcess:
     """What subprocess.Popen is of a process that it started; `poll` tells what nobody can wait for."""
 
-    def __init__(self, pid: int, stdin: IO[bytes], stdout: IO[bytes]) -> None:
-        self.pid, self.stdin, self.stdout = pid, stdin, stdout
+    def __init__(self, pid: int, stdout: IO[bytes]) -> None:
+        self.pid, self.stdout = pid, stdout
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -54,7 +54,7 @@ class ForkServer:
             raise OSError("nodes can't be adopted here")
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
-        self._asked: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
+        self._asked: dict[int, IO[bytes]] = {}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno()), *modules, _ROOM],
@@ -67,22 +67,20 @@ class ForkServer:
             )
         self.output = self._process.stdout
 
-    def ask(self, number: int, command: Sequence[str]) -> bool:
-        """Ask for a node: its module and arguments; False where it has to be started otherwise."""
+    def ask(self, number: int, command: Sequence[str], stdin: socket.socket) -> bool:
+        """Ask for a node: its module, arguments and standard input; False where it has to be started otherwise."""
         request = json.dumps([number, list(command)]).encode()
         if len(request) > _LONGEST_REQUEST:
             return False
-        (node_in, our_in), (our_out, node_out) = os.pipe(), os.pipe()
+        our_out, node_out = os.pipe()
         try:
-            socket.send_fds(self._channel, [request], [node_in, node_out])
+            socket.send_fds(self._channel, [request], [stdin.fileno(), node_out])
         except OSError:
-            os.close(our_in)
             os.close(our_out)
             return False
         finally:
-            os.close(node_in)
             os.close(node_out)
-        self._asked[number] = os.fdopen(our_in, "wb", 0), os.fdopen(our_out, "rb")
+        self._asked[number] = os.fdopen(our_out, "rb")
         return True
 
     def take(self) -> dict[int, ForkedProcess | None]:
@@ -96,10 +94,9 @@ class ForkServer:
             except OSError:
                 answer = b""
             for number, pid in [json.loads(answer)] if answer else [(number, 0) for number in self._asked]:
-                stdin, stdout = self._asked.pop(number)
-                born[number] = ForkedProcess(pid, stdin, stdout) if pid else None
+                stdout = self._asked.pop(number)
+                born[number] = ForkedProcess(pid, stdout) if pid else None
                 if not pid:
-                    stdin.close()
                     stdout.close()
         return born
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -69,7 +70,8 @@ class _Entry:
     not_before: float = 0.0
     cpu_s: float = 0.0
     max_rss_mb: float = 0.0
-    is_asked_for: bool = False
+    hung_s: float = 0.0
+    asked_with: socket.socket | None = None
 
 
 def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:
@@ -143,7 +145,7 @@ class Launcher:
     def start(self) -> None:
         """Start every node that does not run."""
         for entry in self._entries:
-            if entry.process is None and not entry.is_asked_for:
+            if entry.process is None and entry.asked_with is None:
                 self._spawn(entry)
 
     def poll(self) -> tuple[NodeState, ...]:
@@ -163,6 +165,9 @@ class Launcher:
                     self._on_exit(entry, code, now)
                 elif entry.process.goes_on():
                     self._say(entry, "was stopped by a signal; told to go on")
+                elif 0 < self._restart.hung_s < entry.process.silent_s and not entry.hung_s:
+                    entry.hung_s = entry.process.silent_s
+                    entry.process.signal(signal.SIGKILL)
             elif entry.status == "waiting" and entry.pids and now >= entry.not_before:
                 entry.restarts += 1
                 self._spawn(entry)
@@ -255,6 +260,8 @@ class Launcher:
             return
         entry.deaths, pause_s = self._restart.after_death(code, ran_s, entry.deaths)
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if entry.hung_s:
+            how, entry.hung_s = f"hung: it served nothing for {entry.hung_s:.0f} s and was killed", 0.0
         if pause_s is None:
             entry.status = "failed"
             tried = "" if code == BAD_INPUT else f" after {self._restart.limit} restarts"
@@ -281,27 +288,30 @@ class Launcher:
                 self._read(self._prefix("imports", names, len(names)), self._forks.output)
             except OSError:
                 self._can_fork = False
-        if self._forks is not None:
-            entry.is_asked_for = self._forks.ask(self._entries.index(entry), command[3:])
-            if entry.is_asked_for:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            if self._forks is not None and self._forks.ask(self._entries.index(entry), command[3:], theirs):
+                entry.asked_with = ours
                 return
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self._environment,
-            start_new_session=True,
-        )
-        self._has_begun(entry, process)
+            process = subprocess.Popen(
+                command,
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self._has_begun(entry, process, ours)
 
     def _take_in(self, born: Mapping[int, ForkedProcess | None]) -> None:
         """Take in nodes that were asked for; start those that could not be forked, if any shall still start."""
         for number, process in born.items():
             entry = self._entries[number]
-            entry.is_asked_for = False
-            if process is not None:
-                self._has_begun(entry, process)
+            stdin, entry.asked_with = entry.asked_with, None
+            if process is not None and stdin is not None:
+                self._has_begun(entry, process, stdin)
+            elif stdin is not None:
+                stdin.close()
         if self._can_fork and None in born.values():
             self._can_fork = False
             if self._forks is not None:
@@ -310,8 +320,8 @@ class Launcher:
             for number in (number for number, process in born.items() if process is None):
                 self._spawn(self._entries[number])
 
-    def _has_begun(self, entry: _Entry, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
-        entry.process = NodeProcess(process)
+    def _has_begun(self, entry: _Entry, process: subprocess.Popen[bytes] | ForkedProcess, stdin: socket.socket) -> None:
+        entry.process = NodeProcess(process, stdin)
         entry.pids.append(process.pid)
         self._read(entry.prefix, process.stdout)
 

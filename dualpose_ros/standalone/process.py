@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from dualpose_ros.standalone.forking import ForkedProcess
 BAD_INPUT = 2
 """Exit code of a node that could not start for bad input: it would be as bad a second time."""
 
+# Who did not listen for longer has been stopped or starved itself, and so may the process have been.
+_LONGEST_SILENCE_S = 2.0
+
 LONGEST_STOP_S = 0.5
 """A node that is stopped for longer is told to go on: the graph waits for it."""
 
@@ -25,12 +29,14 @@ class RestartPolicy:
     """When a node that died is started again: after a pause that triples, at most `limit` times in a row.
 
     A node that ran for `forgive_s` seconds has its earlier deaths forgiven. One that ended with BAD_INPUT never is.
+    One that serves nothing for `hung_s` seconds, once it has begun to, is killed; 0: none is.
     """
 
     limit: int = 5
     first_pause_s: float = 0.1
     longest_pause_s: float = 8.0
     forgive_s: float = 30.0
+    hung_s: float = 20.0
 
     def pause(self, deaths: int) -> float:
         """Seconds to wait after the given number of deaths in a row, from 1."""
@@ -67,11 +73,14 @@ class NodeUsage:
 class NodeProcess:
     """A child process: its memory is sampled while it runs; its processor time is exact once it has ended."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProcess, stdin: socket.socket) -> None:
+        """`stdin` is the launcher's end of what the process has as standard input, and tells over that it serves."""
         self.pid = process.pid
         self.cpu_s = 0.0
         self.max_rss_mb = 0.0
-        self._process = process
+        self.silent_s = 0.0
+        self._process, self._stdin = process, stdin
+        self._listened_at: float | None = None
         self._started = time.monotonic()
         self._stopped_since: float | None = None
         self._sampler = require("psutil").Process(process.pid)
@@ -81,12 +90,27 @@ class NodeProcess:
         return time.monotonic() - self._started
 
     def sample(self) -> None:
-        """Measure it now, if it still runs."""
+        """Measure it now, if it still runs, and hear whether it serves."""
         psutil = require("psutil")
+        before_s = self.cpu_s
         with contextlib.suppress(psutil.Error):
             times = self._sampler.cpu_times()
             self.cpu_s = max(self.cpu_s, times.user + times.system)
             self.max_rss_mb = max(self.max_rss_mb, self._sampler.memory_info().rss / 2**20, _peak_mb(self.pid))
+        self._listen(self.cpu_s - before_s)
+
+    def _listen(self, computed_s: float) -> None:
+        """Count how long it has been silent since it first served: the seconds in which all of it slept, or computed,
+        but none in which it waited for a processor or a disk, or was stopped, or nobody listened."""
+        now, heard = time.monotonic(), b""
+        with contextlib.suppress(OSError):
+            heard = self._stdin.recv(1 << 16, socket.MSG_DONTWAIT)
+        if heard:
+            self.silent_s = 0.0
+        elif self._listened_at is not None:
+            self.silent_s += min(now - self._listened_at, _LONGEST_SILENCE_S) if _sleeps(self.pid) else computed_s
+        if heard or self._listened_at is not None:
+            self._listened_at = now
 
     def goes_on(self) -> bool:
         """Whether it had been stopped (SIGSTOP, not by a debugger) for a while, and was told to go on."""
@@ -113,9 +137,7 @@ class NodeProcess:
             return None
         self.cpu_s = used.ru_utime + used.ru_stime
         self._process.returncode = os.waitstatus_to_exitcode(status)
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        self._stdin.close()
         return self._process.returncode
 
     def signal(self, number: int) -> None:
@@ -123,6 +145,15 @@ class NodeProcess:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether all threads of a process wait for something else than a processor or a disk."""
+    try:
+        stats = [path.read_bytes() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return False
+    return bool(stats) and all(stat.rpartition(b")")[2].split()[:1] == [b"S"] for stat in stats)
 
 
 def _peak_mb(pid: int) -> float:

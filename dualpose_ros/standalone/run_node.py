@@ -5,6 +5,7 @@ The executables of `ros2 run` are this too. It is quick to import, so that a sig
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -13,9 +14,10 @@ import threading
 from collections.abc import Sequence
 
 from dualpose_ros import standalone
-from dualpose_ros.standalone import stopping
+from dualpose_ros.standalone import alive, stopping
 
-# Set by the launcher: the node ends when its standard input does, so that none outlives a launcher that was killed.
+# Set by the launcher: the node ends when its standard input does, so that none outlives a launcher that was killed,
+# and tells over it that it serves.
 EXIT_WITH_STDIN = "DUALPOSE_EXIT_WITH_STDIN"
 
 
@@ -42,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault(variable, "1")
     if os.environ.pop(EXIT_WITH_STDIN, ""):
         threading.Thread(target=_end_with_stdin, daemon=True).start()
+        alive.begin()
     sys.argv = args
     try:
         standalone.install()
@@ -70,8 +73,10 @@ def _refuse(module: str, error: Exception) -> int:
 
 
 def _end_with_stdin() -> None:
-    while os.read(0, 1024):
-        pass
+    # A launcher that ends with signs of life unread ends its side by an error.
+    with contextlib.suppress(ConnectionError):
+        while os.read(0, 1024):
+            pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

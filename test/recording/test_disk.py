@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,24 @@ def test_what_was_recorded_before_the_disk_was_full_is_whole(small_disk: Path, m
     assert summary is not None and summary.statistics is not None
     assert summary.statistics.message_count == len(frames) == recording.num_poses
     assert not list(small_disk.glob(".*")) and POSES_TYPE in {schema.name for schema in summary.schemas.values()}
+
+
+def test_a_disk_without_room_for_the_reserve_is_left_as_it_was(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            Recording(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_cannot_be_begun_leave_no_others(tmp_path: Path) -> None:
+    (tmp_path / "poses.mcap").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        Recording(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["poses.mcap"]
 
 
 def test_frames_are_kept_up_to_a_bound(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import rclpy
@@ -19,6 +20,8 @@ class LauncherNode(Node):
         self.burn_s = self.declare_parameter("burn_s", 0.0).value
         self.publisher = self.create_publisher(String, "beat", 10)
         self.create_timer(0.05, self.beat)
+        if self.behave == "slow":
+            time.sleep(4)
         self.beats = 0
 
     def beat(self) -> None:
@@ -30,6 +33,12 @@ class LauncherNode(Node):
         while time.process_time() < end:
             pass
         self.publisher.publish(String(data=f"{self.get_name()} {os.getpid()}"))
+        while self.behave == "loop" and self.beats == 3:
+            pass
+        if self.behave == "deadlock" and self.beats == 3:
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()
         if self.behave == "crash":
             raise RuntimeError("as told")
         if self.behave == "finish":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ pytest.importorskip("cyclonedds", reason="cyclonedds is not installed")
 
 from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.launcher import Launcher, NodeSpec
-from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
+from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, RestartPolicy
 
 HERE = Path(__file__).resolve().parent
 QUICK = RestartPolicy(limit=2, first_pause_s=0.1, longest_pause_s=0.2)
@@ -46,7 +47,8 @@ def launch(domain_environment: Any) -> Iterator[Any]:
 
     def start(*specs: Any, **options: Any) -> Any:
         output = io.StringIO()
-        launcher: Any = Launcher(specs, environment=domain_environment, output=output, restart=QUICK, **options)
+        options = {"restart": QUICK, **options}
+        launcher: Any = Launcher(specs, environment=domain_environment, output=output, **options)
         launcher.text = output.getvalue
         launchers.append(launcher)
         launcher.start()
@@ -73,6 +75,55 @@ def beats(launcher: Any, environment: Any, name: Any, seconds: Any = 10.0) -> An
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
+
+
+@pytest.mark.parametrize("how", ["deadlock", "loop"])
+def test_a_node_that_hangs_is_killed_and_started_again(launch: Any, how: str) -> None:
+    launcher = launch(spec("well"), spec("hung", behave=how), restart=RestartPolicy(hung_s=1.0))
+    states = wait_for(launcher, lambda states: states["hung"].restarts)
+    text = launcher.text()
+    assert text.count("[hung] hung: it served nothing for ") == 1 and "s and was killed; restarted in 0.1 s" in text
+    assert states["well"].restarts == 0
+
+
+def test_a_node_that_takes_long_to_start_does_not_hang(launch: Any) -> None:
+    launcher = launch(spec("one", behave="slow"), restart=RestartPolicy(hung_s=1.0))
+    wait_for(launcher, lambda states: "started" in launcher.text())
+    assert launcher.states()[0].restarts == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what threads wait for")
+def test_who_is_stopped_or_waits_for_a_processor_is_not_silent() -> None:
+    ours, theirs = socket.socketpair()
+    code = "import os, sys, time\nos.write(0, b'.')\nsys.stdin.readline()\nwhile True:\n    pass"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=theirs)
+    theirs.close()
+    process = NodeProcess(child, ours)
+
+    def silent_s(seconds: float) -> float:
+        before, end = process.silent_s, time.monotonic() + seconds
+        while time.monotonic() < end:
+            process.sample()
+            time.sleep(0.02)
+        return process.silent_s - before
+
+    try:
+        ours.setblocking(True)
+        assert ours.recv(1, socket.MSG_PEEK) == b"."
+        silent_s(0.1)
+        assert silent_s(0.5) > 0.4
+        os.kill(child.pid, signal.SIGSTOP)
+        silent_s(0.1)
+        assert silent_s(0.5) == 0
+        os.kill(child.pid, signal.SIGCONT)
+        ours.send(b"\n")
+        silent_s(0.2)
+        cpu_s, share = process.cpu_s, silent_s(0.5)
+        assert share == pytest.approx(process.cpu_s - cpu_s, abs=0.03) and share > 0
+    finally:
+        child.kill()
+        child.wait()
+        ours.close()
 
 
 def test_killed_node_returns_and_others_live_on(launch: Any, domain_environment: Any) -> None:

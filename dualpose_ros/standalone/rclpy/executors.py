@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from dualpose_ros.standalone import alive
 from dualpose_ros.standalone.errors import require
 from dualpose_ros.standalone.rclpy.context import Context
 from dualpose_ros.standalone.rclpy.exceptions import InvalidHandle
@@ -64,11 +65,13 @@ class SingleThreadedExecutor:
         wait_for_ever = timeout_sec is None or timeout_sec < 0
         deadline = time.monotonic_ns() + int((timeout_sec or 0) * 1e9)
         while not self._is_shutdown:
+            alive.beat()
             if not self._context.ok():
                 raise ExternalShutdownException
             work = self._next_work()
             if work:
-                work()
+                with alive.working():
+                    work()
                 return
             left = _LONGEST_WAIT_NS if wait_for_ever else deadline - time.monotonic_ns()
             if left <= 0:
