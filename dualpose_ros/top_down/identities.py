@@ -2,12 +2,14 @@
 
 A detector that sees one person as two boxes makes two tracks, and which of them is matched changes from
 frame to frame; the pose that comes out is the same. So a pose from a track without a past, that goes on where
-the pose of another id stopped, gets that id. K joints; image pixels.
+the pose of another id stopped, gets that id. A track that nobody was seen on for seconds has stayed behind somebody who
+left, and whoever comes to it next is somebody else. K joints; image pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +20,15 @@ from dualpose_ros.pace import FramePeriod
 from dualpose_ros.people import Pose2D, oks
 from dualpose_ros.skeleton import H36M17
 
+FIRST_STRANGER = 1 << 30
+"""Ids from here on are of people whose id is no track's."""
+
 MIN_COMMON_JOINTS = 3
 _TRACK_VALUE = 0.3
 """What it is worth, in likeness, that a pose comes from the track that had the id."""
 
 _MOST = 1 + _TRACK_VALUE
+_NAME_MEMORY_NS = 60_000_000_000
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,17 @@ def stacked(poses: Sequence[Pose2D]) -> Pose2D:
 class PoseIdentities:
     """Ids of people from the tracks' and from their last poses; called once a frame, in the order of stamps.
 
-    recent_s: how long an id's last pose counts; alike: likeness from which a pose goes on with another's id.
+    recent_s: how long an id's last pose counts; alike: likeness from which a pose goes on with another's id; empty_s:
+    how long a track shows nobody until it is nobody's; new_ids: those of whom such a track shows next.
     """
 
-    def __init__(self, recent_s: float = 0.6, alike: float = 0.5) -> None:
-        self._recent_ns, self._alike = int(recent_s * 1e9), alike
+    def __init__(
+        self, recent_s: float = 0.6, alike: float = 0.5, empty_s: float = 3.0, new_ids: Iterator[int] | None = None
+    ) -> None:
+        self._recent_ns, self._alike, self._empty_ns = int(recent_s * 1e9), alike, int(empty_s * 1e9)
+        self._new_ids = new_ids if new_ids is not None else itertools.count(FIRST_STRANGER)
+        self._names: dict[int, tuple[int, int]] = {}
+        self._shown_ns: dict[int, int] = {}
         self._last: dict[int, _Last] = {}
         self._alias: dict[int, int] = {}
         self._pace = FramePeriod()
@@ -70,14 +82,29 @@ class PoseIdentities:
         # However seldom frames come, poses are recent until the next one.
         limit_ns = max(self._recent_ns, int(1.5e9 * self._pace.see(stamp_ns)))
         self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v.stamp_ns <= limit_ns}
+        self._rename(stamp_ns, track_ids, max(self._empty_ns, limit_ns))
+        track_ids = self._named(track_ids)
         alive = set(track_ids) | self._last.keys()
         self._alias = {k: v for k, v in self._alias.items() if k in alive}
         found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
         return [last.pose if last is not None else None for last in found]
 
+    def _rename(self, stamp_ns: int, track_ids: Sequence[int], limit_ns: int) -> None:
+        """Give tracks that are there and showed nobody for longer than a limit names without a past."""
+        # A track that was away may have been found again by its tracker, who knows more.
+        shown = {track_id: self._shown_ns.get(track_id, stamp_ns) for track_id in track_ids}
+        empty = [track_id for track_id, when in shown.items() if not 0 <= stamp_ns - when <= limit_ns]
+        self._shown_ns = shown | dict.fromkeys(empty, stamp_ns)
+        self._names |= {track_id: (next(self._new_ids), stamp_ns) for track_id in empty if shown[track_id] < stamp_ns}
+        self._names |= {k: (v[0], stamp_ns) for k, v in self._names.items() if k in shown}
+        self._names = {k: v for k, v in self._names.items() if 0 <= stamp_ns - v[1] <= _NAME_MEMORY_NS}
+
+    def _named(self, track_ids: Sequence[int]) -> list[int]:
+        return [self._names[track_id][0] if track_id in self._names else track_id for track_id in track_ids]
+
     def seniority(self, track_ids: Sequence[int]) -> Floats:
         """In how many frames each track's person was seen so far."""
-        found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
+        found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in self._named(track_ids)]
         return np.array([last.frames if last is not None else 0 for last in found], dtype=np.float64)
 
     def assign(self, stamp_ns: int, poses: Sequence[tuple[int, Pose2D]]) -> list[int]:
@@ -85,7 +112,8 @@ class PoseIdentities:
 
         Ids go to poses by likeness to each id's last pose and by the tracks that had them, at the most in total.
         """
-        tracks = [track_id for track_id, _ in poses]
+        tracks = self._named([track_id for track_id, _ in poses])
+        self._shown_ns |= {track_id: stamp_ns for track_id, _ in poses}
         usual = [self._alias.get(track_id, track_id) for track_id in tracks]
         known = sorted(self._last.keys() | set(usual))
         value = np.zeros((len(poses), len(known)))
@@ -99,7 +127,7 @@ class PoseIdentities:
         ids = [known[column] if column >= 0 else None for column in chosen]
         free = [track_id for track_id in tracks if track_id not in ids]
         result = []
-        for (track_id, pose), identity in zip(poses, ids, strict=True):
+        for track_id, (_, pose), identity in zip(tracks, poses, ids, strict=True):
             if identity is None:
                 # There are as many track ids as poses, so one is left for each pose without an id.
                 identity = track_id if track_id in free else free[0]

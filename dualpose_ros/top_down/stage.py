@@ -20,14 +20,12 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
-from dualpose_ros.top_down.identities import MIN_COMMON_JOINTS, PoseIdentities
+from dualpose_ros.top_down.identities import FIRST_STRANGER, MIN_COMMON_JOINTS, PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down
 
-FIRST_STRANGER = 1 << 30
-"""Track ids from here on are of people whom no detection's track owned at first."""
 _ABSURD = 100.0
 """A box so many image sides away, or as large, is a mistake of whoever sent it."""
 
@@ -125,8 +123,8 @@ class TopDownStage:
         # Joints that a network doesn't know say nothing about who is there.
         self._known_share = self._estimator.known_joints / H36M17.num_joints
         self._velocities = RootVelocities(c.velocity_time_constant_s)
-        self._identities = PoseIdentities()
         self._strange_ids = itertools.count(FIRST_STRANGER)
+        self._identities = PoseIdentities(new_ids=self._strange_ids)
         self._floor = FloorScale(c.floor)
 
     def warm_up(self) -> bool:

@@ -66,6 +66,28 @@ def test_somebody_new_gets_an_id_of_their_own_and_so_does_who_comes_late() -> No
     assert run(identities, 40, [(9, pose(0, 1))]) == [9]
 
 
+def test_who_comes_to_a_track_that_stayed_behind_somebody_is_somebody_else() -> None:
+    identities = PoseIdentities(empty_s=3.0, new_ids=iter([100, 101]))
+    assert run(identities, 0, [(1, pose(0)), (2, pose(2))]) == [1, 2]
+    for frame in range(1, 80):  # the first track stays where its person was, the other one's goes on
+        identities.begin(frame * FRAME_NS, [1, 2])
+        assert identities.assign(frame * FRAME_NS, [(2, pose(2, frame))]) == [2]
+    assert run(identities, 80, [(1, pose(0)), (2, pose(2, 80))]) == [100, 2]
+    assert run(identities, 100, [(2, pose(2, 100))]) == [2]
+    assert run(identities, 120, [(1, pose(0, 1)), (2, pose(2, 120))]) == [100, 2], "whoever they were before"
+
+
+def test_a_track_that_its_tracker_finds_again_keeps_its_id() -> None:
+    identities = PoseIdentities(empty_s=3.0)
+    assert run(identities, 0, [(1, pose(0))]) == [1]
+    for frame in range(1, 200, 10):
+        identities.begin(frame * FRAME_NS, [])
+    assert run(identities, 200, [(1, pose(0))]) == [1]
+    for frame in range(201, 255):
+        identities.begin(frame * FRAME_NS, [1])
+    assert run(identities, 255, [(1, pose(0))]) == [1], "hidden for less than 3 s"
+
+
 def test_last_poses_are_given_and_old_or_future_ones_are_not() -> None:
     identities = PoseIdentities(recent_s=0.5)
     run(identities, 10, [(1, pose(0))])
