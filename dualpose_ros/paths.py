@@ -58,5 +58,5 @@ def version() -> str:
     except importlib.metadata.PackageNotFoundError:
         pass
     manifest = share_dir() / "package.xml"
-    found = re.search(r"<version>([^<]+)</version>", manifest.read_text()) if manifest.is_file() else None
+    found = re.search(r"<version>([^<]+)</version>", manifest.read_text("utf-8")) if manifest.is_file() else None
     return found[1] if found else "unknown"

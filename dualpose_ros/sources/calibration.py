@@ -77,6 +77,8 @@ def _first_document(path: Path) -> Any:
     if len(data) > _LARGEST_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_BYTES} bytes")
     text = _text(data)
+    if "\0" in text:
+        raise ValueError(f"it is no text; needed is {_FORMATS}")
     # OpenCV's first line is no directive of YAML, which wants a space there.
     lines = text.splitlines()
     if lines and lines[0].startswith("%YAML:"):

@@ -20,7 +20,7 @@ from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, S
 from dualpose_ros.sources.stated_size import overstates, stated_size
 from dualpose_ros.sources.video import VideoFile
 
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _HEADER_BYTES, _MOST_PIXELS = 1 << 18, 1 << 27
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 
@@ -43,7 +43,12 @@ def open_source(source: str) -> FrameSource:
     path = Path(url2pathname(source[len("file://") :]) if is_url else source).expanduser()
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
-    return ImageDirectory(path) if path.is_dir() else VideoFile(path)
+    if path.is_dir():
+        return ImageDirectory(path)
+    if not path.is_file():
+        # It would be read twice: to look at it, and to work on it.
+        raise SourceError(f"source {printable(source)} is no file that can be read again, but a pipe or the like")
+    return VideoFile(path)
 
 
 def images_of(source: FrameSource) -> Iterator[RgbImage]:
@@ -56,12 +61,13 @@ class ImageDirectory:
     """The images of a directory, in natural order of their names (2 before 10), each of its own size."""
 
     def __init__(self, path: Path) -> None:
-        files = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        # macOS keeps a `._a.jpg` beside an `a.jpg`; of other things with such names a pipe would never end.
+        files = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "." and p.is_file())
         self._paths = natsorted(files, key=lambda p: printable(p.name))
         if not self._paths:
             raise SourceError(f"directory {printable(path)} holds no images ({', '.join(IMAGE_SUFFIXES)})")
         self._next = self.time_ns = 0
-        first = _read_image(self._paths[0])
+        first = self._first_readable()
         self.info = SourceInfo(first.shape[1], first.shape[0], DEFAULT_FPS, len(self._paths), False)
 
     def read(self) -> RgbImage | None:
@@ -71,6 +77,16 @@ class ImageDirectory:
         self.time_ns = round(self._next * 1e9 / DEFAULT_FPS)
         self._next += 1
         return _read_image(self._paths[self._next - 1])
+
+    def _first_readable(self) -> RgbImage:
+        first_error: SourceError | None = None
+        for path in self._paths:
+            try:
+                return _read_image(path)
+            except SourceError as error:
+                first_error = first_error or error
+        assert first_error is not None
+        raise first_error
 
     def rewind(self) -> None:
         """Start again at the first image."""

@@ -19,6 +19,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 _DECODER_THREADS = 2
 _MOST_BROKEN_PACKETS = 1000
 _LARGEST_SIDE_PX = 16384
+_MOST_BACK_NS = 500_000_000
 
 
 class Decoder:
@@ -68,13 +69,16 @@ class Decoder:
             return None
         step_ns = max(round(1e9 / self.fps), 1)
         at = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
-        if self._first is None:
-            self._first, self.time_ns = at, 0
-        elif at is None:
-            self.time_ns += step_ns
-        else:
-            # Some files repeat a time or step back by a tick.
-            self.time_ns = max(round((at - self._first) * 10**9), self.time_ns + step_ns // 10 + 1)
+        following_ns = self.time_ns + step_ns if self.time_ns >= 0 else 0
+        if at is None:
+            self.time_ns = following_ns
+            return self._square_and_upright(frame)
+        # Times begin with the first frame that has one, and anew where films were joined that each began at zero.
+        if self._first is None or (at - self._first) * 10**9 < self.time_ns - _MOST_BACK_NS:
+            self._first = at - Fraction(following_ns, 10**9)
+        # Some files repeat a time or step back by a tick.
+        least_ns = self.time_ns + step_ns // 10 + 1 if self.time_ns >= 0 else 0
+        self.time_ns = max(round((at - self._first) * 10**9), least_ns)
         return self._square_and_upright(frame)
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ def test_calibration(tmp_path: Path) -> None:
         (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": [1.0, 2.0]}}), "K has 2 values"),
         (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": "abc"}}), "camera.yaml"),
         (yaml.safe_dump({**CALIBRATION, "image_width": "wide"}), "camera.yaml"),
+        ("MATLAB 5.0 MAT-file\0\0\1IM", "it is no text"),
     ],
 )
 def test_bad_calibrations(tmp_path: Path, content: str, says: str) -> None:

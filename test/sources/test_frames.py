@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.sources import live
-from dualpose_ros.sources.frames import open_source
+from dualpose_ros.sources.frames import images_of, open_source
 from dualpose_ros.sources.live import LiveSource
 from dualpose_ros.sources.source import SourceError
 
@@ -95,6 +95,27 @@ def test_directory_goes_on_after_a_bad_image(tmp_path: Path) -> None:
     assert source.read() is None
 
 
+def test_a_folder_as_systems_leave_it(tmp_path: Path) -> None:
+    """What no image can be is passed over in silence, a damaged first one is not what the source is judged by."""
+    (tmp_path / "._1.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "Thumbs.db").write_bytes(b"thumbs")
+    (tmp_path / "0.png").symlink_to("0.png")
+    (tmp_path / "01.png").mkdir()
+    os.mkfifo(tmp_path / "02.png")
+    (tmp_path / "1.png").touch()
+    cv2.imwrite(str(tmp_path / "2.png"), numbered(2))
+    source = open_source(str(tmp_path))
+    assert (source.info.width, source.info.height, source.info.count) == (64, 48, 2)
+    with pytest.raises(SourceError, match=r"1\.png cannot be decoded"):
+        source.read()
+    assert len(read_all(source)) == 1
+    (tmp_path / "2.png").unlink()
+    with pytest.raises(SourceError, match=r"1\.png cannot be decoded"):
+        open_source(str(tmp_path))
+    with pytest.raises(SourceError, match="a pipe or the like"):
+        open_source(str(tmp_path / "02.png"))
+
+
 def test_bad_sources(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no source given"):
         open_source("")
@@ -133,6 +154,26 @@ def test_frames_have_their_presentation_time(tmp_path: Path) -> None:
     while source.read() is not None:
         found.append(source.time_ns // 1_000_000)
     assert found == [at - 500 for at in times]
+
+
+def test_frames_without_times_follow_one_another(tmp_path: Path) -> None:
+    """A bare stream has no container that could tell times."""
+    encode(tmp_path / "bare.h264", [40 * k for k in range(5)])
+    source = open_source(str(tmp_path / "bare.h264"))
+    times = [source.time_ns for _ in images_of(source)]
+    step = round(1e9 / source.info.fps)
+    assert times == pytest.approx([k * step for k in range(5)])
+
+
+def test_films_that_were_joined_go_on(tmp_path: Path) -> None:
+    encode(tmp_path / "one.ts", [100 * k for k in range(12)])
+    one = (tmp_path / "one.ts").read_bytes()
+    (tmp_path / "joined.ts").write_bytes(one + one)
+    source = open_source(str(tmp_path / "joined.ts"))
+    times = np.array([source.time_ns for _ in images_of(source)]) * 1e-6
+    assert len(times) == 24
+    assert np.diff(times)[[*range(11), *range(12, 23)]] == pytest.approx(100, abs=1)
+    assert 0 < times[12] - times[11] < 200
 
 
 def test_av1_is_decoded(tmp_path: Path) -> None:
