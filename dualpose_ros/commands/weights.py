@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption
 from dualpose_ros.errors import needs_torch
@@ -34,7 +34,8 @@ DirOption = Annotated[
 @app.command("list")
 def list_command(directory: DirOption = None) -> None:
     """List the networks: size, domain, what they were trained on, and their figures."""
-    table = Table("network", "file", "MB", "domain", "trained on", "figures", title=str(directory or weights_dir()))
+    heads = ("network", "file", "MB", "domain", "trained on", "figures")
+    table = Table(*(Column(head, overflow="fold") for head in heads), title=str(directory or weights_dir()))
     total, left_out = 0, 0
     for entry in list_weights(directory):
         if is_left_out(entry, directory):

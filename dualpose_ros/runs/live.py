@@ -21,6 +21,7 @@ from dualpose_ros.metrics.goals import Goal
 from dualpose_ros.paths import share_dir, version
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
+from dualpose_ros.recording.recording import STALE
 from dualpose_ros.recording.summary import write_summary
 from dualpose_ros.runs.session import (
     CAMERA,
@@ -82,6 +83,8 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     """
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out} is a file; name a folder")
+    if Path(options.source).resolve() in {(options.out / name).resolve() for name in STALE}:
+        raise InputError(f"--out {options.out} would overwrite the source {options.source}: name another folder")
     source = check_input(options)
     every_frame = not source.live if options.every_frame is None else options.every_frame
     if every_frame and source.live:

@@ -234,6 +234,10 @@ def test_unusable_folders_and_files(clip: Path, tmp_path: Path, capsys: pytest.C
     file = tmp_path / "file"
     file.write_text("")
     assert f"{file} is a file" in refused(capsys, "run", "--source", clip, "--out", file)
+    overlay = clip.rename(clip.with_name("overlay.mp4"))
+    assert "would overwrite the source" in refused(capsys, "run", "--source", overlay, "--out", tmp_path / "." / "")
+    assert overlay.stat().st_size
+    clip = overlay.rename(clip)
     no_yaml = tmp_path / "no.yaml"
     assert f"{no_yaml} is no file" in refused(capsys, "run", "--source", clip, "--params-file", no_yaml)
 
@@ -287,6 +291,19 @@ def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.Capt
     assert record["goals"] == goals
     shown = capsys.readouterr().out
     assert "j23" in shown and "j24" not in shown and "16 more rows" in shown
+
+
+@pytest.mark.parametrize("columns", ["80", "30"])
+def test_headings_are_whole_in_a_narrow_terminal(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    row = {f"acceleration_{index}_m_s2": 1.5 + index for index in range(8)}
+    report({"what": "w", "seconds": 1, "tables": {"t": [row] * 3}, "goals": []}, None, seed=0)
+    shown = capsys.readouterr().out
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= int(columns)
+    if columns == "80":
+        assert "acceleration_7_m_s2" in shown and shown.count("8.5") == 3
 
 
 def test_errors_that_are_ours_are_not_dressed_up(

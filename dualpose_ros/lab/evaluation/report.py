@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from dualpose_ros.paths import version
 from dualpose_ros.recording.summary import plain
@@ -26,6 +26,7 @@ CALIBRATED = (("within_1_sigma", 0.60, 0.76), ("within_2_sigma", 0.90, 0.99))
 """Columns of a calibrated answer's row, the least and the most that they are to be."""
 
 _MOST_ROWS = 24
+_ANY_WIDTH = 10_000
 _Given = ParamSpec("_Given")
 
 
@@ -77,12 +78,23 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
 def _print_table(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    table = Table(*rows[0], title=name)
-    for row in rows[:_MOST_ROWS]:
-        table.add_row(*(_text(value) for value in row.values()))
+    heads, lines = list(rows[0]), [[_text(value) for value in row.values()] for row in rows[:_MOST_ROWS]]
+    table = _table(name, heads, lines)
+    width = console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum
+    if len(lines) < len(heads) and width > console.width:
+        # Headings that are cut off say nothing: a line for each of them.
+        turned = [list(line) for line in zip(heads, *lines, strict=True)]
+        table = _table(name, turned[0], turned[1:])
     if len(rows) > _MOST_ROWS:
         table.caption = f"and {len(rows) - _MOST_ROWS} more rows, which --json writes"
     console.print(table)
+
+
+def _table(name: str, heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    table = Table(*(Column(head, overflow="fold") for head in heads), title=name)
+    for line in lines:
+        table.add_row(*line)
+    return table
 
 
 def _text(value: Any) -> str:
