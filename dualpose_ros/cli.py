@@ -24,6 +24,13 @@ _HELP = """3D poses, in metres and in the camera's frame, of every person that o
 _LAB = "dualpose_ros.lab"
 _FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, FileExistsError)
 
+_SHORTAGES = {
+    errno.ENOSPC: "output",
+    errno.EDQUOT: "output",
+    errno.EMFILE: "raise the limit (`ulimit -n 1024`)",
+    errno.ENFILE: "the whole system",
+    errno.ENOMEM: "memory",
+}
 _INTERRUPTED = 130
 
 
@@ -122,8 +129,9 @@ def _report(error: Exception) -> int:
     if type(error).__name__ == "Abort":
         return _INTERRUPTED
     message = _input_message(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        print(f"dualpose: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+    if isinstance(error, OSError) and error.errno in _SHORTAGES:
+        where = error.filename or _SHORTAGES[error.errno]
+        print(f"dualpose: {where}: {error.strerror}", file=sys.stderr)
         return 1
     if message is None:
         traceback.print_exception(error)

@@ -45,6 +45,7 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 _LOOK_S = 1.0
 _TRIM_S = 10.0
 _KEPT_ANSWERS = 3
+_MOST_TOLD = 8
 """As many as a source that waits for the graph has it work on at once."""
 
 _BAD_INPUT = (ValueError, OSError, RuntimeError, ImportError, ParameterException, NameValidationException)
@@ -183,7 +184,7 @@ class PipelineNode(ManagedNode):
         self._inputs = InputWatch(time.monotonic())
         self._when_latched: dict[str, Callable[[], Any]] = {}
         self._looks: Any = None
-        self._has_told_of_unset = False
+        self._told: set[str] = set()
 
     def create_publisher(self, msg_type: type[Any], topic: str, qos_profile: QoSProfile | int, **options: Any) -> Any:
         """As a node's, by the process's bus where it has one."""
@@ -282,13 +283,19 @@ class PipelineNode(ManagedNode):
         """Nanoseconds at which a frame is: its stamp, or the present where its sender set none."""
         stamp_ns = stamp_to_ns(header.stamp)
         self.diagnostics.hardware_id = header.frame_id
+        if not header.frame_id:
+            self._warn_once("messages name no frame (frame_id): TF and RViz can't place people; the driver has to set it")
         if stamp_ns != UNSET_NS:
             return stamp_ns
-        if not self._has_told_of_unset:
-            self._has_told_of_unset = True
-            text = f"messages of frame '{header.frame_id}' have no stamp: they are joined, and timed, as they arrive"
-            self.get_logger().warning(text)
+        self._warn_once(
+            f"messages of frame '{header.frame_id}' have no stamp: they are joined, and timed, as they arrive"
+        )
         return self.diagnostics.now_ns()
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(text)
+            self.get_logger().warning(text)
 
     def answer(self, header: Any, *answers: tuple[Any, Any]) -> None:
         """Publish what came of a frame: pairs of a publisher and its message."""

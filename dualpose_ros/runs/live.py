@@ -158,7 +158,7 @@ def view_parameters(options: LiveOptions) -> dict[str, Any] | None:
 def run_and_write(options: LiveOptions, console: Console) -> None:
     """Run the graph, write `summary.json` and the overlay, and print what came of it.
 
-    Errors are those of `run_live`; InputError besides where no frame came.
+    Errors are those of `run_live`; InputError besides where no frame came, and GraphError where no poses did.
     """
     out = options.out
     result = run_live(options, console)
@@ -177,6 +177,8 @@ def run_and_write(options: LiveOptions, console: Console) -> None:
         raise GraphError(f"no space is left for {out}: the run ended there, and what it had recorded is finished")
     if result.frames_sent == 0 and not result.interrupted:
         raise InputError(f"no frame came from {printable(options.source)}; see {out / 'nodes.log'}")
+    if result.recording.num_poses == 0 and not result.interrupted:
+        raise GraphError(f"no poses came of {result.frames_sent} frames; see {out / 'nodes.log'}")
 
 
 def check_input(options: LiveOptions) -> SourceInfo:

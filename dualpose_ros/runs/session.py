@@ -33,6 +33,7 @@ IMPORT_AHEAD = ("dualpose_ros.inference.load",)
 # Who takes images: the detector, both branches and our own recorder. The source waits for all four.
 _IMAGE_SUBSCRIBERS = 4
 _START_LIMIT_S = 90.0
+_SILENCE_LIMIT_S = 90.0
 _DRAIN_LIMIT_S = 5.0
 _QUIET_S = 1.0
 # Long enough for the nodes of another graph to be found.
@@ -169,6 +170,16 @@ def claimed_domain(domain_id: int | None) -> Iterator[int]:
     )
 
 
+def _last_words(state: NodeState, log: NodeLog) -> str:
+    """Why a node ended; what it printed last has nothing to do with a signal."""
+    code = state.returncode or 0
+    if code == -signal.SIGKILL:
+        return "it was killed (SIGKILL), as systems do where memory runs out"
+    if code < 0:
+        return f"it died of {signal.Signals(-code).name}"
+    return log.last_words(state.name) or f"exit code {code}"
+
+
 class _StopFlag:
     """Set by STOP_SIGNALS; a second Ctrl-C is not waited for politely."""
 
@@ -251,14 +262,20 @@ class _Run:
         """Whether the source has ended (or the user, or a full disk, ended it) and the last poses have come through."""
         if self._stop.told or self._recording.disk.is_full:
             return True
-        now = time.monotonic()
+        now, frames, poses = time.monotonic(), len(recorder.info_stamps_ns), self._recording.num_poses
         if self._ended is None and recorder.status(CAMERA, "state") == "finished":
             self._ended = now
-        if self._recording.num_poses != self._last_poses[0]:
-            self._last_poses = (self._recording.num_poses, now)
+        if poses != self._last_poses[0] or not frames:
+            self._last_poses = (poses, now)
         if self._ended is None:
-            if not recorder.info_stamps_ns and now - self._started > _START_LIMIT_S:
-                raise GraphError(f"no frame came within {_START_LIMIT_S:.0f} s; see {self._options.out / 'nodes.log'}")
+            log = self._options.out / "nodes.log"
+            if not frames and now - self._started > _START_LIMIT_S:
+                raise GraphError(f"no frame came within {_START_LIMIT_S:.0f} s; see {log}")
+            # A source that waits for the graph would try each frame three times, for hours.
+            waits = self._options.every_frame and frames > poses
+            if waits and now - self._last_poses[1] > _SILENCE_LIMIT_S:
+                why = "; ".join(f"{name}: {text}" for name, text in recorder.errors.items() if name != CAMERA)
+                raise GraphError(f"no poses came for {_SILENCE_LIMIT_S:.0f} s ({why or 'no node says why'}); see {log}")
             return False
         if now - self._ended > _DRAIN_LIMIT_S:
             return True
@@ -270,9 +287,8 @@ class _Run:
             self._watch(self._recording, states)
         for state in states:
             if state.status == "failed" or (state.status == "finished" and state.name != CAMERA):
-                words = self._log.last_words(state.name) or f"exit code {state.returncode}"
                 raise GraphError(
-                    f"{state.name} stopped for good: {words} (see {self._options.out / 'nodes.log'})",
+                    f"{state.name} stopped for good: {_last_words(state, self._log)} (see {self._options.out / 'nodes.log'})",
                     exit_code=BAD_INPUT if state.returncode == BAD_INPUT else 1,
                 )
 

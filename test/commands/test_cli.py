@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -325,6 +326,10 @@ def test_errors_that_are_ours_are_not_dressed_up(
     assert capsys.readouterr().err == "dualpose: top_down_node stopped for good: why\n"
     monkeypatch.setattr(live, "check_input", fail(GraphError("camera_node stopped for good: why", exit_code=2)))
     assert cli.main(["run", "--source", str(clip)]) == 2
+    capsys.readouterr()
+    monkeypatch.setattr(live, "check_input", fail(OSError(errno.EMFILE, "Too many open files")))
+    assert cli.main(["run", "--source", str(clip)]) == 1
+    assert capsys.readouterr().err == "dualpose: raise the limit (`ulimit -n 1024`): Too many open files\n"
 
 
 @pytest.mark.parametrize(

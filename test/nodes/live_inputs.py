@@ -115,8 +115,10 @@ def missing() -> dict[str, Any]:
 
 
 def unset() -> dict[str, Any]:
-    """Images that all have the stamp zero."""
+    """Images that all have the stamp zero, and some that name no frame."""
     made = rig()
+    warnings: list[str] = []
+    made.node.get_logger().warning = warnings.append
     infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
     made.spin(lambda: infos.get_subscription_count() > 0)
     infos.publish(camera_to_info(CAMERA, Header()))
@@ -128,6 +130,7 @@ def unset() -> dict[str, Any]:
         "poses": len(made.received[POSES]),
         "stamps": sorted({stamp_to_ns(m.header.stamp) for m in made.received[POSES]}),
         "rising": bool((np.diff(Stage.times) > 0).all()),
+        "warnings": [[made.node.time_of(Header()), sum("frame" in text for text in warnings)][1] for _ in range(2)],
     }
 
 

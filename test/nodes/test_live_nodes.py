@@ -203,6 +203,7 @@ def test_compressed_images_are_taken_where_image_transport_puts_them() -> None:
 def test_images_without_stamps_are_served_as_they_arrive() -> None:
     result = scenario("unset", 3, "live_inputs.py")
     assert result["poses"] == 6 and result["stamps"] == [0] and result["rising"]
+    assert result["warnings"] == [3, 3], "no stamp, no frame, and no stamp of no frame, each once"
 
 
 def start_camera(number: int, *parameters: str) -> subprocess.Popen[str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from dualpose_ros.errors import InputError
+from dualpose_ros.recording.node_log import NodeLog
+from dualpose_ros.runs import session
 from dualpose_ros.runs.session import VIEW, GraphError, GraphOptions, claimed_domain, node_specs, run_graph
-from dualpose_ros.standalone.launcher import NodeSpec
+from dualpose_ros.standalone.launcher import NodeSpec, NodeState
 
 
 def test_a_domain_has_one_run_at_a_time() -> None:
@@ -30,6 +35,36 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     options = GraphOptions(out=tmp_path / "file" / "out", camera={})
     with pytest.raises(InputError, match=r"--out .*file/out can't be written: Not a directory"):
         run_graph(options, Console(quiet=True))
+
+
+def test_a_graph_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that waits for it would go on for hours, frame by frame."""
+    recording: Any = SimpleNamespace(num_poses=0, disk=SimpleNamespace(is_full=False))
+    recorder = SimpleNamespace(info_stamps_ns=[], errors={"top_down_node": "MemoryError"}, status=lambda *_: "playing")
+    going: Any = SimpleNamespace(told=False)
+    nobody: Any = None
+    options = GraphOptions(tmp_path, {}, every_frame=True)
+    made = session._Run(options, nobody, nobody, recording, nobody, going, None)
+    assert not made._is_over(recorder)
+    monkeypatch.setattr(session, "_SILENCE_LIMIT_S", 0.05)
+    recorder.info_stamps_ns = [1, 2, 3]
+    recording.num_poses = 1
+    assert not made._is_over(recorder)
+    time.sleep(0.1)
+    with pytest.raises(GraphError, match=r"no poses came .*top_down_node: MemoryError.*nodes\.log"):
+        made._is_over(recorder)
+    recording.num_poses = 2
+    assert not made._is_over(recorder)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [(1, "the last line"), (-9, r"SIGKILL.*memory"), (-11, "died of SIGSEGV"), (3, "the last line")]
+)
+def test_a_signal_is_told_and_not_what_was_printed_last(tmp_path: Path, code: int, says: str) -> None:
+    log = NodeLog(tmp_path / "nodes.log")
+    log.write("[fusion_node] the last line\n")
+    assert re.search(says, session._last_words(NodeState("fusion_node", "failed", None, 5, code), log))
+    log.close()
 
 
 @pytest.mark.parametrize("composed", [False, True])
