@@ -284,7 +284,7 @@ class PipelineNode(ManagedNode):
         stamp_ns = stamp_to_ns(header.stamp)
         self.diagnostics.hardware_id = header.frame_id
         if not header.frame_id:
-            self._warn_once("messages name no frame (frame_id): TF and RViz can't place people; the driver has to set it")
+            self._warn_once("messages name no frame (frame_id): TF and RViz can't place people; the driver sets it")
         if stamp_ns != UNSET_NS:
             return stamp_ns
         self._warn_once(

@@ -287,8 +287,9 @@ class _Run:
             self._watch(self._recording, states)
         for state in states:
             if state.status == "failed" or (state.status == "finished" and state.name != CAMERA):
+                why = _last_words(state, self._log)
                 raise GraphError(
-                    f"{state.name} stopped for good: {_last_words(state, self._log)} (see {self._options.out / 'nodes.log'})",
+                    f"{state.name} stopped for good: {why} (see {self._options.out / 'nodes.log'})",
                     exit_code=BAD_INPUT if state.returncode == BAD_INPUT else 1,
                 )
 
