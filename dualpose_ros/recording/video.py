@@ -34,7 +34,7 @@ class VideoWriter:
     def write(self, image: RgbImage, stamp_ns: int) -> None:
         """Append an RGB frame (H, W, 3); a stamp not after the last one is moved just behind it."""
         if self._stream is None:
-            self._stream = self._open_stream(image.shape[1] // 2 * 2, image.shape[0] // 2 * 2)
+            self._stream = self._open_stream(max(image.shape[1] // 2 * 2, 2), max(image.shape[0] // 2 * 2, 2))
             self._first_ns = stamp_ns
         width, height = self._stream.width, self._stream.height
         if (image.shape[1] // 2 * 2, image.shape[0] // 2 * 2) != (width, height):

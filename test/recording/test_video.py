@@ -59,3 +59,11 @@ def test_a_frame_of_another_size_is_fitted_in(tmp_path: Path) -> None:
     assert [image.shape for image in images] == [(64, 96, 3)] * 2
     bright = images[1][..., 1] > 100
     assert bright.mean() == pytest.approx(32 / 96, abs=0.05) and bright[:, 40:56].all()
+
+
+def test_a_picture_of_one_pixel_is_a_video_too(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "dot.mp4") as video:
+        video.write(np.full((1, 1, 3), 200, np.uint8), 0)
+    with av.open(str(tmp_path / "dot.mp4")) as container:
+        (frame,) = container.decode(video=0)
+    assert frame.to_ndarray(format="rgb24").mean() > 180
