@@ -45,7 +45,7 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 _LOOK_S = 1.0
 _TRIM_S = 10.0
 _KEPT_ANSWERS = 3
-_MOST_TOLD = 8
+_MOST_WARNINGS = 8
 """As many as a source that waits for the graph has it work on at once."""
 
 _BAD_INPUT = (ValueError, OSError, RuntimeError, ImportError, ParameterException, NameValidationException)
@@ -184,7 +184,7 @@ class PipelineNode(ManagedNode):
         self._inputs = InputWatch(time.monotonic())
         self._when_latched: dict[str, Callable[[], Any]] = {}
         self._looks: Any = None
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def create_publisher(self, msg_type: type[Any], topic: str, qos_profile: QoSProfile | int, **options: Any) -> Any:
         """As a node's, by the process's bus where it has one."""
@@ -293,8 +293,8 @@ class PipelineNode(ManagedNode):
         return self.diagnostics.now_ns()
 
     def _warn_once(self, text: str) -> None:
-        if text not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(text)
+        if text not in self._warned and len(self._warned) < _MOST_WARNINGS:
+            self._warned.add(text)
             self.get_logger().warning(text)
 
     def answer(self, header: Any, *answers: tuple[Any, Any]) -> None:

@@ -241,7 +241,7 @@ class CameraNode(PipelineNode):
             why = "a node is back, and the frame" if is_back else "no poses of the frame"
             self.report(f"{why} at {(stamp_ns - FIRST_STAMP_NS) * 1e-9:.3f} s{'' if is_back else ': it'} is sent again")
             self._publish(image, stamp_ns, again=True)
-        while self._ready is not None and self._in_work.has_room:
+        while self._ready is not None and self._in_work.has_room(FIRST_STAMP_NS + self._ready[1]):
             image, at_ns = self._ready
             self._in_work.sent(FIRST_STAMP_NS + at_ns, image, time.monotonic())
             self._publish(image, FIRST_STAMP_NS + at_ns)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dualpose_ros.nodes.joining.flight import FlightControl
-from dualpose_ros.nodes.stamps import UNSET_NS, StampClock, StampRing, StampStream
+from dualpose_ros.nodes.stamps import RESET_NS, UNSET_NS, StampClock, StampRing, StampStream
 
 AUTO = -1
 _MOST_IN_WORK = 1000
@@ -98,10 +98,10 @@ class AnsweredFrames:
     def __len__(self) -> int:
         return len(self._frames)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another frame may be sent."""
-        return len(self._frames) < self._limit
+    def has_room(self, stamp_ns: int) -> bool:
+        """Whether another frame may be sent: of two far apart in time that cross on their way, nodes would take the
+        older one for time that was set back."""
+        return len(self._frames) < self._limit and stamp_ns - min(self._frames, default=stamp_ns) < RESET_NS // 2
 
     def sent(self, stamp_ns: int, item: Any, now: float) -> None:
         """A frame was sent."""

@@ -168,13 +168,13 @@ def test_a_pipeline_of_two_steps_is_kept_full(limit: int) -> None:
 def test_frames_are_sent_as_they_are_answered_and_again_where_they_are_not() -> None:
     frames = AnsweredFrames(limit=2, timeout=10.0, tries=2)
     frames.sent(1, "one", 0.0)
-    assert frames.has_room
+    assert frames.has_room(3)
     frames.sent(2, "two", 1.0)
-    assert not frames.has_room
+    assert not frames.has_room(3)
     frames.answered(99)
-    assert not frames.has_room, "that was another's"
+    assert not frames.has_room(3), "that was another's"
     frames.answered(1)
-    assert frames.has_room and len(frames) == 1 and frames.lost == 0
+    assert frames.has_room(3) and len(frames) == 1 and frames.lost == 0
     assert frames.to_send_again(10.9) == [] and frames.to_send_again(11.0) == [(2, "two")]
     assert frames.to_send_again(20.9) == []
     frames.sent(3, "three", 20.0)
@@ -182,6 +182,15 @@ def test_frames_are_sent_as_they_are_answered_and_again_where_they_are_not() -> 
     frames.sent(4, "four", 21.0)
     frames.answered(4)
     assert frames.lost == 2 and len(frames) == 0
+
+
+def test_frames_that_are_seconds_apart_are_worked_on_one_by_one() -> None:
+    """Of a film of a picture every five seconds, most were lost."""
+    frames = AnsweredFrames(limit=3, timeout=10.0)
+    frames.sent(SECOND, "one", 0.0)
+    assert frames.has_room(SECOND * 3 // 2) and not frames.has_room(6 * SECOND)
+    frames.answered(SECOND)
+    assert frames.has_room(6 * SECOND)
 
 
 def test_all_frames_are_sent_again_where_a_node_is_back() -> None:
