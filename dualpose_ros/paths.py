@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import sys
 from pathlib import Path
 
 PACKAGE = "dualpose_ros"
 _MARK = Path("msg") / "MultiPersonPose3D.msg"
+
+
+def user_path(name: str | Path) -> Path:
+    """A path as users write it: `~` is somebody's home, unless there is nobody of that name or no home is known."""
+    return Path(os.path.expanduser(name))
 
 
 def share_dir() -> Path:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.paths import share_dir
+from dualpose_ros.paths import share_dir, user_path
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def network_file(name: str, int8: bool = False) -> Path:
     int8: its form in 8 bits, where one ships that was made of this very network. WeightsError as of `weights_path`.
     """
     if name.endswith(".onnx"):
-        return Path(name).expanduser()
+        return user_path(name)
     path, small = weights_path(name), name + INT8
     if not int8:
         return path

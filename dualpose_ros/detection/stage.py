@@ -15,6 +15,7 @@ from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.pace import FramePeriod
+from dualpose_ros.paths import user_path
 from dualpose_ros.people import Track
 from dualpose_ros.settings import SettingError, Settings, setting
 
@@ -79,7 +80,7 @@ def create_detector(config: DetectionConfig, min_score: float | None = None) -> 
 
 def existing_file(name: str) -> Path:
     """The file's path; DetectionError if there is none."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     if not path.is_file():
         raise DetectionError(f"detector file {path} doesn't exist")
     return path

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -34,6 +33,7 @@ from dualpose_ros.nodes.base import (
 from dualpose_ros.nodes.convert import camera_to_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import encode_image
 from dualpose_ros.nodes.joining.pacing import AnsweredFrames
+from dualpose_ros.paths import user_path
 from dualpose_ros.settings import setting
 from dualpose_ros.sources.calibration import load_calibration
 from dualpose_ros.sources.frames import FrameSource, open_source
@@ -88,7 +88,7 @@ class CameraNodeConfig(ImageNodeConfig):
 def camera_of(config: CameraNodeConfig, width: int, height: int) -> Camera:
     """The camera of images of a size: by calibration file, rescaled where that is for another size, or by hfov."""
     if config.calibration:
-        camera = load_calibration(Path(config.calibration).expanduser())
+        camera = load_calibration(user_path(config.calibration))
         if (camera.width, camera.height) == (width, height):
             return camera
         if abs(camera.width * height - camera.height * width) > 0.01 * camera.width * height:

@@ -15,6 +15,7 @@ import numpy as np
 from natsort import natsorted
 
 from dualpose_ros.arrays import RgbImage
+from dualpose_ros.paths import user_path
 from dualpose_ros.sources.live import open_device, open_pipeline, open_stream
 from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, SourceInfo, printable
 from dualpose_ros.sources.stated_size import overstates, stated_size
@@ -40,7 +41,7 @@ def open_source(source: str) -> FrameSource:
     if re.search(r"\s!\s", source):
         return open_pipeline(source)
     is_url = source.lower().startswith("file://")
-    path = Path(url2pathname(source[len("file://") :]) if is_url else source).expanduser()
+    path = user_path(url2pathname(source[len("file://") :]) if is_url else source)
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
     if path.is_dir():

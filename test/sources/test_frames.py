@@ -67,6 +67,14 @@ def test_a_file_may_be_named_as_url(tmp_path: Path) -> None:
         open_source("file:///nowhere.mp4")
 
 
+def test_a_name_that_begins_like_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "~clip.avi", 2)
+    assert len(read_all(open_source("~clip.avi"))) == 2
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(read_all(open_source("~/~clip.avi"))) == 2
+
+
 def test_directory_in_natural_order(tmp_path: Path) -> None:
     for index in (1, 2, 10):
         cv2.imwrite(str(tmp_path / f"frame_{index}.png"), cv2.cvtColor(numbered(index), cv2.COLOR_RGB2BGR))
