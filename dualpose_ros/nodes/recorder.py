@@ -1,10 +1,12 @@
 """Takes what the graph publishes into a recording: poses, markers, camera_info, images, diagnostics.
 
-Unlike the other nodes it runs inside the process that asked for the run.
+Unlike the other nodes it runs inside the process that asked for the run. What is recorded as it came is taken as CDR
+bytes, which are decoded where their content matters.
 """
 
 from __future__ import annotations
 
+import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
@@ -34,6 +36,10 @@ _POSES_DEPTH, _IMAGE_DEPTH = 50, 5
 # Frames whose poses may still be on their way.
 _MOST_NUMBERED = 1000
 
+_STAMP, _FOREIGN_STAMP = struct.Struct("<iI"), struct.Struct(">iI")
+_STAMP_AT, _FIRST_AT = 4, 8
+"""Where CDR bytes have the stamp: behind the encapsulation's header, and in a list's first message behind the count."""
+
 
 class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     """Writes every message of interest into a `Recording`, and keeps what the run has to know.
@@ -48,21 +54,20 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._recording = recording
         self._numbers: OrderedDict[int, int] = OrderedDict()
         self.camera: Camera | None = None
+        self._camera_said = b""
         self.info_stamps_ns: list[int] = []
         self.statuses: dict[str, dict[str, str]] = {}
         self.errors: dict[str, str] = {}
         wanted = ReliabilityPolicy.RELIABLE if every_frame else ReliabilityPolicy.BEST_EFFORT
         images, infos = _qos(_IMAGE_DEPTH, wanted), _qos(_POSES_DEPTH, wanted)
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
-        self.create_subscription(CameraInfo, "camera_info", self._survive(self._on_camera_info), infos)
+        self._take_bytes(CameraInfo, "camera_info", self._on_camera_info, infos)
         self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
-        self.create_subscription(MultiPersonPose3D, "humans/poses3d", self._survive(self._on_poses), reliable)
+        self._take_bytes(MultiPersonPose3D, "humans/poses3d", self._on_poses, reliable)
         for stage in STAGES:
             self._follow(stage, f"dualpose/{stage}/poses3d", reliable)
-        self.create_subscription(
-            MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._survive(self._on_bottom_up_poses), reliable
-        )
-        self.create_subscription(MarkerArray, "humans/markers", self._survive(self._on_markers), reliable)
+        self._take_bytes(MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._on_bottom_up_poses, reliable)
+        self._take_bytes(MarkerArray, "humans/markers", self._on_markers, reliable)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._survive(self._on_diagnostics), reliable)
 
     def status(self, node: str, key: str) -> str:
@@ -72,11 +77,13 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     def _follow(self, stage: str, topic: str, qos: QoSProfile) -> None:
         """Record the poses of a stage before the end of the graph."""
 
-        def receive(message: Any) -> None:
-            frame = self._pose_frame(message)
-            self._recording.add_stage_poses(stage, f"/{topic}", frame, serialize_message(message))
+        def receive(cdr: bytes) -> None:
+            self._recording.add_stage_poses(stage, f"/{topic}", self._pose_frame(cdr), cdr)
 
-        self.create_subscription(MultiPersonPose3D, topic, self._survive(receive), qos)
+        self._take_bytes(MultiPersonPose3D, topic, receive, qos)
+
+    def _take_bytes(self, kind: type[Any], topic: str, receive: Callable[[bytes], None], qos: QoSProfile) -> None:
+        self.create_subscription(kind, topic, self._survive(receive), qos, raw=True)
 
     def _survive(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """The callback, with a message that makes no sense logged instead of ending the recording."""
@@ -92,32 +99,36 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
         return run
 
-    def _on_camera_info(self, message: Any) -> None:
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        self._record("/camera_info", "sensor_msgs/msg/CameraInfo", message, stamp_ns)
+    def _on_camera_info(self, cdr: bytes) -> None:
+        stamp_ns = _stamp_of(cdr)
+        self._record("/camera_info", "sensor_msgs/msg/CameraInfo", cdr, stamp_ns)
         if stamp_ns not in self._numbers:
             self._numbers[stamp_ns] = len(self.info_stamps_ns)
             if len(self._numbers) > _MOST_NUMBERED:
                 self._numbers.popitem(last=False)
             self.info_stamps_ns.append(stamp_ns)
+        said = cdr[_STAMP_AT + _STAMP.size :]
+        if said == self._camera_said:
+            return
+        self._camera_said = said
         try:
-            self.camera = camera_from_info(message)
+            self.camera = camera_from_info(deserialize_message(cdr, CameraInfo))
         except CameraError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
     def _on_image(self, message: Any) -> None:
         self._recording.add_image(stamp_to_ns(message.header.stamp), decode_image(message))
 
-    def _on_poses(self, message: Any) -> None:
-        self._recording.add_poses("/humans/poses3d", self._pose_frame(message), serialize_message(message))
+    def _on_poses(self, cdr: bytes) -> None:
+        self._recording.add_poses("/humans/poses3d", self._pose_frame(cdr), cdr)
 
-    def _on_bottom_up_poses(self, message: Any) -> None:
-        self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, message, stamp_to_ns(message.header.stamp))
+    def _on_bottom_up_poses(self, cdr: bytes) -> None:
+        self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, cdr, _stamp_of(cdr))
 
-    def _on_markers(self, message: Any) -> None:
+    def _on_markers(self, cdr: bytes) -> None:
         now_ns = time.time_ns()
-        stamp_ns = stamp_to_ns(message.markers[0].header.stamp) if message.markers else now_ns
-        self._record("/humans/markers", "visualization_msgs/msg/MarkerArray", message, stamp_ns or now_ns)
+        stamp_ns = _stamp_of(cdr, _FIRST_AT) if len(cdr) >= _FIRST_AT + _STAMP.size else now_ns
+        self._record("/humans/markers", "visualization_msgs/msg/MarkerArray", cdr, stamp_ns or now_ns)
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:
@@ -128,17 +139,20 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
             if self.statuses[name].get("last_error"):
                 self.errors[name] = self.statuses[name]["last_error"]
 
-    def _pose_frame(self, message: Any) -> PoseFrame:
+    def _pose_frame(self, cdr: bytes) -> PoseFrame:
         """The people of a message that has just arrived."""
-        received_ns, stamp_ns = time.time_ns(), stamp_to_ns(message.header.stamp)
-        persons = tuple(poses_from_message(message))
+        received_ns, message = time.time_ns(), deserialize_message(cdr, MultiPersonPose3D)
+        stamp_ns, persons = stamp_to_ns(message.header.stamp), tuple(poses_from_message(message))
         return PoseFrame(stamp_ns, received_ns, message.header.frame_id, persons, self._numbers.get(stamp_ns))
 
-    def _record(self, topic: str, type_name: str, message: Any, stamp_ns: int) -> None:
-        received_ns = time.time_ns()
-        self._recording.add_message(
-            topic, type_name, serialize_message(message), stamp_ns=stamp_ns, received_ns=received_ns
-        )
+    def _record(self, topic: str, type_name: str, cdr: bytes, stamp_ns: int) -> None:
+        self._recording.add_message(topic, type_name, cdr, stamp_ns=stamp_ns, received_ns=time.time_ns())
+
+
+def _stamp_of(cdr: bytes, at: int = _STAMP_AT) -> int:
+    """Nanoseconds of the stamp at an offset of a message's bytes; struct.error where they end before."""
+    sec, nanosec = (_STAMP if cdr[1] & 1 else _FOREIGN_STAMP).unpack_from(cdr, at)
+    return int(sec) * 1_000_000_000 + int(nanosec)
 
 
 def _qos(depth: int, reliability: Any) -> QoSProfile:

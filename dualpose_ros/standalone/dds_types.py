@@ -17,29 +17,33 @@ _SPECIAL = {"char": "uint8"}
 class RosSample:
     """What Cyclone writes and takes: one ROS message, encoded by rosbags and not by Cyclone's Python code.
 
-    A sample whose bytes do not decode holds the error in place of the message, so that it can be reported and dropped.
+    One that was taken holds its CDR bytes, which are decoded when the message is asked for.
     """
 
     typename = ""
 
-    def __init__(self, message: Message | None = None, error: Exception | None = None) -> None:
-        self.message = message
-        self.error = error
+    def __init__(self, message: Message | None = None, data: bytes = b"") -> None:
+        self._message = message
+        self.data = data
         self.sample_info: Any = None
+
+    @property
+    def message(self) -> Message:
+        """The message; what rosbags raises for bytes that are none."""
+        if self._message is None:
+            self._message = messages.deserialize(self.data, self.typename)
+        return self._message
 
     def serialize(self, buffer: Any = None, endianness: Any = None, use_version_2: bool | None = None) -> bytes:
         """The message's CDR bytes; Cyclone's options are fixed by the topic's quality of service."""
-        if self.message is None:
+        if self._message is None:
             raise ValueError("a sample without a message cannot be written")
-        return messages.serialize_padded(self.message)
+        return messages.serialize_padded(self._message)
 
     @classmethod
     def deserialize(cls, data: bytes, has_header: bool = True, use_version_2: bool | None = None) -> RosSample:
         """The sample in CDR bytes; never raises for foreign bytes."""
-        try:
-            return cls(messages.deserialize(data, cls.typename))
-        except Exception as error:
-            return cls(error=error)
+        return cls(data=data)
 
     @classmethod
     def deserialize_key(cls, data: bytes, has_header: bool = True, use_version_2: bool | None = None) -> RosSample:
@@ -52,7 +56,7 @@ def sample_type(typename: str) -> Any:
     """The IdlStruct class that carries a message type, e.g. `sensor_msgs/msg/Image`, over DDS."""
     cls = _make_struct(typename)
     # Not as a base class: Cyclone takes the first base for an IDL parent.
-    for name in ("__init__", "serialize", "deserialize", "deserialize_key"):
+    for name in ("__init__", "message", "serialize", "deserialize", "deserialize_key"):
         setattr(cls, name, RosSample.__dict__[name])
     cls.typename = typename
     return cls

@@ -39,6 +39,7 @@ from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.stage import TopDownResult
 
 import rclpy  # isort: skip
+from rclpy.serialization import serialize_message  # isort: skip
 from rclpy.node import Node  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # isort: skip
 from sensor_msgs.msg import CompressedImage  # isort: skip
@@ -182,7 +183,8 @@ def main(name: str, count: int, seed: int = 0) -> list[dict[str, Any]]:
     create = Node.create_subscription
 
     def keep(self: Any, kind: Any, topic: str, callback: Any, qos: Any, **options: Any) -> Any:
-        callbacks[topic.removeprefix("/")] = callback
+        takes_bytes = options.get("raw")
+        callbacks[topic.removeprefix("/")] = (lambda m: callback(serialize_message(m))) if takes_bytes else callback
         return create(self, kind, topic, callback, qos, **options)
 
     Node.create_subscription = keep

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from live_nodes import CAMERA, Rig, header, person
+from mcap.reader import make_reader
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from dualpose_ros.nodes import refinement_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, run_node
-from dualpose_ros.nodes.convert import poses_to_message
+from dualpose_ros.nodes.convert import camera_to_info, poses_to_message, stamp_to_ns
 from dualpose_ros.nodes.recorder import RecorderNode
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.recording import Recording
@@ -22,6 +24,7 @@ from dualpose_ros.standalone import arguments as command_line
 
 import rclpy  # isort: skip
 from rclpy.node import Node  # isort: skip
+from rclpy.serialization import serialize_message  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
 from visualization_msgs.msg import Marker, MarkerArray  # isort: skip
@@ -89,13 +92,20 @@ def recorder() -> dict[str, Any]:
                 rig.publish(topic, message)
         rig.publish("image_raw", Image(header=header(1), width=3, height=3, encoding="rgb8", step=2))
         rig.publish("camera_info", CameraInfo(header=before, width=3, height=3, k=[float("nan")] * 9))
-        rig.publish("humans/markers", MarkerArray(markers=[Marker(header=before)]))
+        for markers in ([Marker(header=before)], [Marker(header=header(5)), Marker(header=header(6))], []):
+            rig.publish("humans/markers", MarkerArray(markers=markers))
         for name in ("elsewhere/camera_node", "camera_node"):
             values = [KeyValue(key="state", value=name)]
             status.publish(DiagnosticArray(status=[DiagnosticStatus(name=f"{name}: pipeline", values=values)]))
-        rig.publish("humans/poses3d", poses_to_message([person(9)], header(9)))
+        for tick, seen in ((7, CAMERA), (8, CAMERA), (9, CAMERA.resized(320, 240))):
+            rig.publish("camera_info", camera_to_info(seen, header(tick)))
+        last = poses_to_message([person(9)], header(9))
+        rig.publish("humans/poses3d", last)
         came = rig.spin(lambda: recording.latest is not None and recording.latest.persons[0].track_id == 9)
-        rig.spin(lambda: "camera_node" in rig.node.statuses)
+        rig.spin(lambda: "camera_node" in rig.node.statuses and len(rig.node.info_stamps_ns) == 4)
+    with (folder / "poses.mcap").open("rb") as stream:
+        messages = [(channel.topic, m) for _, channel, m in make_reader(stream).iter_messages(log_time_order=False)]
+    counts = Counter(topic for topic, _ in messages)
     lines = [json.loads(line) for line in recording.pose_lines.read_text().splitlines()]
     fused = [json.loads(line) for line in recording.stage_lines("fused").read_text().splitlines()]
     with recording.frames:
@@ -107,6 +117,12 @@ def recorder() -> dict[str, Any]:
         "fused": [line["persons"][0]["track_id"] for line in fused],
         "state": rig.node.status("camera_node", "state"),
         "drawn": drawn,
+        "counts": counts,
+        "info_stamps": rig.node.info_stamps_ns,
+        "width": rig.node.camera.width if rig.node.camera else 0,
+        "stamp_of_5": stamp_to_ns(header(5).stamp),
+        "times": [m.publish_time for topic, m in messages if topic == "/humans/markers"],
+        "as_it_came": any(m.data.startswith(serialize_message(last)) for _, m in messages),
     }
 
 

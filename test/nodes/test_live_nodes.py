@@ -171,6 +171,10 @@ def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
     assert result["stamps"][2] < 0 and result["fused"] == [1, 2, 4]
     assert result["state"] == "camera_node", "and not that of another namespace"
     assert result["drawn"] == 0
+    counts = {"/humans/poses3d": 4, "/dualpose/fused/poses3d": 3, "/camera_info": 4, "/humans/markers": 3}
+    assert result["counts"] == counts and result["as_it_came"]
+    assert result["times"][:2] == [0, result["stamp_of_5"]] and result["times"][2] > result["stamp_of_5"]
+    assert len(result["info_stamps"]) == 4 and result["width"] == 320
 
 
 def test_blas_has_one_thread_in_a_node() -> None:

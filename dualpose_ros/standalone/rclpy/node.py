@@ -126,12 +126,21 @@ class Node:
         return publisher
 
     def create_subscription(
-        self, msg_type: type[Message], topic: str, callback: Callable[[Any], None], qos_profile: QoSProfile | int
+        self,
+        msg_type: type[Message],
+        topic: str,
+        callback: Callable[[Any], None],
+        qos_profile: QoSProfile | int,
+        *,
+        raw: bool = False,
     ) -> Subscription:
-        """A subscription that calls `callback(message)`; a number for `qos_profile` is the depth of a reliable one."""
+        """A subscription that calls `callback(message)`, `raw` with the message's CDR bytes.
+
+        A number for `qos_profile` is the depth of a reliable one.
+        """
         profile, name = as_profile(qos_profile), self.resolve_topic_name(topic)
         reader = self._participant.make_reader(self._entities, msg_type.TYPE, name, **dds_policies(profile))
-        subscription = Subscription(reader, msg_type, name, callback, profile, self._logger)
+        subscription = Subscription(reader, msg_type, name, callback, profile, self._logger, raw)
         self.subscriptions_.append(subscription)
         return subscription
 

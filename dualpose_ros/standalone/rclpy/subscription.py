@@ -12,7 +12,7 @@ from dualpose_ros.standalone.rclpy.qos import QoSProfile
 
 
 class Subscription:
-    """Calls a function with each message of one topic."""
+    """Calls a function with each message of one topic, or with its CDR bytes where it is raw."""
 
     def __init__(
         self,
@@ -22,12 +22,14 @@ class Subscription:
         callback: Callable[[Any], None],
         qos_profile: QoSProfile,
         logger: RcutilsLogger,
+        raw: bool = False,
     ) -> None:
         self.reader = reader
         self.msg_type = msg_type
         self.topic = topic
         self.callback = callback
         self.qos_profile = qos_profile
+        self.raw = raw
         self._logger = logger
 
     @property
@@ -35,16 +37,19 @@ class Subscription:
         """The topic's absolute name."""
         return self.topic
 
-    def take(self) -> Message | None:
-        """The oldest unread message, or None; bytes that are not a message are reported and dropped."""
+    def take(self) -> Message | bytes | None:
+        """The oldest unread message, or None; bytes that are not a message are reported and dropped, unless raw."""
         while self.reader is not None:
             sample = dds.take(self.reader)
             if sample is None:
                 return None
-            if sample.message is not None:
+            if self.raw:
+                return sample.data
+            try:
                 return sample.message
-            text = f"dropped a malformed message on {self.topic}: {sample.error}"
-            self._logger.error(text, throttle_duration_sec=5.0)
+            except Exception as error:
+                text = f"dropped a malformed message on {self.topic}: {error}"
+                self._logger.error(text, throttle_duration_sec=5.0)
         return None
 
     def destroy(self) -> None:
