@@ -361,8 +361,8 @@ def run_node(
     node = None
     stopping.take_over()
     try:
-        rclpy.init(args=list(args) if args is not None else None)
         keep_memory()
+        rclpy.init(args=list(args) if args is not None else None)
         node = make()
         # The nodes' matrices are small: BLAS threads that wait for each other cost many times the work.
         threadpool_limits(1, user_api="blas")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from dualpose_ros.standalone.typestore import type_hash
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 
-_MOST_WRITERS = 10_000
+_WRITERS_AT_ONCE = 100
 
 # Unicast discovery reaches this many processes on one machine and domain.
 _MAX_PROCESSES = 60
@@ -137,6 +138,9 @@ class Participant:
                 f"interfaces, and that fewer than {_MAX_PROCESSES} processes are in the domain"
             ) from None
         self._topics: dict[tuple[str, str], Any] = {}
+        self._publications: Any = None
+        self._writers: dict[Any, str] = {}
+        self._counting = threading.Lock()
         self._nodes: list[_NodeEntities] = []
         info = "rmw_dds_common/msg/ParticipantEntitiesInfo"
         qos = self._qos(info, depth=1, reliable=True, transient_local=True)
@@ -174,12 +178,17 @@ class Participant:
 
     def count_writers(self, topic: str) -> int:
         """How many writers of a ROS topic (absolute name) are known, here and elsewhere."""
-        builtin = require("cyclonedds.builtin")
-        reader = builtin.BuiltinDataReader(self.entity, builtin.BuiltinTopicDcpsPublication)
-        return sum(
-            writer.topic_name == f"rt{topic}" and writer.sample_info.valid_data
-            for writer in reader.read(N=_MOST_WRITERS)
-        )
+        builtin, alive = require("cyclonedds.builtin"), int(require("cyclonedds.core").InstanceState.Alive)
+        with self._counting:
+            # One reader, that is told each change once: a new one, and all that it reads, would leave memory behind.
+            if self._publications is None:
+                self._publications = builtin.BuiltinDataReader(self.entity, builtin.BuiltinTopicDcpsPublication)
+            while writers := self._publications.take(N=_WRITERS_AT_ONCE):
+                for writer in writers:
+                    self._writers.pop(writer.key, None)
+                    if writer.sample_info.valid_data and writer.sample_info.instance_state == alive:
+                        self._writers[writer.key] = writer.topic_name
+            return sum(name == f"rt{topic}" for name in self._writers.values())
 
     def forget(self, node: _NodeEntities, entity: Any) -> None:
         """Withdraw one reader or writer; it is deleted with its last reference."""
@@ -192,7 +201,7 @@ class Participant:
         """Leave the domain, once the last reader and writer are let go."""
         self.closed = True
         self._nodes.clear()
-        del self._discovery
+        del self._discovery, self._publications
         self._topics.clear()
         del self.entity
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 
 from dualpose_ros import standalone
+from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.standalone import alive, stopping
 
 # Set by the launcher: the node ends when its standard input does, so that none outlives a launcher that was killed,
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("usage: python -m dualpose_ros.standalone.run_node MODULE [--ros-args ...]", file=sys.stderr)
         return 2
     stopping.leave_at_once()
+    keep_memory()
     # Before NumPy and the like are loaded: by `ros2 launch`, each process would take all cores for matrices that
     # are too small for it.
     for variable in THREAD_VARIABLES:

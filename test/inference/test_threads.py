@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,26 @@ def test_memory_of_images_is_not_mapped_anew_for_each() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
     # Each array of ones is 256 pages; without, they are all touched anew.
     assert subprocess.run([sys.executable, "-c", code.replace("keep_memory()\ndef", "def")], timeout=60).returncode == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is taken otherwise there")
+def test_threads_take_memory_from_one_heap(tmp_path: Path) -> None:
+    code = (
+        "import ctypes, sys, threading\n"
+        "from dualpose_ros.inference.cpu import keep_memory\n"
+        "keep_memory()\n"
+        "taken, meet = [], threading.Barrier(4)\n"
+        "def take():\n"
+        "    taken.append(bytearray(50_000))\n"
+        "    meet.wait()\n"
+        "threads = [threading.Thread(target=take) for _ in range(4)]\n"
+        "[thread.start() for thread in threads], [thread.join() for thread in threads]\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.fopen.restype = ctypes.c_void_p\n"
+        "stream = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b'w'))\n"
+        "libc.malloc_info(0, stream), libc.fclose(stream)\n"
+        "print(open(sys.argv[1]).read().count('<heap '))\n"
+    )
+    for text, heaps in ((code, 1), (code.replace("keep_memory()\ntaken", "taken"), 5)):
+        command = [sys.executable, "-c", text, str(tmp_path / "info")]
+        assert int(subprocess.run(command, timeout=60, capture_output=True, check=True).stdout) == heaps

@@ -23,15 +23,26 @@ from dualpose_ros.lab.benchmarks.faults import (
     Fault,
     fault_at,
     plan,
+    rests,
 )
-from dualpose_ros.lab.benchmarks.soak import anonymous_mb, gaps_of, growth_of, ids_kept, memory_of
+from dualpose_ros.lab.benchmarks.soak import anonymous_mb, gaps_of, growth_of, ids_kept, memory_of, more_than_before
 
 
 def test_a_plan_has_every_fault_and_quiet_between_them() -> None:
-    faults = plan(300.0, seed=3)
-    assert {fault.kind for fault in faults} == set(FAULTS) and plan(300.0, seed=3) == faults != plan(300.0, seed=4)
+    faults = plan(1200.0, seed=3)
+    assert {fault.kind for fault in faults} == set(FAULTS) and plan(1200.0, seed=3) == faults != plan(1200.0, seed=4)
     assert all(b.start_s - a.end_s > 5 for a, b in pairwise(faults))
-    assert faults[-1].end_s < 300 and fault_at(faults, faults[2].start_s) is faults[2] and fault_at(faults, 0) is None
+    assert faults[-1].end_s < 1200 and fault_at(faults, faults[2].start_s) is faults[2] and fault_at(faults, 0) is None
+
+
+def test_most_of_the_time_processes_live_on_and_the_camera_rests() -> None:
+    faults = plan(3600.0, seed=0)
+    killed = [fault.start_s for fault in faults if fault.kind == KILL]
+    assert len(killed) > 15 and all(at <= 600 or at >= 3000 for at in killed)
+    for found in (faults, rests(3600.0)):
+        off = [fault for fault in found if fault.kind == CAMERA_OFF]
+        assert len(off) > 20 and all(fault.end_s - fault.start_s > 12 for fault in off)
+        assert max(b.start_s - a.start_s for a, b in pairwise(off)) < 300
 
 
 @pytest.mark.parametrize(
@@ -89,17 +100,51 @@ def test_memory_is_what_no_file_has(tmp_path: Path) -> None:
         assert anonymous_mb(os.getpid()) - before >= 39
 
 
-def test_growth_of_what_has_settled() -> None:
-    def rows(per_hour: float, threads: int) -> list[tuple[float, float, int, int]]:
-        return [
-            (t, 500.0 if t < 60 else 100 + per_hour * t / 3600, 5 + threads * (t > 150), 9) for t in range(0, 200, 5)
-        ]
+Row = tuple[float, float, int, int]
+OFF = [Fault(CAMERA_OFF, start, start + 14.0, 0) for start in np.arange(0.0, 3600.0, 120.0)]
 
-    samples = {("a", 1): rows(2.0, 0), ("b", 2): rows(4.0, 1), ("b", 3): rows(900.0, 9)[:8]}
-    slope, threads, files = growth_of(samples, 60.0)
-    assert slope == pytest.approx(2 * 3.0) and (threads, files) == (1.0, 0.0)
-    assert [(row["node"], row["mb_h"]) for row in memory_of(samples, 60.0)] == [("a", 2.0), ("b", 4.0)]
-    # What was seen for three times as long counts for far more.
-    longer = {("a", 1): rows(2.0, 0), ("a", 2): [(3 * t, 100 + 4.0 * t * 3 / 3600, 5, 9) for t, *_ in rows(0.0, 0)]}
-    assert growth_of(longer, 60.0)[0] == pytest.approx(4.0, abs=0.2)
-    assert growth_of({}, 60.0) == (None, None, None)
+
+def seen(until_s: float, mb_h: float, threads: int = 0, noise_mb: float = 0.0) -> list[Row]:
+    """Samples of a process that settles for a minute, and has up to 30 MB more in work than at rest."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for t in np.arange(0.0, until_s, 2.0):
+        work = 0.0 if 4 <= t % 120 < 14 else rng.uniform(0, 30)
+        settling = 400.0 if t < 60 else 100.0 + mb_h * t / 3600 + noise_mb * rng.normal()
+        rows.append((float(t), settling + work, 5 + threads * (t > 300), 9))
+    return rows
+
+
+def test_growth_of_what_has_settled_and_rests() -> None:
+    samples = {("a", 1): seen(1200, 2.0), ("b", 2): seen(1200, 4.0, threads=1), ("b", 3): seen(50, 900.0, threads=9)}
+    rows, growth = memory_of(samples, OFF, 60.0)
+    assert growth is not None and (growth.mb_h, growth.error_mb_h) == (pytest.approx(6.0), pytest.approx(0, abs=1e-6))
+    assert [(row["node"], row["mb_h"], row["readings"]) for row in rows] == [("a", 2.0, 9), ("b", 4.0, 9)]
+    assert more_than_before(samples, 60.0) == (1.0, 0.0)
+    # One that was never seen for long enough may have grown.
+    assert memory_of({**samples, ("c", 4): seen(50, 0.0)}, OFF, 60.0)[1] is None
+    assert memory_of({}, OFF, 60.0) == ([], None) and more_than_before({}, 60.0) == (None, None)
+
+
+def test_growth_counts_longer_lives_for_more() -> None:
+    longer = {("a", 1): seen(600, 0.0), ("a", 2): [(t + 600, *row) for t, *row in seen(2400, 4.0)]}
+    growth = memory_of(longer, OFF, 60.0)[1]
+    assert growth is not None and growth.mb_h == pytest.approx(4.0, abs=0.2)
+
+
+def test_a_slope_says_how_sure_it_is() -> None:
+    rng, times = np.random.default_rng(0), np.arange(0.0, 3600.0, 120.0)
+    found = [growth_of([np.stack([times, rng.normal(0, 0.5, len(times))], axis=1)]) for _ in range(400)]
+    slopes, errors = np.array([(growth.mb_h, growth.error_mb_h) for growth in found if growth is not None]).T
+    assert len(slopes) == 400 and errors.mean() == pytest.approx(slopes.std(), rel=0.25)
+    # Errors that follow each other show a slope by chance, and are not sure of it.
+    noise, surely = rng.normal(0, 0.1, (400, len(times))), []
+    for step in range(1, len(times)):
+        noise[:, step] += 0.6 * noise[:, step - 1]
+    for sizes in noise:
+        growth = growth_of([np.stack([times, sizes], axis=1)])
+        assert growth is not None
+        surely.append(growth.mb_h > 2 * growth.error_mb_h)
+    assert np.mean(surely) < 0.12
+    noisy = growth_of([np.stack([times, rng.normal(0, 3.0, len(times))], axis=1)])
+    assert noisy is not None and noisy.most_mb_h > 1

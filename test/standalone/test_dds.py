@@ -145,3 +145,45 @@ def test_foreign_peer_reads_and_is_read(children: Any, domain_environment: Any) 
     theirs = children([HERE / "native_peer.py"], domain_environment)
     assert result(theirs) == {"back": [True] * 3}
     assert result(ours) == {"points": [[0, "frame_", 0.0], [1, "frame_x", 0.25], [2, "frame_xx", 0.5]]}
+
+
+COUNTING = """
+import json, psutil, subprocess, sys, time
+from dualpose_ros import standalone
+standalone.install()
+import rclpy
+from rclpy.node import Node
+from std_msgs.msg import String
+
+rclpy.init()
+node = Node("counter")
+other = subprocess.Popen([sys.executable, sys.argv[1], "talk_types"], stdout=subprocess.DEVNULL)
+counts = []
+def counted(topic, number):
+    end = time.monotonic() + 20
+    while node.count_publishers(topic) != number and time.monotonic() < end:
+        time.sleep(0.05)
+    counts.append(node.count_publishers(topic))
+counted("types/n0", 1)
+mine = [node.create_publisher(String, "types/n0", 1) for _ in range(2)]
+counted("types/n0", 3)
+node.destroy_publisher(mine.pop())
+counted("types/n0", 2)
+other.terminate()
+other.wait()
+counted("types/n0", 1)
+counted("types/n1", 0)
+def resident_mb():
+    return psutil.Process().memory_info().rss / 2**20
+before = resident_mb()
+for _ in range(500):
+    node.count_publishers("types/n0")
+print(json.dumps({"counts": counts, "grown_mb": resident_mb() - before}))
+node.destroy_node()
+rclpy.shutdown()
+"""
+
+
+def test_publishers_are_counted_and_leave_no_memory_behind(children: Any, domain_environment: Any) -> None:
+    heard = result(children(["-c", COUNTING, CHILD], domain_environment))
+    assert heard["counts"] == [1, 3, 2, 1, 0] and heard["grown_mb"] < 1

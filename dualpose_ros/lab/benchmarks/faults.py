@@ -16,7 +16,14 @@ FAULTS = (KILL, STOP, STARVE, DROP, LATE, TWICE, DISORDER, CLOCK, SIZE, CAMERA_O
 RESETS = (KILL, CLOCK, SIZE, CAMERA_OFF, STOP)
 """Faults after which a person may have another id: what knew the old one is gone, or they were out of sight."""
 
+REST_S = 14.0
+"""The camera is off for so long that every node has done its work, and given memory back, as each ten seconds."""
+
 _CLOCK_JUMP_S = 60.0
+_QUIET_S = 8.0
+_REST_EVERY_S = 120.0
+_MORE_KILLS = (KILL, KILL)
+_KILLING_SHARE = 1 / 6
 
 
 @dataclass(frozen=True)
@@ -30,18 +37,30 @@ class Fault:
 
 
 def plan(seconds: float, seed: int, period_s: float = 12.0, first_s: float = 10.0) -> list[Fault]:
-    """Faults of every kind in turn, in an order of chance, with quiet between them."""
+    """Faults of every kind in turn, in an order of chance, with quiet between them.
+
+    Nodes are killed in the first and the last sixth alone, three times a turn: a process whose memory is watched has to
+    live.
+    """
     rng = np.random.default_rng(seed)
     faults: list[Fault] = []
     start = first_s
     while start + period_s <= seconds:
-        for kind in rng.permutation(FAULTS):
-            if start + period_s > seconds:
-                break
-            length = float(rng.uniform(0.5, 2.0) if kind == STOP else rng.uniform(2.0, 4.0))
+        for kind in rng.permutation((*FAULTS, *_MORE_KILLS)):
+            length = REST_S if kind == CAMERA_OFF else float(rng.uniform(*((0.5, 2.0) if kind == STOP else (2.0, 4.0))))
+            takes_s = max(period_s, length + _QUIET_S)
+            is_watched = _KILLING_SHARE < start / seconds < 1 - _KILLING_SHARE
+            if start + takes_s > seconds or (kind == KILL and is_watched):
+                continue
             faults.append(Fault(str(kind), start, start + length, int(rng.integers(1 << 30))))
-            start += period_s
+            start += takes_s
     return faults
+
+
+def rests(seconds: float) -> list[Fault]:
+    """No fault but that the camera is off now and then, for memory to be read."""
+    starts = np.arange(_REST_EVERY_S, seconds - REST_S, _REST_EVERY_S)
+    return [Fault(CAMERA_OFF, float(start), float(start) + REST_S, 0) for start in starts]
 
 
 def fault_at(faults: Sequence[Fault], at_s: float) -> Fault | None:

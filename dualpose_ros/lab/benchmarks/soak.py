@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dualpose_ros.lab.benchmarks.faults import (
     Fault,
     fault_at,
     plan,
+    rests,
 )
 from dualpose_ros.lab.benchmarks.stages import demo_clip
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
@@ -48,7 +49,7 @@ NODES = (DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
 _CLIP_FRAMES = 100
 _SAMPLE_S = 2.0
 _SETTLE_S = 600.0
-_WINDOW_S = 30.0
+_MOST_FOLLOWING = 0.9
 _SAME_PERSON_M, _LONGEST_STEP_S = 0.5, 1.0
 
 Samples = dict[tuple[str, int], list[tuple[float, float, int, int]]]
@@ -69,7 +70,7 @@ class Record:
 def bench_soak(minutes: float, faults: bool, seed: int = 0, rate_hz: float = 10.0) -> Outcome:
     """Run the graph on the demo's clip, played to and fro, and measure how it holds out; its log goes to stderr."""
     seconds = 60 * minutes
-    planned = plan(seconds, seed) if faults else []
+    planned = plan(seconds, seed) if faults else rests(seconds)
     record = Record()
     with claimed_domain(None) as domain:
         os.environ["ROS_DOMAIN_ID"] = str(domain)
@@ -192,24 +193,26 @@ def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dic
     kept, changed = ids_kept(record.outputs, planned)
     answered = {stamp for _, stamp, *_ in record.outputs}
     settle_s = min(_SETTLE_S, seconds / 6)
-    slope, more_threads, more_files = growth_of(record.samples, settle_s)
+    memory, growth = memory_of(record.samples, planned, settle_s)
+    more_threads, more_files = more_than_before(record.samples, settle_s)
     more_processes = record.processes[-1] - record.processes[0] if record.processes else None
     share = 1 - changed / max(kept + changed, 1)
     summary: Rows = [
         {"minutes": round(seconds / 60, 1), "faults": len(planned), "frames_sent": len(record.sent),
          "frames_answered": len(answered & record.sent), "restarts": sum(restarts.values()),
-         "ids_kept": kept, "ids_changed": changed}
+         "ids_kept": kept, "ids_changed": changed, "memory_mb_h": growth and round(growth.mb_h, 2),
+         "standard_error": growth and round(growth.error_mb_h, 2)}
     ]  # fmt: skip
     longest = max((max(found) for kind, found in gaps.items() if kind != CAMERA_OFF), default=None)
     goals = [
         Goal("longest gap but while the camera is off, s", longest, most=2.0),
-        Goal("memory, MB/h", slope, most=1.0),
+        Goal("memory, MB/h, with twice its standard error", growth and growth.most_mb_h, most=1.0),
         Goal("processes more than at the start", more_processes, most=0.0),
         Goal("threads more than at the start", more_threads, most=0.0),
         Goal("open files more than at the start", more_files, most=0.0),
         Goal("share of ids kept", share if kept else None, least=0.99),
     ]
-    return {"gaps": rows, "memory": memory_of(record.samples, settle_s), "soak": summary}, judged(goals)
+    return {"gaps": rows, "memory": memory, "soak": summary}, judged(goals)
 
 
 def gaps_of(times_s: list[float], planned: list[Fault], seconds: float) -> dict[str, list[float]]:
@@ -247,33 +250,73 @@ def ids_kept(outputs: list[tuple[float, int, list[int], Floats]], planned: list[
     return kept, changed
 
 
-def growth_of(samples: Samples, settle_s: float) -> tuple[float | None, float | None, float | None]:
-    """Megabytes an hour of all nodes together, and how many threads and files the worst process has gained.
+@dataclass(frozen=True)
+class Growth:
+    """Megabytes an hour, and the standard error."""
 
-    Of each process what comes `settle_s` after its start counts, of those that have lived long enough: one line's
-    slope through all of them, each about its own mean, so that one that was seen for long counts for more.
+    mb_h: float
+    error_mb_h: float
+
+    @property
+    def most_mb_h(self) -> float:
+        """What it is at most, by twice its error."""
+        return self.mb_h + 2 * self.error_mb_h
+
+
+def growth_of(runs: Sequence[Floats]) -> Growth | None:
+    """One line's slope through readings (time in s, MB) of a node's processes, each about its own mean, so that one
+    that was seen for long counts for more; None for fewer than two readings more than that takes.
+
+    Where errors follow each other, the standard error is as much larger (a process of first order).
     """
+    runs = [run for run in runs if len(run) > 1]
+    free = sum(map(len, runs)) - len(runs) - 1
+    if free < 2:
+        return None
+    about = [run - run.mean(axis=0) for run in runs]
+    times, sizes = np.concatenate(about).T
+    slope = times @ sizes / (times @ times)
+    errors = [run[:, 1] - slope * run[:, 0] for run in about]
+    squares = sum(float(run @ run) for run in errors)
+    follows = sum(float(run[1:] @ run[:-1]) for run in errors) / squares if squares else 0.0
+    follows = min(max(follows, 0.0), _MOST_FOLLOWING)
+    error = np.sqrt(squares / free / (times @ times) * (1 + follows) / (1 - follows))
+    return Growth(float(3600 * slope), float(3600 * error))
+
+
+def memory_of(samples: Samples, planned: Sequence[Fault], settle_s: float) -> tuple[Rows, Growth | None]:
+    """Of each node: minutes and readings after `settle_s`, memory then and at the end (MB, of the longest), slope and
+    its standard error; and the growth of all together, None where one's is not known.
+
+    Memory is read at the end of each time with the camera off, when no node has anything to do and all have given back
+    what is free: in work it goes up and down by the images that happen to be held. Of each process what comes
+    `settle_s` after its start counts.
+    """
+    rows: Rows = []
+    found: list[Growth | None] = []
+    for node in dict.fromkeys(name for name, _ in samples):
+        runs = [_at_rest(run, planned) for (name, _), run in _settled(samples, settle_s).items() if name == node]
+        found.append(growth_of(runs))
+        growth, longest = found[-1], max(runs, key=len, default=np.zeros((0, 2)))
+        if growth is None or not len(longest):
+            continue
+        minutes = sum(run[-1, 0] - run[0, 0] for run in runs if len(run)) / 60
+        rows.append({"node": node, "settled_minutes": round(minutes, 1), "readings": sum(map(len, runs)),
+                     "first_mb": round(longest[0, 1], 1), "last_mb": round(longest[-1, 1], 1),
+                     "mb_h": round(growth.mb_h, 2), "standard_error": round(growth.error_mb_h, 2)})  # fmt: skip
+    known = [growth for growth in found if growth is not None]
+    if not known or len(known) < len(found):
+        return rows, None
+    return rows, Growth(sum(one.mb_h for one in known), float(np.linalg.norm([one.error_mb_h for one in known])))
+
+
+def more_than_before(samples: Samples, settle_s: float) -> tuple[float | None, float | None]:
+    """How many threads and files the worst process has gained `settle_s` after its start."""
     runs = list(_settled(samples, settle_s).values())
     if not runs:
-        return None, None, None
-    slope = _slope_mb_h(runs) * len({name for name, _ in samples})
+        return None, None
     threads, files = (float(max(run[-1, column] - run[0, column] for run in runs)) for column in (2, 3))
-    return slope, threads, files
-
-
-def memory_of(samples: Samples, settle_s: float) -> Rows:
-    """Of each node: minutes seen after `settle_s`, memory then and at the end (MB, of the longest), and its slope."""
-    rows: Rows = []
-    for node in dict.fromkeys(name for name, _ in samples):
-        runs = [run for (name, _), run in _settled(samples, settle_s).items() if name == node]
-        if not runs:
-            continue
-        longest = max(runs, key=len)[:, 1]
-        first_mb, last_mb = float(longest[:10].mean()), float(longest[-10:].mean())
-        minutes = sum(run[-1, 0] - run[0, 0] for run in runs) / 60
-        rows.append({"node": node, "settled_minutes": round(minutes, 1), "first_mb": round(first_mb, 1),
-                     "last_mb": round(last_mb, 1), "mb_h": round(_slope_mb_h(runs), 2)})  # fmt: skip
-    return rows
+    return threads, files
 
 
 def _settled(samples: Samples, settle_s: float) -> dict[tuple[str, int], Floats]:
@@ -281,14 +324,8 @@ def _settled(samples: Samples, settle_s: float) -> dict[tuple[str, int], Floats]
     return {key: rows for key, rows in data.items() if len(rows) >= 10}
 
 
-def _slope_mb_h(runs: list[Floats]) -> float:
-    runs = [_lows(run) for run in runs]
-    times, sizes = (np.concatenate([run[:, column] - run[:, column].mean() for run in runs]) for column in (0, 1))
-    return float(3600 * (times @ sizes) / (times @ times))
-
-
-def _lows(run: Floats) -> Floats:
-    """The smallest memory of each half minute: nodes give back what is free every ten seconds, and what a frame's work
-    takes in between says nothing of what stays."""
-    windows = (run[:, 0] - run[0, 0]) // _WINDOW_S
-    return np.array([rows[rows[:, 1].argmin()] for rows in (run[windows == number] for number in np.unique(windows))])
+def _at_rest(run: Floats, planned: Sequence[Fault]) -> Floats:
+    """Time and memory (n, 2) of the last sample in each time with the camera off."""
+    ends = [fault.end_s for fault in planned if fault.kind == CAMERA_OFF]
+    inside = [run[(run[:, 0] >= end - 2 * _SAMPLE_S) & (run[:, 0] < end)] for end in ends]
+    return np.array([rows[-1, :2] for rows in inside if len(rows)]).reshape(-1, 2)
