@@ -96,7 +96,7 @@ def test_a_node_that_takes_long_to_start_does_not_hang(launch: Any) -> None:
 def test_who_is_stopped_or_waits_for_a_processor_is_not_silent() -> None:
     ours, theirs = socket.socketpair()
     code = "import os, sys, time\nos.write(0, b'.')\nsys.stdin.readline()\nwhile True:\n    pass"
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=theirs)
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=theirs.fileno())
     theirs.close()
     process = NodeProcess(child, ours)
 
