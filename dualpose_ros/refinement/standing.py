@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import erf
 
 import numpy as np
 
@@ -42,7 +43,7 @@ FRAME_STDDEV = 0.015
 """Share of the root's distance by which a frame errs by itself."""
 
 _HEAD = H36M17.index("head_top")
-_HEAD_BIAS, _HEAD_SHARE, _USUAL_M = 0.003, 0.94, 1.55
+_HEAD_BIAS, _HEAD_SHARE, _USUAL_M = -0.0065, 0.93, 1.55
 """Of people who are taller or smaller than usual, heads are said as much nearer to where usual ones are: the share of
 the difference (of logarithms) that is left, measured on shaped bodies, and by how much all come out too large."""
 
@@ -75,6 +76,9 @@ behind things are found where they are not, for long."""
 _SPEED_M_S, _SPEED_TIME_CONSTANT_S = 1.0, 1.0
 """Deviation of how fast people come nearer, and how long they go on so."""
 
+_WITHIN_ONE, _HALVINGS = 0.6827, 12
+"""Share of errors within one deviation of a Gaussian; halvings by which one of a sum of them is found."""
+
 _DOUBTS = 1.0, 6.0
 """By how many times what it says of itself the ground may be off: the second by the chance `StandingConfig.doubt`."""
 
@@ -95,7 +99,7 @@ class StandingConfig(Settings):
     lasting_foot_stddev_m: float = setting(
         0.02, "deviation of what lasts of that for as long as somebody is there", unit="m", above=0, most=1
     )
-    foot_lift_m: float = setting(0.03, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
+    foot_lift_m: float = setting(0.005, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
                                  least=0, most=0.5)  # fmt: skip
     contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
     min_foot_score: float = setting(
@@ -203,8 +207,8 @@ class Standing:
         place = at + _PLACE
         distances = self._mean[:, place]
         size, distance = float(weights @ self._mean[:, at]), float(weights @ distances)
-        # Their mean: small chances of much would make squares larger than what two thirds of errors are within.
-        stddev = float(weights @ np.sqrt(self._covariance[:, place, place] + (distances - distance) ** 2))
+        spreads = np.sqrt(self._covariance[:, place, place])
+        stddev = _two_thirds(weights, distances - distance, spreads)
         lasting = self.config.lasting_foot_stddev_m / self._camera_height_m
         return Correction(size, distance, float(np.hypot(stddev, lasting)), *self._heights[identity].said)
 
@@ -358,6 +362,17 @@ def upright_share(joints: Floats, down: Floats) -> float:
     height = bones_height(bone_vectors(joints[None])[1][0])
     sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
     return (sole - float(joints[_HEAD] @ down)) / height
+
+
+def _two_thirds(weights: Floats, means: Floats, stddevs: Floats) -> float:
+    """How near to 0 two thirds of a sum of Gaussians (M,) are: small chances of much make it little larger."""
+    parts = list(zip(weights.tolist(), means.tolist(), (np.sqrt(2) * stddevs).tolist(), strict=True))
+    low, high = 0.0, float(np.max(np.abs(means) + stddevs))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        inside = sum(w * (erf((middle - mean) / d) + erf((middle + mean) / d)) / 2 for w, mean, d in parts)
+        low, high = (middle, high) if inside < _WITHIN_ONE else (low, middle)
+    return high
 
 
 def _log_distance(frame: Frame) -> float:

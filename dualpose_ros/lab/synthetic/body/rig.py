@@ -266,6 +266,6 @@ def _floor_offset(rig: Rig, source: Floats, origins: Floats, world: Floats, pose
     reach = np.array([[0.0, -ankle_height, -0.05], [0.0, -ankle_height, 0.15]])  # heel, and toes ahead of the ankle
     soles = origins[:, _FEET, 1, None] + world[:, _FEET, 1] @ reach.T
     lowest = _low(soles.min((1, 2)), 2)
-    body = _low(posed[:, :, 1].min(1), 2) - 0.09  # flesh around a joint near the floor
+    body = _low(np.delete(posed[:, :, 1], _ANKLES, 1).min(1), 2) - 0.09  # flesh around a joint near the floor
     airborne = max(_low(source[:, _ANKLES, 1].min(1), 2) - 0.15, 0.0)
     return airborne - min(lowest, body)

@@ -133,7 +133,7 @@ def test_feet_stand_on_the_floor(model: BodyModel, kind: str) -> None:
     posed = pose_rig(rig, moving.joints_m, moving.head_forward)
     ankle = rig.joints[[3, 6], 1].mean() - rig.sole_y
     lowest = posed.joints[:, [3, 6], 1].min(1)
-    assert np.abs(np.percentile(lowest, 5) - ankle) < 0.05
+    assert np.abs(np.percentile(lowest, 5) - ankle) < 0.01
     assert lowest.min() > 0
 
 
