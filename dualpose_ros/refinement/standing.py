@@ -77,7 +77,11 @@ _SPEED_M_S, _SPEED_TIME_CONSTANT_S = 1.0, 1.0
 """Deviation of how fast people come nearer, and how long they go on so."""
 
 _WITHIN_ONE, _HALVINGS = 0.6827, 12
-"""Share of errors within one deviation of a Gaussian; halvings by which one of a sum of them is found."""
+"""Share of errors within one deviation of a Gaussian; halvings by which that of a sum of them is found."""
+
+_LEAST_STATED = 0.73
+"""Feet are weighed as less sure than they are, as their errors last for times that differ: distances that they tell are
+this much surer than the filter has it (measured), those that nothing but the size tells are not."""
 
 _DOUBTS = 1.0, 6.0
 """By how many times what it says of itself the ground may be off: the second by the chance `StandingConfig.doubt`."""
@@ -93,7 +97,7 @@ class StandingConfig(Settings):
     pose_stddev: float = setting(0.1, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
     pose_time_constant_s: float = setting(0.3, "time constant of misjudged poses", unit="s", above=0, most=60)
     foot_stddev_m: float = setting(
-        0.045, "deviation of how high a standing foot seems above the ground", unit="m", above=0, most=1
+        0.05, "deviation of how high a standing foot seems above the ground", unit="m", above=0, most=1
     )
     foot_time_constant_s: float = setting(0.2, "time constant of that", unit="s", above=0, most=60)
     lasting_foot_stddev_m: float = setting(
@@ -106,7 +110,7 @@ class StandingConfig(Settings):
         0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
     )
     doubt: float = setting(
-        0.04, f"chance that the ground is off by {_DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
+        0.1, f"chance that the ground is off by {_DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
     )
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
@@ -208,9 +212,12 @@ class Standing:
         distances = self._mean[:, place]
         size, distance = float(weights @ self._mean[:, at]), float(weights @ distances)
         spreads = np.sqrt(self._covariance[:, place, place])
-        stddev = _two_thirds(weights, distances - distance, spreads)
-        lasting = self.config.lasting_foot_stddev_m / self._camera_height_m
-        return Correction(size, distance, float(np.hypot(stddev, lasting)), *self._heights[identity].said)
+        stddev = two_thirds(weights, distances - distance, spreads)
+        stddev = float(np.hypot(stddev, self.config.lasting_foot_stddev_m / self._camera_height_m))
+        unsure = min(stddev / self.config.size_stddev, 1.0) ** 2
+        return Correction(
+            size, distance, stddev * (_LEAST_STATED + (1 - _LEAST_STATED) * unsure), *self._heights[identity].said
+        )
 
     def begin(self, time: float, ground: Ground | None) -> None:
         """Begin a frame: time passes, and the ground is there; where it is None, what was learnt still holds."""
@@ -357,14 +364,7 @@ def foot_sight(ground: Ground, frame: Frame, lowest_ray: float, config: Standing
     return weight @ feet / weight.sum(), both * max(sure, _LEAST_FOOT)
 
 
-def upright_share(joints: Floats, down: Floats) -> float:
-    """How much of a person's height a pose (K, 3) shows: from the lower sole to the crown, over all bones between."""
-    height = bones_height(bone_vectors(joints[None])[1][0])
-    sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
-    return (sole - float(joints[_HEAD] @ down)) / height
-
-
-def _two_thirds(weights: Floats, means: Floats, stddevs: Floats) -> float:
+def two_thirds(weights: Floats, means: Floats, stddevs: Floats) -> float:
     """How near to 0 two thirds of a sum of Gaussians (M,) are: small chances of much make it little larger."""
     parts = list(zip(weights.tolist(), means.tolist(), (np.sqrt(2) * stddevs).tolist(), strict=True))
     low, high = 0.0, float(np.max(np.abs(means) + stddevs))
@@ -373,6 +373,13 @@ def _two_thirds(weights: Floats, means: Floats, stddevs: Floats) -> float:
         inside = sum(w * (erf((middle - mean) / d) + erf((middle + mean) / d)) / 2 for w, mean, d in parts)
         low, high = (middle, high) if inside < _WITHIN_ONE else (low, middle)
     return high
+
+
+def upright_share(joints: Floats, down: Floats) -> float:
+    """How much of a person's height a pose (K, 3) shows: from the lower sole to the crown, over all bones between."""
+    height = bones_height(bone_vectors(joints[None])[1][0])
+    sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
+    return (sole - float(joints[_HEAD] @ down)) / height
 
 
 def _log_distance(frame: Frame) -> float:

@@ -11,7 +11,7 @@ from dualpose_ros.camera import Ground, GroundAccuracy, GroundConfig, ground_bel
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.refinement.standing import ANKLE_OVER_HEIGHT, Standing, StandingConfig, bones_height
+from dualpose_ros.refinement.standing import ANKLE_OVER_HEIGHT, Standing, StandingConfig, bones_height, two_thirds
 from dualpose_ros.refinement.terms import bone_vectors
 from dualpose_ros.refinement.window import frame_of
 from support.windows import CAMERA, K, pose_of, usual_body
@@ -202,3 +202,16 @@ def test_with_a_ground_the_distance_is_the_one_that_standing_has() -> None:
         correction = standing.correction(1)
         assert correction is not None
         assert float(np.linalg.norm(given.joints_cam[0])) == pytest.approx(np.exp(correction.distance), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("weights", "means", "stddevs"),
+    (((1.0,), (0.0,), (0.05,)), ((0.9, 0.1), (0.0, 0.0), (0.05, 0.3)), ((0.6, 0.4), (-0.1, 0.15), (0.02, 0.1))),
+)
+def test_two_thirds_of_errors_are_within_the_deviation_of_several_filters(
+    weights: tuple[float, ...], means: tuple[float, ...], stddevs: tuple[float, ...]
+) -> None:
+    rng, parts = np.random.default_rng(0), (np.array(weights), np.array(means), np.array(stddevs))
+    which = rng.choice(len(weights), 100_000, p=parts[0])
+    within = np.abs(rng.normal(parts[1][which], parts[2][which])) <= two_thirds(*parts)
+    assert float(within.mean()) == pytest.approx(0.683, abs=0.01)
