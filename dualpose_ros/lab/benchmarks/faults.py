@@ -16,8 +16,9 @@ FAULTS = (KILL, STOP, STARVE, DROP, LATE, TWICE, DISORDER, CLOCK, SIZE, CAMERA_O
 RESETS = (KILL, CLOCK, SIZE, CAMERA_OFF, STOP)
 """Faults after which a person may have another id: what knew the old one is gone, or they were out of sight."""
 
-REST_S = 14.0
-"""The camera is off for so long that every node has done its work, and given memory back, as each ten seconds."""
+REST_S = 24.0
+"""The camera is off for so long that every node has done its work, be it with ten seconds of patience, and given memory
+back, as it does each ten seconds."""
 
 _CLOCK_JUMP_S = 60.0
 _QUIET_S = 8.0
