@@ -24,6 +24,9 @@ _HELP = """3D poses, in metres and in the camera's frame, of every person that o
 _LAB = "dualpose_ros.lab"
 _FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError, FileExistsError)
 
+_PACKAGES = {"cv2": "opencv-python-headless", "yaml": "PyYAML", "rerun": "rerun-sdk"}
+"""Of modules that are called otherwise than their packages."""
+
 _SHORTAGES = {
     errno.ENOSPC: "output",
     errno.EDQUOT: "output",
@@ -144,13 +147,18 @@ def _input_message(error: Exception) -> str | None:
     """What to tell the user where an error is about their input, None where it is ours.
 
     Input errors are wrong arguments, files that aren't there or can't be read, every exception class that this
-    package defines, which carry a message meant for its users, and what a ROS installation leaves out.
+    package defines, which carry a message meant for its users, what a ROS installation leaves out, and others' packages
+    that are missing.
     """
     if isinstance(error, ModuleNotFoundError) and f"{error.name}.".startswith(f"{_LAB}."):
         return (
             "this command renders, trains or measures, which an installation for robots leaves out "
             f"({_LAB}): install the package by pip from its source repository"
         )
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("dualpose_ros"):
+        module = error.name.partition(".")[0]
+        package = _PACKAGES.get(module, module)
+        return f"this command needs the Python package '{package}', which is not installed: pip install {package}"
     if hasattr(error, "format_message"):
         return f"{error.format_message()} (see `dualpose --help`)"
     if type(error).__module__.split(".")[0] == "dualpose_ros":

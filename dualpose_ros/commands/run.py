@@ -45,6 +45,16 @@ PaceOption = Annotated[
     float | None,
     typer.Option("--rate", min=0, help="Live pace of a file: 1 its own, 2 twice as fast; 0 is --every-frame."),
 ]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        min=0.01,
+        max=1000,
+        help="Frames a second of a file instead of what it states; of a folder 30 without this. Pictures that have "
+        "nothing to do with each other: 0.1.",
+    ),
+]
 EveryFrameOption = Annotated[
     bool | None,
     typer.Option(
@@ -82,6 +92,7 @@ def run(
     camera_pitch: CameraPitchOption = 0.0,
     camera_roll: CameraRollOption = 0.0,
     every_frame: EveryFrameOption = None,
+    fps: FpsOption = None,
     rate: PaceOption = None,
     max_rate: MaxRateOption = None,
     max_frames: MaxFramesOption = None,
@@ -115,6 +126,7 @@ def run(
         camera_height_m=camera_height,
         camera_pitch_deg=camera_pitch,
         camera_roll_deg=camera_roll,
+        fps=fps or 0.0,
         rate=1.0 if rate is None else rate,
         every_frame=every_frame,
         max_rate=max_rate,

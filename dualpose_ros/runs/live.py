@@ -48,6 +48,7 @@ NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
 class LiveOptions:
     """What the user asked for; see the options of `dualpose run`. `every_frame` None: where the source is no camera.
 
+    fps: 0 is what the source states.
     calibrated_ground: where no height is given, the ground is the one that the calibration file says.
     """
 
@@ -60,6 +61,7 @@ class LiveOptions:
     camera_pitch_deg: float = 0.0
     camera_roll_deg: float = 0.0
     calibrated_ground: bool = True
+    fps: float = 0.0
     rate: float = 1.0
     every_frame: bool | None = False
     max_rate: float | None = None
@@ -91,6 +93,8 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         raise InputError(f"{options.source} is live, and waits for no graph: leave out --every-frame")
     camera: dict[str, Any] = {"source": options.source, "playback_rate": options.rate}
     camera["max_frames"] = options.max_frames or 0
+    if options.fps:
+        camera["fps"] = options.fps
     known = [count for count in (source.count, options.max_frames) if count is not None]
     if options.calibration is not None:
         camera["calibration"] = str(options.calibration)

@@ -327,6 +327,9 @@ def test_errors_that_are_ours_are_not_dressed_up(
     monkeypatch.setattr(live, "check_input", fail(GraphError("camera_node stopped for good: why", exit_code=2)))
     assert cli.main(["run", "--source", str(clip)]) == 2
     capsys.readouterr()
+    missing = ModuleNotFoundError("No module named 'cv2.dnn'", name="cv2.dnn")
+    monkeypatch.setattr(live, "check_input", fail(missing))
+    assert "pip install opencv-python-headless" in refused(capsys, "run", "--source", clip)
     monkeypatch.setattr(live, "check_input", fail(OSError(errno.EMFILE, "Too many open files")))
     assert cli.main(["run", "--source", str(clip)]) == 1
     assert capsys.readouterr().err == "dualpose: raise the limit (`ulimit -n 1024`): Too many open files\n"
@@ -351,6 +354,24 @@ def test_the_pace_of_a_file(
     monkeypatch.setattr(live, "run_and_write", lambda options, console: given.append(options))
     assert cli.main(["run", "--source", str(clip), *words]) == 0
     assert (given[0].every_frame, given[0].rate) == (every_frame, rate)
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(("words", "fps"), [((), None), (("--fps", "0.1"), 0.1)])
+def test_frames_a_second_may_be_said(
+    words: tuple[str, ...], fps: float | None, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    from dualpose_ros.runs import live
+
+    given: list[Any] = []
+
+    def run_graph(graph: Any, *_: Any) -> Any:
+        given.append(graph)
+        raise GraphError("enough")
+
+    monkeypatch.setattr(live, "run_graph", run_graph)
+    assert cli.main(["run", "--source", str(clip), "--out", str(tmp_path / "out"), *words]) == 1
+    assert given[0].camera.get("fps") == fps
 
 
 def test_a_pace_that_contradicts_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
