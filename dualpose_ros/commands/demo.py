@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from dualpose_ros.commands.options import (
     BrowserOption,
@@ -53,6 +52,7 @@ def demo(
     `depth.png`, one joint's depth over time, before and after refinement.
     """
     from dualpose_ros.lab.evaluation.demo.run import run_demo
+    from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions
 
     options = LiveOptions(
@@ -71,4 +71,4 @@ def demo(
         browser=browser,
         view_port=view_port,
     )
-    run_demo(options, Console(stderr=True), clip)
+    run_demo(options, run_console(), clip)

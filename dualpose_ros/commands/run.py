@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from dualpose_ros.commands.options import (
     BrowserOption,
@@ -111,6 +110,7 @@ def run(
     Writes into the output folder: `poses.mcap` (rosbag2: poses, markers, camera_info), `poses.jsonl`,
     `overlay.mp4`, `summary.json` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
     """
+    from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions, run_and_write
 
     if every_frame and rate:
@@ -141,4 +141,4 @@ def run(
         view_port=view_port,
         hung_s=hung_after,
     )
-    run_and_write(options, Console(stderr=True))
+    run_and_write(options, run_console())

@@ -28,7 +28,8 @@ class NodeLog:
             if not self._stream.closed:
                 self._stream.write(text)
         if self._echo:
-            sys.stderr.write(text)
+            with contextlib.suppress(OSError):
+                sys.stderr.write(text)
         for line in text.splitlines():
             found = _LINE.match(line)
             if found and found["text"].strip() and not _LAUNCHER.match(found["text"]):

@@ -2,13 +2,49 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 _PLAIN_PERIOD_S = 5.0
+
+
+class _LastingStream:
+    """A stream whose reader may go, a terminal that is closed or a pipe: nothing fails then, and the process is told
+    once, by SIGHUP, which ends a run in good order."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream, self._is_lost = stream, False
+
+    def write(self, text: str) -> int:
+        self._tried(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._tried(self._stream.flush)
+
+    def _tried(self, action: Callable[[], Any]) -> None:
+        if self._is_lost:
+            return
+        try:
+            action()
+        except OSError:
+            self._is_lost = True
+            signal.raise_signal(signal.SIGHUP)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def run_console() -> Console:
+    """What a run is told about on: stderr, whose end it survives."""
+    return Console(file=cast("IO[str]", _LastingStream(sys.stderr)))
 
 
 class RunProgress:
