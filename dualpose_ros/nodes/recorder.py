@@ -15,12 +15,15 @@ from typing import Any, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TransformStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from dualpose_ros.camera import Camera, CameraError
@@ -35,6 +38,9 @@ from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
 _POSES_DEPTH, _IMAGE_DEPTH = 50, 5
 # Frames whose poses may still be on their way.
 _MOST_NUMBERED = 1000
+
+BODY_FRAME = "camera_link"
+"""The frame in which the layouts of RViz and Foxglove show the people."""
 
 _STAMP, _FOREIGN_STAMP = struct.Struct("<iI"), struct.Struct(">iI")
 _STAMP_AT, _FIRST_AT = 4, 8
@@ -110,9 +116,12 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         said = cdr[_STAMP_AT + _STAMP.size :]
         if said == self._camera_said:
             return
-        self._camera_said = said
+        is_first, self._camera_said = not self._camera_said, said
         try:
-            self.camera = camera_from_info(deserialize_message(cdr, CameraInfo))
+            info = deserialize_message(cdr, CameraInfo)
+            if is_first:
+                self._record("/tf_static", "tf2_msgs/msg/TFMessage", serialize_message(_upright(info.header)), stamp_ns)
+            self.camera = camera_from_info(info)
         except CameraError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
@@ -147,6 +156,14 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _record(self, topic: str, type_name: str, cdr: bytes, stamp_ns: int) -> None:
         self._recording.add_message(topic, type_name, cdr, stamp_ns=stamp_ns, received_ns=time.time_ns())
+
+
+def _upright(header: Any) -> Any:
+    """Where an optical frame is in a camera's body frame, x forward and z up: players show people upright in that."""
+    transform = TransformStamped(header=Header(stamp=header.stamp, frame_id=BODY_FRAME), child_frame_id=header.frame_id)
+    turn = transform.transform.rotation
+    turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
+    return TFMessage(transforms=[transform])
 
 
 def _stamp_of(cdr: bytes, at: int = _STAMP_AT) -> int:

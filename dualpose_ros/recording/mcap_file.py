@@ -13,7 +13,7 @@ from dualpose_ros.standalone.typestore import typestore
 
 _RELIABLE = 1
 _KEEP_LAST = 1
-_VOLATILE = 2
+_LATCHED, _VOLATILE = 1, 2
 
 
 class McapFile:
@@ -63,7 +63,8 @@ class McapFile:
         if type_name not in self._schemas:
             text = message_definition(type_name).encode()
             self._schemas[type_name] = self._writer.register_schema(type_name, "ros2msg", text)
-        metadata = {"offered_qos_profiles": _qos_yaml(depth=5)}
+        durability = _LATCHED if topic.endswith("/tf_static") else _VOLATILE
+        metadata = {"offered_qos_profiles": _qos_yaml(5, durability)}
         return self._writer.register_channel(topic, "cdr", self._schemas[type_name], metadata)
 
     def __enter__(self) -> McapFile:
@@ -81,14 +82,14 @@ def message_definition(type_name: str) -> str:
     return text
 
 
-def _qos_yaml(depth: int) -> str:
+def _qos_yaml(depth: int, durability: int) -> str:
     """The publisher's QoS as rosbag2 stores it: YAML (JSON is a subset), so that playing back offers the same."""
     forever = {"sec": 9223372036, "nsec": 854775807}
     profile = {
         "history": _KEEP_LAST,
         "depth": depth,
         "reliability": _RELIABLE,
-        "durability": _VOLATILE,
+        "durability": durability,
         "deadline": forever,
         "lifespan": forever,
         "liveliness": 1,

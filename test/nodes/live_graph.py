@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from live_nodes import CAMERA, Rig, header, person
 from mcap.reader import make_reader
+from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from dualpose_ros.nodes import refinement_node, visualization_node
@@ -24,9 +25,10 @@ from dualpose_ros.standalone import arguments as command_line
 
 import rclpy  # isort: skip
 from rclpy.node import Node  # isort: skip
-from rclpy.serialization import serialize_message  # isort: skip
+from rclpy.serialization import deserialize_message, serialize_message  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
+from tf2_msgs.msg import TFMessage  # isort: skip
 from visualization_msgs.msg import Marker, MarkerArray  # isort: skip
 
 from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
@@ -71,6 +73,13 @@ def blas_threads() -> dict[str, Any]:
 
     assert run_node(Probe, []) == 0
     return found
+
+
+def upright(transform: Any) -> tuple[str, str, list[list[float]]]:
+    """Frames of a transform, and where the optical frame's forward and up are in the parent."""
+    turn = Rotation.from_quat([getattr(transform.transform.rotation, name) for name in "xyzw"])
+    axes = turn.apply([[0, 0, 1], [0, -1, 0]]).round(9)
+    return transform.header.frame_id, transform.child_frame_id, axes.tolist()
 
 
 def recorder() -> dict[str, Any]:
@@ -121,6 +130,12 @@ def recorder() -> dict[str, Any]:
         "info_stamps": rig.node.info_stamps_ns,
         "width": rig.node.camera.width if rig.node.camera else 0,
         "stamp_of_5": stamp_to_ns(header(5).stamp),
+        "frames": [
+            upright(transform)
+            for topic, m in messages
+            if topic == "/tf_static"
+            for transform in deserialize_message(m.data, TFMessage).transforms
+        ],
         "times": [m.publish_time for topic, m in messages if topic == "/humans/markers"],
         "as_it_came": any(m.data.startswith(serialize_message(last)) for _, m in messages),
     }

@@ -171,7 +171,15 @@ def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
     assert result["stamps"][2] < 0 and result["fused"] == [1, 2, 4]
     assert result["state"] == "camera_node", "and not that of another namespace"
     assert result["drawn"] == 0
-    counts = {"/humans/poses3d": 4, "/dualpose/fused/poses3d": 3, "/camera_info": 4, "/humans/markers": 3}
+    # Forward and up of the image are forward and up of the body frame in which players show it.
+    assert result["frames"] == [["camera_link", "eye", [[1, 0, 0], [0, 0, 1]]]]
+    counts = {
+        "/tf_static": 1,
+        "/humans/poses3d": 4,
+        "/dualpose/fused/poses3d": 3,
+        "/camera_info": 4,
+        "/humans/markers": 3,
+    }
     assert result["counts"] == counts and result["as_it_came"]
     assert result["times"][:2] == [0, result["stamp_of_5"]] and result["times"][2] > result["stamp_of_5"]
     assert len(result["info_stamps"]) == 4 and result["width"] == 320

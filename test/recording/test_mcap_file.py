@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -84,6 +85,17 @@ def test_an_independent_ros2_decoder_reads_it(tmp_path: Path) -> None:
     with (tmp_path / "poses.mcap").open("rb") as stream:
         decoded = [message.ros_msg for message in decoder.read_ros2_messages(stream)]
     assert [d.persons[0].joints[5].z for d in decoded] == [m.persons[0].joints[5].z for m in messages]
+
+
+def test_what_holds_for_ever_is_played_back_latched(tmp_path: Path) -> None:
+    with McapFile(tmp_path / "tf.mcap") as recording:
+        for topic in ("/tf", "/tf_static"):
+            recording.write(topic, "tf2_msgs/msg/TFMessage", b"\0\1\0\0\0\0\0\0", log_ns=NS, publish_ns=NS)
+    with (tmp_path / "tf.mcap").open("rb") as stream:
+        summary = make_reader(stream).get_summary()
+    assert summary is not None
+    offered = {c.topic: yaml.safe_load(c.metadata["offered_qos_profiles"])[0] for c in summary.channels.values()}
+    assert [offered[topic]["durability"] for topic in ("/tf", "/tf_static")] == [2, 1]
 
 
 def test_rosbags_opens_it_as_a_recording(tmp_path: Path) -> None:
