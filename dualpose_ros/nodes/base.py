@@ -298,11 +298,12 @@ class PipelineNode(ManagedNode):
             self.get_logger().warning(text)
 
     def answer(self, header: Any, *answers: tuple[Any, Any]) -> None:
-        """Publish what came of a frame: pairs of a publisher and its message."""
+        """Publish what came of a frame, all at once or one after the other: pairs of a publisher and its message."""
         for publisher, message in answers:
             publisher.publish(message)
         if self.config.every_frame:
-            self._answers.add(stamp_to_ns(header.stamp), answers)
+            stamp_ns = stamp_to_ns(header.stamp)
+            self._answers.add(stamp_ns, (*(self._answers.get(stamp_ns) or ()), *answers))
 
     def answers_again(self, header: Any) -> bool:
         """Publish anew what came of a frame that was answered before: False for one that was not.

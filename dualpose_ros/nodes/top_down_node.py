@@ -109,11 +109,14 @@ class TopDownNode(PipelineNode):
         image = decode_image(image_message)
         camera = camera_for_image(info, image, self.config.rectified)
         tracks = tracks_from_message(detections, self.config.person_classes)
-        result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, tracks)
-        answers = [(self._poses, poses_to_message(result.persons, header, (camera.width, camera.height)))]
-        if self.config.every_frame or self._heatmaps.get_subscription_count():
-            answers.append((self._heatmaps, heatmaps_to_message(result.heatmaps, header)))
-        self.answer(header, *answers)
+
+        def send(heatmaps: Any) -> None:
+            """At once: the bottom-up branch waits for them, and works while poses are read here."""
+            if self.config.every_frame or self._heatmaps.get_subscription_count():
+                self.answer(header, (self._heatmaps, heatmaps_to_message(heatmaps, header)))
+
+        result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, tracks, send)
+        self.answer(header, (self._poses, poses_to_message(result.persons, header, (camera.width, camera.height))))
         self.diagnostics.frame(time_ns)
         self.diagnostics.extra = {"late_inputs": str(self._join.late), "persons": str(len(result.persons))}
         self.diagnostics.extra["camera"] = camera_text(camera)

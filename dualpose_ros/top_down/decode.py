@@ -85,8 +85,8 @@ def decode_patches(
     heatmaps, tags = np.asarray(heatmaps, dtype=np.float32), np.asarray(tags, dtype=np.float32)
     if heatmaps.shape != tags.shape or heatmaps.ndim != 4 or len(heatmaps) != len(boxes_px):
         raise ValueError(f"heatmaps {heatmaps.shape}, tags {tags.shape} and {len(boxes_px)} boxes don't fit")
-    _refuse_nan(heatmaps)
-    _refuse_nan(tags)
+    refuse_nan(heatmaps)
+    refuse_nan(tags)
     count, joints = heatmaps.shape[:2]
     flat, flat_tags = (maps.reshape(count * joints, *maps.shape[2:]) for maps in (heatmaps, tags))
     peaks = find_peaks(flat, config.min_peak_score, config.max_peaks, config.peak_window_cells)
@@ -120,7 +120,7 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
     """
     config = config or DecodeConfig()
     heatmaps = np.asarray(heatmaps, dtype=np.float32)
-    _refuse_nan(heatmaps)
+    refuse_nan(heatmaps)
     count, joints = heatmaps.shape[:2]
     flat = heatmaps.reshape(count * joints, *heatmaps.shape[2:])
     places, values = read_largest(flat)
@@ -141,7 +141,8 @@ def smoothed(heatmaps: Float32s, stddev_cells: float) -> Float32s:
     return np.stack(blurred).astype(np.float32, copy=False) if blurred else heatmaps
 
 
-def _refuse_nan(maps: Float32s) -> None:
+def refuse_nan(maps: Float32s) -> None:
+    """ValueError for maps that hold NaN."""
     if np.isnan(maps.max(initial=0.0)):
         raise ValueError("the top-down network answered NaN: its weights or its input are broken")
 

@@ -15,7 +15,7 @@ from dualpose_ros.heatmap import Heatmaps, combine_heatmaps
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, decode_single
+from dualpose_ros.top_down.decode import DecodeConfig, decode_patches, decode_single, refuse_nan
 from dualpose_ros.top_down.merge import MergeConfig, merge_patches, own_poses
 from dualpose_ros.top_down.patch import (
     ENLARGE,
@@ -97,13 +97,20 @@ class PoseEstimator:
             self.enlarge, self.aspect, self.known_joints = enlarge * engine.enlarge, engine.aspect, len(KNOWN)
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
-    def __call__(self, image: RgbImage, boxes_px: AnyFloats, previous: Sequence[Pose2D | None] = ()) -> PatchPoses:
+    def __call__(
+        self,
+        image: RgbImage,
+        boxes_px: AnyFloats,
+        previous: Sequence[Pose2D | None] = (),
+        when_seen: Callable[[PatchMaps], None] = lambda maps: None,
+    ) -> PatchPoses:
         """2D poses of people in an image.
 
         Args:
             image: RGB (H, W, 3) uint8.
             boxes_px: (N, 4), whose poses are wanted.
             previous: each one's last pose, as in `merge.merge_patches`.
+            when_seen: called with what the network answers, before poses are read from it.
 
         Raises:
             EngineError: if the network's outputs are not those of a top-down network.
@@ -114,6 +121,7 @@ class PoseEstimator:
         to_image = invert_affines(to_patch)
         corners = apply_affines(to_patch, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         maps = self._maps(image, to_patch, to_image, corners)
+        when_seen(maps)
         if len(boxes) == 0:
             return PatchPoses([], maps)
         if maps.tags is None:
@@ -141,6 +149,7 @@ class PoseEstimator:
             half = np.float32(0.5)
             heatmaps = half * (heatmaps + unflip(mirrored[0]))
             tags = None if tags is None or mirrored[1] is None else half * (tags + unflip(mirrored[1]))
+        refuse_nan(heatmaps)
         return PatchMaps(heatmaps, tags, cell_to_image)
 
     def _run(self, patches: UInt8s) -> tuple[Float32s, Float32s | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, Tracking
 from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig
-from dualpose_ros.top_down.estimator import PoseEstimator
+from dualpose_ros.top_down.estimator import PatchMaps, PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.identities import FIRST_STRANGER, MIN_COMMON_JOINTS, PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
@@ -140,7 +140,14 @@ class TopDownStage:
         self._unknown_counts -= 1
         return True
 
-    def process(self, image: RgbImage, stamp_ns: int, camera: Camera, tracks: Sequence[Track]) -> TopDownResult:
+    def process(
+        self,
+        image: RgbImage,
+        stamp_ns: int,
+        camera: Camera,
+        tracks: Sequence[Track],
+        when_seen: Callable[[Heatmaps], None] = lambda heatmaps: None,
+    ) -> TopDownResult:
         """3D poses of the tracked people in an image, and the combined heatmaps.
 
         A track whose patch shows nobody of its own, or whose box is not a box, is left out.
@@ -150,6 +157,7 @@ class TopDownStage:
             stamp_ns: of the image.
             camera: of the image.
             tracks: the people, with their boxes.
+            when_seen: called with the heatmaps, which are there long before the poses.
 
         Raises:
             ValueError: if the image is not uint8 RGB or not of the camera's size.
@@ -158,7 +166,14 @@ class TopDownStage:
         tracks = _most_important([t for t in tracks if _is_usable(t, max(image.shape))], self.config.max_people)
         previous = self._identities.begin(stamp_ns, [t.track_id for t in tracks])
         boxes = np.array([t.box_px for t in tracks], dtype=np.float64).reshape(-1, 4)
-        found = self._estimator(image, boxes, previous)
+        size, longest = (image.shape[0], image.shape[1]), self.config.heatmap_long_side_cells
+        combined: list[Heatmaps] = []
+
+        def combine(maps: PatchMaps) -> None:
+            combined.append(maps.combined(size, longest))
+            when_seen(combined[0])
+
+        found = self._estimator(image, boxes, previous, combine)
         posed = [(track, pose) for track, pose in zip(tracks, found.poses, strict=True) if pose is not None]
         if self.config.others_min_score < 1:
             posed += self._strangers(found.others(), camera)
@@ -180,8 +195,7 @@ class TopDownStage:
                 person = self._person(stamp_ns, camera, track, pose, lifted[track.track_id])
                 if person is not None:
                     persons.append(person)
-        size = (image.shape[0], image.shape[1])
-        return TopDownResult(Persons.of(persons), found.maps.combined(size, self.config.heatmap_long_side_cells))
+        return TopDownResult(Persons.of(persons), combined[0])
 
     def _strangers(self, others: Sequence[Pose2D], camera: Camera) -> list[tuple[Track, Pose2D]]:
         """People whom no track owns, of whom enough is in view, as tracks without a past."""

@@ -69,11 +69,13 @@ class TopDown:
     def warm_up(self) -> None:
         pass
 
-    def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track]) -> TopDownResult:
+    def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track], when_seen: Any) -> TopDownResult:
         check_image(image, camera)
         for track in tracks:
             back_project(camera, track.box_px.reshape(2, 2), np.ones(2))
-        return TopDownResult(Persons.of([]), Heatmaps(("a",), np.zeros((1, 2, 3), np.uint8), np.eye(2, 3), 1.0))
+        maps = Heatmaps(("a",), np.zeros((1, 2, 3), np.uint8), np.eye(2, 3), 1.0)
+        when_seen(maps)
+        return TopDownResult(Persons.of([]), maps)
 
 
 class BottomUp:

@@ -24,6 +24,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # isort: skip
 from std_msgs.msg import Header  # isort: skip
 from vision_msgs.msg import Detection2DArray  # isort: skip
 
+from dualpose_ros.msg import Heatmaps as HeatmapsMessage  # isort: skip
 from dualpose_ros.msg import MultiPersonPose3D  # isort: skip
 
 POSES = "dualpose/top_down/poses3d"
@@ -40,9 +41,10 @@ class Stage:
     def warm_up(self) -> None:
         pass
 
-    def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track]) -> TopDownResult:
+    def process(self, image: Any, stamp_ns: int, camera: Any, tracks: list[Track], when_seen: Any) -> TopDownResult:
         self.times.append(stamp_ns)
         maps = Heatmaps(("a",), np.zeros((1, 2, 3), np.uint8), np.eye(2, 3), 0.5)
+        when_seen(maps)
         return TopDownResult(Persons.of(person(t.track_id) for t in tracks), maps)
 
 
@@ -92,6 +94,21 @@ def latched() -> dict[str, Any]:
         send(made, header(number))
         made.spin(lambda n=number: len(made.received[POSES]) > n, 2)
     return {"poses": len(made.received[POSES])}
+
+
+def sent_again() -> dict[str, Any]:
+    """With every frame, one that was answered: heatmaps and poses come anew, without more work."""
+    made = rig("image_raw", Image, "-p", "every_frame:=true")
+    heatmaps: list[Any] = []
+    made.driver.create_subscription(HeatmapsMessage, "dualpose/top_down/heatmaps", heatmaps.append, RELIABLE)
+    infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
+    made.spin(lambda: infos.get_subscription_count() > 0)
+    infos.publish(camera_to_info(CAMERA, header(0)))
+    made.spin(seconds=0.5)
+    for times in (1, 2):
+        send(made, header(1))
+        made.spin(lambda n=times: len(made.received[POSES]) >= n and len(heatmaps) >= n)
+    return {"poses": len(made.received[POSES]), "heatmaps": len(heatmaps), "worked": len(Stage.times)}
 
 
 def missing() -> dict[str, Any]:

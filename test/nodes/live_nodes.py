@@ -115,11 +115,14 @@ def top_down() -> dict[str, Any]:
         def warm_up(self) -> None:
             pass
 
-        def process(self, image: Any, stamp_ns: int, camera: Camera, tracks: list[Track]) -> TopDownResult:
+        def process(
+            self, image: Any, stamp_ns: int, camera: Camera, tracks: list[Track], when_seen: Any
+        ) -> TopDownResult:
             self.calls += 1
             if image[0, 0, 0] == 13:
                 raise RuntimeError("the network has fallen over")
             maps = Heatmaps(("a",), np.full((1, 2, 3), 7, np.uint8), np.eye(2, 3), 0.5)
+            when_seen(maps)
             return TopDownResult(Persons.of(person(t.track_id) for t in tracks), maps)
 
     top_down_node.TopDownStage = Stage  # type: ignore[misc, assignment]

@@ -199,6 +199,10 @@ def test_a_camera_info_that_was_sent_once_before_the_start_serves() -> None:
     assert scenario("latched", 1, "live_inputs.py")["poses"] == 5
 
 
+def test_a_frame_that_is_sent_again_has_all_its_answers_again() -> None:
+    assert scenario("sent_again", 1, "live_inputs.py") == {"poses": 2, "heatmaps": 2, "worked": 1}
+
+
 def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come() -> None:
     result = scenario("missing", 2, "live_inputs.py")
     assert result["before"] == 0 and result["after"] == 1

@@ -102,6 +102,36 @@ def test_combined_heatmaps_show_all_people_in_image_coordinates() -> None:
             assert np.linalg.norm(at - truth, axis=1).min() < 1.5
 
 
+def test_heatmaps_are_given_before_poses_are_read() -> None:
+    left = maps.figure(200, 100, 240)
+    stage, lifter = stage_for([left], [track(4, left)])
+    lifts, events = lifter.update, list[Any]()
+
+    def lift(stamp_ns: int, camera: Camera, poses: Any) -> Any:
+        events.append("lift")
+        return lifts(stamp_ns, camera, poses)
+
+    lifter.update = lift  # type: ignore[method-assign]
+    result = stage.process(IMAGE, 0, CAMERA, [track(4, left)], events.append)
+    assert events[0] is result.heatmaps and events[1:] == ["lift"]
+
+
+def test_heatmaps_that_are_nan_are_not_given() -> None:
+    left = maps.figure(200, 100, 240)
+    stage, _ = stage_for([left], [track(4, left)])
+    run = stage._estimator.engine.run
+
+    def broken(inputs: Any) -> Any:
+        answers = run(inputs)
+        return {**answers, "heatmaps": np.full_like(answers["heatmaps"], np.nan)}
+
+    stage._estimator.engine.run = broken  # type: ignore[method-assign]
+    given: list[Any] = []
+    with pytest.raises(ValueError, match="NaN"):
+        stage.process(IMAGE, 0, CAMERA, [track(4, left)], given.append)
+    assert not given
+
+
 def test_people_whom_no_track_owns_come_out_where_they_are_wanted() -> None:
     """Somebody within another's patch, whom the detector finds later: one id from the first frame on."""
     left, right = maps.figure(200, 100, 240), maps.figure(290, 110, 230)
