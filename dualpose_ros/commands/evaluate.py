@@ -177,8 +177,11 @@ def scores(
     incomplete: Annotated[
         list[str] | None, typer.Option("--incomplete", help="SOURCE whose pictures show people without any box.")
     ] = None,
+    every_split: Annotated[
+        bool, typer.Option("--every-split", help="All photographs, where none of them trained anything.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the reliability diagram, scores.png.")] = None,
-    sequences: Annotated[int, typer.Option("--sequences", min=1, help="Rendered videos.")] = 12,
+    sequences: Annotated[int, typer.Option("--sequences", min=1, help="Rendered videos.")] = 36,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -189,7 +192,7 @@ def scores(
     require_numba("eval scores")
     from dualpose_ros.lab.evaluation.scores import evaluate_scores
 
-    report(evaluate_scores(data, seed, root, incomplete or (), out, sequences), json_file, seed)
+    report(evaluate_scores(data, seed, root, incomplete or (), out, sequences, every_split), json_file, seed)
 
 
 @app.command("ground")

@@ -17,6 +17,7 @@ from dualpose_ros.lab.evaluation.scores import (
     draw_reliability,
     fit_rows,
     fitted,
+    lies_within,
     on_photograph,
     threshold_rows,
 )
@@ -76,6 +77,13 @@ def test_each_person_of_a_photograph_counts_once() -> None:
     assert on_photograph(people, persons).tolist() == [True, False, True, False]
     assert on_photograph(people[:0], persons).tolist() == [False] * count
     assert len(on_photograph(people, persons[:0])) == 0
+
+
+def test_who_is_in_a_crowd_lies_in_its_box() -> None:
+    boxes = np.array([[0.0, 0, 10, 20], [6, 0, 16, 20], [30, 30, 40, 40]])
+    crowds = np.array([[-5.0, -5, 11, 50], [35, 35, 90, 90]])
+    assert lies_within(boxes, crowds).tolist() == [True, False, False]
+    assert not lies_within(boxes, crowds[:0]).any() and len(lies_within(boxes[:0], crowds)) == 0
 
 
 def test_the_diagram_is_written(tmp_path: Path) -> None:
