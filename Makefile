@@ -54,7 +54,9 @@ results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and
 	for what in detector joints; do \
 	  $(BIN)/dualpose eval $$what --data build/frames --json $(RESULTS)/$$what.json || exit; done
 	if test -d "$$DUALPOSE_DATA/coco_sample"; then \
-	  $(BIN)/dualpose eval photographs --root "$$DUALPOSE_DATA/coco_sample" --json $(RESULTS)/photographs.json; fi
+	  $(BIN)/dualpose eval photographs --root "$$DUALPOSE_DATA/coco_sample" --json $(RESULTS)/photographs.json && \
+	  $(BIN)/dualpose eval scores --sequences 0 --root "$$DUALPOSE_DATA/coco_sample" --every-split \
+	    --json $(RESULTS)/people.json; fi
 	$(BIN)/dualpose eval scores --json $(RESULTS)/scores.json --out docs/images \
 	  $$(test -d "$$DUALPOSE_DATA/real" && echo --root "$$DUALPOSE_DATA/real" --incomplete lspet)
 	$(BIN)/dualpose results $(foreach run,1 2 3,--demo build/demo_$(run)/summary.json)

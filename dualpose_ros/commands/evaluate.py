@@ -181,7 +181,7 @@ def scores(
         bool, typer.Option("--every-split", help="All photographs, where none of them trained anything.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the reliability diagram, scores.png.")] = None,
-    sequences: Annotated[int, typer.Option("--sequences", min=1, help="Rendered videos.")] = 36,
+    sequences: Annotated[int, typer.Option("--sequences", min=0, help="Rendered videos; 0: --root alone.")] = 36,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:

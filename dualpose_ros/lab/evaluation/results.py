@@ -96,6 +96,14 @@ EVALUATIONS = (
         SHIPPED,
     ),
     Evaluation(
+        "people",
+        "eval scores --sequences 0 --root DIR --every-split",
+        "Who of the people on photographs that trained nothing the whole graph publishes, and how many ghosts, by "
+        "`min_score`: detector, both branches and fusion, each photograph as the first two frames of a video. So few "
+        "people say little of reliability.",
+        SHIPPED,
+    ),
+    Evaluation(
         "ablation",
         "eval ablation",
         "The twelve rows of the paper's Table 3 on `dualpose-synth-v1`, twenty rendered videos that are the same on "

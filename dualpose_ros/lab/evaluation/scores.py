@@ -18,6 +18,7 @@ from dualpose_ros.arrays import Floats, Ints, Mask, Rows, rows_of
 from dualpose_ros.datasets.coco import ImportOptions, load, read_coco
 from dualpose_ros.datasets.labels import UNKNOWN, People
 from dualpose_ros.datasets.motion import load_clips
+from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.probability import SITUATIONS, ScoreScale, probabilities, situations
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.lab.evaluation.branches import Branches
@@ -91,14 +92,16 @@ def evaluate_scores(
         root: COCO folder whose validation photographs are looked at too.
         incomplete: sources whose photographs show people without boxes, which are left out.
         out: folder for the reliability diagram, scores.png.
-        sequences: rendered videos.
+        sequences: rendered videos; 0: photographs alone.
         every_split: whether all photographs are looked at, for a folder that trained nothing.
 
-    Errors: InputError without motion capture; CocoError for a folder of photographs that can't be read; WeightsError or
-    EngineError for networks that can't be used.
+    Errors: InputError without motion capture, or with nothing to look at; CocoError for a folder of photographs that
+    can't be read; WeightsError or EngineError for networks that can't be used.
     """
+    if not sequences and root is None:
+        raise InputError("`eval scores` looks at rendered videos, photographs of --root, or both")
     branches = Branches()
-    found = {RENDERED: rendered(data, seed, sequences, branches)}
+    found = {RENDERED: rendered(data, seed, sequences, branches)} if sequences else {}
     if root is not None:
         found[PICTURES] = photographs(root, incomplete, branches, every_split=every_split)
     scale = FusionConfig().score_scale

@@ -9,12 +9,14 @@ import pytest
 
 from dualpose_ros.datasets.coco import make_people
 from dualpose_ros.datasets.labels import UNKNOWN, VISIBLE
+from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.probability import SITUATIONS, ScoreScale, probabilities
 from dualpose_ros.lab.evaluation.scores import (
     Judged,
     Measured,
     calibration_error,
     draw_reliability,
+    evaluate_scores,
     fit_rows,
     fitted,
     lies_within,
@@ -84,6 +86,11 @@ def test_who_is_in_a_crowd_lies_in_its_box() -> None:
     crowds = np.array([[-5.0, -5, 11, 50], [35, 35, 90, 90]])
     assert lies_within(boxes, crowds).tolist() == [True, False, False]
     assert not lies_within(boxes, crowds[:0]).any() and len(lies_within(boxes[:0], crowds)) == 0
+
+
+def test_something_has_to_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--root"):
+        evaluate_scores(tmp_path, 0, sequences=0)
 
 
 def test_the_diagram_is_written(tmp_path: Path) -> None:
