@@ -102,10 +102,21 @@ class PoseIdentities:
     def _named(self, track_ids: Sequence[int]) -> list[int]:
         return [self._names[track_id][0] if track_id in self._names else track_id for track_id in track_ids]
 
-    def seniority(self, track_ids: Sequence[int]) -> Floats:
-        """In how many frames each track's person was seen so far."""
-        found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in self._named(track_ids)]
-        return np.array([last.frames if last is not None else 0 for last in found], dtype=np.float64)
+    def seniority(self, poses: Sequence[tuple[int, Pose2D]]) -> Floats:
+        """In how many frames the person of each (track id, pose) was seen so far; 0 where the pose goes on with
+        another's: a track whose person is hidden has the pose of who is in front."""
+        frames = np.zeros(len(poses))
+        if not poses or not self._last:
+            return frames
+        place = {identity: column for column, identity in enumerate(self._last)}
+        names = self._named([track_id for track_id, _ in poses])
+        new, last = stacked([pose for _, pose in poses]), list(self._last.values())
+        alike = likeness(Pose2D(new.joints_px[:, None], new.scores[:, None]), stacked([one.pose for one in last]))
+        for row, name in enumerate(names):
+            own = place.get(self._alias.get(name, name))
+            if own is not None and alike[row, own] >= alike[row].max():
+                frames[row] = last[own].frames
+        return frames
 
     def assign(self, stamp_ns: int, poses: Sequence[tuple[int, Pose2D]]) -> list[int]:
         """One id for each (track id, pose) of a frame, no id twice.

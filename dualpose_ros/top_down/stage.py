@@ -177,7 +177,7 @@ class TopDownStage:
         posed = [(track, pose) for track, pose in zip(tracks, found.poses, strict=True) if pose is not None]
         if self.config.others_min_score < 1:
             posed += self._strangers(found.others(), camera)
-        seniority = self._identities.seniority([track.track_id for track, _ in posed])
+        seniority = self._identities.seniority([(track.track_id, pose) for track, pose in posed])
         worth = suppressed_scores([pose for _, pose in posed], seniority)
         worth = worth / self._known_share
         seen = [pair for pair, score in zip(posed, worth, strict=True) if score >= self.config.min_score]

@@ -66,6 +66,19 @@ def test_somebody_new_gets_an_id_of_their_own_and_so_does_who_comes_late() -> No
     assert run(identities, 40, [(9, pose(0, 1))]) == [9]
 
 
+def test_a_track_whose_person_is_hidden_is_not_senior_with_the_pose_of_who_is_in_front() -> None:
+    identities = PoseIdentities()
+    for frame in range(20):
+        seen = [(1, pose(0, frame)), (2, pose(1, frame))] if frame > 4 else [(1, pose(0, frame))]
+        run(identities, frame, seen)
+    identities.begin(20 * FRAME_NS, [1, 2])
+    hidden, front = identities.seniority([(1, pose(1, 20)), (2, pose(1, 20))])
+    assert hidden == 0 < front
+    own, front = identities.seniority([(1, pose(0, 20)), (2, pose(1, 20))])
+    assert own > front > 0
+    assert identities.seniority([]).shape == (0,)
+
+
 def test_who_comes_to_a_track_that_stayed_behind_somebody_is_somebody_else() -> None:
     identities = PoseIdentities(empty_s=3.0, new_ids=iter([100, 101]))
     assert run(identities, 0, [(1, pose(0)), (2, pose(2))]) == [1, 2]
@@ -95,7 +108,7 @@ def test_last_poses_are_given_and_old_or_future_ones_are_not() -> None:
     last = identities.begin(12 * FRAME_NS, [7, 1, 8])
     assert last[0] is not None and last[1] is not None and last[2] is None
     np.testing.assert_array_equal(last[0].joints_px, pose(0, 1).joints_px)
-    assert identities.seniority([7, 8]).tolist() == [2, 0]
+    assert identities.seniority([(7, pose(0, 1)), (8, pose(1))]).tolist() == [2, 0]
     assert identities.begin(40 * FRAME_NS, [7]) == [None]
     run(identities, 41, [(1, pose(0))])
     assert identities.begin(3 * FRAME_NS, [1]) == [None]
