@@ -39,7 +39,8 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=4.0, help="frames a second of the animation")
     parser.add_argument("--quality", type=int, default=60)
     args = parser.parse_args()
-    shown = list(screenshots(args.recording, args.first, args.seconds, 1 / args.fps))
+    # The first is taken while the page still loads its image.
+    shown = list(screenshots(args.recording, args.first, args.seconds, 1 / args.fps))[1:]
     out, period = Path(__file__).with_name("view.webp"), round(1000 / args.fps)
     shown[0].save(out, save_all=True, append_images=shown[1:], duration=period, loop=0, quality=args.quality, method=6)
     print(f"{out}: {len(shown)} frames, {out.stat().st_size / 1e6:.2f} MB")
