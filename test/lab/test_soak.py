@@ -127,7 +127,10 @@ def test_growth_of_what_has_settled_and_rests() -> None:
 
 
 def test_growth_counts_longer_lives_for_more() -> None:
-    longer = {("a", 1): seen(600, 0.0), ("a", 2): [(t + 600, *row) for t, *row in seen(2400, 4.0)]}
+    longer = {
+        ("a", 1): seen(600, 0.0),
+        ("a", 2): [(t + 600, mb, threads, files) for t, mb, threads, files in seen(2400, 4.0)],
+    }
     growth = memory_of(longer, OFF, 60.0)[1]
     assert growth is not None and growth.mb_h == pytest.approx(4.0, abs=0.2)
 

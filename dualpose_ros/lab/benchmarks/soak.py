@@ -206,7 +206,7 @@ def _outcome(record: Record, planned: list[Fault], seconds: float, restarts: dic
     longest = max((max(found) for kind, found in gaps.items() if kind != CAMERA_OFF), default=None)
     goals = [
         Goal("longest gap but while the camera is off, s", longest, most=2.0),
-        Goal("memory, MB/h, with twice its standard error", growth and growth.most_mb_h, most=1.0),
+        Goal("memory, MB/h, with twice its standard error", None if growth is None else growth.most_mb_h, most=1.0),
         Goal("processes more than at the start", more_processes, most=0.0),
         Goal("threads more than at the start", more_threads, most=0.0),
         Goal("open files more than at the start", more_files, most=0.0),
