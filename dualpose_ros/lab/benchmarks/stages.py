@@ -39,10 +39,6 @@ from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 WARM_UP = 20
 """Frames before those that count: until then tracks and windows fill."""
 
-REFERENCE = "reference"
-"""What everything is compared with: the detector's network on a frame of noise, once after each frame. Other programs
-slow it as they slow the rest, so that ratios to it can be compared between runs and machines."""
-
 CROWDS = (1, 2, 4, 8, 16)
 MOST_MS_A_PERSON = 4.0
 _PERIOD_NS = 100_000_000
@@ -52,7 +48,7 @@ _NETWORK = "network"
 @dataclass(frozen=True)
 class Budget:
     """What a number of frames have cost: milliseconds of the processor and of the clock by step (F,), steps named
-    `node: step`, the mean number of people that came out, and the milliseconds of REFERENCE on the same frames."""
+    `node: step`, the mean number of people that came out, and the milliseconds of the reference."""
 
     cpu_ms: dict[str, Floats]
     wall_ms: dict[str, Floats]
@@ -162,7 +158,10 @@ class Graph:
         self._noise = np.random.default_rng(0).integers(0, 256, (1, 288, 384, 3), dtype=np.uint8)
 
     def reference_ms(self) -> float:
-        """Milliseconds of the processor that REFERENCE takes now."""
+        """Milliseconds of the processor that the detector's network takes now on a frame of noise.
+
+        Other programs slow it as they slow the rest, so that ratios to it can be compared between runs and machines.
+        """
         started = time.thread_time()
         self._reference.run({"image": self._noise})
         return 1000 * (time.thread_time() - started)

@@ -19,7 +19,6 @@ from dualpose_ros.lab.training.on_device.views import Draws
 from dualpose_ros.skeleton import H36M17
 
 PEOPLE = 12
-NO_DEPTH = float("nan")
 
 
 def frame_rows(
