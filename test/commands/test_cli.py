@@ -300,7 +300,11 @@ def test_headings_are_whole_in_a_narrow_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     row = {f"acceleration_{index}_m_s2": 1.5 + index for index in range(8)}
-    report({"what": "w", "seconds": 1, "tables": {"t": [row] * 3}, "goals": []}, None, seed=0)
+    report(
+        {"what": "w", "seconds": 1, "tables": {"t": [row, {"acceleration_7_m_s2": 8.5}, row]}, "goals": []},
+        None,
+        seed=0,
+    )
     shown = capsys.readouterr().out
     assert "…" not in shown and max(map(len, shown.splitlines())) <= int(columns)
     if columns == "80":

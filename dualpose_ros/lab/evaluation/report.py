@@ -78,7 +78,8 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
 def _print_table(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
-    heads, lines = list(rows[0]), [[_text(value) for value in row.values()] for row in rows[:_MOST_ROWS]]
+    heads = list(dict.fromkeys(head for row in rows for head in row))
+    lines = [[_text(row[head]) if head in row else "" for head in heads] for row in rows[:_MOST_ROWS]]
     table = _table(name, heads, lines)
     width = console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum
     if len(lines) < len(heads) and width > console.width:
