@@ -22,6 +22,7 @@ from dualpose_ros.commands.options import (
     ViewPortOption,
 )
 from dualpose_ros.errors import InputError
+from dualpose_ros.standalone.process import RestartPolicy
 
 SourceOption = Annotated[
     str,
@@ -102,7 +103,7 @@ def run(
     view: ViewOption = False,
     browser: BrowserOption = True,
     view_port: ViewPortOption = 9090,
-    hung_after: HungOption = 20.0,
+    hung_after: HungOption = RestartPolicy.hung_s,
     verbose: VerboseOption = False,
 ) -> None:
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.

@@ -37,6 +37,7 @@ from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import read_parameter_file
 from dualpose_ros.standalone.launcher import STOP_SIGNALS
+from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.view.page import check_ports, check_rerun, page_url
 from dualpose_ros.weights import list_weights, weights_path
 
@@ -74,7 +75,7 @@ class LiveOptions:
     view: bool = False
     browser: bool = True
     view_port: int = 9090
-    hung_s: float = 20.0
+    hung_s: float = RestartPolicy.hung_s
 
 
 def run_live(options: LiveOptions, console: Console, watch: Watch | None = None) -> GraphResult:

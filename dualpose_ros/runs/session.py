@@ -75,7 +75,7 @@ class GraphOptions:
     verbose: bool = False
     composed: bool = False
     view: dict[str, Any] | None = None
-    hung_s: float = 20.0
+    hung_s: float = RestartPolicy.hung_s
 
 
 @dataclass(frozen=True)

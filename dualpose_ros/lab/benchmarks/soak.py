@@ -294,12 +294,14 @@ def memory_of(samples: Samples, planned: Sequence[Fault], settle_s: float) -> tu
     """
     rows: Rows = []
     found: list[Growth | None] = []
+    settled = _settled(samples, settle_s)
     for node in dict.fromkeys(name for name, _ in samples):
-        runs = [_at_rest(run, planned) for (name, _), run in _settled(samples, settle_s).items() if name == node]
-        found.append(growth_of(runs))
-        growth, longest = found[-1], max(runs, key=len, default=np.zeros((0, 2)))
-        if growth is None or not len(longest):
+        runs = [_at_rest(run, planned) for (name, _), run in settled.items() if name == node]
+        growth = growth_of(runs)
+        found.append(growth)
+        if growth is None:
             continue
+        longest = max(runs, key=len)
         minutes = sum(run[-1, 0] - run[0, 0] for run in runs if len(run)) / 60
         rows.append({"node": node, "settled_minutes": round(minutes, 1), "readings": sum(map(len, runs)),
                      "first_mb": round(longest[0, 1], 1), "last_mb": round(longest[-1, 1], 1),
