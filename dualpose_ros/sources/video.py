@@ -11,12 +11,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.sources.source import DEFAULT_FPS, SourceError, SourceInfo, printable
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
-_DECODER_THREADS = 2
 _MOST_BROKEN_PACKETS = 1000
 _LARGEST_SIDE_PX = 16384
 _MOST_BACK_NS = 500_000_000
@@ -40,8 +40,10 @@ class Decoder:
             raise SourceError(f"video {printable(url)} cannot be read: it holds no video, or of an unknown codec")
         self.url = url
         self._stream = self._container.streams.video[0]
-        self._stream.codec_context.thread_count = _DECODER_THREADS
+        self._stream.codec_context.thread_count = 1
         self._frames = self._decoded()
+        # One for all: a frame's own makes its tables, and threads, anew.
+        self._reformatter = VideoReformatter()
         self._first: Fraction | None = None
         self.broken = 0
         self.time_ns = -1
@@ -110,7 +112,7 @@ class Decoder:
         height = round(frame.height / ratio) if ratio < 1 else frame.height
         if max(width, height) > _LARGEST_SIDE_PX:
             raise SourceError(f"video {printable(self.url)} has pictures of {width}x{height}, which is absurd")
-        image = frame.to_ndarray(format="rgb24", width=width, height=height)
+        image = self._reformatter.reformat(frame, width, height, "rgb24").to_ndarray()
         quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
         return np.ascontiguousarray(np.rot90(image, quarter_turns), dtype=np.uint8)
 
