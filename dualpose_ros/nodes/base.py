@@ -21,13 +21,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from threadpoolctl import threadpool_limits
 
 from dualpose_ros.inference.cpu import keep_memory
+from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
+from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
 from dualpose_ros.nodes.parameters import unused_qos_overrides, with_qos_overrides
-from dualpose_ros.nodes.stamps import UNSET_NS, StampRing
 from dualpose_ros.settings import Settings, all_settings, setting
 from dualpose_ros.standalone import stopping
 
@@ -203,7 +204,9 @@ class PipelineNode(ManagedNode):
         if self.bus is None or not hasattr(self, "config"):
             return super().create_subscription(msg_type, topic, callback, qos_profile, **kw)
         name = self.resolve_topic_name(topic)
-        return self._keep(self.destroy_subscription, self.bus.subscribe(self, msg_type, name, callback, qos_profile))
+        return self._keep(
+            self.destroy_subscription, self.bus.subscribe(self, msg_type, name, callback, qos_profile, **kw)
+        )
 
     def _overridden(self, topic: str, qos: QoSProfile | int, entity: str) -> QoSProfile | int:
         """The profile as parameters have it; topics that come and go, and ROS's own, have a depth alone and keep it.
@@ -242,6 +245,10 @@ class PipelineNode(ManagedNode):
         if self._looks is None:
             self._looks = self.create_timer(_LOOK_S, self.guarded("inputs", self._look_for_missing))
         return self.create_subscription(kind, topic, served, qos)
+
+    def take_poses(self, topic: str, callback: Callable[[bytes], None]) -> None:
+        """Subscribe to people's poses, as the bytes that `pose_bytes` reads."""
+        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, callback), RELIABLE, raw=True)
 
     def take_images(self, callback: Callable[[Any], None], qos: QoSProfile) -> Any:
         """Subscribe to image_raw in the form that the parameter `image_transport` says."""

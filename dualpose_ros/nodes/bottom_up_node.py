@@ -33,12 +33,12 @@ from dualpose_ros.nodes.convert import (
     camera_for_image,
     camera_text,
     heatmaps_from_message,
-    poses_to_message,
     stamp_to_ns,
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
+from dualpose_ros.nodes.pose_bytes import poses_to_bytes
 from dualpose_ros.settings import setting
 from dualpose_ros.skeleton import H36M17
 
@@ -134,7 +134,7 @@ class BottomUpNode(PipelineNode):
         image = decode_image(frame.image)
         camera = camera_for_image(info, image, self.config.rectified)
         result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, frame.heatmaps)
-        self.answer(header, (self._poses, poses_to_message(result.persons, header, (camera.width, camera.height))))
+        self.answer(header, (self._poses, poses_to_bytes(result.persons, header, (camera.width, camera.height))))
         self.diagnostics.frame(time_ns)
         self._counts["guided" if result.guided else "unguided"] += 1
         self._tell_of_guidance(result.guided, "no heatmaps" if frame.asked else "no detections")

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, Image
@@ -20,19 +19,18 @@ from std_msgs.msg import Header
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
-from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
     RELIABILITY,
-    RELIABLE,
     ImageNodeConfig,
     PipelineNode,
     StartupError,
     image_qos,
     run_node,
 )
-from dualpose_ros.nodes.convert import camera_to_info, stamp_to_ns
+from dualpose_ros.nodes.convert import camera_to_info
 from dualpose_ros.nodes.image_codec import encode_image
 from dualpose_ros.nodes.joining.pacing import AnsweredFrames
+from dualpose_ros.nodes.pose_bytes import stamp_ns_of
 from dualpose_ros.paths import user_path
 from dualpose_ros.settings import setting
 from dualpose_ros.sources.calibration import load_calibration
@@ -133,8 +131,7 @@ class CameraNode(PipelineNode):
         self._listeners, self._node_is_back = 0, False
         if self.config.every_frame and not self._source.info.live:
             self._in_work = AnsweredFrames(_FRAMES_IN_WORK, _ANSWER_TIMEOUT_S)
-            topic = "humans/poses3d"
-            self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_answer), RELIABLE)
+            self.take_poses("humans/poses3d", self._on_answer)
         self._matched_at: float | None = None
         self._timer = self.create_timer(_WAIT_PERIOD_S, self._wait_for_subscribers)
         self._set_state("waiting for subscribers")
@@ -261,9 +258,9 @@ class CameraNode(PipelineNode):
         self._listeners = count
         return returned
 
-    def _on_answer(self, message: Any) -> None:
+    def _on_answer(self, poses: bytes) -> None:
         assert self._in_work is not None
-        self._in_work.answered(stamp_to_ns(message.header.stamp))
+        self._in_work.answered(stamp_ns_of(poses))
         self.diagnostics.extra["frames_lost"] = str(self._in_work.lost)
         if self.diagnostics.state == "playing":
             self._send_what_fits()

@@ -5,7 +5,6 @@ N people, K joints of `skeleton.H36M17`; pixels of the image, metres in the came
 
 from __future__ import annotations
 
-import math
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Sequence
@@ -13,8 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from geometry_msgs.msg import Point
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
@@ -22,20 +20,12 @@ from dualpose_ros.arrays import AnyArray, Floats
 from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, camera_from_model
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
-from dualpose_ros.msg import MultiPersonPose3D, PersonPose3D
-from dualpose_ros.people import Pose3D, Source, Track, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.pose_bytes import MOST_PERSONS, MessageError, poses_from_bytes, poses_to_bytes
+from dualpose_ros.people import Pose3D, Track, TrackingState
 
 PERSON_CLASS = "person"
 STATE_PREFIX = "state:"
-MOST_PERSONS = 128
-"""More people in one image are taken for nonsense: time and memory that a message can take must have a bound."""
-
-_MAX_UINT32 = 2**32 - 1
-
-
-class MessageError(ValueError):
-    """A message that contradicts itself or this package's conventions."""
 
 
 def stamp_to_ns(stamp: Any) -> int:
@@ -146,14 +136,11 @@ def tracks_from_message(message: Any, person_classes: Collection[str] = (PERSON_
     "state:" hypothesis a track counts as confirmed. Ids that are no number become a stable
     31-bit hash. MessageError for a person without an id or with a box that is not finite.
     """
-    _check_number(len(message.detections), "Detection2DArray", "detections")
+    if len(message.detections) > MOST_PERSONS:
+        number = len(message.detections)
+        raise MessageError(f"Detection2DArray has {number} detections; at most {MOST_PERSONS} are taken")
     found = (_track_from_detection(detection, person_classes) for detection in message.detections)
     return [track for track in found if track is not None]
-
-
-def _check_number(number: int, kind: str, what: str) -> None:
-    if number > MOST_PERSONS:
-        raise MessageError(f"{kind} has {number} {what}; at most {MOST_PERSONS} are taken")
 
 
 def _track_from_detection(detection: Any, person_classes: Collection[str]) -> Track | None:
@@ -201,90 +188,12 @@ def _box_of(detection: Any) -> Floats:
 
 def poses_to_message(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, int] | None = None) -> Any:
     """dualpose_ros/MultiPersonPose3D of poses; `image_size` is (width, height), to clip the boxes where known."""
-    message = MultiPersonPose3D()
-    message.header = header
-    message.skeleton = H36M17.name
-    message.joint_names = list(H36M17.joint_names)
-    largest = image_size if image_size is not None else (_MAX_UINT32, _MAX_UINT32)
-    message.persons = [_person_to_message(pose, largest) for pose in poses]
-    return message
-
-
-def _person_to_message(pose: Pose3D, image_size: tuple[int, int]) -> Any:
-    person = PersonPose3D()
-    person.track_id = int(pose.track_id)
-    person.tracking_state, person.source = int(pose.state), int(pose.source)
-    person.score = float(pose.score)
-    box, (width, height) = np.asarray(pose.box_px).tolist(), image_size
-    x0, y0, x1, y1 = (min(max(value, 0), most) for value, most in zip(box, (width, height) * 2, strict=True))
-    x0, y0, x1, y1 = math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)
-    person.roi.x_offset, person.roi.y_offset = x0, y0
-    person.roi.width, person.roi.height = max(x1 - x0, 0), max(y1 - y0, 0)
-    person.joints = _points(pose.joints_cam)
-    person.keypoints_px = _points(pose.keypoints_px)
-    person.joint_scores = _floats(pose.joint_scores)
-    person.joint_stddev = _floats(pose.joint_stddev)
-    velocity = person.root_velocity
-    velocity.x, velocity.y, velocity.z = np.asarray(pose.root_velocity, dtype=np.float64).tolist()
-    person.height_m, person.height_stddev_m = float(pose.height_m), float(pose.height_stddev_m)
-    return person
-
-
-def _points(values: npt.ArrayLike) -> list[Any]:
-    """geometry_msgs/Point for each row of (K, 3), or of (K, 2) with z = 0."""
-    rows = np.asarray(values, dtype=np.float64).tolist()
-    return [Point(x=row[0], y=row[1], z=row[2] if len(row) > 2 else 0.0) for row in rows]
-
-
-def _floats(values: npt.ArrayLike) -> array[float]:
-    return array("f", np.asarray(values, dtype=np.float32).tobytes())
+    return deserialize_message(poses_to_bytes(poses, header, image_size), MultiPersonPose3D)
 
 
 def poses_from_message(message: Any) -> list[Pose3D]:
     """Poses of a MultiPersonPose3D; MessageError if its skeleton or array lengths are not ours."""
-    if message.skeleton != H36M17.name or tuple(message.joint_names) != H36M17.joint_names:
-        raise MessageError(
-            f"MultiPersonPose3D has skeleton '{message.skeleton}' with {len(message.joint_names)} joints; "
-            f"{H36M17.name} with its {H36M17.num_joints} joints is needed"
-        )
-    _check_number(len(message.persons), "MultiPersonPose3D", "persons")
-    return [_person_from_message(person) for person in message.persons]
-
-
-def finite_poses_from_message(message: Any) -> list[Pose3D]:
-    """`poses_from_message`; MessageError also if a joint, its score or deviation, or a person's score is not finite."""
-    poses = poses_from_message(message)
-    for pose in poses:
-        for name in ("joints_cam", "joint_scores", "joint_stddev", "score"):
-            if not np.isfinite(getattr(pose, name)).all():
-                raise MessageError(f"person {pose.track_id} has {name} that are not finite")
-    return poses
-
-
-def _person_from_message(person: Any) -> Pose3D:
-    for name in ("joints", "joint_scores", "joint_stddev", "keypoints_px"):
-        count = len(getattr(person, name))
-        if count != H36M17.num_joints:
-            raise MessageError(f"person {person.track_id} has {count} {name} instead of {H36M17.num_joints}")
-    roi, velocity = person.roi, person.root_velocity
-    try:
-        state, source = TrackingState(int(person.tracking_state)), Source(int(person.source))
-    except ValueError as error:
-        raise MessageError(f"person {person.track_id}: {error}") from None
-    return Pose3D(
-        track_id=int(person.track_id),
-        state=state,
-        source=source,
-        score=float(person.score),
-        box_px=np.array([roi.x_offset, roi.y_offset, roi.x_offset + roi.width, roi.y_offset + roi.height], float),
-        joints_cam=np.array([(p.x, p.y, p.z) for p in person.joints], dtype=np.float64),
-        joint_scores=np.array(person.joint_scores, dtype=np.float64),
-        joint_stddev=np.array(person.joint_stddev, dtype=np.float64),
-        keypoints_px=np.array([(p.x, p.y) for p in person.keypoints_px], dtype=np.float64),
-        root_velocity=np.array([velocity.x, velocity.y, velocity.z], dtype=np.float64),
-        height_m=float(person.height_m),
-        height_stddev_m=float(person.height_stddev_m),
-    )
+    return poses_from_bytes(serialize_message(message))
 
 
 def heatmaps_to_message(heatmaps: Heatmaps, header: Any) -> Any:

@@ -16,11 +16,11 @@ from typing import Any
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
-from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, image_transport, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
+from dualpose_ros.nodes.pose_bytes import stamp_ns_of
 from dualpose_ros.settings import setting
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
@@ -94,8 +94,7 @@ class DetectionNode(PipelineNode):
         self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self.take_images(self._on_image, image_qos(self.config, depth=1))
         if self.config.max_frames_in_flight and not every:
-            topic = "humans/poses3d"
-            self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_output), RELIABLE)
+            self.take_poses("humans/poses3d", self._on_output)
             self.create_timer(_TICK_S, self.guarded("image", self._work))
 
     def reconfigured(self) -> None:
@@ -112,8 +111,8 @@ class DetectionNode(PipelineNode):
         self._pacer.offer(stamp_to_ns(message.header.stamp), message)
         self._work()
 
-    def _on_output(self, message: Any) -> None:
-        self._pacer.came_out(stamp_to_ns(message.header.stamp), time.monotonic())
+    def _on_output(self, poses: bytes) -> None:
+        self._pacer.came_out(stamp_ns_of(poses), time.monotonic())
         self._work()
 
     def _work(self) -> None:

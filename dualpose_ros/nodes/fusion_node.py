@@ -18,8 +18,9 @@ from vision_msgs.msg import Detection2DArray
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, run_node
-from dualpose_ros.nodes.convert import finite_poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.joining.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
 from dualpose_ros.settings import setting
 
@@ -70,14 +71,15 @@ class FusionNode(PipelineNode):
         self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(ahead_s=_TICK_S)))
 
     def _subscribe(self, topic: str, branch: str) -> None:
-        def receive(message: Any) -> None:
-            if branch == TOP_DOWN and self.answers_again(message.header):
+        def receive(poses: bytes) -> None:
+            header = header_of(poses)
+            if branch == TOP_DOWN and self.answers_again(header):
                 return
-            said = _Said(finite_poses_from_message(message), message.header)
-            self._frames.add(branch, stamp_to_ns(message.header.stamp), said, time.monotonic())
+            said = _Said(poses_from_bytes(poses, finite=True), header)
+            self._frames.add(branch, stamp_to_ns(header.stamp), said, time.monotonic())
             self._work()
 
-        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, receive), RELIABLE)
+        self.take_poses(topic, receive)
 
     def _on_detections(self, message: Any) -> None:
         self._frames.announce(stamp_to_ns(message.header.stamp), time.monotonic())
@@ -92,7 +94,7 @@ class FusionNode(PipelineNode):
         top_down, bottom_up = (None if one is None else one.persons for one in said)
         time_ns = self.time_of(header)
         result = self.diagnostics.timed(self._stage.process, time_ns, top_down, bottom_up)
-        self.answer(header, (self._poses, poses_to_message(result.persons, header)))
+        self.answer(header, (self._poses, poses_to_bytes(result.persons, header)))
         self.diagnostics.frame(time_ns)
         self._counts[_kind(frame)] += 1
         counts = {name: str(count) for name, count in self._counts.items()}

@@ -6,7 +6,6 @@ bytes, which are decoded where their content matters.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -29,8 +28,9 @@ from visualization_msgs.msg import MarkerArray
 from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.convert import camera_from_info, poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, stamp_ns_of
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
 
@@ -42,9 +42,9 @@ _MOST_NUMBERED = 1000
 BODY_FRAME = "camera_link"
 """The frame in which the layouts of RViz and Foxglove show the people."""
 
-_STAMP, _FOREIGN_STAMP = struct.Struct("<iI"), struct.Struct(">iI")
-_STAMP_AT, _FIRST_AT = 4, 8
-"""Where CDR bytes have the stamp: behind the encapsulation's header, and in a list's first message behind the count."""
+_FIRST_AT, _AFTER_STAMP = 8, 12
+"""Where the bytes of a list have the stamp of its first message, behind the count; where those of others go on after
+their stamp."""
 
 
 class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
@@ -106,14 +106,14 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         return run
 
     def _on_camera_info(self, cdr: bytes) -> None:
-        stamp_ns = _stamp_of(cdr)
+        stamp_ns = stamp_ns_of(cdr)
         self._record("/camera_info", "sensor_msgs/msg/CameraInfo", cdr, stamp_ns)
         if stamp_ns not in self._numbers:
             self._numbers[stamp_ns] = len(self.info_stamps_ns)
             if len(self._numbers) > _MOST_NUMBERED:
                 self._numbers.popitem(last=False)
             self.info_stamps_ns.append(stamp_ns)
-        said = cdr[_STAMP_AT + _STAMP.size :]
+        said = cdr[_AFTER_STAMP:]
         if said == self._camera_said:
             return
         is_first, self._camera_said = not self._camera_said, said
@@ -132,11 +132,11 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._recording.add_poses("/humans/poses3d", self._pose_frame(cdr), cdr)
 
     def _on_bottom_up_poses(self, cdr: bytes) -> None:
-        self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, cdr, _stamp_of(cdr))
+        self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, cdr, stamp_ns_of(cdr))
 
     def _on_markers(self, cdr: bytes) -> None:
         now_ns = time.time_ns()
-        stamp_ns = _stamp_of(cdr, _FIRST_AT) if len(cdr) >= _FIRST_AT + _STAMP.size else now_ns
+        stamp_ns = stamp_ns_of(cdr, _FIRST_AT) if len(cdr) >= _FIRST_AT + 8 else now_ns
         self._record("/humans/markers", "visualization_msgs/msg/MarkerArray", cdr, stamp_ns or now_ns)
 
     def _on_diagnostics(self, message: Any) -> None:
@@ -150,9 +150,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _pose_frame(self, cdr: bytes) -> PoseFrame:
         """The people of a message that has just arrived."""
-        received_ns, message = time.time_ns(), deserialize_message(cdr, MultiPersonPose3D)
-        stamp_ns, persons = stamp_to_ns(message.header.stamp), tuple(poses_from_message(message))
-        return PoseFrame(stamp_ns, received_ns, message.header.frame_id, persons, self._numbers.get(stamp_ns))
+        received_ns, header, stamp_ns = time.time_ns(), header_of(cdr), stamp_ns_of(cdr)
+        persons = tuple(poses_from_bytes(cdr))
+        return PoseFrame(stamp_ns, received_ns, header.frame_id, persons, self._numbers.get(stamp_ns))
 
     def _record(self, topic: str, type_name: str, cdr: bytes, stamp_ns: int) -> None:
         self._recording.add_message(topic, type_name, cdr, stamp_ns=stamp_ns, received_ns=time.time_ns())
@@ -164,12 +164,6 @@ def _upright(header: Any) -> Any:
     turn = transform.transform.rotation
     turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
     return TFMessage(transforms=[transform])
-
-
-def _stamp_of(cdr: bytes, at: int = _STAMP_AT) -> int:
-    """Nanoseconds of the stamp at an offset of a message's bytes; struct.error where they end before."""
-    sec, nanosec = (_STAMP if cdr[1] & 1 else _FOREIGN_STAMP).unpack_from(cdr, at)
-    return int(sec) * 1_000_000_000 + int(nanosec)
 
 
 def _qos(depth: int, reliability: Any) -> QoSProfile:

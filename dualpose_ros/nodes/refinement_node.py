@@ -28,8 +28,9 @@ from dualpose_ros.nodes.base import (
     run_node,
     sync_queue_size,
 )
-from dualpose_ros.nodes.convert import camera_from_info, finite_poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
@@ -66,14 +67,13 @@ class RefinementNode(PipelineNode):
     def activate(self) -> None:
         """Take in what it works on."""
         self._cameras = RecentCameras[Camera](self.config.sync_queue_size)
-        # What came in and is still to go out: messages and their people, oldest first, as the stage holds them too.
-        self._waiting: deque[tuple[Any, list[Pose3D]]] = deque()
+        # What came in and is still to go out: headers, bytes and people, oldest first, as the stage holds them too.
+        self._waiting: deque[tuple[Any, bytes, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
         self._ground = ""
         self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
-        topic = "dualpose/fused/poses3d"
-        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
+        self.take_poses("dualpose/fused/poses3d", self._on_poses)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
         if self.config.ground_frame:
             # Here, not at the top: a third of the time in which a node that died is back, and few ask for it.
@@ -93,16 +93,17 @@ class RefinementNode(PipelineNode):
         camera = camera_from_info(message, self.config.rectified)
         self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, camera)
 
-    def _on_poses(self, message: Any) -> None:
-        if self.answers_again(message.header):
+    def _on_poses(self, poses: bytes) -> None:
+        header = header_of(poses)
+        if self.answers_again(header):
             return
-        persons = finite_poses_from_message(message)
-        camera = self._camera_of(stamp_to_ns(message.header.stamp), message.header)
-        time_ns = self.time_of(message.header)
-        self._waiting.append((message, persons))
+        persons = poses_from_bytes(poses, finite=True)
+        camera = self._camera_of(stamp_to_ns(header.stamp), header)
+        time_ns = self.time_of(header)
+        self._waiting.append((header, poses, persons))
         if self._refinement.lag_frames:
             self._rest.reset()
-        ground = self._ground_of(message.header)
+        ground = self._ground_of(header)
         self._publish_due(lambda: self._stage.process(time_ns, camera, persons, ground))
 
     def _on_rest(self) -> None:
@@ -149,18 +150,18 @@ class RefinementNode(PipelineNode):
 
     def _publish(self, frame: RefinedFrame | None) -> None:
         """Publish the oldest message that waits, with the people of its frame: as they came in for None."""
-        message, persons = self._waiting[0]
+        header, poses, persons = self._waiting[0]
         refined = frame is not None and frame.camera is not None
         self._coasting = 0
         if frame is not None and frame.camera is not None:
             for person in frame.persons:
                 if not (np.isfinite(person.joints_cam).all() and np.isfinite(person.joint_stddev).all()):
                     raise ValueError(f"person {person.track_id} came out with joints that are not finite")
-            message = poses_to_message(frame.persons, message.header, (frame.camera.width, frame.camera.height))
+            poses = poses_to_bytes(frame.persons, header, (frame.camera.width, frame.camera.height))
             self._coasting = len({person.track_id for person in frame.persons} - {p.track_id for p in persons})
         self._waiting.popleft()
-        self.answer(message.header, (self._poses, _with_ids_from(self.config.track_id_offset, message)))
-        self.diagnostics.frame(self.time_of(message.header))
+        self.answer(header, (self._poses, _with_ids_from(self.config.track_id_offset, poses)))
+        self.diagnostics.frame(self.time_of(header))
         self._counts["refined" if refined else "passed_through"] += 1
         self.diagnostics.extra = self._extra(len(persons))
 
@@ -181,13 +182,13 @@ class RefinementNode(PipelineNode):
         return values
 
 
-def _with_ids_from(offset: int, message: Any) -> Any:
-    """The message with an offset added to the ids of tracked people; the one that came in stays as it is."""
+def _with_ids_from(offset: int, poses: bytes) -> bytes:
+    """The message with an offset added to the ids of tracked people."""
     if not offset:
-        return message
-    persons = finite_poses_from_message(message)
+        return poses
+    persons = poses_from_bytes(poses, finite=True)
     moved = [dataclasses.replace(p, track_id=p.track_id + offset * (p.track_id >= 0)) for p in persons]
-    return poses_to_message(moved, message.header)
+    return poses_to_bytes(moved, header_of(poses))
 
 
 def main(args: Sequence[str] | None = None) -> int:

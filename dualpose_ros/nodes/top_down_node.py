@@ -30,13 +30,13 @@ from dualpose_ros.nodes.convert import (
     camera_for_image,
     camera_text,
     heatmaps_to_message,
-    poses_to_message,
     stamp_to_ns,
     tracks_from_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.join import StampJoin
+from dualpose_ros.nodes.pose_bytes import poses_to_bytes
 from dualpose_ros.settings import SettingError, setting
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 
@@ -116,7 +116,7 @@ class TopDownNode(PipelineNode):
                 self.answer(header, (self._heatmaps, heatmaps_to_message(heatmaps, header)))
 
         result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, tracks, send)
-        self.answer(header, (self._poses, poses_to_message(result.persons, header, (camera.width, camera.height))))
+        self.answer(header, (self._poses, poses_to_bytes(result.persons, header, (camera.width, camera.height))))
         self.diagnostics.frame(time_ns)
         self.diagnostics.extra = {"late_inputs": str(self._join.late), "persons": str(len(result.persons))}
         self.diagnostics.extra["camera"] = camera_text(camera)

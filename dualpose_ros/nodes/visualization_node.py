@@ -11,7 +11,6 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 
 from dualpose_ros.drawing import draw_skeletons
-from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
     RELIABLE,
     SENSOR_DATA,
@@ -22,10 +21,11 @@ from dualpose_ros.nodes.base import (
     run_node,
     sync_queue_size,
 )
-from dualpose_ros.nodes.convert import poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image, encode_image
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes
 from dualpose_ros.people import SEEN, TrackingState
 from dualpose_ros.settings import setting, share
 
@@ -61,9 +61,7 @@ class VisualizationNode(PipelineNode):
     def activate(self) -> None:
         """Take in what it works on."""
         self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
-        self.create_subscription(
-            MultiPersonPose3D, "humans/poses3d", self.guarded("humans/poses3d", self._on_poses), RELIABLE
-        )
+        self.take_poses("humans/poses3d", self._on_poses)
         self._images: Any = None
         if self.config.overlay == "always":
             self._subscribe_to_images()
@@ -89,15 +87,14 @@ class VisualizationNode(PipelineNode):
         qos = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         self._images = self.take_images(self._on_image, qos)
 
-    def _on_poses(self, message: Any) -> None:
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        poses = poses_from_message(message)
+    def _on_poses(self, cdr: bytes) -> None:
+        header, poses = header_of(cdr), poses_from_bytes(cdr)
         if not self.config.show_tentative:
             poses = [pose for pose in poses if pose.state is not TrackingState.TENTATIVE]
-        self._markers.publish(self._skeletons.update(poses, message.header))
-        self.diagnostics.frame(self.time_of(message.header))
+        self._markers.publish(self._skeletons.update(poses, header))
+        self.diagnostics.frame(self.time_of(header))
         if self._images is not None:
-            self._draw(self._join.add("poses", stamp_ns, poses))
+            self._draw(self._join.add("poses", stamp_to_ns(header.stamp), poses))
 
     def _on_image(self, message: Any) -> None:
         self._draw(self._join.add("image", stamp_to_ns(message.header.stamp), message))

@@ -263,11 +263,11 @@ class Participant:
 _BLOCKING_NS = 200_000_000
 
 
-def write(writer: Any, message: Message) -> bool:
-    """Send a message. False where a slow reliable reader held it up and it was dropped."""
-    core = require("cyclonedds.core")
+def write(writer: Any, message: Message | bytes) -> bool:
+    """Send a message, or the CDR bytes of one. False where a slow reliable reader held it up and it was dropped."""
+    core, kind = require("cyclonedds.core"), writer.topic.data_type
     try:
-        writer.write(writer.topic.data_type(message))
+        writer.write(kind(data=message) if isinstance(message, bytes) else kind(message))
     except core.DDSException as error:
         if error.code == core.DDSException.DDS_RETCODE_TIMEOUT:
             return False

@@ -37,7 +37,7 @@ class RosSample:
     def serialize(self, buffer: Any = None, endianness: Any = None, use_version_2: bool | None = None) -> bytes:
         """The message's CDR bytes; Cyclone's options are fixed by the topic's quality of service."""
         if self._message is None:
-            raise ValueError("a sample without a message cannot be written")
+            return messages.padded(self.data)
         return messages.serialize_padded(self._message)
 
     @classmethod

@@ -165,7 +165,11 @@ def serialize(message: Message) -> bytes:
 
 def serialize_padded(message: Message) -> bytes:
     """The same, filled up to whole words as DDS sends it: in one go, since Cyclone would copy an image for it."""
-    data = _serialized(message)
+    return padded(_serialized(message))
+
+
+def padded(data: Any) -> bytes:
+    """CDR bytes filled up to whole words."""
     return b"".join((data, b"\0" * (-len(data) % 4)))
 
 

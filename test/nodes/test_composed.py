@@ -16,6 +16,8 @@ import dualpose_ros.nodes  # noqa: F401  puts rclpy, or what stands for it, in p
 from dualpose_ros.nodes.composed.bus import Bus
 
 from rclpy.qos import DurabilityPolicy, QoSProfile  # isort: skip
+from rclpy.serialization import serialize_message  # isort: skip
+from std_msgs.msg import Header  # isort: skip
 
 HERE = Path(__file__).parent
 
@@ -59,8 +61,8 @@ class FakeNode:
     def destroy_guard_condition(self, guard: Guard) -> None:
         self.guards.remove(guard)
 
-    def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> Any:
-        self.outside.append(SimpleNamespace(topic=topic, callback=callback, qos=qos))
+    def create_subscription(self, kind: Any, topic: str, callback: Any, qos: Any, raw: bool = False) -> Any:
+        self.outside.append(SimpleNamespace(topic=topic, callback=callback, qos=qos, raw=raw))
         return self.outside[-1]
 
     def destroy_subscription(self, subscription: Any) -> None:
@@ -92,6 +94,19 @@ def test_a_message_is_handed_over_as_it_is_and_sent_only_where_somebody_listens(
     outer.listeners = 2
     publisher.publish(message)
     assert outer.sent == [message] and publisher.get_subscription_count() == 3
+
+
+def test_who_wants_bytes_gets_bytes_and_who_wants_messages_messages() -> None:
+    bus, node, intake, got, read = Bus(), FakeNode(), FakeNode(), list[Any](), list[Any]()
+    bus.subscribe(node, Header, "/x", got.append, 5, raw=True)
+    bus.open(intake)
+    assert intake.outside[0].raw, "what comes from elsewhere is not decoded for those who want bytes"
+    bus.subscribe(node, Header, "/x", read.append, 5)
+    message = Header(frame_id="eye")
+    for sent in (message, serialize_message(message)):
+        intake.outside[0].callback(sent)
+        assert [guard.serve() for guard in node.guards] == [1, 1]
+    assert got == [serialize_message(message)] * 2 and read == [message] * 2
 
 
 def test_topics_of_the_whole_robot_come_from_elsewhere_though_a_node_here_publishes_them() -> None:

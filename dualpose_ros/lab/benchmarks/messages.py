@@ -19,13 +19,13 @@ class Wire:
 
     def __init__(self, camera: Camera) -> None:
         # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
-        from dualpose_ros.nodes import convert, image_codec
+        from dualpose_ros.nodes import convert, image_codec, pose_bytes
         from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
         from dualpose_ros.standalone import messages
 
         from std_msgs.msg import Header  # isort: skip
 
-        self._convert, self._codec, self._messages = convert, image_codec, messages
+        self._convert, self._codec, self._messages, self._poses = convert, image_codec, messages, pose_bytes
         self._size, self._header = (camera.width, camera.height), Header(frame_id="camera")
         self._markers = SkeletonMarkers(MarkerStyle())
 
@@ -63,10 +63,9 @@ class Wire:
 
     def poses(self, watch: Stopwatch, sender: str, taker: str, poses: Sequence[Pose3D]) -> list[Pose3D]:
         """Poses from one node to the next."""
-        convert, size = self._convert, self._size
-        message = watch.call(f"{sender}: poses to message", lambda: convert.poses_to_message(poses, self._header, size))
-        (came,) = self._carried(watch, sender, (taker,), "poses", message)
-        return watch.call(f"{taker}: poses from message", lambda: convert.finite_poses_from_message(came))
+        codec, size = self._poses, self._size
+        data = watch.call(f"{sender}: poses to bytes", lambda: codec.poses_to_bytes(poses, self._header, size))
+        return watch.call(f"{taker}: poses from bytes", lambda: codec.poses_from_bytes(data, finite=True))
 
     def markers(self, watch: Stopwatch, poses: Sequence[Pose3D]) -> None:
         """Markers of poses, as they are published."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message, serialize_message
 
 SHARED = ("/tf", "/tf_static", "/diagnostics")
 """Topics of the whole robot, which others publish too: they go by DDS, and come from there, even from this process."""
@@ -19,8 +20,10 @@ SHARED = ("/tf", "/tf_static", "/diagnostics")
 class LocalSubscription:
     """One node's subscription of a topic: a queue, and what wakes the node's executor."""
 
-    def __init__(self, node: Any, kind: type[Any], topic: str, callback: Callable[[Any], None], qos: Any) -> None:
-        self.kind, self.topic, self.callback = kind, topic, callback
+    def __init__(
+        self, node: Any, kind: type[Any], topic: str, callback: Callable[[Any], None], qos: Any, raw: bool = False
+    ) -> None:
+        self.kind, self.topic, self.callback, self.raw = kind, topic, callback, raw
         self.qos = qos if isinstance(qos, QoSProfile) else QoSProfile(depth=qos)
         self._node, self._waiting = node, deque[Any](maxlen=max(self.qos.depth, 1))
         self._guard = node.create_guard_condition(self._serve)
@@ -38,6 +41,8 @@ class LocalSubscription:
             return
         if self._waiting:
             self._guard.trigger()
+        if self.raw != isinstance(message, bytes):
+            message = serialize_message(message) if self.raw else deserialize_message(message, self.kind)
         self.callback(message)
 
     def destroy(self) -> None:
@@ -83,10 +88,10 @@ class Bus:
         return LocalPublisher(publisher, self._subscriptions[topic])
 
     def subscribe(
-        self, node: Any, kind: type[Any], topic: str, callback: Callable[[Any], None], qos: Any
+        self, node: Any, kind: type[Any], topic: str, callback: Callable[[Any], None], qos: Any, raw: bool = False
     ) -> LocalSubscription:
         """A node's subscription of a topic (absolute name)."""
-        subscription = LocalSubscription(node, kind, topic, callback, qos)
+        subscription = LocalSubscription(node, kind, topic, callback, qos, raw)
         self._subscriptions[topic].append(subscription)
         if self._intake is not None:
             self._listen(subscription)
@@ -123,4 +128,7 @@ class Bus:
             for one in tuple(group):
                 one.offer(message)
 
-        self._outside[topic, latched] = self._intake.create_subscription(subscription.kind, topic, receive, deepest)
+        raw = all(one.raw for one in group)
+        self._outside[topic, latched] = self._intake.create_subscription(
+            subscription.kind, topic, receive, deepest, raw=raw
+        )

@@ -19,10 +19,11 @@ from tf2_msgs.msg import TFMessage
 
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, SENSOR_DATA, NodeConfig, PipelineNode, StartupError, run_node
-from dualpose_ros.nodes.convert import finite_poses_from_message, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.humans.bodies import body_id, body_pose, in_frame
 from dualpose_ros.nodes.humans.rep155 import Rep155Bodies, hri_msgs
 from dualpose_ros.nodes.inputs.transforms import TF, Pose, TransformError, Transforms
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.settings import setting
 
@@ -67,8 +68,7 @@ class HumansNode(PipelineNode):
         self._waiting: deque[tuple[float, Any, list[Pose3D]]] = deque()
         self._image_size: tuple[int, int] | None = None
         self._counts = {"in_frame": 0, "without_transform": 0}
-        topic = "humans/poses3d"
-        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
+        self.take_poses("humans/poses3d", self._on_poses)
         self.create_subscription(CameraInfo, "camera_info", self.guarded("camera_info", self._on_info), SENSOR_DATA)
         if self.config.target_frame:
             self._transforms.listen(self)
@@ -77,25 +77,24 @@ class HumansNode(PipelineNode):
     def _on_info(self, message: Any) -> None:
         self._image_size = (int(message.width), int(message.height))
 
-    def _on_poses(self, message: Any) -> None:
-        persons = finite_poses_from_message(message)
+    def _on_poses(self, poses: bytes) -> None:
+        header, persons = header_of(poses), poses_from_bytes(poses, finite=True)
         known = [person for person in persons if person.state is not TrackingState.TENTATIVE]
         if self.config.body_frames:
-            self._broadcast(known, message.header)
+            self._broadcast(known, header)
         if self._bodies is not None:
-            self._bodies.publish(known, message.header, self._image_size)
+            self._bodies.publish(known, header, self._image_size)
         if self.config.target_frame:
-            self._waiting.append((time.monotonic(), message, persons))
+            self._waiting.append((time.monotonic(), header, persons))
             self._work()
         else:
-            self.diagnostics.frame(self.time_of(message.header))
+            self.diagnostics.frame(self.time_of(header))
         self.diagnostics.extra = {name: str(count) for name, count in self._counts.items()}
 
     def _work(self) -> None:
         """Publish what has its transform, oldest first; give up what has waited too long."""
         while self._waiting:
-            since, message, persons = self._waiting[0]
-            header = message.header
+            since, header, persons = self._waiting[0]
             try:
                 frame = self._transforms.look_up(self.config.target_frame, header.frame_id, stamp_to_ns(header.stamp))
             except TransformError as error:
@@ -109,9 +108,8 @@ class HumansNode(PipelineNode):
             self._publish(header, persons, frame)
 
     def _publish(self, header: Any, persons: Sequence[Pose3D], frame: Pose) -> None:
-        framed = poses_to_message([in_frame(person, frame) for person in persons], header)
-        framed.header = Header(stamp=header.stamp, frame_id=self.config.target_frame)
-        self._framed.publish(framed)
+        framed = Header(stamp=header.stamp, frame_id=self.config.target_frame)
+        self._framed.publish(poses_to_bytes([in_frame(person, frame) for person in persons], framed))
         self._counts["in_frame"] += 1
         self.diagnostics.frame(self.time_of(header))
 

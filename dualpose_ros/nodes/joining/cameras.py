@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-from dualpose_ros.nodes.stamps import StampRing
+from dualpose_ros.nodes.joining.stamps import StampRing
 
 Item = TypeVar("Item")
 

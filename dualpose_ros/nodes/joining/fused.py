@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dualpose_ros.nodes.stamps import StampRing, StampRings
+from dualpose_ros.nodes.joining.stamps import StampRing, StampRings
 
 TOP_DOWN, BOTTOM_UP = "top_down", "bottom_up"
 BRANCHES = (TOP_DOWN, BOTTOM_UP)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dualpose_ros.nodes.stamps import StampRings
+from dualpose_ros.nodes.joining.stamps import StampRings
 
 IMAGE, DETECTIONS, HEATMAPS = "image", "detections", "heatmaps"
 

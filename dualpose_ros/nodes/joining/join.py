@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dualpose_ros.nodes.stamps import StampRings
+from dualpose_ros.nodes.joining.stamps import StampRings
 
 
 class StampJoin:

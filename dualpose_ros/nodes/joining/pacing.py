@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dualpose_ros.nodes.joining.flight import FlightControl
-from dualpose_ros.nodes.stamps import RESET_NS, UNSET_NS, StampClock, StampRing, StampStream
+from dualpose_ros.nodes.joining.stamps import RESET_NS, UNSET_NS, StampClock, StampRing, StampStream
 
 AUTO = -1
 _MOST_IN_WORK = 1000

@@ -15,9 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import ReliabilityPolicy
 
 from dualpose_ros.camera import GroundConfig
-from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
-    RELIABLE,
     SENSOR_DATA,
     ImageNodeConfig,
     PipelineNode,
@@ -27,9 +25,10 @@ from dualpose_ros.nodes.base import (
     run_node,
     sync_queue_size,
 )
-from dualpose_ros.nodes.convert import camera_from_info, poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.join import StampJoin
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes
 from dualpose_ros.people import SEEN
 from dualpose_ros.settings import setting, share
 from dualpose_ros.view.page import check_rerun
@@ -80,8 +79,7 @@ class ViewNode(PipelineNode):
         """Take in what is shown; images as they can be had, so that nobody waits for this node."""
         self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self._stamp_ns = self._image_ns = 0
-        topic = "humans/poses3d"
-        self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, self._on_poses), RELIABLE)
+        self.take_poses("humans/poses3d", self._on_poses)
         self.take_images(self._on_image, SENSOR_DATA)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
         self._ground, self._told = list[float](), False
@@ -104,14 +102,14 @@ class ViewNode(PipelineNode):
         self.release()
         super().destroy_node()
 
-    def _on_poses(self, message: Any) -> None:
-        poses = poses_from_message(message)
-        self._stamp_ns = self.time_of(message.header)
+    def _on_poses(self, cdr: bytes) -> None:
+        header, poses = header_of(cdr), poses_from_bytes(cdr)
+        self._stamp_ns = self.time_of(header)
         if self._view is not None:
-            self._show_ground(self._view, message.header)
+            self._show_ground(self._view, header)
             self._view.add_people(self._stamp_ns, poses, self.config.min_joint_score)
         self.diagnostics.frame(self._stamp_ns)
-        self._show(self._join.add("poses", stamp_to_ns(message.header.stamp), self._stamp_ns))
+        self._show(self._join.add("poses", stamp_to_ns(header.stamp), self._stamp_ns))
 
     def _show_ground(self, view: Any, header: Any) -> None:
         """The ground by TF, where it is asked for and has moved; where it is not known it stays as it was."""

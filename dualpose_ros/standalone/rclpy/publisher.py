@@ -26,11 +26,13 @@ class Publisher:
         return self.topic
 
     def publish(self, msg: Any) -> None:
-        """Send a message. TypeError where it is of another type; RuntimeError after the publisher was destroyed.
+        """Send a message, or the CDR bytes of one as they are.
+
+        TypeError where it is of another type; RuntimeError after the publisher was destroyed.
 
         A message that a slow reliable reader holds up for too long is dropped and counted in `dropped`.
         """
-        if not isinstance(msg, self.msg_type):
+        if not isinstance(msg, (self.msg_type, bytes)):
             raise TypeError(f"Expected {self.msg_type.TYPE}, got {type(msg).__name__}")
         if self.writer is None:
             raise RuntimeError(f"publisher of {self.topic} was destroyed")

@@ -12,10 +12,10 @@ from scipy.spatial.transform import Rotation
 
 pytest.importorskip("cyclonedds")
 
-from dualpose_ros.nodes.convert import poses_from_message, poses_to_message
 from dualpose_ros.nodes.humans import humans_node
 from dualpose_ros.nodes.humans.bodies import body_pose, in_frame
 from dualpose_ros.nodes.inputs.transforms import Pose
+from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.nodes.refinement_node import _with_ids_from
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
@@ -105,18 +105,18 @@ def test_poses_wait_for_the_transform_at_their_stamp(started: Any, monkeypatch: 
     monkeypatch.setattr(humans_node, "time", SimpleNamespace(monotonic=lambda: now[0]))
     node._transforms.add(transform(1, 10.0))
     for second in (2, 3):
-        node._on_poses(poses_to_message([facing()], header(second)))
+        node._on_poses(poses_to_bytes([facing()], header(second)))
     assert not sent, "no transform of these stamps yet"
     node._transforms.add(transform(2, 20.0))
     now[0] += 0.1
     node._work()
-    assert [message.header.stamp.sec for message in sent] == [2] and sent[0].header.frame_id == "map"
-    np.testing.assert_allclose(poses_from_message(sent[0])[0].joints_cam[0], [24.0, -0.5, 0.0])
+    assert [header_of(poses).stamp.sec for poses in sent] == [2] and header_of(sent[0]).frame_id == "map"
+    np.testing.assert_allclose(poses_from_bytes(sent[0])[0].joints_cam[0], [24.0, -0.5, 0.0])
     now[0] += 0.15
     node._work()
     node._transforms.add(transform(4, 30.0))
-    node._on_poses(poses_to_message([facing()], header(4)))
-    assert [message.header.stamp.sec for message in sent] == [2, 4], "the third was given up, and nobody waits for it"
+    node._on_poses(poses_to_bytes([facing()], header(4)))
+    assert [header_of(poses).stamp.sec for poses in sent] == [2, 4], "the third was given up, and nobody waits for it"
     values = node.diagnostics.extra
     assert (values["in_frame"], values["without_transform"]) == ("2", "1")
     assert "'eye' with 'map'" in node.diagnostics.log.read(node.diagnostics.now_ns()).message
@@ -126,12 +126,12 @@ def test_frames_and_topics_of_everybody_confirmed(started: Any, monkeypatch: pyt
     node = started(humans_node.HumansNode, "-r", "__ns:=/robot1")
     sent = recorded(node, monkeypatch)
     people = [facing(3), facing(8, TrackingState.TENTATIVE), facing(500, TrackingState.COASTING)]
-    node._on_poses(poses_to_message(people, header(1)))
+    node._on_poses(poses_to_bytes(people, header(1)))
     bodies = "/robot1/humans/bodies"
     assert [message.ids for message in sent[f"{bodies}/tracked"]] == [["p3", "p500"]]
     assert not sent[f"{bodies}/p3/roi"], "the image's size is not known yet"
     node._on_info(CameraInfo(width=640, height=480))
-    node._on_poses(poses_to_message([facing(3)], header(2)))
+    node._on_poses(poses_to_bytes([facing(3)], header(2)))
     (frames, again) = sent["/tf"]
     assert [item.child_frame_id for item in frames.transforms] == ["body_p3", "body_p500"]
     assert frames.transforms[0].header.frame_id == "eye" and len(again.transforms) == 1
@@ -158,16 +158,16 @@ def test_without_hri_msgs_frames_are_broadcast_alone(started: Any, monkeypatch: 
     monkeypatch.setattr(humans_node, "hri_msgs", lambda: None)
     node = started(humans_node.HumansNode)
     sent = recorded(node, monkeypatch)
-    node._on_poses(poses_to_message([dataclasses.replace(facing(), track_id=7)], header(1)))
+    node._on_poses(poses_to_bytes([dataclasses.replace(facing(), track_id=7)], header(1)))
     assert [len(message.transforms) for message in sent["/tf"]] == [1]
     assert not [name for name in sent if "bodies" in name]
 
 
 def test_ids_are_moved_and_the_message_that_came_in_stays() -> None:
     """So that people of several cameras are told apart."""
-    message = poses_to_message([facing(3), facing(-1)], header(1))
-    assert _with_ids_from(0, message) is message
-    moved = _with_ids_from(10_000, message)
-    assert [person.track_id for person in moved.persons] == [10_003, -1]
-    assert [person.track_id for person in message.persons] == [3, -1] and moved.header == message.header
-    assert moved.persons[0].roi == message.persons[0].roi
+    came = poses_to_bytes([facing(3), facing(-1)], header(1))
+    assert _with_ids_from(0, came) is came
+    moved = _with_ids_from(10_000, came)
+    (person, nobody), (before, _) = poses_from_bytes(moved), poses_from_bytes(came)
+    assert (person.track_id, nobody.track_id, before.track_id) == (10_003, -1, 3)
+    assert header_of(moved) == header_of(came) and (person.box_px == before.box_px).all()

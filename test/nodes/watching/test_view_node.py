@@ -13,8 +13,9 @@ import pytest
 
 from dualpose_ros.camera import Camera
 from dualpose_ros.errors import InputError
-from dualpose_ros.nodes.convert import camera_to_info, poses_to_message
+from dualpose_ros.nodes.convert import camera_to_info
 from dualpose_ros.nodes.image_codec import encode_image
+from dualpose_ros.nodes.pose_bytes import poses_to_bytes
 from dualpose_ros.nodes.watching.view_node import ViewNode
 from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
@@ -55,7 +56,7 @@ def test_messages_are_in_the_file_and_images_come_at_the_rate(
     for number in range(10):
         moved = replace(person, joints_cam=joints + number)
         node._on_image(encode_image(np.zeros((48, 64, 3), np.uint8), header(number * 25)))
-        node._on_poses(poses_to_message([moved], header(number * 25)))
+        node._on_poses(poses_to_bytes([moved], header(number * 25)))
     node.release()
     assert opened == [page_url(port)]
     found: dict[str, Any] = {}
@@ -89,7 +90,7 @@ def test_the_ground_moves_with_tf_and_a_full_file_is_finished(
         if number:
             # From the second second on the camera is higher.
             node._transforms.add(tf(at, 1.4 if number < 10 else 1.6))
-        node._on_poses(poses_to_message([], at))
+        node._on_poses(poses_to_bytes([], at))
         node._on_image(encode_image(noise, at))
         if node._view.full:
             break

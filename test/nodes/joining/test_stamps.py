@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualpose_ros.nodes.joining.join import StampJoin
-from dualpose_ros.nodes.stamps import RESET_NS, StampClock, StampRing, StampRings, StampStream
+from dualpose_ros.nodes.joining.stamps import RESET_NS, StampClock, StampRing, StampRings, StampStream
 
 SECOND = 1_000_000_000
 
