@@ -33,10 +33,12 @@ from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.ground.words import ground_found_words, ground_warning
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 from dualpose_ros.settings import setting
 
 _TIMED_FRAMES = 100
+_GROUND_WARNING_S = 60.0
 _REST_S = 0.5
 """Without a new frame for so long, those that wait for later ones (`lag_frames`) go out as they are by then."""
 
@@ -176,6 +178,10 @@ class RefinementNode(PipelineNode):
         values = {name: str(count) for name, count in counts.items()}
         if self._ground:
             values["ground"] = self._ground
+        if found := self._stage.ground_found:
+            values["ground_off"] = ground_found_words(found)
+            if warning := ground_warning(found):
+                self.get_logger().warning(warning, throttle_duration_sec=_GROUND_WARNING_S)
         if self._seconds:
             p50, p95 = 1000 * np.percentile(self._seconds, [50, 95])
             values |= {"refine_ms_p50": f"{p50:.2f}", "refine_ms_p95": f"{p95:.2f}"}

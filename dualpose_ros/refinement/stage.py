@@ -11,7 +11,7 @@ import numpy as np
 from dualpose_ros.camera import Camera, Ground, project
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.standing import Standing
+from dualpose_ros.refinement.ground.standing import GroundFound, Standing
 from dualpose_ros.refinement.track import Refined, TrackSmoother, add_frames
 from dualpose_ros.refinement.window import Frame, frame_of
 
@@ -72,6 +72,11 @@ class RefinementStage:
         self._given: dict[int, _Track] = {}
         self._first_ns: int | None = None
         self._stamp_ns = 0
+
+    @property
+    def ground_found(self) -> GroundFound | None:
+        """What people's feet say of the ground; None where none was said."""
+        return self._standing.found
 
     def process(
         self, stamp_ns: int, camera: Camera | None, persons: Sequence[Pose3D], ground: Ground | None = None

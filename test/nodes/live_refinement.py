@@ -14,12 +14,13 @@ import numpy as np
 from live_nodes import CAMERA, Rig, header, person
 from scipy.spatial.transform import Rotation
 
-from dualpose_ros.camera import Camera, Ground
+from dualpose_ros.camera import Camera, Ground, GroundAccuracy
 from dualpose_ros.nodes import refinement_node
 from dualpose_ros.nodes.base import LATCHED, RELIABLE
 from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, poses_to_message, stamp_to_ns
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.ground.standing import GroundFound
 from dualpose_ros.refinement.stage import RefinedFrame
 
 from geometry_msgs.msg import Quaternion, TransformStamped  # isort: skip
@@ -37,6 +38,7 @@ class Stage:
     def __init__(self, config: RefinementConfig) -> None:
         self.lag, self.focals = config.lag_frames, list[list[float]]()
         self.grounds: list[Ground | None] = []
+        self.ground_found: GroundFound | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -160,6 +162,10 @@ def ground() -> dict[str, Any]:
     send_info(rig, 1)
     send(rig, 1)
     fixed.publish(tf("base", "mast", 0, up=1.25))
+    off, stddev = np.array([0.0, np.radians(1.8), 0.0]), np.array([0.01, np.radians(0.3), 0.005])
+    rig.node._stage.ground_found = GroundFound(off, stddev, GroundAccuracy(), ())
+    warnings: list[str] = []
+    rig.node.get_logger().warning = lambda text, **throttle: warnings.append(f"{text} {throttle}")
     for number, pitch in ((4, 0.1), (8, 0.2)):
         moving.publish(tf("mast", "eye", number, pitch))
     rig.spin(seconds=0.2)
@@ -171,7 +177,8 @@ def ground() -> dict[str, Any]:
     return {
         "grounds": [None if g is None else [*g.down.tolist(), g.height_m] for g in rig.node._stage.grounds],
         "published": [number_of(m) for m in rig.received[OUTPUT]],
-        "diagnostics": rig.node.diagnostics.extra["ground"],
+        "diagnostics": [rig.node.diagnostics.extra[name] for name in ("ground", "ground_off")],
+        "warnings": [text for text in warnings if "off from what was said" in text],
     }
 
 

@@ -25,7 +25,10 @@ from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, 
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, load_model
 from dualpose_ros.people import Pose3D
 
-FRAMES = 48
+FRAMES, FPS = 22, (5.0, 7.0)
+"""Frames of a video, and their rates: as few as on a busy robot, for more people in as long. Who is there errs for as
+long as he or she is, so that twice the frames of a person say little, and other people much."""
+
 HEIGHTS_M, CHILD_M = (1.1, 2.05), 1.4
 """Of people; those below the second are shaped as children."""
 
@@ -67,7 +70,7 @@ def ground_videos(mocap: Path, body: Path | None, seed: int, still: int, moving:
     scripts = [
         draw_sequence(
             world, list(clips), np.random.default_rng((seed, 12, n)),
-            SequenceConfig(FRAMES, people=(1, 4), camera_height_m=float(height), moving=n >= still),
+            SequenceConfig(FRAMES, FPS, people=(1, 4), camera_height_m=float(height), moving=n >= still),
         )
         for n, height in enumerate(camera_heights)
     ]  # fmt: skip

@@ -24,7 +24,7 @@ from dualpose_ros.lab.evaluation.ground.scenes import CHILD_M, SeenFrame, ground
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 
-STILL, MOVING = 20, 6
+STILL, MOVING = 44, 14
 """Videos by cameras that stand still, and by ones that move."""
 
 WITHOUT, KNOWN, STATED = "no ground", "known ground", "ground as sure as stated"

@@ -19,35 +19,25 @@ from math import erf
 import numpy as np
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.camera import Camera, Ground, GroundAccuracy, pixels_to_rays
-from dualpose_ros.refinement.terms import NEAREST_M, bone_vectors
+from dualpose_ros.camera import Camera, Ground, GroundAccuracy
+from dualpose_ros.refinement.ground.stance import Sight, StandingConfig, foot_sight, head_sight
 from dualpose_ros.refinement.window import Frame, log_distances
-from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
-
-_ANKLES = [H36M17.index("right_ankle"), H36M17.index("left_ankle")]
-_UPRIGHT = (
-    [H36M17.index(name) for name in ("right_knee", "left_knee", "right_ankle", "left_ankle")],
-    [H36M17.index(name) for name in ("spine", "thorax", "neck", "head_top")],
-)
-HEIGHT_OVER_BONES = 1.040
-"""Height of a standing person over the bones from ankle to crown: of shaped bodies, of 0.3 % deviation."""
-
-ANKLE_OVER_HEIGHT = 0.043
-"""Height of an ankle over the sole's, as a share of the person's."""
 
 HEIGHT_STDDEV = 0.025
 """Share by which a height is off though the ground and the distance are right: how far a head leans, posture."""
 
+LASTING_LEAN_M = 0.03
+"""Deviation of how far standing feet are before or behind the hips for as long as somebody is there."""
+
 FRAME_STDDEV = 0.015
 """Share of the root's distance by which a frame errs by itself."""
 
-_HEAD = H36M17.index("head_top")
 _HEAD_BIAS, _HEAD_SHARE, _USUAL_M = -0.0065, 0.93, 1.55
 """Of people who are taller or smaller than usual, heads are said as much nearer to where usual ones are: the share of
 the difference (of logarithms) that is left, measured on shaped bodies, and by how much all come out too large."""
 
-_UPRIGHT_SHARE, _LEAST_HEIGHT_M = 0.85, 0.5
+_LEAST_HEIGHT_M, _TALLEST_M = 0.5, 2.1
 _HEIGHT_MEMORY_S, _LONGEST_SIGHT_S = 10.0, 0.2
 
 _GROUND, _OWN, _PLACE = 3, 4, 2
@@ -57,21 +47,9 @@ second."""
 _ANYWHERE, _DISTANCES = 3.0, (-1.0, 4.0)
 """Deviation of a distance's logarithm before one is said; logarithms between which shares of distances are speeds."""
 
-_HORIZON_M = 0.05
-"""Feet that are said to be less below the camera say nothing."""
-_EDGE = 0.03
-"""Ankles in this lowest share of the image may be the last that is seen of a leg."""
-
 _MOST_TOO_NEAR, _MOST_TOO_FAR = 0.3, 0.8
 """Logarithms of distances that nobody is off by, as even small children are no smaller, nor anybody as much larger than
 they seem: where feet are hidden, they are found where they are not."""
-
-_ONE_FOOT, _SURE_SCORE = 0.5, 0.6
-"""Weight of a foot alone, which may be in the air; score from which on a head is where it is said to be."""
-
-_NO_FOOT, _SURE_FOOT, _FOOT_POWER, _LEAST_FOOT = 0.6, 0.95, 3, 0.03
-"""A foot counts by a power of how far its score is from the first toward the second, and no less than the last: feet
-behind things are found where they are not, for long."""
 
 _SPEED_M_S, _SPEED_TIME_CONSTANT_S = 1.0, 1.0
 """Deviation of how fast people come nearer, and how long they go on so."""
@@ -79,42 +57,16 @@ _SPEED_M_S, _SPEED_TIME_CONSTANT_S = 1.0, 1.0
 _WITHIN_ONE, _HALVINGS = 0.6827, 12
 """Share of errors within one deviation of a Gaussian; halvings by which that of a sum of them is found."""
 
-_LEAST_STATED = 0.73
+_LEAST_STATED = 0.83
 """Feet are weighed as less sure than they are, as their errors last for times that differ: distances that they tell are
 this much surer than the filter has it (measured), those that nothing but the size tells are not."""
 
+_MIDDLE = 8
+"""Power of their chances with which filters count for where people are: nearer to the middle of what is likely than the
+mean, which small chances of much would move."""
+
 _DOUBTS = 1.0, 6.0
 """By how many times what it says of itself the ground may be off: the second by the chance `StandingConfig.doubt`."""
-
-
-@dataclass(frozen=True)
-class StandingConfig(Settings):
-    """What is assumed of people's sizes, and of feet."""
-
-    size_stddev: float = setting(
-        0.15, "deviation of how much too large people are said to be, as a share", above=0, most=1
-    )
-    pose_stddev: float = setting(0.1, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
-    pose_time_constant_s: float = setting(0.3, "time constant of misjudged poses", unit="s", above=0, most=60)
-    foot_stddev_m: float = setting(
-        0.05, "deviation of how high a standing foot seems above the ground", unit="m", above=0, most=1
-    )
-    foot_time_constant_s: float = setting(0.2, "time constant of that", unit="s", above=0, most=60)
-    lasting_foot_stddev_m: float = setting(
-        0.02, "deviation of what lasts of that for as long as somebody is there", unit="m", above=0, most=1
-    )
-    foot_lift_m: float = setting(0.005, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
-                                 least=0, most=0.5)  # fmt: skip
-    contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
-    min_foot_score: float = setting(
-        0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
-    )
-    doubt: float = setting(
-        0.1, f"chance that the ground is off by {_DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
-    )
-    ground_time_constant_s: float = setting(
-        120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
-    )
 
 
 @dataclass(frozen=True)
@@ -130,6 +82,20 @@ class Correction:
     stddev: float
     height_m: float
     height_stddev_m: float
+
+
+@dataclass(frozen=True)
+class GroundFound:
+    """What people's feet say of the ground: by what it is off from where it was said to be, with deviations.
+
+    off, stddev (3,): logarithm of the camera's height, pitch (it looks down by so much more), roll (its right side so
+    much lower) in radians; giants: heights in metres of people who come out taller than anybody is.
+    """
+
+    off: Floats
+    stddev: Floats
+    accuracy: GroundAccuracy
+    giants: tuple[float, ...]
 
 
 @dataclass
@@ -154,12 +120,6 @@ class _Height:
             return 0.0, 0.0
         height = float(np.exp(self.mean))
         return height, height * float(np.sqrt(self.seconds / self.weight))
-
-
-def bones_height(lengths: Floats) -> float:
-    """Height in metres of a standing person of bone lengths (K,), both legs' mean."""
-    legs, trunk = _UPRIGHT
-    return float(HEIGHT_OVER_BONES * (lengths[legs].sum() / 2 + lengths[trunk].sum()))
 
 
 class Standing:
@@ -208,16 +168,31 @@ class Standing:
         if identity not in self._ids:
             return None
         at, weights = _GROUND + _OWN * self._ids.index(identity), self._weights
-        place = at + _PLACE
+        place, sharp = at + _PLACE, weights**_MIDDLE / (weights**_MIDDLE).sum()
         distances = self._mean[:, place]
-        size, distance = float(weights @ self._mean[:, at]), float(weights @ distances)
+        size, distance = float(sharp @ self._mean[:, at]), float(sharp @ distances)
         spreads = np.sqrt(self._covariance[:, place, place])
         stddev = two_thirds(weights, distances - distance, spreads)
-        stddev = float(np.hypot(stddev, self.config.lasting_foot_stddev_m / self._camera_height_m))
+        lasting = np.hypot(
+            self.config.lasting_foot_stddev_m / self._camera_height_m, LASTING_LEAN_M * np.exp(-distance)
+        )
+        stddev = float(np.hypot(stddev, lasting))
         unsure = min(stddev / self.config.size_stddev, 1.0) ** 2
         return Correction(
             size, distance, stddev * (_LEAST_STATED + (1 - _LEAST_STATED) * unsure), *self._heights[identity].said
         )
+
+    @property
+    def found(self) -> GroundFound | None:
+        """What is known of the ground now; None before one was said."""
+        if self._accuracy is None:
+            return None
+        weights, off = self._weights, self._mean[:, :_GROUND]
+        spread = np.diagonal(self._covariance, axis1=1, axis2=2)[:, :_GROUND]
+        mean = weights @ off
+        heights = [height.said for height in self._heights.values()]
+        giants = tuple(height for height, stddev in heights if height - stddev > _TALLEST_M)
+        return GroundFound(mean, np.sqrt(weights @ (spread + off**2) - mean**2), self._accuracy, giants)
 
     def begin(self, time: float, ground: Ground | None) -> None:
         """Begin a frame: time passes, and the ground is there; where it is None, what was learnt still holds."""
@@ -265,30 +240,32 @@ class Standing:
                 return
             self._add(identity, _log_distance(frame))
         self._follow(identity, frame)
-        sight = None if self._ground is None else foot_sight(self._ground, frame, _lowest_ray(camera), self.config)
+        sight = None if self._ground is None else foot_sight(self._ground, frame, camera, self.config)
         if self._ground is not None and sight is not None:
             elapsed = self._time - self._seen[identity]
-            self._stand(identity, self._ground, *sight, frame.pixel)
+            self._stand(identity, self._ground, sight, frame.pixel)
             self._measure(identity, self._ground, frame, min(elapsed, _LONGEST_SIGHT_S))
 
     def _measure(self, identity: int, ground: Ground, frame: Frame, seconds: float) -> None:
         """Take in how high over the ground the head of somebody upright is, as the likeliest filter has it."""
+        sight = head_sight(ground, frame)
+        if sight is None:
+            return
         likeliest = int(self._weights.argmax())
         mean, covariance = self._mean[likeliest], self._covariance[likeliest]
         at = _GROUND + _OWN * self._ids.index(identity)
-        upright = upright_share(frame.prior, ground.down)
-        head = np.append(frame.rays[_HEAD], 1.0) * frame.prior[_HEAD, 2] * np.exp(-mean[at : at + 2].sum())
+        head = sight[0] * np.exp(-mean[at : at + 2].sum())
         # As in `_stand`, with what was learnt of the ground.
         camera, below = ground.height_m * np.exp(mean[0]), float(ground.down @ head)
         tilted = np.array([float(axis @ head) for axis in ground.level_axes])
         height = float(camera - below - tilted @ mean[1:_GROUND])
-        if frame.scores[_HEAD] < _SURE_SCORE or upright < _UPRIGHT_SHARE or height < _LEAST_HEIGHT_M:
+        if height < _LEAST_HEIGHT_M:
             return
         row = np.zeros(len(mean))
         row[:_GROUND], row[at : at + 2] = (camera, *-tilted), below
         lasting = below * self.config.lasting_foot_stddev_m / ground.height_m
         off = np.sqrt(float(row @ covariance @ row) + lasting**2) / height
-        unusual = (np.log(height / upright / _USUAL_M) - _HEAD_BIAS) / _HEAD_SHARE
+        unusual = (np.log(height / sight[1] / _USUAL_M) - _HEAD_BIAS) / _HEAD_SHARE
         self._heights[identity].add(np.log(_USUAL_M) + unusual, float(np.hypot(HEIGHT_STDDEV, off)), seconds)
 
     def _add(self, identity: int, log_distance: float) -> None:
@@ -312,8 +289,9 @@ class Standing:
         off = _log_distance(frame) - self._mean @ row
         self._take_in(row, off, FRAME_STDDEV**2, np.full(len(off), 4.0))
 
-    def _stand(self, identity: int, ground: Ground, point: Floats, weight: float, pixel: float) -> None:
-        """Take in where the sole of a foot is said to be (3,)."""
+    def _stand(self, identity: int, ground: Ground, sight: Sight, pixel: float) -> None:
+        """Take in where a foot stands."""
+        point = sight.sole
         c, at = self.config, _GROUND + _OWN * self._ids.index(identity)
         below = float(ground.down @ point)
         too_far = np.log(below / ground.height_m)
@@ -327,7 +305,8 @@ class Standing:
         off = too_far - self._mean @ row
         elapsed = self._time - self._seen[identity]
         self._seen[identity] = self._time
-        own = np.hypot(c.foot_stddev_m / ground.height_m, pixel * point[2] / below) ** 2 / weight
+        parts = np.array([c.foot_stddev_m / ground.height_m, pixel * point[2] / below, sight.lean_stddev_m / point[2]])
+        own = float(parts @ parts) / sight.weight
         # A foot in the air seems too far away; below the ground is none.
         most = np.where(off < 0, 2.0, 4.0)
         variance = self._take_in(row, off, own, most, max(c.foot_time_constant_s / max(elapsed, 1e-3), 1.0))
@@ -348,22 +327,6 @@ class Standing:
         return np.asarray(variance)
 
 
-def foot_sight(ground: Ground, frame: Frame, lowest_ray: float, config: StandingConfig) -> tuple[Floats, float] | None:
-    """Where the sole of somebody's lower foot is said to be (3,), on its ray, with a weight in 0..1; None if unseen."""
-    joints, scores, rays = frame.prior[_ANKLES], frame.scores[_ANKLES], frame.rays[_ANKLES]
-    seen = (scores >= config.min_foot_score) & (joints[:, 2] > NEAREST_M) & (rays[:, 1] < lowest_ray)
-    sole = ANKLE_OVER_HEIGHT * bones_height(bone_vectors(frame.prior[None])[1][0]) + config.foot_lift_m
-    feet = np.column_stack([rays, np.ones(2)]) * joints[:, 2:] + sole * ground.down
-    below = feet @ ground.down
-    seen &= below > _HORIZON_M
-    if not seen.any():
-        return None
-    weight = seen * scores / (1 + ((below[seen].max() - below) / config.contact_m) ** 2)
-    both = 1.0 if seen.all() else _ONE_FOOT
-    sure = min(max(float(scores[seen].max()) - _NO_FOOT, 0.0) / (_SURE_FOOT - _NO_FOOT), 1.0) ** _FOOT_POWER
-    return weight @ feet / weight.sum(), both * max(sure, _LEAST_FOOT)
-
-
 def two_thirds(weights: Floats, means: Floats, stddevs: Floats) -> float:
     """How near to 0 two thirds of a sum of Gaussians (M,) are: small chances of much make it little larger."""
     parts = list(zip(weights.tolist(), means.tolist(), (np.sqrt(2) * stddevs).tolist(), strict=True))
@@ -375,17 +338,5 @@ def two_thirds(weights: Floats, means: Floats, stddevs: Floats) -> float:
     return high
 
 
-def upright_share(joints: Floats, down: Floats) -> float:
-    """How much of a person's height a pose (K, 3) shows: from the lower sole to the crown, over all bones between."""
-    height = bones_height(bone_vectors(joints[None])[1][0])
-    sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
-    return (sole - float(joints[_HEAD] @ down)) / height
-
-
 def _log_distance(frame: Frame) -> float:
     return float(log_distances(frame.prior[H36M17.root]))
-
-
-def _lowest_ray(camera: Camera) -> float:
-    """y of the rays where feet may be the last that is seen of a leg."""
-    return float(pixels_to_rays(camera, np.array([camera.cx, (1 - _EDGE) * camera.height]))[1])

@@ -1,0 +1,186 @@
+"""What a pose says of where somebody's feet and head are over a known ground, and how tall he or she is.
+
+Of people who stand, networks hardly know how far feet are before or behind the hips as the camera sees it: they say it
+to 8 cm, and lean everybody toward the camera, where people are upright to 4 cm. So feet and heads of who is upright are
+taken to be where that has them, on their rays.
+Metres, camera optical frame; K joints of `skeleton.H36M17`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dualpose_ros.arrays import Floats
+from dualpose_ros.camera import Camera, Ground, pixels_to_rays
+from dualpose_ros.refinement.terms import NEAREST_M, bone_vectors
+from dualpose_ros.refinement.window import Frame
+from dualpose_ros.settings import Settings, setting
+from dualpose_ros.skeleton import H36M17
+
+_ANKLES = [H36M17.index("right_ankle"), H36M17.index("left_ankle")]
+_KNEES = [H36M17.index("right_knee"), H36M17.index("left_knee")]
+_HEAD = H36M17.index("head_top")
+_STRETCHED = (
+    [H36M17.index(name) for name in ("right_knee", "left_knee", "right_ankle", "left_ankle")],
+    [H36M17.index(name) for name in ("spine", "thorax", "neck", "head_top")],
+)
+HEIGHT_OVER_BONES = 1.040
+"""Height of a standing person over the bones from ankle to crown: of shaped bodies, of 0.3 % deviation."""
+
+ANKLE_OVER_HEIGHT, KNEE_OVER_HEIGHT = 0.043, 0.255
+"""Heights of an ankle and of a knee over the sole's, as shares of the person's: knees of who stands or sits."""
+
+_KNEE_WEIGHT = 0.25
+"""Weight of knees beside that of feet: they are half as sure to be as high."""
+
+_UPRIGHT_SHARE = 0.85
+"""Heights are those of heads of people whose poses show at least so much of them."""
+
+_BENT, _UPRIGHT = 0.8, 0.9
+"""Shares of people's height that poses show: from the second on they stand, under the first they don't."""
+
+_LEAN_STDDEV_M = 0.05, 0.1
+"""How far feet are from where they are taken to be, along the view: of who stands upright, and of others."""
+
+_HEAD_LEAN_SHARE, _HEAD_LEAN_M = 0.4, 0.03
+"""Of who is upright, by how much the head is behind the hips: the share of what is said of it that is true, and what is
+to be added."""
+
+_HORIZON_M = 0.05
+"""Feet that are said to be less below the camera say nothing."""
+_LEAST_LEVEL = 0.2
+"""Rays steeper than this say nothing of how far along the ground something is."""
+
+_EDGE = 0.03
+"""Ankles in this lowest share of the image may be the last that is seen of a leg."""
+
+_ONE_FOOT, _SURE_SCORE = 0.5, 0.6
+"""Weight of a foot alone, which may be in the air; score from which on a head is where it is said to be."""
+
+_NO_FOOT, _SURE_FOOT, _FOOT_POWER, _LEAST_FOOT = 0.6, 0.95, 3, 0.03
+"""A foot counts by a power of how far its score is from the first toward the second, and no less than the last: feet
+behind things are found where they are not, for long."""
+
+
+@dataclass(frozen=True)
+class StandingConfig(Settings):
+    """What is assumed of people's sizes, and of feet."""
+
+    size_stddev: float = setting(
+        0.14, "deviation of how much too large people are said to be, as a share", above=0, most=1
+    )
+    pose_stddev: float = setting(0.05, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
+    pose_time_constant_s: float = setting(0.3, "time constant of misjudged poses", unit="s", above=0, most=60)
+    foot_stddev_m: float = setting(
+        0.03, "deviation of how high a standing foot seems above the ground", unit="m", above=0, most=1
+    )
+    foot_time_constant_s: float = setting(0.2, "time constant of that", unit="s", above=0, most=60)
+    lasting_foot_stddev_m: float = setting(
+        0.02, "deviation of what lasts of that for as long as somebody is there", unit="m", above=0, most=1
+    )
+    foot_lift_m: float = setting(0.005, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
+                                 least=0, most=0.5)  # fmt: skip
+    contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
+    min_foot_score: float = setting(
+        0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
+    )
+    doubt: float = setting(
+        0.2, "chance that the ground is off by 6 times as much as it says of itself", above=0, below=1
+    )
+    ground_time_constant_s: float = setting(
+        120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
+    )
+
+
+def bones_height(lengths: Floats) -> float:
+    """Height in metres of a standing person of bone lengths (K,), both legs' mean."""
+    legs, trunk = _STRETCHED
+    return float(HEIGHT_OVER_BONES * (lengths[legs].sum() / 2 + lengths[trunk].sum()))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Where the sole of a standing foot is said to be (3,), with a weight in 0..1, and the deviation of that in metres
+    along the view."""
+
+    sole: Floats
+    weight: float
+    lean_stddev_m: float
+
+
+def foot_sight(ground: Ground, frame: Frame, camera: Camera, config: StandingConfig) -> Sight | None:
+    """Where somebody's lower foot stands, on its ray, or below the knee where that is surer; None if unseen."""
+    height = bones_height(bone_vectors(frame.prior[None])[1][0])
+    sights = (
+        _sight(ground, frame, camera, config, _ANKLES, ANKLE_OVER_HEIGHT * height + config.foot_lift_m, 1.0),
+        _sight(ground, frame, camera, config, _KNEES, KNEE_OVER_HEIGHT * height, _KNEE_WEIGHT),
+    )
+    return max((sight for sight in sights if sight is not None), key=lambda sight: sight.weight, default=None)
+
+
+def _sight(
+    ground: Ground, frame: Frame, camera: Camera, config: StandingConfig, pair: list[int], above_m: float, share: float
+) -> Sight | None:
+    """By two joints that are so high above the soles."""
+    joints, scores, rays = frame.prior[pair], frame.scores[pair], frame.rays[pair]
+    seen = (scores >= config.min_foot_score) & (joints[:, 2] > NEAREST_M) & (rays[:, 1] < _lowest_ray(camera))
+    upright, view = _standing(frame, ground.down), _level_view(frame, ground.down)
+    offset = upright * float((frame.prior[H36M17.root] - joints.mean(axis=0)) @ view)
+    feet = np.array([_moved_along(ray, depth, offset, view) for ray, depth in zip(rays, joints[:, 2], strict=True)])
+    feet = feet + above_m * ground.down
+    below = feet @ ground.down
+    seen &= below > _HORIZON_M
+    if not seen.any():
+        return None
+    weight = seen * scores / (1 + ((below[seen].max() - below) / config.contact_m) ** 2)
+    both = 1.0 if seen.all() else _ONE_FOOT
+    sure = min(max(float(scores[seen].max()) - _NO_FOOT, 0.0) / (_SURE_FOOT - _NO_FOOT), 1.0) ** _FOOT_POWER
+    stands, bent = _LEAN_STDDEV_M
+    lean = upright * stands + (1 - upright) * bent
+    return Sight(weight @ feet / weight.sum(), share * both * max(sure, _LEAST_FOOT), lean)
+
+
+def head_sight(ground: Ground, frame: Frame) -> tuple[Floats, float] | None:
+    """Where the head of somebody upright is said to be (3,), on its ray, and the share of the height that is shown.
+
+    None where it isn't sure, or nobody upright.
+    """
+    shown = upright_share(frame.prior, ground.down)
+    if frame.scores[_HEAD] < _SURE_SCORE or shown < _UPRIGHT_SHARE:
+        return None
+    view = _level_view(frame, ground.down)
+    behind = float((frame.prior[_HEAD] - frame.prior[H36M17.root]) @ view)
+    moved = _standing(frame, ground.down) * ((_HEAD_LEAN_SHARE - 1) * behind + _HEAD_LEAN_M)
+    return _moved_along(frame.rays[_HEAD], float(frame.prior[_HEAD, 2]), moved, view), shown
+
+
+def _standing(frame: Frame, down: Floats) -> float:
+    """From 0 for people who lie, sit or bend down to 1 for those who stand."""
+    return float(np.clip((upright_share(frame.prior, down) - _BENT) / (_UPRIGHT - _BENT), 0, 1))
+
+
+def _level_view(frame: Frame, down: Floats) -> Floats:
+    """The unit vector (3,) along the ground in which the camera sees somebody."""
+    root = frame.prior[H36M17.root]
+    level = root - (root @ down) * down
+    return np.asarray(level / max(float(np.linalg.norm(level)), 1e-9))
+
+
+def _moved_along(ray: Floats, depth: float, offset: float, view: Floats) -> Floats:
+    """A point (3,) of a depth on a ray (2,) moved on it until it is farther by an offset along the view."""
+    direction = np.append(ray, 1.0)
+    return np.asarray((depth + offset / max(float(direction @ view), _LEAST_LEVEL)) * direction)
+
+
+def upright_share(joints: Floats, down: Floats) -> float:
+    """How much of a person's height a pose (K, 3) shows: from the lower sole to the crown, over all bones between."""
+    height = bones_height(bone_vectors(joints[None])[1][0])
+    sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
+    return (sole - float(joints[_HEAD] @ down)) / height
+
+
+def _lowest_ray(camera: Camera) -> float:
+    """y of the rays where feet may be the last that is seen of a leg."""
+    return float(pixels_to_rays(camera, np.array([camera.cx, (1 - _EDGE) * camera.height]))[1])
