@@ -123,4 +123,4 @@ def test_knees_tell_where_somebody_is_whose_feet_were_never_seen(posture: Callab
         filter_.begin(STEP_S * n, GROUND)
         pose = said(truth, TOO_LARGE, rng, feet=False, knees=True)
         filter_.see(1, frame_of(STEP_S * n, CAMERA, pose), CAMERA)
-    assert abs(too_far(filter_, 1, truth)) < 0.05, "14 % without"
+    assert abs(too_far(filter_, 1, truth)) < 0.08, "14 % without"
