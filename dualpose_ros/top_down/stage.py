@@ -18,7 +18,7 @@ from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, Tracking
 from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig
-from dualpose_ros.top_down.estimator import PatchMaps, PoseEstimator
+from dualpose_ros.top_down.estimator import FLIP_UP_TO, PatchMaps, PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.identities import FIRST_STRANGER, MIN_COMMON_JOINTS, PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
@@ -44,7 +44,15 @@ class TopDownConfig(Settings):
     engine: EngineConfig = setting(EngineConfig(), "what runs the networks")
     max_people: int = setting(12, "patches a frame, the best tracks first", least=1, most=1000, live=True)
     patch_scale: float = setting(ENLARGE, "side of a patch over that of its box", least=1, most=4)
-    flip_test: bool = setting(False, "average with the mirrored patches: a little better, twice the network's time")
+    flip_test: bool = setting(
+        False, "average with mirrored patches whatever their number: a little better, twice the network's time"
+    )
+    flip_test_people: int = setting(
+        FLIP_UP_TO,
+        "do so in frames of no more patches than this, where the network is the package's own; 0: never",
+        least=0,
+        most=1000,
+    )
     decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
     min_score: float = share(
@@ -118,7 +126,9 @@ class TopDownStage:
         self.config = c = config if config is not None else TopDownConfig()
         engine = engine if engine is not None else load_top_down(c.weights, c.engine)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
-        self._estimator = PoseEstimator(engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test)
+        self._estimator = PoseEstimator(
+            engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test, flip_up_to=c.flip_test_people
+        )
         self._unknown_counts = min(c.max_people, self._estimator.batch)
         # Joints that a network doesn't know say nothing about who is there.
         self._known_share = self._estimator.known_joints / H36M17.num_joints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dualpose_ros.arrays import AnyArray, Floats, UInt8s
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.estimator import PoseEstimator, patch_size, unflip
+from dualpose_ros.top_down.estimator import FLIP_UP_TO, PoseEstimator, patch_size, unflip
 
 K, SIZE = H36M17.num_joints, 64
 
@@ -19,13 +20,13 @@ class Bright:
     """Every joint's map is the patch's own brightness; with `sided`, left joints see only its left half."""
 
     def __init__(self, sided: bool, size: int | str = SIZE) -> None:
-        self.sided, self.runs = sided, 0
+        self.sided, self.patches = sided, 0
         self.inputs = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", size, size, 3))}
         self.outputs: tuple[str, ...] = ("heatmaps", "tags")
         self.metadata: dict[str, str] = {}
 
     def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        self.runs += 1
+        self.patches += len(inputs["patches"])
         patches = inputs["patches"].astype(np.float32)[..., 0] / 255
         cells = patches.reshape(len(patches), SIZE // 4, 4, SIZE // 4, 4).mean(axis=(2, 4))
         maps = np.repeat(cells[:, None], K, axis=1)
@@ -43,23 +44,41 @@ def picture() -> tuple[UInt8s, Floats]:
 def test_a_network_that_treats_both_sides_alike_gains_nothing() -> None:
     image, boxes = picture()
     network = Bright(sided=True)
-    plain = PoseEstimator(Bright(sided=True))(image, boxes)
+    plain = PoseEstimator(Bright(sided=True), flip_up_to=0)(image, boxes)
     flipped = PoseEstimator(network, flip_test=True)(image, boxes)
     np.testing.assert_allclose(flipped.maps.heatmaps, plain.maps.heatmaps, atol=1e-6)
-    assert network.runs == 2
+    assert network.patches == 2 * len(boxes)
 
 
 def test_the_average_of_both_views() -> None:
     image, boxes = picture()
 
     class Uneven(Bright):
-        def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-            outputs = super().run(inputs)
-            return {name: value * self.runs for name, value in outputs.items()}
+        """Twice as bright where the mirrored patches are."""
 
-    plain = PoseEstimator(Bright(sided=False))(image, boxes)
+        def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+            factor = np.repeat([1, 2], len(boxes))[:, None, None, None]
+            return {name: value * factor for name, value in super().run(inputs).items()}
+
+    plain = PoseEstimator(Bright(sided=False), flip_up_to=0)(image, boxes)
     flipped = PoseEstimator(Uneven(sided=False), flip_test=True)(image, boxes)
     np.testing.assert_allclose(flipped.maps.heatmaps, 1.5 * plain.maps.heatmaps, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "settings", "patches"),
+    [
+        (FLIP_UP_TO, {}, 2 * FLIP_UP_TO),
+        (FLIP_UP_TO + 1, {}, FLIP_UP_TO + 1),
+        (FLIP_UP_TO, {"flip_up_to": 0}, FLIP_UP_TO),
+        (FLIP_UP_TO + 1, {"flip_test": True}, 2 * FLIP_UP_TO + 2),
+    ],
+)
+def test_mirrored_patches_are_added_where_people_are_few(boxes: int, settings: dict[str, Any], patches: int) -> None:
+    image, where = picture()
+    network = Bright(sided=True)
+    PoseEstimator(network, **settings)(image, np.tile(where[:1], (boxes, 1)))
+    assert network.patches == patches
 
 
 def test_unflip_twice_is_nothing() -> None:

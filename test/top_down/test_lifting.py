@@ -12,7 +12,16 @@ from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError, TensorSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D
-from dualpose_ros.top_down.completion import JOINTS_REL, LONGEST_GAP_S, NUM_FEATURES, complete, time_feature
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.completion import (
+    JOINTS_REL,
+    LONGEST_GAP_S,
+    MIRRORED_VIEW,
+    NUM_FEATURES,
+    complete,
+    mirrored,
+    time_feature,
+)
 from dualpose_ros.top_down.lifting import Lifter, lookahead_frames
 from dualpose_ros.top_down.person_view import view_person
 from dualpose_ros.weights import WeightsEntry, list_weights, weights_path
@@ -61,7 +70,8 @@ class Answer:
 
 
 class Completer:
-    """A GCN that puts what is missing at (0.5, -0.5) extents and leaves the rest, and knows one 3D pose."""
+    """A GCN that puts what is missing at (0.5, -0.5) extents and leaves the rest, and knows one 3D pose; of the mirror
+    images, the second half of those whom it is given, it says the same, mirrored."""
 
     def __init__(self, joints_rel: np.ndarray) -> None:
         self.joints_rel = joints_rel
@@ -73,10 +83,12 @@ class Completer:
         joints = inputs["joints"]
         missing = joints[..., 2:] == 0
         n = len(joints)
+        guess = np.repeat(np.array([[0.5, -0.5], [-0.5, -0.5]], np.float32), n // 2, axis=0)[:, None]
+        poses = np.tile(self.joints_rel, (n // 2, 1, 1)).astype(np.float32)
         return {
-            "joints_2d": np.where(missing, np.array([0.5, -0.5], np.float32), joints[..., :2]),
+            "joints_2d": np.where(missing, guess, joints[..., :2]),
             "log_stddev_2d": np.full((n, 17), -3.0, np.float32),
-            "joints_rel": np.tile(self.joints_rel, (n, 1, 1)).astype(np.float32),
+            "joints_rel": np.concatenate([poses, mirrored(poses)]),
         }
 
 
@@ -250,6 +262,23 @@ def test_completed_joints_lie_where_the_gcn_says_in_the_camera() -> None:
     told = done.features[0, JOINTS_REL].reshape(17, 3) @ done.view.to_camera[0].T
     np.testing.assert_allclose(told, pose_3d @ found.to_camera[0].T, atol=1e-5)
     np.testing.assert_array_equal(done.view.confidence[0] > 0, seen)
+
+
+def test_a_mirror_image_is_completed_to_the_mirror_image() -> None:
+    """By a GCN that ships, which does not treat both sides alike."""
+    rng = np.random.default_rng(12)
+    rays, scores = rng.normal(0, 0.2, (3, 17, 2)), rng.uniform(0.1, 1, (3, 17))
+    scores[:, [3, 13]] = 0
+    gcn = load_engine(weights_path("gcn"))
+    found = view_person(rays, scores)
+    alone = gcn.run({"joints": np.stack([found.joints_found(), mirrored(found.joints_found())])[:, 0],
+                     "view": np.stack([found.features()[0], found.features()[0] * MIRRORED_VIEW])})  # fmt: skip
+    assert np.abs(mirrored(alone["joints_rel"][1:]) - alone["joints_rel"][:1]).max() > 1e-3
+    done = complete(rays, scores, gcn).features
+    other = complete(mirrored(rays.astype(np.float32)), scores[:, list(H36M17.mirror)], gcn).features
+    for part in (slice(0, 34), JOINTS_REL):
+        shape = (3, 17, -1)
+        np.testing.assert_allclose(mirrored(other[:, part].reshape(shape)), done[:, part].reshape(shape), atol=1e-4)
 
 
 def test_without_a_gcn_nothing_is_made_up() -> None:

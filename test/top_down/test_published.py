@@ -138,8 +138,10 @@ def test_missing_joints_are_completed_by_the_gcn() -> None:
 
     class Gcn:
         def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-            return {"joints_2d": np.full((1, 17, 2), 0.1, np.float32), "joints_rel": np.zeros((1, 17, 3), np.float32),
-                    "log_stddev_2d": np.full((1, 17), -1.0, np.float32)}  # fmt: skip
+            both = len(inputs["joints"])
+            return {"joints_2d": np.full((both, 17, 2), 0.1, np.float32),
+                    "joints_rel": np.zeros((both, 17, 3), np.float32),
+                    "log_stddev_2d": np.full((both, 17), -1.0, np.float32)}  # fmt: skip
 
     view = complete(joints, sure, Gcn()).view  # type: ignore[arg-type]
     spine = H36M17.index("spine")

@@ -67,7 +67,9 @@ def track(track_id: int, joints: Floats, state: TrackingState = TrackingState.CO
 def stage_for(people: list[Any], tracks: list[Track], **settings: Any) -> tuple[TopDownStage, KnownLifter]:
     lifter = KnownLifter()
     network = IdealNetwork(people, [t.box_px for t in tracks])
-    return TopDownStage(TopDownConfig(**{"floor": FloorConfig(enabled=False), **settings}), network, lifter), lifter
+    # The network answers patch by patch, and knows of no mirrored ones.
+    given = {"floor": FloorConfig(enabled=False), "flip_test_people": 0, **settings}
+    return TopDownStage(TopDownConfig(**given), network, lifter), lifter
 
 
 def test_tracked_people_come_out_with_their_joints_ids_and_states() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, MIN_CONFIDENCE, TRUST
+from dualpose_ros.top_down.completion import LONGEST_GAP_S, MIN_CONFIDENCE, MIRRORED_VIEW, TRUST
 from dualpose_ros.top_down.person_view import FARTHEST, MIN_EXTENT, NEAREST
 
 K = H36M17.num_joints
@@ -90,12 +90,30 @@ def complete(rays: Tensor, confidence: Tensor, gcn: nn.Module | None) -> tuple[V
     if gcn is None:
         blank = rays.new_zeros(len(rays), K, 4)
         return found, _features(found, blank[..., 0], blank[..., 1:], found.scaled_joints())
-    joints_2d, log_stddev, joints_rel = gcn(found.joints_found(), found.features())
+    joints_2d, log_stddev, joints_rel = _completed(found, gcn)
     kept = (confidence**TRUST)[..., None]
     completed = kept * rays + (1 - kept) * back(found.to_camera, joints_2d * found.extent[:, None, None])
     whole = view_person(completed, confidence, torch.ones_like(confidence))
     turn = whole.to_camera.transpose(1, 2) @ found.to_camera
     return whole, _features(whole, log_stddev, joints_rel @ turn.transpose(1, 2), whole.scaled())
+
+
+def _completed(found: ViewTensors, gcn: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """What the GCN says of people and of their mirror images, averaged."""
+    joints, view = found.joints_found(), found.features()
+    both = gcn(torch.cat([joints, mirrored(joints)]), torch.cat([view, view * view.new_tensor(MIRRORED_VIEW)]))
+    (joints_2d, other_2d), (log_stddev, other_log), (lifted, other_lifted) = (part.chunk(2) for part in both)
+    return (
+        (joints_2d + mirrored(other_2d)) / 2,
+        (log_stddev + other_log[:, list(H36M17.mirror)]) / 2,
+        (lifted + mirrored(other_lifted)) / 2,
+    )
+
+
+def mirrored(joints: Tensor) -> Tensor:
+    """As `completion.mirrored`."""
+    turned = joints[:, list(H36M17.mirror)]
+    return torch.cat([-turned[..., :1], turned[..., 1:]], dim=-1)
 
 
 def _features(view: ViewTensors, log_stddev: Tensor, joints_rel: Tensor, scaled: Tensor) -> Tensor:
