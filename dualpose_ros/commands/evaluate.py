@@ -32,7 +32,9 @@ def photographs(
     ],
     weights: TopDownWeightsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of everyone, best first.")] = None,
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with mirrored patches, however many people.")] = False,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with mirrored patches, however many people.")
+    ] = False,
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
