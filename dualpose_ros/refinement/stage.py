@@ -132,7 +132,7 @@ class RefinementStage:
             seen.add(person.track_id)
             track = self._tracks.get(person.track_id)
             smoother = track.smoother if track is not None else TrackSmoother(self.config)
-            frame = frame_of(self._seconds(stamp_ns), camera, person)
+            frame = self._standing.upright(frame_of(self._seconds(stamp_ns), camera, person))
             self._standing.see(person.track_id, frame, camera)
             smoother.correct(self._standing.correction(person.track_id))
             frames.append((smoother, frame))

@@ -1,14 +1,14 @@
 """What a pose says of where somebody's feet and head are over a known ground, and how tall he or she is.
 
 Of people who stand, networks hardly know how far feet are before or behind the hips as the camera sees it: they say it
-to 8 cm, and lean everybody toward the camera, where people are upright to 4 cm. So feet and heads of who is upright are
-taken to be where that has them, on their rays.
+to 8 cm, and lean everybody toward the camera, where people are upright to 4 cm. So poses of who stands are made upright,
+their joints moved along their rays.
 Metres, camera optical frame; K joints of `skeleton.H36M17`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,8 +50,8 @@ to be added."""
 
 _HORIZON_M = 0.05
 """Feet that are said to be less below the camera say nothing."""
-_LEAST_LEVEL = 0.2
-"""Rays steeper than this say nothing of how far along the ground something is."""
+_LEAST_LEVEL, _LEAST_LIMB_M = 0.2, 0.2
+"""Rays steeper than this say little of how far along the ground something is; legs and trunks are longer upright."""
 
 _EDGE = 0.03
 """Ankles in this lowest share of the image may be the last that is seen of a leg."""
@@ -110,6 +110,22 @@ class Sight:
     lean_stddev_m: float
 
 
+def upright(frame: Frame, down: Floats) -> Frame:
+    """The frame of somebody who stands with the pose upright: feet below the hips, joints moved along their rays."""
+    joints, share = frame.prior, _standing(frame.prior, down)
+    root = joints[H36M17.root]
+    level = root - (root @ down) * down
+    view = level / max(float(np.linalg.norm(level)), NEAREST_M)
+    behind, below = (joints - root) @ view, (joints - root) @ down
+    legs, trunk = below[_ANKLES].mean(), below[_HEAD]
+    if not share or legs < _LEAST_LIMB_M or trunk > -_LEAST_LIMB_M:
+        return frame
+    feet, head = -behind[_ANKLES].mean(), (_HEAD_LEAN_SHARE - 1) * behind[_HEAD] + _HEAD_LEAN_M
+    moved = share * np.where(below > 0, feet * below / legs, head * below / trunk)
+    rays = joints / np.maximum(joints[:, 2:], NEAREST_M)
+    return replace(frame, prior=joints + (moved / np.maximum(rays @ view, _LEAST_LEVEL))[:, None] * rays)
+
+
 def foot_sight(ground: Ground, frame: Frame, camera: Camera, config: StandingConfig) -> Sight | None:
     """Where somebody's lower foot stands, on its ray, or below the knee where that is surer; None if unseen."""
     height = bones_height(bone_vectors(frame.prior[None])[1][0])
@@ -126,10 +142,7 @@ def _sight(
     """By two joints that are so high above the soles."""
     joints, scores, rays = frame.prior[pair], frame.scores[pair], frame.rays[pair]
     seen = (scores >= config.min_foot_score) & (joints[:, 2] > NEAREST_M) & (rays[:, 1] < _lowest_ray(camera))
-    upright, view = _standing(frame, ground.down), _level_view(frame, ground.down)
-    offset = upright * float((frame.prior[H36M17.root] - joints.mean(axis=0)) @ view)
-    feet = np.array([_moved_along(ray, depth, offset, view) for ray, depth in zip(rays, joints[:, 2], strict=True)])
-    feet = feet + above_m * ground.down
+    feet = np.column_stack([rays, np.ones(2)]) * joints[:, 2:] + above_m * ground.down
     below = feet @ ground.down
     seen &= below > _HORIZON_M
     if not seen.any():
@@ -137,8 +150,8 @@ def _sight(
     weight = seen * scores / (1 + ((below[seen].max() - below) / config.contact_m) ** 2)
     both = 1.0 if seen.all() else _ONE_FOOT
     sure = min(max(float(scores[seen].max()) - _NO_FOOT, 0.0) / (_SURE_FOOT - _NO_FOOT), 1.0) ** _FOOT_POWER
-    stands, bent = _LEAN_STDDEV_M
-    lean = upright * stands + (1 - upright) * bent
+    stand, (stands, bent) = _standing(frame.prior, ground.down), _LEAN_STDDEV_M
+    lean = stand * stands + (1 - stand) * bent
     return Sight(weight @ feet / weight.sum(), share * both * max(sure, _LEAST_FOOT), lean)
 
 
@@ -150,28 +163,12 @@ def head_sight(ground: Ground, frame: Frame) -> tuple[Floats, float] | None:
     shown = upright_share(frame.prior, ground.down)
     if frame.scores[_HEAD] < _SURE_SCORE or shown < _UPRIGHT_SHARE:
         return None
-    view = _level_view(frame, ground.down)
-    behind = float((frame.prior[_HEAD] - frame.prior[H36M17.root]) @ view)
-    moved = _standing(frame, ground.down) * ((_HEAD_LEAN_SHARE - 1) * behind + _HEAD_LEAN_M)
-    return _moved_along(frame.rays[_HEAD], float(frame.prior[_HEAD, 2]), moved, view), shown
+    return np.append(frame.rays[_HEAD], 1.0) * frame.prior[_HEAD, 2], shown
 
 
-def _standing(frame: Frame, down: Floats) -> float:
+def _standing(joints: Floats, down: Floats) -> float:
     """From 0 for people who lie, sit or bend down to 1 for those who stand."""
-    return float(np.clip((upright_share(frame.prior, down) - _BENT) / (_UPRIGHT - _BENT), 0, 1))
-
-
-def _level_view(frame: Frame, down: Floats) -> Floats:
-    """The unit vector (3,) along the ground in which the camera sees somebody."""
-    root = frame.prior[H36M17.root]
-    level = root - (root @ down) * down
-    return np.asarray(level / max(float(np.linalg.norm(level)), 1e-9))
-
-
-def _moved_along(ray: Floats, depth: float, offset: float, view: Floats) -> Floats:
-    """A point (3,) of a depth on a ray (2,) moved on it until it is farther by an offset along the view."""
-    direction = np.append(ray, 1.0)
-    return np.asarray((depth + offset / max(float(direction @ view), _LEAST_LEVEL)) * direction)
+    return float(np.clip((upright_share(joints, down) - _BENT) / (_UPRIGHT - _BENT), 0, 1))
 
 
 def upright_share(joints: Floats, down: Floats) -> float:

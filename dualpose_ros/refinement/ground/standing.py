@@ -20,11 +20,11 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, Ground, GroundAccuracy
-from dualpose_ros.refinement.ground.stance import Sight, StandingConfig, foot_sight, head_sight
+from dualpose_ros.refinement.ground.stance import Sight, StandingConfig, foot_sight, head_sight, upright
 from dualpose_ros.refinement.window import Frame, log_distances
 from dualpose_ros.skeleton import H36M17
 
-HEIGHT_STDDEV = 0.025
+HEIGHT_STDDEV = 0.03
 """Share by which a height is off though the ground and the distance are right: how far a head leans, posture."""
 
 LASTING_LEAN_M = 0.03
@@ -33,7 +33,7 @@ LASTING_LEAN_M = 0.03
 FRAME_STDDEV = 0.015
 """Share of the root's distance by which a frame errs by itself."""
 
-_HEAD_BIAS, _HEAD_SHARE, _USUAL_M = -0.0065, 0.93, 1.55
+_HEAD_BIAS, _HEAD_SHARE, _USUAL_M = -0.0085, 0.96, 1.55
 """Of people who are taller or smaller than usual, heads are said as much nearer to where usual ones are: the share of
 the difference (of logarithms) that is left, measured on shaped bodies, and by how much all come out too large."""
 
@@ -232,6 +232,10 @@ class Standing:
         self._mean = self._mean @ step.T
         self._covariance = step @ self._covariance @ step.T
         self._covariance[:, range(count), range(count)] += added
+
+    def upright(self, frame: Frame) -> Frame:
+        """A frame of somebody, upright where the ground is known and he or she stands; `see` takes it."""
+        return frame if self._ground is None else upright(frame, self._ground.down)
 
     def see(self, identity: int, frame: Frame, camera: Camera) -> None:
         """Take in somebody's pose of a frame that has begun; without a ground, or feet, it says nothing of sizes."""
