@@ -7,6 +7,7 @@ lies at integer coordinates, as in CameraInfo and OpenCV.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -322,7 +323,7 @@ class Ground:
         if abs(float(np.linalg.norm(self.down)) - 1) > 1e-3:
             raise GroundError(f"down is {self.down}, no unit vector")
 
-    @property
+    @cached_property
     def level_axes(self) -> tuple[Floats, Floats]:
         """Unit vectors (3,) along the ground: ahead of the camera, and to its right."""
         across = np.array([0.0, 0.0, 1.0]) if abs(self.down[2]) < 0.99 else np.array([0.0, -1.0, 0.0])

@@ -1,8 +1,8 @@
 """What a pose says of where somebody's feet and head are over a known ground, and how tall he or she is.
 
 Of people who stand, networks hardly know how far feet are before or behind the hips as the camera sees it: they say it
-to 8 cm, and lean everybody toward the camera, where people are upright to 4 cm. So poses of who stands are made upright,
-their joints moved along their rays.
+to 8 cm, and lean everybody toward the camera, where people are upright to 4 cm. So poses of who stands are made
+upright, their joints moved along their rays.
 Metres, camera optical frame; K joints of `skeleton.H36M17`.
 """
 
@@ -41,8 +41,8 @@ _UPRIGHT_SHARE = 0.85
 _BENT, _UPRIGHT = 0.8, 0.9
 """Shares of people's height that poses show: from the second on they stand, under the first they don't."""
 
-_LEAN_STDDEV_M = 0.05, 0.1
-"""How far feet are from where they are taken to be, along the view: of who stands upright, and of others."""
+_LEAN_STDDEV_M = 0.1, 0.05
+"""How far feet are from where they are taken to be, along the view: of who sits or lies, and of who stands."""
 
 _HEAD_LEAN_SHARE, _HEAD_LEAN_M = 0.4, 0.03
 """Of who is upright, by how much the head is behind the hips: the share of what is said of it that is true, and what is
@@ -128,18 +128,21 @@ def upright(frame: Frame, down: Floats) -> Frame:
 
 def foot_sight(ground: Ground, frame: Frame, camera: Camera, config: StandingConfig) -> Sight | None:
     """Where somebody's lower foot stands, on its ray, or below the knee where that is surer; None if unseen."""
-    height = bones_height(bone_vectors(frame.prior[None])[1][0])
-    sights = (
-        _sight(ground, frame, camera, config, _ANKLES, ANKLE_OVER_HEIGHT * height + config.foot_lift_m, 1.0),
-        _sight(ground, frame, camera, config, _KNEES, KNEE_OVER_HEIGHT * height, _KNEE_WEIGHT),
-    )
-    return max((sight for sight in sights if sight is not None), key=lambda sight: sight.weight, default=None)
+    height, stand = bones_height(bone_vectors(frame.prior[None])[1][0]), _standing(frame.prior, ground.down)
+    lean = float(np.interp(stand, (0, 1), _LEAN_STDDEV_M))
+    feet = _sole(ground, frame, camera, config, _ANKLES, ANKLE_OVER_HEIGHT * height + config.foot_lift_m)
+    if feet is not None and feet[1] >= _KNEE_WEIGHT:
+        return Sight(*feet, lean)
+    knees = _sole(ground, frame, camera, config, _KNEES, KNEE_OVER_HEIGHT * height)
+    if knees is not None and (feet is None or _KNEE_WEIGHT * knees[1] > feet[1]):
+        return Sight(knees[0], _KNEE_WEIGHT * knees[1], lean)
+    return None if feet is None else Sight(*feet, lean)
 
 
-def _sight(
-    ground: Ground, frame: Frame, camera: Camera, config: StandingConfig, pair: list[int], above_m: float, share: float
-) -> Sight | None:
-    """By two joints that are so high above the soles."""
+def _sole(
+    ground: Ground, frame: Frame, camera: Camera, config: StandingConfig, pair: list[int], above_m: float
+) -> tuple[Floats, float] | None:
+    """The sole (3,) below the lower of two joints that are so high above it, with a weight; None where it's unseen."""
     joints, scores, rays = frame.prior[pair], frame.scores[pair], frame.rays[pair]
     seen = (scores >= config.min_foot_score) & (joints[:, 2] > NEAREST_M) & (rays[:, 1] < _lowest_ray(camera))
     feet = np.column_stack([rays, np.ones(2)]) * joints[:, 2:] + above_m * ground.down
@@ -150,9 +153,7 @@ def _sight(
     weight = seen * scores / (1 + ((below[seen].max() - below) / config.contact_m) ** 2)
     both = 1.0 if seen.all() else _ONE_FOOT
     sure = min(max(float(scores[seen].max()) - _NO_FOOT, 0.0) / (_SURE_FOOT - _NO_FOOT), 1.0) ** _FOOT_POWER
-    stand, (stands, bent) = _standing(frame.prior, ground.down), _LEAN_STDDEV_M
-    lean = stand * stands + (1 - stand) * bent
-    return Sight(weight @ feet / weight.sum(), share * both * max(sure, _LEAST_FOOT), lean)
+    return weight @ feet / weight.sum(), both * max(sure, _LEAST_FOOT)
 
 
 def head_sight(ground: Ground, frame: Frame) -> tuple[Floats, float] | None:
