@@ -76,6 +76,8 @@ class OpenVinoEngine:
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
+            # Each process would bind its networks to the same first cores, and leave the others to none.
+            "ENABLE_CPU_PINNING": False,
             # Weights that are stored in 8 bits would otherwise have their inputs rounded to 8 bits too.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }

@@ -6,8 +6,11 @@ import os
 import platform
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dualpose_ros.inference import load
@@ -34,6 +37,30 @@ def test_cores_are_those_that_the_process_may_use() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert usable_cores() == len(before)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_network_runs_on_whichever_core_is_free(backend: str) -> None:
+    """Nodes are processes of their own: bound to cores, all their networks would be on the same first ones."""
+    pytest.importorskip(backend)
+    if usable_cores() < 2:
+        pytest.skip("one core alone")
+    engine, image = EngineConfig(backend, "fp32", threads=1).network("detector"), np.zeros((1, 64, 64, 3), np.uint8)
+    runner, before, over = threading.get_native_id(), os.sched_getaffinity(0), threading.Event()
+    seen: list[set[int]] = []
+
+    def watch() -> None:
+        while not over.wait(0.0002):
+            seen.append(os.sched_getaffinity(runner))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        engine.run({"image": image})
+    over.set()
+    watcher.join()
+    assert len(seen) > 20 and all(cores == before for cores in seen)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="memory is taken otherwise there")

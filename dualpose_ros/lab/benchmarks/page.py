@@ -71,7 +71,8 @@ _END = """
   points of recall at 13 frames/s and 0.35 at 20, every 0.2 s 1.6 and 0.5.
 - **Heatmaps go first**: the top-down node sends them as soon as its network has answered, 14 ms of the processor (of
   40, beside other programs) before its poses, and the bottom-up branch works while those are read.
-- **Threads**: a network has `engine.threads`; BLAS, OpenMP and OpenCV have one in every process, however it is started.
+- **Threads**: a network has `engine.threads`, bound to no core: left to itself OpenVINO binds those of every process to
+  the same first cores. BLAS, OpenMP and OpenCV have one in every process, however it is started.
 - **Memory**: nodes keep what images and maps have taken (64 MB at a time, glibc alone), and give free memory back every
   ten seconds: 1,500 pages a frame were touched for the first time before, now six.
 - **One process** (`dualpose demo --composed`, `composed:=true` of the launch files): images and poses are handed over
