@@ -45,7 +45,7 @@ def test_a_network_that_treats_both_sides_alike_gains_nothing() -> None:
     image, boxes = picture()
     network = Bright(sided=True)
     plain = PoseEstimator(Bright(sided=True), flip_up_to=0)(image, boxes)
-    flipped = PoseEstimator(network, flip_test=True)(image, boxes)
+    flipped = PoseEstimator(network, flip_test=True, closer=1)(image, boxes)
     np.testing.assert_allclose(flipped.maps.heatmaps, plain.maps.heatmaps, atol=1e-6)
     assert network.patches == 2 * len(boxes)
 
@@ -61,8 +61,23 @@ def test_the_average_of_both_views() -> None:
             return {name: value * factor for name, value in super().run(inputs).items()}
 
     plain = PoseEstimator(Bright(sided=False), flip_up_to=0)(image, boxes)
-    flipped = PoseEstimator(Uneven(sided=False), flip_test=True)(image, boxes)
+    flipped = PoseEstimator(Uneven(sided=False), flip_test=True, closer=1)(image, boxes)
     np.testing.assert_allclose(flipped.maps.heatmaps, 1.5 * plain.maps.heatmaps, atol=1e-6)
+
+
+def test_what_a_closer_patch_shows_comes_back_to_its_place() -> None:
+    """A smooth picture is the same in both; at the rim, which the mirrored patch lacks, the other one rules."""
+    row, column = np.mgrid[0:200, 0:200]
+    image = np.repeat((120 + 60 * np.sin(row / 25) * np.cos(column / 40))[..., None], 3, axis=2).astype(np.uint8)
+    boxes = np.array([[50.0, 40, 140, 130]])
+    plain, closer = (
+        PoseEstimator(Bright(sided=True), flip_up_to=up_to, closer=0.8)(image, boxes).maps for up_to in (0, 1)
+    )
+    knees = [H36M17.index(f"{side}_knee") for side in ("left", "right")]
+    whole = np.delete(np.arange(K), knees)
+    assert not np.array_equal(closer.heatmaps, plain.heatmaps)
+    np.testing.assert_allclose(closer.heatmaps[:, whole], plain.heatmaps[:, whole], atol=0.015)
+    np.testing.assert_array_equal(closer.heatmaps[..., 0, :], plain.heatmaps[..., 0, :])
 
 
 @pytest.mark.parametrize(
