@@ -30,7 +30,7 @@ from dualpose_ros.top_down.patch import (
 from dualpose_ros.top_down.published import KNOWN, PublishedEngine, hide_surroundings
 
 FLIP_UP_TO = 2
-"""Boxes up to which mirrored patches are added. OKS rises by 0.01 to 0.02 on photographs and on rendered frames, for the time
+"""Boxes up to which mirrored patches are added. OKS rises by 0.01 to 0.02 on real and rendered pictures, for the time
 of as many people more: two take what four take without."""
 
 CLOSER = 0.9
