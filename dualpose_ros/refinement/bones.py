@@ -5,12 +5,13 @@ K joints of `skeleton.H36M17`, bones by their child joint; metres, seconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors, joints_from_bones
+from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors, joints_from_bones, median_of
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
@@ -22,6 +23,8 @@ PROPORTIONS = np.array(
 )
 """Bone lengths over each person's geometric mean; 1 for the root. Geometric means of captured skeletons, both sides
 alike, and of adult MakeHuman bodies, half and half."""
+
+_LOG_PROPORTIONS = np.log(PROPORTIONS)
 
 USUAL_SIZE_M = 0.233
 """Mean over those people of their bones' geometric mean."""
@@ -43,7 +46,7 @@ class BoneConfig(Settings):
         8.0, "usual proportions of a body count as much as so many seconds of frames", unit="s", above=0
     )
     size_prior_s: float = setting(
-        0.4, "a usual body size counts as much as so many seconds of frames", unit="s", above=0
+        0.1, "a usual body size counts as much as so many seconds of frames", unit="s", above=0
     )
     memory_time_constant_s: float = setting(20.0, "time constant with which frames are forgotten", unit="s", above=0)
     outlier_share: float = setting(
@@ -72,23 +75,19 @@ class BoneMemory:
         return self._held
 
     def add(self, joints: Floats, elapsed_s: float) -> None:
-        """Take in a pose (K, 3), so long after the last one; bones too short or too long to be any are left out."""
-        length = bone_vectors(joints[None])[1][0]
-        usual = HAS_BONE & (length > SHORTEST_BONE_M) & (length < LONGEST_BONE_M)
-        if not usual.any():
-            return
-        step = min(max(elapsed_s, 1e-3), LONGEST_WEIGHT_S)
+        """Take in a pose (K, 3), so long after the last one: see `add_poses`."""
+        add_poses([self], joints[None], [elapsed_s])
+
+    def _take_in(self, size: float, off: Floats, usual: Mask, step: float) -> None:
+        """Take in for how large a person (a logarithm) a pose's bones are, and by how much each is off besides."""
         forget = float(np.exp(-step / self.config.memory_time_constant_s))
-        over = np.log(np.where(usual, length, 1.0)) - np.log(PROPORTIONS)
-        size, most_off = float(np.median(over[usual])), self.config.outlier_share
         self._size_s = forget * self._size_s + step
         self._size += step / self._size_s * (size - self._size)
-        off = np.clip(over - size, -most_off, most_off)
-        weight = np.where(usual, step, 0.0)
+        weight = step * usual
         self._seconds = forget * self._seconds + weight
         self._off += weight / np.maximum(self._seconds, 1e-9) * (off - self._off)
         most = self.config.max_change_per_s * step if self._age_s >= self.config.settle_s else np.inf
-        self._held = self._held + np.clip(self._learnt() - self._held, -most, most)
+        self._held = self._held + np.minimum(np.maximum(self._learnt() - self._held, -most), most)
         self._age_s += step
 
     def _learnt(self) -> Floats:
@@ -98,10 +97,25 @@ class BoneMemory:
         off = (off + off[_OTHER_SIDE]) / np.maximum(seconds, 1e-9)
         usual = self.config.proportions_prior_s / (1 + (off / UNUSUAL) ** 2)
         known = seconds / (seconds + 2 * usual)
-        return np.asarray(np.where(HAS_BONE, self._size + np.log(PROPORTIONS) + known * off, 0.0))
+        return np.asarray(np.where(HAS_BONE, self._size + _LOG_PROPORTIONS + known * off, 0.0))
+
+
+def add_poses(memories: Sequence[BoneMemory], joints: Floats, elapsed_s: Sequence[float]) -> None:
+    """Let people's memories take in their poses (P, K, 3), so long after the last ones (P,).
+
+    Bones too short or too long to be any are left out.
+    """
+    length = bone_vectors(joints)[1]
+    usual = HAS_BONE & (length > SHORTEST_BONE_M) & (length < LONGEST_BONE_M)
+    over = np.log(np.where(usual, length, 1.0)) - _LOG_PROPORTIONS
+    sizes = median_of(over, usual)
+    for n in np.flatnonzero(usual.any(axis=-1)).tolist():
+        memory, most_off = memories[n], memories[n].config.outlier_share
+        off = np.minimum(np.maximum(over[n] - sizes[n], -most_off), most_off)
+        memory._take_in(float(sizes[n]), off, usual[n], min(max(elapsed_s[n], 1e-3), LONGEST_WEIGHT_S))
 
 
 def with_lengths(joints: Floats, lengths: Floats) -> Floats:
-    """A pose (K, 3) whose bones point where they did, with lengths of the logarithms (K,), from the root on."""
-    along = bone_vectors(joints[None])[0][0] * np.exp(lengths)[:, None]
-    return joints_from_bones(joints[H36M17.root], along)
+    """Poses (..., K, 3) whose bones point where they did, with lengths of the logarithms (..., K), from the root on."""
+    along = bone_vectors(joints)[0] * np.exp(lengths)[..., None]
+    return joints_from_bones(joints[..., H36M17.root, :], along)

@@ -20,7 +20,7 @@ class RefinementConfig(Settings):
 
     enabled: bool = setting(True, "refine poses; without it they pass through as they are", live=True)
     window_frames: int = setting(
-        12, "frames of each track that are refined together", unit="frames", least=SHORTEST_WINDOW, most=LONGEST_WINDOW
+        8, "frames of each track that are refined together", unit="frames", least=SHORTEST_WINDOW, most=LONGEST_WINDOW
     )
     lag_frames: int = setting(
         0,

@@ -54,12 +54,18 @@ class ErrorModel(Settings):
         return np.asarray(np.minimum((self.student_t_dof + axes) / (self.student_t_dof + squares), 1))
 
 
+_FEW = 256
+"""Rows of matrices from which on they are inverted row by row."""
+
+
 def inverses(matrices: Floats) -> Floats:
     """Inverses (..., n, n) of positive definite matrices; NaN for those that are not finite.
 
     By Cholesky's factors, which are inverted row by row for all matrices at once: for many small ones LAPACK's
-    inversion takes twice as long.
+    inversion takes twice as long, for few less.
     """
+    if matrices.size < _FEW * matrices.shape[-1]:
+        return np.asarray(np.linalg.inv(matrices))
     try:
         factor = np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:

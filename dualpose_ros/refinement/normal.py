@@ -30,18 +30,15 @@ def step_system(terms: Terms, joints: Floats) -> TreeSystem:
     alone = _alone(terms, jacobian)
     direction, excess = bone_residuals(joints, terms.lengths)
     direction = np.ascontiguousarray(np.moveaxis(direction, 1, -1))
-    at = np.arange(direction.shape[-1])
-    spread = np.zeros((*direction.shape, len(at)))
-    spread[..., at, at] = direction
     return TreeSystem(
         PARENTS,
         alone.times(_descent(terms, joints, jacobian)[..., None])[..., 0],
-        alone.within_frames(),
+        alone.within,
         direction,
         np.swapaxes(excess, -1, -2),
         terms.bone_stddev**2,
-        alone.times(spread),
-        alone[_UP].times(spread),
+        alone.along(direction),
+        alone[_UP].along(direction),
     )
 
 
@@ -64,17 +61,26 @@ class _Alone:
         deep = self.depth @ (right[..., 2:, :, :] - pulled.sum(axis=-3, keepdims=True))
         return np.concatenate([self.sides @ right[..., :2, :, :] - self.pulled @ deep, deep], axis=-3)
 
-    def within_frames(self) -> Floats:
-        """The part (P, K, W, 3, 3) of each frame's coordinates with each other."""
-        passed = self.pulled @ self.depth
-        *shape, _, frames, _ = self.pulled.shape
-        blocks = np.empty((*shape, frames, 3, 3))
-        lateral = np.sum(passed[..., :, None, :, :] * self.pulled[..., None, :, :, :], axis=-1)
-        blocks[..., :2, :2] = np.moveaxis(lateral, -1, -3)
+    def along(self, direction: Floats) -> Floats:
+        """The covariance times directions of each frame by themselves (P, K, 3, W): (P, K, 3, W, W)."""
+        direction = direction[..., None, :]
+        pulled = np.swapaxes(self.pulled, -1, -2) * direction[..., :2, :, :]
+        deep = -pulled.sum(axis=-3, keepdims=True)
+        at = np.arange(deep.shape[-1])
+        deep[..., 0, at, at] += direction[..., 2, 0, :]
+        deep = self.depth @ deep
+        return np.concatenate([self.sides * direction[..., :2, :, :] - self.pulled @ deep, deep], axis=-3)
+
+    def within(self, frame: int) -> Floats:
+        """The part (P, K, 3, 3) of a frame's coordinates with each other."""
+        pulled = self.pulled[..., frame, :]
+        passed = (pulled[..., None, :] @ self.depth)[..., 0, :]
+        blocks = np.empty((*pulled.shape[:-2], 3, 3))
+        blocks[..., :2, :2] = passed @ np.swapaxes(pulled, -1, -2)
         for axis in range(2):
-            blocks[..., axis, axis] += np.diagonal(self.sides[..., 0, :, :], axis1=-2, axis2=-1)
-        blocks[..., :2, 2] = blocks[..., 2, :2] = -np.diagonal(passed, axis1=-2, axis2=-1).swapaxes(-1, -2)
-        blocks[..., 2, 2] = np.diagonal(self.depth[..., 0, :, :], axis1=-2, axis2=-1)
+            blocks[..., axis, axis] += self.sides[..., 0, frame, frame]
+        blocks[..., :2, 2] = blocks[..., 2, :2] = -passed[..., frame]
+        blocks[..., 2, 2] = self.depth[..., 0, frame, frame]
         return blocks
 
 

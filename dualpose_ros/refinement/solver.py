@@ -7,7 +7,6 @@ W frames, K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,40 +172,36 @@ class Spreads:
 
 @dataclass(frozen=True)
 class Solution:
-    """joints (W, K, 3), and the deviations of the last step's equations, of which they are number `person`; None where
-    these could not be solved."""
+    """joints (P, W, K, 3) of people, the deviations of the last step's equations, and for whom these could be solved
+    (P,)."""
 
     joints: Floats
-    spreads: Spreads | None
-    person: int = 0
+    spreads: Spreads
+    solved: Mask
 
-    def spread(self, frame: int) -> Floats:
-        """Deviations (K,) of a frame's joints in their worst direction, as the equations have it."""
-        assert self.spreads is not None
-        return np.asarray(self.spreads.at(frame)[self.person])
+    def spread(self, frame: int, person: int = 0) -> Floats | None:
+        """Deviations (K,) of somebody's joints in a frame, in their worst direction, as the equations have it; None
+        where these could not be solved."""
+        return self.spreads.at(frame)[person] if self.solved[person] else None
 
 
-def refine(
-    observed: Sequence[Observations], starts: Sequence[Floats], config: SolverConfig, steps: int = 1
-) -> list[Solution]:
+def refine(observed: Observations, start: Floats, config: SolverConfig, steps: int = 1) -> Solution:
     """Take Gauss-Newton steps; somebody whose equations can't be solved stays as they are.
 
     Args:
-        observed: the windows, all of the same number of frames.
-        starts: joints (W, K, 3) in metres of each, to start from.
+        observed: people's windows, an axis of people before the others.
+        start: their joints (P, W, K, 3) in metres.
         config: what is trusted by how much.
-        steps: how many.
+        steps: how many, at least one.
     """
-    together = Observations(*(np.stack(parts) for parts in zip(*(vars(one).values() for one in observed), strict=True)))
-    joints = np.stack(starts)
+    joints = start
     for _ in range(steps):
-        terms = terms_of(together, joints, config)
+        terms = terms_of(observed, joints, config)
         found = solve(step_system(terms, joints))
         change = np.moveaxis(found.mean, -1, 1)
         solved = np.asarray(np.isfinite(change).all(axis=(1, 2, 3)))
         joints = _moved(terms, joints, np.where(solved[:, None, None, None], change, 0.0), config.max_step_m)
-    spreads = Spreads(found, joints.shape[1])
-    return [Solution(own, spreads if solved[n] else None, n) for n, own in enumerate(joints)]
+    return Solution(joints, Spreads(found, joints.shape[1]), solved)
 
 
 def _moved(terms: Terms, joints: Floats, step: Floats, longest: float) -> Floats:

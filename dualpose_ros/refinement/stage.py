@@ -12,8 +12,8 @@ from dualpose_ros.camera import Camera, Ground, project
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.ground.standing import GroundFound, Standing
-from dualpose_ros.refinement.track import Refined, TrackSmoother, add_frames
-from dualpose_ros.refinement.window import Frame, frame_of
+from dualpose_ros.refinement.track import Refined, TrackSmoother, add_frames, publish
+from dualpose_ros.refinement.window import frames_of
 
 REMEMBERED_S = 60.0
 """How long a track's bone lengths are kept after it vanished: one that comes back is the same person."""
@@ -122,47 +122,49 @@ class RefinementStage:
         if camera is None:
             return tuple((person, None) for person in persons)
         self._standing.begin(self._seconds(stamp_ns), ground or self.config.ground.ground())
-        seen: set[int] = set()
-        taken: list[tuple[Pose3D, TrackSmoother | None]] = []
-        frames: list[tuple[TrackSmoother, Frame]] = []
-        for person in persons:
-            if person.track_id < 0 or person.track_id in seen:
-                taken.append((person, None))
-                continue
-            seen.add(person.track_id)
-            track = self._tracks.get(person.track_id)
+        people, seen = tuple(persons), dict[int, Pose3D]()
+        for person in people:
+            if person.track_id >= 0:
+                seen.setdefault(person.track_id, person)
+        seconds = self._seconds(stamp_ns)
+        said = frames_of(seconds, camera, list(seen.values()))
+        frames = {track_id: self._standing.upright(frame) for track_id, frame in zip(seen, said, strict=True)}
+        for track_id, frame in frames.items():
+            track = self._tracks.get(track_id)
             smoother = track.smoother if track is not None else TrackSmoother(self.config)
-            frame = self._standing.upright(frame_of(self._seconds(stamp_ns), camera, person))
-            self._standing.see(person.track_id, frame, camera)
-            smoother.correct(self._standing.correction(person.track_id))
-            frames.append((smoother, frame))
-            self._tracks[person.track_id] = _Track(smoother, person, stamp_ns)
-            taken.append((person, smoother))
-        add_frames(frames)
+            self._standing.see(track_id, frame, camera)
+            smoother.correct(self._standing.correction(track_id))
+            self._tracks[track_id] = _Track(smoother, seen[track_id], stamp_ns)
+        add_frames([(self._tracks[track_id].smoother, frame) for track_id, frame in frames.items()])
+        taken = tuple(
+            (person, self._tracks[person.track_id].smoother if seen.get(person.track_id) is person else None)
+            for person in people
+        )
         for track_id in [i for i in self._tracks if i not in seen]:
             track = self._tracks[track_id]
             gone = (stamp_ns - track.stamp_ns) * 1e-9
             if track.last.state == TrackingState.TENTATIVE or gone > REMEMBERED_S:
                 del self._tracks[track_id]
-            elif gone > self.config.max_coast_s and track.smoother.window.frames:
+            elif gone > self.config.max_coast_s and len(track.smoother.window):
                 # Frames of so long ago say nothing of those to come, but the person's bones stay.
                 track.smoother = TrackSmoother(self.config, track.smoother.bones)
         self._standing.keep(self._tracks)
-        return tuple(taken)
+        return taken
 
     def _give(self) -> RefinedFrame:
         """The oldest of the frames that wait, its people as all frames up to now have them."""
         frame = self._waiting.popleft()
         if frame.camera is None:
             return RefinedFrame(frame.stamp_ns, None, tuple(person for person, _ in frame.persons))
-        refined, seen = [], set()
+        smoothers = [smoother for _, smoother in frame.persons if smoother is not None]
+        published = iter(publish(smoothers))
+        refined = [
+            person if smoother is None else _refined_pose(person, next(published)) for person, smoother in frame.persons
+        ]
+        seen = {person.track_id for person, smoother in frame.persons if smoother is not None}
         for person, smoother in frame.persons:
-            if smoother is None:
-                refined.append(person)
-                continue
-            seen.add(person.track_id)
-            self._given[person.track_id] = _Track(smoother, person, frame.stamp_ns)
-            refined.append(_refined_pose(person, smoother.publish()))
+            if smoother is not None:
+                self._given[person.track_id] = _Track(smoother, person, frame.stamp_ns)
         return RefinedFrame(frame.stamp_ns, frame.camera, (*refined, *self._coast(frame.stamp_ns, frame.camera, seen)))
 
     def _coast(self, stamp_ns: int, camera: Camera, seen: set[int]) -> list[Pose3D]:

@@ -16,23 +16,24 @@ from dualpose_ros.skeleton import H36M17
 _ROOT = H36M17.root
 
 
-def steadied(published: Floats, before: Floats, now: Floats, left: float) -> Floats:
-    """A frame's joints to publish.
+def steadied(published: Floats, before: Floats, now: Floats, left: Floats | float) -> Floats:
+    """People's joints of a frame to publish.
 
     Args:
-        published: (K, 3), the frame before it, as it was published.
-        before, now: (K, 3), that frame and this one, as they are in the window.
-        left: share of a difference that is still there by now.
+        published: (..., K, 3), the frame before it, as it was published.
+        before, now: (..., K, 3), that frame and this one, as they are in the window.
+        left: (...,), share of a difference that is still there by now.
 
     Returns:
-        Joints (K, 3) in metres.
+        Joints (..., K, 3) in metres.
     """
+    share = np.asarray(left)[..., None]
     (far, ray), (far_before, ray_before), (far_published, ray_published) = (
-        _distance_and_ray(joints[_ROOT]) for joints in (now, before, published)
+        _distance_and_ray(joints[..., _ROOT, :]) for joints in (now, before, published)
     )
-    root = far * (far_published / far_before) ** left * (ray + left * (ray_published - ray_before))
-    pose, pose_published = now - now[_ROOT], published - published[_ROOT]
-    return np.asarray(root + pose + left * (pose_published - pose))
+    root = far * (far_published / far_before) ** share * (ray + share * (ray_published - ray_before))
+    pose, pose_published = now - now[..., _ROOT, None, :], published - published[..., _ROOT, None, :]
+    return np.asarray(root[..., None, :] + pose + share[..., None] * (pose_published - pose))
 
 
 def still_left(elapsed_s: float, time_constant_s: float) -> float:
@@ -40,6 +41,6 @@ def still_left(elapsed_s: float, time_constant_s: float) -> float:
     return float(np.exp(-elapsed_s / time_constant_s)) if time_constant_s > 0 else 0.0
 
 
-def _distance_and_ray(root: Floats) -> tuple[float, Floats]:
-    distance = max(float(np.sqrt(root @ root)), NEAREST_M)
+def _distance_and_ray(root: Floats) -> tuple[Floats, Floats]:
+    distance = np.maximum(np.sqrt(np.sum(root**2, axis=-1, keepdims=True)), NEAREST_M)
     return distance, root / distance

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.skeleton import H36M17
 
 NEAREST_M = 0.1
@@ -88,6 +88,14 @@ def joints_from_bones(root: Floats, bones: Floats) -> Floats:
     for joint, parent in enumerate(PARENTS):
         joints[..., joint, :] = joints[..., parent, :] + bones[..., joint, :] if parent >= 0 else root
     return joints
+
+
+def median_of(values: Floats, chosen: Mask) -> Floats:
+    """Medians (...,) over the last axis of values (..., n), of those chosen; inf where none is."""
+    ordered = np.sort(np.where(chosen, values, np.inf), axis=-1)
+    count = np.broadcast_to(np.maximum(np.count_nonzero(chosen, axis=-1), 1), ordered.shape[:-1])[..., None]
+    low, high = (np.take_along_axis(ordered, at // 2, axis=-1)[..., 0] for at in (count - 1, count))
+    return np.asarray((low + high) / 2)
 
 
 def bone_residuals(joints: Floats, lengths: Floats) -> tuple[Floats, Floats]:

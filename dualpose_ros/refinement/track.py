@@ -13,7 +13,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.people import SEEN
-from dualpose_ros.refinement.bones import BoneMemory, with_lengths
+from dualpose_ros.refinement.bones import BoneMemory, add_poses, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.ground.stance import bones_height
@@ -22,7 +22,17 @@ from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
 from dualpose_ros.refinement.solver import Solution, refine
 from dualpose_ros.refinement.steady import steadied, still_left
 from dualpose_ros.refinement.terms import HAS_BONE
-from dualpose_ros.refinement.window import Frame, Window, at_distances, empty_window, observations, resized, with_frame
+from dualpose_ros.refinement.window import (
+    Frame,
+    Window,
+    Windows,
+    at_distances,
+    empty_window,
+    observations,
+    resized,
+    stacked,
+    with_frame,
+)
 from dualpose_ros.skeleton import H36M17
 
 FIRST_STEPS = 3
@@ -64,6 +74,7 @@ class TrackSmoother:
         self._correction: Correction | None = None
         self._waiting = 0
         self._solution: Solution | None = None
+        self._person = 0
         self._depth_stddev = np.zeros(0)
         self._published: Floats | None = None
         self._stddev = np.zeros(H36M17.num_joints)
@@ -97,54 +108,60 @@ class TrackSmoother:
         add_frames([(self, frame)])
 
     def take_in(self, frame: Frame) -> None:
-        """Put a later frame into the window, which is to be placed and refined then."""
-        elapsed = frame.time - self._window.frames[-1].time if self._window.frames else FIRST_BONES_S
+        """Put a later frame into the window, which is to be refined then."""
         if self._correction is not None:
             stddev = self._correction.stddev * np.exp(self._correction.distance)
             frame = replace(frame, distance=self._correction.distance, depth_stddev=stddev)
         self._window = with_frame(self._window, frame, self.config.window_frames)
-        self.bones.add(frame.prior, elapsed)
-        self._waiting = min(self._waiting + 1, len(self._window.frames))
+        self._waiting = min(self._waiting + 1, len(self._window))
 
-    def placed(self, distances: Floats, depth_stddev: Floats) -> None:
-        """How far away the roots are has been found: logarithms (W,), and their deviations (W,) in metres."""
-        self._window, self._depth_stddev = at_distances(self._window, distances), depth_stddev
+    def since_last(self, time: float) -> float:
+        """Seconds since the last frame."""
+        return time - float(self._window.times[-1]) if len(self._window) else FIRST_BONES_S
 
-    def refined(self, solution: Solution) -> None:
-        """The window has been refined."""
-        self._solution, self._window = solution, replace(self._window, joints=solution.joints)
+    def refined(self, joints: Floats, distances: Floats, depth_stddev: Floats, solution: Solution, person: int) -> None:
+        """The window has been refined, with others of which this is number `person`.
 
-    def publish(self) -> Refined:
-        """The oldest frame that was not published yet, as all frames up to now have it."""
+        Joints (W, K, 3), at distances of the root whose logarithms are (W,), of deviations (W,) in metres.
+        """
+        self._solution, self._person, self._depth_stddev = solution, person, depth_stddev
+        self._window = replace(self._window, joints=joints, distances=distances)
+
+    def _due(self) -> tuple[int, Floats, Floats, Floats, float]:
+        """Of the oldest frame that was not published yet: its place in the window, its joints, those of the frame
+        before it, these as they were published, and the share of a difference that is still left."""
         assert self._waiting and self._solution is not None
-        at = len(self._window.frames) - self._waiting
+        at = len(self._window) - self._waiting
         self._waiting -= 1
-        frame = self._window.frames[at]
-        stddev = frame.relative_stddev if self._solution.spreads is None else self._solution.spread(at)
-        # A guess that is repeated gets no surer.
-        guessed = np.clip((1 - frame.scores) / (1 - SEEN), 0, 1)
-        stddev = np.maximum(stddev, guessed * frame.relative_stddev)
-        self._stddev = self.config.solver.stddev_scale * np.hypot(stddev, self._depth_stddev[at])
-        self._published = self._steady(at)
-        return Refined(float(self._window.times[at]), self._published, self._stddev, self._velocity(at), *self.height)
-
-    def _steady(self, at: int) -> Floats:
-        """A frame's joints (K, 3) to publish: steady, and with the person's bone lengths exactly, for which one step
-        from frame to frame is not enough."""
         joints, times = self._window.joints, self._window.times
-        pose = joints[at]
-        if at > 0 and self._published is not None:
-            left = still_left(float(times[at] - times[at - 1]), self.config.smoothing_time_constant_s)
-            pose = steadied(self._published, joints[at - 1], pose, left)
-        return with_lengths(pose, self.lengths)
+        if not at or self._published is None:
+            return at, joints[at], joints[at], joints[at], 0.0
+        left = still_left(float(times[at] - times[at - 1]), self.config.smoothing_time_constant_s)
+        return at, joints[at], joints[at - 1], self._published, left
+
+    def _stddev_at(self, at: int) -> Floats:
+        """Deviations (K,) of a frame's joints."""
+        assert self._solution is not None
+        said = self._window.said[at]
+        spread = self._solution.spread(at, self._person)
+        stddev = said[:, 6] if spread is None else spread
+        # A guess that is repeated gets no surer.
+        guessed = np.minimum(np.maximum((1 - said[:, 5]) / (1 - SEEN), 0), 1)
+        stddev = np.maximum(stddev, guessed * said[:, 6])
+        return np.asarray(self.config.solver.stddev_scale * np.hypot(stddev, self._depth_stddev[at]))
+
+    def _published_as(self, at: int, joints: Floats, stddev: Floats) -> Refined:
+        self._published, self._stddev = joints, stddev
+        return Refined(float(self._window.times[at]), joints, stddev, self._velocity(at), *self.height)
 
     def _velocity(self, at: int, within_s: float = VELOCITY_S) -> Floats:
         """Velocity (3,) of the root by a line through the frames just before and after: c1 of Eq. 13."""
         times = self._window.times
         near = np.abs(times - times[at]) <= within_s
-        since = times[near] - times[near].mean()
-        if np.ptp(since) < LEAST_VELOCITY_S:
+        since = times[near]
+        if since[-1] - since[0] < LEAST_VELOCITY_S:
             return np.zeros(3)
+        since = since - since.mean()
         return np.asarray(since @ self._window.joints[near, _ROOT] / (since @ since))
 
     def predict(self, time: float) -> Refined:
@@ -152,7 +169,7 @@ class TrackSmoother:
 
         Between frames where they were found, on the way from one to the other.
         """
-        at, times = len(self._window.frames) - self._waiting - 1, self._window.times
+        at, times = len(self._window) - self._waiting - 1, self._window.times
         ahead = max(time - float(times[at]), 0.0)
         assert self._published is not None
         if not self._waiting:
@@ -170,48 +187,64 @@ class TrackSmoother:
         The longer ago, the less it goes on: time counts in full at first, and COAST_S seconds in all.
         """
         counted = COAST_S * (1 - np.exp(-ahead / COAST_S))
-        velocity = self._velocity(len(self._window.frames) - 1, COAST_PAST_S)
+        velocity = self._velocity(len(self._window) - 1, COAST_PAST_S)
         grown = np.hypot(prediction_stddev(counted), 0.3 * HOLD_SPEED * ahead)
         joints = np.asarray(self._published) + counted * velocity
         slowed = velocity * (1 - counted / COAST_S)
         return Refined(time, joints, np.hypot(self._stddev, grown), slowed, *self.height)
 
 
+def publish(smoothers: Sequence[TrackSmoother]) -> list[Refined]:
+    """Of each track the oldest frame that was not published yet, as all frames up to now have it: steady, and with the
+    person's bone lengths exactly, for which one step from frame to frame is not enough."""
+    if not smoothers:
+        return []
+    places, now, before, published, left = zip(*(smoother._due() for smoother in smoothers), strict=True)
+    poses = steadied(np.array(published), np.array(before), np.array(now), np.array(left))
+    poses = with_lengths(poses, np.array([smoother.lengths for smoother in smoothers]))
+    return [
+        smoother._published_as(at, pose, smoother._stddev_at(at))
+        for smoother, at, pose in zip(smoothers, places, poses, strict=True)
+    ]
+
+
 def add_frames(pairs: Sequence[tuple[TrackSmoother, Frame]]) -> None:
     """Let each of several tracks of one configuration take in its frame; windows of one length are refined together."""
+    if not pairs:
+        return
+    elapsed = [smoother.since_last(frame.time) for smoother, frame in pairs]
+    add_poses([smoother.bones for smoother, _ in pairs], np.array([frame.prior for _, frame in pairs]), elapsed)
     by_length: dict[int, list[TrackSmoother]] = defaultdict(list)
     for smoother, frame in pairs:
         smoother.take_in(frame)
-        by_length[len(smoother.window.frames)].append(smoother)
-    for length, smoothers in by_length.items():
-        config = smoothers[0].config
-        _place(smoothers, config)
-        steps = max(config.gauss_newton_steps, FIRST_STEPS if length <= FIRST_STEPS else 1)
-        observed = [observations(smoother.window, smoother.lengths) for smoother in smoothers]
-        starts = [smoother.window.joints for smoother in smoothers]
-        for smoother, solution in zip(smoothers, refine(observed, starts, config.solver, steps), strict=True):
-            smoother.refined(solution)
+        by_length[len(smoother.window)].append(smoother)
+    for smoothers in by_length.values():
+        _refine(smoothers, smoothers[0].config)
 
 
-def _place(smoothers: Sequence[TrackSmoother], config: RefinementConfig) -> None:
-    """Put the windows of several tracks, all of one length, at the roots' smoothed distances.
+def _refine(smoothers: Sequence[TrackSmoother], config: RefinementConfig) -> None:
+    """Refine the windows of several tracks, all of one length."""
+    windows = stacked([smoother.window for smoother in smoothers])
+    distances, depth_stddev = _distances(windows, config)
+    windows = at_distances(windows, distances)
+    steps = max(config.gauss_newton_steps, FIRST_STEPS if distances.shape[1] <= FIRST_STEPS else 1)
+    lengths = np.array([smoother.lengths for smoother in smoothers])
+    solution = refine(observations(windows, lengths), windows.joints, config.solver, steps)
+    for n, smoother in enumerate(smoothers):
+        smoother.refined(solution.joints[n], distances[n], depth_stddev[n], solution, n)
+
+
+def _distances(windows: Windows, config: RefinementConfig) -> tuple[Floats, Floats]:
+    """Logarithms (P, W) of the roots' smoothed distances, and their deviations (P, W) in metres.
 
     Those that the ground has told stay: they are smooth, and their errors last.
     """
-    windows = [smoother.window for smoother in smoothers]
-    told = np.array([[frame.distance is not None for frame in window.frames] for window in windows])
-    distances = np.array([[frame.distance or 0.0 for frame in window.frames] for window in windows])
-    stated = np.array([[frame.depth_stddev for frame in window.frames] for window in windows])
-    if not told.all():
-        said, times, motion = (
-            np.stack([getattr(window, name) for window in windows]) for name in ("said_distances", "times", "motion")
-        )
-        moved = np.stack([window.motion_stddev[:, _ROOT] for window in windows])
-        metres = np.exp(said)
-        smooth, shares = smooth_distances(
-            said, stated / metres, times, config.solver.depth, motion,
-            config.solver.depth_motion_stddev_scale * moved / metres,
-        )  # fmt: skip
-        distances, stated = np.where(told, distances, smooth), np.where(told, stated, shares * metres)
-    for smoother, own, stddev in zip(smoothers, distances, stated, strict=True):
-        smoother.placed(own, stddev)
+    stated, distances = windows.depths[..., 0], windows.depths[..., 1]
+    told = np.isfinite(distances)
+    if told.all():
+        return distances, stated
+    said = windows.said_distances
+    metres = np.exp(said)
+    moved = config.solver.depth_motion_stddev_scale * windows.motion_stddev[..., _ROOT] / metres
+    smooth, shares = smooth_distances(said, stated / metres, windows.times, config.solver.depth, windows.motion, moved)
+    return np.where(told, distances, smooth), np.where(told, stated, shares * metres)

@@ -10,6 +10,7 @@ P people, N nodes of A axes in W frames, edges named by their child; a root's ow
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,15 +24,15 @@ from dualpose_ros.refinement.noise import inverses
 class TreeSystem:
     """What is to be brought together.
 
-    parents (N,): -1 for the root. mean (P, N, A, W) of nodes by themselves, and their covariance within each frame
-    (P, N, W, A, A). An edge says that along direction (P, N, A, W) the child less its parent is -excess (P, N, W), with
+    parents (N,): -1 for the root. mean (P, N, A, W) of nodes by themselves, and their covariance (P, N, A, A) within a
+    frame. An edge says that along direction (P, N, A, W) the child less its parent is -excess (P, N, W), with
     the variance slack (P, N). toward, behind (P, N, A, W, W): the covariances of the child, and of its parent, by
     themselves, times the direction.
     """
 
     parents: tuple[int, ...]
     mean: Floats
-    covariance: Floats
+    covariance: Callable[[int], Floats]
     direction: Floats
     excess: Floats
     slack: Floats
@@ -62,7 +63,7 @@ class TreeSolution:
     def variances(self, frame: int) -> Floats:
         """Covariances (P, N, A, A) of the nodes in a frame."""
         system = self.system
-        out = system.covariance[:, :, frame].copy()
+        out = system.covariance(frame)
         # How uncertain the pulls of edges are: taken from what the nodes are by themselves.
         pulls = np.zeros((*system.slack.shape, *system.toward.shape[-1:] * 2))
         own = np.swapaxes(system.toward[..., frame, :], -1, -2).copy()

@@ -10,7 +10,7 @@ from scipy.optimize import approx_fprime
 
 from dualpose_ros.refinement.noise import ErrorModel, inverses
 from dualpose_ros.refinement.normal import step_system
-from dualpose_ros.refinement.solver import SolverConfig, refine, terms_of
+from dualpose_ros.refinement.solver import Observations, SolverConfig, refine, terms_of
 from dualpose_ros.refinement.terms import (
     PARENTS,
     Terms,
@@ -60,6 +60,11 @@ def dense_jacobian(terms: Terms, joints: np.ndarray) -> np.ndarray:
     return np.array(columns).T
 
 
+def together(*observed: Observations) -> Observations:
+    """People's windows, an axis of people before the others."""
+    return Observations(*(np.stack(parts) for parts in zip(*(vars(one).values() for one in observed), strict=True)))
+
+
 def moved_window(seed: int) -> tuple[Terms, np.ndarray]:
     """Terms about one place, joints at another."""
     observed, start = windows.random_window(seed, frames=4)
@@ -90,8 +95,7 @@ def test_joints_by_themselves_are_as_the_residuals_jacobian_has_them(seed: int) 
     jacobian = dense_jacobian(terms, joints)
     bones = len(PARENTS) * len(joints)
     alone, right = jacobian[:-bones], -jacobian[:-bones].T @ residuals[:-bones]
-    together = Terms(*(np.asarray(part)[None] for part in vars(terms).values()))
-    system = step_system(together, joints[None])
+    system = step_system(Terms(*(np.asarray(part)[None] for part in vars(terms).values())), joints[None])
     directions = jacobian[-bones:] * np.tile(terms.bone_stddev, len(joints))[:, None]
     for k in range(len(PARENTS)):
         own = np.arange(12 * k, 12 * k + 12)  # frame by frame, where the system has axis by axis
@@ -99,7 +103,8 @@ def test_joints_by_themselves_are_as_the_residuals_jacobian_has_them(seed: int) 
         mean = (covariance @ right[own]).reshape(4, 3).T
         np.testing.assert_allclose(system.mean[0, k], mean, atol=1e-5 * np.abs(mean).max())
         within = np.array([covariance[3 * w : 3 * w + 3, 3 * w : 3 * w + 3] for w in range(4)])
-        np.testing.assert_allclose(system.covariance[0, k], within, atol=1e-5 * within.max())
+        found = np.array([system.covariance(frame)[0, k] for frame in range(4)])
+        np.testing.assert_allclose(found, within, atol=1e-5 * within.max())
         at = np.arange(4) * len(PARENTS) + k
         toward = (covariance @ directions[np.ix_(at, own)].T).reshape(4, 3, 4).swapaxes(0, 1)
         np.testing.assert_allclose(system.toward[0, k], toward, atol=1e-5 * within.max())
@@ -111,10 +116,11 @@ def test_a_step_and_its_deviations_are_those_of_dense_algebra() -> None:
     jacobian, residuals = dense_jacobian(terms, start), whitened(terms, start)
     hessian = jacobian.T @ jacobian
     expected = packed(start) - np.linalg.solve(hessian, jacobian.T @ residuals)
-    (solution,) = refine([observed], [start], CONFIG)
-    np.testing.assert_allclose(packed(solution.joints), expected, atol=1e-5)
+    solution = refine(together(observed), start[None], CONFIG)
+    np.testing.assert_allclose(packed(solution.joints[0]), expected, atol=1e-5)
     inverse = np.linalg.inv(hessian)
     stddev = solution.spread(2)
+    assert stddev is not None
     for k in range(len(PARENTS)):
         rows = 12 * k + 6 + np.arange(3)
         assert stddev[k] == pytest.approx(np.sqrt(np.linalg.eigvalsh(inverse[np.ix_(rows, rows)])[-1]), rel=1e-4)
@@ -124,12 +130,15 @@ def test_windows_refined_together_are_those_refined_alone() -> None:
     windows_, starts = zip(*(windows.random_window(seed, frames=6) for seed in range(3)), strict=True)
     # One whose equations can't be solved keeps its joints, and the others are not harmed.
     broken = replace(windows_[1], prior=np.full_like(windows_[1].prior, np.nan))
-    together = refine([windows_[0], broken, windows_[2]], starts, CONFIG, 2)
-    np.testing.assert_array_equal(together[1].joints, starts[1])
+    found = refine(together(windows_[0], broken, windows_[2]), np.array(starts), CONFIG, 2)
+    np.testing.assert_array_equal(found.joints[1], starts[1])
+    assert found.spread(3, 1) is None
     for n in (0, 2):
-        (alone,) = refine([windows_[n]], [starts[n]], CONFIG, 2)
-        np.testing.assert_allclose(together[n].joints, alone.joints, atol=1e-12)
-        np.testing.assert_allclose(together[n].spread(3), alone.spread(3), rtol=1e-9)
+        alone = refine(together(windows_[n]), starts[n][None], CONFIG, 2)
+        np.testing.assert_allclose(found.joints[n], alone.joints[0], atol=1e-12)
+        own, other = found.spread(3, n), alone.spread(3)
+        assert own is not None and other is not None
+        np.testing.assert_allclose(own, other, rtol=1e-9)
 
 
 def test_steps_lower_the_cost_and_converge() -> None:
@@ -137,7 +146,7 @@ def test_steps_lower_the_cost_and_converge() -> None:
     steps = []
     for _ in range(15):
         terms, before = terms_of(observed, joints, CONFIG), joints
-        joints = refine([observed], [before], CONFIG)[0].joints
+        joints = refine(together(observed), before[None], CONFIG).joints[0]
         assert cost(terms, joints) <= cost(terms, before) * (1 + 1e-3)
         steps.append(np.linalg.norm(joints - before, axis=-1).mean())
     assert steps[0] > 0.02 and steps[-1] < 2e-3

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.people import Pose3D, TrackingState
+from dualpose_ros.people import Persons, Pose3D, TrackingState
 from dualpose_ros.refinement.bones import USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
@@ -17,7 +17,16 @@ from dualpose_ros.refinement.solver import SolverConfig, refine
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.refinement.track import FIRST_BONES_S
-from dualpose_ros.refinement.window import at_distances, empty_window, frame_of, observations, on_rays, with_frame
+from dualpose_ros.refinement.window import (
+    at_distances,
+    empty_window,
+    frame_of,
+    frames_of,
+    observations,
+    on_rays,
+    stacked,
+    with_frame,
+)
 from support import windows
 
 K = windows.K
@@ -92,15 +101,20 @@ def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
         frame = frame_of(i * 0.04, windows.CAMERA, pose)
         window = with_frame(window, frame, 12)
         bones.add(frame.prior, 0.04 if i else FIRST_BONES_S)
-    said, metres = window.said_distances, np.exp(window.said_distances)
-    stated = np.array([f.depth_stddev for f in window.frames]) / metres
-    usual = config.solver.depth_motion_stddev_scale * window.motion_stddev[:, 0] / metres
-    distances, spread = smooth_distances(said, stated, window.times, config.solver.depth, window.motion, usual)
-    observed = observations(at_distances(window, distances), bones.logarithms)
-    (batch,) = refine([observed], [observed.prior], config.solver, 30)
-    published = with_lengths(batch.joints[-1], bones.logarithms)
+    together = stacked([window])
+    metres = np.exp(together.said_distances)
+    stated = together.depths[..., 0] / metres
+    usual = config.solver.depth_motion_stddev_scale * together.motion_stddev[..., 0] / metres
+    distances, spread = smooth_distances(
+        together.said_distances, stated, together.times, config.solver.depth, together.motion, usual
+    )
+    observed = observations(at_distances(together, distances), bones.logarithms[None])
+    batch = refine(observed, observed.prior, config.solver, 30)
+    published = with_lengths(batch.joints[0, -1], bones.logarithms)
     assert np.abs(streamed.joints_cam - published).max() < 2e-3
-    expected = config.solver.stddev_scale * np.hypot(batch.spread(11), spread[-1] * metres[-1])
+    solved = batch.spread(11)
+    assert solved is not None
+    expected = config.solver.stddev_scale * np.hypot(solved, spread[0, -1] * metres[0, -1])
     np.testing.assert_allclose(streamed.joint_stddev, expected, rtol=0.02)
 
 
@@ -237,6 +251,15 @@ def test_people_without_a_track_disabled_and_repeated_ones_pass() -> None:
     assert process(RefinementStage(RefinementConfig(enabled=False)), 0, poses) == tuple(poses)
 
 
+def test_people_given_as_arrays_are_those_given_one_by_one() -> None:
+    _, poses = noisy_walk(12, 8)
+    one, other = RefinementStage(), RefinementStage()
+    for number, pose in enumerate(poses):
+        (given,) = one.process(number * STEP_NS, windows.CAMERA, Persons.of([pose]))
+        np.testing.assert_allclose(given.persons[0].joints_cam, process(other, number, [pose])[0].joints_cam)
+    assert np.abs(given.persons[0].joints_cam - pose.joints_cam).max() > 1e-3
+
+
 def test_time_that_goes_backwards_starts_anew() -> None:
     _, poses = noisy_walk(11, 12)
     stage = RefinementStage()
@@ -317,6 +340,26 @@ def test_frames_without_a_camera_keep_their_place_and_time_set_back_gives_what_w
     assert [frame.stamp_ns for frame in stage.flush()] == [0]
 
 
+def test_people_of_one_frame_are_read_as_each_alone() -> None:
+    _, poses = noisy_walk(15, 4)
+    faulty = [poses[0], broken("one joint seen", poses[1]), broken("nan", poses[2]), broken("all nan", poses[3])]
+    for pose, frame in zip(faulty, frames_of(0.1, windows.CAMERA, faulty), strict=True):
+        alone = frame_of(0.1, windows.CAMERA, pose)
+        np.testing.assert_array_equal(frame.said, alone.said)
+        assert (frame.depth_stddev, frame.pixel) == (alone.depth_stddev, alone.pixel)
+
+
+def test_who_is_seen_in_the_same_frames_shares_their_timeline() -> None:
+    first, second = empty_window(), empty_window()
+    _, poses = noisy_walk(16, 12)
+    for number, pose in enumerate(poses):
+        frame = frame_of(0.04 * number, windows.CAMERA, pose)
+        first = with_frame(first, frame, 6)
+        second = with_frame(second, frame, 6) if number > 2 else second
+    assert len(first) == len(second) == 6
+    assert first.timeline is second.timeline
+
+
 def test_poses_move_onto_their_2d_joints() -> None:
     joints = windows.person()
     rays = joints[:, :2] / joints[:, 2:]
@@ -352,6 +395,6 @@ def test_published_bones_are_of_one_length_but_for_creep() -> None:
 
 
 def test_a_lag_longer_than_the_window_is_refused() -> None:
-    assert RefinementConfig(lag_frames=11).lag_frames == 11
-    with pytest.raises(ValueError, match="lag_frames is 12"):
-        RefinementConfig(lag_frames=12)
+    assert RefinementConfig(lag_frames=7).lag_frames == 7
+    with pytest.raises(ValueError, match="lag_frames is 8"):
+        RefinementConfig(lag_frames=8)

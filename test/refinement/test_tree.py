@@ -42,7 +42,7 @@ def random_system(seed: int) -> tuple[np.ndarray, np.ndarray, TreeSystem]:
     system = TreeSystem(
         PARENTS,
         mean.reshape(PEOPLE, N, AXES, FRAMES),
-        np.stack([blocks[:, :, :, w, :, w] for w in range(FRAMES)], axis=2),
+        lambda frame: blocks[:, :, :, frame, :, frame].copy(),
         direction,
         excess,
         slack,

@@ -8,7 +8,7 @@ Metres, camera optical frame; K joints of `skeleton.H36M17`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def upright(frame: Frame, down: Floats) -> Frame:
     feet, head = -behind[_ANKLES].mean(), (_HEAD_LEAN_SHARE - 1) * behind[_HEAD] + _HEAD_LEAN_M
     moved = share * np.where(below > 0, feet * below / legs, head * below / trunk)
     rays = joints / np.maximum(joints[:, 2:], NEAREST_M)
-    return replace(frame, prior=joints + (moved / np.maximum(rays @ view, _LEAST_LEVEL))[:, None] * rays)
+    return frame.with_prior(joints + (moved / np.maximum(rays @ view, _LEAST_LEVEL))[:, None] * rays)
 
 
 def foot_sight(ground: Ground, frame: Frame, camera: Camera, config: StandingConfig) -> Sight | None:

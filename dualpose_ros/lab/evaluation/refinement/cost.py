@@ -22,7 +22,7 @@ from dualpose_ros.refinement.solver import Observations, terms_of
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import Terms, cost
 from dualpose_ros.refinement.track import TrackSmoother
-from dualpose_ros.refinement.window import frame_of, observations
+from dualpose_ros.refinement.window import frame_of, observations, stacked
 from dualpose_ros.skeleton import H36M17
 
 _PERIOD_NS = 80_000_000
@@ -51,7 +51,9 @@ def solved_window(movement: Movement, length: int, config: RefinementConfig) -> 
     for when, pose in zip(times, poses, strict=True):
         smoother.add(frame_of(float(when), movement.camera, pose))
     window = smoother.window
-    return SolvedWindow(times[-length:], tuple(poses[-length:]), observations(window, smoother.lengths), window.joints)
+    asked = vars(observations(stacked([window]), smoother.lengths[None]))
+    observed = Observations(**{name: part[0] for name, part in asked.items()})
+    return SolvedWindow(times[-length:], tuple(poses[-length:]), observed, window.joints)
 
 
 def least_cost(terms: Terms, joints: Floats) -> float:

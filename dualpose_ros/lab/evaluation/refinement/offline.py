@@ -29,6 +29,9 @@ from dualpose_ros.sources.calibration import load_calibration
 
 METHODS = ("two-stage", "ours")
 FUSED = "fused.jsonl"
+LONG_WINDOW = 12
+"""Frames of a track that the live stage is given together here, where it need not be quick."""
+
 LONGEST_GAP_S, FEWEST_FRAMES = 1.0, 5
 """A track that was gone for longer is two; one of fewer frames stays as it was fused."""
 
@@ -152,8 +155,10 @@ def _tracks(frames: Sequence[PoseFrame]) -> Iterator[list[tuple[int, Pose3D]]]:
 
 def _by_stage(frames: Sequence[PoseFrame], camera: Camera) -> list[PoseFrame]:
     """What the live stage says where each frame may wait for as many as its window holds."""
-    window = RefinementConfig().window_frames
-    stage = RefinementStage(RefinementConfig(lag_frames=window - 1, smoothing_time_constant_s=0.0, max_coast_s=0.0))
+    config = RefinementConfig(
+        window_frames=LONG_WINDOW, lag_frames=LONG_WINDOW - 1, smoothing_time_constant_s=0.0, max_coast_s=0.0
+    )
+    stage = RefinementStage(config)
     given: list[RefinedFrame] = []
     for frame in track(frames, description="frames", transient=True):
         given += stage.process(frame.stamp_ns, camera, frame.persons)
