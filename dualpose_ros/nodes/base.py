@@ -29,6 +29,7 @@ from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
 from dualpose_ros.nodes.parameters import unused_qos_overrides, with_qos_overrides
+from dualpose_ros.nodes.wire import ImageBytes
 from dualpose_ros.settings import Settings, all_settings, setting
 from dualpose_ros.standalone import stopping
 
@@ -228,7 +229,8 @@ class PipelineNode(ManagedNode):
     ) -> Any:
         """Subscribe to what the camera sends; a log line and the diagnostics say so where it does not come.
 
-        `once`: one message serves until the next, and one that was sent before the node started is asked for.
+        `once`: one message serves until the next, and one that was sent before the node started is asked for. Of images
+        the bytes are taken.
         """
         name = self.resolve_topic_name(topic)
         reliability = "best effort" if qos.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
@@ -244,16 +246,17 @@ class PipelineNode(ManagedNode):
             self._when_latched[name] = lambda: self.create_subscription(kind, topic, served, LATCHED)
         if self._looks is None:
             self._looks = self.create_timer(_LOOK_S, self.guarded("inputs", self._look_for_missing))
-        return self.create_subscription(kind, topic, served, qos)
+        return self.create_subscription(kind, topic, served, qos, raw=kind is Image)
 
     def take_poses(self, topic: str, callback: Callable[[bytes], None]) -> None:
-        """Subscribe to people's poses, as the bytes that `pose_bytes` reads."""
+        """Subscribe to people's poses, as the bytes that `wire` reads."""
         self.create_subscription(MultiPersonPose3D, topic, self.guarded(topic, callback), RELIABLE, raw=True)
 
     def take_images(self, callback: Callable[[Any], None], qos: QoSProfile) -> Any:
         """Subscribe to image_raw in the form that the parameter `image_transport` says."""
-        kind = Image if self.config.image_transport == "raw" else CompressedImage
-        return self.take_in(kind, self._image_topic(), callback, qos)
+        if self.config.image_transport != "raw":
+            return self.take_in(CompressedImage, self._image_topic(), callback, qos)
+        return self.take_in(Image, self._image_topic(), lambda cdr: callback(ImageBytes.of(cdr)), qos)
 
     def _image_topic(self) -> str:
         if self.config.image_transport == "raw":

@@ -38,7 +38,7 @@ from dualpose_ros.nodes.convert import (
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
-from dualpose_ros.nodes.pose_bytes import poses_to_bytes
+from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.settings import setting
 from dualpose_ros.skeleton import H36M17
 

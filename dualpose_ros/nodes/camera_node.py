@@ -28,9 +28,8 @@ from dualpose_ros.nodes.base import (
     run_node,
 )
 from dualpose_ros.nodes.convert import camera_to_info
-from dualpose_ros.nodes.image_codec import encode_image
 from dualpose_ros.nodes.joining.pacing import AnsweredFrames
-from dualpose_ros.nodes.pose_bytes import stamp_ns_of
+from dualpose_ros.nodes.wire import image_to_bytes, stamp_ns_of
 from dualpose_ros.paths import user_path
 from dualpose_ros.settings import setting
 from dualpose_ros.sources.calibration import load_calibration
@@ -268,7 +267,7 @@ class CameraNode(PipelineNode):
     def _publish(self, image: RgbImage, stamp_ns: int, again: bool = False) -> None:
         header = Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=self.config.frame_id)
         self._infos.publish(camera_to_info(self._camera_for(image), header))
-        self._images.publish(encode_image(image, header))
+        self._images.publish(image_to_bytes(image, header))
         self._sent += not again
         self.diagnostics.extra["frames_sent"] = str(self._sent)
         self.diagnostics.frame(stamp_ns)

@@ -21,7 +21,7 @@ from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, camera_
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.pose_bytes import MOST_PERSONS, MessageError, poses_from_bytes, poses_to_bytes
+from dualpose_ros.nodes.wire import MOST_PERSONS, MessageError, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D, Track, TrackingState
 
 PERSON_CLASS = "person"

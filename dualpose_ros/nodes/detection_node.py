@@ -20,7 +20,7 @@ from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, ima
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
-from dualpose_ros.nodes.pose_bytes import stamp_ns_of
+from dualpose_ros.nodes.wire import stamp_ns_of
 from dualpose_ros.settings import setting
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.

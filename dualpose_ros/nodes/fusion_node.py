@@ -20,7 +20,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.joining.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
+from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
 from dualpose_ros.settings import setting
 

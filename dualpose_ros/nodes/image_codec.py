@@ -6,15 +6,16 @@ OpenCV's, blue first. 16-bit values are scaled by 1/257; floats are intensities 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
+from dualpose_ros.nodes.wire import image_to_bytes
 from dualpose_ros.sources.stated_size import overstates, stated_size
 
 
@@ -181,13 +182,4 @@ def encode_image(image: RgbImage, header: Any) -> Any:
     """sensor_msgs/Image (rgb8) of an RGB image (H, W, 3)."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(f"an RGB image is (H, W, 3) uint8, not {image.shape} {image.dtype}")
-    message = Image()
-    message.header = header
-    message.height, message.width = int(image.shape[0]), int(image.shape[1])
-    message.encoding = "rgb8"
-    message.is_bigendian = 0
-    message.step = message.width * 3
-    # rclpy takes array.array as a block; bytes and ndarrays it would convert element by element.
-    message.data = array("B")
-    message.data.frombytes(np.ascontiguousarray(image).data.cast("B"))
-    return message
+    return deserialize_message(image_to_bytes(image, header), Image)

@@ -28,9 +28,9 @@ from visualization_msgs.msg import MarkerArray
 from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
-from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
+from dualpose_ros.nodes.convert import camera_from_info
 from dualpose_ros.nodes.image_codec import decode_image
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, stamp_ns_of
+from dualpose_ros.nodes.wire import ImageBytes, header_of, poses_from_bytes, stamp_ns_of
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
 
@@ -68,7 +68,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         images, infos = _qos(_IMAGE_DEPTH, wanted), _qos(_POSES_DEPTH, wanted)
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
         self._take_bytes(CameraInfo, "camera_info", self._on_camera_info, infos)
-        self.create_subscription(Image, "image_raw", self._survive(self._on_image), images)
+        self._take_bytes(Image, "image_raw", self._on_image, images)
         self._take_bytes(MultiPersonPose3D, "humans/poses3d", self._on_poses, reliable)
         for stage in STAGES:
             self._follow(stage, f"dualpose/{stage}/poses3d", reliable)
@@ -125,8 +125,8 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         except CameraError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
-    def _on_image(self, message: Any) -> None:
-        self._recording.add_image(stamp_to_ns(message.header.stamp), decode_image(message))
+    def _on_image(self, cdr: bytes) -> None:
+        self._recording.add_image(stamp_ns_of(cdr), decode_image(ImageBytes.of(cdr)))
 
     def _on_poses(self, cdr: bytes) -> None:
         self._recording.add_poses("/humans/poses3d", self._pose_frame(cdr), cdr)

@@ -30,7 +30,7 @@ from dualpose_ros.nodes.base import (
 )
 from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.joining.cameras import RecentCameras
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
+from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.ground.words import ground_found_words, ground_warning

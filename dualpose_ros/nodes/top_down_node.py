@@ -36,7 +36,7 @@ from dualpose_ros.nodes.convert import (
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.join import StampJoin
-from dualpose_ros.nodes.pose_bytes import poses_to_bytes
+from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.settings import SettingError, setting
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 

@@ -22,10 +22,10 @@ from dualpose_ros.nodes.base import (
     sync_queue_size,
 )
 from dualpose_ros.nodes.convert import stamp_to_ns
-from dualpose_ros.nodes.image_codec import decode_image, encode_image
+from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes
+from dualpose_ros.nodes.wire import header_of, image_to_bytes, poses_from_bytes
 from dualpose_ros.people import SEEN, TrackingState
 from dualpose_ros.settings import setting, share
 
@@ -104,7 +104,7 @@ class VisualizationNode(PipelineNode):
             return
         image = decode_image(joined["image"])
         overlay = draw_skeletons(image, joined["poses"], self.config.min_joint_score)
-        self._overlay.publish(encode_image(overlay, joined["image"].header))
+        self._overlay.publish(image_to_bytes(overlay, joined["image"].header))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -169,8 +169,9 @@ def serialize_padded(message: Message) -> bytes:
 
 
 def padded(data: Any) -> bytes:
-    """CDR bytes filled up to whole words."""
-    return b"".join((data, b"\0" * (-len(data) % 4)))
+    """CDR bytes filled up to whole words; those that are so already are not copied."""
+    missing = -len(data) % 4
+    return b"".join((data, b"\0" * missing)) if missing or not isinstance(data, bytes) else data
 
 
 def _serialized(message: Message) -> Any:

@@ -19,13 +19,13 @@ class Wire:
 
     def __init__(self, camera: Camera) -> None:
         # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
-        from dualpose_ros.nodes import convert, image_codec, pose_bytes
+        from dualpose_ros.nodes import convert, image_codec, wire
         from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
         from dualpose_ros.standalone import messages
 
         from std_msgs.msg import Header  # isort: skip
 
-        self._convert, self._codec, self._messages, self._poses = convert, image_codec, messages, pose_bytes
+        self._convert, self._codec, self._messages, self._bytes = convert, image_codec, messages, wire
         self._size, self._header = (camera.width, camera.height), Header(frame_id="camera")
         self._markers = SkeletonMarkers(MarkerStyle())
 
@@ -37,12 +37,9 @@ class Wire:
 
     def image(self, watch: Stopwatch, frame: RgbImage) -> list[RgbImage]:
         """An image as each of IMAGE_TAKERS gets it."""
-        message = watch.call("camera: image to message", lambda: self._codec.encode_image(frame, self._header))
-        came = self._carried(watch, "camera", IMAGE_TAKERS, "image", message)
-        return [
-            watch.call(f"{taker}: image from message", lambda one=one: self._codec.decode_image(one))  # type: ignore[misc]
-            for taker, one in zip(IMAGE_TAKERS, came, strict=True)
-        ]
+        cdr = watch.call("camera: image to bytes", lambda: self._bytes.image_to_bytes(frame, self._header))
+        read: Callable[[], RgbImage] = lambda: self._codec.decode_image(self._bytes.ImageBytes.of(cdr))  # noqa: E731
+        return [watch.call(f"{taker}: image from bytes", read) for taker in IMAGE_TAKERS]
 
     def tracks(self, watch: Stopwatch, tracks: list[Track]) -> list[Track]:
         """Tracks from the detector to the top-down node."""
@@ -63,7 +60,7 @@ class Wire:
 
     def poses(self, watch: Stopwatch, sender: str, taker: str, poses: Sequence[Pose3D]) -> list[Pose3D]:
         """Poses from one node to the next."""
-        codec, size = self._poses, self._size
+        codec, size = self._bytes, self._size
         data = watch.call(f"{sender}: poses to bytes", lambda: codec.poses_to_bytes(poses, self._header, size))
         return watch.call(f"{taker}: poses from bytes", lambda: codec.poses_from_bytes(data, finite=True))
 

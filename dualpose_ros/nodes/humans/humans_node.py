@@ -23,7 +23,7 @@ from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.humans.bodies import body_id, body_pose, in_frame
 from dualpose_ros.nodes.humans.rep155 import Rep155Bodies, hri_msgs
 from dualpose_ros.nodes.inputs.transforms import TF, Pose, TransformError, Transforms
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
+from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.settings import setting
 

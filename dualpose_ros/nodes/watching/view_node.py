@@ -28,7 +28,7 @@ from dualpose_ros.nodes.base import (
 from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.join import StampJoin
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes
+from dualpose_ros.nodes.wire import header_of, poses_from_bytes
 from dualpose_ros.people import SEEN
 from dualpose_ros.settings import setting, share
 from dualpose_ros.view.page import check_rerun

@@ -15,8 +15,8 @@ pytest.importorskip("cyclonedds")
 from dualpose_ros.nodes.humans import humans_node
 from dualpose_ros.nodes.humans.bodies import body_pose, in_frame
 from dualpose_ros.nodes.inputs.transforms import Pose
-from dualpose_ros.nodes.pose_bytes import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.nodes.refinement_node import _with_ids_from
+from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 

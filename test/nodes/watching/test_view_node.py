@@ -15,8 +15,8 @@ from dualpose_ros.camera import Camera
 from dualpose_ros.errors import InputError
 from dualpose_ros.nodes.convert import camera_to_info
 from dualpose_ros.nodes.image_codec import encode_image
-from dualpose_ros.nodes.pose_bytes import poses_to_bytes
 from dualpose_ros.nodes.watching.view_node import ViewNode
+from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.view.page import page_url

@@ -1,7 +1,8 @@
-"""dualpose_ros/MultiPersonPose3D as CDR bytes, straight from and to the records that stages exchange.
+"""Poses and images as CDR bytes, straight from and to what stages work on.
 
-Every frame's people cross the graph eight times. By message classes that takes an object for each joint; but people of
-one joint set all have one layout on the wire, so that NumPy reads and writes them at once.
+A frame's people cross the graph about twelve times. By message classes that takes an object for each joint; but people
+of one joint set all have one layout on the wire, so that NumPy reads and writes them at once. An image comes to several
+nodes, which don't work on most of those that come.
 
 N people, K joints of `skeleton.H36M17`; pixels of the image, metres in the camera frame.
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
+from dualpose_ros.arrays import RgbImage
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
@@ -72,8 +75,7 @@ class MessageError(ValueError):
 def poses_to_bytes(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, int] | None = None) -> bytes:
     """CDR bytes of poses; `image_size` is (width, height), to clip the boxes where known."""
     people = list(poses)
-    start = struct.pack("<iI", int(header.stamp.sec), int(header.stamp.nanosec)) + _string(header.frame_id, "<")
-    start += _JOINT_SET["<"] + struct.pack("<I", len(people))
+    start = _header_bytes(header) + _JOINT_SET["<"] + struct.pack("<I", len(people))
     if not people:
         return _LITTLE + start
     rows = np.zeros(len(people), _PERSON["<"])
@@ -103,6 +105,47 @@ def header_of(cdr: bytes) -> Any:
     order = _order(cdr)
     sec, nanosec = _unpack(f"{order}iI", cdr, _ENCAPSULATION)
     return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=_text(cdr, _ENCAPSULATION + 8, order)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBytes:
+    """A sensor_msgs/Image whose pixels stay where they came: `data` is a view of the message's bytes."""
+
+    header: Any
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: memoryview
+
+    @classmethod
+    def of(cls, cdr: bytes) -> ImageBytes:
+        """Of CDR bytes; MessageError where they are no image."""
+        order, header = _order(cdr), header_of(cdr)
+        _, at = _text(cdr, _ENCAPSULATION + 8, order)
+        height, width = _unpack(f"{order}II", cdr, at)
+        encoding, at = _text(cdr, at + 8, order, filled_to=1)
+        (is_bigendian,) = _unpack("B", cdr, at)
+        at += 1 + -(at + 1) % 4
+        step, size = _unpack(f"{order}II", cdr, at)
+        data = memoryview(cdr)[at + 8 : at + 8 + size]
+        if len(data) < size:
+            raise MessageError(f"a message ends after {len(cdr)} bytes, before its content does")
+        return cls(header, height, width, encoding, is_bigendian, step, data)
+
+
+def image_to_bytes(image: RgbImage, header: Any) -> bytes:
+    """CDR bytes of a sensor_msgs/Image (rgb8) of an RGB image (H, W, 3) uint8, which is copied once."""
+    height, width = image.shape[:2]
+    start = _header_bytes(header) + struct.pack("<II", height, width) + struct.pack("<I", 5) + b"rgb8\0" + b"\0"
+    start += b"\0" * (-len(start) % 4) + struct.pack("<II", 3 * width, image.nbytes)
+    pixels = np.ascontiguousarray(image).data.cast("B")
+    return b"".join((_LITTLE, start, pixels, b"\0" * (-image.nbytes % 4)))
+
+
+def _header_bytes(header: Any) -> bytes:
+    return struct.pack("<iI", int(header.stamp.sec), int(header.stamp.nanosec)) + _string(header.frame_id, "<")
 
 
 def stamp_ns_of(cdr: bytes, at: int = _ENCAPSULATION) -> int:
@@ -202,10 +245,10 @@ def _unpack(form: str, cdr: bytes, at: int) -> tuple[Any, ...]:
         raise MessageError(f"a message ends after {len(cdr)} bytes, before its content does") from None
 
 
-def _text(cdr: bytes, at: int, order: str) -> tuple[str, int]:
-    """The string at an offset, and where what follows it begins."""
+def _text(cdr: bytes, at: int, order: str, filled_to: int = 4) -> tuple[str, int]:
+    """The string at an offset, and where what follows it begins, of which `filled_to` bytes are the unit."""
     (length,) = _unpack(f"{order}I", cdr, at)
     data = bytes(cdr[at + 4 : at + 4 + length])
     if len(data) < length:
         raise MessageError(f"a message ends after {len(cdr)} bytes, before its content does")
-    return data.rstrip(b"\0").decode(errors="replace"), at + 4 + length + -length % 4
+    return data.rstrip(b"\0").decode(errors="replace"), at + 4 + length + -length % filled_to

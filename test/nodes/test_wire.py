@@ -1,4 +1,4 @@
-"""Poses straight from and to CDR bytes: the same as by the message's class, whatever comes."""
+"""Poses and images straight from and to CDR bytes: the same as by the message's class, whatever comes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.nodes.pose_bytes import (
+from dualpose_ros.nodes.wire import (
     MOST_PERSONS,
+    ImageBytes,
     MessageError,
     header_of,
+    image_to_bytes,
     poses_from_bytes,
     poses_to_bytes,
     stamp_ns_of,
@@ -69,6 +71,25 @@ def test_bytes_that_end_early_or_are_no_message_are_refused() -> None:
     at = len(poses_to_bytes([], header())) - 4
     with pytest.raises(MessageError, match=f"at most {MOST_PERSONS}"):
         poses_from_bytes(data[:at] + struct.pack("<I", 2**31) + data[at + 4 :])
+
+
+@pytest.mark.parametrize("frame_id", ["", "a", "ab", "abc", "abcd"])
+def test_images_are_those_of_the_message_and_stay_where_they_came(frame_id: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    data, kind = image_to_bytes(image, header(frame_id)), "sensor_msgs/msg/Image"
+    message: Any = messages.deserialize(data, kind)
+    assert messages.serialize_padded(message) == data and message.header == header(frame_id)
+    for encoding in ("rgb8", "bgra8", "nv12", "bayer_rggb8"):
+        message.encoding = encoding
+        foreign = bytes(messages._wire().store.serialize_cdr(message, kind, little_endian=False))
+        for cdr in (messages.serialize(message), foreign):
+            came = ImageBytes.of(cdr)
+            for name in ("header", "height", "width", "encoding", "is_bigendian", "step"):
+                assert getattr(came, name) == getattr(message, name)
+            assert came.data.obj is cdr and came.data.tobytes() == image.tobytes()
+            for length in range(len(cdr)):
+                with pytest.raises(MessageError):
+                    ImageBytes.of(cdr[:length])
 
 
 def test_what_is_not_finite_is_named_where_it_matters() -> None:
