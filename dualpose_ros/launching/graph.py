@@ -18,6 +18,7 @@ from dualpose_ros.launching.parameter_file import parameter_file
 from dualpose_ros.launching.supervision import supervised
 from dualpose_ros.standalone.arguments import LOG_LEVELS
 from dualpose_ros.standalone.process import RestartPolicy
+from dualpose_ros.standalone.run_node import END_WITH_PARENT
 
 PACKAGE = "dualpose_ros"
 NODES = (
@@ -89,6 +90,7 @@ class Graph:
                 remappings=list(remappings),
                 arguments=[*names, "--ros-args", "--log-level", self.log_level],
                 output="screen",
+                additional_env={END_WITH_PARENT: "1"},
             )
 
         return supervised(make, name, RestartPolicy() if self.respawn else RestartPolicy(limit=0))

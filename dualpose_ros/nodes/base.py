@@ -276,11 +276,13 @@ class PipelineNode(ManagedNode):
 
     def _look_for_missing(self) -> None:
         now = time.monotonic()
+        self._inputs.looked(now)
         for name, subscribe in list(self._when_latched.items()):
-            # Not before it is needed: where ROS 2 runs, it complains of every publisher that latches nothing.
-            if self._inputs.last_s(name) is None:
+            # Of those that latch nothing ROS 2 complains, at both ends.
+            infos = self.get_publishers_info_by_topic(name) if self._inputs.last_s(name) is None else []
+            if any(info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for info in infos):
                 subscribe()
-            del self._when_latched[name]
+                del self._when_latched[name]
         missing, text = self._inputs.missing(now), self._inputs.losses(now)
         # A source that waits for the graph says itself what it waits for.
         if missing is not None and not self.config.every_frame:

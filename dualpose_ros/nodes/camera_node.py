@@ -144,7 +144,7 @@ class CameraNode(PipelineNode):
     def _wait_for_subscribers(self) -> None:
         count = self._images.get_subscription_count()
         ends = _ENDS if self._in_work is not None else ()
-        if count < self.config.wait_for_subscribers or not all(self.count_publishers(topic) for topic in ends):
+        if count < self.config.wait_for_subscribers or not all(self._publishers(topic) for topic in ends):
             self._matched_at = None
             self.get_logger().info(
                 f"waiting for subscribers: {count} of {self.config.wait_for_subscribers}", throttle_duration_sec=5.0
@@ -155,6 +155,10 @@ class CameraNode(PipelineNode):
         if time.monotonic() - self._matched_at >= self.config.start_delay_s:
             self.destroy_timer(self._timer)
             self._play()
+
+    def _publishers(self, topic: str) -> int:
+        """How many publish a topic; rclpy counts by the name as it is given, which may be remapped."""
+        return int(self.count_publishers(self.resolve_topic_name(topic)))
 
     def _play(self) -> None:
         self._set_state("playing")
@@ -252,7 +256,7 @@ class CameraNode(PipelineNode):
             return False
         # Who takes images or camera_info, and fusion, which takes neither: those that died count until they are missed.
         count = self._images.get_subscription_count() + self._infos.get_subscription_count()
-        count += self.count_publishers(_ENDS[0])
+        count += self._publishers(_ENDS[0])
         returned, self._node_is_back = self._node_is_back, count > self._listeners > 0
         self._listeners = count
         return returned

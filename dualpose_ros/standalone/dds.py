@@ -139,7 +139,7 @@ class Participant:
             ) from None
         self._topics: dict[tuple[str, str], Any] = {}
         self._publications: Any = None
-        self._writers: dict[Any, str] = {}
+        self._writers: dict[Any, tuple[str, Any]] = {}
         self._counting = threading.Lock()
         self._nodes: list[_NodeEntities] = []
         info = "rmw_dds_common/msg/ParticipantEntitiesInfo"
@@ -176,8 +176,8 @@ class Participant:
         self._announce()
         return reader
 
-    def count_writers(self, topic: str) -> int:
-        """How many writers of a ROS topic (absolute name) are known, here and elsewhere."""
+    def writers_of(self, topic: str) -> list[Any]:
+        """DDS's quality of service of each writer of a ROS topic (absolute name) that is known, here and elsewhere."""
         builtin, alive = require("cyclonedds.builtin"), int(require("cyclonedds.core").InstanceState.Alive)
         with self._counting:
             # One reader, that is told each change once: a new one, and all that it reads, would leave memory behind.
@@ -187,8 +187,8 @@ class Participant:
                 for writer in writers:
                     self._writers.pop(writer.key, None)
                     if writer.sample_info.valid_data and writer.sample_info.instance_state == alive:
-                        self._writers[writer.key] = writer.topic_name
-            return sum(name == f"rt{topic}" for name in self._writers.values())
+                        self._writers[writer.key] = (writer.topic_name, writer.qos)
+            return [qos for name, qos in self._writers.values() if name == f"rt{topic}"]
 
     def forget(self, node: _NodeEntities, entity: Any) -> None:
         """Withdraw one reader or writer; it is deleted with its last reference."""

@@ -6,6 +6,7 @@ The executables of `ros2 run` are this too. It is quick to import, so that a sig
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import os
 import signal
@@ -20,6 +21,10 @@ from dualpose_ros.standalone import alive, stopping
 # Set by the launcher: the node ends when its standard input does, so that none outlives a launcher that was killed,
 # and tells over it that it serves.
 EXIT_WITH_STDIN = "DUALPOSE_EXIT_WITH_STDIN"
+
+# Set by the launch files: `ros2 launch` ends at SIGTERM or SIGKILL without its nodes, which would run on.
+END_WITH_PARENT = "DUALPOSE_END_WITH_PARENT"
+_PR_SET_PDEATHSIG = 1
 
 
 THREAD_VARIABLES = (
@@ -44,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # are too small for it.
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
+    if os.environ.pop(END_WITH_PARENT, ""):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.environ.pop(EXIT_WITH_STDIN, ""):
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         alive.begin()

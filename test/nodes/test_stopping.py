@@ -12,15 +12,19 @@ from typing import Any
 
 import pytest
 
+from dualpose_ros.standalone.run_node import END_WITH_PARENT
+
 pytest.importorskip("cyclonedds")
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(number: int, *arguments: str, path: str = "") -> subprocess.Popen[str]:
+def start(
+    number: int, *arguments: str, path: str = "", environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
     """The executable of `ros2 run` with its arguments; `number` picks one of this run's DDS domains."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    clean |= {"ROS_DOMAIN_ID": str(1 + (os.getpid() * 7 + number) % 100), "OMP_NUM_THREADS": "1"}
+    clean |= {"ROS_DOMAIN_ID": str(1 + (os.getpid() * 7 + number) % 100), "OMP_NUM_THREADS": "1", **(environment or {})}
     clean["PYTHONPATH"] = os.pathsep.join(part for part in (path, str(ROOT)) if part)
     return subprocess.Popen([sys.executable, *arguments], env=clean, text=True, stderr=subprocess.PIPE)
 
@@ -79,3 +83,19 @@ def test_a_topic_name_that_ros_refuses_is_bad_input() -> None:
     remap = ("--ros-args", "-r", "camera_info:=no-name")
     code, said = end(start(5, str(ROOT / "scripts" / "refinement_node"), *remap))
     assert code == 2 and "no-name" in said and "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells a process that its parent has ended")
+def test_a_node_of_a_launch_file_ends_with_its_launch() -> None:
+    """`ros2 launch` leaves its nodes running where it is ended by SIGTERM or killed."""
+    node = [sys.executable, str(ROOT / "scripts" / "refinement_node")]
+    launch = f"import subprocess; subprocess.Popen({node!r}).wait()"
+    parent = start(7, "-c", launch, environment={END_WITH_PARENT: "1"})
+    assert parent.stderr is not None
+    line: Any = ""
+    while "ready" not in line:
+        line = parent.stderr.readline()
+        assert line, "the node ended early"
+    parent.kill()
+    # The node holds the other end of the pipe for as long as it lives.
+    assert "Traceback" not in parent.communicate(timeout=15)[1]

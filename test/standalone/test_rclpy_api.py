@@ -26,7 +26,7 @@ INTERNAL = {
     "Context": {"arguments", "participant", "stop"},
 }
 INTERNAL_NAMES = {
-    "rclpy.qos": {"as_profile", "dds_policies"},
+    "rclpy.qos": {"as_profile", "dds_policies", "profile_of"},
     "rclpy.logging": {"connect"},
 }
 

@@ -99,6 +99,13 @@ def test_throttle_by_place(capsys: Any, monkeypatch: Any) -> None:
     assert [text for text in said if text.startswith("other")] == ["other place 0", "other place 4"]
     with pytest.raises(TypeError, match="throttle"):
         logger.info("x", throttle=1.0)  # type: ignore[call-arg]
+    for changing, what in (
+        (lambda step: (logger.info, logger.error)[step]("x"), "severity"),
+        (lambda step: logger.info("x", throttle_duration_sec=1.0 + step), "filter parameters"),
+    ):
+        changing(0)
+        with pytest.raises(ValueError, match=what):
+            changing(1)
 
 
 def test_timer_grid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,4 +161,5 @@ def test_a_reader_that_comes_while_readers_are_counted() -> None:
     publisher = Publisher(Writer(), Any, "/a", QoSProfile(depth=1))  # type: ignore[arg-type]
     assert publisher.get_subscription_count() == 2
     publisher.destroy()
-    assert publisher.get_subscription_count() == 0
+    with pytest.raises(InvalidHandle):
+        publisher.get_subscription_count()

@@ -72,8 +72,9 @@ class ComposedGraph:
             raise self._failure
 
     def _serve(self, node: Any) -> None:
-        executor = SingleThreadedExecutor()
+        executor: Any = None
         try:
+            executor = SingleThreadedExecutor()
             executor.add_node(node)
             while rclpy.ok() and not self._over.is_set():
                 executor.spin_once(timeout_sec=_LOOK_S)
@@ -84,7 +85,8 @@ class ComposedGraph:
                 self._failure = error
                 self._over.set()
         finally:
-            executor.shutdown()
+            if executor is not None:
+                executor.shutdown()
 
     def destroy_node(self) -> None:
         """Leave the graph."""

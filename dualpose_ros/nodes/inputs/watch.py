@@ -47,10 +47,19 @@ class InputWatch:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._started_s = self._counted_since_s = now_s
+        self._started_s = self._counted_since_s = self._looked_s = now_s
         self._losses = ""
         self.rates_hz: dict[str, float] = {}
         self._inputs: dict[str, WatchedInput] = {}
+
+    def looked(self, now_s: float) -> None:
+        """Somebody looks, as once a second: a node that was not served for longer, its process still making others,
+        could take nothing."""
+        if now_s - self._looked_s > LATE_S:
+            self._started_s = self._counted_since_s = now_s
+            for item in self._inputs.values():
+                item.last_s = None if item.last_s is None else now_s
+        self._looked_s = now_s
 
     def expect(self, topic: str, kind: str, qos: str, *, once: bool = False) -> None:
         """Name an input: topic, message type, quality of service in words."""

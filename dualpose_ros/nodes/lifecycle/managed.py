@@ -31,6 +31,9 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         SettingError for a parameter that is unknown, of the wrong type, or out of its range.
         """
         super().__init__(name)
+        for service in getattr(self, "services", ()):  # without ROS 2 there are none
+            if service.srv_name.endswith("/change_state"):
+                service.callback = refusing(service.callback, lambda text: self.get_logger().warning(text))
         self.settings: list[Any] = declare(self, *groups)
         self.add_on_set_parameters_callback(self._on_set)
         self.state = "unconfigured"
@@ -163,6 +166,23 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
             self.settings = before
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+
+def refusing(change_state: Callable[[Any, Any], Any], warn: Callable[[str], None]) -> Callable[[Any, Any], Any]:
+    """rclpy's service of transitions, refusing those that the state does not have.
+
+    rclpy's own raises for one that is asked for by number, as Nav2's manager asks, and ends the node with it.
+    """
+
+    def answer(request: Any, response: Any) -> Any:
+        try:
+            return change_state(request, response)
+        except RuntimeError as error:
+            warn(f"transition {request.transition.id} is refused: {' '.join(str(error).split())}")
+            response.success = False
+            return response
+
+    return answer
 
 
 def can_be_managed() -> bool:

@@ -9,7 +9,7 @@ class NotInitializedException(Exception):
     """rclpy.init() has not been called."""
 
 
-class InvalidHandle(Exception):
+class InvalidHandle(RuntimeError):
     """Something that was destroyed is used."""
 
 

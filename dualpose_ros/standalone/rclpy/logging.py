@@ -36,7 +36,7 @@ class RcutilsLogger:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self._places: dict[tuple[str, int], float] = {}
+        self._places: dict[tuple[str, int], tuple[LoggingSeverity, float, float]] = {}
 
     def is_enabled_for(self, severity: LoggingSeverity) -> bool:
         """Whether lines of this severity are shown."""
@@ -67,7 +67,7 @@ class RcutilsLogger:
             return False
         frame = inspect.currentframe()
         caller = frame.f_back.f_back if frame and frame.f_back else None
-        if not self._passes(caller, throttle_s):
+        if not self._passes(caller, severity, throttle_s):
             return False
         now = time.time_ns()
         line = f"[{severity.name}] [{now // 10**9}.{now % 10**9:09d}] [{self.name}]: {message}"
@@ -79,15 +79,20 @@ class RcutilsLogger:
             sink(severity, self.name, str(message), caller)
         return True
 
-    def _passes(self, caller: Any, throttle_s: float) -> bool:
-        """Whether a line of this place in the code may be written again."""
-        if not throttle_s:
-            return True
+    def _passes(self, caller: Any, severity: LoggingSeverity, throttle_s: float) -> bool:
+        """Whether a line of this place in the code may be written again.
+
+        ValueError, as rclpy's, where a place has another severity or another throttle than before.
+        """
         place = (caller.f_code.co_filename, caller.f_lasti) if caller else ("", 0)
+        before = self._places.get(place, (severity, throttle_s, float("-inf")))
+        if before[:2] != (severity, throttle_s):
+            what = "Logger severity" if before[0] != severity else "Logging filter parameters"
+            raise ValueError(f"{what} cannot be changed between calls.")
         now = time.monotonic()
-        if now < self._places.get(place, float("-inf")) + throttle_s:
+        if now < before[2] + throttle_s:
             return False
-        self._places[place] = now
+        self._places[place] = (severity, throttle_s, now)
         return True
 
 

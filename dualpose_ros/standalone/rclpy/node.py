@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from dualpose_ros.standalone.arguments import remap_topic
+from dualpose_ros.standalone.arguments import expand_topic, remap_topic
 from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.guard import GuardCondition
 from dualpose_ros.standalone.messages import Message, message_class
@@ -16,10 +16,17 @@ from dualpose_ros.standalone.rclpy.context import Context
 from dualpose_ros.standalone.rclpy.exceptions import InvalidTopicNameException, NotInitializedException
 from dualpose_ros.standalone.rclpy.parameter import Parameter, ParameterStore
 from dualpose_ros.standalone.rclpy.publisher import Publisher
-from dualpose_ros.standalone.rclpy.qos import DurabilityPolicy, QoSProfile, as_profile, dds_policies
+from dualpose_ros.standalone.rclpy.qos import DurabilityPolicy, QoSProfile, as_profile, dds_policies, profile_of
 from dualpose_ros.standalone.rclpy.subscription import Subscription
 from dualpose_ros.standalone.rclpy.timer import Timer
 from dualpose_ros.standalone.rclpy.utilities import get_default_context
+
+
+class _EndpointInfo(NamedTuple):
+    """What is known of a publisher."""
+
+    qos_profile: QoSProfile
+
 
 _ROSOUT_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -145,8 +152,18 @@ class Node:
         return subscription
 
     def count_publishers(self, topic_name: str) -> int:
-        """How many publishers a topic has in the whole graph."""
-        return self._participant.count_writers(self.resolve_topic_name(topic_name))
+        """How many publishers a topic has in the whole graph, by its name before any remap rule. ValueError."""
+        return len(self._writers_of(topic_name))
+
+    def get_publishers_info_by_topic(self, topic_name: str) -> list[_EndpointInfo]:
+        """Each publisher of a topic in the whole graph, named as for count_publishers."""
+        return [_EndpointInfo(profile_of(qos)) for qos in self._writers_of(topic_name)]
+
+    def _writers_of(self, topic_name: str) -> list[Any]:
+        try:
+            return self._participant.writers_of(expand_topic(topic_name, self._namespace, self._name))
+        except StandaloneError as error:
+            raise ValueError(str(error)) from error
 
     def create_timer(self, timer_period_sec: float, callback: Callable[[], None]) -> Timer:
         """A timer that calls `callback()` every so many seconds; errors as of Timer; ValueError for no number."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from dualpose_ros.standalone import dds
 from dualpose_ros.standalone.messages import Message
+from dualpose_ros.standalone.rclpy.exceptions import InvalidHandle
 from dualpose_ros.standalone.rclpy.qos import QoSProfile
 
 
@@ -28,24 +29,24 @@ class Publisher:
     def publish(self, msg: Any) -> None:
         """Send a message, or the CDR bytes of one as they are.
 
-        TypeError where it is of another type; RuntimeError after the publisher was destroyed.
+        TypeError where it is of another type; InvalidHandle after the publisher was destroyed.
 
         A message that a slow reliable reader holds up for too long is dropped and counted in `dropped`.
         """
         if not isinstance(msg, (self.msg_type, bytes)):
             raise TypeError(f"Expected {self.msg_type.TYPE}, got {type(msg).__name__}")
         if self.writer is None:
-            raise RuntimeError(f"publisher of {self.topic} was destroyed")
+            raise InvalidHandle(f"publisher of {self.topic} was destroyed")
         if not dds.write(self.writer, msg):
             self.dropped += 1
 
     def get_subscription_count(self) -> int:
-        """How many subscriptions it is matched with."""
-        while self.writer is not None:
+        """How many subscriptions it is matched with. InvalidHandle after it was destroyed."""
+        while (writer := self.writer) is not None:
             # Cyclone asks for their number first, then for so many: a reader may come between.
             with contextlib.suppress(IndexError):
-                return len(self.writer.get_matched_subscriptions())
-        return 0
+                return len(writer.get_matched_subscriptions())
+        raise InvalidHandle(f"publisher of {self.topic} was destroyed")
 
     def destroy(self) -> None:
         """Stop sending."""

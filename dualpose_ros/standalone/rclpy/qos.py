@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from dualpose_ros.standalone.errors import require
+
 
 class InvalidQoSProfileException(Exception):
     """A profile without history and depth, or with unknown policies."""
@@ -71,6 +73,16 @@ def dds_policies(profile: QoSProfile) -> dict[str, Any]:
         "reliable": profile.reliability != ReliabilityPolicy.BEST_EFFORT,
         "transient_local": profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
     }
+
+
+def profile_of(policies: Any) -> QoSProfile:
+    """The profile of an endpoint by its DDS policies, which do not tell of its depth."""
+    policy = require("cyclonedds.qos").Policy
+    return QoSProfile(
+        depth=1,
+        reliability=ReliabilityPolicy(2 if policy.Reliability.BestEffort in policies else 1),
+        durability=DurabilityPolicy(1 if policy.Durability.TransientLocal in policies else 2),
+    )
 
 
 def as_profile(profile: QoSProfile | int) -> QoSProfile:

@@ -70,3 +70,14 @@ def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away()
     assert watch.losses(13.4) == ""
     quiet = watch.missing(30.0)
     assert quiet is not None and "its camera_info comes" not in watch.describe(quiet, 1, 30.0)
+
+
+def test_a_node_that_was_not_served_does_not_miss_what_it_could_not_take() -> None:
+    """The nodes of one process are served when the last of them is made."""
+    watch = InputWatch(100.0)
+    watch.expect("/image_raw", "sensor_msgs/msg/Image", "best effort")
+    watch.looked(104.0)
+    assert watch.missing(104.0) is None
+    watch.looked(105.0)
+    watch.looked(106.5)
+    assert watch.missing(106.5) is not None, "served all the time, and nothing came"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from dualpose_ros import nodes
 from dualpose_ros.nodes import fusion_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, StartupError
 from dualpose_ros.nodes.composed.bus import Bus
+from dualpose_ros.nodes.lifecycle.managed import refusing
 from dualpose_ros.runs.parameter_lists import NODES
 from dualpose_ros.settings import SettingError, all_settings, own_settings, setting
 
@@ -203,3 +205,26 @@ def test_a_node_that_stops_leaves_its_process_bus(started: Any, monkeypatch: pyt
     assert node.trigger_deactivate() == SUCCESS and heard == []
     assert node.trigger_activate() == SUCCESS and len(heard) == 1
     bus.forget(heard[0])
+
+
+def test_a_transition_that_the_state_has_not_is_refused() -> None:
+    """rclpy raises where one is asked for by number, which would end the node."""
+    told: list[str] = []
+
+    def raises(request: Any, response: Any) -> Any:
+        raise RuntimeError("failed to trigger transition: No transition matching 1 found\nfor current state active")
+
+    request = SimpleNamespace(transition=SimpleNamespace(id=1))
+    response = SimpleNamespace(success=True)
+    assert refusing(raises, told.append)(request, response) is response and not response.success
+    assert "transition 1 is refused" in told[0] and "\n" not in told[0]
+    assert refusing(lambda request, response: "done", told.append)(request, response) == "done"
+
+
+def test_publishers_are_counted_by_the_name_that_is_given(started: Any) -> None:
+    """As rclpy counts them: a node that means its own, maybe remapped, name has to resolve it first."""
+    node = started(Talker, "-r", "said:=told")
+    assert (node.count_publishers("said"), node.count_publishers("told")) == (0, 1)
+    assert node.count_publishers(node.resolve_topic_name("said")) == 1
+    with pytest.raises(ValueError):
+        node.count_publishers("a b")
