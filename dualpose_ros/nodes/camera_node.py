@@ -110,6 +110,7 @@ class CameraNode(PipelineNode):
         c: CameraNodeConfig = self.config
         self._source: FrameSource = open_source(c.source)
         self._shown, info = printable(c.source), self._source.info
+        self.diagnostics.hardware_id = c.frame_id
         self._cameras = {(info.width, info.height): camera_of(c, info.width, info.height)}
         self._fps = c.fps or info.fps
         self._images = self.create_publisher(Image, "image_raw", image_qos(c, depth=5))
