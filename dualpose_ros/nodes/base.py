@@ -334,16 +334,16 @@ class PipelineNode(ManagedNode):
             try:
                 callback(*args)
             except Exception as error:
-                # A signal ends the context while a callback runs; what the callback then can't do is no fault.
-                if self.context.ok():
-                    self.report(f"{what}: {_describe(error)}")
+                self.report(f"{what}: {_describe(error)}")
 
         return run
 
     def report(self, message: str) -> None:
         """Log an error that the node survives, throttled, and show it in the diagnostics."""
-        self.get_logger().error(message, throttle_duration_sec=5.0)
-        self.diagnostics.error(message)
+        # A signal ends the context while a callback runs; what the callback then can't do is no fault.
+        if self.context.ok():
+            self.get_logger().error(message, throttle_duration_sec=5.0)
+            self.diagnostics.error(message)
 
 
 def _describe(error: Exception) -> str:

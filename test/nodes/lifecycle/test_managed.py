@@ -228,3 +228,14 @@ def test_publishers_are_counted_by_the_name_that_is_given(started: Any) -> None:
     assert node.count_publishers(node.resolve_topic_name("said")) == 1
     with pytest.raises(ValueError):
         node.count_publishers("a b")
+
+
+def test_what_a_callback_cannot_do_once_a_signal_has_ended_its_context_is_no_error(started: Any, capfd: Any) -> None:
+    """A stage that reports for itself, in the middle of a frame, too."""
+    node = started(Talker)
+    node.report("before")
+    node.context.try_shutdown()
+    node.report("after")
+    node.guarded("image", lambda: node.publisher.publish(String()))()
+    said = capfd.readouterr().err
+    assert "before" in said and "after" not in said and "image" not in said
