@@ -20,7 +20,7 @@ from dualpose_ros.refinement.ground.stance import bones_height
 from dualpose_ros.refinement.ground.standing import Correction
 from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
 from dualpose_ros.refinement.solver import Solution, refine
-from dualpose_ros.refinement.steady import steadied, still_left
+from dualpose_ros.refinement.steady import steadied
 from dualpose_ros.refinement.terms import HAS_BONE
 from dualpose_ros.refinement.window import (
     Frame,
@@ -129,15 +129,14 @@ class TrackSmoother:
 
     def _due(self) -> tuple[int, Floats, Floats, Floats, float]:
         """Of the oldest frame that was not published yet: its place in the window, its joints, those of the frame
-        before it, these as they were published, and the share of a difference that is still left."""
+        before it, these as they were published, and the seconds since then."""
         assert self._waiting and self._solution is not None
         at = len(self._window) - self._waiting
         self._waiting -= 1
         joints, times = self._window.joints, self._window.times
         if not at or self._published is None:
-            return at, joints[at], joints[at], joints[at], 0.0
-        left = still_left(float(times[at] - times[at - 1]), self.config.smoothing_time_constant_s)
-        return at, joints[at], joints[at - 1], self._published, left
+            return at, joints[at], joints[at], joints[at], np.inf
+        return at, joints[at], joints[at - 1], self._published, float(times[at] - times[at - 1])
 
     def _stddev_at(self, at: int) -> Floats:
         """Deviations (K,) of a frame's joints."""
@@ -199,8 +198,11 @@ def publish(smoothers: Sequence[TrackSmoother]) -> list[Refined]:
     person's bone lengths exactly, for which one step from frame to frame is not enough."""
     if not smoothers:
         return []
-    places, now, before, published, left = zip(*(smoother._due() for smoother in smoothers), strict=True)
-    poses = steadied(np.array(published), np.array(before), np.array(now), np.array(left))
+    places, now, before, published, elapsed = zip(*(smoother._due() for smoother in smoothers), strict=True)
+    poses = steadied(
+        np.array(published), np.array(before), np.array(now), np.array(elapsed),
+        smoothers[0].config.smoothing_time_constant_s,
+    )  # fmt: skip
     poses = with_lengths(poses, np.array([smoother.lengths for smoother in smoothers]))
     return [
         smoother._published_as(at, pose, smoother._stddev_at(at))
