@@ -84,8 +84,9 @@ def read_frames(path: Path) -> list[PoseFrame]:
     return sorted(frames, key=lambda frame: frame.stamp_ns)
 
 
-def messages_of(path: Path, topic: str | None = None, kind: str | None = None) -> Iterator[Any]:
-    """The messages of a run's MCAP of a topic, or of a kind such as `sensor_msgs/msg/CameraInfo`, in their order.
+def messages_of(path: Path, topic: str | None = None, kind: str | None = None, raw: bool = False) -> Iterator[Any]:
+    """The messages of a run's MCAP of a topic, or of a kind such as `sensor_msgs/msg/CameraInfo`, in their order; their
+    CDR bytes where raw.
 
     InputError if it can't be read.
     """
@@ -97,7 +98,7 @@ def messages_of(path: Path, topic: str | None = None, kind: str | None = None) -
         with path.open("rb") as stream:
             for schema, _, message in make_reader(stream).iter_messages(topics=topic):
                 if schema is not None and kind in (None, schema.name):
-                    yield typestore().deserialize_cdr(message.data, schema.name)
+                    yield message.data if raw else typestore().deserialize_cdr(message.data, schema.name)
     except Exception as error:  # mcap lets through what its decoders raise
         raise InputError(f"{path} can't be read ({type(error).__name__}: {' '.join(str(error).split())})") from None
 

@@ -100,13 +100,13 @@ def _seen(branches: Branches, video: Path, camera: Camera) -> Iterator[Frame]:
 
 def _recorded(run: Path) -> Iterator[Frame]:
     """The frames of a run for which both branches published, by their stamps."""
-    from dualpose_ros.nodes.convert import MessageError, poses_from_message, stamp_to_ns
+    from dualpose_ros.nodes.wire import MessageError, poses_from_bytes, stamp_ns_of
 
     people: dict[int, dict[str, list[Pose3D]]] = {}
     try:
         for branch, topic in _BRANCHES.items():
-            for message in messages_of(run, topic=topic):
-                people.setdefault(stamp_to_ns(message.header.stamp), {})[branch] = poses_from_message(message)
+            for message in messages_of(run, topic=topic, raw=True):
+                people.setdefault(stamp_ns_of(message), {})[branch] = poses_from_bytes(message)
     except MessageError as error:
         raise InputError(f"{run} is damaged: {error}") from None
     both = {stamp: found for stamp, found in sorted(people.items()) if len(found) == len(_BRANCHES)}
