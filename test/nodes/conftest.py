@@ -30,3 +30,12 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for node in made:
         node.destroy_node()
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def stand_in(started: Any) -> None:
+    """Skips where a ROS 2 is sourced: for tests that look into what stands for rclpy without it."""
+    from dualpose_ros import standalone
+
+    if not standalone.is_installed():
+        pytest.skip("a ROS 2 is sourced, and this looks into what stands for it")

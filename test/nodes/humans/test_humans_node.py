@@ -98,6 +98,7 @@ def recorded(node: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]
     return sent
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_poses_wait_for_the_transform_at_their_stamp(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node = started(humans_node.HumansNode, "-p", "target_frame:=map", "-p", "rep155:=never")
     sent = recorded(node, monkeypatch)["/humans/poses3d_in_frame"]
@@ -122,6 +123,7 @@ def test_poses_wait_for_the_transform_at_their_stamp(started: Any, monkeypatch: 
     assert "'eye' with 'map'" in node.diagnostics.log.read(node.diagnostics.now_ns()).message
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_frames_and_topics_of_everybody_confirmed(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node = started(humans_node.HumansNode, "-r", "__ns:=/robot1")
     sent = recorded(node, monkeypatch)
@@ -154,6 +156,7 @@ def test_rep155_where_it_is_asked_for_and_not_there(started: Any, monkeypatch: p
         started(humans_node.HumansNode, "-p", "rep155:=always")
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_without_hri_msgs_frames_are_broadcast_alone(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(humans_node, "hri_msgs", lambda: None)
     node = started(humans_node.HumansNode)

@@ -56,6 +56,7 @@ def counts(node: Any) -> tuple[int, int]:
     return len(node.publishers_) - 2, len(node.subscriptions_)
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_each_state_has_what_it_needs(started: Any) -> None:
     node = started(Talker)
     assert (node.state, counts(node)) == ("active", (1, 1)), "it brings itself up"
@@ -72,6 +73,7 @@ def test_each_state_has_what_it_needs(started: Any) -> None:
     assert (node.state, counts(node), node.released) == ("finalized", (0, 0), 2)
 
 
+@pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize(("broken", "state"), [("configure", "unconfigured"), ("activate", "inactive")])
 def test_a_failed_transition_says_why_and_leaves_nothing(
     started: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: str, state: str
@@ -97,11 +99,13 @@ def test_a_start_of_its_own_that_fails_raises_the_error(started: Any, monkeypatc
         started(Talker)
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_nobody_could_activate_it_without_ros(started: Any) -> None:
     with pytest.raises(StartupError, match="autostart"):
         started(Talker, "-p", "autostart:=false")
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_qos_overrides_hold_and_what_is_none_or_unused_is_told(
     started: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +137,7 @@ def test_a_qos_override_that_is_no_policy_is_refused(started: Any, policy: str, 
         started(Talker, "-p", f"qos_overrides./said.publisher.{policy}")
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_live_settings_change_while_a_node_runs(started: Any) -> None:
     node = started(fusion_node.FusionNode)
 
@@ -196,6 +201,7 @@ def test_a_group_makes_its_settings_live() -> None:
     assert setting(1, "x", live=True).metadata["setting"].live  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_a_node_that_stops_leaves_its_process_bus(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bus = Bus()
     monkeypatch.setattr(PipelineNode, "bus", bus)
