@@ -6,6 +6,7 @@ bytes, which are decoded where their content matters.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.convert import camera_from_info
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.joining.stamps import StampRing
 from dualpose_ros.nodes.wire import ImageBytes, header_of, poses_from_bytes, stamp_ns_of
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
@@ -69,9 +71,12 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
         self._take_bytes(CameraInfo, "camera_info", self._on_camera_info, infos)
         self._take_bytes(Image, "image_raw", self._on_image, images)
-        self._take_bytes(MultiPersonPose3D, "humans/poses3d", self._on_poses, reliable)
+        record = functools.partial(recording.add_poses, "/humans/poses3d")
+        self._take_poses("humans/poses3d", record, reliable, every_frame)
         for stage in STAGES:
-            self._follow(stage, f"dualpose/{stage}/poses3d", reliable)
+            topic = f"dualpose/{stage}/poses3d"
+            record = functools.partial(recording.add_stage_poses, stage, f"/{topic}")
+            self._take_poses(topic, record, reliable, every_frame)
         self._take_bytes(MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._on_bottom_up_poses, reliable)
         self._take_bytes(MarkerArray, "humans/markers", self._on_markers, reliable)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._survive(self._on_diagnostics), reliable)
@@ -80,11 +85,16 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """Newest diagnostic value of a node; an empty string where it has said nothing of it."""
         return self.statuses.get(node, {}).get(key, "")
 
-    def _follow(self, stage: str, topic: str, qos: QoSProfile) -> None:
-        """Record the poses of a stage before the end of the graph."""
+    def _take_poses(self, topic: str, record: Callable[[PoseFrame, bytes], None], qos: QoSProfile, once: bool) -> None:
+        """Record a topic's poses; `once`: the first of each stamp. Where a node is back, a source that waits for the
+        graph sends again what is in work, and some of it is answered twice."""
+        taken = StampRing[bool](_MOST_NUMBERED)
 
         def receive(cdr: bytes) -> None:
-            self._recording.add_stage_poses(stage, f"/{topic}", self._pose_frame(cdr), cdr)
+            frame = self._pose_frame(cdr)
+            if not (once and taken.get(frame.stamp_ns)):
+                taken.add(frame.stamp_ns, True)
+                record(frame, cdr)
 
         self._take_bytes(MultiPersonPose3D, topic, receive, qos)
 
@@ -127,9 +137,6 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_image(self, cdr: bytes) -> None:
         self._recording.add_image(stamp_ns_of(cdr), decode_image(ImageBytes.of(cdr)))
-
-    def _on_poses(self, cdr: bytes) -> None:
-        self._recording.add_poses("/humans/poses3d", self._pose_frame(cdr), cdr)
 
     def _on_bottom_up_poses(self, cdr: bytes) -> None:
         self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, cdr, stamp_ns_of(cdr))

@@ -83,12 +83,12 @@ def upright(transform: Any) -> tuple[str, str, list[list[float]]]:
 
 
 def recorder() -> dict[str, Any]:
-    """Every kind of message that makes no sense, then a good one, into a recording."""
+    """Every kind of message that makes no sense, a frame answered before, then a good one, into a recording."""
     takes = {"humans/poses3d": MultiPersonPose3D, "dualpose/fused/poses3d": MultiPersonPose3D, "image_raw": Image,
              "camera_info": CameraInfo, "humans/markers": MarkerArray}  # fmt: skip
     folder = Path(sys.argv[2])
     with Recording(folder) as recording:
-        rig = Rig(lambda: RecorderNode(recording), takes, {})
+        rig = Rig(lambda: RecorderNode(recording, every_frame=True), takes, {})
         status = rig.driver.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         before = header(1)
         before.stamp.sec = -5
@@ -108,6 +108,7 @@ def recorder() -> dict[str, Any]:
             status.publish(DiagnosticArray(status=[DiagnosticStatus(name=f"{name}: pipeline", values=values)]))
         for tick, seen in ((7, CAMERA), (8, CAMERA), (9, CAMERA.resized(320, 240))):
             rig.publish("camera_info", camera_to_info(seen, header(tick)))
+        rig.publish("humans/poses3d", poses_to_message([person(8)], header(1)))
         last = poses_to_message([person(9)], header(9))
         rig.publish("humans/poses3d", last)
         came = rig.spin(lambda: recording.latest is not None and recording.latest.persons[0].track_id == 9)
@@ -121,6 +122,7 @@ def recorder() -> dict[str, Any]:
         drawn = write_overlay(folder / "overlay.mp4", recording.pose_lines, recording.frames, CAMERA)
     return {
         "came": came,
+        "ids": [line["persons"][0]["track_id"] for line in lines],
         "scores": [line["persons"][0]["score"] for line in lines],
         "stamps": [line["stamp_ns"] for line in lines],
         "fused": [line["persons"][0]["track_id"] for line in fused],

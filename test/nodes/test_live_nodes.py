@@ -170,6 +170,7 @@ def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
     result = scenario("recorder", 1, "live_graph.py", str(tmp_path))
     assert result["came"]
     assert result["scores"] == [None, 0.9, 0.9, 0.9], "the one with too few joints is left out"
+    assert result["ids"] == [1, 2, 4, 9], "what is answered again counts once"
     assert result["stamps"][2] < 0 and result["fused"] == [1, 2, 4]
     assert result["state"] == "camera_node", "and not that of another namespace"
     assert result["drawn"] == 0
