@@ -56,6 +56,9 @@ _LEAST_LEVEL, _LEAST_LIMB_M = 0.2, 0.2
 _EDGE = 0.03
 """Ankles in this lowest share of the image may be the last that is seen of a leg."""
 
+DOUBTS = 1.0, 6.0
+"""By how many times what it says of itself the ground may be off: the second by the chance `StandingConfig.doubt`."""
+
 _ONE_FOOT, _SURE_SCORE = 0.5, 0.6
 """Weight of a foot alone, which may be in the air; score from which on a head is where it is said to be."""
 
@@ -87,7 +90,7 @@ class StandingConfig(Settings):
         0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
     )
     doubt: float = setting(
-        0.2, "chance that the ground is off by 6 times as much as it says of itself", above=0, below=1
+        0.2, f"chance that the ground is off by {DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
     )
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5

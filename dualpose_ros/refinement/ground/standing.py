@@ -20,7 +20,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, Ground, GroundAccuracy
-from dualpose_ros.refinement.ground.stance import Sight, StandingConfig, foot_sight, head_sight, upright
+from dualpose_ros.refinement.ground.stance import DOUBTS, Sight, StandingConfig, foot_sight, head_sight, upright
 from dualpose_ros.refinement.window import Frame, log_distances
 from dualpose_ros.skeleton import H36M17
 
@@ -64,9 +64,6 @@ this much surer than the filter has it (measured), those that nothing but the si
 _MIDDLE = 8
 """Power of their chances with which filters count for where people are: nearer to the middle of what is likely than the
 mean, which small chances of much would move."""
-
-_DOUBTS = 1.0, 6.0
-"""By how many times what it says of itself the ground may be off: the second by the chance `StandingConfig.doubt`."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +129,9 @@ class Standing:
     def __init__(self, config: StandingConfig | None = None) -> None:
         self.config = config if config is not None else StandingConfig()
         self._ids: list[int] = []
-        self._mean = np.zeros((len(_DOUBTS), _GROUND))
-        self._covariance = np.zeros((len(_DOUBTS), _GROUND, _GROUND))
-        self._start = np.zeros((len(_DOUBTS), _GROUND))
+        self._mean = np.zeros((len(DOUBTS), _GROUND))
+        self._covariance = np.zeros((len(DOUBTS), _GROUND, _GROUND))
+        self._start = np.zeros((len(DOUBTS), _GROUND))
         self._beliefs = self._first_beliefs
         self._accuracy: GroundAccuracy | None = None
         self._ground: Ground | None = None
@@ -208,7 +205,7 @@ class Standing:
         """A ground that is known so well: nothing is known yet of what it is off by."""
         self._accuracy, self._beliefs = accuracy, self._first_beliefs
         stddevs = np.array([accuracy.height_stddev, accuracy.pitch_stddev_rad, accuracy.roll_stddev_rad])
-        self._start = np.outer(_DOUBTS, stddevs) ** 2
+        self._start = np.outer(DOUBTS, stddevs) ** 2
         self._mean[:, :_GROUND] = 0
         self._covariance[:, :_GROUND] = self._covariance[:, :, :_GROUND] = 0
         self._covariance[:, range(_GROUND), range(_GROUND)] = self._start
