@@ -77,11 +77,7 @@ def assign(cost: AnyFloats, limit: float) -> Indices:
 
 
 def group_by_tags(
-    joint: Indices,
-    tag: AnyFloats,
-    score: AnyFloats,
-    config: GroupingConfig,
-    apart: AnyFloats | None = None,
+    joint: Indices, tag: AnyFloats, score: AnyFloats, config: GroupingConfig, apart: AnyFloats | None = None
 ) -> tuple[Indices, int]:
     """Which candidates are of one person.
 

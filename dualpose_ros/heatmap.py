@@ -106,13 +106,7 @@ def _largest_of_window(maps: Float32s, threshold: float, window: int) -> Indices
     return np.flatnonzero((maps > threshold) & (maps >= largest))
 
 
-def _is_first_of_equals(
-    maps: Float32s,
-    channel: Indices,
-    row: Indices,
-    column: Indices,
-    window: int,
-) -> Mask:
+def _is_first_of_equals(maps: Float32s, channel: Indices, row: Indices, column: Indices, window: int) -> Mask:
     """Whether no cell before it in reading order, within its window, has the same value."""
     reach = window // 2
     steps = np.arange(-reach, reach + 1)

@@ -124,6 +124,5 @@ COCO17 = _skeleton(
 def joint_mapping(source: Skeleton, target: Skeleton) -> Indices:
     """For each joint of `target`, its index in `source`, or -1 where it has none: (K_target,)."""
     return np.array(
-        [source.joint_names.index(n) if n in source.joint_names else -1 for n in target.joint_names],
-        dtype=np.intp,
+        [source.joint_names.index(n) if n in source.joint_names else -1 for n in target.joint_names], dtype=np.intp
     )

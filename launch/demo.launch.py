@@ -8,15 +8,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from dualpose_ros.launching.arguments import Argument, declare, read
-from dualpose_ros.launching.graph import (
-    camera,
-    camera_frames,
-    common_arguments,
-    demo_camera,
-    graph_of,
-    pipeline,
-    rviz,
-)
+from dualpose_ros.launching.graph import camera, camera_frames, common_arguments, demo_camera, graph_of, pipeline, rviz
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -237,8 +237,7 @@ def ablation(
 def refinement(
     data: CaptureOption,
     pictures: Annotated[
-        Path | None,
-        typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements."),
+        Path | None, typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements.")
     ] = None,
     part: PartOption = 1.0,
     json_file: JsonOption = None,
@@ -259,11 +258,7 @@ def refinement(
 
 
 @app.command("trajectory")
-def trajectory(
-    data: CaptureOption,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
-) -> None:
+def trajectory(data: CaptureOption, json_file: JsonOption = None, seed: SeedOption = 0) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
     from dualpose_ros.lab.evaluation.trajectory import evaluate_trajectory
 

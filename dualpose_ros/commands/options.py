@@ -72,8 +72,7 @@ DomainOption = Annotated[
 ]
 OverlayOption = Annotated[bool, typer.Option("--overlay/--no-overlay", help="Draw overlay.mp4 after the run.")]
 ComposedOption = Annotated[
-    bool,
-    typer.Option("--composed", help="All nodes in one process, by arrays: less work, one fate."),
+    bool, typer.Option("--composed", help="All nodes in one process, by arrays: less work, one fate.")
 ]
 ViewOption = Annotated[
     bool,

@@ -117,11 +117,7 @@ def split_of(name: str) -> str:
 
 
 def make_people(
-    boxes_px: AnyFloats,
-    joints_px: AnyFloats,
-    visibility: UInt8s,
-    crowd: Mask,
-    size: tuple[int, int],
+    boxes_px: AnyFloats, joints_px: AnyFloats, visibility: UInt8s, crowd: Mask, size: tuple[int, int]
 ) -> People:
     """People of a photograph of (width, height): boxes (N, 4) clipped to it, joints (N, K, 2), visibility (N, K)."""
     count = len(boxes_px)

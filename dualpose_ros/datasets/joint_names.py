@@ -14,13 +14,7 @@ from dualpose_ros.arrays import AnyFloats, Float32s, UInt8s
 from dualpose_ros.datasets.labels import UNKNOWN
 from dualpose_ros.skeleton import H36M17
 
-ALIASES = {
-    "hip": "pelvis",
-    "mid_hip": "pelvis",
-    "root": "pelvis",
-    "top_head": "head_top",
-    "top_of_head": "head_top",
-}
+ALIASES = {"hip": "pelvis", "mid_hip": "pelvis", "root": "pelvis", "top_head": "head_top", "top_of_head": "head_top"}
 """Other names of inner joints; `l_` and `r_` stand for left and right."""
 
 ELSEWHERE = ("spine", "thorax", "neck")
@@ -42,10 +36,7 @@ def inner_joint(name: str, aliases: dict[str, str] | None = None) -> int:
 
 
 def to_inner(
-    names: Sequence[str],
-    joints_px: AnyFloats,
-    visibility: UInt8s,
-    aliases: dict[str, str] | None = None,
+    names: Sequence[str], joints_px: AnyFloats, visibility: UInt8s, aliases: dict[str, str] | None = None
 ) -> tuple[Float32s, UInt8s]:
     """Joints (N, K, 2) and visibility (N, K) of H36M17, from joints (N, J, 2) and visibility (N, J) by `names`.
 

@@ -38,11 +38,7 @@ def decode_boxes(
 
 
 def encode_boxes(
-    boxes_px: AnyFloats,
-    height: int,
-    width: int,
-    ignored: Mask | None = None,
-    spread: float = 0.54,
+    boxes_px: AnyFloats, height: int, width: int, ignored: Mask | None = None, spread: float = 0.54
 ) -> tuple[Float32s, Float32s, Float32s, Float32s]:
     """Training targets of boxes (N, 4) in network pixels on a grid of height x width cells.
 

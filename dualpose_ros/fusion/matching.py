@@ -55,10 +55,7 @@ class MatchConfig(Settings):
         0.5, "similarity on the image from which a bottom-up pose is a top-down one at another depth", above=0, most=1
     )
     same_person_oks: float = setting(
-        0.4,
-        "similarity on the image from which two fused poses are one, the likelier; 1: never",
-        above=0,
-        most=1,
+        0.4, "similarity on the image from which two fused poses are one, the likelier; 1: never", above=0, most=1
     )
 
     def __post_init__(self) -> None:

@@ -28,13 +28,7 @@ from dualpose_ros.nodes.base import (
     run_node,
     sync_queue_size,
 )
-from dualpose_ros.nodes.convert import (
-    MessageError,
-    camera_for_image,
-    camera_text,
-    heatmaps_from_message,
-    stamp_to_ns,
-)
+from dualpose_ros.nodes.convert import MessageError, camera_for_image, camera_text, heatmaps_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames

@@ -19,14 +19,7 @@ from std_msgs.msg import Header
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
-from dualpose_ros.nodes.base import (
-    RELIABILITY,
-    ImageNodeConfig,
-    PipelineNode,
-    StartupError,
-    image_qos,
-    run_node,
-)
+from dualpose_ros.nodes.base import RELIABILITY, ImageNodeConfig, PipelineNode, StartupError, image_qos, run_node
 from dualpose_ros.nodes.convert import camera_to_info
 from dualpose_ros.nodes.joining.pacing import AnsweredFrames
 from dualpose_ros.nodes.wire import image_to_bytes, stamp_ns_of

@@ -71,11 +71,7 @@ def write_overlay(
 
 
 def draw_frame(
-    frame: PoseFrame,
-    image: RgbImage,
-    depth_m: float,
-    hfov: float | None,
-    trails: dict[int, Floats],
+    frame: PoseFrame, image: RgbImage, depth_m: float, hfov: float | None, trails: dict[int, Floats]
 ) -> UInt8s:
     """One picture of the overlay: image with skeletons (H, W, 3), and a square top view at its right."""
     height = image.shape[0]

@@ -36,12 +36,7 @@ class RootFit:
 
 
 def fit_root(
-    rays: AnyFloats,
-    confidence: AnyFloats,
-    joints: AnyFloats,
-    stddev: AnyFloats,
-    depth: AnyFloats,
-    extent: AnyFloats,
+    rays: AnyFloats, confidence: AnyFloats, joints: AnyFloats, stddev: AnyFloats, depth: AnyFloats, extent: AnyFloats
 ) -> RootFit:
     """Root positions that best reproject joints relative to them.
 

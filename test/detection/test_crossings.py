@@ -168,8 +168,7 @@ def track(world: list[Frame], uses_colours: bool) -> list[list[Track]]:
 def test_motion_beats_greedy_overlap_and_colours_beat_motion(worlds: list[list[Frame]]) -> None:
     greedy_trackers = [GreedyTracker() for _ in worlds]
     greedy = totals(
-        worlds,
-        [[g.update(f.detections, f.stamp_ns) for f in w] for g, w in zip(greedy_trackers, worlds, strict=True)],
+        worlds, [[g.update(f.detections, f.stamp_ns) for f in w] for g, w in zip(greedy_trackers, worlds, strict=True)]
     )
     motion = totals(worlds, [track(world, uses_colours=False) for world in worlds])
     colours = totals(worlds, [track(world, uses_colours=True) for world in worlds])
@@ -205,8 +204,7 @@ def test_people_who_walk_keep_their_ids_at_few_frames_a_second(fps: float) -> No
     ours = totals(worlds, [track(world, uses_colours=True) for world in worlds])
     greedy_trackers = [GreedyTracker() for _ in worlds]
     greedy = totals(
-        worlds,
-        [[g.update(f.detections, f.stamp_ns) for f in w] for g, w in zip(greedy_trackers, worlds, strict=True)],
+        worlds, [[g.update(f.detections, f.stamp_ns) for f in w] for g, w in zip(greedy_trackers, worlds, strict=True)]
     )
     assert ours["switches"] < 0.25 * greedy["switches"], (ours, greedy)
     assert ours["recall"] > 0.9

@@ -34,9 +34,7 @@ def summary(persons: Sequence[Pose3D]) -> list[tuple[int, str, str]]:
 
 def test_pairs_and_people_of_one_branch() -> None:
     result = stage().process(
-        FRAME_NS,
-        [pose(body(0, 4), 4), pose(body(2, 5), 6)],
-        [pose(body(-2, 5)), pose(body(0, 4.2))],
+        FRAME_NS, [pose(body(0, 4), 4), pose(body(2, 5), 6)], [pose(body(-2, 5)), pose(body(0, 4.2))]
     )
     assert summary(result.persons) == [
         (4, "FUSED", "CONFIRMED"), (6, "TOP_DOWN", "CONFIRMED"), (7, "BOTTOM_UP", "TENTATIVE"),

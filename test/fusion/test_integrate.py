@@ -9,26 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualpose_ros.fusion.integrate import (
-    ANSWERS,
-    LEAST_SURE,
-    METHODS,
-    NetworkIntegrator,
-    hard,
-    linear,
-    load_integrator,
-)
-from dualpose_ros.fusion.pairs import (
-    JOINTS,
-    NUM_BRANCH,
-    NUM_FEATURES,
-    PRESENT,
-    ROOT,
-    BranchPoses,
-    K,
-    Pairs,
-    view_pairs,
-)
+from dualpose_ros.fusion.integrate import ANSWERS, LEAST_SURE, METHODS, NetworkIntegrator, hard, linear, load_integrator
+from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, PRESENT, ROOT, BranchPoses, K, Pairs, view_pairs
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec
 from dualpose_ros.weights import WeightsError, weights_path
 

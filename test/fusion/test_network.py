@@ -12,16 +12,7 @@ torch = pytest.importorskip("torch")
 
 from dualpose_ros.fusion.integrate import ANSWERS, LEAST_SURE, NetworkIntegrator  # noqa: E402
 from dualpose_ros.fusion.network import LOG_STDDEV_RANGE, IntegrationConfig, IntegrationNetwork  # noqa: E402
-from dualpose_ros.fusion.pairs import (  # noqa: E402
-    JOINTS,
-    NUM_BRANCH,
-    NUM_FEATURES,
-    ROOT,
-    BranchPoses,
-    K,
-    Pairs,
-    view_pairs,
-)
+from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, ROOT, BranchPoses, K, Pairs, view_pairs  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
 from dualpose_ros.inference.load import load_engine  # noqa: E402
 
@@ -160,14 +151,4 @@ def test_onnx_says_what_torch_says(tmp_path: Path) -> None:
             assert out.joint_stddev[n, k] == pytest.approx(np.hypot(*stddev), rel=1e-3)
         np.testing.assert_allclose(out.joint_scores[n], seen[n], atol=1e-5)
         assert out.scores[n] == pytest.approx(score[n, 0], abs=1e-5)
-    assert (
-        len(
-            NetworkIntegrator(engine)(
-                Pairs(
-                    BranchPoses.empty(),
-                    BranchPoses.empty(),
-                )
-            ).scores
-        )
-        == 0
-    )
+    assert len(NetworkIntegrator(engine)(Pairs(BranchPoses.empty(), BranchPoses.empty())).scores) == 0

@@ -14,14 +14,7 @@ pytest.importorskip("onnxscript")
 
 from torch import Tensor, nn  # noqa: E402
 
-from dualpose_ros.inference.export import (  # noqa: E402
-    Axis,
-    ExportError,
-    ExportSpec,
-    compare,
-    export_onnx,
-    store_weights_small,
-)
+from dualpose_ros.inference.export import Axis, ExportError, ExportSpec, compare, export_onnx, store_weights_small  # noqa: E402
 from dualpose_ros.lab.training.loop.from_onnx import load_onnx  # noqa: E402
 
 

@@ -49,13 +49,7 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     names: dict[str, tuple[str, ...]] = {
         "launch": ("LaunchContext", "LaunchDescription"),
-        "launch.actions": (
-            "DeclareLaunchArgument",
-            "LogInfo",
-            "OpaqueFunction",
-            "RegisterEventHandler",
-            "TimerAction",
-        ),
+        "launch.actions": ("DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "RegisterEventHandler", "TimerAction"),
         "launch.launch_context": ("LaunchContext",),
         "launch.event_handlers": ("OnProcessExit", "OnShutdown"),
         "launch.substitutions": ("LaunchConfiguration",),

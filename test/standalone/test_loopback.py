@@ -62,10 +62,7 @@ def test_sockets_that_were_there_stay_as_they_are() -> None:
     def device(item: socket.socket) -> bytes:
         return item.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).strip(b"\0")
 
-    with (
-        socket.socket(type=socket.SOCK_DGRAM) as before,
-        socket.socket(type=socket.SOCK_DGRAM) as own,
-    ):
+    with socket.socket(type=socket.SOCK_DGRAM) as before, socket.socket(type=socket.SOCK_DGRAM) as own:
         before.bind(("0.0.0.0", 0))
         with loopback_alone():
             late = socket.socket(type=socket.SOCK_DGRAM)

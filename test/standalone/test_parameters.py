@@ -50,8 +50,7 @@ def test_values_for_one_node_by_prefix() -> None:
 
 
 @pytest.mark.parametrize(
-    ("default", "given"),
-    [(1.0, "1"), (1, "1.0"), ("a", "1"), (True, "1"), (["a"], "[1]"), (1, "a"), ([1.0], "[1, 2]")],
+    ("default", "given"), [(1.0, "1"), (1, "1.0"), ("a", "1"), (True, "1"), (["a"], "[1]"), (1, "a"), ([1.0], "[1, 2]")]
 )
 def test_wrong_type_is_refused(default: Any, given: Any) -> None:
     parameters = store(f"x:={given}")

@@ -25,10 +25,7 @@ INTERNAL = {
     "Timer": {"callback", "call"},
     "Context": {"arguments", "participant", "stop"},
 }
-INTERNAL_NAMES = {
-    "rclpy.qos": {"as_profile", "dds_policies", "profile_of"},
-    "rclpy.logging": {"connect"},
-}
+INTERNAL_NAMES = {"rclpy.qos": {"as_profile", "dds_policies", "profile_of"}, "rclpy.logging": {"connect"}}
 
 
 def test_nodes_use_only_what_rclpy_has() -> None:

@@ -42,12 +42,7 @@ def draw_depths(
 
 
 def draw_curves(
-    path: Path,
-    title: str,
-    times: Floats,
-    true_depth: Floats,
-    curves: Sequence[Curve],
-    seen: Mask | None = None,
+    path: Path, title: str, times: Floats, true_depth: Floats, curves: Sequence[Curve], seen: Mask | None = None
 ) -> None:
     """Write a picture (PNG, by the suffix) of curves over the truth (T,) at times (T,), and of their errors below.
 

@@ -68,10 +68,7 @@ class Scored:
 
 @evaluation("photographs")
 def evaluate_photographs(
-    root: Path | str,
-    weights: Path | str | None = None,
-    out: Path | str | None = None,
-    flip_test: bool = False,
+    root: Path | str, weights: Path | str | None = None, out: Path | str | None = None, flip_test: bool = False
 ) -> Outcome:
     """OKS on a folder of photographs, over all scored people and by joint; pictures into `out` if given.
 

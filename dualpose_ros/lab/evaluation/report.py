@@ -30,9 +30,7 @@ _ANY_WIDTH = 10_000
 _Given = ParamSpec("_Given")
 
 
-def evaluation(
-    what: str,
-) -> Callable[[Callable[_Given, Outcome]], Callable[_Given, dict[str, Any]]]:
+def evaluation(what: str) -> Callable[[Callable[_Given, Outcome]], Callable[_Given, dict[str, Any]]]:
     """Make the result of an evaluation of a function that measures.
 
     A result holds `what` was measured, the `seconds` that it took, `tables` by name and `goals`.

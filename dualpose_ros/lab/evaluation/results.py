@@ -52,10 +52,7 @@ EVALUATIONS = (
         ("top_down",),
     ),
     Evaluation(
-        "detector",
-        "eval detector --data FRAMES",
-        "Boxes on rendered frames that trained nothing.",
-        ("detector",),
+        "detector", "eval detector --data FRAMES", "Boxes on rendered frames that trained nothing.", ("detector",)
     ),
     Evaluation(
         "joints",

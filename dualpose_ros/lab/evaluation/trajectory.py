@@ -86,9 +86,7 @@ def trajectory_goals(tables: dict[str, Rows]) -> list[Goal]:
 
 
 def trajectory_table(
-    clips: Sequence[Clip],
-    rates: Sequence[float] = TABLE_7_RATES,
-    windows: Sequence[Windows] = TABLE_7_WINDOWS,
+    clips: Sequence[Clip], rates: Sequence[float] = TABLE_7_RATES, windows: Sequence[Windows] = TABLE_7_WINDOWS
 ) -> list[dict[str, Any]]:
     """A row for each rate and windows: "hz", "windows", "mpjpe_mm", and "over_published", its ratio to 2/5/5's error.
 

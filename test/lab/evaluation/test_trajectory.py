@@ -12,12 +12,7 @@ from typer.testing import CliRunner
 from dualpose_ros.commands.evaluate import app
 from dualpose_ros.datasets.motion import Clip, load_clips
 from dualpose_ros.lab.evaluation import trajectory as eval_trajectory
-from dualpose_ros.lab.evaluation.trajectory import (
-    TABLE_7_RATES,
-    TABLE_7_WINDOWS,
-    prediction_error,
-    trajectory_table,
-)
+from dualpose_ros.lab.evaluation.trajectory import TABLE_7_RATES, TABLE_7_WINDOWS, prediction_error, trajectory_table
 from dualpose_ros.skeleton import H36M17
 from support.data import data_path
 

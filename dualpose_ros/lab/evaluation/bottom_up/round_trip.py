@@ -45,10 +45,7 @@ class RoundTrip:
 
 
 def round_trip(
-    joints_cam: AnyFloats,
-    camera: Camera,
-    apart_cells: float = UNSHARED_CELLS,
-    long_side: int = 384,
+    joints_cam: AnyFloats, camera: Camera, apart_cells: float = UNSHARED_CELLS, long_side: int = 384
 ) -> RoundTrip:
     """Perfect maps of people with joints (P, K, 3), decoded and put into the camera frame again.
 

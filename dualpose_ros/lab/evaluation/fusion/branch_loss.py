@@ -42,11 +42,7 @@ def branch_loss_rows(out: Path, params_file: Path | None = None) -> list[dict[st
 
     demo = share_dir() / "demo"
     options = LiveOptions(
-        source=str(demo / "clip.mp4"),
-        calibration=demo / "camera.yaml",
-        out=out,
-        params_file=params_file,
-        overlay=False,
+        source=str(demo / "clip.mp4"), calibration=demo / "camera.yaml", out=out, params_file=params_file, overlay=False
     )
     killer = Killer(KILLS)
     result = run_live(options, Console(quiet=True), killer)

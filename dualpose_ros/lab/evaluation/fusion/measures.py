@@ -19,12 +19,7 @@ from dualpose_ros.fusion.integrate import Integrator
 from dualpose_ros.fusion.matching import MatchConfig, match_poses
 from dualpose_ros.fusion.pairs import Pairs, branch_poses
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
-from dualpose_ros.lab.evaluation.people import (
-    FrameScores,
-    people_figures,
-    root_average_precision,
-    score_frame,
-)
+from dualpose_ros.lab.evaluation.people import FrameScores, people_figures, root_average_precision, score_frame
 from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.metrics.pairs import FramePairs
 from dualpose_ros.people import Persons, Pose3D, Source, TrackingState

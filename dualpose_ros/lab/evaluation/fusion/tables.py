@@ -193,10 +193,7 @@ def discriminator_table(frames: Sequence[RecordedFrame]) -> Rows:
 def semi_supervised_networks() -> Mapping[str, tuple[Engine, Engine]]:
     """The lifting and the integration network of each row of Table 4."""
     return {
-        row: (
-            load_engine(weights_path(f"baseline_{row}_lifting")),
-            load_engine(weights_path(f"baseline_{row}_fusion")),
-        )
+        row: (load_engine(weights_path(f"baseline_{row}_lifting")), load_engine(weights_path(f"baseline_{row}_fusion")))
         for row in SEMI_SUPERVISED
     }
 

@@ -107,11 +107,7 @@ def adapt(
 
 
 def measure(
-    held_out: Recordings,
-    video: Recordings,
-    installed: Mapping[str, Path],
-    adapted: Mapping[str, Path],
-    gcn: Engine,
+    held_out: Recordings, video: Recordings, installed: Mapping[str, Path], adapted: Mapping[str, Path], gcn: Engine
 ) -> dict[str, list[dict[str, Any]]]:
     """Networks on labelled recordings, with the gain in the mean of COLUMNS and its standard error over the sequences,
     and on the video without labels.

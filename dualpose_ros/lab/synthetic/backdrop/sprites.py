@@ -65,12 +65,7 @@ def _leaves(
 
 
 def _branch(
-    rng: np.random.Generator,
-    image: RgbImage,
-    at: Floats,
-    angle: float,
-    length: float,
-    bark: npt.ArrayLike,
+    rng: np.random.Generator, image: RgbImage, at: Floats, angle: float, length: float, bark: npt.ArrayLike
 ) -> None:
     if length < 0.03:
         return

@@ -56,12 +56,7 @@ def body_size(joints_m: AnyFloats) -> Floats:
     return _bones_m(np.asarray(joints_m, dtype=np.float64)) / _REFERENCE_M
 
 
-def segment_distance(
-    start_a: AnyFloats,
-    along_a: AnyFloats,
-    start_b: AnyFloats,
-    along_b: AnyFloats,
-) -> Floats:
+def segment_distance(start_a: AnyFloats, along_a: AnyFloats, start_b: AnyFloats, along_b: AnyFloats) -> Floats:
     """Distances (..., A, B) of the segments start_a + [0, 1] along_a (..., A, 3) from those of b (..., B, 3).
 
     Segments may be points. Good to about 1e-7 of the greatest coordinate: everything is in dot products.

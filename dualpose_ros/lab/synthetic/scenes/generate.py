@@ -63,13 +63,7 @@ def _run(job: _Job) -> int:
 
 
 def write_samples(
-    kind: str,
-    out: Path,
-    count: int,
-    seed: int,
-    config: WorldConfig,
-    workers: int | None = None,
-    enlarge: float = 1.0,
+    kind: str, out: Path, count: int, seed: int, config: WorldConfig, workers: int | None = None, enlarge: float = 1.0
 ) -> Iterator[int]:
     """Write `count` samples of a kind ("patches" or "frames") as shards, yielding how many each new shard holds.
 

@@ -13,13 +13,7 @@ from torch import Tensor
 from dualpose_ros.lab.training.bottom_up.batch import Batch
 from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide, faulty_boxes, true_boxes
 from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
-from dualpose_ros.lab.training.on_device.frames import (
-    ABSENT,
-    choose_person,
-    draw_frame_views,
-    mirror_joints,
-    padded,
-)
+from dualpose_ros.lab.training.on_device.frames import ABSENT, choose_person, draw_frame_views, mirror_joints, padded
 from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED
 from dualpose_ros.lab.training.on_device.views import (
     Draws,
@@ -34,11 +28,7 @@ from dualpose_ros.letterbox import PAD_VALUE
 
 
 def draw_batch(
-    rows: dict[str, Tensor],
-    guide: DeviceGuide,
-    config: FrameConfig,
-    photometry_config: PhotometryConfig,
-    draws: Draws,
+    rows: dict[str, Tensor], guide: DeviceGuide, config: FrameConfig, photometry_config: PhotometryConfig, draws: Draws
 ) -> Batch:
     """Random views of rows, guided from boxes with mistakes."""
     size = (config.width, config.height)

@@ -317,11 +317,7 @@ def frame_scores(model: nn.Module, batch: Batch) -> list[tuple[float, float, flo
 
 
 def _person_score(
-    people: FramePeople,
-    joints_px: Float32s,
-    weights: Float32s,
-    root_depth: float,
-    rel_depth: Float32s,
+    people: FramePeople, joints_px: Float32s, weights: Float32s, root_depth: float, rel_depth: Float32s
 ) -> tuple[float, float, float]:
     if len(people) == 0:
         return 0.0, np.inf, np.inf

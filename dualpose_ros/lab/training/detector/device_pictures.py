@@ -196,9 +196,7 @@ def _with_pasted(drawn: Pictures, config: DevicePictures, draws: Draws) -> Pictu
     masked = _covered_share(drawn.boxes_px[other], body[:, 0]) > 0.05
     boxes = torch.where((masked & pasting[:, None])[..., None], drawn.boxes_px[other], torch.zeros_like(drawn.boxes_px))
     return Pictures(
-        pixels,
-        torch.cat([drawn.boxes_px, boxes], 1),
-        torch.cat([drawn.ignored | hidden, drawn.ignored[other]], 1),
+        pixels, torch.cat([drawn.boxes_px, boxes], 1), torch.cat([drawn.ignored | hidden, drawn.ignored[other]], 1)
     )
 
 

@@ -22,12 +22,7 @@ from dualpose_ros.lab.training.detector.augmentation import (
     augmented_sample,
     plain_sample,
 )
-from dualpose_ros.lab.training.detector.device_pictures import (
-    DevicePictures,
-    draw_pictures,
-    plain_pictures,
-    targets_of,
-)
+from dualpose_ros.lab.training.detector.device_pictures import DevicePictures, draw_pictures, plain_pictures, targets_of
 from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
 from dualpose_ros.lab.training.loop.task import Samples, TrainConfig
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
@@ -125,10 +120,7 @@ class DetectorTask:
     def datasets(self, cache_dir: Path) -> tuple[Samples, Samples]:
         """Training and validation pictures from the shards in `cache_dir`; CacheError if they can't be read."""
         train, val = split_shards(cache_dir, self.config.val_fraction)
-        return (
-            TrainingPictures(ShardDataset(train), self.config),
-            ValidationPictures(ShardDataset(val), self.config),
-        )
+        return (TrainingPictures(ShardDataset(train), self.config), ValidationPictures(ShardDataset(val), self.config))
 
     def collate(self, samples: Sequence[DetectorSample]) -> DetectorBatch:
         """Stack pictures and draw their targets."""

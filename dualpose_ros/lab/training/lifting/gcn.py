@@ -102,10 +102,7 @@ class GCNTask(MotionTask):
 
     def export_spec(self) -> ExportSpec:
         """Inputs `joints` (N, K, 3) and `view` (N, 3); outputs as `top_down.completion.complete` takes them."""
-        example = {
-            "joints": torch.zeros((2, H36M17.num_joints, 3)),
-            "view": torch.zeros((2, NUM_VIEW_FEATURES)),
-        }
+        example = {"joints": torch.zeros((2, H36M17.num_joints, 3)), "view": torch.zeros((2, NUM_VIEW_FEATURES))}
         axis = {0: Axis("people")}
         return ExportSpec(example, ("joints_2d", "log_stddev_2d", "joints_rel"), {"joints": axis, "view": axis})
 

@@ -229,11 +229,7 @@ def _moved_box(box_px: AnyFloats, view: View) -> Float32s:
 
 
 def joint_weights(
-    people: People,
-    joints_px: Float32s,
-    visibility: UInt8s,
-    black: Mask,
-    config: AugmentationConfig,
+    people: People, joints_px: Float32s, visibility: UInt8s, black: Mask, config: AugmentationConfig
 ) -> Float32s:
     """How each joint (N, K) is supervised: 1 in view, `hidden_weight` behind something, 0 masked, ABSENT.
 

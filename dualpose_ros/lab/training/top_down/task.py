@@ -30,12 +30,7 @@ from dualpose_ros.lab.training.losses import (
 )
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
 from dualpose_ros.lab.training.on_device.judged import judged_cells
-from dualpose_ros.lab.training.top_down.augmentation import (
-    AugmentationConfig,
-    BackgroundSource,
-    TrainingPatch,
-    augment,
-)
+from dualpose_ros.lab.training.top_down.augmentation import AugmentationConfig, BackgroundSource, TrainingPatch, augment
 from dualpose_ros.lab.training.top_down.backgrounds import (
     BackgroundPool,
     LabelledImages,
@@ -254,12 +249,7 @@ def _maps(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor | None]:
 
 
 def target_scores(
-    joints_px: Floats,
-    scores: Floats,
-    target: int,
-    truth_px: Float32s,
-    weights: Float32s,
-    box_px: Float32s,
+    joints_px: Floats, scores: Floats, target: int, truth_px: Float32s, weights: Float32s, box_px: Float32s
 ) -> Floats:
     """OKS over labelled joints, OKS over visible ones, and the share within a tenth of the box's longer side: (3,).
 
@@ -284,12 +274,7 @@ def target_scores(
     )
 
 
-def sides_right(
-    joints_px: Floats,
-    truth_px: Float32s,
-    weights: Float32s,
-    box_px: Float32s,
-) -> Mask:
+def sides_right(joints_px: Floats, truth_px: Float32s, weights: Float32s, box_px: Float32s) -> Mask:
     """Which left joints found (K, 2) are nearer to the true left one than to the right: one value a pair.
 
     Pairs count if both are visible and further apart than a tenth of the box's longer side; half

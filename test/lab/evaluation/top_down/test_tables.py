@@ -41,9 +41,7 @@ def test_the_tables_are_whole(result: dict[str, Any]) -> None:
         assert 0 < row["within_1_sigma"] < row["within_2_sigma"] <= 1
 
 
-def test_errors_grow_with_what_is_hidden_and_history_does_no_harm(
-    result: dict[str, Any],
-) -> None:
+def test_errors_grow_with_what_is_hidden_and_history_does_no_harm(result: dict[str, Any]) -> None:
     hidden = [row["mpjpe_mm_shipped"] for row in result["tables"]["occlusion"]]
     assert hidden == sorted(hidden)
     exact = {row["window"]: row["mpjpe_mm"] for row in result["tables"]["mocap"] if row["input"] == "exact"}

@@ -10,15 +10,7 @@ pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.body.body import BodyModel, shape_body
-from dualpose_ros.lab.synthetic.body.rig import (
-    JOINT_PART,
-    PART,
-    PART_PARENT,
-    PARTS,
-    PosedRig,
-    Rig,
-    pose_rig,
-)
+from dualpose_ros.lab.synthetic.body.rig import JOINT_PART, PART, PART_PARENT, PARTS, PosedRig, Rig, pose_rig
 from dualpose_ros.lab.synthetic.motion import kinematics, motion
 from dualpose_ros.skeleton import H36M17
 

@@ -14,13 +14,7 @@ from dualpose_ros.arrays import AnyFloats, RgbImage  # noqa: E402
 from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
 from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People  # noqa: E402
 from dualpose_ros.heatmap import UINT8_SCALE, Heatmaps, combined_grid  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.frames import (  # noqa: E402
-    FrameConfig,
-    faulty_boxes,
-    mirrored,
-    plain_frame,
-    training_frame,
-)
+from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, faulty_boxes, mirrored, plain_frame, training_frame  # noqa: E402
 from dualpose_ros.lab.training.losses import ABSENT  # noqa: E402
 from dualpose_ros.people import box_iou  # noqa: E402
 from dualpose_ros.skeleton import H36M17  # noqa: E402

@@ -21,13 +21,7 @@ from dualpose_ros.lab.training.lifting.bank import Bank, BankConfig, make_bank  
 from dualpose_ros.lab.training.lifting.bodies import MotionTensors  # noqa: E402
 from dualpose_ros.lab.training.lifting.dice import Dice  # noqa: E402
 from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import (  # noqa: E402
-    EXACT,
-    NOISY,
-    TRAINING,
-    Draw,
-    MotionData,
-)
+from dualpose_ros.lab.training.lifting.sequences import EXACT, NOISY, TRAINING, Draw, MotionData  # noqa: E402
 from dualpose_ros.lab.training.lifting.views import draw_sequences  # noqa: E402
 from dualpose_ros.lab.training.loop.checkpoints import start_from  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
