@@ -67,6 +67,7 @@ def import_data(
     from dualpose_ros.datasets.cache import JPEG_QUALITY
     from dualpose_ros.datasets.coco import CocoError, ImportOptions, read_coco
     from dualpose_ros.datasets.importing import missing, plan, write
+    from dualpose_ros.datasets.labels import UNKNOWN
     from dualpose_ros.datasets.lsp import read_lsp
 
     options = ImportOptions(
@@ -92,7 +93,10 @@ def import_data(
     except (CocoError, OSError) as error:
         raise InputError(str(error)) from error
     people = sum(len(p.people) for p in photographs)
-    typer.echo(f"{out}: {made} pictures written, {len(photographs)} in all, with {people} people")
+    labelled = sum(int((p.people.visibility != UNKNOWN).any(axis=1).sum()) for p in photographs)
+    typer.echo(
+        f"{out}: {made} pictures written, {len(photographs)} in all, with {people} people, {labelled} with joints of ours"
+    )
 
 
 def numbers(given: list[str] | None, option: str, least: float = 0.0) -> dict[str, float]:

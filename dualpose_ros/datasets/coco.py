@@ -6,7 +6,8 @@ Understood beyond it, where an image has them: `source`, `split` (train, val), a
 (x, y, width, height) of everybody; and of a person, `native_joints` (x, y, visibility) of the source's own
 skeleton, whose names `native_joint_names` lists by source.
 
-A keypoint with v = 0 is not judged. People without keypoints, and crowds, are boxes in which nothing is known.
+A keypoint with v = 0 is not judged. People without keypoints, and crowds, are boxes in which nothing is known. What
+is labelled of another category than people is passed over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask, UInt8s
-from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.camera import CameraError, camera_from_hfov
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, LabelledImage, Origin, People
 from dualpose_ros.people import box_iou
@@ -34,6 +35,10 @@ VALIDATION_ONE_IN = 20
 GUESSED_HFOV_DEG = 55.0
 SAME_PERSON_IOU = 0.5
 """A detection that overlaps a labelled person by more is that person."""
+
+
+BOX_TO_AREA = 0.53
+"""Share of a box that its person covers, where a data set states no areas: CrowdPose's own evaluation takes it."""
 
 
 class CocoError(ValueError):
@@ -76,24 +81,37 @@ def read_coco(root: Path, options: ImportOptions | None = None) -> list[Photogra
     options = options or ImportOptions()
     path = _annotation_file(root, options)
     content = _read_json(path)
-    names = _keypoint_names(content, path)
+    names = keypoint_names(content, path)
     people: dict[Any, list[dict[str, Any]]] = {}
-    for index, annotation in enumerate(_list(content, "annotations", path)):
-        people.setdefault(str(_field(annotation, "image_id", path, f"annotations[{index}]")), []).append(annotation)
+    for annotation in people_of(content, path):
+        people.setdefault(str(annotation["image_id"]), []).append(annotation)
     folder = options.images or (root / "images" if (root / "images").is_dir() else root)
-    photographs = []
+    photographs: dict[str, Photograph] = {}
     for index, image in enumerate(_list(content, "images", path)):
         where = f"images[{index}]"
-        identity = _field(image, "id", path, where)
+        identity = str(_field(image, "id", path, where))
+        if identity in photographs:
+            raise CocoError(f"{path}: {where} has the id {identity}, which another image has")
         try:
-            photographs.append(_photograph(image, people.get(str(identity), []), folder, names, content, options))
+            photographs[identity] = _photograph(image, people.get(identity, []), folder, names, content, options)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CocoError(f"{path}: {where} or its annotations: {type(error).__name__} {error}") from error
-    return photographs
+    return list(photographs.values())
+
+
+def people_of(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """The annotations of people, each with an `image_id`; those without a category count. CocoError names what lacks."""
+    categories = content.get("categories") or []
+    ours = _people_categories(categories)
+    others = {str(c.get("id")) for c in categories if isinstance(c, dict) and c not in ours}
+    annotations = _list(content, "annotations", path)
+    for index, annotation in enumerate(annotations):
+        _field(annotation, "image_id", path, f"annotations[{index}]")
+    return [a for a in annotations if str(a.get("category_id")) not in others]
 
 
 def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
-    """Decode a picture and shrink it to `max_side`; CocoError if the file is missing, no image, or of another size."""
+    """Decode a picture and shrink it to `max_side`; CocoError if the file is missing, no image, absurdly shaped, or of another size."""
     pixels = cv2.imread(str(photograph.path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise CocoError(f"{photograph.path} is missing or no image")
@@ -106,7 +124,10 @@ def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         people = _scaled(people, np.array(size) / (photograph.width, photograph.height))
     image = np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
-    camera = camera_from_hfov(image.shape[1], image.shape[0], np.radians(GUESSED_HFOV_DEG))
+    try:
+        camera = camera_from_hfov(image.shape[1], image.shape[0], np.radians(GUESSED_HFOV_DEG))
+    except CameraError as error:
+        raise CocoError(f"{photograph.path}: {error}") from error
     return LabelledImage(image, np.zeros(image.shape[:2], np.uint8), people, camera, photograph.origin)
 
 
@@ -176,6 +197,8 @@ def _photograph(
 def _box(bbox: list[float]) -> list[float]:
     # COCO's boxes count from the corner of the first pixel, ours from its centre.
     x, y, width, height = (float(v) for v in bbox)
+    if not np.isfinite((x, y, width, height)).all() or min(width, height) < 0:
+        raise ValueError(f"bbox {list(bbox)} is no box")
     return [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]
 
 
@@ -185,6 +208,7 @@ def _joints(
     """One person's joints (K, 2) and visibility (K,); of the source's own joints what COCO's lack."""
     flat = annotation.get("keypoints") or [0] * 3 * len(names)
     rows = np.array(flat, np.float64).reshape(len(names), 3)
+    rows[~np.isfinite(rows).all(axis=1)] = 0
     joints, seen = to_inner(names, rows[None, :, :2], _visibility(rows[:, 2])[None], aliases)
     if native and annotation.get("native_joints"):
         own = np.array(annotation["native_joints"], np.float64).reshape(len(native), 3)
@@ -237,7 +261,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _list(content: dict[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
+def _list(content: Mapping[str, Any], name: str, path: Path) -> list[dict[str, Any]]:
     value = content.get(name)
     if not isinstance(value, list):
         raise CocoError(f"{path} has no list '{name}': it is no COCO annotation file")
@@ -250,13 +274,21 @@ def _field(entry: Any, name: str, path: Path, where: str) -> Any:
     return entry[name]
 
 
-def _keypoint_names(content: dict[str, Any], path: Path) -> list[str]:
-    """Names of the joints of the category `person`, or of the only one."""
+def keypoint_names(content: Mapping[str, Any], path: Path) -> list[str]:
+    """Names of the joints of people: of the category `person`, or of the first that has any."""
     categories = _list(content, "categories", path)
     if not all(isinstance(category, dict) for category in categories):
         raise CocoError(f"{path}: categories holds something that is no object")
-    people = [c for c in categories if c.get("name") == "person"] or categories[:1]
+    people = _people_categories(categories)
     names = people[0].get("keypoints") if people else None
     if not isinstance(names, list) or not names:
         raise CocoError(f"{path}: categories has no person with a list 'keypoints'")
     return [str(name) for name in names]
+
+
+def _people_categories(categories: Sequence[Any]) -> list[dict[str, Any]]:
+    """Those called `person`, without one the first with keypoints: tools that export people alone call them anything."""
+    objects = [c for c in categories if isinstance(c, dict)]
+    return [c for c in objects if str(c.get("name")).lower() == "person"] or [c for c in objects if c.get("keypoints")][
+        :1
+    ]

@@ -121,6 +121,48 @@ def test_a_bad_file_is_named_with_the_field(tmp_path: Path, change: dict[str, An
     assert named in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["person", "Person", "worker"])
+def test_what_is_no_person_is_passed_over(tmp_path: Path, name: str) -> None:
+    content = coco(tmp_path, 2, category_id=4)
+    content["categories"] = [{"id": 9, "name": "dog"}, {**content["categories"][0], "id": 4, "name": name}]
+    content["annotations"].append({"image_id": 0, "bbox": [80, 0, 30, 30], "category_id": 9})
+    (tmp_path / "person_keypoints.json").write_text(json.dumps(content))
+    assert [len(photograph.people) for photograph in read_coco(tmp_path)] == [1, 1]
+
+
+@pytest.mark.parametrize("place", [[float("nan"), 5.0, 2], [None, None, 2]])
+def test_a_joint_without_a_place_is_not_judged(tmp_path: Path, place: list[Any]) -> None:
+    flat = keypoints({"left_hip": 2, "left_knee": 2})
+    at = 3 * COCO17.joint_names.index("left_knee")
+    coco(tmp_path, 1, keypoints=[*flat[:at], *place, *flat[at + 3 :]])
+    people = read_coco(tmp_path)[0].people
+    assert {H36M17.joint_names[k] for k in np.flatnonzero(people.visibility[0] != UNKNOWN)} == {"left_hip"}
+    assert np.isfinite(people.joints_px).all()
+
+
+@pytest.mark.parametrize("box", [[float("nan"), 5, 9, 9], [30, 30, -20, 5]])
+def test_a_box_that_is_none_is_named(tmp_path: Path, box: list[float]) -> None:
+    coco(tmp_path, 1, bbox=box)
+    with pytest.raises(CocoError, match=r"images\[0\] or its annotations: .*bbox .* is no box"):
+        read_coco(tmp_path)
+
+
+def test_a_picture_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    content = coco(tmp_path, 1)
+    (tmp_path / "person_keypoints.json").write_text(json.dumps({**content, "images": content["images"] * 2}))
+    with pytest.raises(CocoError, match=r"images\[1\] has the id 0, which another image has"):
+        read_coco(tmp_path)
+
+
+def test_a_picture_of_absurd_shape_is_named(tmp_path: Path) -> None:
+    content = coco(tmp_path, 1)
+    content["images"][0].update(width=60_000, height=1)
+    cv2.imwrite(str(tmp_path / "images" / "000.png"), np.zeros((1, 60_000, 3), np.uint8))
+    (tmp_path / "person_keypoints.json").write_text(json.dumps(content))
+    with pytest.raises(CocoError, match=r"000\.png: .*absurd"):
+        load(read_coco(tmp_path)[0])
+
+
 def test_a_picture_that_is_missing_or_of_another_size_is_named(tmp_path: Path) -> None:
     coco(tmp_path, 2)
     (tmp_path / "images" / "000.png").unlink()

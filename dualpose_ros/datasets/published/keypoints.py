@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.camera import CameraError, camera_from_hfov
-from dualpose_ros.datasets.coco import GUESSED_HFOV_DEG
+from dualpose_ros.datasets.coco import BOX_TO_AREA, GUESSED_HFOV_DEG
 from dualpose_ros.datasets.published.truth import (
     DatasetError,
     TruePeople,
@@ -106,8 +106,7 @@ def _people(annotations: list[Any], joints: int, path: Path, where: str) -> True
             for a in annotations]  # fmt: skip
     boxes = [finite(numbers(field_of(a, "bbox", path), (4,), f"{where}: bbox"), f"{where}: bbox") for a in annotations]
     table, corner = np.array(flat).reshape(count, joints, 3), np.array(boxes).reshape(count, 4)
-    # CrowdPose has no areas; its own evaluation takes 0.53 of the box.
-    area = [numbers(a.get("area", 0.53 * box[2] * box[3]), (), f"{where}: area")
+    area = [numbers(a.get("area", BOX_TO_AREA * box[2] * box[3]), (), f"{where}: area")
             for a, box in zip(annotations, corner, strict=True)]  # fmt: skip
     labelled = table[..., 2] > 0
     return TruePeople(

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
+from dualpose_ros.datasets.coco import BOX_TO_AREA, CocoError, keypoint_names, people_of
+from dualpose_ros.datasets.joint_names import inner_joint
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, box_iou, oks
@@ -100,27 +102,42 @@ def read_annotations(root: Path) -> dict[str, list[Person]]:
         raise PhotographsError(f"{root} needs a folder images/ and COCO annotations in person_keypoints.json")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        names = keypoint_names(content, path) if content.get("categories") else COCO17.joint_names
         files = {image["id"]: image["file_name"] for image in content["images"]}
         people: dict[str, list[Person]] = {}
-        for annotation in content["annotations"]:
-            if annotation.get("iscrowd", 0) or annotation.get("num_keypoints", 0) < MIN_KEYPOINTS:
+        for annotation in people_of(content, path):
+            if annotation.get("iscrowd", 0) or not annotation.get("keypoints"):
                 continue
-            person = _person(annotation)
+            keypoints = np.array(annotation["keypoints"], dtype=np.float64).reshape(len(names), 3)
+            keypoints[~np.isfinite(keypoints).all(axis=1)] = 0
+            if annotation.get("num_keypoints", (keypoints[:, 2] > 0).sum()) < MIN_KEYPOINTS:
+                continue
+            person = _person(annotation, keypoints, names)
             if (person.visibility > 0).any():
                 people.setdefault(files[annotation["image_id"]], []).append(person)
-    except (ValueError, KeyError, TypeError) as error:
+    except CocoError as error:
+        raise PhotographsError(str(error)) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise PhotographsError(f"{path} is no COCO keypoint file: {type(error).__name__} {error}") from error
     if not people:
         raise PhotographsError(f"{path} has nobody with {MIN_KEYPOINTS} labelled keypoints or more")
     return people
 
 
-def _person(annotation: dict[str, Any]) -> Person:
+def _person(annotation: dict[str, Any], keypoints: AnyFloats, names: Sequence[str]) -> Person:
+    """A person by rows x, y, v of the joints called `names`; the area of who has none is that which COCO's have."""
     x, y, width, height = (float(v) for v in annotation["bbox"])
-    keypoints = np.array(annotation["keypoints"], dtype=np.float64).reshape(COCO17.num_joints, 3)[SHARED]
+    place = {int(inner): row for row, inner in enumerate(_INNER[SHARED])}
+    rows = np.zeros((len(SHARED), 3))
+    for name, joint in zip(names, keypoints, strict=True):
+        if (inner := inner_joint(name)) in place:
+            rows[place[inner]] = joint
     # COCO's coordinates count from the corner of the first pixel, ours from its centre.
     box = np.array([x, y, x + width, y + height]) - 0.5
-    return Person(box, keypoints[:, :2], keypoints[:, 2].astype(np.int64), float(annotation["area"]))
+    area = float(annotation.get("area") or BOX_TO_AREA * width * height)
+    if not (np.isfinite(box).all() and area > 0):
+        raise ValueError(f"bbox {annotation['bbox']} is no box, or its person has no area")
+    return Person(box, rows[:, :2], rows[:, 2].astype(np.int64), area)
 
 
 def kind_of(person: Person, people: Sequence[Person]) -> str:

@@ -89,6 +89,25 @@ def keypoints_at(joints: np.ndarray) -> np.ndarray:
     return keypoints
 
 
+def test_people_are_read_by_the_names_of_their_joints_and_without_what_tools_leave_out(tmp_path: Path) -> None:
+    names = ["L-Knee", "nose", *(n for n in reversed(COCO17.joint_names) if n not in ("nose", "left_knee"))]
+    labelled = np.array([(10.0 + k, 20.0 + 2 * k, 2) for k in range(len(names))])
+    make_folder(tmp_path, labelled)
+    path = tmp_path / "person_keypoints.json"
+    content = json.loads(path.read_text())
+    person = {k: v for k, v in content["annotations"][0].items() if k not in ("area", "num_keypoints")}
+    dog = {**person, "category_id": 2}
+    content["annotations"] = [{**person, "category_id": 1}, dog]
+    content["categories"] = [{"id": 1, "name": "person", "keypoints": names}, {"id": 2, "name": "dog"}]
+    path.write_text(json.dumps(content))
+    ((read,),) = read_annotations(tmp_path).values()
+    assert read.area_px == pytest.approx(0.53 * BOX[2] * BOX[3])
+    for place, coco in enumerate(SHARED):
+        name = COCO17.joint_names[coco]
+        at = names.index("L-Knee" if name == "left_knee" else name)
+        np.testing.assert_allclose(read.joints_px[place], labelled[at, :2])
+
+
 def test_a_network_that_is_right_scores_one_and_draws(tmp_path: Path) -> None:
     cells = person_cells()
     constant_network(tmp_path / "net.onnx", cells)
