@@ -94,9 +94,8 @@ def import_data(
         raise InputError(str(error)) from error
     people = sum(len(p.people) for p in photographs)
     labelled = sum(int((p.people.visibility != UNKNOWN).any(axis=1).sum()) for p in photographs)
-    typer.echo(
-        f"{out}: {made} pictures written, {len(photographs)} in all, with {people} people, {labelled} with joints of ours"
-    )
+    all_of_them = f"{len(photographs)} in all, with {people} people, {labelled} of them with joints of ours"
+    typer.echo(f"{out}: {made} pictures written, {all_of_them}")
 
 
 def numbers(given: list[str] | None, option: str, least: float = 0.0) -> dict[str, float]:

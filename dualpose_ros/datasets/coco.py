@@ -100,7 +100,7 @@ def read_coco(root: Path, options: ImportOptions | None = None) -> list[Photogra
 
 
 def people_of(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
-    """The annotations of people, each with an `image_id`; those without a category count. CocoError names what lacks."""
+    """The annotations of people, each with an image_id; who has no category counts. CocoError names what lacks."""
     categories = content.get("categories") or []
     ours = _people_categories(categories)
     others = {str(c.get("id")) for c in categories if isinstance(c, dict) and c not in ours}
@@ -111,7 +111,10 @@ def people_of(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
 
 
 def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
-    """Decode a picture and shrink it to `max_side`; CocoError if the file is missing, no image, absurdly shaped, or of another size."""
+    """Decode a picture and shrink it to `max_side`.
+
+    CocoError if the file is missing, no image, of an absurd shape, or of another size than is said.
+    """
     pixels = cv2.imread(str(photograph.path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise CocoError(f"{photograph.path} is missing or no image")
@@ -287,7 +290,7 @@ def keypoint_names(content: Mapping[str, Any], path: Path) -> list[str]:
 
 
 def _people_categories(categories: Sequence[Any]) -> list[dict[str, Any]]:
-    """Those called `person`, without one the first with keypoints: tools that export people alone call them anything."""
+    """Those called `person`; without one the first with keypoints, for tools call people anything."""
     objects = [c for c in categories if isinstance(c, dict)]
     return [c for c in objects if str(c.get("name")).lower() == "person"] or [c for c in objects if c.get("keypoints")][
         :1

@@ -1,8 +1,8 @@
 """A video file, a folder of images, a camera device or a stream as image_raw and camera_info.
 
 Images are stamped with the node's clock when they are published. With `every_frame` they are stamped with their time in
-the file, a second added, and each is held back until the graph has put out poses of those before. At the end of a file
-the node stays, and its diagnostic status says "finished" with the number of frames sent.
+the file, a second added, and each is held back until the graph has put out poses of those before, or a run has recorded
+them. At the end of a file the node stays, and its diagnostic status says "finished" with the number of frames sent.
 """
 
 from __future__ import annotations
@@ -19,9 +19,18 @@ from std_msgs.msg import Header
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
-from dualpose_ros.nodes.base import RELIABILITY, ImageNodeConfig, PipelineNode, StartupError, image_qos, run_node
+from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.base import (
+    RELIABILITY,
+    RELIABLE,
+    ImageNodeConfig,
+    PipelineNode,
+    StartupError,
+    image_qos,
+    run_node,
+)
 from dualpose_ros.nodes.convert import camera_to_info
-from dualpose_ros.nodes.joining.pacing import AnsweredFrames
+from dualpose_ros.nodes.joining.pacing import RECORDED, AnsweredFrames
 from dualpose_ros.nodes.wire import image_to_bytes, stamp_ns_of
 from dualpose_ros.paths import user_path
 from dualpose_ros.settings import setting
@@ -64,6 +73,9 @@ class CameraNodeConfig(ImageNodeConfig):
     max_frames: int = setting(0, "frames after which it is finished; 0: all", unit="frames", least=0)
     wait_for_subscribers: int = setting(
         0, "hold the first frame until image_raw has this many subscribers", unit="subscribers", least=0, most=1000
+    )
+    wait_for_recorder: bool = setting(
+        False, "with every_frame: a frame is done when a run has recorded its poses, not when they are published"
     )
     start_delay_s: float = setting(
         0.0, "how long to wait once there are enough subscribers", unit="s", least=0, most=3600
@@ -124,7 +136,10 @@ class CameraNode(PipelineNode):
         self._listeners, self._node_is_back = 0, False
         if self.config.every_frame and not self._source.info.live:
             self._in_work = AnsweredFrames(_FRAMES_IN_WORK, _ANSWER_TIMEOUT_S)
-            self.take_poses("humans/poses3d", self._on_answer)
+            # A recorder that does not get to run for a while would lose what the graph goes on to publish.
+            recorded = self.config.wait_for_recorder
+            kind, topic = (Header, RECORDED) if recorded else (MultiPersonPose3D, "humans/poses3d")
+            self.create_subscription(kind, topic, self.guarded(topic, self._on_answer), RELIABLE, raw=True)
         self._matched_at: float | None = None
         self._timer = self.create_timer(_WAIT_PERIOD_S, self._wait_for_subscribers)
         self._set_state("waiting for subscribers")
@@ -255,9 +270,9 @@ class CameraNode(PipelineNode):
         self._listeners = count
         return returned
 
-    def _on_answer(self, poses: bytes) -> None:
+    def _on_answer(self, cdr: bytes) -> None:
         assert self._in_work is not None
-        self._in_work.answered(stamp_ns_of(poses))
+        self._in_work.answered(stamp_ns_of(cdr))
         self.diagnostics.extra["frames_lost"] = str(self._in_work.lost)
         if self.diagnostics.state == "playing":
             self._send_what_fits()

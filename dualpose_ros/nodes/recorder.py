@@ -31,6 +31,7 @@ from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.convert import camera_from_info
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.joining.pacing import RECORDED
 from dualpose_ros.nodes.joining.stamps import StampRing
 from dualpose_ros.nodes.wire import ImageBytes, header_of, poses_from_bytes, stamp_ns_of
 from dualpose_ros.recording.pose_lines import PoseFrame
@@ -71,8 +72,10 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
         self._take_bytes(CameraInfo, "camera_info", self._on_camera_info, infos)
         self._take_bytes(Image, "image_raw", self._on_image, images)
+        self._recorded = self.create_publisher(Header, RECORDED, reliable)
         record = functools.partial(recording.add_poses, "/humans/poses3d")
-        self._take_poses("humans/poses3d", record, reliable, every_frame)
+        said = self._recorded.publish if every_frame else None
+        self._take_poses("humans/poses3d", record, reliable, every_frame, said)
         for stage in STAGES:
             topic = f"dualpose/{stage}/poses3d"
             record = functools.partial(recording.add_stage_poses, stage, f"/{topic}")
@@ -85,16 +88,28 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """Newest diagnostic value of a node; an empty string where it has said nothing of it."""
         return self.statuses.get(node, {}).get(key, "")
 
-    def _take_poses(self, topic: str, record: Callable[[PoseFrame, bytes], None], qos: QoSProfile, once: bool) -> None:
+    def _take_poses(
+        self,
+        topic: str,
+        record: Callable[[PoseFrame, bytes], None],
+        qos: QoSProfile,
+        once: bool,
+        said: Callable[[Any], None] | None = None,
+    ) -> None:
         """Record a topic's poses; `once`: the first of each stamp. Where a node is back, a source that waits for the
-        graph sends again what is in work, and some of it is answered twice."""
+        graph sends again what is in work, and some of it is answered twice. `said` takes the header of each, be
+        it recorded or not."""
         taken = StampRing[bool](_MOST_NUMBERED)
 
         def receive(cdr: bytes) -> None:
-            frame = self._pose_frame(cdr)
-            if not (once and taken.get(frame.stamp_ns)):
-                taken.add(frame.stamp_ns, True)
-                record(frame, cdr)
+            try:
+                frame = self._pose_frame(cdr)
+                if not (once and taken.get(frame.stamp_ns)):
+                    taken.add(frame.stamp_ns, True)
+                    record(frame, cdr)
+            finally:
+                if said is not None:
+                    said(header_of(cdr))
 
         self._take_bytes(MultiPersonPose3D, topic, receive, qos)
 

@@ -98,6 +98,7 @@ def node_specs(options: GraphOptions) -> list[NodeSpec]:
     """The nodes of the graph, from the source to its output."""
     view = [] if options.view is None else [NodeSpec(VIEW, f"dualpose_ros.nodes.watching.{VIEW}", options.view)]
     camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS + len(view), "start_delay_s": 0.5, **options.camera}
+    camera["wait_for_recorder"] = options.every_frame
     parameters = {CAMERA: camera, **options.overrides}
     names = (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)
     if options.every_frame:

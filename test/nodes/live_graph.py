@@ -15,9 +15,10 @@ from mcap.reader import make_reader
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from dualpose_ros.nodes import refinement_node, visualization_node
+from dualpose_ros.nodes import camera_node, refinement_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, run_node
 from dualpose_ros.nodes.convert import camera_to_info, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.joining.pacing import RECORDED
 from dualpose_ros.nodes.recorder import RecorderNode
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.recording import Recording
@@ -28,6 +29,7 @@ from rclpy.node import Node  # isort: skip
 from rclpy.serialization import deserialize_message, serialize_message  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
+from std_msgs.msg import Header  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
 from visualization_msgs.msg import Marker, MarkerArray  # isort: skip
 
@@ -88,7 +90,7 @@ def recorder() -> dict[str, Any]:
              "camera_info": CameraInfo, "humans/markers": MarkerArray}  # fmt: skip
     folder = Path(sys.argv[2])
     with Recording(folder) as recording:
-        rig = Rig(lambda: RecorderNode(recording, every_frame=True), takes, {})
+        rig = Rig(lambda: RecorderNode(recording, every_frame=True), takes, {RECORDED: Header})
         status = rig.driver.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
         before = header(1)
         before.stamp.sec = -5
@@ -113,6 +115,7 @@ def recorder() -> dict[str, Any]:
         rig.publish("humans/poses3d", last)
         came = rig.spin(lambda: recording.latest is not None and recording.latest.persons[0].track_id == 9)
         rig.spin(lambda: "camera_node" in rig.node.statuses and len(rig.node.info_stamps_ns) == 4)
+        rig.spin(lambda: len(rig.received[RECORDED]) == 6)
     with (folder / "poses.mcap").open("rb") as stream:
         messages = [(channel.topic, m) for _, channel, m in make_reader(stream).iter_messages(log_time_order=False)]
     counts = Counter(topic for topic, _ in messages)
@@ -128,6 +131,7 @@ def recorder() -> dict[str, Any]:
         "fused": [line["persons"][0]["track_id"] for line in fused],
         "state": rig.node.status("camera_node", "state"),
         "drawn": drawn,
+        "recorded": [stamp_to_ns(message.stamp) for message in rig.received[RECORDED]],
         "counts": counts,
         "info_stamps": rig.node.info_stamps_ns,
         "width": rig.node.camera.width if rig.node.camera else 0,
@@ -141,6 +145,26 @@ def recorder() -> dict[str, Any]:
         "times": [m.publish_time for topic, m in messages if topic == "/humans/markers"],
         "as_it_came": any(m.data.startswith(serialize_message(last)) for _, m in messages),
     }
+
+
+def film() -> dict[str, Any]:
+    """A folder of six pictures, every frame: how many were sent while nothing, then the first, is recorded."""
+    args = ("-p", f"source:={sys.argv[2]}", "-p", "hfov_deg:=60.0", "-p", "every_frame:=true")
+    ends = {topic: MultiPersonPose3D for topic in ("dualpose/fused/poses3d", "humans/poses3d")}
+    rig = Rig(camera_node.CameraNode, {}, {"camera_info": CameraInfo}, "--ros-args", *args,
+              "-p", "wait_for_recorder:=true")  # fmt: skip
+    poses = {topic: rig.driver.create_publisher(kind, topic, RELIABLE) for topic, kind in ends.items()}
+    recorded = rig.driver.create_publisher(Header, RECORDED, RELIABLE)
+    sent = rig.received["camera_info"]
+    rig.spin(lambda: len(sent) >= 3 and recorded.get_subscription_count() > 0)
+    for info in list(sent):
+        poses["humans/poses3d"].publish(poses_to_message([], info.header, (64, 48)))
+    rig.spin(seconds=0.6)
+    counts = [len(sent)]
+    recorded.publish(sent[0].header)
+    rig.spin(lambda: len(sent) > counts[0])
+    rig.spin(seconds=0.3)
+    return {"sent": [*counts, len(sent)]}
 
 
 if __name__ == "__main__":

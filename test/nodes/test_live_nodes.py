@@ -186,6 +186,14 @@ def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
     assert result["counts"] == counts and result["as_it_came"]
     assert result["times"][:2] == [0, result["stamp_of_5"]] and result["times"][2] > result["stamp_of_5"]
     assert len(result["info_stamps"]) == 4 and result["width"] == 320
+    first, last = result["stamps"][0], result["stamps"][-1]
+    assert result["recorded"].count(first) == 2 and result["recorded"][-1] == last, "a source may go on after each"
+
+
+def test_a_film_waits_for_its_recorder(tmp_path: Path) -> None:
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((48, 64, 3), 40 * number, np.uint8))
+    assert scenario("film", 3, "live_graph.py", str(tmp_path))["sent"] == [3, 4]
 
 
 def test_blas_has_one_thread_in_a_node() -> None:

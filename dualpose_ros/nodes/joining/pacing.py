@@ -82,6 +82,10 @@ class Pacer:
             self._answers = False
 
 
+RECORDED = "dualpose/recorded"
+"""Headers of the frames whose poses a run has recorded."""
+
+
 class AnsweredFrames:
     """Frames that were sent and whose answers are waited for, so that the graph sets the pace and nothing is dropped.
 
