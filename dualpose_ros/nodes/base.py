@@ -28,6 +28,7 @@ from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
+from dualpose_ros.nodes.lifecycle.spinning import spin
 from dualpose_ros.nodes.parameters import unused_qos_overrides, with_qos_overrides
 from dualpose_ros.nodes.wire import ImageBytes
 from dualpose_ros.settings import Settings, all_settings, setting
@@ -363,9 +364,7 @@ def give_memory_back() -> None:
         trim(0)
 
 
-def run_node(
-    make: Callable[[], Any], args: Sequence[str] | None = None, spin: Callable[[Any], None] = rclpy.spin
-) -> int:
+def run_node(make: Callable[[], Any], args: Sequence[str] | None = None, spin: Callable[[Any], None] = spin) -> int:
     """Start a node, spin it until it is told to stop, and give the exit code of its process.
 
     0 after an ordinary stop, by SIGINT or SIGTERM at any moment too; 2, with one line on stderr, where the node could

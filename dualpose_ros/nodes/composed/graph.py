@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
 from dualpose_ros.nodes.base import PipelineNode, StartupError, run_node
 from dualpose_ros.nodes.composed.bus import Bus
+from dualpose_ros.nodes.lifecycle.spinning import executor_of
 
 GRAPH = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
@@ -74,8 +75,7 @@ class ComposedGraph:
     def _serve(self, node: Any) -> None:
         executor: Any = None
         try:
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
+            executor = executor_of(node)
             while rclpy.ok() and not self._over.is_set():
                 executor.spin_once(timeout_sec=_LOOK_S)
         except ExternalShutdownException:
