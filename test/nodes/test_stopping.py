@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,20 @@ def test_a_node_that_starts_ends_cleanly(wait_s: float) -> None:
     time.sleep(wait_s)
     code, said = end(process, signal.SIGINT, signal.SIGINT)
     assert (code, "Traceback" in said) == (0, False), said
+
+
+@pytest.mark.parametrize(
+    "name", sorted({path.name for path in (ROOT / "scripts").iterdir()} - {"dualpose", "check_gpu"})
+)
+def test_a_signal_while_the_executable_imports_ends_it_cleanly(tmp_path: Path, name: str) -> None:
+    slow = tmp_path / "dualpose_ros" / "standalone"
+    slow.mkdir(parents=True)
+    for package in (slow, slow.parent):
+        (package / "__init__.py").touch()
+    (slow / "run_node.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)")
+    script = Path(shutil.copy(ROOT / "scripts" / name, tmp_path))
+    code, said = end(start(6, str(script)))
+    assert (code, said) == (0, "")
 
 
 def test_a_missing_library_is_bad_input(tmp_path: Path) -> None:

@@ -121,7 +121,12 @@ def test_the_wait_set_is_kept(lean: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     node, executor = lean
     made: list[int] = []
     wait_set = spinning._WaitSet
-    monkeypatch.setattr(spinning, "_WaitSet", lambda *args: made.append(1) or wait_set(*args))
+
+    def make(*args: Any) -> Any:
+        made.append(1)
+        return wait_set(*args)
+
+    monkeypatch.setattr(spinning, "_WaitSet", make)
     ticks: list[int] = []
     node.create_timer(0.005, lambda: ticks.append(1))
     spin_until(executor, lambda: len(ticks) > 50)
@@ -131,15 +136,16 @@ def test_the_wait_set_is_kept(lean: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_it_takes_less_than_rclpy_s(lean: Any) -> None:
     node, executor = lean
     executor.remove_node(node)
-    spent = {}
+    spent: dict[Any, float] = {}
+    ticks: list[int] = []
     for make in (SingleThreadedExecutor, spinning.LeanExecutor):
         one = make()
         one.add_node(node)
-        ticks: list[int] = []
-        timer = node.create_timer(0.002, lambda ticks=ticks: ticks.append(1))
+        ticks.clear()
+        timer = node.create_timer(0.002, lambda: ticks.append(1))
         one.spin_once()
-        since, count = time.thread_time(), len(ticks)
-        spin_until(one, lambda ticks=ticks, count=count: len(ticks) > count + 200)
+        since = time.thread_time()
+        spin_until(one, lambda: len(ticks) > 200)
         spent[make] = time.thread_time() - since
         node.destroy_timer(timer)
         one.shutdown()
