@@ -127,12 +127,11 @@ class RefinementStage:
             if person.track_id >= 0:
                 seen.setdefault(person.track_id, person)
         seconds = self._seconds(stamp_ns)
-        said = frames_of(seconds, camera, list(seen.values()))
-        frames = {track_id: self._standing.upright(frame) for track_id, frame in zip(seen, said, strict=True)}
+        frames = dict(zip(seen, frames_of(seconds, camera, list(seen.values())), strict=True))
         for track_id, frame in frames.items():
             track = self._tracks.get(track_id)
             smoother = track.smoother if track is not None else TrackSmoother(self.config)
-            self._standing.see(track_id, frame, camera)
+            frames[track_id] = self._standing.see(track_id, frame, camera)
             smoother.correct(self._standing.correction(track_id))
             self._tracks[track_id] = _Track(smoother, seen[track_id], stamp_ns)
         add_frames([(self._tracks[track_id].smoother, frame) for track_id, frame in frames.items()])

@@ -104,6 +104,45 @@ def bones_height(lengths: Floats) -> float:
 
 
 @dataclass(frozen=True)
+class Stance:
+    """Somebody's pose over a ground: its frame, how tall the bones make him or her stand, in metres, and the share of
+    that which the pose shows, from the lower sole to the crown."""
+
+    frame: Frame
+    height_m: float
+    shown: float
+
+    @property
+    def standing(self) -> float:
+        """From 0 for people who lie, sit or bend down to 1 for those who stand."""
+        return min(max((self.shown - _BENT) / (_UPRIGHT - _BENT), 0.0), 1.0)
+
+
+def stance_of(frame: Frame, down: Floats) -> Stance:
+    """How the person of a frame stands on a ground that is so far down."""
+    height = bones_height(bone_vectors(frame.prior[None])[1][0])
+    sole = float((frame.prior[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
+    return Stance(frame, height, (sole - float(frame.prior[_HEAD] @ down)) / height)
+
+
+def upright(stance: Stance, down: Floats) -> Stance:
+    """The pose of somebody who stands made upright: feet below the hips, joints moved along their rays."""
+    joints, share = stance.frame.prior, stance.standing
+    root = joints[H36M17.root]
+    level = root - (root @ down) * down
+    view = level / max(float(np.linalg.norm(level)), NEAREST_M)
+    behind, below = (joints - root) @ view, (joints - root) @ down
+    legs, trunk = below[_ANKLES].mean(), below[_HEAD]
+    if not share or legs < _LEAST_LIMB_M or trunk > -_LEAST_LIMB_M:
+        return stance
+    feet, head = -behind[_ANKLES].mean(), (_HEAD_LEAN_SHARE - 1) * behind[_HEAD] + _HEAD_LEAN_M
+    moved = share * np.where(below > 0, feet * below / legs, head * below / trunk)
+    rays = joints / np.maximum(joints[:, 2:], NEAREST_M)
+    along = (moved / np.maximum(rays @ view, _LEAST_LEVEL))[:, None] * rays
+    return stance_of(stance.frame.with_prior(joints + along), down)
+
+
+@dataclass(frozen=True)
 class Sight:
     """Where the sole of a standing foot is said to be (3,), with a weight in 0..1, and the deviation of that in metres
     along the view."""
@@ -113,26 +152,10 @@ class Sight:
     lean_stddev_m: float
 
 
-def upright(frame: Frame, down: Floats) -> Frame:
-    """The frame of somebody who stands with the pose upright: feet below the hips, joints moved along their rays."""
-    joints, share = frame.prior, _standing(frame.prior, down)
-    root = joints[H36M17.root]
-    level = root - (root @ down) * down
-    view = level / max(float(np.linalg.norm(level)), NEAREST_M)
-    behind, below = (joints - root) @ view, (joints - root) @ down
-    legs, trunk = below[_ANKLES].mean(), below[_HEAD]
-    if not share or legs < _LEAST_LIMB_M or trunk > -_LEAST_LIMB_M:
-        return frame
-    feet, head = -behind[_ANKLES].mean(), (_HEAD_LEAN_SHARE - 1) * behind[_HEAD] + _HEAD_LEAN_M
-    moved = share * np.where(below > 0, feet * below / legs, head * below / trunk)
-    rays = joints / np.maximum(joints[:, 2:], NEAREST_M)
-    return frame.with_prior(joints + (moved / np.maximum(rays @ view, _LEAST_LEVEL))[:, None] * rays)
-
-
-def foot_sight(ground: Ground, frame: Frame, camera: Camera, config: StandingConfig) -> Sight | None:
+def foot_sight(ground: Ground, stance: Stance, camera: Camera, config: StandingConfig) -> Sight | None:
     """Where somebody's lower foot stands, on its ray, or below the knee where that is surer; None if unseen."""
-    height, stand = bones_height(bone_vectors(frame.prior[None])[1][0]), _standing(frame.prior, ground.down)
-    lean = float(np.interp(stand, (0, 1), _LEAN_STDDEV_M))
+    frame, height = stance.frame, stance.height_m
+    lean = float(np.interp(stance.standing, (0, 1), _LEAN_STDDEV_M))
     feet = _sole(ground, frame, camera, config, _ANKLES, ANKLE_OVER_HEIGHT * height + config.foot_lift_m)
     if feet is not None and feet[1] >= _KNEE_WEIGHT:
         return Sight(*feet, lean)
@@ -159,27 +182,12 @@ def _sole(
     return weight @ feet / weight.sum(), both * max(sure, _LEAST_FOOT)
 
 
-def head_sight(ground: Ground, frame: Frame) -> tuple[Floats, float] | None:
-    """Where the head of somebody upright is said to be (3,), on its ray, and the share of the height that is shown.
-
-    None where it isn't sure, or nobody upright.
-    """
-    shown = upright_share(frame.prior, ground.down)
-    if frame.scores[_HEAD] < _SURE_SCORE or shown < _UPRIGHT_SHARE:
+def head_sight(stance: Stance) -> Floats | None:
+    """Where the head of somebody upright is said to be (3,), on its ray; None where it isn't sure, or nobody upright."""
+    frame = stance.frame
+    if frame.scores[_HEAD] < _SURE_SCORE or stance.shown < _UPRIGHT_SHARE:
         return None
-    return np.append(frame.rays[_HEAD], 1.0) * frame.prior[_HEAD, 2], shown
-
-
-def _standing(joints: Floats, down: Floats) -> float:
-    """From 0 for people who lie, sit or bend down to 1 for those who stand."""
-    return float(np.clip((upright_share(joints, down) - _BENT) / (_UPRIGHT - _BENT), 0, 1))
-
-
-def upright_share(joints: Floats, down: Floats) -> float:
-    """How much of a person's height a pose (K, 3) shows: from the lower sole to the crown, over all bones between."""
-    height = bones_height(bone_vectors(joints[None])[1][0])
-    sole = float((joints[_ANKLES] @ down).max()) + ANKLE_OVER_HEIGHT * height
-    return (sole - float(joints[_HEAD] @ down)) / height
+    return np.append(frame.rays[_HEAD], 1.0) * frame.prior[_HEAD, 2]
 
 
 def _lowest_ray(camera: Camera) -> float:

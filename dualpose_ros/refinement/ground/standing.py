@@ -20,7 +20,16 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, Ground, GroundAccuracy
-from dualpose_ros.refinement.ground.stance import DOUBTS, Sight, StandingConfig, foot_sight, head_sight, upright
+from dualpose_ros.refinement.ground.stance import (
+    DOUBTS,
+    Sight,
+    Stance,
+    StandingConfig,
+    foot_sight,
+    head_sight,
+    stance_of,
+    upright,
+)
 from dualpose_ros.refinement.window import Frame, log_distances
 from dualpose_ros.skeleton import H36M17
 
@@ -230,32 +239,37 @@ class Standing:
         self._covariance = step @ self._covariance @ step.T
         self._covariance[:, range(count), range(count)] += added
 
-    def upright(self, frame: Frame) -> Frame:
-        """A frame of somebody, upright where the ground is known and he or she stands; `see` takes it."""
-        return frame if self._ground is None else upright(frame, self._ground.down)
+    def see(self, identity: int, frame: Frame, camera: Camera) -> Frame:
+        """Take in somebody's pose of a frame that has begun; without a ground, or feet, it says nothing of sizes.
 
-    def see(self, identity: int, frame: Frame, camera: Camera) -> None:
-        """Take in somebody's pose of a frame that has begun; without a ground, or feet, it says nothing of sizes."""
+        The frame is given back, upright where the ground is known and the person stands.
+        """
+        ground = self._ground
+        if ground is None:
+            if identity in self._ids:
+                self._follow(identity, frame)
+            return frame
+        stance = upright(stance_of(frame, ground.down), ground.down)
+        frame = stance.frame
         if identity not in self._ids:
-            if self._ground is None:
-                return
             self._add(identity, _log_distance(frame))
         self._follow(identity, frame)
-        sight = None if self._ground is None else foot_sight(self._ground, frame, camera, self.config)
-        if self._ground is not None and sight is not None:
+        sight = foot_sight(ground, stance, camera, self.config)
+        if sight is not None:
             elapsed = self._time - self._seen[identity]
-            self._stand(identity, self._ground, sight, frame.pixel)
-            self._measure(identity, self._ground, frame, min(elapsed, _LONGEST_SIGHT_S))
+            self._stand(identity, ground, sight, frame.pixel)
+            self._measure(identity, ground, stance, min(elapsed, _LONGEST_SIGHT_S))
+        return frame
 
-    def _measure(self, identity: int, ground: Ground, frame: Frame, seconds: float) -> None:
+    def _measure(self, identity: int, ground: Ground, stance: Stance, seconds: float) -> None:
         """Take in how high over the ground the head of somebody upright is, as the likeliest filter has it."""
-        sight = head_sight(ground, frame)
-        if sight is None:
+        head = head_sight(stance)
+        if head is None:
             return
         likeliest = int(self._weights.argmax())
         mean, covariance = self._mean[likeliest], self._covariance[likeliest]
         at = _GROUND + _OWN * self._ids.index(identity)
-        head = sight[0] * np.exp(-mean[at : at + 2].sum())
+        head = head * np.exp(-mean[at : at + 2].sum())
         # As in `_stand`, with what was learnt of the ground.
         camera, below = ground.height_m * np.exp(mean[0]), float(ground.down @ head)
         tilted = np.array([float(axis @ head) for axis in ground.level_axes])
@@ -266,7 +280,7 @@ class Standing:
         row[:_GROUND], row[at : at + 2] = (camera, *-tilted), below
         lasting = below * self.config.lasting_foot_stddev_m / ground.height_m
         off = np.sqrt(float(row @ covariance @ row) + lasting**2) / height
-        unusual = (np.log(height / sight[1] / _USUAL_M) - _HEAD_BIAS) / _HEAD_SHARE
+        unusual = (np.log(height / stance.shown / _USUAL_M) - _HEAD_BIAS) / _HEAD_SHARE
         self._heights[identity].add(np.log(_USUAL_M) + unusual, float(np.hypot(HEIGHT_STDDEV, off)), seconds)
 
     def _add(self, identity: int, log_distance: float) -> None:

@@ -26,7 +26,7 @@ def went(
         pose = said(truth, TOO_LARGE, rng, feet)
         if lean:
             pose.joints_cam[:] = leant(pose.joints_cam, lean)
-        standing.see(1, standing.upright(frame_of(STEP_S * n, CAMERA, pose)), CAMERA)
+        standing.see(1, frame_of(STEP_S * n, CAMERA, pose), CAMERA)
         errors.append(too_far(standing, 1, truth))
     return errors
 
