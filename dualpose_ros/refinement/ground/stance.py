@@ -183,7 +183,7 @@ def _sole(
 
 
 def head_sight(stance: Stance) -> Floats | None:
-    """Where the head of somebody upright is said to be (3,), on its ray; None where it isn't sure, or nobody upright."""
+    """Where the head of somebody upright is said to be (3,), on its ray; None where it is unsure, or not upright."""
     frame = stance.frame
     if frame.scores[_HEAD] < _SURE_SCORE or stance.shown < _UPRIGHT_SHARE:
         return None
