@@ -45,6 +45,10 @@ VELOCITY_S = 0.3
 LEAST_VELOCITY_S = 0.05
 """Frames closer together say nothing of velocity: the person is taken to stand."""
 
+LASTING_DEPTH = 0.87
+"""Share of a distance's deviation that no number of frames makes smaller: who is taken to be larger than he or she is
+stays so. Its square is between the correlations of errors of neighbouring frames and of frames 2 s apart."""
+
 UNKNOWN_HEIGHT = 0.12
 """Deviation of a height, as a share, where nothing but the integrated poses says it."""
 
@@ -249,4 +253,5 @@ def _distances(windows: Windows, config: RefinementConfig) -> tuple[Floats, Floa
     metres = np.exp(said)
     moved = config.solver.depth_motion_stddev_scale * windows.motion_stddev[..., _ROOT] / metres
     smooth, shares = smooth_distances(said, stated / metres, windows.times, config.solver.depth, windows.motion, moved)
-    return np.where(told, distances, smooth), np.where(told, stated, shares * metres)
+    unsure = np.maximum(shares * metres, LASTING_DEPTH * stated)
+    return np.where(told, distances, smooth), np.where(told, stated, unsure)

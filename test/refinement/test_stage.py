@@ -16,7 +16,7 @@ from dualpose_ros.refinement.noise import ErrorModel
 from dualpose_ros.refinement.solver import SolverConfig, refine
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
-from dualpose_ros.refinement.track import FIRST_BONES_S
+from dualpose_ros.refinement.track import FIRST_BONES_S, LASTING_DEPTH
 from dualpose_ros.refinement.window import (
     at_distances,
     empty_window,
@@ -114,7 +114,8 @@ def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
     assert np.abs(streamed.joints_cam - published).max() < 2e-3
     solved = batch.spread(11)
     assert solved is not None
-    expected = config.solver.stddev_scale * np.hypot(solved, spread[0, -1] * metres[0, -1])
+    depth = max(float(spread[0, -1]), LASTING_DEPTH * float(stated[0, -1])) * metres[0, -1]
+    expected = config.solver.stddev_scale * np.hypot(solved, depth)
     np.testing.assert_allclose(streamed.joint_stddev, expected, rtol=0.02)
 
 
@@ -187,6 +188,13 @@ def test_a_guess_that_is_repeated_gets_no_surer(score: float) -> None:
     assert published.joint_scores[ankle] == score
     assert published.joint_stddev[ankle] >= SolverConfig().stddev_scale * said
     assert published.joint_stddev[ankle] > 2 * published.joint_stddev[ankle + 3]
+
+
+def test_no_number_of_frames_shows_how_far_away_somebody_of_unknown_size_is() -> None:
+    """Errors of distances last: who is taken to be too large is so in every frame."""
+    pose = windows.pose_of(windows.person()[0] + windows.usual_body(USUAL_SIZE_M), depth=0.3)
+    surest = SolverConfig().stddev_scale * LASTING_DEPTH * pose.joint_stddev[0]
+    assert min(refined.joint_stddev[0] for refined in run([pose] * 20)) >= 0.99 * surest
 
 
 def test_two_frames_of_the_same_time() -> None:
