@@ -64,3 +64,10 @@ def keep_memory() -> None:
         set_option(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
         set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         set_option(_M_ARENA_MAX, 1)
+
+
+def give_memory_back() -> None:
+    """Return what is free to the system: glibc keeps most of what messages of many sizes have left behind."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import sys
 import time
 import traceback
@@ -20,11 +19,12 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from threadpoolctl import threadpool_limits
 
-from dualpose_ros.inference.cpu import keep_memory
+from dualpose_ros.inference.cpu import give_memory_back, keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
+from dualpose_ros.nodes.inputs.said import LastInfo, stamp_of
 from dualpose_ros.nodes.inputs.watch import InputWatch
 from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
@@ -231,8 +231,9 @@ class PipelineNode(ManagedNode):
         """Subscribe to what the camera sends; a log line and the diagnostics say so where it does not come.
 
         `once`: one message serves until the next, and one that was sent before the node started is asked for. Of images
-        the bytes are taken.
+        the bytes are taken, and of camera_info too but in a composed graph.
         """
+        raw = kind is Image or (kind is CameraInfo and self.bus is None)
         name = self.resolve_topic_name(topic)
         reliability = "best effort" if qos.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
         words = f"{reliability}, depth {qos.depth}" + (", or transient local" if once else "")
@@ -244,10 +245,10 @@ class PipelineNode(ManagedNode):
 
         served = self.guarded(topic, receive)
         if once:
-            self._when_latched[name] = lambda: self.create_subscription(kind, topic, served, LATCHED)
+            self._when_latched[name] = lambda: self.create_subscription(kind, topic, served, LATCHED, raw=raw)
         if self._looks is None:
             self._looks = self.create_timer(_LOOK_S, self.guarded("inputs", self._look_for_missing))
-        return self.create_subscription(kind, topic, served, qos, raw=kind is Image)
+        return self.create_subscription(kind, topic, served, qos, raw=raw)
 
     def take_poses(self, topic: str, callback: Callable[[bytes], None]) -> None:
         """Subscribe to people's poses, as the bytes that `wire` reads."""
@@ -270,10 +271,16 @@ class PipelineNode(ManagedNode):
         self._inputs.forget(self.resolve_topic_name(self._image_topic()))
         self.destroy_subscription(subscription)
 
-    def take_camera_info(self, callback: Callable[[Any], None], reliability: ReliabilityPolicy) -> None:
-        """Subscribe to camera_info, be it sent with each image, now and then, or once before the node started."""
-        qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=reliability)
-        self.take_in(CameraInfo, "camera_info", callback, qos, once=True)
+    def take_stamps(self, kind: type[Any], topic: str, callback: Callable[[int], None], qos: QoSProfile) -> None:
+        """Subscribe to what says by its stamp alone, in nanoseconds, which frames are worked on."""
+        served = self.guarded(topic, lambda message: callback(stamp_of(message)))
+        self.create_subscription(kind, topic, served, qos, raw=self.bus is None)
+
+    def take_camera_info(self, callback: Callable[[int, Any], None], reliability: ReliabilityPolicy) -> None:
+        """Subscribe to camera_info, be it sent with each image, now and then, or once before the node began: its stamp
+        in nanoseconds, and the message, as long as nothing else changes that of before (see LastInfo)."""
+        qos, last = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=reliability), LastInfo()
+        self.take_in(CameraInfo, "camera_info", lambda said: callback(stamp_of(said), last.read(said)), qos, once=True)
 
     def _look_for_missing(self) -> None:
         now = time.monotonic()
@@ -355,13 +362,6 @@ def _describe(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {text}{where}"
-
-
-def give_memory_back() -> None:
-    """Return what is free to the system: glibc keeps most of what messages of many sizes have left behind."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def run_node(make: Callable[[], Any], args: Sequence[str] | None = None, spin: Callable[[Any], None] = spin) -> int:

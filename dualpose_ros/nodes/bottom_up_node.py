@@ -91,24 +91,26 @@ class BottomUpNode(PipelineNode):
         newest = newest_qos(self.config)
         self.take_images(self._receiver(IMAGE), images)
         self.take_camera_info(self._on_info, images.reliability)
-        for kind, topic, receive in (
-            (Detection2DArray, "dualpose/detections", self._receiver(DETECTIONS)),
-            (Heatmaps, "dualpose/top_down/heatmaps", self._receiver(HEATMAPS, _joint_heatmaps)),
-        ):
-            self.create_subscription(kind, topic, self.guarded(topic, receive), newest)
+        self.take_stamps(Detection2DArray, "dualpose/detections", lambda stamp: self._add(DETECTIONS, stamp), newest)
+        topic = "dualpose/top_down/heatmaps"
+        receive = self._receiver(HEATMAPS, _joint_heatmaps)
+        self.create_subscription(Heatmaps, topic, self.guarded(topic, receive), newest)
         self._timer = self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(overdue=True)))
 
     def _receiver(self, name: str, read: Callable[[Any], Any] = lambda message: message) -> Callable[[Any], None]:
         def receive(message: Any) -> None:
             if name == HEATMAPS and self.answers_again(message.header):
                 return
-            self._frames.add(name, stamp_to_ns(message.header.stamp), read(message), time.monotonic())
-            self._work(overdue=False)
+            self._add(name, stamp_to_ns(message.header.stamp), read(message))
 
         return receive
 
-    def _on_info(self, message: Any) -> None:
-        self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, message)
+    def _add(self, name: str, stamp_ns: int, item: Any = None) -> None:
+        self._frames.add(name, stamp_ns, item, time.monotonic())
+        self._work(overdue=False)
+
+    def _on_info(self, stamp_ns: int, info: Any) -> None:
+        self._cameras.add(stamp_ns, info.header.frame_id, info)
 
     def _work(self, overdue: bool) -> None:
         frame = self._frames.take(time.monotonic(), overdue)

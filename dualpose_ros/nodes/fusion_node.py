@@ -65,8 +65,12 @@ class FusionNode(PipelineNode):
         self._counts = {"fused": 0, "top_down_only": 0, "bottom_up_only": 0}
         self._subscribe("dualpose/top_down/poses3d", TOP_DOWN)
         self._subscribe("dualpose/bottom_up/poses3d", BOTTOM_UP)
-        topic = "dualpose/detections"
-        self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._on_detections), RELIABLE)
+        self.take_stamps(
+            Detection2DArray,
+            "dualpose/detections",
+            lambda stamp_ns: self._frames.announce(stamp_ns, time.monotonic()),
+            RELIABLE,
+        )
         # What would be overdue by the next tick is so now: `max_wait_s` is the most that a frame waits.
         self.create_timer(_TICK_S, self.guarded("frame", lambda: self._work(ahead_s=_TICK_S)))
 
@@ -80,9 +84,6 @@ class FusionNode(PipelineNode):
             self._work()
 
         self.take_poses(topic, receive)
-
-    def _on_detections(self, message: Any) -> None:
-        self._frames.announce(stamp_to_ns(message.header.stamp), time.monotonic())
 
     def _work(self, ahead_s: float = 0.0) -> None:
         while (frame := self._frames.take(time.monotonic() + ahead_s)) is not None:

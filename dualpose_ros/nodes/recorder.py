@@ -71,7 +71,8 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         images, infos = _qos(_IMAGE_DEPTH, wanted), _qos(_POSES_DEPTH, wanted)
         reliable = _qos(_POSES_DEPTH, ReliabilityPolicy.RELIABLE)
         self._take_bytes(CameraInfo, "camera_info", self._on_camera_info, infos)
-        self._take_bytes(Image, "image_raw", self._on_image, images)
+        if recording.keeps_frames:
+            self._take_bytes(Image, "image_raw", self._on_image, images)
         self._recorded = self.create_publisher(Header, RECORDED, reliable)
         record = functools.partial(recording.add_poses, "/humans/poses3d")
         said = self._recorded.publish if every_frame else None

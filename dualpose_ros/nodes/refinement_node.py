@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ from dualpose_ros.refinement.ground.words import ground_found_words, ground_warn
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 from dualpose_ros.settings import setting
 
-_TIMED_FRAMES = 100
 _GROUND_WARNING_S = 60.0
 _REST_S = 0.5
 """Without a new frame for so long, those that wait for later ones (`lag_frames`) go out as they are by then."""
@@ -68,12 +66,12 @@ class RefinementNode(PipelineNode):
 
     def activate(self) -> None:
         """Take in what it works on."""
-        self._cameras = RecentCameras[Camera](self.config.sync_queue_size)
+        self._cameras = RecentCameras[Camera | None](self.config.sync_queue_size)
+        self._known: tuple[Any, Camera | None] = None, None
         # What came in and is still to go out: headers, bytes and people, oldest first, as the stage holds them too.
         self._waiting: deque[tuple[Any, bytes, list[Pose3D]]] = deque()
         self._counts = {"refined": 0, "passed_through": 0}
         self._ground = ""
-        self._seconds: deque[float] = deque(maxlen=_TIMED_FRAMES)
         self._coasting = 0
         self.take_poses("dualpose/fused/poses3d", self._on_poses)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
@@ -91,9 +89,10 @@ class RefinementNode(PipelineNode):
         config: RefinementConfig = self.stage_configs[0]
         return config
 
-    def _on_info(self, message: Any) -> None:
-        camera = camera_from_info(message, self.config.rectified)
-        self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, camera)
+    def _on_info(self, stamp_ns: int, info: Any) -> None:
+        if info is not self._known[0]:
+            self._known = info, camera_from_info(info, self.config.rectified)
+        self._cameras.add(stamp_ns, info.header.frame_id, self._known[1])
 
     def _on_poses(self, poses: bytes) -> None:
         header = header_of(poses)
@@ -136,12 +135,8 @@ class RefinementNode(PipelineNode):
 
     def _publish_due(self, work: Callable[[], Sequence[RefinedFrame]]) -> None:
         """Publish the frames that the stage gives; after an error, all that wait, as they came in."""
-        started = time.perf_counter()
         try:
-            frames = work()
-            if any(frame.camera is not None for frame in frames):
-                self._seconds.append(time.perf_counter() - started)
-            for frame in frames:
+            for frame in self.diagnostics.timed(work):
                 self._publish(frame)
         except Exception as error:
             # What the stage remembers may be half of a frame, or what it fell over.
@@ -182,9 +177,6 @@ class RefinementNode(PipelineNode):
             values["ground_off"] = ground_found_words(found)
             if warning := ground_warning(found):
                 self.get_logger().warning(warning, throttle_duration_sec=_GROUND_WARNING_S)
-        if self._seconds:
-            p50, p95 = 1000 * np.percentile(self._seconds, [50, 95])
-            values |= {"refine_ms_p50": f"{p50:.2f}", "refine_ms_p95": f"{p95:.2f}"}
         return values
 
 

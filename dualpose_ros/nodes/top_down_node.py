@@ -97,8 +97,8 @@ class TopDownNode(PipelineNode):
 
         return receive
 
-    def _on_info(self, message: Any) -> None:
-        self._cameras.add(stamp_to_ns(message.header.stamp), message.header.frame_id, message)
+    def _on_info(self, stamp_ns: int, info: Any) -> None:
+        self._cameras.add(stamp_ns, info.header.frame_id, info)
 
     def _on_frame(self, image_message: Any, detections: Any) -> None:
         header = image_message.header

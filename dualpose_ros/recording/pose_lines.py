@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.people import Pose3D, Source, TrackingState
+
+_DIGITS = {
+    "score": 4, "box_px": 2, "joints_cam": 4, "joint_scores": 4, "joint_stddev": 4, "keypoints_px": 2,
+    "root_velocity": 4, "height_m": 3, "height_stddev_m": 3,
+}  # fmt: skip
+"""The numbers of a person, and how many decimals of each are written."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ def to_line(frame: PoseFrame) -> str:
         "stamp_ns": frame.stamp_ns,
         "received_ns": frame.received_ns,
         "frame_id": frame.frame_id,
-        "persons": [_person_to_record(person) for person in frame.persons],
+        "persons": _records(frame.persons),
     }
     return json.dumps(record, separators=(",", ":"), allow_nan=False)
 
@@ -61,27 +67,26 @@ def read_pose_lines(path: Path) -> Iterator[PoseFrame]:
                 yield from_line(line)
 
 
-def _person_to_record(person: Pose3D) -> dict[str, Any]:
-    return {
-        "track_id": person.track_id,
-        "state": person.state.name.lower(),
-        "source": person.source.name.lower(),
-        "score": _rounded(person.score, 4),
-        "box_px": _rounded(person.box_px, 2),
-        "joints_cam": _rounded(person.joints_cam, 4),
-        "joint_scores": _rounded(person.joint_scores, 4),
-        "joint_stddev": _rounded(person.joint_stddev, 4),
-        "keypoints_px": _rounded(person.keypoints_px, 2),
-        "root_velocity": _rounded(person.root_velocity, 4),
-        "height_m": _rounded(person.height_m, 3),
-        "height_stddev_m": _rounded(person.height_stddev_m, 3),
+def _records(persons: Sequence[Pose3D]) -> list[dict[str, Any]]:
+    columns = {
+        name: _rounded([getattr(person, name) for person in persons], digits) for name, digits in _DIGITS.items()
     }
+    return [
+        {
+            "track_id": person.track_id,
+            "state": person.state.name.lower(),
+            "source": person.source.name.lower(),
+            **{name: column[index] for name, column in columns.items()},
+        }
+        for index, person in enumerate(persons)
+    ]
 
 
 def _rounded(values: Any, digits: int) -> Any:
-    """A rounded number, or nested lists of them; None where a value is not finite, which JSON has no word for."""
+    """Nested lists of rounded numbers; None where a value is not finite, which JSON has no word for."""
     array = np.round(np.asarray(values, dtype=np.float64), digits)
-    return np.where(np.isfinite(array), array.astype(object), np.array(None)).tolist()
+    finite = np.isfinite(array)
+    return (array if finite.all() else np.where(finite, array.astype(object), np.array(None))).tolist()
 
 
 def _person_from_record(record: dict[str, Any]) -> Pose3D:

@@ -38,7 +38,7 @@ class Recording:
         self.directory = directory
         self.disk = Disk(directory)
         self.frames = FrameStore(directory / ".frames.partial", disk=self.disk)
-        self._keep_frames, self._timed_by_stamps = keep_frames, timed_by_stamps
+        self.keeps_frames, self._timed_by_stamps = keep_frames, timed_by_stamps
         try:
             self._mcap = McapFile(directory / "poses.mcap", self.disk)
             self._lines = self.disk.open_text(directory / "poses.jsonl")
@@ -72,7 +72,7 @@ class Recording:
 
     def add_image(self, stamp_ns: int, image: RgbImage) -> None:
         """Take in an RGB frame (H, W, 3); it reaches the disk only if poses arrive for its stamp."""
-        if self._keep_frames and not self.disk.is_full:
+        if self.keeps_frames and not self.disk.is_full:
             self.frames.add(stamp_ns, image)
 
     def add_poses(self, topic: str, frame: PoseFrame, cdr: bytes) -> None:
@@ -84,7 +84,7 @@ class Recording:
         self._stamps_ns.append(frame.stamp_ns)
         self._received_ns.append(frame.received_ns)
         self.latest = frame
-        if self._keep_frames:
+        if self.keeps_frames:
             self.frames.keep(frame.stamp_ns)
 
     def add_stage_poses(self, stage: str, topic: str, frame: PoseFrame, cdr: bytes) -> None:

@@ -30,8 +30,9 @@ TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
 REFINEMENT, COMPOSED, VIEW = "refinement_node", "composed", "view_node"
 IMPORT_AHEAD = ("dualpose_ros.inference.load",)
 """What nodes need beside their modules."""
-# Who takes images: the detector, both branches and our own recorder. The source waits for all four.
-_IMAGE_SUBSCRIBERS = 4
+# Who takes images: the detector and both branches, which the source waits for as for our own recorder and the view,
+# where those take some.
+_IMAGE_SUBSCRIBERS = 3
 _START_LIMIT_S = 90.0
 _SILENCE_LIMIT_S = 90.0
 _DRAIN_LIMIT_S = 5.0
@@ -97,7 +98,8 @@ class GraphResult:
 def node_specs(options: GraphOptions) -> list[NodeSpec]:
     """The nodes of the graph, from the source to its output."""
     view = [] if options.view is None else [NodeSpec(VIEW, f"dualpose_ros.nodes.watching.{VIEW}", options.view)]
-    camera = {"wait_for_subscribers": _IMAGE_SUBSCRIBERS + len(view), "start_delay_s": 0.5, **options.camera}
+    takers = _IMAGE_SUBSCRIBERS + options.keep_frames + len(view)
+    camera = {"wait_for_subscribers": takers, "start_delay_s": 0.5, **options.camera}
     camera["wait_for_recorder"] = options.every_frame
     parameters = {CAMERA: camera, **options.overrides}
     names = (CAMERA, DETECTION, TOP_DOWN, BOTTOM_UP, FUSION, REFINEMENT, VISUALIZATION)

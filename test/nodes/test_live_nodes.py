@@ -121,7 +121,7 @@ def test_refinement_node_puts_out_every_frame_refined_or_not() -> None:
     assert result["total_errors"] == 8
     counts = {"refined": "6", "passed_through": "5", "borrowed_camera_info": "6", "persons": "1", "coasting": "1"}
     assert counts.items() <= result["values"].items()
-    assert 2 <= float(result["values"]["refine_ms_p50"]) <= float(result["values"]["refine_ms_p95"]) < 1000
+    assert 2 <= float(result["values"]["stage_ms_p50"]) <= float(result["values"]["stage_ms_p95"]) < 1000
 
 
 def test_refinement_node_knows_the_ground_by_tf_at_the_image_s_stamp() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("cyclonedds")
 
-from dualpose_ros.nodes.base import give_memory_back
+from dualpose_ros.inference.cpu import give_memory_back
 
 _MB = 1 << 20
 

@@ -78,3 +78,8 @@ def test_the_view_is_a_process_of_its_own_that_the_source_waits_for(composed: bo
     name, prefix = ("composed", "camera_node:") if composed else ("camera_node", "")
     key = f"{prefix}wait_for_subscribers"
     assert shown[name].parameters[key] == without[name].parameters[key] + 1
+
+
+def test_without_an_overlay_the_source_does_not_wait_for_the_recorder() -> None:
+    options = [GraphOptions(Path(), {}, keep_frames=keeps) for keeps in (False, True)]
+    assert [node_specs(one)[0].parameters["wait_for_subscribers"] for one in options] == [3, 4]

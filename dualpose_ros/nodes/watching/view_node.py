@@ -143,10 +143,10 @@ class ViewNode(PipelineNode):
             c: ViewNodeConfig = self.config
             self.get_logger().warning(f"{c.save_to} has reached save_limit_mb, {c.save_limit_mb:g} MB, and is finished")
 
-    def _on_info(self, message: Any) -> None:
+    def _on_info(self, stamp_ns: int, info: Any) -> None:
         if self._view is not None:
-            camera = camera_from_info(message, self.config.rectified)
-            self._view.add_camera(self.time_of(message.header), camera)
+            camera = camera_from_info(info, self.config.rectified)
+            self._view.add_camera(stamp_ns or self.diagnostics.now_ns(), camera)
 
     def _on_diagnostics(self, message: Any) -> None:
         # By the images' time: diagnostics have that of the clock, which in a recording is another.

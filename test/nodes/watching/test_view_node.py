@@ -52,7 +52,7 @@ def test_messages_are_in_the_file_and_images_come_at_the_rate(
     joints = np.random.default_rng(1).normal((0, 0, 4), 0.5, (k, 3))
     person = Pose3D(7, TrackingState.CONFIRMED, Source.FUSED, 0.9, np.zeros(4), joints, scores, np.zeros(k),
                     np.full((k, 2), 20.0))  # fmt: skip
-    node._on_info(camera_to_info(Camera(64, 48, 60.0, 60.0, 31.5, 23.5), header(0)))
+    node._on_info(0, camera_to_info(Camera(64, 48, 60.0, 60.0, 31.5, 23.5), header(0)))
     for number in range(10):
         moved = replace(person, joints_cam=joints + number)
         node._on_image(encode_image(np.zeros((48, 64, 3), np.uint8), header(number * 25)))
