@@ -152,13 +152,20 @@ def install_weights(
         domain: what it was trained on in a word, where the report's is not right.
 
     Raises:
-        WeightsError: if the file doesn't load as ONNX, or the report lacks what the manifest records.
+        WeightsError: if the file doesn't load as ONNX or is of another kind than the network of that name that it
+            replaces, or the report lacks what the manifest records.
     """
     source, folder = Path(onnx_file), _folder(directory)
     if not name.isidentifier():
         raise WeightsError(f"'{name}' is no name for a network: use letters, digits and underscores")
     content = _read_report(report)
-    _require_onnx(source)
+    entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
+    ports = _ports(source)
+    before = entries.get(name) or entries.get(name.removesuffix(INT8))
+    if before is not None and (folder / before.file).is_file():
+        expected = _ports(folder / before.file)
+        if ports != expected:
+            raise WeightsError(f"{source} is no {name} network: it {ports}, and {before.file} {expected}")
     folder.mkdir(parents=True, exist_ok=True)
     entry = WeightsEntry(
         name=name,
@@ -174,7 +181,6 @@ def install_weights(
         parameters=int(content.get("parameters", 0)),
         data={key: _portable(value) for key, value in content.get("data", {}).items()},
     )
-    entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
     target = folder / entry.file
     if source.resolve() != target.resolve():
         target.parent.mkdir(exist_ok=True)
@@ -309,12 +315,13 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
     return content
 
 
-def _require_onnx(path: Path) -> None:
-    """WeightsError unless ONNX Runtime loads the file."""
+def _ports(path: Path) -> str:
+    """What a network takes and gives, by name; WeightsError if it is none."""
     from dualpose_ros.inference.engine import EngineError
     from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
     try:
-        OnnxRuntimeEngine(path, threads=1)
+        engine = OnnxRuntimeEngine(path, threads=1)
     except EngineError as error:
         raise WeightsError(str(error)) from error
+    return f"takes {', '.join(sorted(engine.inputs))} and gives {', '.join(sorted(engine.outputs))}"

@@ -167,6 +167,17 @@ def test_what_can_not_be_installed(folder: Path, tmp_path: Path) -> None:
     assert set(verify_weights(folder)) == {"detector"}
 
 
+def test_a_network_of_another_kind_replaces_none(tmp_path: Path) -> None:
+    install_weights(weights_path("top_down"), REPORT, "top_down", tmp_path)
+    for other in (weights_path("detector"), network(tmp_path / "b.onnx")):
+        for name in ("top_down", "top_down_int8"):
+            with pytest.raises(
+                WeightsError, match=r"no top_down.* network: .*onnx takes patches and gives heatmaps, tags"
+            ):
+                install_weights(other, REPORT, name, tmp_path)
+    assert verify_weights(tmp_path) == {"top_down": None}
+
+
 @pytest.mark.parametrize(
     ("typed", "portable"),
     [
