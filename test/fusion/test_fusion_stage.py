@@ -129,6 +129,18 @@ def test_what_is_taken_from_which_branch() -> None:
     assert person.state is TrackingState.COASTING
 
 
+def test_a_neighbour_s_joint_that_is_seen_a_little_better_is_not_taken() -> None:
+    own = pose(body(0, 4), 4, joint_scores=np.full(17, 0.8))
+    knee = H36M17.index("left_knee")
+    keypoints, scores = own.keypoints_px.copy(), np.full(17, 0.8)
+    keypoints[knee, 0] += 200
+    scores[knee] = 1.0
+    (person,) = (
+        stage().process(FRAME_NS, [own], [pose(body(0, 4), joint_scores=scores, keypoints_px=keypoints)]).persons
+    )
+    np.testing.assert_array_equal(person.keypoints_px, own.keypoints_px)
+
+
 def test_a_hand_over_is_smooth() -> None:
     made = stage(handover_time_constant_s=0.5)
     near, far = pose(body(0, 4), 4), pose(body(0, 4.4))
