@@ -17,6 +17,7 @@ from dualpose_ros.fusion.probability import SITUATIONS, ScoreScale, probabilitie
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.people import Pose3D, Poses, Source, TrackingState
 from dualpose_ros.settings import SettingError
+from dualpose_ros.skeleton import H36M17
 from support import fusion_people as people
 
 body, pose = people.body, people.pose
@@ -135,9 +136,8 @@ def test_a_neighbour_s_joint_that_is_seen_a_little_better_is_not_taken() -> None
     keypoints, scores = own.keypoints_px.copy(), np.full(17, 0.8)
     keypoints[knee, 0] += 200
     scores[knee] = 1.0
-    (person,) = (
-        stage().process(FRAME_NS, [own], [pose(body(0, 4), joint_scores=scores, keypoints_px=keypoints)]).persons
-    )
+    other = pose(body(0, 4), joint_scores=scores, keypoints_px=keypoints)
+    (person,) = stage().process(FRAME_NS, [own], [other]).persons
     np.testing.assert_array_equal(person.keypoints_px, own.keypoints_px)
 
 
