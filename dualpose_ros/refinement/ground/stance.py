@@ -83,7 +83,7 @@ class StandingConfig(Settings):
     lasting_foot_stddev_m: float = setting(
         0.02, "deviation of what lasts of that for as long as somebody is there", unit="m", above=0, most=1
     )
-    foot_lift_m: float = setting(0.005, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
+    foot_lift_m: float = setting(0.01, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
                                  least=0, most=0.5)  # fmt: skip
     contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
     min_foot_score: float = setting(
