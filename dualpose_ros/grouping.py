@@ -257,9 +257,9 @@ def _cells_of_tags(
     np.exp(np.multiply(value, np.float32(-1 / (2 * config.tag_stddev**2)), out=value), out=value)
     value *= maps.worth[inside]
     if windows is not None:
-        row, column = np.divmod(maps.place[inside], maps.maps.shape[2])
-        x0, y0, x1, y1 = windows.T[..., None]
-        value[(column < x0) | (column >= x1) | (row < y0) | (row >= y1)] = -1
+        row, column = (axis.astype(np.int16) for axis in np.divmod(maps.place[inside], maps.maps.shape[2]))
+        x0, y0, x1, y1 = windows.T[..., None].astype(np.int16)
+        value *= (column >= x0) & (column < x1) & (row >= y0) & (row < y1)
     starts = bounds[filled] - bounds[0]
     best = np.maximum.reduceat(value, starts, axis=1)
     # The first cell of each map that holds its largest value.

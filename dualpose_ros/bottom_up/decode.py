@@ -149,14 +149,17 @@ def _apart(one: _Places, other: _Places, config: BottomUpDecodeConfig) -> Floats
     """How far joints (M,) are from others (N,), by the depths that the maps say there, as a share of what two such
     joints of one person can be: (M, N). More than 1 is too far. Depths that differ count as 1: where people's joints
     share cells, the map holds the depth of one of them."""
-    (x, y), (other_x, other_y) = (np.moveaxis(places.rays, -1, 0) for places in (one, other))
-    x, y, depth = (part[..., :, None] for part in (x, y, one.depth))
-    other_x, other_y, other_depth = (part[..., None, :] for part in (other_x, other_y, other.depth))
-    away = (x - other_x) ** 2 + (y - other_y) ** 2
+    like = config.max_depth_ratio
+    depth, other_depth = one.depth[..., :, None], other.depth[..., None, :]
+    squares = (one.rays**2).sum(axis=-1)[..., :, None] + (other.rays**2).sum(axis=-1)[..., None, :]
+    twice = 2 * (one.rays @ np.swapaxes(other.rays, -1, -2))
+    share = np.maximum(squares - twice, 0.0)
+    share *= depth * other_depth
     # Off the axis a difference in depth moves joints on the image too.
-    stretch = 1 + ((x + other_x) ** 2 + (y + other_y) ** 2) / 4
-    share = np.sqrt(away * (depth * other_depth) / stretch) / REACH[one.joint[..., :, None], other.joint[..., None, :]]
-    unlike = np.maximum(depth, other_depth) > config.max_depth_ratio * np.minimum(depth, other_depth)
+    share /= 1 + (squares + twice) / 4
+    np.sqrt(share, out=share)
+    share /= REACH[one.joint[..., :, None], other.joint[..., None, :]]
+    unlike = (depth > like * other_depth) | (other_depth > like * depth)
     return np.maximum(share, unlike, out=share)
 
 

@@ -20,29 +20,30 @@ def describe_people(image: RgbImage, boxes_px: AnyFloats) -> Float32s:
 
     A blur over neighbouring bins keeps a small change of light from emptying one bin into the next.
     """
-    out = np.full((len(boxes_px), int(np.prod(BINS))), np.nan, np.float32)
+    boxes = np.asarray(boxes_px, dtype=np.float64)
+    out = np.full((len(boxes), int(np.prod(BINS))), np.nan, np.float32)
     height, width = image.shape[:2]
-    for row, box in zip(out, np.asarray(boxes_px, dtype=np.float64), strict=True):
-        extent = np.tile(box[2:] - box[:2], 2)
-        x0, y0, x1, y1 = np.round(np.tile(box[:2], 2) + extent * UPPER_BODY).astype(int)
-        x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    upper = np.tile(boxes[:, :2], 2) + np.tile(boxes[:, 2:] - boxes[:, :2], 2) * UPPER_BODY
+    corners = np.round(upper).astype(int).clip(0, (width, height, width, height))
+    for row, (x0, y0, x1, y1) in zip(out, corners.tolist(), strict=True):
         if x1 <= x0 or y1 <= y0:
             continue
         crop = cv2.resize(image[y0:y1, x0:x1], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB).reshape(-1, 3)
-        light, green, blue = (table[lab[:, axis]] for axis, table in enumerate(_SHARES))
-        row[:] = ((light[:, :, None] * green[:, None]).reshape(len(lab), -1).T @ blue).reshape(-1) / len(lab)
+        lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB).reshape(-1, 3).T
+        # Pixels last: products over them are long runs of memory.
+        light, green, blue = (np.take(shares, values, axis=1) for shares, values in zip(_SHARES, lab, strict=True))
+        row[:] = ((light[:, None] * green).reshape(-1, lab.shape[1]) @ blue.T).reshape(-1) / lab.shape[1]
     return out
 
 
 def _shares(axis: int) -> Float32s:
-    """What of a pixel of each value 0..255 belongs to each bin of an axis: shared between the nearest two."""
+    """What of a pixel of each value 0..255 belongs to each bin (B, 256) of an axis: shared between the nearest two."""
     low, high, count = RANGES[2 * axis], RANGES[2 * axis + 1], BINS[axis]
     position = (np.arange(256) - low) / (high - low) * count - 0.5
     lower = np.floor(position).astype(np.intp)
-    shares, part = np.zeros((256, count), np.float32), position - lower
+    shares, part = np.zeros((count, 256), np.float32), position - lower
     for bins, weight in ((lower, 1 - part), (lower + 1, part)):
-        np.add.at(shares, (np.arange(256), bins.clip(0, count - 1)), weight.astype(np.float32))
+        np.add.at(shares, (bins.clip(0, count - 1), np.arange(256)), weight.astype(np.float32))
     return shares
 
 

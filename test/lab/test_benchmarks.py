@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from dualpose_ros.lab.benchmarks.crowd import MOST, crowd_frames
-from dualpose_ros.lab.benchmarks.pipeline import Load, loads_of, model_fps, on_cores
+from dualpose_ros.lab.benchmarks.pipeline import Load, Spent, loads_of, model_fps, on_cores
 from dualpose_ros.lab.benchmarks.stages import Budget, node_rows, step_rows
 from dualpose_ros.lab.benchmarks.stopwatch import Stopwatch
 
@@ -103,3 +105,15 @@ def test_a_run_keeps_to_its_cores() -> None:
     with on_cores({min(before)}):
         assert os.sched_getaffinity(0) == {min(before)}
     assert os.sched_getaffinity(0) == before
+
+
+def test_what_a_start_takes_counts_for_no_frame() -> None:
+    """A start of seconds, shared by some fifty frames, was most of what a frame seemed to cost."""
+    spent, recording = Spent(), cast("Any", SimpleNamespace(num_poses=0))
+    states = cast("Any", [SimpleNamespace(pid=os.getpid()), SimpleNamespace(pid=None)])
+    for poses, seconds in ((0, 0.0), (1, 0.3), (5, 0.0), (9, 0.2), (9, 0.2)):
+        busy(seconds)
+        recording.num_poses = poses
+        spent.look(recording, states)
+    assert spent.ms_a_frame() == pytest.approx(50, abs=12)
+    assert Spent().ms_a_frame() is None

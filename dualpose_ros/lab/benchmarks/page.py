@@ -52,7 +52,8 @@ Frames/s of the whole graph, each node a process of its own; the clip is played 
 graph sets the rate. The model takes what the steps cost for a processed frame and for an image of the camera: the graph
 can't be faster than all cores together allow, nor than its slowest node, which works on one frame at a time, nor than
 the camera. With many cores each network has several threads, whose gain was measured with two. Frames that wait, and
-what the system does itself, are not in it.
+what the system does itself, are not in it. The nodes' processor time a frame is that between the fifth and the last one
+that came out: starts are left out.
 """,
     "composed": """
 ## Cores, with all nodes in one process
