@@ -17,6 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from dualpose_ros.lab.training.loop.task import TrainingError
+
 Loss = Callable[[nn.Module, Any], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -78,15 +80,19 @@ def unsynchronised(losses: nn.Module, is_last: bool) -> AbstractContextManager[N
 def joined(device: str) -> Iterator[Processes]:
     """The processes that `torchrun` started (environment RANK, WORLD_SIZE, LOCAL_RANK), or this one alone.
 
-    Over NCCL on CUDA devices, each process its own, and gloo elsewhere.
+    Over NCCL on CUDA devices, each process its own, and gloo elsewhere. TrainingError for a device that can't be used.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        on_cuda = torch.device(device).type == "cuda"
+        if on_cuda and count > 1:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise TrainingError(f"torch can't use the device '{device}': {str(error).splitlines()[0]}") from error
     if count == 1:
         yield Processes()
         return
-    on_cuda = torch.device(device).type == "cuda"
-    if on_cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield Processes(dist.get_rank(), count)

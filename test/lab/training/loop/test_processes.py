@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 
 from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
 from dualpose_ros.lab.training.loop.loading import StepSampler  # noqa: E402
-from dualpose_ros.lab.training.loop.processes import Processes  # noqa: E402
+from dualpose_ros.lab.training.loop.processes import Processes, joined  # noqa: E402
+from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
 from support.data import ROOT  # noqa: E402
 from support.train_together import trained  # noqa: E402
 
@@ -67,3 +68,9 @@ def test_each_process_gets_its_part_of_a_batch() -> None:
 
 def test_one_process_needs_nobody() -> None:
     assert Processes().agreed(1.5, True, torch.device("cpu")) == (1.5, True)
+
+
+@pytest.mark.parametrize("device", ["fridge", "cuda:99"])
+def test_a_device_that_can_not_be_used_is_named(device: str) -> None:
+    with pytest.raises(TrainingError, match=f"can't use the device '{device}'"), joined(device):
+        pass
