@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,4 +16,15 @@ def _the_usual_cpu() -> Iterator[None]:
     """Networks in the tests' own process run as on a CPU without AMX, whatever this one is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(load, "computes_bf16_fast", lambda: False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _the_exporter_reads_its_operators_once() -> Iterator[None]:
+    """torch parses the source of all ONNX operators for each export: half of the time that a small network's takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "torch" in sys.modules:
+            from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+            patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield

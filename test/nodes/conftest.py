@@ -1,12 +1,18 @@
-"""A node in the test's own process."""
+"""A node in the test's own process, and scenarios that run in processes of their own."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
+from support.child_environment import scenario
+
+AT_ONCE = 2
+"""Scenarios that run beside each other: they wait for most of their time."""
 
 
 @pytest.fixture
@@ -39,3 +45,23 @@ def stand_in(started: Any) -> None:
 
     if not standalone.is_installed():
         pytest.skip("a ROS 2 is sourced, and this looks into what stands for it")
+
+
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The scenarios of a module's tests that were asked for, by the tests' names: started in order, some at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        started = {}
+        for item in request.session.items:
+            mark = item.get_closest_marker("live")
+            if mark is not None and item.path == request.path:
+                words = (*mark.args, tmp_path_factory.mktemp("live"))
+                started[item.name] = pool.submit(scenario, *words, **mark.kwargs)
+        yield started
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def result(running: dict[str, Any], request: pytest.FixtureRequest) -> Any:
+    """What the scenario printed that the test's mark `live` names: a script, its words, perhaps its time limit."""
+    return running[request.node.name].result()

@@ -267,4 +267,4 @@ GOOD: dict[str, Callable[[int], Any]] = {
 }
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], *map(int, sys.argv[2:]))))
+    print(json.dumps(main(sys.argv[1], int(sys.argv[2]))))

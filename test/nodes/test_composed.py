@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,19 +11,11 @@ import pytest
 
 import dualpose_ros.nodes  # noqa: F401  puts rclpy, or what stands for it, in place
 from dualpose_ros.nodes.composed.bus import Bus
+from support.child_environment import make_environment, scenario
 
 from rclpy.qos import DurabilityPolicy, QoSProfile  # isort: skip
 from rclpy.serialization import serialize_message  # isort: skip
 from std_msgs.msg import Header  # isort: skip
-
-HERE = Path(__file__).parent
-
-
-def environment(number: int) -> dict[str, str]:
-    """Environment of a child process; `number` picks one of this run's DDS domains."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    domain = 1 + os.getpid() % 24 * 4 + number
-    return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
 
 
 class Guard:
@@ -154,10 +143,7 @@ def test_one_subscription_outside_serves_all_nodes_until_the_last_has_left() -> 
 @pytest.mark.timeout(60)
 def test_a_composed_graph_passes_frames_on_survives_errors_and_stops() -> None:
     pytest.importorskip("cyclonedds")
-    done = subprocess.run([sys.executable, str(HERE / "live_composed.py")], env=environment(3), capture_output=True,
-                          text=True, timeout=50)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    result = scenario("composed", timeout_s=50)
     assert result["nodes"] == ["humans_node", "refinement_node", "visualization_node"]
     assert result["frames"] == ["body_p3"], "frames of people are heard by the whole robot"
     assert result["poses"] == [1, 2, 4], "the third frame is an error of one node"
@@ -173,7 +159,7 @@ def test_a_composed_graph_names_what_it_cannot_start() -> None:
         (["fusion_node", "nose_node"], "no node 'nose_node'"),
         (["refinement_node", "--ros-args", "-p", "refinement_node:window_frame:=3"], "window_frame"),
     ):
-        done = subprocess.run([*command, *words], env=environment(3), capture_output=True, text=True, timeout=50)
+        done = subprocess.run([*command, *words], env=make_environment(), capture_output=True, text=True, timeout=50)
         assert done.returncode == 2 and complaint in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
 
@@ -194,5 +180,7 @@ def test_a_guard_condition_wakes_its_executor_from_another_thread() -> None:
         "print(len(called), waited < 4)\n"
         "node.destroy_node()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environment(3), capture_output=True, text=True, timeout=50)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=make_environment(), capture_output=True, text=True, timeout=50
+    )
     assert done.stdout.split() == ["1", "True"], done.stderr

@@ -5,33 +5,23 @@ DUALPOSE_FUZZ=100000 makes it so many messages a callback, for an hour or a nigh
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("cyclonedds")
 
-HERE = Path(__file__).parent
 COUNT = int(os.environ.get("DUALPOSE_FUZZ", "15"))
 NODES = ("detection", "top_down", "compressed", "bottom_up", "fusion", "refinement", "visualization", "recorder")
 
 
-@pytest.mark.timeout(60 + COUNT)
-@pytest.mark.parametrize(("number", "node"), list(enumerate(NODES)))
-def test_no_message_is_more_than_one_clear_error(number: int, node: str) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    domain = 101 + (os.getpid() + number) % 120
-    paths = os.pathsep.join([str(HERE.parents[1]), str(HERE.parent)])
-    environment = {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-W", "ignore", str(HERE / "live_fuzz.py"), node, str(COUNT)],
-                          env=environment, capture_output=True, text=True)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads(done.stdout.splitlines()[-1])
-    assert len(results) >= 2
-    for result in results:
-        assert not result["strange"], (result["what"], result["samples"])
-        assert result["growth_mb"] < 30, result["what"]
+@pytest.mark.timeout(60 + 2 * COUNT)
+@pytest.mark.parametrize(
+    "node", [pytest.param(node, marks=pytest.mark.live("fuzz", node, COUNT, timeout_s=60 + COUNT)) for node in NODES]
+)
+def test_no_message_is_more_than_one_clear_error(node: str, result: list[dict[str, Any]]) -> None:
+    assert len(result) >= 2
+    for of in result:
+        assert not of["strange"], (node, of["what"], of["samples"])
+        assert of["growth_mb"] < 30, of["what"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +15,16 @@ import pytest
 
 pytest.importorskip("cyclonedds")
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+from support.child_environment import make_environment, scenario
 
 
-def environment(number: int) -> dict[str, str]:
-    """Environment of a child process; `number` picks one of this run's DDS domains."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    domain = 101 + os.getpid() % 20 * 5 + number
-    return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+def as_words(parameters: Iterable[str]) -> list[str]:
+    """Parameters `name:=value` as a command line has them."""
+    return ["--ros-args", *(word for parameter in parameters for word in ("-p", parameter))]
 
 
-def scenario(name: str, number: int, script: str = "live_nodes.py", *words: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, str(HERE / script), name, *words], env=environment(number),
-                          capture_output=True, text=True, timeout=90)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def test_top_down_node_survives_bad_input() -> None:
-    result = scenario("top_down", 0)
+@pytest.mark.live("nodes", "top_down")
+def test_top_down_node_survives_bad_input(result: dict[str, Any]) -> None:
     assert result["errors"] == 6 and result["published_from_bad"] == 0
     assert "not calibrated" in result["diagnostics"][0]
     assert "the network has fallen over" in result["last_error"]
@@ -42,8 +32,8 @@ def test_top_down_node_survives_bad_input() -> None:
     assert result["heatmap"] == [[[7, 7, 7], [7, 7, 7]]]
 
 
-def test_bottom_up_node_with_heatmaps_without_and_on_its_own() -> None:
-    result = scenario("bottom_up", 4)
+@pytest.mark.live("nodes", "bottom_up")
+def test_bottom_up_node_with_heatmaps_without_and_on_its_own(result: dict[str, Any]) -> None:
     assert result["before_bad"] == result["after_bad"] == [1, 2], "nothing is published from bad input"
     assert 0.25 <= result["waited"] < 1.5
     guided = dict(result["seen"])
@@ -59,8 +49,8 @@ def test_bottom_up_node_with_heatmaps_without_and_on_its_own() -> None:
     assert (result["track_id"], result["frame_id"]) == (-1, "eye")
 
 
-def test_detection_node_takes_the_newest_and_survives_errors() -> None:
-    result = scenario("detection", 1)
+@pytest.mark.live("nodes", "detection")
+def test_detection_node_takes_the_newest_and_survives_errors(result: dict[str, Any]) -> None:
     assert len(result["burst"]) <= 3, "a backlog was worked off"
     assert result["burst"][-1] == result["newest"]
     assert any("no picture of people" in text for text in result["errors"])
@@ -68,8 +58,8 @@ def test_detection_node_takes_the_newest_and_survives_errors() -> None:
     assert result["tracks"] == [[2, "TENTATIVE"]]
 
 
-def test_detection_node_starts_no_more_than_the_graph_keeps_up_with() -> None:
-    result = scenario("paced_detection", 1, "live_fusion.py")
+@pytest.mark.live("fusion", "paced_detection")
+def test_detection_node_starts_no_more_than_the_graph_keeps_up_with(result: dict[str, Any]) -> None:
     assert len(result["full"]) == 3 and result["full"][:2] == [0, 1], "frame 0 came out, two are in work"
     assert len(result["refilled"]) == 4
     assert 18 <= result["refilled"][-1] <= 20, "the newest image starts when there is room, not the next one"
@@ -79,8 +69,8 @@ def test_detection_node_starts_no_more_than_the_graph_keeps_up_with() -> None:
     assert len(result["free"]) >= len(result["timed_out"]) + 3, "a graph whose end is dead is not waited for"
 
 
-def test_fusion_node_with_both_branches_one_and_none_that_makes_sense() -> None:
-    result = scenario("fusion", 0, "live_fusion.py")
+@pytest.mark.live("fusion", "fusion")
+def test_fusion_node_with_both_branches_one_and_none_that_makes_sense(result: dict[str, Any]) -> None:
     waits = result["waits"]
     assert waits["both"] < 0.25
     assert 0.2 <= waits["top_down"] < 1.0 and 0.2 <= waits["bottom_up"] < 1.0
@@ -103,8 +93,8 @@ def test_fusion_node_with_both_branches_one_and_none_that_makes_sense() -> None:
     assert result["box"] == [1.0, 2.0, 30.0, 40.0]
 
 
-def test_refinement_node_puts_out_every_frame_refined_or_not() -> None:
-    result = scenario("refinement", 3, "live_refinement.py")
+@pytest.mark.live("refinement", "refinement")
+def test_refinement_node_puts_out_every_frame_refined_or_not(result: dict[str, Any]) -> None:
     refined = [4, 5, 6, 7, 15, 18]
     assert result["published"] == [1, 2, *refined[:4], 13, 14, 15, 16, 18], "each once, but for the one of nonsense"
     assert result["frame_ids"] == ["eye", "other eye"]
@@ -124,8 +114,8 @@ def test_refinement_node_puts_out_every_frame_refined_or_not() -> None:
     assert 2 <= float(result["values"]["stage_ms_p50"]) <= float(result["values"]["stage_ms_p95"]) < 1000
 
 
-def test_refinement_node_knows_the_ground_by_tf_at_the_image_s_stamp() -> None:
-    result = scenario("ground", 2, "live_refinement.py")
+@pytest.mark.live("refinement", "ground")
+def test_refinement_node_knows_the_ground_by_tf_at_the_image_s_stamp(result: dict[str, Any]) -> None:
     before, between, too_late, below = result["grounds"]
     assert before is None and too_late is None and below is None
     np.testing.assert_allclose(between, [0, np.cos(0.15), np.sin(0.15), 1.25], atol=1e-6)
@@ -135,22 +125,22 @@ def test_refinement_node_knows_the_ground_by_tf_at_the_image_s_stamp() -> None:
     assert "pitch +1.8 +- 0.3 degrees" in result["warnings"][0] and "throttle_duration_sec" in result["warnings"][0]
 
 
-def test_refinement_node_that_is_told_not_to_refine() -> None:
-    result = scenario("disabled", 1, "live_refinement.py")
+@pytest.mark.live("refinement", "disabled")
+def test_refinement_node_that_is_told_not_to_refine(result: dict[str, Any]) -> None:
     assert result["depths"] == [2, 2] and result["focals"] == [] and result["errors"] == []
     assert result["extra"]["passed_through"] == "2" and result["extra"]["refined"] == "0"
 
 
-def test_refinement_node_with_a_lag_stamps_poses_with_their_own_frames() -> None:
-    result = scenario("lagging", 2, "live_refinement.py")
+@pytest.mark.live("refinement", "lagging")
+def test_refinement_node_with_a_lag_stamps_poses_with_their_own_frames(result: dict[str, Any]) -> None:
     assert (result["early"], result["before_rest"]) == (0, 4)
     assert result["published"] == [[40, 2, 1], [41, 1, 0], [42, 1, 0], [13, 1, 0], [50, 2, 1], [51, 2, 2]], (
         "each once with what the stage made of it; after one that fails what waits goes as it came, and so in a rest"
     )
 
 
-def test_visualization_node() -> None:
-    result = scenario("visualization", 2)
+@pytest.mark.live("nodes", "visualization")
+def test_visualization_node(result: dict[str, Any]) -> None:
     add, delete = 0, 2
     assert result["markers"] == [[[3, add], [4, add]], [[3, delete], [4, add]]]
     assert result["lifetime"] == 2
@@ -159,15 +149,15 @@ def test_visualization_node() -> None:
     assert any("smpl24" in text for text in result["errors"])
 
 
-def test_two_graphs_in_two_namespaces_do_not_meet() -> None:
-    result = scenario("namespaces", 0, "live_graph.py")
+@pytest.mark.live("graph", "namespaces")
+def test_two_graphs_in_two_namespaces_do_not_meet(result: dict[str, Any]) -> None:
     for name, track_id in (("left", 1), ("right", 2)):
         parts = [[f"{name}/{part}", track_id] for part in ("bones", "joints", "label")]
         assert result[f"/{name}/humans/markers"] == parts
 
 
-def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
-    result = scenario("recorder", 1, "live_graph.py", str(tmp_path))
+@pytest.mark.live("graph", "recorder")
+def test_no_message_ends_the_recorder(result: dict[str, Any]) -> None:
     assert result["came"]
     assert result["scores"] == [None, 0.9, 0.9, 0.9], "the one with too few joints is left out"
     assert result["ids"] == [1, 2, 4, 9], "what is answered again counts once"
@@ -193,29 +183,32 @@ def test_no_message_ends_the_recorder(tmp_path: Path) -> None:
 def test_a_film_waits_for_its_recorder(tmp_path: Path) -> None:
     for number in range(6):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((48, 64, 3), 40 * number, np.uint8))
-    assert scenario("film", 3, "live_graph.py", str(tmp_path))["sent"] == [3, 4]
+    assert scenario("graph", "film", tmp_path)["sent"] == [3, 4]
 
 
-def test_blas_has_one_thread_in_a_node() -> None:
-    result = scenario("blas_threads", 2, "live_graph.py")
+@pytest.mark.live("graph", "blas_threads")
+def test_blas_has_one_thread_in_a_node(result: dict[str, Any]) -> None:
     assert result["before"] and set(result["before"]) == {2}
     assert set(result["spinning"]) == {1}
 
 
-def test_the_newest_camera_info_serves_images_that_it_was_not_stamped_for() -> None:
-    assert scenario("off_by_a_millisecond", 0, "live_inputs.py")["poses"] == 30
+@pytest.mark.live("inputs", "off_by_a_millisecond")
+def test_the_newest_camera_info_serves_images_that_it_was_not_stamped_for(result: dict[str, Any]) -> None:
+    assert result["poses"] == 30
 
 
-def test_a_camera_info_that_was_sent_once_before_the_start_serves() -> None:
-    assert scenario("latched", 1, "live_inputs.py")["poses"] == 5
+@pytest.mark.live("inputs", "latched")
+def test_a_camera_info_that_was_sent_once_before_the_start_serves(result: dict[str, Any]) -> None:
+    assert result["poses"] == 5
 
 
-def test_a_frame_that_is_sent_again_has_all_its_answers_again() -> None:
-    assert scenario("sent_again", 1, "live_inputs.py") == {"poses": 2, "heatmaps": 2, "worked": 1}
+@pytest.mark.live("inputs", "sent_again")
+def test_a_frame_that_is_sent_again_has_all_its_answers_again(result: dict[str, Any]) -> None:
+    assert result == {"poses": 2, "heatmaps": 2, "worked": 1}
 
 
-def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come() -> None:
-    result = scenario("missing", 2, "live_inputs.py")
+@pytest.mark.live("inputs", "missing")
+def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come(result: dict[str, Any]) -> None:
     assert result["before"] == 0 and result["after"] == 1
     (text,) = {text.partition(":")[0] for text in result["texts"] if "camera_info" in text}
     assert text == "no /camera_info (sensor_msgs/msg/CameraInfo, reliable, depth 10, or transient local)"
@@ -223,31 +216,28 @@ def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come(
     assert "camera_info" not in result["last"]
 
 
-def test_compressed_images_are_taken_where_image_transport_puts_them() -> None:
-    assert scenario("compressed", 4, "live_inputs.py")["poses"] == 3
+@pytest.mark.live("inputs", "compressed")
+def test_compressed_images_are_taken_where_image_transport_puts_them(result: dict[str, Any]) -> None:
+    assert result["poses"] == 3
 
 
-def test_images_without_stamps_are_served_as_they_arrive() -> None:
-    result = scenario("unset", 3, "live_inputs.py")
+@pytest.mark.live("inputs", "unset")
+def test_images_without_stamps_are_served_as_they_arrive(result: dict[str, Any]) -> None:
     assert result["poses"] == 6 and result["stamps"] == [0] and result["rising"]
     assert result["warnings"] == [3, 3], "no stamp, no frame, and no stamp of no frame, each once"
-
-
-def start_camera(number: int, *parameters: str) -> subprocess.Popen[str]:
-    words = [word for parameter in parameters for word in ("-p", parameter)]
-    return subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", "--ros-args", *words],
-                            env=environment(number), stderr=subprocess.PIPE, text=True)  # fmt: skip
 
 
 def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
     for index in range(8):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((48, 64, 3), 20 * index, np.uint8))
     (tmp_path / "3.png").write_bytes(b"broken")
-    camera = start_camera(3, f"source:={tmp_path}", "hfov_deg:=90", "wait_for_subscribers:=1", "fps:=20",
-                          "playback_rate:=2",
-                          "frame_id:=eye", "start_delay_s:=0.3")  # fmt: skip
+    parameters = (f"source:={tmp_path}", "hfov_deg:=90", "wait_for_subscribers:=1", "fps:=20", "playback_rate:=2",
+                  "frame_id:=eye", "start_delay_s:=0.3")  # fmt: skip
+    environment = make_environment()
+    camera = subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", *as_words(parameters)],
+                              env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
     try:
-        result = scenario("camera_listener", 3)
+        result = scenario("nodes", "camera_listener", environment=environment)
         assert camera.poll() is None, "the node must stay after the end of the file"
     finally:
         camera.terminate()
@@ -262,29 +252,33 @@ def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
     assert "3.png cannot be decoded" in stderr
 
 
-@pytest.mark.parametrize(
-    ("parameters", "says"),
-    [
-        (["source:=/nowhere/clip.mp4", "hfov_deg:=60"], "/nowhere/clip.mp4 does not exist"),
-        (["source:={images}"], "give a calibration file or hfov_deg"),
-        (["source:={images}", "calibration:=/nowhere/camera.yaml"], "/nowhere/camera.yaml does not exist"),
-        (["source:={images}", "hfov_deg:=60", "hfov:=60"], "'hfov'"),
-        (["source:={images}", "hfov_deg:=wide"], "hfov_deg is 'wide'; a finite number is needed"),
-        (
-            ["source:={images}", "hfov_deg:=60", "playback_rate:=-1"],
-            "CameraNode: cannot start: playback_rate is -1.0; it must be 0 to 1000",
-        ),
-        (["source:={images}", "hfov_deg:=190.5"], "hfov_deg is 190.5; it must be >= 0, < 180 degrees"),
-        (
-            ["source:={images}", "hfov_deg:=60", "rate:=2"],
-            "'rate' (in the command line): it is now called playback_rate",
-        ),
-    ],
+REFUSED = (
+    (["source:=/nowhere/clip.mp4", "hfov_deg:=60"], "/nowhere/clip.mp4 does not exist"),
+    (["source:={images}"], "give a calibration file or hfov_deg"),
+    (["source:={images}", "calibration:=/nowhere/camera.yaml"], "/nowhere/camera.yaml does not exist"),
+    (["source:={images}", "hfov_deg:=60", "hfov:=60"], "'hfov'"),
+    (["source:={images}", "hfov_deg:=wide"], "hfov_deg is 'wide'; a finite number is needed"),
+    (
+        ["source:={images}", "hfov_deg:=60", "playback_rate:=-1"],
+        "CameraNode: cannot start: playback_rate is -1.0; it must be 0 to 1000",
+    ),
+    (["source:={images}", "hfov_deg:=190.5"], "hfov_deg is 190.5; it must be >= 0, < 180 degrees"),
+    (["source:={images}", "hfov_deg:=60", "rate:=2"], "'rate' (in the command line): it is now called playback_rate"),
 )
-def test_camera_node_refuses_to_start(tmp_path: Path, parameters: list[str], says: str) -> None:
+
+
+def test_camera_node_refuses_to_start(tmp_path: Path) -> None:
+    """One process for all: each is refused by one line, and exit code 2."""
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
-    camera = start_camera(4, *(text.format(images=tmp_path) for text in parameters))
-    _, stderr = camera.communicate(timeout=30)
-    assert camera.returncode == 2
-    (line,) = [line for line in stderr.splitlines() if line.strip()]
-    assert says in line
+    code = (
+        "import json, sys\nfrom dualpose_ros.nodes.base import run_node\n"
+        "from dualpose_ros.nodes.camera_node import CameraNode\n"
+        "for words in json.loads(sys.argv[1]):\n    print(run_node(CameraNode, words), file=sys.stderr)\n"
+    )
+    words = [as_words(text.format(images=tmp_path) for text in parameters) for parameters, _ in REFUSED]
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(words)], env=make_environment(),
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 2 * len(REFUSED) and set(lines[1::2]) == {"2"}, done.stderr
+    for line, (_, says) in zip(lines[::2], REFUSED, strict=True):
+        assert says in line

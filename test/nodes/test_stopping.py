@@ -14,20 +14,16 @@ from typing import Any
 import pytest
 
 from dualpose_ros.standalone.run_node import END_WITH_PARENT
+from support.child_environment import make_environment
+from support.data import ROOT
 
 pytest.importorskip("cyclonedds")
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def start(
-    number: int, *arguments: str, path: str = "", environment: dict[str, str] | None = None
-) -> subprocess.Popen[str]:
-    """The executable of `ros2 run` with its arguments; `number` picks one of this run's DDS domains."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    clean |= {"ROS_DOMAIN_ID": str(1 + (os.getpid() * 7 + number) % 100), "OMP_NUM_THREADS": "1", **(environment or {})}
-    clean["PYTHONPATH"] = os.pathsep.join(part for part in (path, str(ROOT)) if part)
-    return subprocess.Popen([sys.executable, *arguments], env=clean, text=True, stderr=subprocess.PIPE)
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """The executable of `ros2 run` with its arguments, and variables of its environment."""
+    env = {**make_environment(), **environment}
+    return subprocess.Popen([sys.executable, *arguments], env=env, text=True, stderr=subprocess.PIPE)
 
 
 def end(process: subprocess.Popen[str], *signals: int) -> tuple[int, str]:
@@ -44,7 +40,7 @@ def end(process: subprocess.Popen[str], *signals: int) -> tuple[int, str]:
 
 @pytest.mark.parametrize("signals", [(signal.SIGINT,) * 2, (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
 def test_a_running_node_ends_cleanly(signals: tuple[int, ...]) -> None:
-    process = start(len(signals), str(ROOT / "scripts" / "refinement_node"))
+    process = start(str(ROOT / "scripts" / "refinement_node"))
     assert process.stderr is not None
     line: Any = ""
     while "ready" not in line:
@@ -65,7 +61,7 @@ def handles_signals(process: subprocess.Popen[str]) -> bool:
 @pytest.mark.parametrize("wait_s", [0.0, 0.6])
 def test_a_node_that_starts_ends_cleanly(wait_s: float) -> None:
     """A signal in the midst of imports or of the node's making."""
-    process = start(3, str(ROOT / "scripts" / "refinement_node"))
+    process = start(str(ROOT / "scripts" / "refinement_node"))
     while not handles_signals(process):
         time.sleep(0.01)
     time.sleep(wait_s)
@@ -83,20 +79,22 @@ def test_a_signal_while_the_executable_imports_ends_it_cleanly(tmp_path: Path, n
         (package / "__init__.py").touch()
     (slow / "run_node.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)")
     script = Path(shutil.copy(ROOT / "scripts" / name, tmp_path))
-    code, said = end(start(6, str(script)))
+    code, said = end(start(str(script)))
     assert (code, said) == (0, "")
 
 
 def test_a_missing_library_is_bad_input(tmp_path: Path) -> None:
     """It would be as missing the next time: exit code 2, with one line."""
     (tmp_path / "needy.py").write_text("import no_such_library\n", encoding="utf-8")
-    code, said = end(start(4, "-m", "dualpose_ros.standalone.run_node", "needy", path=str(tmp_path)))
+    code, said = end(
+        start("-m", "dualpose_ros.standalone.run_node", "needy", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    )
     assert code == 2 and "no_such_library" in said and "Traceback" not in said
 
 
 def test_a_topic_name_that_ros_refuses_is_bad_input() -> None:
     remap = ("--ros-args", "-r", "camera_info:=no-name")
-    code, said = end(start(5, str(ROOT / "scripts" / "refinement_node"), *remap))
+    code, said = end(start(str(ROOT / "scripts" / "refinement_node"), *remap))
     assert code == 2 and "no-name" in said and "Traceback" not in said
 
 
@@ -105,7 +103,7 @@ def test_a_node_of_a_launch_file_ends_with_its_launch() -> None:
     """`ros2 launch` leaves its nodes running where it is ended by SIGTERM or killed."""
     node = [sys.executable, str(ROOT / "scripts" / "refinement_node")]
     launch = f"import subprocess; subprocess.Popen({node!r}).wait()"
-    parent = start(7, "-c", launch, environment={END_WITH_PARENT: "1"})
+    parent = start("-c", launch, **{END_WITH_PARENT: "1"})
     assert parent.stderr is not None
     line: Any = ""
     while "ready" not in line:
