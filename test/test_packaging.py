@@ -93,7 +93,7 @@ def test_cmake_installs_every_message_and_executable() -> None:
     assert set(re.findall(r"scripts/(\w+)", cmake)) == scripts == {*NODES, "dualpose", "composed_graph", "check_gpu"}
     for path in (ROOT / "scripts").iterdir():
         assert os.access(path, os.X_OK), f"{path} is not executable"
-        (module,) = re.findall(r"^from (dualpose_ros[\w.]*) import main$", path.read_text(), re.MULTILINE)
+        (module,) = re.findall(r"^from (dualpose_ros[\w.]*) import main\b", path.read_text(), re.MULTILINE)
         assert (ROOT / Path(*module.split("."))).with_suffix(".py").is_file()
 
 
