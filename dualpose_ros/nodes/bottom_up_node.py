@@ -38,6 +38,8 @@ from dualpose_ros.skeleton import H36M17
 
 # Long enough for messages that came during a frame's work to be served before anything counts as overdue.
 _TICK_S = 0.05
+# An overloaded machine lacks heatmaps every few seconds.
+_TELL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,11 @@ class BottomUpNode(PipelineNode):
         """Say when heatmaps are gone for good, and when they are back; a busy machine lacks some now and then."""
         limit = self.config.give_up_after_frames
         if guided and self._without >= limit:
-            self.get_logger().info("heatmaps come again")
+            self.get_logger().info("heatmaps come again", throttle_duration_sec=_TELL_S)
         self._without = 0 if guided else self._without + 1
         if self._without == limit:
-            self.get_logger().warning(f"{why} for {limit} frames in a row: works without heatmaps until some come")
+            text = f"{why} for {limit} frames in a row: works without heatmaps until some come"
+            self.get_logger().warning(text, throttle_duration_sec=_TELL_S)
 
 
 def _joint_heatmaps(message: Any) -> Any:

@@ -134,7 +134,13 @@ def test_a_list_of_nobody_is_refused(value: Any) -> None:
 
 def test_a_busy_machine_is_not_told_of_every_frame_without_heatmaps() -> None:
     said: list[str] = []
-    logger = SimpleNamespace(info=said.append, warning=said.append)
+    pauses: list[float] = []
+
+    def say(text: str, throttle_duration_sec: float) -> None:
+        said.append(text)
+        pauses.append(throttle_duration_sec)
+
+    logger = SimpleNamespace(info=say, warning=say)
     node: Any = SimpleNamespace(config=BottomUpNodeConfig(), _without=0, get_logger=lambda: logger)
 
     def frames(guided: str) -> None:
@@ -145,3 +151,4 @@ def test_a_busy_machine_is_not_told_of_every_frame_without_heatmaps() -> None:
     assert len(said) == 1 and "3 frames in a row" in said[0]
     frames("uuuugugg")
     assert said[1:] == ["heatmaps come again"]
+    assert min(pauses) >= 30.0

@@ -13,6 +13,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from dualpose_ros import standalone
+from dualpose_ros.nodes.lifecycle.logs import pass_on_logs
 from dualpose_ros.nodes.parameters import declare
 from dualpose_ros.settings import Settings, all_settings, with_values
 
@@ -31,6 +32,7 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         SettingError for a parameter that is unknown, of the wrong type, or out of its range.
         """
         super().__init__(name)
+        pass_on_logs(self.get_logger())
         for service in getattr(self, "services", ()):  # without ROS 2 there are none
             if service.srv_name.endswith("/change_state"):
                 service.callback = refusing(service.callback, lambda text: self.get_logger().warning(text))

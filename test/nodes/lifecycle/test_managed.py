@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 pytest.importorskip("cyclonedds")
 
-from dualpose_ros import nodes
+from dualpose_ros import nodes, standalone
 from dualpose_ros.nodes import fusion_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, StartupError
 from dualpose_ros.nodes.composed.bus import Bus
@@ -245,3 +246,16 @@ def test_what_a_callback_cannot_do_once_a_signal_has_ended_its_context_is_no_err
     node.guarded("image", lambda: node.publisher.publish(String()))()
     said = capfd.readouterr().err
     assert "before" in said and "after" not in said and "image" not in said
+
+
+def test_what_a_stage_says_is_in_its_node_s_log(started: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    started(Talker)
+    # Twice: rclpy refuses a severity that changes at one place.
+    for level in (logging.WARNING, logging.ERROR) * 2:
+        logging.getLogger("dualpose_ros.detection.tracker").log(level, "stamp went back by %.1f s", 9.7)
+    said = capfd.readouterr().err
+    assert "Logging error" not in said
+    # A real rclpy's console is its own, beside pytest's.
+    if standalone.is_installed():
+        lines = [line for line in said.splitlines() if "[talker]: stamp went back by 9.7 s" in line]
+        assert [line.split("]")[0] for line in lines] == ["[WARN", "[ERROR"] * 2
