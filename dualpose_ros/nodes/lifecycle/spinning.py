@@ -8,6 +8,7 @@ destroyed, calls messages' and timers' callbacks itself, and leaves the rest, se
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib
 import itertools
 from collections.abc import Callable, Sequence
@@ -19,16 +20,25 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from dualpose_ros import standalone
+from dualpose_ros.standalone import stopping
+
+_LONGEST_END_S = 8.0
 
 
 def spin(node: Any) -> None:
-    """Serve a node until the context is shut down; errors of callbacks, and ExternalShutdownException, are raised."""
+    """Serve a node until the context is shut down; errors of callbacks, and ExternalShutdownException, are raised.
+
+    Told to stop, a process that then does not end says where all its threads are, and ends by that.
+    """
     executor = executor_of(node)
     try:
         while executor.context.ok():
             executor.spin_once()
     finally:
         executor.shutdown()
+        # Signals are noted alone from here on, and `ros2 launch` kills without a word what has not ended after 10 s.
+        if stopping.told() and not standalone.is_installed():
+            faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
 
 
 def executor_of(node: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +108,32 @@ def test_an_error_of_a_callback_is_raised(served: Any) -> None:
     node.create_timer(0.01, fail)
     with pytest.raises(ZeroDivisionError):
         spin_until(executor, lambda: False)
+
+
+HANGS = """
+import sys
+from types import SimpleNamespace
+from dualpose_ros import standalone
+standalone.install()
+from dualpose_ros.nodes.lifecycle import spinning
+from dualpose_ros.standalone import stopping
+spinning._LONGEST_END_S = 0.3
+standalone.is_installed = lambda: False
+stopping._told.set()
+over = SimpleNamespace(context=SimpleNamespace(ok=lambda: False), shutdown=lambda: None)
+spinning.executor_of = lambda node: over
+spinning.spin(None)
+def hang_at_its_end():
+    import time
+    time.sleep(30)
+hang_at_its_end()
+"""
+
+
+def test_a_node_that_hangs_as_it_ends_says_where() -> None:
+    process = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=25, check=False)
+    assert process.returncode == 1
+    assert "hang_at_its_end" in process.stderr
 
 
 @pytest.fixture
