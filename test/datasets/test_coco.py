@@ -195,6 +195,12 @@ def test_import_writes_shards_of_one_split_each_and_goes_on_where_it_stopped(
     assert main([*command, *options]) == 0
     assert "3 pictures written, 4 in all" in capsys.readouterr().out
     assert len(ShardDataset(out)) == 4
+    coco(tmp_path / "other", 2)
+    assert main(["data", "import", "coco", "--root", str(tmp_path / "other"), "--out", str(out)]) == 2
+    assert "shard_00000.npz holds other pictures than these" in capsys.readouterr().err
+    shards[0].write_bytes(b"PK\3\4")
+    assert main([*command, *options]) == 2
+    assert "shard_00000.npz is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
