@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -142,18 +142,19 @@ class Spent:
 
     first: tuple[int, float] | None = None
     last: tuple[int, float] = (0, 0.0)
+    _by_process: dict[int | None, float] = field(default_factory=dict)
 
     def look(self, recording: Recording, states: Sequence[NodeState]) -> None:
         """Take note of frames and seconds of the processor, where there is a new frame."""
         poses = recording.num_poses
         if poses <= self.last[0]:
             return
-        spent_s = 0.0
         for state in (state for state in states if state.pid is not None):
             with contextlib.suppress(psutil.Error):
                 times = psutil.Process(state.pid).cpu_times()
-                spent_s += times.user + times.system
-        self.last = (poses, spent_s)
+                self._by_process[state.pid] = times.user + times.system
+        # Those that have ended, as the camera's does before the last poses, count on.
+        self.last = (poses, sum(self._by_process.values()))
         if self.first is None and poses >= _SETTLED:
             self.first = self.last
 
