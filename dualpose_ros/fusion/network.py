@@ -64,7 +64,10 @@ class IntegrationNetwork(nn.Module):
         joints = [branch[:, JOINTS].reshape(-1, K, 3) for branch in (top_down, bottom_up)]
         joints_rel = (1 - weight[:, :K]) * joints[0] + weight[:, :K] * joints[1] + shift[:, :K]
         joints_rel = joints_rel - joints_rel[:, H36M17.root : H36M17.root + 1]
-        root = (1 - weight[:, K]) * top_down[:, ROOT] + weight[:, K] * bottom_up[:, ROOT] + 0.3 * shift[:, K]
+        # Depths are the branches' mean: what else their poses say of it are the sizes of training's own people.
+        even = torch.cat([weight[:, K], weight[:, K], 0.5 * both + (1 - both) * alone[1]], dim=1)
+        aside = 0.3 * nn.functional.pad(shift[:, K, :2], (0, 1))
+        root = (1 - even) * top_down[:, ROOT] + even * bottom_up[:, ROOT] + aside
         root = root.clamp(-_FARTHEST, _FARTHEST)
         scores = torch.sigmoid(logits)
         stddev = (log_stddev + _START_LOG_STDDEV).clamp(*LOG_STDDEV_RANGE) + self.calibration

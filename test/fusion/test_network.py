@@ -79,6 +79,17 @@ def test_at_first_a_pose_alone_passes_and_two_are_averaged() -> None:
     assert (its_root - root).abs().max() < 0.05
 
 
+def test_whoever_both_branches_see_is_at_the_mean_of_their_depths() -> None:
+    pairs = some_pairs(30)
+    view = view_pairs(pairs)
+    with torch.no_grad():
+        _, root, *_ = network(std=1.0)(torch.from_numpy(view.features))
+    found = view.depth * np.exp(root[:, 2].numpy())
+    own, other = (np.einsum("nba,nb->na", view.to_camera, b.roots)[:, 2] for b in (pairs.top_down, pairs.bottom_up))
+    expected = np.where(np.arange(30) % 3 == 0, np.sqrt(own * other), own + other)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_an_absent_branch_has_no_share_of_the_pose() -> None:
     features = torch.from_numpy(view_pairs(some_pairs(3)).features)
     for n, absent in ((1, slice(NUM_BRANCH, 2 * NUM_BRANCH)), (2, slice(0, NUM_BRANCH))):

@@ -62,7 +62,7 @@ FUSED, ALL_TERMS = "TD + BU (IN)", "rep_mp_dis"
 DISCRIMINATORS = (
     ("no discriminator", "baseline_fusion_d0"),
     ("D1", "baseline_fusion_d1"),
-    ("D2", "fusion"),
+    ("D2", "baseline_fusion_d2"),
     ("D3", "baseline_fusion_d3"),
 )
 """Rows of Table 5 and the networks that were trained so, alike in everything else."""

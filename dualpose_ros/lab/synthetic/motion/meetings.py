@@ -25,6 +25,9 @@ from dualpose_ros.lab.synthetic.motion.stances import upright
 OVERLAP_M = 0.02
 """Bodies of a meeting overlap by this at most, by `contact.penetration`: flesh that gives."""
 
+SMALLEST, LARGEST = 0.5, 1.5
+"""Bodies that meet, against the reference adult."""
+
 _TRIES, _SMALL_MOVE_M = 6, 0.08
 _HAND_M = 0.065
 """From a wrist to the middle of a handshake."""
@@ -88,13 +91,13 @@ def meeting(
     sizes: of the bodies that the motions are meant for, against the reference adult. The motions are still of
     the reference adult: hands meet, and bodies don't run into each other, once each is `sized` or put on a rig of
     that size (whose own proportions move hands by a few centimetres; `contact.separating_move` then tells what a hug
-    lacks). Raises ValueError for a kind that is not in MEETINGS, a size outside 0.5..1.5 or times out of range.
+    lacks). Raises ValueError for a kind that is not in MEETINGS, a size outside SMALLEST..LARGEST or bad times.
     """
     chosen = MEETINGS[int(rng.integers(len(MEETINGS)))] if kind is None else kind
     if chosen not in _RECIPES:
         raise ValueError(f"no meeting of kind '{chosen}'; there are {', '.join(MEETINGS)}")
-    if not all(0.5 <= size <= 1.5 for size in sizes):
-        raise ValueError(f"sizes {sizes} are not between 0.5 and 1.5")
+    if not all(SMALLEST <= size <= LARGEST for size in sizes):
+        raise ValueError(f"sizes {sizes} are not between {SMALLEST} and {LARGEST}")
     times = frame_times(duration_s, fps)
     best: tuple[Motion, Motion] | None = None
     least = np.inf

@@ -18,6 +18,7 @@ from dualpose_ros.datasets.motion import Clip, at_rate
 from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
 from dualpose_ros.lab.synthetic.body.rig import PosedRig, pose_rig
 from dualpose_ros.lab.synthetic.motion.contact import body_size
+from dualpose_ros.lab.synthetic.motion.meetings import LARGEST, SMALLEST
 from dualpose_ros.lab.synthetic.motion.motion import KINDS, MEETINGS, Motion, from_clip, generate, meeting, place
 from dualpose_ros.lab.synthetic.render.degrade import apply, degrade_clip_params
 from dualpose_ros.lab.synthetic.render.render import Actor, View, random_lighting, render
@@ -97,7 +98,7 @@ def draw_sequence(
         if len(placed) >= wanted:
             break
         free = order[len(placed) : wanted]
-        sizes = [float(body_size(world.cast[index].rig.joints)) for index in free]
+        sizes = [float(np.clip(body_size(world.cast[index].rig.joints), SMALLEST, LARGEST)) for index in free]
         kind, motions = _motions(rng, clips, config.frames / fps + _MARGIN_S, fps, level, sizes)
         middle, yaw = _middle(rng, view.camera, config.crowd), rng.uniform(-np.pi, np.pi)
         moved = [place(motion, middle.tolist(), yaw) for motion in motions]

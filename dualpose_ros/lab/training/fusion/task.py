@@ -234,7 +234,7 @@ def supervised_loss(out: Answer, batch: Batch, absolute: float) -> tuple[Tensor,
     away = torch.linalg.vector_norm(out.joints[known] - truth, dim=-1)
     missed = _missed(away, NEAR_M).mean() + _missed(root, ROOT_NEAR_M).mean()
     total = 10 * rel.mean() + 10 * log_depth.mean() + 10 * aside.mean() + absolute * missed
-    total = total + 0.1 * (likelihood + depth_likelihood + near + exists)
+    total = total + 0.1 * (likelihood + depth_likelihood + near) + 0.5 * exists
     parts = {"mpjpe_mm": 1000 * rel.mean(), "log_depth": log_depth.mean(), "missed": missed}
     return total, {**parts, "near": near, "exists": exists}
 

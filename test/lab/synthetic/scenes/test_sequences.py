@@ -122,6 +122,15 @@ def test_people_are_seen(scripts: dict[bool, list[Script]]) -> None:
     assert np.array(shares)[adults].min() > 0.4 and np.sum(adults) > 50
 
 
+def test_somebody_smaller_than_meetings_are_made_for_meets_others(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequences, "_MEETINGS_SHARE", 1.0)
+    monkeypatch.setattr(sequences, "body_size", lambda joints: 0.49)
+    config = SequenceConfig(frames=2, people=(2, 2), level=False)
+    assert draw_sequence(small_world, [], np.random.default_rng(3), config).actions[0].startswith("meet_")
+
+
 def test_people_who_meet_do_not_run_into_each_other(small_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequences, "_MEETINGS_SHARE", 1.0)
     kinds: dict[str, float] = {}
