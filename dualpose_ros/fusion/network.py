@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, PRESENT, ROOT, K
+from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, PRESENT, ROOT, STATED, K
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 LOG_STDDEV_RANGE = (-5.0, 0.7)
 _START_LOG_STDDEV = -2.5
 _FARTHEST = 1.0
+_TOP_DOWN_SURER = 0.63
+"""By so much the top-down branch states smaller logarithms of deviations of depths where both err alike."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class IntegrationNetwork(nn.Module):
         joints = [branch[:, JOINTS].reshape(-1, K, 3) for branch in (top_down, bottom_up)]
         joints_rel = (1 - weight[:, :K]) * joints[0] + weight[:, :K] * joints[1] + shift[:, :K]
         joints_rel = joints_rel - joints_rel[:, H36M17.root : H36M17.root + 1]
-        # Depths are the branches' mean: what else their poses say of it are the sizes of training's own people.
-        even = torch.cat([weight[:, K], weight[:, K], 0.5 * both + (1 - both) * alone[1]], dim=1)
+        # By inverse variance alone: what else poses say of depth is the sizes of training's own people.
+        surer = torch.sigmoid(2 * (top_down[:, STATED] - bottom_up[:, STATED] + _TOP_DOWN_SURER))
+        even = torch.cat([weight[:, K], weight[:, K], both * surer + (1 - both) * alone[1]], dim=1)
         aside = 0.3 * nn.functional.pad(shift[:, K, :2], (0, 1))
         root = (1 - even) * top_down[:, ROOT] + even * bottom_up[:, ROOT] + aside
         root = root.clamp(-_FARTHEST, _FARTHEST)

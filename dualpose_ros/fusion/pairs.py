@@ -22,6 +22,9 @@ JOINTS = slice(0, 3 * K)
 ROOT = slice(5 * K, 5 * K + 3)
 """x / z and y / z of the root in the virtual camera, and the log of its depth over the pair's."""
 
+STATED = slice(5 * K + 3, 5 * K + 4)
+"""The log of the root's stated deviation over its depth, but for a constant."""
+
 PRESENT = 5 * K + 5
 NUM_BRANCH = 5 * K + 6
 NUM_FEATURES = 2 * NUM_BRANCH + 3
