@@ -92,6 +92,18 @@ def _gather_nd(x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     return x[tuple(_beside(indices, x).unbind(-1))]
 
 
+def _pad(
+    x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None, *, mode: str = "constant"
+) -> Tensor:
+    if mode != "constant":
+        raise UnknownOperatorError(f"Pad with mode {mode}")
+    by_axis = torch.zeros(x.ndim, 2, dtype=torch.long)
+    chosen = range(x.ndim) if axes is None else axes.tolist()
+    by_axis[list(chosen)] = pads.detach().cpu().reshape(2, -1).T
+    filling = 0.0 if value is None else value.item()
+    return torch.nn.functional.pad(x, by_axis.flip(0).flatten().tolist(), value=filling)
+
+
 def _unsqueeze(x: Tensor, axes: Tensor) -> Tensor:
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes.tolist()):
@@ -152,6 +164,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Max": lambda *parts: reduce(torch.maximum, parts),
     "Min": lambda *parts: reduce(torch.minimum, parts),
     "Mul": torch.mul,
+    "Pad": _pad,
     "ReduceMax": _reduced(torch.amax),
     "ReduceSum": _reduced(torch.sum),
     "Relu": torch.relu,
