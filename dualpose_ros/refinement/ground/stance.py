@@ -72,7 +72,7 @@ class StandingConfig(Settings):
     """What is assumed of people's sizes, and of feet."""
 
     size_stddev: float = setting(
-        0.14, "deviation of how much too large people are said to be, as a share", above=0, most=1
+        0.17, "deviation of how much too large people are said to be, as a share", above=0, most=1
     )
     pose_stddev: float = setting(0.05, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
     pose_time_constant_s: float = setting(0.3, "time constant of misjudged poses", unit="s", above=0, most=60)
