@@ -222,7 +222,7 @@ def ablation(
     json_file: JsonOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """The paper's tables on the project's own fixed benchmark, dualpose-synth-v1, beside the paper's figures.
+    """The paper's tables on the project's own fixed benchmark, dualpose-synth-v2, beside the paper's figures.
 
     Those are another data set's: only which row is better than which can be compared, and every inequality of the
     paper that does not hold here is named. Tables that need data from others say which files.

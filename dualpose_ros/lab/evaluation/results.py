@@ -103,7 +103,7 @@ EVALUATIONS = (
     Evaluation(
         "ablation",
         "eval ablation",
-        "The twelve rows of the paper's Table 3 on `dualpose-synth-v1`, twenty rendered videos that are the same on "
+        "The twelve rows of the paper's Table 3 on `dualpose-synth-v2`, twenty rendered videos that are the same on "
         "every machine. The paper's figures beside them are of MuPoTS-3D under its released protocol: only which row "
         "is better than which can be compared.",
         SHIPPED,

@@ -1,4 +1,4 @@
-"""dualpose-synth-v1: twenty videos, drawn the same on every machine, and what branches find in them.
+"""dualpose-synth-v2: twenty videos, drawn the same on every machine, and what branches find in them.
 
 The videos follow from captured movements and a body (docs/data.md), a seed, and this package's way to draw. Their truth
 is checked against figures kept beside this file, so that nobody compares figures of two benchmarks.
@@ -25,9 +25,9 @@ from dualpose_ros.lab.evaluation.worlds import held_out_world
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World
 
-NAME = "dualpose-synth-v1"
+NAME = "dualpose-synth-v2"
 SEED, SEQUENCES, FRAMES = 2022, 20, 20
-KEPT = Path(__file__).with_name("synth_v1.json")
+KEPT = Path(__file__).with_name("synth_v2.json")
 TOLERANCES = (0.0, 0.0, 2e-3, 2e-3, 2e-3, 5e-3)
 """Of `signature`'s columns: machines round differently, and a pixel at an edge may be another's."""
 

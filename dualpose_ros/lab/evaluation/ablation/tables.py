@@ -1,4 +1,4 @@
-"""The paper's Tables 3 to 5 on dualpose-synth-v1, beside what the paper says of MuPoTS-3D."""
+"""The paper's Tables 3 to 5 on dualpose-synth-v2, beside what the paper says of MuPoTS-3D."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ CAUSES: Mapping[str, str] = {
     "not known",
     "Full model over TD + BU (IN) + TTO": _SMALL,
 }
-"""Why inequalities fail with the networks that ship, by both rows; looked into on dualpose-synth-v1 alone."""
+"""Why inequalities fail with the networks that ship, by both rows; looked into on the
+first version of the videos alone, whose people hovered by up to 2.5 cm."""
 
 CHANCE = "less than twice its standard error over the videos"
 FAILING, HOLDING = "inequalities of the paper that fail here", "inequalities of the paper that hold here"

@@ -61,7 +61,7 @@ def test_what_may_be_chance_is_said_to_be() -> None:
 
 def test_the_papers_figures_are_told_as_another_data_sets() -> None:
     (row,) = tables.beside([{"row": "TD (w MP)", **dict.fromkeys(COLUMNS, 1.0), "people": 3}], TABLE_3)
-    assert row["pck_abs (MuPoTS-3D, paper)"] == 45.7 and row["pck_abs (dualpose-synth-v1)"] == 1.0
+    assert row["pck_abs (MuPoTS-3D, paper)"] == 45.7 and row["pck_abs (dualpose-synth-v2)"] == 1.0
     assert row["people"] == 3 and "pck_abs" not in row
 
 
@@ -76,7 +76,7 @@ def test_other_videos_are_refused(tmp_path: Path) -> None:
     kept.write_text(json.dumps({"sequences": benchmark.signature(given).tolist()}))
     benchmark.check(given, kept)
     moved = replace(given, truth=replace(given.truth, joints_cam=given.truth.joints_cam + np.float32(0.01)))
-    with pytest.raises(InputError, match=r"these videos are not dualpose-synth-v1's \(sequence 0 is"):
+    with pytest.raises(InputError, match=r"these videos are not dualpose-synth-v2's \(sequence 0 is"):
         benchmark.check(moved, kept)
     with pytest.raises(InputError, match=r"there are \d+ sequences, not 20"):
         benchmark.check(given)
