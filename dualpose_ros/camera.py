@@ -118,10 +118,9 @@ def camera_from_model(
 ) -> Camera:
     """Camera from K, D and the name of the distortion model, as CameraInfo and calibration files have them.
 
-    Args: as `camera_from_matrix`, and the model in ROS's words or those of calibration tools.
+    width, height, K and D as in `camera_from_matrix`, and the model in ROS's words or those of calibration tools.
 
-    Raises:
-        CameraError: for a model that is none of these, or as `camera_from_matrix`.
+    CameraError for a model that is none of these, or as `camera_from_matrix`.
     """
     name = model.strip().lower()
     d = np.asarray(distortion, dtype=np.float64).reshape(-1)
@@ -145,14 +144,9 @@ def camera_from_matrix(
 ) -> Camera:
     """Camera from K and D as CameraInfo holds them.
 
-    Args:
-        width, height: of the image in pixels.
-        matrix: K, nine values row by row.
-        distortion: D, as many coefficients as OpenCV takes; none without.
-        fisheye: whether D is that of a fisheye.
-
-    Raises:
-        CameraError: if K is all zero or has another size, or as `Camera`.
+    width, height: of the image in pixels; matrix: K, nine values row by row; distortion: D, as many coefficients as
+    OpenCV takes; none without. fisheye: whether D is that of a fisheye.
+    CameraError if K is all zero or has another size, or as `Camera`.
     """
     k = np.asarray(matrix, dtype=np.float64).reshape(-1)
     if k.size != 9:
@@ -166,12 +160,8 @@ def camera_from_matrix(
 def camera_from_hfov(width: int, height: int, hfov: float) -> Camera:
     """Undistorted, centred camera with square pixels.
 
-    Args:
-        width, height: of the image in pixels.
-        hfov: horizontal field of view in radians.
-
-    Raises:
-        CameraError: if the field of view is not between 0 and pi, or as `Camera`.
+    width, height: of the image in pixels; hfov: horizontal field of view in radians.
+    CameraError if the field of view is not between 0 and pi, or as `Camera`.
     """
     if not 0 < hfov < np.pi:
         raise CameraError(f"horizontal field of view {hfov} rad is not between 0 and pi")
@@ -261,13 +251,8 @@ def _straightened(camera: Camera, radius: Floats) -> Floats:
 def back_project(camera: Camera, pixels: AnyFloats, depth: AnyFloats) -> Floats:
     """Points in the camera frame of pixels at known depths.
 
-    Args:
-        camera: of the image.
-        pixels: (..., 2), distorted as the image is.
-        depth: z (...,) in metres.
-
-    Returns:
-        Points (..., 3) in metres.
+    camera: of the image; pixels: (..., 2), distorted as the image is; depth: z (...,) in metres.
+    Returns points (..., 3) in metres.
     """
     rays = pixels_to_rays(camera, pixels)
     z = np.asarray(depth, dtype=np.float64)[..., None]
@@ -337,14 +322,9 @@ def ground_below(
 ) -> Ground:
     """The ground under a camera.
 
-    Args:
-        height_m: of the camera above it.
-        pitch_rad: by how much the camera looks down.
-        roll_rad: by how much its right side is lower than its left.
-        accuracy: how sure all that is.
-
-    Raises:
-        GroundError: as `Ground`.
+    height_m: of the camera above it; pitch_rad: by how much the camera looks down; roll_rad: by how much its right side
+    is lower than its left; accuracy: how sure all that is.
+    GroundError as `Ground`.
     """
     level = np.cos(pitch_rad)
     down = np.array([np.sin(roll_rad) * level, np.cos(roll_rad) * level, np.sin(pitch_rad)])

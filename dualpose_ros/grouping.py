@@ -83,15 +83,11 @@ def group_by_tags(
 
     Joint by joint, candidates are assigned to the people so far by tag distance; those left over start new people.
 
-    Args:
-        joint, tag, score: (M,) of each candidate: which joint it is of, its tag and its score in 0..1.
-        config: what counts by how much.
-        apart: (M, M), how far candidates are from each other as a share of what is possible within a person: one
-            that is too far from more than half of a person's joints is not assigned to it, of the others the nearer
-            ones are preferred.
-
-    Returns:
-        Label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
+    joint, tag, score: (M,) of each candidate: which joint it is of, its tag and its score in 0..1. config: what counts
+    by how much; apart: (M, M), how far candidates are from each other as a share of what is possible within a person:
+    one that is too far from more than half of a person's joints is not assigned to it, of the others the nearer ones
+    are preferred.
+    Returns label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
     """
     labels = np.full(len(joint), -1, dtype=np.intp)
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
@@ -135,14 +131,9 @@ def people_from_labels(
 ) -> tuple[Floats, Floats, Floats]:
     """People of labelled candidates.
 
-    Args:
-        labels, people: as from `group_by_tags`.
-        joint, score, tag: (M,) of each candidate.
-        xy: (M, 2), where it is.
-        min_joints: people with fewer are dropped.
-
-    Returns:
-        Joints (P, K, 2), scores (P, K; 0 = none) and mean tags (P,).
+    labels, people: as from `group_by_tags`; joint, score, tag: (M,) of each candidate; xy: (M, 2), where it is;
+    min_joints: people with fewer are dropped.
+    Returns joints (P, K, 2), scores (P, K; 0 = none) and mean tags (P,).
     """
     count = H36M17.num_joints
     joints, scores, tags = np.zeros((people, count, 2)), np.zeros((people, count)), np.zeros((people, count))
@@ -210,17 +201,11 @@ def read_by_tag(
     one person and cuts what its tag says to yes or no, which costs joints where people overlap. Where the maps
     say nothing, joints and scores as grouped stay.
 
-    Args:
-        maps: of all joints, perhaps of several patches.
-        first: (P,), which of them is the first joint's.
-        tags: (P,), people's means.
-        joints_px, scores: (P, K, 2) in pixels of the network's input and (P, K), as grouped.
-        config: what is taken from a map.
-        windows: columns and rows (P, 4), x0, y0, x1, y1, of the cells looked at, the last ones not included; all
-            without.
-
-    Returns:
-        Joints (P, K, 2) in pixels of the network's input, and scores (P, K).
+    maps: of all joints, perhaps of several patches; first: (P,), which of them is the first joint's; tags: (P,),
+    people's means; joints_px, scores: (P, K, 2) in pixels of the network's input and (P, K), as grouped; config: what
+    is taken from a map; windows: columns and rows (P, 4), x0, y0, x1, y1, of the cells looked at, the last ones not
+    included; all without.
+    Returns joints (P, K, 2) in pixels of the network's input, and scores (P, K).
     """
     read_px, read_scores = np.array(joints_px, dtype=np.float64), np.array(scores, dtype=np.float64)
     beginnings = np.asarray(first, dtype=np.intp)

@@ -67,14 +67,9 @@ def local_maxima(
 
     By channel, then by falling value; of equal neighbours the first in reading order counts.
 
-    Args:
-        heatmaps: (C, h, w).
-        threshold: values up to it are no peaks.
-        max_peaks: the best ones kept of a channel.
-        window: side of the neighbourhood in cells, odd.
-
-    Raises:
-        ValueError: for maps of another shape, or a window that is even or less than 3.
+    heatmaps: (C, h, w); threshold: values up to it are no peaks; max_peaks: the best ones kept of a channel; window:
+    side of the neighbourhood in cells, odd.
+    ValueError for maps of another shape, or a window that is even or less than 3.
     """
     maps = np.asarray(heatmaps, dtype=np.float32)
     if maps.ndim != 3:
@@ -126,12 +121,8 @@ def peak_offsets(maps: AnyFloats, channel: Indices, row: Indices, column: Indice
     here with the parabola fitted to all nine cells). A peak on the rim of the map stays where it is
     along that axis.
 
-    Args:
-        maps: (C, h, w).
-        channel, row, column: (M,) of each peak's cell.
-
-    Returns:
-        (M, 2) as (x, y) in cells, within half a cell.
+    maps: (C, h, w); channel, row, column: (M,) of each peak's cell.
+    Returns (M, 2) as (x, y) in cells, within half a cell.
     """
     height, width = maps.shape[1:]
     rows = np.clip(row[:, None] + np.array([-1, 0, 1]), 0, height - 1)
@@ -177,12 +168,8 @@ def combine_heatmaps(
     Where a cell of the image grid spans several of a patch, it takes the largest, so that small people keep their
     peaks.
 
-    Args:
-        patches: heatmaps (N, C, h, w), values 0..1.
-        cell_to_image: (N, 2, 3), from patch cells to image pixels.
-        image_size: (H, W) in pixels.
-        channels: names of the C channels.
-        longest: most cells of the longer side.
+    patches: heatmaps (N, C, h, w), values 0..1; cell_to_image: (N, 2, 3), from patch cells to image pixels; image_size:
+    (H, W) in pixels; channels: names of the C channels; longest: most cells of the longer side.
     """
     (rows, columns), to_image = combined_grid(image_size, longest)
     # OpenCV samples all channels of a cell at once where they lie together.

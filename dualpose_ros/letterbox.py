@@ -89,13 +89,9 @@ def _inner_size(image_width: int, image_height: int, scale: float) -> tuple[int,
 def fit_long_side(image_width: int, image_height: int, long_side: int, multiple: int = 32) -> Letterbox:
     """Letterbox whose image has a given long side.
 
-    Args:
-        image_width, image_height: pixels of the image.
-        long_side: pixels of its longer side in the network's input.
-        multiple: the input is padded up to multiples of it, the network's stride.
-
-    Raises:
-        ValueError: if a size is not positive.
+    image_width, image_height: pixels of the image; long_side: pixels of its longer side in the network's input;
+    multiple: the input is padded up to multiples of it, the network's stride.
+    ValueError if a size is not positive.
     """
     if image_width <= 0 or image_height <= 0:
         raise ValueError(f"image size {image_width}x{image_height} is not positive")
@@ -109,12 +105,8 @@ def fit_long_side(image_width: int, image_height: int, long_side: int, multiple:
 def fit_inside(image_width: int, image_height: int, width: int, height: int) -> Letterbox:
     """Letterbox of the largest image of the same shape inside a fixed input.
 
-    Args:
-        image_width, image_height: pixels of the image.
-        width, height: pixels of the network's input.
-
-    Raises:
-        ValueError: if the image's size is not positive.
+    image_width, image_height: pixels of the image; width, height: pixels of the network's input.
+    ValueError if the image's size is not positive.
     """
     if image_width <= 0 or image_height <= 0:
         raise ValueError(f"image size {image_width}x{image_height} is not positive")

@@ -189,10 +189,7 @@ class Persons(Poses, Sequence[Pose3D]):
 def low_passed_velocity(velocity: Floats, moved_m: AnyFloats, elapsed_s: float, time_constant_s: float) -> Floats:
     """Velocity (3,) in m/s after a move (3,) in metres, by differences in a first-order low pass.
 
-    Args:
-        velocity: (3,), before.
-        moved_m: (3,), since then.
-        elapsed_s, time_constant_s: of the move and of the low pass.
+    velocity: (3,), before; moved_m: (3,), since then; elapsed_s, time_constant_s: of the move and of the low pass.
     """
     share = 1 - np.exp(-elapsed_s / time_constant_s)
     return np.asarray(velocity + share * (moved_m / elapsed_s - velocity))
@@ -220,14 +217,9 @@ def oks(
 ) -> Floats:
     """Object keypoint similarity: COCO's exp(-d^2 / (2 area (2 sigma)^2)), in the weighted mean over joints.
 
-    Args:
-        a_px, b_px: joints (..., K, 2).
-        area_px: the person's area (...,) in square pixels.
-        sigmas: (K,), each joint's fall-off.
-        weights: (..., K), visibility or confidence.
-
-    Returns:
-        (...,) in 0..1; 0 where all weights are.
+    a_px, b_px: joints (..., K, 2); area_px: the person's area (...,) in square pixels; sigmas: (K,), each joint's
+    fall-off; weights: (..., K), visibility or confidence.
+    Returns (...,) in 0..1; 0 where all weights are.
     """
     sigma = np.asarray(sigmas, dtype=np.float64)
     difference = np.asarray(a_px, dtype=np.float64) - np.asarray(b_px, dtype=np.float64)

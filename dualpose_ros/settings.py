@@ -111,15 +111,10 @@ def setting(
 ) -> T:
     """A field of `Settings`.
 
-    Args:
-        default: its value; of a group of settings, an instance of their class.
-        text: what it does, for somebody who knows ROS and the paper.
-        unit: of a number that has one: s, m, px, frames.
-        least, most: bounds that are allowed themselves.
-        above, below: bounds that are not.
-        step: whole numbers so far apart, counted from the lower bound.
-        choices: the texts that are allowed.
-        live: it may change while a node runs; of a group, all of it may.
+    default: its value; of a group of settings, an instance of their class. text: what it does, for somebody who knows
+    ROS and the paper; unit: of a number that has one: s, m, px, frames. least, most: bounds that are allowed
+    themselves; above, below: bounds that are not; step: whole numbers so far apart, counted from the lower bound;
+    choices: the texts that are allowed; live: it may change while a node runs; of a group, all of it may.
     """
     said = Setting(text, unit, least, most, above, below, step, tuple(choices), live)
     return typing.cast(T, dataclasses.field(default=default, metadata={"setting": said}))

@@ -144,16 +144,11 @@ def install_weights(
 ) -> WeightsEntry:
     """Put a trained network in place as `<name>.onnx`, below `baselines/` if named so, and record it in the manifest.
 
-    Args:
-        onnx_file: the network.
-        report: the report.json that training wrote, or its content.
-        name: of the network.
-        directory: where manifest.json lies, the shipped weights without.
-        domain: what it was trained on in a word, where the report's is not right.
-
-    Raises:
-        WeightsError: if the file doesn't load as ONNX or is of another kind than the network of that name that it
-            replaces, or the report lacks what the manifest records.
+    onnx_file: the network; report: the report.json that training wrote, or its content; name: of the network;
+    directory: where manifest.json lies, the shipped weights without; domain: what it was trained on in a word, where
+    the report's is not right.
+    WeightsError if the file doesn't load as ONNX or is of another kind than the network of that name that it replaces,
+    or the report lacks what the manifest records.
     """
     source, folder = Path(onnx_file), _folder(directory)
     if not name.isidentifier():

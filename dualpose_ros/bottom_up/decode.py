@@ -87,13 +87,9 @@ class FramePeople(Rows):
 def decode_frame(maps: BottomUpMaps, focal_px: float, config: BottomUpDecodeConfig | None = None) -> FramePeople:
     """People of one frame, the best first.
 
-    Args:
-        maps: what the network says.
-        focal_px: the focal length sqrt(fx fy) in pixels of the network's input.
-        config: what makes a person.
-
-    Raises:
-        ValueError: if the maps differ in shape or hold values that are not finite.
+    maps: what the network says; focal_px: the focal length sqrt(fx fy) in pixels of the network's input; config: what
+    makes a person.
+    ValueError if the maps differ in shape or hold values that are not finite.
     """
     config = config or BottomUpDecodeConfig()
     maps = _checked(maps)

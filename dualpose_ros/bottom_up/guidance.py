@@ -25,16 +25,10 @@ def guidance_maps(heatmaps: Heatmaps, image_to_network: AnyFloats, size: tuple[i
 
     Where a cell spans several of the heatmaps' it takes their largest, so that small people keep their peaks.
 
-    Args:
-        heatmaps: of the image.
-        image_to_network: (2, 3), from image pixels to those of the input.
-        size: (H, W) of the input in pixels.
-
-    Returns:
-        (K, H / 4, W / 4) uint8, 255 = 1.
-
-    Raises:
-        ValueError: if the channels are not the skeleton's joints.
+    heatmaps: of the image; image_to_network: (2, 3), from image pixels to those of the input; size: (H, W) of the input
+    in pixels.
+    Returns (K, H / 4, W / 4) uint8, 255 = 1.
+    ValueError if the channels are not the skeleton's joints.
     """
     if heatmaps.channels != H36M17.joint_names:
         found = ", ".join(heatmaps.channels)

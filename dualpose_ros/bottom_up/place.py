@@ -32,16 +32,11 @@ def place_people(
 ) -> Persons:
     """People of a frame put where their pixels' rays have the depths that the network gave them (Eqs. 3, 4).
 
-    Args:
-        people: as decoded.
-        to_image: maps pixels (..., 2) of the network's input to those of the image.
-        camera: of the image.
-        pixel_stddev: deviation in image pixels of a joint found with score 1, on each axis; a lower score makes it
-            larger in proportion.
-
-    Returns:
-        Joints in metres in the camera frame; one that was not found has a score of 0 and its place is a guess. A
-        deviation is that in the direction in which it is largest.
+    people: as decoded; to_image: maps pixels (..., 2) of the network's input to those of the image; camera: of the
+    image; pixel_stddev: deviation in image pixels of a joint found with score 1, on each axis; a lower score makes it
+    larger in proportion.
+    Returns joints in metres in the camera frame; one that was not found has a score of 0 and its place is a guess. A
+    deviation is that in the direction in which it is largest.
     """
     keypoints = to_image(people.joints_px)
     found = (people.scores > 0) & in_view(camera, keypoints)
@@ -85,13 +80,8 @@ def fill_missing(joints_cam: AnyFloats, joint_stddev: AnyFloats, found: Mask) ->
     A missing joint hangs from the nearest joints found along the skeleton, from their mean where there are several
     as near; the body is turned about the vertical as the joints found say. The farther, the less sure.
 
-    Args:
-        joints_cam: (P, K, 3) in metres.
-        joint_stddev: (P, K) in metres.
-        found: (P, K) bool.
-
-    Returns:
-        Joints (P, K, 3) and deviations (P, K).
+    joints_cam: (P, K, 3) in metres; joint_stddev: (P, K) in metres; found: (P, K) bool.
+    Returns joints (P, K, 3) and deviations (P, K).
     """
     across, down = UPRIGHT.T
     away = np.where(found[:, None, :], BONES_APART, np.inf)

@@ -70,16 +70,10 @@ class BottomUpStage:
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
         """3D poses of the people in an image, guided by the top-down heatmaps.
 
-        Args:
-            image: RGB (H, W, 3) uint8.
-            stamp_ns: of the image.
-            camera: of the image.
-            heatmaps: of the same image, None without.
-
-        Raises:
-            ValueError: if the image is not uint8 RGB or not of the camera's size, if the heatmaps' channels are not the
-                skeleton's joints, or if the network answers NaN.
-            EngineError: if its answers are no bottom-up network's.
+        image: RGB (H, W, 3) uint8; stamp_ns: of the image; camera: of the image; heatmaps: of the same image, None
+        without.
+        ValueError if the image is not uint8 RGB or not of the camera's size, if the heatmaps' channels are not the
+        skeleton's joints, or if the network answers NaN; EngineError if its answers are no bottom-up network's.
         """
         check_image(image, camera)
         letterbox = fit_long_side(camera.width, camera.height, self.config.input_long_side_px, _MULTIPLE)

@@ -66,16 +66,11 @@ class Setup:
 def load_video_truth(files: Sequence[Path], setup: Path | None = None) -> VideoTruth:
     """Read one .npz file, or .trc files of one person each.
 
-    Args:
-        files: the truth, all of one form.
-        setup: a YAML file with any of `rotation` (3x3, or a Rodrigues vector of 3) and `translation_m` from the
-            truth's world to the camera's optical frame, `start_s`, `fps`, `everybody`; None if there is none.
-
-    Returns:
-        The truth in the camera frame. A pelvis that was not measured is the hips' middle.
-
-    Raises:
-        VideoTruthError: for a file that can't be read or understood; it names the file and the field.
+    files: the truth, all of one form; setup: a YAML file with any of `rotation` (3x3, or a Rodrigues vector of 3) and
+    `translation_m` from the truth's world to the camera's optical frame, `start_s`, `fps`, `everybody`; None if there
+    is none.
+    Returns the truth in the camera frame. A pelvis that was not measured is the hips' middle.
+    VideoTruthError for a file that can't be read or understood; it names the file and the field.
     """
     if not files:
         raise VideoTruthError("no truth given: one .npz file, or a .trc file for each person, is needed")

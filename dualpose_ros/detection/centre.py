@@ -94,10 +94,8 @@ class CentreDetector:
 def judge(scores: AnyFloats, other_scores: AnyFloats, sizes: AnyFloats) -> Floats:
     """Scores (N,) by what another pass says of the same boxes and by their size.
 
-    Args:
-        scores: (N,).
-        other_scores: (N,) of the other pass's best box there, times its overlap; 0 for none.
-        sizes: (N,), boxes' longer sides over the image's.
+    scores: (N,); other_scores: (N,) of the other pass's best box there, times its overlap; 0 for none. sizes: (N,),
+    boxes' longer sides over the image's.
     """
     own, other = (_log_odds(np.clip(given, WEAKEST_SAY / 5, MOST_SURE)) for given in (scores, other_scores))
     size = np.log(np.maximum(sizes, 1e-6) / NEUTRAL_SIZE)

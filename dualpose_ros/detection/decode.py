@@ -21,15 +21,9 @@ def decode_boxes(
 ) -> tuple[Floats, Floats]:
     """Boxes of the network's maps, best first, overlaps not yet suppressed.
 
-    Args:
-        centre: (h, w) in 0..1.
-        size: (2, h, w), the box's width and height in network pixels.
-        offset: (2, h, w), from the cell's middle to the box's in network pixels.
-        min_score: weakest box to return.
-        max_peaks: most of them.
-
-    Returns:
-        Boxes (P, 4) in network pixels, and scores (P,).
+    centre: (h, w) in 0..1; size: (2, h, w), the box's width and height in network pixels; offset: (2, h, w), from the
+    cell's middle to the box's in network pixels; min_score: weakest box to return; max_peaks: most of them.
+    Returns boxes (P, 4) in network pixels, and scores (P,).
     """
     _, row, column, scores = local_maxima(np.asarray(centre)[None], min_score, max_peaks)
     middle = STRIDE * (np.stack([column, row], axis=1) + 0.5) + offset[:, row, column].T

@@ -51,13 +51,8 @@ class Detector(Protocol):
 def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float) -> Indices:
     """Boxes without those that overlap a better one.
 
-    Args:
-        boxes_px: (N, 4).
-        scores: (N,).
-        max_iou: overlap from which a box goes.
-
-    Returns:
-        Indices of those to keep, best score first.
+    boxes_px: (N, 4); scores: (N,); max_iou: overlap from which a box goes.
+    Returns indices of those to keep, best score first.
     """
     order = np.argsort(-np.asarray(scores), kind="stable")
     boxes = np.asarray(boxes_px, dtype=np.float64)[order]
@@ -74,15 +69,9 @@ def clean(
 ) -> Detections:
     """A network's raw boxes made into detections: clipped to the image, non-maxima and slivers dropped.
 
-    Args:
-        boxes_px: (N, 4) in image pixels.
-        scores: (N,).
-        width, height: of the image.
-        max_iou: boxes that overlap more are one person.
-        max_people: strongest boxes kept.
-
-    Raises:
-        DetectionError: if a value is not finite, which only a broken network puts out.
+    boxes_px: (N, 4) in image pixels; scores: (N,); width, height: of the image; max_iou: boxes that overlap more are
+    one person; max_people: strongest boxes kept.
+    DetectionError if a value is not finite, which only a broken network puts out.
     """
     boxes, confidence = np.asarray(boxes_px, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if not (np.all(np.isfinite(boxes)) and np.all(np.isfinite(confidence))):

@@ -168,14 +168,9 @@ class Tracker:
     ) -> list[Track]:
         """Tracks after a frame's detections, oldest first. A stamp before the last one starts anew (a looped video).
 
-        Args:
-            detections: M of them.
-            stamp_ns: of the frame.
-            appearance: (M, B), each detection's histogram, if known.
-            image_size: (width, height); boxes put out are clipped to it, and a track that left it is not put out.
-
-        Raises:
-            ValueError: for shapes that don't fit.
+        detections: M of them; stamp_ns: of the frame; appearance: (M, B), each detection's histogram, if known;
+        image_size: (width, height); boxes put out are clipped to it, and a track that left it is not put out.
+        ValueError for shapes that don't fit.
         """
         if appearance is not None and len(appearance) != len(detections):
             raise ValueError(f"{len(appearance)} appearances for {len(detections)} detections")

@@ -37,13 +37,8 @@ def anchor_grid(height: int, width: int) -> tuple[Float32s, Float32s]:
 def decode_people(rows: AnyFloats, height: int, width: int, min_score: float) -> tuple[Floats, Floats]:
     """People of the rows that a YOLOX network puts out.
 
-    Args:
-        rows: (A, 5 + classes).
-        height, width: of the network's input in pixels.
-        min_score: weakest box to return.
-
-    Returns:
-        Boxes (P, 4) in pixels of the network's input, and scores (P,).
+    rows: (A, 5 + classes); height, width: of the network's input in pixels; min_score: weakest box to return.
+    Returns boxes (P, 4) in pixels of the network's input, and scores (P,).
     """
     cells, strides = anchor_grid(height, width)
     scores = rows[:, 4] * rows[:, CLASS_COLUMN + PERSON]

@@ -70,13 +70,8 @@ class HandOver:
     def publish(self, stamp_ns: int, person_id: int, pose: FusedPose) -> tuple[Floats, Floats]:
         """What to publish of a person.
 
-        Args:
-            stamp_ns: of the frame, later than the last.
-            person_id: who it is.
-            pose: as integrated.
-
-        Returns:
-            Joints (K, 3), and their deviations (K,), which contain what is left of the offset; metres.
+        stamp_ns: of the frame, later than the last; person_id: who it is; pose: as integrated.
+        Returns joints (K, 3), and their deviations (K,), which contain what is left of the offset; metres.
         """
         last = self._last.get(person_id)
         offset, doubt = np.zeros_like(pose.joints_cam), np.zeros(len(pose.joints_cam))

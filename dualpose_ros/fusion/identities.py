@@ -101,10 +101,7 @@ class FusedIdentities:
     def assign(self, stamp_ns: int, sightings: Sequence[Sighting], complete: bool = True) -> list[Identity]:
         """One identity for each person of a frame, no id twice.
 
-        Args:
-            stamp_ns: of the frame.
-            sightings: the people in it.
-            complete: whether the bottom-up branch saw this frame.
+        stamp_ns: of the frame; sightings: the people in it; complete: whether the bottom-up branch saw this frame.
         """
         self._forget(stamp_ns)
         ids = self._by_track(stamp_ns, sightings)

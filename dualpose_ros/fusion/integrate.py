@@ -30,14 +30,8 @@ Integrator = Callable[[Pairs], Poses]
 def load_integrator(method: str = "network", weights: str = "fusion", engine: EngineConfig | None = None) -> Integrator:
     """The integrator of a name.
 
-    Args:
-        method: one of METHODS.
-        weights: of the network, a shipped name or an ONNX file.
-        engine: what runs it.
-
-    Raises:
-        ValueError: for an unknown method.
-        WeightsError, EngineError: for a network that can't be used.
+    method: one of METHODS; weights: of the network, a shipped name or an ONNX file; engine: what runs it.
+    ValueError for an unknown method; WeightsError, EngineError for a network that can't be used.
     """
     if method not in METHODS:
         raise ValueError(f"no fusion method '{method}'; there are {', '.join(METHODS)}")

@@ -79,9 +79,7 @@ def match_poses(*, top_down: Poses, bottom_up: Poses, config: MatchConfig | None
     Of pairs below `min_similarity` none is made, and none counts toward the total, so that they take nobody
     from another pair. Given by name only, since the branches look alike.
 
-    Args:
-        top_down, bottom_up: poses of the same frame.
-        config: settings of the matching.
+    top_down, bottom_up: poses of the same frame; config: settings of the matching.
     """
     config = config if config is not None else MatchConfig()
     alike = similarity(bottom_up, top_down, config).T
@@ -97,12 +95,9 @@ def similarity(bottom_up: Poses, top_down: Poses, config: MatchConfig | None = N
     The mean over joints of exp(-d^2 / 2), weighted by the smaller of the two confidences. Eq. 5 is a sum, which
     grows with the number of joints found; divided by the sum of weights it can be cut off.
 
-    Args:
-        bottom_up, top_down: B and T poses of the same frame; joints that are not finite are not shared.
-        config: settings of the matching.
-
-    Returns:
-        (B, T) in 0..1; 0 where no joint is shared.
+    bottom_up, top_down: B and T poses of the same frame; joints that are not finite are not shared. config: settings of
+    the matching.
+    Returns (B, T) in 0..1; 0 where no joint is shared.
     """
     config = config if config is not None else MatchConfig()
     rows, columns = _clean(bottom_up), _clean(top_down)
@@ -154,13 +149,8 @@ def shadowed(unmatched: Poses, accepted: Poses, config: MatchConfig | None = Non
     For those whom the branches put at depths that can't be reconciled. COCO's similarity of the rays, with the
     larger area of their extents, times the share of the unmatched one's joints that both have, reaches `duplicate_oks`.
 
-    Args:
-        unmatched: N poses.
-        accepted: those that are people.
-        config: settings of the matching.
-
-    Returns:
-        (N,) bool.
+    unmatched: N poses; accepted: those that are people; config: settings of the matching.
+    Returns (N,) bool.
     """
     config = config if config is not None else MatchConfig()
     return np.asarray((_alike_on_image(unmatched, accepted) >= config.duplicate_oks).any(axis=1), dtype=bool)

@@ -88,9 +88,7 @@ class FusionStage:
 
         A pose that is not finite, or that the integrator makes so, is left out.
 
-        Args:
-            stamp_ns: of the image.
-            top_down, bottom_up: the branches' poses, None for one that has not looked.
+        stamp_ns: of the image; top_down, bottom_up: the branches' poses, None for one that has not looked.
         """
         own, other = (_usable(Persons.of(persons or ())) for persons in (top_down, bottom_up))
         own_rows, other_rows = self._rows(own, other)

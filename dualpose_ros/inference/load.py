@@ -150,15 +150,10 @@ def _is_installed(module: str) -> bool:
 def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1, precision: str = "fp32") -> Engine:
     """A network file behind one of `BACKENDS`.
 
-    Args:
-        path: ONNX.
-        backend: its name.
-        threads: CPU threads that a run may use.
-        precision: one of `PRECISIONS`: of an 8-bit file too it is what is left of it in floating point.
-
-    Raises:
-        EngineError: where the backend is unknown or not installed or lacks that precision, or the file can't be read;
-            it says what to do.
+    path: ONNX; backend: its name; threads: CPU threads that a run may use; precision: one of `PRECISIONS`: of an 8-bit
+    file too it is what is left of it in floating point.
+    EngineError where the backend is unknown or not installed or lacks that precision, or the file can't be read; it
+    says what to do.
     """
     path = Path(path)
     if backend not in BACKENDS:

@@ -122,10 +122,8 @@ def equalise(model: onnx.ModelProto, feeds: Sequence[Arrays], scratch: Path) -> 
     Blankevoort, Welling, "Data-free quantization through weight equalization and bias correction", ICCV 2019), between
     them through sums too.
 
-    Args:
-        model: whose activations have four axes.
-        feeds: inputs that the ranges are taken from.
-        scratch: a file that may be written.
+    model: whose activations have four axes; feeds: inputs that the ranges are taken from; scratch: a file that may be
+    written.
     """
     groups = _channel_groups(model.graph)
     largest = _largest_values(model, sorted(set().union(*(group.tensors for group in groups))), feeds, scratch)

@@ -64,13 +64,9 @@ def evaluate_detections(
 ) -> DetectionReport:
     """Compare detections with the true boxes, image by image.
 
-    Args:
-        truth, found: of each image.
-        min_iou: overlap from which a box is right.
-        score: from which recall and precision count boxes.
-
-    Raises:
-        ValueError: if the numbers of images differ.
+    truth, found: of each image; min_iou: overlap from which a box is right; score: from which recall and precision
+    count boxes.
+    ValueError if the numbers of images differ.
     """
     if len(truth) != len(found):
         raise ValueError(f"true boxes of {len(truth)} images, but detections of {len(found)}")
@@ -95,11 +91,8 @@ def evaluate_detections(
 def recall_at_precision(scores: AnyFloats, right: Mask, people: int, precision: float) -> float:
     """The largest recall that a threshold gives at which detections are right in so large a share; 0 if none does.
 
-    Args:
-        scores: (M,) of all detections that count.
-        right: (M,) which of them are right.
-        people: how many there were to find; NaN is returned for none.
-        precision: the share, 0..1.
+    scores: (M,) of all detections that count; right: (M,) which of them are right; people: how many there were to find;
+    NaN is returned for none. precision: the share, 0..1.
     """
     if people == 0:
         return float("nan")

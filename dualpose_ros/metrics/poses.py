@@ -102,14 +102,8 @@ def right_roots(roots: AnyFloats, scores: AnyFloats, true_roots: AnyFloats, limi
     At 250 mm, the average precision of what is right is AP_root_25 (Moon, Chang, Lee, "Camera distance-aware top-down
     approach", ICCV 2019).
 
-    Args:
-        roots: (M, 3) in metres.
-        scores: (M,).
-        true_roots: (N, 3).
-        limit_m: distance up to which one is right.
-
-    Returns:
-        (M,), -1 for none.
+    roots: (M, 3) in metres; scores: (M,); true_roots: (N, 3); limit_m: distance up to which one is right.
+    Returns (M,), -1 for none.
     """
     if not limit_m > 0:
         raise ValueError(f"limit {limit_m} m is not positive")
@@ -131,10 +125,8 @@ def point_counts(points: AnyFloats, true_points: AnyFloats, limit_m: float) -> t
     Fabbri et al., "Compressed volumetric heatmaps for multi-person 3D pose estimation", CVPR 2020: each true joint
     chooses the nearest estimate of its kind within `limit_m`; of those who chose the same one, one is right.
 
-    Args:
-        points: (M, J, 3) in metres, NaN where there is no joint.
-        true_points: (N, J, 3).
-        limit_m: distance up to which one is right.
+    points: (M, J, 3) in metres, NaN where there is no joint; true_points: (N, J, 3); limit_m: distance up to which one
+    is right.
     """
     estimate, truth = (np.asarray(given, dtype=np.float64) for given in (points, true_points))
     given, wanted = (int(np.isfinite(side).all(axis=-1).sum()) for side in (estimate, truth))

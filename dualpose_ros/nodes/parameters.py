@@ -163,14 +163,9 @@ def with_qos_overrides(node: Any, topic: str, qos: QoSProfile, entity: str) -> Q
 
     As rclpy's QoSOverridingOptions has them by default: history, depth and reliability.
 
-    Args:
-        node: whose topic it is.
-        topic: its absolute name.
-        qos: as the node would have it, which stays as it is.
-        entity: `publisher` or `subscription`.
-
-    Raises:
-        SettingError: for a value that is no such policy.
+    node: whose topic it is; topic: its absolute name; qos: as the node would have it, which stays as it is; entity:
+    `publisher` or `subscription`.
+    SettingError for a value that is no such policy.
     """
     qos = copy.copy(qos)
     for policy, kind in _POLICIES.items():

@@ -24,16 +24,10 @@ def smooth_distances(
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Distances as they are, from those that were said. Frames whose own error is unusual lose their weight.
 
-    Args:
-        said: logarithms (W,) of distances, with deviations `stddev` (W,).
-        stddev: see `said`.
-        times: (W,) in seconds.
-        model: how the errors of what was said hang together.
-        motion: weights (W, W) of a value less its prediction from past frames.
-        motion_stddev: deviation (W,) of that.
-
-    Returns:
-        Logarithms (W,) of distances, and their deviations (W,).
+    said: logarithms (W,) of distances, with deviations `stddev` (W,); stddev: see `said`; times: (W,) in seconds;
+    model: how the errors of what was said hang together; motion: weights (W, W) of a value less its prediction from
+    past frames; motion_stddev: deviation (W,) of that.
+    Returns logarithms (W,) of distances, and their deviations (W,).
     """
     slow = model.correlated_share * model.correlation(times) * stddev[..., :, None] * stddev[..., None, :]
     fresh = (1 - model.correlated_share) * stddev**2

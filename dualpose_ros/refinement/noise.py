@@ -34,13 +34,9 @@ class ErrorModel(Settings):
     def covariances(self, times: Floats, stddev: Floats, trust: Floats) -> Floats:
         """Covariances of errors in time.
 
-        Args:
-            times: (..., W) in seconds.
-            stddev: deviations (..., N, W) of each quantity.
-            trust: (..., N, W) in 0..1; it divides a frame's variance, and what is added is the frame's own.
-
-        Returns:
-            (..., N, W, W).
+        times: (..., W) in seconds; stddev: deviations (..., N, W) of each quantity; trust: (..., N, W) in 0..1; it
+        divides a frame's variance, and what is added is the frame's own.
+        Returns (..., N, W, W).
         """
         correlation = self.correlated_share * self.correlation(times)[..., None, :, :]
         slow = correlation * stddev[..., :, None] * stddev[..., None, :]

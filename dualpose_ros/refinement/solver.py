@@ -91,10 +91,7 @@ _UNSEEN = 1e-8
 def terms_of(observed: Observations, joints: Floats, config: SolverConfig) -> Terms:
     """The terms, with robust weights for where the joints are now.
 
-    Args:
-        observed: the window.
-        joints: (W, K, 3) in metres.
-        config: what is trusted by how much.
+    observed: the window; joints: (W, K, 3) in metres; config: what is trusted by how much.
     """
     count = joints.shape[-2]
     information = _informations(observed, joints, config)
@@ -138,13 +135,8 @@ def ray_deviations(observed: Observations, joints: Floats, config: SolverConfig)
 
     In metres it is the same for near people and far ones, as a network errs by a share of a person's size.
 
-    Args:
-        observed: the window.
-        joints: (W, K, 3) in metres, as they are now.
-        config: what is trusted by how much.
-
-    Returns:
-        Deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
+    observed: the window; joints: (W, K, 3) in metres, as they are now; config: what is trusted by how much.
+    Returns deviation (W, K) of 2D joints of score 1 in rays, and whether they say anything (W, K).
     """
     depth = np.maximum(observed.prior[..., :1, 2], 0.3)
     stddev = np.hypot(config.keypoint_stddev_m / depth, config.min_keypoint_stddev_px * observed.pixel[..., None])
@@ -188,11 +180,8 @@ class Solution:
 def refine(observed: Observations, start: Floats, config: SolverConfig, steps: int = 1) -> Solution:
     """Take Gauss-Newton steps; somebody whose equations can't be solved stays as they are.
 
-    Args:
-        observed: people's windows, an axis of people before the others.
-        start: their joints (P, W, K, 3) in metres.
-        config: what is trusted by how much.
-        steps: how many, at least one.
+    observed: people's windows, an axis of people before the others; start: their joints (P, W, K, 3) in metres; config:
+    what is trusted by how much; steps: how many, at least one.
     """
     joints = start
     for _ in range(steps):

@@ -86,14 +86,9 @@ class RefinementStage:
         People without a track (id -1), a second pose of the same track, and all of a frame without a camera go through
         as they are. Time that goes backwards (a bag played again) starts all anew, once the frames before are given.
 
-        Args:
-            stamp_ns: of the frame.
-            camera: of its image, None where it is not known.
-            persons: the integrated poses.
-            ground: where it is in this frame; that of the settings, if any, where it is None.
-
-        Raises:
-            ValueError: for joints of another shape than (K, 3).
+        stamp_ns: of the frame; camera: of its image, None where it is not known; persons: the integrated poses; ground:
+        where it is in this frame; that of the settings, if any, where it is None.
+        ValueError for joints of another shape than (K, 3).
         """
         if not self.config.enabled:
             return (RefinedFrame(stamp_ns, camera, tuple(persons)),)

@@ -24,14 +24,10 @@ _ROOT = H36M17.root
 def steadied(published: Floats, before: Floats, now: Floats, elapsed_s: Floats, time_constant_s: float) -> Floats:
     """People's joints of a frame to publish.
 
-    Args:
-        published: (..., K, 3), the frame before it, as it was published.
-        before, now: (..., K, 3), that frame and this one, as they are in the window.
-        elapsed_s: (...,), seconds between the two; infinite where none was before.
-        time_constant_s: with which differences fade; 0 keeps nothing.
-
-    Returns:
-        Joints (..., K, 3) in metres.
+    published: (..., K, 3), the frame before it, as it was published; before, now: (..., K, 3), that frame and this one,
+    as they are in the window; elapsed_s: (...,), seconds between the two; infinite where none was before.
+    time_constant_s: with which differences fade; 0 keeps nothing.
+    Returns joints (..., K, 3) in metres.
     """
     (far, ray), (far_before, ray_before), (far_published, ray_published) = (
         _distance_and_ray(joints[..., _ROOT, :]) for joints in (now, before, published)

@@ -35,17 +35,11 @@ _SAME_TIME_S = 1e-4
 def trajectory_weights(times_past: npt.ArrayLike, time_next: float, windows: Windows = PUBLISHED_WINDOWS) -> Floats:
     """Weights with which past positions add up to a prediction (Eq. 13); they sum to 1.
 
-    Args:
-        times_past: (W,) in seconds, ascending; they may be irregular.
-        time_next: when the prediction is for.
-        windows: frames of the regressions of order 1, 2, 3; 0 leaves an order out, and so does a window with too few
-            frames of different times.
-
-    Returns:
-        (W,).
-
-    Raises:
-        ValueError: for no past frames, times that don't ascend, or a next time before the last.
+    times_past: (W,) in seconds, ascending; they may be irregular. time_next: when the prediction is for; windows:
+    frames of the regressions of order 1, 2, 3; 0 leaves an order out, and so does a window with too few frames of
+    different times.
+    Returns (W,).
+    ValueError for no past frames, times that don't ascend, or a next time before the last.
     """
     times = np.asarray(times_past, dtype=np.float64).reshape(-1)
     if len(times) == 0 or not np.isfinite(times).all() or np.any(np.diff(times) < 0):

@@ -73,13 +73,8 @@ def frame_of(time: float, camera: Camera, pose: Pose3D) -> Frame:
 def frames_of(time: float, camera: Camera, poses: Sequence[Pose3D]) -> list[Frame]:
     """The observations that poses hold; what is not finite says nothing.
 
-    Args:
-        time: in seconds.
-        camera: of the poses' image.
-        poses: as integrated.
-
-    Raises:
-        ValueError: for joints of another shape than (K, 3).
+    time: in seconds; camera: of the poses' image; poses: as integrated.
+    ValueError for joints of another shape than (K, 3).
     """
     if not poses:
         return []
@@ -111,10 +106,7 @@ def on_rays(joints: Floats, rays: Floats, scores: Floats) -> Floats:
 
     An error that all joints share across the view would otherwise count as K errors, all made up for by depth.
 
-    Args:
-        joints: (..., K, 3) in metres.
-        rays: (..., K, 2) of the 2D joints.
-        scores: (..., K), 0 where there is none.
+    joints: (..., K, 3) in metres; rays: (..., K, 2) of the 2D joints; scores: (..., K), 0 where there is none.
     """
     found = (scores > 0) & (joints[..., 2] > NEAREST_M)
     count = np.count_nonzero(found, axis=-1)[..., None]
@@ -220,10 +212,7 @@ def with_frame(window: Window, frame: Frame, length: int) -> Window:
 
     The new frame starts at its integrated pose: one step from there finds what the others have to say.
 
-    Args:
-        window: the frames so far.
-        frame: the next one.
-        length: frames in all.
+    window: the frames so far; frame: the next one; length: frames in all.
     """
     left = max(len(window) - length + 1, 0)
     prior = np.exp(-window.too_large) * frame.prior

@@ -45,10 +45,8 @@ class RestartPolicy:
     def after_death(self, code: int, ran_s: float, deaths: int) -> tuple[int, float | None]:
         """Deaths in a row with this one, and the seconds until the next start; None where there is none.
 
-        Args:
-            code: exit code, other than 0; minus the signal's number where one ended the process.
-            ran_s: seconds that the process ran.
-            deaths: deaths in a row before this one.
+        code: exit code, other than 0; minus the signal's number where one ended the process. ran_s: seconds that the
+        process ran; deaths: deaths in a row before this one.
         """
         deaths = 1 if ran_s >= self.forgive_s else deaths + 1
         return deaths, None if code == BAD_INPUT or deaths > self.limit else self.pause(deaths)

@@ -45,10 +45,8 @@ class CompletedPoses(Rows):
 def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> CompletedPoses:
     """People with the joints that were not found.
 
-    Args:
-        rays: (N, K, 2), where joints were found.
-        confidence: (N, K), 0 where not.
-        gcn: what completes them; None leaves them missing, and the view is of the others.
+    rays: (N, K, 2), where joints were found; confidence: (N, K), 0 where not; gcn: what completes them; None leaves
+    them missing, and the view is of the others.
     """
     confidence = np.where(np.all(np.isfinite(rays), axis=-1) & (confidence > MIN_CONFIDENCE), confidence, 0.0)
     rays = np.where((confidence > 0)[..., None], rays, 0.0)

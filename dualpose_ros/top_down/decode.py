@@ -73,13 +73,9 @@ def decode_patches(
 ) -> list[PatchPeople]:
     """People of each patch; the patch's own person is chosen by utility.
 
-    Args:
-        heatmaps, tags: (N, K, h, w).
-        boxes_px: (N, 4), each track's box in pixels of its patch.
-        config: what makes a person.
-
-    Raises:
-        ValueError: if the shapes don't fit or the maps hold NaN.
+    heatmaps, tags: (N, K, h, w); boxes_px: (N, 4), each track's box in pixels of its patch; config: what makes a
+    person.
+    ValueError if the shapes don't fit or the maps hold NaN.
     """
     config = config or DecodeConfig()
     heatmaps, tags = np.asarray(heatmaps, dtype=np.float32), np.asarray(tags, dtype=np.float32)
@@ -153,14 +149,8 @@ def target_utility(joints: AnyFloats, scores: AnyFloats, tags: AnyFloats, box: A
     Sums the share of joints found inside the box (by score), the overlap of the joints' extents with the box,
     nearness of their middle to the box's, and nearness of the tag to TARGET_TAG.
 
-    Args:
-        joints: (P, K, 2).
-        scores: (P, K), 0 = not found.
-        tags: (P,).
-        box: (4,), in the joints' own coordinates.
-
-    Returns:
-        (P,), between 0 and 4.
+    joints: (P, K, 2); scores: (P, K), 0 = not found; tags: (P,); box: (4,), in the joints' own coordinates.
+    Returns (P,), between 0 and 4.
     """
     if len(joints) == 0:
         return np.zeros(0)

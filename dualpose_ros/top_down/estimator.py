@@ -111,18 +111,12 @@ class PoseEstimator:
     ) -> None:
         """A network without tags sees one person a patch, so nothing is merged. `known_joints`: how many it can find.
 
-        Args:
-            engine: the network.
-            enlarge: side of a patch over the longer side of its box.
-            decode, merge: what makes a person of a patch, and of several.
-            batch: patches that go through the network at a time; it bounds memory, not the result.
-            flip_test: average with the mirrored patches' maps, for twice the time, however many there are.
-            flip_up_to: do so up to this number of boxes, unless the network is a published one: those take longer and
-                gain less.
-            closer: side of mirrored patches over that of patches; those of published networks are as large.
-
-        Raises:
-            EngineError: if the network takes no patches.
+        engine: the network; enlarge: side of a patch over the longer side of its box; decode, merge: what makes a
+        person of a patch, and of several; batch: patches that go through the network at a time; it bounds memory, not
+        the result. flip_test: average with the mirrored patches' maps, for twice the time, however many there are;
+        flip_up_to: do so up to this number of boxes, unless the network is a published one: those take longer and gain
+        less. closer: side of mirrored patches over that of patches; those of published networks are as large.
+        EngineError if the network takes no patches.
         """
         self.engine, self.enlarge, self.batch = engine, enlarge, batch
         self.flip_test, self.flip_up_to, self.closer = flip_test, flip_up_to, closer
@@ -141,15 +135,10 @@ class PoseEstimator:
     ) -> PatchPoses:
         """2D poses of people in an image.
 
-        Args:
-            image: RGB (H, W, 3) uint8.
-            boxes_px: (N, 4), whose poses are wanted.
-            previous: each one's last pose, as in `merge.merge_patches`.
-            when_seen: called with what the network answers, before poses are read from it.
-
-        Raises:
-            EngineError: if the network's outputs are not those of a top-down network.
-            ValueError: if a box is unusable or the network answers NaN.
+        image: RGB (H, W, 3) uint8; boxes_px: (N, 4), whose poses are wanted; previous: each one's last pose, as in
+        `merge.merge_patches`; when_seen: called with what the network answers, before poses are read from it.
+        EngineError if the network's outputs are not those of a top-down network; ValueError if a box is unusable or the
+        network answers NaN.
         """
         boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
         to_patch = patch_affines(boxes, self.patch_size, self.enlarge, self.aspect)

@@ -115,10 +115,7 @@ class FloorScale:
 def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> Floats | None:
     """The lower ankle (3,) in the camera frame, in metres; None where both are not clearly seen or it may be cut off.
 
-    Args:
-        pose: the 2D joints.
-        lifted: the same person in 3D, None where there is nothing.
-        camera: of the image.
+    pose: the 2D joints; lifted: the same person in 3D, None where there is nothing; camera: of the image.
     """
     if lifted is None or float(pose.scores[list(_ANKLES)].min()) < _MIN_SCORE:
         return None
@@ -133,10 +130,8 @@ def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
 
     Where both factors are the same, the person still projects onto the same pixels.
 
-    Args:
-        lifted: the pose as the network has it.
-        scale: what is known of the person.
-        config: with the deviations that the network's already contains.
+    lifted: the pose as the network has it; scale: what is known of the person; config: with the deviations that the
+    network's already contains.
     """
     relative = lifted.root_depth_stddev / lifted.root_depth
     before = config.size_stddev**2 + config.pose_error_stddev**2
@@ -158,13 +153,9 @@ def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig
     their
     person, and people nothing but the plane: both are eliminated one by one (Schur), which leaves three equations.
 
-    Args:
-        feet: (M, 3) in metres.
-        person, spell: (M,), whose each is, and in which spell it was seen; a spell is of one person.
-        config: what is likely.
-
-    Returns:
-        Log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
+    feet: (M, 3) in metres; person, spell: (M,), whose each is, and in which spell it was seen; a spell is of one
+    person. config: what is likely.
+    Returns log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
     """
     tilt = np.array([config.camera_roll_stddev_rad, np.inf, config.camera_pitch_stddev_rad]) / _CAMERA_HEIGHT_M
     # The floor's height is free; a trace of a prior keeps one sight from being singular.

@@ -95,13 +95,8 @@ class Lifter:
         A track not seen for LONGEST_GAP_S starts anew, and time that runs backwards (a bag played again) starts all
         anew.
 
-        Args:
-            stamp_ns: of the frame.
-            camera: of its image.
-            poses: (track id, 2D pose), one entry a track.
-
-        Raises:
-            ValueError: for joints of another number than K or a track given twice.
+        stamp_ns: of the frame; camera: of its image; poses: (track id, 2D pose), one entry a track.
+        ValueError for joints of another number than K or a track given twice.
         """
         if self._stamp_ns is not None and stamp_ns < self._stamp_ns:
             self.reset()

@@ -61,12 +61,9 @@ def merge_patches(
     track, the one whose box they explain best in its own patch. Joints come from the track's own patch;
     those not found there are taken from other patches' views of the same person.
 
-    Args:
-        people: those of each patch.
-        patch_to_image: (N, 2, 3), from patch pixels to those of the image.
-        config: what is one person.
-        previous: each track's last pose, if it is recent; likeness to it counts too, so that of two tracks on one
-            person one keeps them.
+    people: those of each patch; patch_to_image: (N, 2, 3), from patch pixels to those of the image; config: what is one
+    person; previous: each track's last pose, if it is recent; likeness to it counts too, so that of two tracks on one
+    person one keeps them.
     """
     config = config or MergeConfig()
     patch = np.repeat(np.arange(len(people)), [len(p) for p in people])
@@ -140,15 +137,9 @@ def cluster_people(
     Patches' own people lead, by score; each other joins the most similar leader that has nobody of the same patch, or
     leads a new cluster.
 
-    Args:
-        joints_px: (M, K, 2) in image pixels.
-        scores: (M, K), 0 = not found.
-        patch: (M,), in which patch each was found.
-        is_target: (M,) bool, whether they are their patch's own.
-        same_oks: similarity from which two are one.
-
-    Returns:
-        Cluster index (M,) of each person.
+    joints_px: (M, K, 2) in image pixels; scores: (M, K), 0 = not found; patch: (M,), in which patch each was found;
+    is_target: (M,) bool, whether they are their patch's own; same_oks: similarity from which two are one.
+    Returns cluster index (M,) of each person.
     """
     similarity = pose_similarity(joints_px, scores)
     order = np.lexsort((-scores.sum(axis=1), ~is_target))

@@ -23,17 +23,10 @@ _MIN_SIDE_PX = 8.0
 def patch_affines(boxes_px: AnyFloats, size: int, enlarge: float = ENLARGE, aspect: float = 1.0) -> Floats:
     """Image-to-patch affines of square patches around boxes.
 
-    Args:
-        boxes_px: (N, 4).
-        size: side of a patch in its pixels.
-        enlarge: side over the longer side of the box.
-        aspect: width over height of what is looked at in the patch's middle; the box is to fit into that.
-
-    Returns:
-        (N, 2, 3).
-
-    Raises:
-        ValueError: names a box that is not finite or is inside out.
+    boxes_px: (N, 4); size: side of a patch in its pixels; enlarge: side over the longer side of the box; aspect: width
+    over height of what is looked at in the patch's middle; the box is to fit into that.
+    Returns (N, 2, 3).
+    ValueError names a box that is not finite or is inside out.
     """
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4)
     bad = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
@@ -75,13 +68,8 @@ def extract_patches(image: RgbImage, image_to_patch: Floats, size: int) -> UInt8
     Patches that shrink the image twofold or more are sampled from a halved image (area average,
     as often as it takes), so that fine texture doesn't alias.
 
-    Args:
-        image: RGB (H, W, 3) uint8.
-        image_to_patch: (N, 2, 3).
-        size: side of a patch in its pixels.
-
-    Returns:
-        (N, S, S, 3) uint8.
+    image: RGB (H, W, 3) uint8; image_to_patch: (N, 2, 3); size: side of a patch in its pixels.
+    Returns (N, S, S, 3) uint8.
     """
     affines = np.asarray(image_to_patch, dtype=np.float64).reshape(-1, 2, 3)
     patches = np.empty((len(affines), size, size, 3), dtype=np.uint8)

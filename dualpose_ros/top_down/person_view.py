@@ -53,10 +53,8 @@ class PersonView(Rows):
 def view_person(rays: AnyFloats, confidence: AnyFloats, weight: AnyFloats | None = None) -> PersonView:
     """People as virtual cameras see them that look straight at them.
 
-    Args:
-        rays: (N, K, 2), where joints were found.
-        confidence: (N, K), 0 where not.
-        weight: (N, K), how much each joint counts for centre and extent; the confidence without.
+    rays: (N, K, 2), where joints were found; confidence: (N, K), 0 where not; weight: (N, K), how much each joint
+    counts for centre and extent; the confidence without.
     """
     weight = confidence if weight is None else weight
     total = np.maximum(weight.sum(axis=1), 1e-9)
@@ -92,14 +90,9 @@ def place_root(view: PersonView, joints: AnyFloats, stddev: AnyFloats, depth: An
 
     x and y are the weighted least-squares solution over the joints found, or lie on the axis where none was.
 
-    Args:
-        view: of the people.
-        joints: (N, K, 3) in metres along the virtual camera's axes.
-        stddev: (N, K) of them.
-        depth: (N,) of the root along the virtual camera's z axis.
-
-    Returns:
-        Root positions (N, 3) in the camera frame.
+    view: of the people; joints: (N, K, 3) in metres along the virtual camera's axes; stddev: (N, K) of them; depth:
+    (N,) of the root along the virtual camera's z axis.
+    Returns root positions (N, 3) in the camera frame.
     """
     z = joints[..., 2] + depth[:, None]
     wanted = view.rays * z[..., None] - joints[..., :2]

@@ -44,13 +44,8 @@ def fit_root(
     joint, and that of the ray. People with fewer than two joints seen, or who would stand behind the camera, have no
     fit.
 
-    Args:
-        rays: (N, K, 2).
-        confidence: (N, K), 0 where a joint was not found.
-        joints: (N, K, 3) in metres, from the root.
-        stddev: (N, K) of them.
-        depth: (N,), the first guess in metres.
-        extent: (N,), the person's size in rays.
+    rays: (N, K, 2); confidence: (N, K), 0 where a joint was not found; joints: (N, K, 3) in metres, from the root;
+    stddev: (N, K) of them; depth: (N,), the first guess in metres; extent: (N,), the person's size in rays.
     """
     seen = confidence > 0
     z = joints[..., 2] + depth[:, None]

@@ -96,10 +96,7 @@ class RootVelocities:
     def update(self, track_id: int, stamp_ns: int, root: Floats) -> Floats:
         """Velocity (3,) of a root in m/s; zero at first sight or after a gap.
 
-        Args:
-            track_id: whose it is.
-            stamp_ns: when.
-            root: (3,) in metres, where.
+        track_id: whose it is; stamp_ns: when; root: (3,) in metres, where.
         """
         last = self._last.get(track_id)
         velocity = np.zeros(3)
@@ -162,15 +159,9 @@ class TopDownStage:
 
         A track whose patch shows nobody of its own, or whose box is not a box, is left out.
 
-        Args:
-            image: RGB (H, W, 3) uint8.
-            stamp_ns: of the image.
-            camera: of the image.
-            tracks: the people, with their boxes.
-            when_seen: called with the heatmaps, which are there long before the poses.
-
-        Raises:
-            ValueError: if the image is not uint8 RGB or not of the camera's size.
+        image: RGB (H, W, 3) uint8; stamp_ns: of the image; camera: of the image; tracks: the people, with their boxes;
+        when_seen: called with the heatmaps, which are there long before the poses.
+        ValueError if the image is not uint8 RGB or not of the camera's size.
         """
         check_image(image, camera)
         tracks = _most_important([t for t in tracks if _is_usable(t, max(image.shape))], self.config.max_people)

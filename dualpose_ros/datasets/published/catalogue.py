@@ -29,10 +29,7 @@ DATASETS: dict[str, Callable[..., list[TruthSequence]]] = {
 def open_dataset(name: str, root: Path, **options: str) -> list[TruthSequence]:
     """The sequences of a data set; DatasetError for an unknown name, and as of its reader.
 
-    Args:
-        name: one of DATASETS.
-        root: its folder.
-        options: what its reader understands.
+    name: one of DATASETS; root: its folder; options: what its reader understands.
     """
     if name not in DATASETS:
         raise DatasetError(f"unknown data set '{name}'; there are {', '.join(DATASETS)}")

@@ -43,9 +43,7 @@ _INDOORS = 5
 def open_mupots(root: Path, joints: str = "annot3") -> list[TruthSequence]:
     """The videos below a folder (MultiPersonTestSet); DatasetError names what is missing.
 
-    Args:
-        root: with TS1, TS2 and so on, as many as there are.
-        joints: `annot3`, where people are, or UNIVERSAL.
+    root: with TS1, TS2 and so on, as many as there are; joints: `annot3`, where people are, or UNIVERSAL.
     """
     folders = [path.parent for path in natsorted(root.glob("TS*/annot.mat"), key=str)]
     if not folders:

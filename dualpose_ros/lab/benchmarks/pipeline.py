@@ -63,12 +63,8 @@ def model_fps(
 ) -> tuple[float, str]:
     """Frames a second, and what sets them.
 
-    Args:
-        loads: of the nodes.
-        cores: to share.
-        camera_hz: images a second.
-        threads: of each network.
-        thread_gain: by what a doubling of threads divides the networks' time.
+    loads: of the nodes; cores: to share; camera_hz: images a second; threads: of each network; thread_gain: by what a
+    doubling of threads divides the networks' time.
     """
     faster = thread_gain ** np.log2(threads)
     bounds = {"camera rate": camera_hz}

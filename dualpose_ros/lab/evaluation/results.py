@@ -141,15 +141,10 @@ def write_page(folder: Path, out: Path) -> int:
 def page(folder: Path, shipped: Mapping[str, str] | None = None) -> str:
     """The page (Markdown) of a folder's results.
 
-    Args:
-        folder: with the JSON files.
-        shipped: the first digits of the sha256 of the networks to compare with; those of the manifest if left out.
-
-    Returns:
-        A section for each of EVALUATIONS, which says so where it was not run, then one for each other file.
-
-    Raises:
-        InputError: if a file is not a result, or several of one name are not of the same form.
+    folder: with the JSON files; shipped: the first digits of the sha256 of the networks to compare with; those of the
+    manifest if left out.
+    Returns a section for each of EVALUATIONS, which says so where it was not run, then one for each other file.
+    InputError if a file is not a result, or several of one name are not of the same form.
     """
     current = shipped_networks() if shipped is None else shipped
     groups: dict[str, list[Result]] = defaultdict(list)

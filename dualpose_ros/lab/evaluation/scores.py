@@ -86,15 +86,9 @@ def evaluate_scores(
 ) -> Outcome:
     """Stated chances beside shares of real people, thresholds, and the scale that would fit best.
 
-    Args:
-        data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
-        seed: of the rendered videos.
-        root: COCO folder whose validation photographs are looked at too.
-        incomplete: sources whose photographs show people without boxes, which are left out.
-        out: folder for the reliability diagram, scores.png.
-        sequences: rendered videos; 0: photographs alone.
-        every_split: whether all photographs are looked at, for a folder that trained nothing.
-
+    data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz. root: COCO folder whose validation
+    photographs are looked at too, `every_split` all of them. incomplete: sources whose photographs show people without
+    boxes, which are left out. out: folder for scores.png. sequences: rendered videos; 0: photographs alone.
     Errors: InputError without motion capture, or with nothing to look at; CocoError for a folder of photographs that
     can't be read; WeightsError or EngineError for networks that can't be used.
     """

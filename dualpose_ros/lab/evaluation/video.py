@@ -86,12 +86,8 @@ def find_files(
 ) -> VideoFiles:
     """The files of a folder: one video or `images/`, `camera.yaml`, `truth.npz` or .trc files, `truth.yaml` if any.
 
-    Args:
-        root: the folder.
-        source, calibration, truth: instead of what the folder has.
-
-    Raises:
-        VideoTruthError, CameraError, SourceError: name what is missing or can't be used.
+    root: the folder; source, calibration, truth: instead of what the folder has.
+    VideoTruthError, CameraError, SourceError name what is missing or can't be used.
     """
     if not root.is_dir():
         raise VideoTruthError(f"--root {root} is no folder")
@@ -119,14 +115,9 @@ def evaluate_video(
 ) -> Outcome:
     """Run the live stages on every frame, with no frame skipped, and measure each stage's people.
 
-    Args:
-        files: what `find_files` gives.
-        out: folder for overlays of twenty frames and a picture of errors by joint; None for none.
-        max_frames: stop after so many.
-        top_down: the network on patches, as `top_down.weights` names it.
-
-    Returns:
-        A result in the design's form: a row a stage, joint by joint errors of the refined poses.
+    files: what `find_files` gives; out: folder for overlays of twenty frames and a picture of errors by joint; None for
+    none. max_frames: stop after so many; top_down: the network on patches, as `top_down.weights` names it.
+    Returns a result in the design's form: a row a stage, joint by joint errors of the refined poses.
     """
     source = open_source(files.source)
     try:
@@ -206,10 +197,7 @@ def _there(joints: Floats, camera: Camera) -> Indices:
 def match_on_image(truth: Floats, persons: Sequence[Pose3D], camera: Camera) -> list[tuple[int, int]]:
     """Pairs (true person, estimate) by their joints on the image, each used once, the nearest first of all.
 
-    Args:
-        truth: joints (M, K, 3), NaN where not measured.
-        persons: what was published.
-        camera: of the image.
+    truth: joints (M, K, 3), NaN where not measured; persons: what was published; camera: of the image.
     """
     if not len(truth) or not persons:
         return []

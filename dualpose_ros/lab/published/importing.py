@@ -85,15 +85,11 @@ class Imported:
 def import_published(path: Path, out: Path, storage: str = "fp32") -> Iterator[Imported]:
     """Turn checkpoints into ONNX files in a folder, each whole or not at all, and tell of each as it is done.
 
-    Args:
-        path: a .pth or .safetensors file; a folder whose text file `checkpoint` names one, as the paper's release has
-            them; a folder of these; or an archive of them (3DMPP.zip).
-        out: where `NAME.onnx` goes, NAME of `KNOWN`.
-        storage: of large weights, see `inference.export.export_onnx`.
-
-    Raises:
-        WeightsError: for what is missing, damaged or none of `KNOWN`; it names file and entry.
-        ExportError: if an ONNX file would compute something else.
+    path: a .pth or .safetensors file; a folder whose text file `checkpoint` names one, as the paper's release has them;
+    a folder of these; or an archive of them (3DMPP.zip). out: where `NAME.onnx` goes, NAME of `KNOWN`; storage: of
+    large weights, see `inference.export.export_onnx`.
+    WeightsError for what is missing, damaged or none of `KNOWN`; it names file and entry; ExportError if an ONNX file
+    would compute something else.
     """
     with _checkpoints(path) as files:
         found = [recognise(read_checkpoint(file), name) for name, file in files]

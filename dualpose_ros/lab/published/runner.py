@@ -114,11 +114,7 @@ def predict_video(networks: Mapping[str, Engine], source: str, camera: Camera, t
 def run_released(networks: Mapping[str, Engine], frames: Iterable[Seen], camera: Camera, sequence: str) -> Predictions:
     """What the released networks make of a whole video, frame by frame and id by id as the live tracks are.
 
-    Args:
-        networks: of PARTS.
-        frames: in their order.
-        camera: of the images.
-        sequence: what to call the video.
+    networks: of PARTS; frames: in their order; camera: of the images; sequence: what to call the video.
     """
     tracks: dict[int, _Track] = {}
     found: dict[int, list[tuple[int, Pose3D, Floats]]] = {}

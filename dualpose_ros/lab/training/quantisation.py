@@ -41,14 +41,9 @@ class _Recorder:
 def calibration_inputs(network: str, path: Path, sources: Sequence[Path], count: int) -> list[Arrays]:
     """What a network is fed by its stage on pictures, whose people the shipped networks before it find.
 
-    Args:
-        network: one of `QUANTISED`.
-        path: its file.
-        sources: videos and folders of pictures.
-        count: most pictures of each source, evenly over it.
-
-    Raises:
-        InputError: if a source can't be read, or nothing in it makes work for the network.
+    network: one of `QUANTISED`; path: its file; sources: videos and folders of pictures; count: most pictures of each
+    source, evenly over it.
+    InputError if a source can't be read, or nothing in it makes work for the network.
     """
     recorder = _Recorder(load_engine(path))
     look = _looks(network, recorder)

@@ -17,14 +17,10 @@ from dualpose_ros.paths import share_dir
 def make_task(task: str, path: Path, settings: dict[str, Any]) -> Task:
     """The task of a network from its settings.
 
-    Args:
-        task: "MODULE:TASK:SETTINGS", names within this package; settings that name a `network` by its size have it
-            loaded from config/networks/.
-        path: the file that the settings are from, for messages.
-        settings: the mapping `task` of that file.
-
-    Raises:
-        TrainingError: names the file and what is wrong.
+    task: "MODULE:TASK:SETTINGS", names within this package; settings that name a `network` by its size have it loaded
+    from config/networks/. path: the file that the settings are from, for messages; settings: the mapping `task` of that
+    file.
+    TrainingError names the file and what is wrong.
     """
     module_name, task_name, settings_name = task.split(":")
     module = importlib.import_module(f"dualpose_ros.lab.training.{module_name}")

@@ -86,9 +86,7 @@ class Transforms:
     def ground(self, frame: str, header: Any, accuracy: GroundAccuracy) -> Ground:
         """The x-y plane of a frame, z up, before the camera of an image's header, at its stamp.
 
-        Raises:
-            TransformError: as `look_up`.
-            GroundError: where the camera is not above it.
+        TransformError as `look_up`; GroundError where the camera is not above it.
         """
         return ground_of(self.look_up(frame, header.frame_id, stamp_to_ns(header.stamp)), accuracy)
 
@@ -118,8 +116,7 @@ class Transforms:
     def look_up(self, target: str, source: str, stamp_ns: int) -> Pose:
         """The pose of `source` in `target` at a time.
 
-        Raises:
-            TransformError: for frames that are not connected, or not known at that time yet.
+        TransformError for frames that are not connected, or not known at that time yet.
         """
         up, down = self._to_root(source.lstrip("/"), stamp_ns), self._to_root(target.lstrip("/"), stamp_ns)
         common = next((frame for frame in up if frame in down), None)

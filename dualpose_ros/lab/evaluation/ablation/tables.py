@@ -66,13 +66,9 @@ FAILING, HOLDING = "inequalities of the paper that fail here", "inequalities of 
 def evaluate_ablation(data: Path, table: int = 3, recordings: Path | None = None) -> Outcome:
     """One of the paper's tables.
 
-    Args:
-        data: folder with motion capture and a body.
-        table: its number, 3 to 12.
-        recordings: folder that keeps what branches found, to go on after an interruption.
-
-    Raises:
-        InputError: without the data, or with other data than the benchmark's.
+    data: folder with motion capture and a body; table: its number, 3 to 12; recordings: folder that keeps what branches
+    found, to go on after an interruption.
+    InputError without the data, or with other data than the benchmark's.
     """
     if table in ELSEWHERE:
         command, needs = ELSEWHERE[table]
@@ -97,9 +93,8 @@ def table_3(shipped: Recordings, plain: Recordings) -> tuple[Rows, Mapping[str, 
     """The twelve rows, and one more that the semi-supervised ones are to be compared with; and each without one video
     after the other, by the row's name.
 
-    Args:
-        shipped: what the shipped networks found.
-        plain: what the one-person network found, and the bottom-up branch without heatmaps.
+    shipped: what the shipped networks found; plain: what the one-person network found, and the bottom-up branch without
+    heatmaps.
     """
     frames, without = list(recorded_frames(shipped)), list(recorded_frames(plain))
     cameras = {int(n): camera_of(shipped, i) for i, n in enumerate(shipped.frames.sequence)}

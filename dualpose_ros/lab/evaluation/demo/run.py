@@ -30,13 +30,9 @@ from dualpose_ros.skeleton import H36M17
 def run_demo(options: LiveOptions, console: Console, clip: Path | None = None) -> None:
     """Run the graph on a clip, write and print how it compares with the truth.
 
-    Args:
-        options: of the run; its source and calibration are the clip's, whatever they say.
-        console: to print to.
-        clip: folder that `dualpose synth clip` made, instead of the clip that ships with the package.
-
-    Raises:
-        InputError: the folder lacks a file, or its files do not belong together; others as of `run_live`.
+    options: of the run; its source and calibration are the clip's, whatever they say. console: to print to; clip:
+    folder that `dualpose synth clip` made, instead of the clip that ships with the package.
+    InputError where the folder lacks a file, or its files do not belong together; others as of `run_live`.
     """
     folder = clip or share_dir() / "demo"
     for name in ("clip.mp4", "camera.yaml", "truth.npz"):

@@ -30,13 +30,9 @@ def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str, t
 
     Frames of one picture each, whose stamps are alike, are each seen for the first time.
 
-    Args:
-        sequence, frames: of the data set.
-        stage: whose people.
-        top_down: the network on patches, as `top_down.weights` names it.
-
-    Raises:
-        DatasetError: for pictures that are missing, unreadable or not of the camera.
+    sequence, frames: of the data set; stage: whose people; top_down: the network on patches, as `top_down.weights`
+    names it.
+    DatasetError for pictures that are missing, unreadable or not of the camera.
     """
     branches, found, last_s = _branches(top_down), {}, None
     branches.restart()

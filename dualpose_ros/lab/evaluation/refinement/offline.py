@@ -42,19 +42,12 @@ def refine_recording(
 ) -> Outcome:
     """Refine a run's fused poses, and write them as its `poses.jsonl` are.
 
-    Args:
-        folder: what `dualpose run --out` wrote.
-        method: one of METHODS: the paper's two stages over whole tracks, or the live stage with its largest lag.
-        out: the file of JSON lines, written whole or not at all.
-        calibration: the camera, where not the one that was recorded.
-        steps: of each of the paper's stages.
-
-    Returns:
-        One table: how many frames and tracks, how far joints moved, and accelerations and distances of 2D joints before
-        and after. There is no truth in a recording: these say how much was changed, not whether it is better.
-
-    Raises:
-        InputError, CameraError: for what is missing or damaged.
+    folder: what `dualpose run --out` wrote; method: one of METHODS: the paper's two stages over whole tracks, or the
+    live stage with its largest lag. out: the file of JSON lines, written whole or not at all; calibration: the camera,
+    where not the one that was recorded; steps: of each of the paper's stages.
+    Returns one table: how many frames and tracks, how far joints moved, and accelerations and distances of 2D joints
+    before and after. There is no truth in a recording: these say how much was changed, not whether it is better.
+    InputError, CameraError for what is missing or damaged.
     """
     if method not in METHODS:
         raise InputError(f"no method '{method}'; there are {', '.join(METHODS)}")

@@ -79,9 +79,8 @@ def adapt(
     The best of ADAPTED is left in `out`, as lifting.onnx and perhaps fusion.onnx, beside measured.json. content,
     resume, storage and changed as of `run.train_row`.
 
-    Raises:
-        TrainingError: each of ADAPTED is worse, with the figures; or as of `run.train_both`.
-        InputError, CameraError, SourceError: as of `footage.read_footage`.
+    TrainingError where each of ADAPTED is worse, with the figures; or as of `run.train_both`; InputError, CameraError,
+    SourceError as of `footage.read_footage`.
     """
     labelled = _labelled(footage.labelled)
     held_out, labelled = _held_out(footage, labelled)

@@ -44,13 +44,9 @@ class Frame(NamedTuple):
 def read_footage(source: Path, calibration: Path | None) -> Recordings:
     """What both branches make of videos nobody labelled: every frame, no truth, none of it `level`.
 
-    Args:
-        source: a video, a folder of images or of videos, or folders that `dualpose run --out` wrote.
-        calibration: of the camera; where it says how the camera stands, that is down, else its y axis. A run's own
-            camera_info serves without.
-
-    Raises:
-        InputError, CameraError, SourceError: name what is missing, damaged or does not fit.
+    source: a video, a folder of images or of videos, or folders that `dualpose run --out` wrote; calibration: of the
+    camera; where it says how the camera stands, that is down, else its y axis. A run's own camera_info serves without.
+    InputError, CameraError, SourceError name what is missing, damaged or does not fit.
     """
     if not source.exists():
         raise InputError(f"--video {source} does not exist")

@@ -104,14 +104,10 @@ def load_best(task: Task, out: Path) -> nn.Module:
 def start_from(model: nn.Module, path: Path, task: Task, batches: Iterable[Any]) -> None:
     """Load, in place, the weights of a checkpoint of the same task or of an exported network.
 
-    Args:
-        model: the network that begins there.
-        path: a best.pt, an ONNX file, or a safetensors file with the network's own names.
-        task: whose network it is; what its `starts_fresh` names may be missing in an ONNX file.
-        batches: of training, to give an exported network its batch norms back.
-
-    Raises:
-        TrainingError: the file can't be read or holds another network.
+    model: the network that begins there; path: a best.pt, an ONNX file, or a safetensors file with the network's own
+    names; task: whose network it is; what its `starts_fresh` names may be missing in an ONNX file. batches: of
+    training, to give an exported network its batch norms back.
+    TrainingError where the file can't be read or holds another network.
     """
     if path.suffix == ".onnx":
         fresh = getattr(task, "starts_fresh", ())

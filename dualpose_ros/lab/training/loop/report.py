@@ -76,13 +76,8 @@ def write_report(
 ) -> dict[str, Any]:
     """Write report.json, from which the weights' manifest is made, and return its content.
 
-    Args:
-        out: folder of the run.
-        network: the task's name.
-        settings: of the run, as its checkpoints have them.
-        data: how many samples, and from where.
-        parameters: how many numbers the network has.
-        state: of the finished run.
+    out: folder of the run; network: the task's name; settings: of the run, as its checkpoints have them; data: how many
+    samples, and from where; parameters: how many numbers the network has; state: of the finished run.
     """
     report = {
         "network": network,
