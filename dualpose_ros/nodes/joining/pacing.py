@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dualpose_ros.inference.cpu import usable_cores
 from dualpose_ros.nodes.joining.flight import FlightControl
 from dualpose_ros.nodes.joining.stamps import RESET_NS, UNSET_NS, StampClock, StampRing, StampStream
 
@@ -25,7 +26,7 @@ class Pacer:
 
     def __init__(self, limit: int, timeout: float) -> None:
         self._fixed, self._timeout = limit, timeout
-        self._control = FlightControl() if limit == AUTO else None
+        self._control = FlightControl(usable_cores()) if limit == AUTO else None
         self._has_waited = False
         self._clock, self._stream = StampClock(spare_stray=True), StampStream()
         self._in_work: StampRing[float] = StampRing(_MOST_IN_WORK)
