@@ -7,24 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import (
-    BrowserOption,
-    ComposedOption,
-    DetectorOption,
-    DomainOption,
-    MaxRateOption,
-    OutOption,
-    OverlayOption,
-    ParamsOption,
-    RateOption,
-    VerboseOption,
-    ViewOption,
-    ViewPortOption,
-)
+from dualpose_ros.commands import options as opt
 
 
 def demo(
-    out: OutOption = Path("demo_out"),
+    out: opt.OutOption = Path("demo_out"),
     clip: Annotated[
         Path | None,
         typer.Option("--clip", help="Folder that `dualpose synth clip` made, instead of the clip that ships with it."),
@@ -33,17 +20,17 @@ def demo(
         bool,
         typer.Option("--ground", help="Tell the camera's height and tilt, which camera.yaml has as they were drawn."),
     ] = False,
-    detector: DetectorOption = None,
-    rate: RateOption = 1.0,
-    max_rate: MaxRateOption = None,
-    params_file: ParamsOption = None,
-    domain_id: DomainOption = None,
-    overlay: OverlayOption = True,
-    composed: ComposedOption = False,
-    view: ViewOption = False,
-    browser: BrowserOption = True,
-    view_port: ViewPortOption = 9090,
-    verbose: VerboseOption = False,
+    detector: opt.DetectorOption = None,
+    rate: opt.RateOption = 1.0,
+    max_rate: opt.MaxRateOption = None,
+    params_file: opt.ParamsOption = None,
+    domain_id: opt.DomainOption = None,
+    overlay: opt.OverlayOption = True,
+    composed: opt.ComposedOption = False,
+    view: opt.ViewOption = False,
+    browser: opt.BrowserOption = True,
+    view_port: opt.ViewPortOption = 9090,
+    verbose: opt.VerboseOption = False,
 ) -> None:
     """Run the graph on a rendered clip of four people who cross and hide each other, and say how right it was.
 
@@ -51,24 +38,9 @@ def demo(
     accuracy against the exact truth in `summary.json`, `tracks.png`, true and estimated tracks from above, and
     `depth.png`, one joint's depth over time, before and after refinement.
     """
+    given = {name: value for name, value in locals().items() if name != "clip"}
     from dualpose_ros.lab.evaluation.demo.run import run_demo
     from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions
 
-    options = LiveOptions(
-        source="",
-        out=out,
-        calibrated_ground=ground,
-        detector=detector,
-        rate=rate,
-        max_rate=max_rate,
-        params_file=params_file,
-        domain_id=domain_id,
-        overlay=overlay,
-        verbose=verbose,
-        composed=composed,
-        view=view,
-        browser=browser,
-        view_port=view_port,
-    )
-    run_demo(options, run_console(), clip)
+    run_demo(LiveOptions(source="", calibrated_ground=given.pop("ground"), **given), run_console(), clip)

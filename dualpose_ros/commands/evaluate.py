@@ -7,19 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import (
-    CaptureOption,
-    CountOption,
-    FramesOption,
-    JsonOption,
-    MaxFramesOption,
-    PartOption,
-    SeedOption,
-    TopDownWeightsOption,
-    report,
-    require_numba,
-    share_of,
-)
+from dualpose_ros.commands import options as opt
 from dualpose_ros.errors import InputError
 
 app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSON on demand.", no_args_is_help=True)
@@ -30,13 +18,13 @@ def photographs(
     root: Annotated[
         Path, typer.Option("--root", help="Folder with images/ and COCO annotations, person_keypoints.json.")
     ],
-    weights: TopDownWeightsOption = None,
+    weights: opt.TopDownWeightsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of everyone, best first.")] = None,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with mirrored patches, however many people.")
     ] = False,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """2D joints on real photographs, given the people's boxes: object keypoint similarity (OKS).
 
@@ -44,7 +32,7 @@ def photographs(
     """
     from dualpose_ros.lab.evaluation.photographs import evaluate_photographs
 
-    report(evaluate_photographs(root, weights, out, flip_test), json_file, seed)
+    opt.report(evaluate_photographs(root, weights, out, flip_test), json_file, seed)
 
 
 @app.command("video")
@@ -59,11 +47,11 @@ def video(
     source: Annotated[str | None, typer.Option("--source", help="Another video or folder of images.")] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Another calibration file.")] = None,
     truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
-    max_frames: MaxFramesOption = None,
-    weights: TopDownWeightsOption = None,
+    max_frames: opt.MaxFramesOption = None,
+    weights: opt.TopDownWeightsOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for overlays and errors by joint.")] = None,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """A real video with 3D truth, through all stages: found, errors, depth, ids, jitter and ghosts, a row a stage.
 
@@ -72,19 +60,19 @@ def video(
     from dualpose_ros.lab.evaluation.video import evaluate_video, find_files
 
     files = find_files(root, source, calibration, truth or ())
-    report(evaluate_video(files, out, max_frames, weights or "top_down"), json_file, seed)
+    opt.report(evaluate_video(files, out, max_frames, weights or "top_down"), json_file, seed)
 
 
 @app.command("joints")
 def joints(
-    data: FramesOption,
-    weights: TopDownWeightsOption = None,
-    count: CountOption = 400,
+    data: opt.FramesOption,
+    weights: opt.TopDownWeightsOption = None,
+    count: opt.CountOption = 400,
     save: Annotated[
         Path | None, typer.Option("--save", help="Write every error to this file (.npz), to train lifting with.")
     ] = None,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """2D joints on labelled frames, given people's boxes with a detector's inaccuracy: found, and how far off.
 
@@ -92,35 +80,35 @@ def joints(
     """
     from dualpose_ros.lab.evaluation.joints import evaluate_joints
 
-    report(evaluate_joints(data, weights, count, seed, save), json_file, seed)
+    opt.report(evaluate_joints(data, weights, count, seed, save), json_file, seed)
 
 
 @app.command("top-down")
 def top_down(
-    data: CaptureOption,
+    data: opt.CaptureOption,
     real_errors: Annotated[
         Path | None,
         typer.Option("--errors", help="2D errors on real pictures (`eval joints --save`), to lift with them too."),
     ] = None,
-    part: PartOption = 1.0,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    part: opt.PartOption = 1.0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """The top-down branch: people in front of each other, tilted cameras, hidden joints, time, honesty, speed.
 
     Images are drawn for the purpose; movements are the fifth of the clips that no training sees.
     """
-    require_numba("eval top-down")
+    opt.require_numba("eval top-down")
     from dualpose_ros.lab.evaluation.top_down.tables import NOISE_FRAMES, OVERLAPS, VIEWS, evaluate_top_down
 
-    overlaps, noise_frames, views = (share_of(whole, part) for whole in (OVERLAPS, NOISE_FRAMES, VIEWS))
+    overlaps, noise_frames, views = (opt.share_of(whole, part) for whole in (OVERLAPS, NOISE_FRAMES, VIEWS))
     result = evaluate_top_down(data, seed, real_errors, overlaps, noise_frames, views)
-    report(result, json_file, seed, part)
+    opt.report(result, json_file, seed, part)
 
 
 @app.command("bottom-up")
 def bottom_up(
-    data: CaptureOption,
+    data: opt.CaptureOption,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Another bottom-up network (.onnx) than the shipped one.")
     ] = None,
@@ -128,9 +116,9 @@ def bottom_up(
         Path | None,
         typer.Option("--pictures", help="Folder for the first frames: found without heatmaps, with them, from above."),
     ] = None,
-    part: PartOption = 1.0,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    part: opt.PartOption = 1.0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """The bottom-up branch: with and without the top-down heatmaps, missed boxes, any camera, round trip, speed.
 
@@ -138,17 +126,17 @@ def bottom_up(
     PCK counts the joints of people who aren't found as wrong. Frames are drawn for the purpose, in a world
     that trained nothing; guidance comes from the true boxes of people in view, each side off by 4 % of the box.
     """
-    require_numba("eval bottom-up")
+    opt.require_numba("eval bottom-up")
     from dualpose_ros.lab.evaluation.bottom_up.tables import FRAMES, SCENES, evaluate_bottom_up
 
-    frames, scenes = (share_of(whole, part) for whole in (FRAMES, SCENES))
+    frames, scenes = (opt.share_of(whole, part) for whole in (FRAMES, SCENES))
     result = evaluate_bottom_up(data, seed, frames, scenes, weights, pictures)
-    report(result, json_file, seed, part)
+    opt.report(result, json_file, seed, part)
 
 
 @app.command("fusion")
 def fusion(
-    data: CaptureOption,
+    data: opt.CaptureOption,
     pictures: Annotated[
         Path | None,
         typer.Option("--pictures", help="Folder for the first videos' last frames: both branches, fused, from above."),
@@ -156,23 +144,23 @@ def fusion(
     ground: Annotated[
         bool, typer.Option("--ground", help="Refined people too, without and with the ground that videos stand on.")
     ] = False,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """Fusion of the branches: the paper's Tables 3, 4 and 5, matching in crowds, a branch killed, speed.
 
     Videos are drawn for the purpose, in a world and of clips that trained nothing, and go through detector, tracker
     and both branches. PCK and AUC count the joints of people who aren't found as wrong.
     """
-    require_numba("eval fusion")
+    opt.require_numba("eval fusion")
     from dualpose_ros.lab.evaluation.fusion.tables import evaluate_fusion
 
-    report(evaluate_fusion(data, seed, pictures=pictures, ground=ground), json_file, seed)
+    opt.report(evaluate_fusion(data, seed, pictures=pictures, ground=ground), json_file, seed)
 
 
 @app.command("scores")
 def scores(
-    data: CaptureOption,
+    data: opt.CaptureOption,
     root: Annotated[
         Path | None, typer.Option("--root", help="Photographs with COCO annotations; their validation split is used.")
     ] = None,
@@ -184,64 +172,64 @@ def scores(
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the reliability diagram, scores.png.")] = None,
     sequences: Annotated[int, typer.Option("--sequences", min=0, help="Rendered videos; 0: --root alone.")] = 36,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """Whether published scores are chances: stated ones beside shares of real people, thresholds, the best scale.
 
     A person is real who matches one of the truth on the image, each of whom counts once.
     """
-    require_numba("eval scores")
+    opt.require_numba("eval scores")
     from dualpose_ros.lab.evaluation.scores import evaluate_scores
 
-    report(evaluate_scores(data, seed, root, incomplete or (), out, sequences, every_split), json_file, seed)
+    opt.report(evaluate_scores(data, seed, root, incomplete or (), out, sequences, every_split), json_file, seed)
 
 
 @app.command("ground")
-def ground(data: CaptureOption, json_file: JsonOption = None, seed: SeedOption = 0) -> None:
+def ground(data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0) -> None:
     """Place and height of people on a known ground, against none: what refinement makes of it.
 
     Videos are drawn for the purpose, of people of 1.1 to 2.05 m before cameras 0.3 to 3 m above the floor, some of
     which drive, in a world and of clips that trained nothing; they go through detector, both branches and fusion once,
     and through refinement with each ground: exact, off by as much as it says, off by 1 and 2 degrees and by 5 %.
     """
-    require_numba("eval ground")
+    opt.require_numba("eval ground")
     from dualpose_ros.lab.evaluation.ground.tables import evaluate_ground
 
-    report(evaluate_ground(data, seed), json_file, seed)
+    opt.report(evaluate_ground(data, seed), json_file, seed)
 
 
 @app.command("ablation")
 def ablation(
-    data: CaptureOption,
+    data: opt.CaptureOption,
     table: Annotated[int, typer.Option("--table", min=3, max=12, help="Of the paper, 3 to 12.")] = 3,
     recordings: Annotated[
         Path | None,
         typer.Option("--recordings", help="Folder that keeps what the branches found, to go on and to measure again."),
     ] = None,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """The paper's tables on the project's own fixed benchmark, dualpose-synth-v2, beside the paper's figures.
 
     Those are another data set's: only which row is better than which can be compared, and every inequality of the
     paper that does not hold here is named. Tables that need data from others say which files.
     """
-    require_numba("eval ablation")
+    opt.require_numba("eval ablation")
     from dualpose_ros.lab.evaluation.ablation.tables import evaluate_ablation
 
-    report(evaluate_ablation(data, table, recordings), json_file, seed)
+    opt.report(evaluate_ablation(data, table, recordings), json_file, seed)
 
 
 @app.command("refinement")
 def refinement(
-    data: CaptureOption,
+    data: opt.CaptureOption,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements.")
     ] = None,
-    part: PartOption = 1.0,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    part: opt.PartOption = 1.0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """Refinement: the paper's Tables 6 and 7, videos before and after, cost beside the published solver, honesty.
 
@@ -249,20 +237,20 @@ def refinement(
     recorded to make in videos drawn for the purpose. Frames in which a person was lost are missing for all rows.
     Deviations are of a joint's worst direction, shares within them those of a Gaussian of three axes.
     """
-    require_numba("eval refinement")
+    opt.require_numba("eval refinement")
     from dualpose_ros.lab.evaluation.refinement.tables import MOVEMENTS, VIDEOS, evaluate_refinement
 
-    videos, movements = (share_of(whole, part) for whole in (VIDEOS, MOVEMENTS))
+    videos, movements = (opt.share_of(whole, part) for whole in (VIDEOS, MOVEMENTS))
     result = evaluate_refinement(data, seed, videos, movements, pictures=pictures)
-    report(result, json_file, seed, part)
+    opt.report(result, json_file, seed, part)
 
 
 @app.command("trajectory")
-def trajectory(data: CaptureOption, json_file: JsonOption = None, seed: SeedOption = 0) -> None:
+def trajectory(data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
     from dualpose_ros.lab.evaluation.trajectory import evaluate_trajectory
 
-    report(evaluate_trajectory(data), json_file, seed)
+    opt.report(evaluate_trajectory(data), json_file, seed)
 
 
 @app.command("detector")
@@ -274,12 +262,12 @@ def detector(
     spec: Annotated[
         str, typer.Option("--detector", help="`centre`, `centre:FILE.onnx`, `yolox:FILE.onnx` or `fasterrcnn`.")
     ] = "centre",
-    count: CountOption = 400,
+    count: opt.CountOption = 400,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", help="Folder for pictures of what is found in photographs.")
     ] = None,
-    json_file: JsonOption = None,
-    seed: SeedOption = 0,
+    json_file: opt.JsonOption = None,
+    seed: opt.SeedOption = 0,
 ) -> None:
     """Person detection: average precision at IoU 0.5, recall and precision, recall where nine in ten are right.
 
@@ -290,9 +278,9 @@ def detector(
     if (data is None) == (root is None):
         raise InputError("`eval detector` takes either --data, rendered frames, or --root, photographs")
     if root is not None:
-        report(evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
+        opt.report(evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
     elif data is not None:
-        report(evaluate_detector(data, spec, count, seed), json_file, seed)
+        opt.report(evaluate_detector(data, spec, count, seed), json_file, seed)
 
 
 def _dataset_command(name: str, what: str) -> None:
@@ -318,11 +306,11 @@ def _dataset_command(name: str, what: str) -> None:
         sequence: Annotated[
             list[str] | None, typer.Option("--sequence", help="This sequence alone; may be repeated.")
         ] = None,
-        max_frames: MaxFramesOption = None,
-        weights: TopDownWeightsOption = None,
+        max_frames: opt.MaxFramesOption = None,
+        weights: opt.TopDownWeightsOption = None,
         out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of the PCK curve.")] = None,
-        json_file: JsonOption = None,
-        seed: SeedOption = 0,
+        json_file: opt.JsonOption = None,
+        seed: opt.SeedOption = 0,
     ) -> None:
         from dualpose_ros.lab.evaluation.protocols.run import DatasetOptions, evaluate_dataset
 
@@ -340,7 +328,7 @@ def _dataset_command(name: str, what: str) -> None:
             out,
             weights or "top_down",
         )
-        report(evaluate_dataset(options), json_file, seed)
+        opt.report(evaluate_dataset(options), json_file, seed)
 
     command.__doc__ = f"{what}, under a named protocol that says what it assumes."
     app.command(name)(command)

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dualpose_ros.commands.options import (
-    BrowserOption,
-    ComposedOption,
-    DetectorOption,
-    DomainOption,
-    MaxFramesOption,
-    MaxRateOption,
-    OutOption,
-    OverlayOption,
-    ParamsOption,
-    VerboseOption,
-    ViewOption,
-    ViewPortOption,
-)
+from dualpose_ros.commands import options as opt
 from dualpose_ros.errors import InputError
 from dualpose_ros.standalone.process import RestartPolicy
 
@@ -84,33 +71,34 @@ CameraRollOption = Annotated[
 
 def run(
     source: SourceOption,
-    out: OutOption = Path("out"),
-    detector: DetectorOption = None,
-    hfov: HfovOption = None,
+    out: opt.OutOption = Path("out"),
+    detector: opt.DetectorOption = None,
+    hfov_deg: HfovOption = None,
     calibration: CalibrationOption = None,
-    camera_height: CameraHeightOption = None,
-    camera_pitch: CameraPitchOption = 0.0,
-    camera_roll: CameraRollOption = 0.0,
+    camera_height_m: CameraHeightOption = None,
+    camera_pitch_deg: CameraPitchOption = 0.0,
+    camera_roll_deg: CameraRollOption = 0.0,
     every_frame: EveryFrameOption = None,
     fps: FpsOption = None,
     rate: PaceOption = None,
-    max_rate: MaxRateOption = None,
-    max_frames: MaxFramesOption = None,
-    params_file: ParamsOption = None,
-    domain_id: DomainOption = None,
-    overlay: OverlayOption = True,
-    composed: ComposedOption = False,
-    view: ViewOption = False,
-    browser: BrowserOption = True,
-    view_port: ViewPortOption = 9090,
-    hung_after: HungOption = RestartPolicy.hung_s,
-    verbose: VerboseOption = False,
+    max_rate: opt.MaxRateOption = None,
+    max_frames: opt.MaxFramesOption = None,
+    params_file: opt.ParamsOption = None,
+    domain_id: opt.DomainOption = None,
+    overlay: opt.OverlayOption = True,
+    composed: opt.ComposedOption = False,
+    view: opt.ViewOption = False,
+    browser: opt.BrowserOption = True,
+    view_port: opt.ViewPortOption = 9090,
+    hung_s: HungOption = RestartPolicy.hung_s,
+    verbose: opt.VerboseOption = False,
 ) -> None:
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.
 
     Writes into the output folder: `poses.mcap` (rosbag2: poses, markers, camera_info), `poses.jsonl`,
     `overlay.mp4`, `summary.json` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
     """
+    given: dict[str, Any] = dict(locals())
     from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions, run_and_write
 
@@ -118,28 +106,5 @@ def run(
         raise InputError("--every-frame leaves the pace to the graph: leave out --rate")
     if every_frame is None and rate:
         every_frame = False
-    options = LiveOptions(
-        source=source,
-        out=out,
-        detector=detector,
-        hfov_deg=hfov,
-        calibration=calibration,
-        camera_height_m=camera_height,
-        camera_pitch_deg=camera_pitch,
-        camera_roll_deg=camera_roll,
-        fps=fps or 0.0,
-        rate=1.0 if rate is None else rate,
-        every_frame=every_frame,
-        max_rate=max_rate,
-        max_frames=max_frames,
-        params_file=params_file,
-        domain_id=domain_id,
-        overlay=overlay,
-        verbose=verbose,
-        composed=composed,
-        view=view,
-        browser=browser,
-        view_port=view_port,
-        hung_s=hung_after,
-    )
-    run_and_write(options, run_console())
+    given |= {"fps": fps or 0.0, "rate": 1.0 if rate is None else rate, "every_frame": every_frame}
+    run_and_write(LiveOptions(**given), run_console())

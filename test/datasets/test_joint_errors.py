@@ -8,15 +8,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.camera import camera_from_hfov
-from dualpose_ros.datasets.joint_errors import (
-    JointErrors,
-    JointErrorsError,
-    error_figures,
-    filled,
-    load_joint_errors,
-    save_joint_errors,
-    with_measured,
-)
+from dualpose_ros.datasets import joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.evaluation.joints import jittered, measure_joint_errors
 from dualpose_ros.people import Pose2D
@@ -54,7 +46,7 @@ class OffBy:
         return self
 
 
-def measured(offset: tuple[float, float]) -> tuple[JointErrors, LabelledImage, OffBy]:
+def measured(offset: tuple[float, float]) -> tuple[joint_errors.JointErrors, LabelledImage, OffBy]:
     image = labelled_image(0)
     estimator = OffBy(image.people, offset)
     return measure_joint_errors([image], estimator, np.random.default_rng(0)), image, estimator  # type: ignore[arg-type]
@@ -68,7 +60,7 @@ def test_errors_are_shares_of_the_persons_size() -> None:
     expected[5] = 0
     np.testing.assert_allclose(errors.offsets[0], expected, atol=1e-6)
     assert errors.scores[0, 5] == 0 and errors.labelled[0].sum() == K - 1 and not errors.labelled[0, 3]
-    figures = error_figures(errors)
+    figures = joint_errors.error_figures(errors)
     assert figures["found"] == pytest.approx((K - 2) / (K - 1))
     assert figures["median_error"] == pytest.approx(10 / size, rel=1e-5)
     assert figures["within_10_percent"] == float(10 / size < 0.1)
@@ -86,7 +78,7 @@ def test_joints_that_nobody_judged_do_not_count_in_figures_or_size() -> None:
     size = np.ptp(np.delete(image.people.joints_px[0], [7, 9], axis=0), axis=0).max()
     np.testing.assert_allclose(errors.offsets[0, 0], np.array([6.0, -8.0]) / size, atol=1e-6)
     assert not errors.offsets[0, [7, 9]].any()
-    assert error_figures(errors)["found"] == pytest.approx((K - 4) / (K - 3))
+    assert joint_errors.error_figures(errors)["found"] == pytest.approx((K - 4) / (K - 3))
 
 
 def test_boxes_stay_boxes_however_far_they_are_moved() -> None:
@@ -99,25 +91,25 @@ def test_boxes_stay_boxes_however_far_they_are_moved() -> None:
 
 def test_files_round_trip_and_bad_ones_are_named(tmp_path: Path) -> None:
     errors, _, _ = measured((3.0, 1.0))
-    save_joint_errors(tmp_path / "errors.npz", errors)
-    again = load_joint_errors(tmp_path / "errors.npz")
+    joint_errors.save_joint_errors(tmp_path / "errors.npz", errors)
+    again = joint_errors.load_joint_errors(tmp_path / "errors.npz")
     np.testing.assert_allclose(again.offsets, errors.offsets, atol=1e-3)
     np.testing.assert_array_equal(again.labelled, errors.labelled)
-    with pytest.raises(JointErrorsError, match=r"missing\.npz"):
-        load_joint_errors(tmp_path / "missing.npz")
+    with pytest.raises(joint_errors.JointErrorsError, match=r"missing\.npz"):
+        joint_errors.load_joint_errors(tmp_path / "missing.npz")
     (tmp_path / "text.npz").write_text("no zip")
-    with pytest.raises(JointErrorsError, match=r"text\.npz"):
-        load_joint_errors(tmp_path / "text.npz")
+    with pytest.raises(joint_errors.JointErrorsError, match=r"text\.npz"):
+        joint_errors.load_joint_errors(tmp_path / "text.npz")
     nobody = measure_joint_errors([], None, np.random.default_rng(0))  # type: ignore[arg-type]
-    save_joint_errors(tmp_path / "nobody.npz", nobody)
-    with pytest.raises(JointErrorsError, match="nobody"):
-        load_joint_errors(tmp_path / "nobody.npz")
-    assert np.isnan(error_figures(nobody)["median_error"])
+    joint_errors.save_joint_errors(tmp_path / "nobody.npz", nobody)
+    with pytest.raises(joint_errors.JointErrorsError, match="nobody"):
+        joint_errors.load_joint_errors(tmp_path / "nobody.npz")
+    assert np.isnan(joint_errors.error_figures(nobody)["median_error"])
 
 
 def test_measured_errors_are_those_of_the_file_with_little_jitter() -> None:
     rng = np.random.default_rng(3)
-    errors = JointErrors(
+    errors = joint_errors.JointErrors(
         rng.normal(0, 0.2, (40, 17, 2)).astype(np.float32),
         rng.uniform(0.1, 1, (40, 17)).astype(np.float32),
         rng.random((40, 17)) < 0.9,
@@ -127,7 +119,7 @@ def test_measured_errors_are_those_of_the_file_with_little_jitter() -> None:
     rays, times = rng.normal(size=(n, m, 17, 2)), np.tile(np.arange(m) / 30.0, (n, 1))
     seen, size = np.ones((n, m, 17)), rng.uniform(0.1, 1, (n, m))
     seen[:, :, 4] = 0
-    out, scores = with_measured(rays, seen, size, times, errors, rng)
+    out, scores = joint_errors.with_measured(rays, seen, size, times, errors, rng)
     assert (scores[:, :, 4] == 0).all()
     made = ((out - rays) / size[..., None, None]).reshape(n * m, -1)
     mirror = list(H36M17.mirror)
@@ -149,8 +141,8 @@ def test_joints_that_nobody_judged_err_like_those_of_people_scored_alike() -> No
     offsets = np.repeat((0.3 * (1 - scores))[..., None], 2, axis=2).astype(np.float32)
     judged = rng.random((3000, 17)) < 0.5
     judged[:, 3] = False
-    errors = JointErrors(np.where(judged[..., None], offsets, 9.0), scores, np.ones_like(judged), judged)
-    out = filled(errors, rng)
+    errors = joint_errors.JointErrors(np.where(judged[..., None], offsets, 9.0), scores, np.ones_like(judged), judged)
+    out = joint_errors.filled(errors, rng)
     np.testing.assert_array_equal(out.offsets[judged], offsets[judged])
     np.testing.assert_array_equal(out.scores, scores)
     others = np.delete(np.arange(17), 3)

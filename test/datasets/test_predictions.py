@@ -9,29 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.datasets.predictions import (
-    FoundPeople,
-    Predictions,
-    predictions_file,
-    read_predictions,
-    write_predictions,
-)
+from dualpose_ros.datasets import predictions
 from dualpose_ros.datasets.published.truth import DatasetError
 
 
-def made() -> Predictions:
+def made() -> predictions.Predictions:
     joints = np.arange(18.0).reshape(2, 3, 3)
     joints[1, 2] = np.nan
-    people = FoundPeople(np.array([4, 9]), np.array([0.5, 1.0]), joints, np.full((2, 3, 2), np.nan))
+    people = predictions.FoundPeople(np.array([4, 9]), np.array([0.5, 1.0]), joints, np.full((2, 3, 2), np.nan))
     nobody = people[:0]
-    return Predictions("TS1", "somebody's", ("pelvis", "neck", "tail"), {0: people, 7: nobody})
+    return predictions.Predictions("TS1", "somebody's", ("pelvis", "neck", "tail"), {0: people, 7: nobody})
 
 
 def test_there_and_back(tmp_path: Path) -> None:
     given = made()
-    path = write_predictions(tmp_path, given)
-    found = read_predictions(path)
-    assert path == predictions_file(tmp_path, "TS1") and [p.name for p in tmp_path.iterdir()] == ["TS1.json"]
+    path = predictions.write_predictions(tmp_path, given)
+    found = predictions.read_predictions(path)
+    assert path == predictions.predictions_file(tmp_path, "TS1") and [p.name for p in tmp_path.iterdir()] == [
+        "TS1.json"
+    ]
     assert (found.sequence, found.system, found.joint_names) == (given.sequence, given.system, given.joint_names)
     np.testing.assert_allclose(found.frames[0].joints_cam, given.frames[0].joints_cam)
     assert np.isnan(found.frames[0].joints_px).all() and len(found.frames[7]) == 0
@@ -74,16 +70,16 @@ def spoilt(content: dict[str, Any], what: str) -> None:
     ],
 )
 def test_what_is_wrong_is_named(what: str, said: str, tmp_path: Path) -> None:
-    path = write_predictions(tmp_path, made())
+    path = predictions.write_predictions(tmp_path, made())
     content = json.loads(path.read_text())
     spoilt(content, what)
     path.write_text(json.dumps(content))
     with pytest.raises(DatasetError, match=said):
-        read_predictions(path)
+        predictions.read_predictions(path)
 
 
 def test_a_file_cut_short_is_named(tmp_path: Path) -> None:
-    path = write_predictions(tmp_path, made())
+    path = predictions.write_predictions(tmp_path, made())
     path.write_text(path.read_text()[:-20])
     with pytest.raises(DatasetError, match=r"TS1\.json is no JSON, or cut short"):
-        read_predictions(path)
+        predictions.read_predictions(path)

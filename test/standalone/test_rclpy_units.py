@@ -8,22 +8,12 @@ from typing import Any
 
 import pytest
 
-from dualpose_ros.standalone.rclpy import logging
+from dualpose_ros.standalone.rclpy import logging, qos
 from dualpose_ros.standalone.rclpy.clock import ROSClock
 from dualpose_ros.standalone.rclpy.exceptions import InvalidHandle, InvalidTopicNameException, NameValidationException
 from dualpose_ros.standalone.rclpy.logging import LoggingSeverity, RcutilsLogger
 from dualpose_ros.standalone.rclpy.node import Node
 from dualpose_ros.standalone.rclpy.publisher import Publisher
-from dualpose_ros.standalone.rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    InvalidQoSProfileException,
-    QoSProfile,
-    ReliabilityPolicy,
-    as_profile,
-    dds_policies,
-    qos_profile_sensor_data,
-)
 from dualpose_ros.standalone.rclpy.time import Time
 from dualpose_ros.standalone.rclpy.timer import Timer
 
@@ -42,25 +32,30 @@ def test_clock() -> None:
 
 
 def test_qos() -> None:
-    assert as_profile(7) == QoSProfile(depth=7)
-    assert as_profile(7) != QoSProfile(depth=8)
-    assert dds_policies(as_profile(7)) == {"depth": 7, "keep_all": False, "reliable": True, "transient_local": False}
-    assert dds_policies(qos_profile_sensor_data)["reliable"] is False and qos_profile_sensor_data.depth == 5
-    latched = QoSProfile(
-        history=HistoryPolicy.KEEP_ALL,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-        reliability=ReliabilityPolicy.BEST_EFFORT,
+    assert qos.as_profile(7) == qos.QoSProfile(depth=7)
+    assert qos.as_profile(7) != qos.QoSProfile(depth=8)
+    assert qos.dds_policies(qos.as_profile(7)) == {
+        "depth": 7,
+        "keep_all": False,
+        "reliable": True,
+        "transient_local": False,
+    }
+    assert qos.dds_policies(qos.qos_profile_sensor_data)["reliable"] is False and qos.qos_profile_sensor_data.depth == 5
+    latched = qos.QoSProfile(
+        history=qos.HistoryPolicy.KEEP_ALL,
+        durability=qos.DurabilityPolicy.TRANSIENT_LOCAL,
+        reliability=qos.ReliabilityPolicy.BEST_EFFORT,
     )
-    assert dds_policies(latched) == {"depth": 10, "keep_all": True, "reliable": False, "transient_local": True}
-    for bad in ({}, {"history": HistoryPolicy.KEEP_LAST}, {"reliability": ReliabilityPolicy.RELIABLE}):
-        with pytest.raises(InvalidQoSProfileException):
-            QoSProfile(**bad)
+    assert qos.dds_policies(latched) == {"depth": 10, "keep_all": True, "reliable": False, "transient_local": True}
+    for bad in ({}, {"history": qos.HistoryPolicy.KEEP_LAST}, {"reliability": qos.ReliabilityPolicy.RELIABLE}):
+        with pytest.raises(qos.InvalidQoSProfileException):
+            qos.QoSProfile(**bad)
     with pytest.raises(AssertionError, match="deadline"):
-        QoSProfile(depth=1, deadline=3)
+        qos.QoSProfile(depth=1, deadline=3)
     with pytest.raises(ValueError, match="depth"):
-        as_profile(-1)
+        qos.as_profile(-1)
     with pytest.raises(TypeError):
-        as_profile("reliable")  # type: ignore[arg-type]
+        qos.as_profile("reliable")  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +153,7 @@ def test_a_reader_that_comes_while_readers_are_counted() -> None:
             room = [7, 8][: self.asked]
             return [room[number] for number in range(2)]
 
-    publisher = Publisher(Writer(), Any, "/a", QoSProfile(depth=1))  # type: ignore[arg-type]
+    publisher = Publisher(Writer(), Any, "/a", qos.QoSProfile(depth=1))  # type: ignore[arg-type]
     assert publisher.get_subscription_count() == 2
     publisher.destroy()
     with pytest.raises(InvalidHandle):

@@ -8,13 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dualpose_ros.lab.evaluation.photographs import (
-    SHARED,
-    PhotographsError,
-    evaluate_photographs,
-    read_annotations,
-    score_person,
-)
+from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import COCO17, H36M17
 from support.data import data_path
@@ -100,9 +94,9 @@ def test_people_are_read_by_the_names_of_their_joints_and_without_what_tools_lea
     content["annotations"] = [{**person, "category_id": 1}, dog]
     content["categories"] = [{"id": 1, "name": "person", "keypoints": names}, {"id": 2, "name": "dog"}]
     path.write_text(json.dumps(content))
-    ((read,),) = read_annotations(tmp_path).values()
+    ((read,),) = photographs.read_annotations(tmp_path).values()
     assert read.area_px == pytest.approx(0.53 * BOX[2] * BOX[3])
-    for place, coco in enumerate(SHARED):
+    for place, coco in enumerate(photographs.SHARED):
         name = COCO17.joint_names[coco]
         at = names.index("L-Knee" if name == "left_knee" else name)
         np.testing.assert_allclose(read.joints_px[place], labelled[at, :2])
@@ -112,7 +106,7 @@ def test_a_network_that_is_right_scores_one_and_draws(tmp_path: Path) -> None:
     cells = person_cells()
     constant_network(tmp_path / "net.onnx", cells)
     make_folder(tmp_path / "photos", keypoints_at(cells_in_image(cells)))
-    report = evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx", tmp_path / "out")
+    report = photographs.evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx", tmp_path / "out")
     summary = report["tables"]["summary"][0]
     assert summary["people"] == summary["images"] == 1 and summary["not_found"] == 0
     assert summary["oks"] > 0.999
@@ -128,7 +122,7 @@ def test_a_network_that_is_off_scores_by_how_much(tmp_path: Path) -> None:
     constant_network(tmp_path / "net.onnx", cells)
     shift = np.array([6.0, -4.0])
     make_folder(tmp_path / "photos", keypoints_at(cells_in_image(cells) + shift))
-    report = evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
+    report = photographs.evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
     sigmas = np.array(COCO17.oks_sigmas)[5:]
     expected = np.exp(-(shift @ shift) / (2 * 9000.0 * (2 * sigmas) ** 2))
     assert report["tables"]["summary"][0]["oks"] == pytest.approx(expected.mean(), abs=2e-3)
@@ -140,16 +134,16 @@ def test_unlabelled_joints_are_left_out_and_missing_ones_count_as_wrong(tmp_path
     keypoints = keypoints_at(cells_in_image(person_cells()))
     keypoints[5:9, 2] = 0
     make_folder(tmp_path, keypoints)
-    person = read_annotations(tmp_path)["a.jpg"][0]
+    person = photographs.read_annotations(tmp_path)["a.jpg"][0]
     joints = np.zeros((K, 2))
-    for index in SHARED:
+    for index in photographs.SHARED:
         joints[H36M17.index(COCO17.joint_names[index])] = keypoints[index, :2]
     scores = np.ones(K)
     scores[H36M17.index("left_knee")] = 0
-    scored = score_person(person, Pose2D(joints, scores))
+    scored = photographs.score_person(person, Pose2D(joints, scores))
     assert scored.oks == pytest.approx(7 / 8)
     assert np.isnan(scored.joints).sum() == 4
-    assert score_person(person, None).oks == 0
+    assert photographs.score_person(person, None).oks == 0
 
 
 def spoil(kind: str, root: Path) -> None:
@@ -181,13 +175,13 @@ def test_folders_that_cannot_be_used_are_named(tmp_path: Path, kind: str, messag
     constant_network(tmp_path / "net.onnx", person_cells())
     make_folder(tmp_path / "photos", keypoints_at(cells_in_image(person_cells())))
     spoil(kind, tmp_path / "photos")
-    with pytest.raises(PhotographsError, match=message):
-        evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
+    with pytest.raises(photographs.PhotographsError, match=message):
+        photographs.evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
 
 
 def test_the_sample_of_real_photographs_is_read_whole() -> None:
     root = data_path("coco_sample")
-    people = read_annotations(root)
+    people = photographs.read_annotations(root)
     assert sum(len(p) for p in people.values()) == 51
     for file, persons in people.items():
         assert (root / "images" / file).is_file()

@@ -13,18 +13,7 @@ from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.lab.evaluation.ablation.benchmark import NAME, Benchmark
 from dualpose_ros.lab.evaluation.ablation.paper import ELSEWHERE, TABLE_3, TABLE_4, TABLE_5, inequalities
 from dualpose_ros.lab.evaluation.branches import Branches
-from dualpose_ros.lab.evaluation.fusion.measures import (
-    COLUMNS,
-    Fuse,
-    RecordedFrame,
-    figures_without_one,
-    gain_error,
-    pose_figures,
-    recorded_frames,
-    remembered,
-    staged,
-    unmatched_pairs,
-)
+from dualpose_ros.lab.evaluation.fusion import measures
 from dualpose_ros.lab.evaluation.fusion.tables import discriminator_table, semi_supervised_networks, stage_fuse
 from dualpose_ros.lab.evaluation.people import score_frame
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
@@ -75,7 +64,7 @@ def evaluate_ablation(data: Path, table: int = 3, recordings: Path | None = None
         return {f"table {table}": [{"table": table, "measured by": command, "needs": needs}]}, []
     benchmark = Benchmark(data)
     shipped = benchmark.recorded("shipped", Branches, recordings)
-    frames = list(recorded_frames(shipped))
+    frames = list(measures.recorded_frames(shipped))
     if table == 4:
         rows = semi_supervised_rows(shipped, semi_supervised_networks())
         return {"table 4": beside(rows, TABLE_4)}, []
@@ -96,21 +85,21 @@ def table_3(shipped: Recordings, plain: Recordings) -> tuple[Rows, Mapping[str, 
     shipped: what the shipped networks found; plain: what the one-person network found, and the bottom-up branch without
     heatmaps.
     """
-    frames, without = list(recorded_frames(shipped)), list(recorded_frames(plain))
+    frames, without = list(measures.recorded_frames(shipped)), list(measures.recorded_frames(plain))
     cameras = {int(n): camera_of(shipped, i) for i, n in enumerate(shipped.frames.sequence)}
     networks = semi_supervised_networks()
 
-    def learnt(name: str) -> tuple[list[RecordedFrame], Fuse]:
+    def learnt(name: str) -> tuple[list[measures.RecordedFrame], measures.Fuse]:
         lifting, fusion = networks[name]
-        own = list(recorded_frames(relifted(shipped, lifting)))
-        return own, remembered(own, staged(NetworkIntegrator(fusion)))
+        own = list(measures.recorded_frames(relifted(shipped, lifting)))
+        return own, measures.remembered(own, measures.staged(NetworkIntegrator(fusion)))
 
-    def of(method: str) -> Fuse:
+    def of(method: str) -> measures.Fuse:
         return stage_fuse(FusionConfig(method=method))
 
-    fused = remembered(frames, of("network"))
+    fused = measures.remembered(frames, of("network"))
     (ssl, ssl_fused), (labels, labels_fused) = learnt(SSL), learnt("none")
-    rows: list[tuple[str, Sequence[RecordedFrame], Fuse]] = [
+    rows: list[tuple[str, Sequence[measures.RecordedFrame], measures.Fuse]] = [
         ("TD (w/o MP)", without, lambda frame: frame.top_down),
         ("TD (w MP)", frames, lambda frame: frame.top_down),
         ("BU (w/o CH)", without, lambda frame: frame.bottom_up),
@@ -118,7 +107,7 @@ def table_3(shipped: Recordings, plain: Recordings) -> tuple[Rows, Mapping[str, 
         ("TD + BU (w/o MP, CH)", without, of("network")),
         ("TD + BU (hard)", frames, of("hard")),
         ("TD + BU (linear)", frames, of("linear")),
-        ("TD + BU (w/o PM)", frames, unmatched_pairs(load_integrator())),
+        ("TD + BU (w/o PM)", frames, measures.unmatched_pairs(load_integrator())),
         (IN, frames, fused),
         ("TD + BU (IN) + SSL", ssl, ssl_fused),
         ("TD + BU (IN) + TTO", frames, refined(fused, cameras)),
@@ -128,16 +117,16 @@ def table_3(shipped: Recordings, plain: Recordings) -> tuple[Rows, Mapping[str, 
     table, without_one = [], {}
     for name, own, fuse in rows:
         scores = [score_frame(frame.people, fuse(frame)) for frame in own]
-        table.append({"row": name, **pose_figures(scores)})
-        without_one[name] = figures_without_one(own, scores)
+        table.append({"row": name, **measures.pose_figures(scores)})
+        without_one[name] = measures.figures_without_one(own, scores)
     return table, without_one
 
 
-def refined(fuse: Fuse, cameras: Mapping[int, Camera]) -> Fuse:
+def refined(fuse: measures.Fuse, cameras: Mapping[int, Camera]) -> measures.Fuse:
     """Fusion with the live refinement stage after it, anew for each sequence."""
     state: dict[int, RefinementStage] = {}
 
-    def refine(frame: RecordedFrame) -> Sequence[Pose3D]:
+    def refine(frame: measures.RecordedFrame) -> Sequence[Pose3D]:
         if frame.sequence not in state:
             state.clear()
             state[frame.sequence] = RefinementStage()
@@ -151,12 +140,12 @@ def beside(rows: Rows, paper: Mapping[str, Sequence[float]]) -> Rows:
     """Rows with the benchmark's name at their figures, and the paper's, which are another data set's."""
     told = []
     for row in rows:
-        said = paper.get(row["row"], (None,) * len(COLUMNS))
+        said = paper.get(row["row"], (None,) * len(measures.COLUMNS))
         told.append({
             "row": row["row"],
-            **{f"{column} ({NAME})": row.get(column) for column in COLUMNS},
-            **{f"{column} (MuPoTS-3D, paper)": value for column, value in zip(COLUMNS, said, strict=True)},
-            **{name: value for name, value in row.items() if name not in ("row", *COLUMNS)},
+            **{f"{column} ({NAME})": row.get(column) for column in measures.COLUMNS},
+            **{f"{column} (MuPoTS-3D, paper)": value for column, value in zip(measures.COLUMNS, said, strict=True)},
+            **{name: value for name, value in row.items() if name not in ("row", *measures.COLUMNS)},
         })  # fmt: skip
     return told
 
@@ -169,7 +158,7 @@ def inequality_rows(rows: Rows, without_one: Mapping[str, Rows] | None = None) -
     for better, worse, column, paper in inequalities():
         a, b = figures[better][column], figures[worse][column]
         gain = None if a is None or b is None else a - b
-        error = None if without_one is None else gain_error(without_one[better], without_one[worse], [column])
+        error = None if without_one is None else measures.gain_error(without_one[better], without_one[worse], [column])
         holds = gain is not None and gain > 0
         cause = "" if holds else CAUSES.get(f"{better} over {worse}", "not looked into")
         if not holds and gain is not None and error is not None and abs(gain) < 2 * error:

@@ -21,20 +21,8 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.bottom_up.tables import write_picture
 from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.data_folder import find_data
+from dualpose_ros.lab.evaluation.fusion import measures
 from dualpose_ros.lab.evaluation.fusion.branch_loss import branch_loss_rows
-from dualpose_ros.lab.evaluation.fusion.measures import (
-    COLUMNS,
-    Fuse,
-    RecordedFrame,
-    frame_pairs,
-    neighbour_row,
-    pose_row,
-    recorded_frames,
-    remembered,
-    staged,
-    true_people,
-    unmatched_pairs,
-)
 from dualpose_ros.lab.evaluation.record import record
 from dualpose_ros.lab.evaluation.refinement.measures import refined_people
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
@@ -70,8 +58,8 @@ DISCRIMINATORS = (
 INEQUALITIES = (
     ("TD + BU (hard)", "TD", ("ap_root_25", "pck_abs")),
     ("TD + BU (linear)", "TD + BU (hard)", ("auc_rel", "pck_rel", "pck_abs")),
-    (FUSED, "TD + BU (linear)", COLUMNS),
-    (FUSED, "TD + BU (w/o PM)", COLUMNS),
+    (FUSED, "TD + BU (linear)", measures.COLUMNS),
+    (FUSED, "TD + BU (w/o PM)", measures.COLUMNS),
     ("BU", "TD", ("ap_root_25",)),
     ("TD", "BU", ("auc_rel", "pck_rel", "pck_abs")),
 )
@@ -99,11 +87,15 @@ def evaluate_fusion(
         for i in range(sequences)
     ]
     recordings = recorded(world, scripts, branches, "videos")
-    frames = list(recorded_frames(recordings))
+    frames = list(measures.recorded_frames(recordings))
     if pictures is not None:
         write_pictures(pictures, world, scripts, frames)
     crowds = {
-        count: [*recorded_frames(recorded(world, _crowd(world, clips, seed, count), branches, f"crowds of {count}"))]
+        count: [
+            *measures.recorded_frames(
+                recorded(world, _crowd(world, clips, seed, count), branches, f"crowds of {count}")
+            )
+        ]
         for count in CROWDS
     }
     tables = {
@@ -111,7 +103,7 @@ def evaluate_fusion(
         "discriminator": discriminator_table(frames),
         "semi-supervision": semi_supervised_rows(recordings, semi_supervised_networks()),
         "matching": [
-            pair_row(count, [frame_pairs(frame) for frame in of if len(frame.people) == count])
+            pair_row(count, [measures.frame_pairs(frame) for frame in of if len(frame.people) == count])
             for count, of in crowds.items()
         ],
         "speed": speed_table(frames),
@@ -125,7 +117,7 @@ def evaluate_fusion(
     return tables, goals(tables)
 
 
-def ground_table(recordings: Recordings, frames: Sequence[RecordedFrame], scripts: Sequence[Script]) -> Rows:
+def ground_table(recordings: Recordings, frames: Sequence[measures.RecordedFrame], scripts: Sequence[Script]) -> Rows:
     """Fused people as the live node refines them: with no ground, and with the known one."""
     fuse = stage_fuse(FusionConfig())
     seen = frames, [camera_of(recordings, index) for index in range(len(frames))], [fuse(frame) for frame in frames]
@@ -133,7 +125,7 @@ def ground_table(recordings: Recordings, frames: Sequence[RecordedFrame], script
 
     def row(name: str, known: Sequence[Ground] | None) -> dict[str, Any]:
         people = iter(refined_people(*seen, grounds=known))
-        return pose_row(name, frames, lambda frame: next(people))
+        return measures.pose_row(name, frames, lambda frame: next(people))
 
     return [row(REFINED, None), row(GROUNDED, grounds)]
 
@@ -152,7 +144,7 @@ def recorded(world: World, scripts: Sequence[Script], branches: Branches, what: 
 
 
 def write_pictures(
-    folder: Path, world: World, scripts: Sequence[Script], frames: Sequence[RecordedFrame], count: int = 12
+    folder: Path, world: World, scripts: Sequence[Script], frames: Sequence[measures.RecordedFrame], count: int = 12
 ) -> None:
     """The last frame of each of the first videos: top-down, bottom-up and fused people, and these from above."""
     fuse = stage_fuse(FusionConfig())
@@ -163,31 +155,31 @@ def write_pictures(
         write_picture(folder / f"video_{index:03d}.png", image, [own[-1].top_down, own[-1].bottom_up, fused])
 
 
-def stage_fuse(config: FusionConfig) -> Fuse:
+def stage_fuse(config: FusionConfig) -> measures.Fuse:
     """Fusion by the stage of the live node."""
-    return staged(load_integrator(config.method, config.weights, config.engine), config)
+    return measures.staged(load_integrator(config.method, config.weights, config.engine), config)
 
 
-def component_table(frames: Sequence[RecordedFrame]) -> Rows:
+def component_table(frames: Sequence[measures.RecordedFrame]) -> Rows:
     """Table 3: each branch, three ways to join them, and the integration network without and with matching."""
-    fuses: dict[str, Fuse] = {
+    fuses: dict[str, measures.Fuse] = {
         "TD": lambda frame: frame.top_down,
         "BU": lambda frame: frame.bottom_up,
         "TD + BU (hard)": stage_fuse(FusionConfig(method="hard")),
         "TD + BU (linear)": stage_fuse(FusionConfig(method="linear")),
-        "TD + BU (w/o PM)": unmatched_pairs(load_integrator()),
+        "TD + BU (w/o PM)": measures.unmatched_pairs(load_integrator()),
         FUSED: stage_fuse(FusionConfig()),
     }
-    return [pose_row(name, frames, fuse) for name, fuse in fuses.items()]
+    return [measures.pose_row(name, frames, fuse) for name, fuse in fuses.items()]
 
 
-def discriminator_table(frames: Sequence[RecordedFrame]) -> Rows:
+def discriminator_table(frames: Sequence[measures.RecordedFrame]) -> Rows:
     """Table 5: networks trained without and with discriminators of one, two and three people; the truth last."""
     rows = []
     for name, weights in DISCRIMINATORS:
-        fuse = remembered(frames, stage_fuse(FusionConfig(weights=weights)))
-        rows.append({**pose_row(name, frames, fuse), **neighbour_row(name, frames, fuse)})
-    return [*rows, neighbour_row("truth", frames, true_people)]
+        fuse = measures.remembered(frames, stage_fuse(FusionConfig(weights=weights)))
+        rows.append({**measures.pose_row(name, frames, fuse), **measures.neighbour_row(name, frames, fuse)})
+    return [*rows, measures.neighbour_row("truth", frames, measures.true_people)]
 
 
 def semi_supervised_networks() -> Mapping[str, tuple[Engine, Engine]]:
@@ -213,7 +205,7 @@ def _difference(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a - b
 
 
-def speed_table(frames: Sequence[RecordedFrame], people: int = 10) -> Rows:
+def speed_table(frames: Sequence[measures.RecordedFrame], people: int = 10) -> Rows:
     """Medians on one core, for so many people whom both branches see."""
     paired = [pair for frame in frames for pair in _paired(frame)][:people]
     # Side by side, so that nobody is taken for anybody else.
@@ -226,8 +218,8 @@ def speed_table(frames: Sequence[RecordedFrame], people: int = 10) -> Rows:
              "ms": call}]  # fmt: skip
 
 
-def _paired(frame: RecordedFrame) -> list[tuple[Pose3D, Pose3D]]:
-    pairs = frame_pairs(frame)
+def _paired(frame: measures.RecordedFrame) -> list[tuple[Pose3D, Pose3D]]:
+    pairs = measures.frame_pairs(frame)
     return [(frame.top_down[i], frame.bottom_up[j]) for i, j in zip(pairs.top_down, pairs.bottom_up, strict=True)]
 
 
@@ -256,7 +248,7 @@ def _component_goals(rows: Rows) -> list[Goal]:
     others, own = [row for row in rows if row["row"] != FUSED], rows[-1]
     return [
         Goal(f"in_over_best_other_{column}", _difference(own[column], _largest(others, column)), 1e-9, words="> 0")
-        for column in COLUMNS
+        for column in measures.COLUMNS
     ]
 
 
@@ -277,11 +269,14 @@ def _discriminator_goals(rows: Rows) -> list[Goal]:
     by_name = {row["row"]: row for row in rows}
     return [
         Goal(f"d2_over_d1_{column}", _difference(by_name["D2"][column], by_name["D1"][column]), 0.0)
-        for column in COLUMNS
+        for column in measures.COLUMNS
     ]
 
 
 def _semi_supervised_goals(rows: Rows) -> list[Goal]:
     """The share of the gap between no and full supervision that all terms together close."""
     shares = gap_closed(rows, ALL_TERMS)
-    return [Goal(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3") for column in COLUMNS]
+    return [
+        Goal(f"gap_closed_by_{ALL_TERMS}_{column}", shares[column], 1 / 3, words=">= 1/3")
+        for column in measures.COLUMNS
+    ]

@@ -10,16 +10,7 @@ import numpy as np
 
 from dualpose_ros.camera import Ground, GroundAccuracy
 from dualpose_ros.lab.evaluation.data_folder import find_data
-from dualpose_ros.lab.evaluation.ground.measures import (
-    GroundOf,
-    Placed,
-    depth_errors,
-    disturbed,
-    height_row,
-    joined,
-    placed,
-    placed_row,
-)
+from dualpose_ros.lab.evaluation.ground import measures
 from dualpose_ros.lab.evaluation.ground.scenes import CHILD_M, SeenFrame, ground_videos, sequences
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
@@ -37,23 +28,23 @@ BODY_CLASSES_M = (1.1, 1.4, 1.6, 1.8, 2.06)
 CAMERA_CLASSES_M = (0.3, 0.6, 1.0, 1.6, 3.01)
 
 
-def _off(pitch_degrees: float = 0.0, height: float = 0.0, accuracy: GroundAccuracy | None = None) -> GroundOf:
+def _off(pitch_degrees: float = 0.0, height: float = 0.0, accuracy: GroundAccuracy | None = None) -> measures.GroundOf:
     """A ground that is off to one side in every other video, and to the other in the rest."""
 
     def ground(seen: SeenFrame) -> Ground:
         sign = 1 - 2 * (seen.frame.sequence % 2)
-        return disturbed(seen.ground, sign * np.radians(pitch_degrees), sign * height, accuracy)
+        return measures.disturbed(seen.ground, sign * np.radians(pitch_degrees), sign * height, accuracy)
 
     return ground
 
 
-def _as_stated(draw: int) -> GroundOf:
+def _as_stated(draw: int) -> measures.GroundOf:
     """A ground whose errors are drawn as large as it says that they are, the same for all of a video."""
 
     def ground(seen: SeenFrame) -> Ground:
         stddevs = seen.ground.accuracy.pitch_stddev_rad, seen.ground.accuracy.height_stddev
         drawn = np.random.default_rng((seen.frame.sequence, draw)).normal(0, stddevs)
-        return disturbed(seen.ground, float(drawn[0]), float(drawn[1]))
+        return measures.disturbed(seen.ground, float(drawn[0]), float(drawn[1]))
 
     return ground
 
@@ -61,7 +52,7 @@ def _as_stated(draw: int) -> GroundOf:
 DRAWS = 4
 """Errors drawn for each video: with one, what share of people is within a deviation hangs on a few draws."""
 
-GROUNDS: dict[str, tuple[GroundOf, ...]] = {
+GROUNDS: dict[str, tuple[measures.GroundOf, ...]] = {
     WITHOUT: (lambda seen: None,),
     KNOWN: (lambda seen: seen.ground,),
     STATED: tuple(map(_as_stated, range(DRAWS))),
@@ -86,22 +77,26 @@ def evaluate_ground(data: Path, seed: int, still: int = STILL, moving: int = MOV
     return tables, goals(tables)
 
 
-def ground_answers(videos: Sequence[Sequence[SeenFrame]]) -> dict[str, Placed]:
+def ground_answers(videos: Sequence[Sequence[SeenFrame]]) -> dict[str, measures.Placed]:
     """What refinement makes of the videos with each of the grounds, draw after draw."""
-    return {name: joined([placed(videos, ground_of) for ground_of in of]) for name, of in GROUNDS.items()}
+    return {
+        name: measures.joined([measures.placed(videos, ground_of) for ground_of in of]) for name, of in GROUNDS.items()
+    }
 
 
-def ground_tables(answers: dict[str, Placed]) -> dict[str, Rows]:
+def ground_tables(answers: dict[str, measures.Placed]) -> dict[str, Rows]:
     """Tables over everybody, people seen whole, by their heights and the camera's, and of heights."""
     known, without = answers[KNOWN], answers[WITHOUT]
     return {
-        WHOLE: [placed_row(name, of.those(of.whole)) for name, of in answers.items()],
-        EVERYBODY: [placed_row(name, of) for name, of in answers.items()],
-        CHILDREN: [placed_row(name, of.those(of.whole & (of.true_height < CHILD_M))) for name, of in answers.items()],
-        MOVING_CAMERA: [placed_row(name, of.those(of.whole & of.moving)) for name, of in answers.items()],
+        WHOLE: [measures.placed_row(name, of.those(of.whole)) for name, of in answers.items()],
+        EVERYBODY: [measures.placed_row(name, of) for name, of in answers.items()],
+        CHILDREN: [
+            measures.placed_row(name, of.those(of.whole & (of.true_height < CHILD_M))) for name, of in answers.items()
+        ],
+        MOVING_CAMERA: [measures.placed_row(name, of.those(of.whole & of.moving)) for name, of in answers.items()],
         "by height of the people (seen whole)": _classes(without, known, "true_height", BODY_CLASSES_M),
         "by height of the camera (people seen whole)": _classes(without, known, "camera_height", CAMERA_CLASSES_M),
-        HEIGHTS: [height_row(name, of) for name, of in answers.items()],
+        HEIGHTS: [measures.height_row(name, of) for name, of in answers.items()],
     }
 
 
@@ -109,16 +104,16 @@ WHOLE, EVERYBODY, CHILDREN = "people seen whole", "everybody", f"children below 
 MOVING_CAMERA, HEIGHTS = "a moving camera, people seen whole", "how tall people are said to be"
 
 
-def _classes(without: Placed, known: Placed, what: str, edges_m: Sequence[float]) -> Rows:
+def _classes(without: measures.Placed, known: measures.Placed, what: str, edges_m: Sequence[float]) -> Rows:
     rows = []
     for low, high in pairwise(edges_m):
         parts = [
             of.those(of.whole & (getattr(of, what) >= low) & (getattr(of, what) < high)) for of in (without, known)
         ]
-        depths = [100 * float(np.median(depth_errors(part))) if len(part.whole) else None for part in parts]
+        depths = [100 * float(np.median(measures.depth_errors(part))) if len(part.whole) else None for part in parts]
         rows.append({
             "metres": f"{low:g}..{high:g}", "people": len(parts[1].whole), "depth_pct_without": depths[0],
-            "depth_pct": depths[1], "height_cm": height_row("", parts[1])["height_cm"],
+            "depth_pct": depths[1], "height_cm": measures.height_row("", parts[1])["height_cm"],
         })  # fmt: skip
     return rows
 

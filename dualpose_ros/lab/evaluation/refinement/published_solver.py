@@ -12,13 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.refinement.terms import (
-    CHILDREN,
-    HAS_BONE,
-    bone_vectors,
-    reprojection_jacobian,
-    reprojection_residuals,
-)
+from dualpose_ros.refinement import terms
 from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, trajectory_weights
 
 _BETAS = (0.9, 0.999)
@@ -76,22 +70,22 @@ def value_and_gradient(
     share = stage.trajectory / count
     value = share * float(np.sum(moved**2))
     gradient = 2 * share * (sequence.motion.T @ moved.reshape(frames, -1)).reshape(joints.shape)
-    off = reprojection_residuals(joints, sequence.rays)
+    off = terms.reprojection_residuals(joints, sequence.rays)
     weighed = (stage.reprojection / count) * sequence.scores[..., None] * off
     value += float(np.sum(weighed * off))
-    gradient += 2 * np.einsum("tkc,tkca->tka", weighed, reprojection_jacobian(joints))
-    direction, length = bone_vectors(joints)
-    excess = np.where(HAS_BONE, length - lengths, 0.0)
+    gradient += 2 * np.einsum("tkc,tkca->tka", weighed, terms.reprojection_jacobian(joints))
+    direction, length = terms.bone_vectors(joints)
+    excess = np.where(terms.HAS_BONE, length - lengths, 0.0)
     value += stage.bones * float(np.sum(excess**2))
     tension = 2 * stage.bones * excess[..., None] * direction
-    gradient += tension - np.einsum("kc,tca->tka", CHILDREN, tension)
+    gradient += tension - np.einsum("kc,tca->tka", terms.CHILDREN, tension)
     return value, gradient, -2 * stage.bones * excess.sum(axis=0)
 
 
 def optimise(sequence: Sequence3D, stages: Sequence[Stage] = TWO_STAGES) -> tuple[Floats, Floats]:
     """Joints (T, K, 3) and bone lengths (K,) after all stages; each starts Adam anew."""
     joints = np.array(sequence.joints, dtype=np.float64)
-    lengths = np.where(HAS_BONE, np.median(bone_vectors(joints)[1], axis=0), 0.0)
+    lengths = np.where(terms.HAS_BONE, np.median(terms.bone_vectors(joints)[1], axis=0), 0.0)
     for stage in stages:
         size = joints.size
         values = np.append(joints.reshape(-1), lengths)

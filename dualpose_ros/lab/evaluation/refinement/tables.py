@@ -19,34 +19,8 @@ from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.depth_picture import draw_depths
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, recorded_frames
 from dualpose_ros.lab.evaluation.fusion.tables import ground_goals, recorded, stage_fuse
-from dualpose_ros.lab.evaluation.refinement.branch_errors import (
-    RecordedErrors,
-    SeenClip,
-    corrupt,
-    film_clips,
-    recorded_errors,
-)
+from dualpose_ros.lab.evaluation.refinement import branch_errors, measures
 from dualpose_ros.lab.evaluation.refinement.cost import cost_row
-from dualpose_ros.lab.evaluation.refinement.measures import (
-    BASELINE,
-    COLUMNS,
-    OURS,
-    REFERENCE_ROWS,
-    TWO_STAGE,
-    Answer,
-    Movement,
-    Stages,
-    answer_all,
-    calibration_row,
-    distance_bounds,
-    lost_rows,
-    movement_calibration,
-    rate_rows,
-    refined_people,
-    table_6,
-    tracked,
-    video_row,
-)
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.trajectory import trajectory_goals, trajectory_tables
@@ -85,7 +59,7 @@ def evaluate_refinement(
     seed: int,
     videos: int = VIDEOS,
     movements: int = MOVEMENTS,
-    reference: Mapping[str, Stages] = REFERENCE_ROWS,
+    reference: Mapping[str, measures.Stages] = measures.REFERENCE_ROWS,
     pictures: Path | None = None,
 ) -> Outcome:
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
@@ -95,23 +69,25 @@ def evaluate_refinement(
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
     mocap, body = find_data(data)
-    clips, config, two_stages = load_clips(mocap, "held_out"), RefinementConfig(), reference[TWO_STAGE]
+    clips, config, two_stages = load_clips(mocap, "held_out"), RefinementConfig(), reference[measures.TWO_STAGE]
     world = held_out_world(mocap, body, seed)
     videos_seen = record_videos(world, clips, videos, seed)
     errors = videos_seen.errors()
     seen = corrupted(on_bodies(world, clips, seed), errors, movements, seed)
-    answers = [answer_all(one, config, reference) for one in _slowly(seen, "movements")]
+    answers = [measures.answer_all(one, config, reference) for one in _slowly(seen, "movements")]
     if pictures is not None:
         write_depths(pictures, seen, answers)
     true_2d = [one.with_true_2d() for one in seen]
     tables = {
-        SINGLE: table_6(seen, answers),
-        TRUE_2D: table_6(true_2d, [answer_all(one, config, reference) for one in _slowly(true_2d, "true 2D joints")]),
+        SINGLE: measures.table_6(seen, answers),
+        TRUE_2D: measures.table_6(
+            true_2d, [measures.answer_all(one, config, reference) for one in _slowly(true_2d, "true 2D joints")]
+        ),
         AS_CAPTURED: as_captured(corrupted(clips, errors, movements, seed), config),
-        "single people: what smoothing of distances could gain": distance_bounds(seen),
-        "two stages at other rates": rate_rows(seen[:RATE_MOVEMENTS], two_stages, RATES),
-        "lost for a while": lost_rows(seen, answers),
-        **video_tables(videos_seen, movement_calibration(seen, answers)),
+        "single people: what smoothing of distances could gain": measures.distance_bounds(seen),
+        "two stages at other rates": measures.rate_rows(seen[:RATE_MOVEMENTS], two_stages, RATES),
+        "lost for a while": measures.lost_rows(seen, answers),
+        **video_tables(videos_seen, measures.movement_calibration(seen, answers)),
         "cost": cost_table(seen, two_stages),
         **trajectory_tables(clips, load_clips(mocap, "all")),
     }
@@ -127,10 +103,10 @@ class Videos:
     people: Sequence[Sequence[Pose3D]]
     grounds: Sequence[Ground]
 
-    def errors(self) -> RecordedErrors:
+    def errors(self) -> branch_errors.RecordedErrors:
         """How the fused people err."""
         known = iter(self.people)
-        return recorded_errors(self.frames, lambda frame: next(known))
+        return branch_errors.recorded_errors(self.frames, lambda frame: next(known))
 
 
 def record_videos(world: World, clips: Sequence[Clip], count: int, seed: int) -> Videos:
@@ -144,7 +120,7 @@ def record_videos(world: World, clips: Sequence[Clip], count: int, seed: int) ->
     return Videos(frames, cameras, [fuse(frame) for frame in frames], grounds)
 
 
-def _slowly(movements: Sequence[Movement], what: str) -> Iterable[Movement]:
+def _slowly(movements: Sequence[measures.Movement], what: str) -> Iterable[measures.Movement]:
     """One after the other, under a progress bar."""
     return track(movements, description=what, transient=True)
 
@@ -163,37 +139,44 @@ def on_bodies(world: World, clips: Sequence[Clip], seed: int, copies: int = BODI
     return performed
 
 
-def as_captured(movements: Sequence[Movement], config: RefinementConfig) -> Rows:
+def as_captured(movements: Sequence[measures.Movement], config: RefinementConfig) -> Rows:
     """Table 6's first row and ours for captured skeletons as they are."""
-    return table_6(movements, [answer_all(one, config, {}) for one in movements])
+    return measures.table_6(movements, [measures.answer_all(one, config, {}) for one in movements])
 
 
-def corrupted(clips: Sequence[Clip], errors: RecordedErrors, count: int, seed: int) -> list[Movement]:
+def corrupted(
+    clips: Sequence[Clip], errors: branch_errors.RecordedErrors, count: int, seed: int
+) -> list[measures.Movement]:
     """Passages of movement at the recordings' rates, seen by moving cameras, with recorded errors."""
     rng = np.random.default_rng((seed, 8))
-    filmed = film_clips(clips, rng, count, MOVEMENT_FRAMES, SequenceConfig().fps)
+    filmed = branch_errors.film_clips(clips, rng, count, MOVEMENT_FRAMES, SequenceConfig().fps)
     return [_movement(one, errors, rng) for one in filmed]
 
 
-def _movement(one: SeenClip, errors: RecordedErrors, rng: np.random.Generator) -> Movement:
-    said = corrupt(one, errors, rng)
+def _movement(
+    one: branch_errors.SeenClip, errors: branch_errors.RecordedErrors, rng: np.random.Generator
+) -> measures.Movement:
+    said = branch_errors.corrupt(one, errors, rng)
     stamps = tuple(round(float(t) * 1e9) for t in one.times)
-    return Movement(one.camera, stamps, one.joints_cam, tuple(said.pose(t, 1) for t in range(len(stamps))))
+    return measures.Movement(one.camera, stamps, one.joints_cam, tuple(said.pose(t, 1) for t in range(len(stamps))))
 
 
 def video_tables(videos: Videos, calibration: Rows) -> dict[str, Rows]:
     """Videos before and after refinement, and all rows of the calibration, of which those of movements are given."""
     seen = (videos.frames, videos.cameras, videos.people)
-    grounded = refined_people(*seen, grounds=videos.grounds)
-    stages = {BEFORE: videos.people, AFTER: refined_people(*seen), GROUNDED: grounded}
+    grounded = measures.refined_people(*seen, grounds=videos.grounds)
+    stages = {BEFORE: videos.people, AFTER: measures.refined_people(*seen), GROUNDED: grounded}
     rows = list(calibration)
     for name, persons in stages.items():
-        found = tracked(videos.frames, persons)
-        rows.append(calibration_row(f"video: {name}", found.joints, found.stddev, found.truth))
-    return {"video": [video_row(name, videos.frames, people) for name, people in stages.items()], "calibration": rows}
+        found = measures.tracked(videos.frames, persons)
+        rows.append(measures.calibration_row(f"video: {name}", found.joints, found.stddev, found.truth))
+    return {
+        "video": [measures.video_row(name, videos.frames, people) for name, people in stages.items()],
+        "calibration": rows,
+    }
 
 
-def cost_table(movements: Sequence[Movement], stages: Sequence[Stage]) -> Rows:
+def cost_table(movements: Sequence[measures.Movement], stages: Sequence[Stage]) -> Rows:
     """Cost for each window, of the first movements that are long enough."""
     rows = []
     for length in COST_WINDOWS:
@@ -203,14 +186,16 @@ def cost_table(movements: Sequence[Movement], stages: Sequence[Stage]) -> Rows:
     return rows
 
 
-def write_depths(folder: Path, movements: Sequence[Movement], answers: Sequence[Answer], count: int = 8) -> None:
+def write_depths(
+    folder: Path, movements: Sequence[measures.Movement], answers: Sequence[measures.Answer], count: int = 8
+) -> None:
     """A joint's depth over time in the first movements: as it came in, by the paper's two stages, ours, and true."""
     joint = H36M17.index(PICTURED_JOINT)
     for index, (movement, answer) in enumerate(zip(movements[:count], answers, strict=False)):
         times = movement.times
         named = {
             name: (times[movement.seen], answer.joints[name][:, joint, 2])
-            for name in (BASELINE, TWO_STAGE, OURS)
+            for name in (measures.BASELINE, measures.TWO_STAGE, measures.OURS)
             if name in answer.joints
         }
         title = f"Depth of the {PICTURED_JOINT.replace('_', ' ')}, movement {index}"
@@ -220,14 +205,16 @@ def write_depths(folder: Path, movements: Sequence[Movement], answers: Sequence[
 def goals(tables: dict[str, Rows]) -> Rows:
     """What the tables were to show, and whether they do; a value that could not be measured meets no goal."""
     single = {row["row"]: row for row in tables[SINGLE]}
-    ours, two_stage, baseline = (single.get(name, {}) for name in (OURS, TWO_STAGE, BASELINE))
-    found = [Goal(f"{c}_over_two_stage", _ratio(ours, two_stage, c), most=1.0, strict=True) for c in COLUMNS]
+    ours, two_stage, baseline = (
+        single.get(name, {}) for name in (measures.OURS, measures.TWO_STAGE, measures.BASELINE)
+    )
+    found = [Goal(f"{c}_over_two_stage", _ratio(ours, two_stage, c), most=1.0, strict=True) for c in measures.COLUMNS]
     for column, least in (("mpjpe_abs_mm", 0.2), ("accel_m_s2", 0.5)):
         ratio = _ratio(ours, baseline, column)
         found.append(Goal(f"{column}_less_than_baseline", None if ratio is None else 1 - ratio, least=least))
     found += _cost_goals(tables["cost"])
     calibration = {row["row"]: row for row in tables["calibration"]}
-    for prefix, row in (("", OURS), ("video_", f"video: {AFTER}")):
+    for prefix, row in (("", measures.OURS), ("video_", f"video: {AFTER}")):
         for column, least, most in CALIBRATED:
             found.append(Goal(prefix + column, calibration[row][column], least, most))
     videos = {row["row"]: row for row in tables["video"]}

@@ -16,14 +16,7 @@ from dualpose_ros.arrays import AnyInts, Float32s, Floats, Ints, Mask
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.inference.engine import Engine
-from dualpose_ros.lab.experiments.semi_supervised.evaluation import (
-    TrackInput,
-    elapsed,
-    lifting_input,
-    ray_of,
-    track_input,
-    track_rows,
-)
+from dualpose_ros.lab.experiments.semi_supervised import evaluation
 from dualpose_ros.lab.synthetic.motion.meetings import draw_groups
 from dualpose_ros.skeleton import H36M17
 
@@ -40,7 +33,7 @@ class Tracks:
     camera axes -> upright; rays (N, T, K, 2) and scores (N, T, K) as found; joints_cam (N, T, K, 3), known (N, T):
     what they are taught, truth or pseudo-labels; other (N, T): the estimate of the nearest person, or -1."""
 
-    told: TrackInput
+    told: evaluation.TrackInput
     sequence: Ints
     stamps_s: Floats
     upright: Floats
@@ -91,9 +84,9 @@ def make_tracks(
     taught (M, K, 3): pseudo-labels by estimate, NaN for none; the truth unless given. gcn: what completes poses.
     """
     estimates, frames = recordings.top_down, recordings.frames
-    rows = track_rows(recordings)
+    rows = evaluation.track_rows(recordings)
     kept = chosen[estimates.frame[np.maximum(rows[:, 0], 0)]] if len(estimates.frame) else np.zeros(len(rows), bool)
-    told = track_input(recordings, rows[kept], gcn)
+    told = evaluation.track_input(recordings, rows[kept], gcn)
     rows, there = np.maximum(told.rows, 0), told.there
     if taught is None:
         owner = estimates.truth
@@ -103,7 +96,7 @@ def make_tracks(
     known = there & np.isfinite(joints).all(axis=(2, 3))
     joints = np.where(known[..., None, None], joints, 0.0)
     other = nearest(estimates.frame, taught[:, _ROOT])[rows]
-    rays, frame = ray_of(recordings, estimates)[rows], estimates.frame[rows]
+    rays, frame = evaluation.ray_of(recordings, estimates)[rows], estimates.frame[rows]
     return Tracks(
         told,
         frames.sequence[frame[:, 0]].astype(np.int64),
@@ -123,7 +116,7 @@ def take(tracks: Tracks, rows: Ints) -> Tracks:
     frames = told.rows.shape[1]
     flat = (rows[:, None] * frames + np.arange(frames)).ravel()
     return Tracks(
-        TrackInput(told.rows[rows], told.people[flat], told.features[rows]),
+        evaluation.TrackInput(told.rows[rows], told.people[flat], told.features[rows]),
         *(getattr(tracks, name)[rows] for name in ("sequence", "stamps_s", "upright", "rays", "scores", "joints_cam",
                                                     "known", "other")),
     )  # fmt: skip
@@ -138,7 +131,7 @@ def draw_sequences(tracks: Tracks, rng: np.random.Generator, count: int) -> Ints
     return np.concatenate(chosen)
 
 
-def targets(told: TrackInput, joints_cam: Floats, known: Mask) -> Targets:
+def targets(told: evaluation.TrackInput, joints_cam: Floats, known: Mask) -> Targets:
     """What a lifting network ought to say of tracks whose people are at joints_cam (N, T, K, 3) where known (N, T)."""
     view, shape = told.people.view, known.shape
     turned = np.einsum("nba,nkb->nka", view.to_camera, joints_cam.reshape(-1, K, 3))
@@ -171,7 +164,9 @@ def turned_targets(
     spread = noise * (1.5 - tracks.scores) * size[..., None]
     rays = rays + rng.normal(0, 1, rays.shape) * spread[..., None]
     scores = np.where(known[..., None], tracks.scores, 0.0)
-    told = lifting_input(tracks.told.rows, rays, scores, elapsed(tracks.stamps_s, tracks.told.there), gcn)
+    told = evaluation.lifting_input(
+        tracks.told.rows, rays, scores, evaluation.elapsed(tracks.stamps_s, tracks.told.there), gcn
+    )
     return targets(told, joints, known)
 
 

@@ -13,21 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats
+from dualpose_ros.lab.synthetic.motion import kinematics
 from dualpose_ros.lab.synthetic.motion.curves import cycles, drift, ease, keyframes
 from dualpose_ros.lab.synthetic.motion.gait import RUN_FROM_M_S
-from dualpose_ros.lab.synthetic.motion.kinematics import (
-    ARM_M,
-    CHEST_ORIGIN_M,
-    REST_JOINTS_M,
-    SHOULDERS,
-    SIDE_SIGN,
-    Trunk,
-    rotation,
-)
 from dualpose_ros.lab.synthetic.motion.stances import Body
 
 Arms = tuple[Floats, Floats]
-SHOULDER_CHEST = REST_JOINTS_M[list(SHOULDERS)] - CHEST_ORIGIN_M
+SHOULDER_CHEST = kinematics.REST_JOINTS_M[list(kinematics.SHOULDERS)] - kinematics.CHEST_ORIGIN_M
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class Pose:
     """A body with solved trunk and legs (knees_m (T, 2, 3)), ready to be given arms."""
 
     body: Body
-    trunk: Trunk
+    trunk: kinematics.Trunk
     knees_m: Floats
 
     @property
@@ -54,7 +46,7 @@ def _tile(pose: Pose, points: Floats) -> Floats:
 
 def _mirrored(x: float, y: float, z: float) -> Floats:
     """The same place at either hand: (2, 3)."""
-    return np.array([[sign * x, y, z] for sign in SIDE_SIGN])
+    return np.array([[sign * x, y, z] for sign in kinematics.SIDE_SIGN])
 
 
 def _live(rng: np.random.Generator, pose: Pose, points: Floats, amount_m: float = 0.008) -> Floats:
@@ -68,22 +60,23 @@ def hang(rng: np.random.Generator, pose: Pose) -> Arms:
     count = len(pose.times)
     bend, out = rng.uniform(0.01, 0.08), rng.uniform(0.02, 0.12)
     gain = rng.uniform(0.35, 0.75) * np.where(rng.random(2) < 0.9, 1.0, 0.2)
-    swing = -SIDE_SIGN[None] * body.stride_m[:, None] * gain[None]
+    swing = -kinematics.SIDE_SIGN[None] * body.stride_m[:, None] * gain[None]
     angle = np.clip(swing * 1.1, -0.75, 0.85) + drift(rng, pose.times, (2,), 0.03, 3.0)
     down = np.zeros((count, 2, 3))
-    reach = ARM_M - bend - 0.05 * np.maximum(angle, 0)
-    down[..., 0] = SIDE_SIGN * out
+    reach = kinematics.ARM_M - bend - 0.05 * np.maximum(angle, 0)
+    down[..., 0] = kinematics.SIDE_SIGN * out
     down[..., 1] = -np.cos(angle) * reach
     down[..., 2] = np.sin(angle) * reach + 0.02
     heading = np.stack([body.yaw, np.zeros(count), np.zeros(count)], axis=1)
     shoulders = trunk.from_chest(_tile(pose, SHOULDER_CHEST))
-    world = shoulders + np.einsum("tij,tsj->tsi", rotation(heading), down)
+    world = shoulders + np.einsum("tij,tsj->tsi", kinematics.rotation(heading), down)
     chest = trunk.from_chest(SHOULDER_CHEST + down)
     wrists = 0.6 * world + 0.4 * chest
     run = ease((body.speed - RUN_FROM_M_S + 0.3) / 0.6)[:, None, None]
     if np.any(run > 0):
         pumped = np.stack(
-            [SIDE_SIGN * (0.2 - 0.12 * np.maximum(angle, 0)), -0.33 + 0.3 * angle, 0.2 + 0.42 * angle], axis=-1
+            [kinematics.SIDE_SIGN * (0.2 - 0.12 * np.maximum(angle, 0)), -0.33 + 0.3 * angle, 0.2 + 0.42 * angle],
+            axis=-1,
         )
         wrists = wrists * (1 - run) + trunk.from_chest(pumped) * run
     return wrists, _swivel(pose)
@@ -96,7 +89,7 @@ def conversation(rng: np.random.Generator, pose: Pose) -> Arms:
         keys.append(keys[-1] + rng.uniform(0.45, 1.3))
     low, high = np.array([0.02, -0.42, 0.16]), np.array([0.4, 0.02, 0.42])
     values = rng.uniform(low, high, (len(keys), 2, 3))
-    values[..., 0] *= SIDE_SIGN
+    values[..., 0] *= kinematics.SIDE_SIGN
     return pose.trunk.from_chest(keyframes(pose.times, keys, values)), _swivel(pose, rng.uniform(-0.2, 0.4))
 
 
@@ -119,9 +112,9 @@ def point(rng: np.random.Generator, pose: Pose) -> Arms:
     for _ in range((len(keys) + 1) // 2):
         azimuth, height = rng.uniform(-0.3, 1.5), rng.uniform(-0.5, 0.7)
         direction = [np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)]
-        mirrored = direction * np.stack([SIDE_SIGN, [1.0, 1.0], [1.0, 1.0]], axis=-1)
+        mirrored = direction * np.stack([kinematics.SIDE_SIGN, [1.0, 1.0], [1.0, 1.0]], axis=-1)
         directions += [mirrored, mirrored]
-    reach = rng.uniform(0.85, 0.99) * ARM_M
+    reach = rng.uniform(0.85, 0.99) * kinematics.ARM_M
     points = SHOULDER_CHEST + reach * keyframes(pose.times, keys, np.array(directions[: len(keys)]))
     return pose.trunk.from_chest(points), _swivel(pose)
 
@@ -130,7 +123,9 @@ def reach(rng: np.random.Generator, pose: Pose) -> Arms:
     """Reaching out for something and drawing the hand back, again and again."""
     azimuth, height = rng.uniform(-0.4, 1.2), rng.uniform(-0.7, 1.1)
     far = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
-    out = SHOULDER_CHEST + 0.95 * ARM_M * far * np.stack([SIDE_SIGN, [1.0, 1.0], [1.0, 1.0]], axis=-1)
+    out = SHOULDER_CHEST + 0.95 * kinematics.ARM_M * far * np.stack(
+        [kinematics.SIDE_SIGN, [1.0, 1.0], [1.0, 1.0]], axis=-1
+    )
     near = _mirrored(rng.uniform(0.1, 0.3), rng.uniform(-0.45, -0.2), rng.uniform(0.15, 0.3))
     start = -rng.uniform(0, 2)
     keys, values = [start], [near]
@@ -169,7 +164,7 @@ def clap(rng: np.random.Generator, pose: Pose) -> Arms:
     """Clapping in front of the chest."""
     open_m = 0.04 + 0.07 * (1 + np.sin(2 * np.pi * cycles(rng, pose.times, rng.uniform(0.35, 0.6))))
     points = np.array(_tile(pose, _mirrored(1.0, rng.uniform(-0.3, 0.0), rng.uniform(0.25, 0.35))))
-    points[..., 0] = SIDE_SIGN * open_m[:, None]
+    points[..., 0] = kinematics.SIDE_SIGN * open_m[:, None]
     return pose.trunk.from_chest(points), _swivel(pose, 0.2)
 
 
@@ -179,9 +174,9 @@ def random_arms(rng: np.random.Generator, pose: Pose) -> Arms:
     keys = np.cumsum(rng.uniform(0.8, 1.6, count)) - 1.0
     vector = rng.normal(size=(count, 2, 3))
     vector /= np.linalg.norm(vector, axis=-1, keepdims=True)
-    vector[..., 0] = np.where(vector[..., 0] * SIDE_SIGN < -0.4, -vector[..., 0], vector[..., 0])
+    vector[..., 0] = np.where(vector[..., 0] * kinematics.SIDE_SIGN < -0.4, -vector[..., 0], vector[..., 0])
     vector[..., 2] = np.where(vector[..., 2] < -0.45, -vector[..., 2], vector[..., 2])
-    radius = rng.uniform(0.35, 1.0, (count, 2, 1)) * ARM_M
+    radius = rng.uniform(0.35, 1.0, (count, 2, 1)) * kinematics.ARM_M
     path = keyframes(pose.times, keys, vector * radius)
     short = keyframes(pose.times, keys, radius)[..., 0] - np.linalg.norm(path, axis=-1)
     path[..., 2] += 0.6 * short  # around the shoulder, not through it

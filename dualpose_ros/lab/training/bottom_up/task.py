@@ -20,6 +20,7 @@ from dualpose_ros.bottom_up.network import BottomUpNetwork
 from dualpose_ros.datasets.cache import ShardDataset, split_shards
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.training import losses
 from dualpose_ros.lab.training.bottom_up.batch import Batch
 from dualpose_ros.lab.training.bottom_up.device_batches import draw_batch, plain_batch
 from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide
@@ -27,14 +28,6 @@ from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, TrainingFram
 from dualpose_ros.lab.training.bottom_up.guides import BranchGuide
 from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
-from dualpose_ros.lab.training.losses import (
-    ABSENT,
-    associative_embedding_loss,
-    gather_tags,
-    heatmap_loss,
-    heatmap_targets,
-    sides_loss,
-)
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
 from dualpose_ros.lab.training.on_device.frames import frame_rows
 from dualpose_ros.lab.training.on_device.judged import judged_cells
@@ -149,7 +142,7 @@ class BottomUpTask:
             torch.from_numpy(np.stack([s.image for s in samples])),
             torch.from_numpy(np.stack([s.guidance for s in samples])),
             padded("joints_px", 0.0),
-            padded("weights", ABSENT),
+            padded("weights", losses.ABSENT),
             padded("root_depth", 1.0),
             padded("rel_depth", 0.0),
             torch.tensor([s.focal_px for s in samples]),
@@ -175,7 +168,7 @@ class BottomUpTask:
         config = self.training.loss
         with torch.autocast(batch.image.device.type, enabled=False):
             size = (batch.guidance.shape[2], batch.guidance.shape[3])
-            target, cells = heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
+            target, cells = losses.heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
             if batch.extents_px is not None and batch.elsewhere is not None:
                 trust = judged_cells(batch.weights, batch.extents_px, batch.elsewhere, size, HEATMAP_STRIDE)
                 cells = torch.where(target > 0.01, cells, cells * trust)
@@ -183,9 +176,9 @@ class BottomUpTask:
         with torch.autocast(batch.image.device.type, enabled=False):
             heatmaps, tags, depths, log_stddev = (part.float() for part in maps)
             energy = torch.pi * config.sigma**2
-            heat = heatmap_loss(heatmaps, target, cells, config.foreground) / energy
-            sides = sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / energy
-            pull, push, _ = associative_embedding_loss(tags, batch.joints_px, batch.weights, HEATMAP_STRIDE)
+            heat = losses.heatmap_loss(heatmaps, target, cells, config.foreground) / energy
+            sides = losses.sides_loss(heatmaps, target, cells, H36M17.mirror, config.foreground) / energy
+            pull, push, _ = losses.associative_embedding_loss(tags, batch.joints_px, batch.weights, HEATMAP_STRIDE)
             parts = {"heatmap": heat, "sides": sides, "pull": pull, "push": push}
             parts |= depth_losses(depths, log_stddev, batch, config.reach if model.training else 0.0)
         total = heat + config.sides * sides + config.pull * pull + config.push * push
@@ -256,10 +249,10 @@ def depth_losses(depths: Tensor, log_stddev: Tensor, batch: Batch, reach: float)
     places = batch.joints_px + jitter
     root = H36M17.root
     everywhere = (H36M17.num_joints, -1, -1)
-    at_joints, inside = gather_tags(depths, places, HEATMAP_STRIDE)
-    log_at, _ = gather_tags(log_stddev, places, HEATMAP_STRIDE)
-    root_at, _ = gather_tags(depths[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
-    root_log, _ = gather_tags(log_stddev[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
+    at_joints, inside = losses.gather_tags(depths, places, HEATMAP_STRIDE)
+    log_at, _ = losses.gather_tags(log_stddev, places, HEATMAP_STRIDE)
+    root_at, _ = losses.gather_tags(depths[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
+    root_log, _ = losses.gather_tags(log_stddev[:, root : root + 1].expand(-1, *everywhere), places, HEATMAP_STRIDE)
     weight = batch.weights.clamp(min=0) * inside
     if batch.depth_known is not None:
         weight = weight * batch.depth_known[..., None]
@@ -287,8 +280,8 @@ def _depth_sigmas(depths: Tensor, log_stddev: Tensor, batch: Batch) -> list[Floa
     """Errors in stated deviations of every channel at the true joints in view."""
     truth = batch.rel_depth.clone()
     truth[..., H36M17.root] = root_code(batch.root_depth, batch.focal_px)
-    values, inside = gather_tags(depths.float(), batch.joints_px, HEATMAP_STRIDE)
-    logs, _ = gather_tags(log_stddev.float(), batch.joints_px, HEATMAP_STRIDE)
+    values, inside = losses.gather_tags(depths.float(), batch.joints_px, HEATMAP_STRIDE)
+    logs, _ = losses.gather_tags(log_stddev.float(), batch.joints_px, HEATMAP_STRIDE)
     sigmas = ((values - truth).abs() * torch.exp(-logs)).cpu().numpy().astype(np.float64)
     counts = (batch.weights >= 1) & inside
     if batch.depth_known is not None:

@@ -13,18 +13,7 @@ from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import VISIBLE
 from dualpose_ros.datasets.recordings import Estimates, Frames, Recordings, Truth
 from dualpose_ros.fusion.integrate import hard, linear
-from dualpose_ros.lab.evaluation.fusion.measures import (
-    COLUMNS,
-    NEIGHBOURS_M,
-    OVERLAP_M,
-    RecordedFrame,
-    frame_pairs,
-    neighbour_row,
-    pose_row,
-    recorded_frames,
-    true_people,
-    unmatched_pairs,
-)
+from dualpose_ros.lab.evaluation.fusion import measures
 from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.metrics.pairs import pair_row
@@ -75,15 +64,15 @@ def recordings() -> Recordings:
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[RecordedFrame]:
-    return list(recorded_frames(recordings()))
+def frames() -> list[measures.RecordedFrame]:
+    return list(measures.recorded_frames(recordings()))
 
 
 def moved(pose: Pose3D, by: tuple[float, float, float]) -> Pose3D:
     return replace(pose, joints_cam=pose.joints_cam + np.array(by))
 
 
-def test_frames_hold_what_was_recorded_of_them(frames: list[RecordedFrame]) -> None:
+def test_frames_hold_what_was_recorded_of_them(frames: list[measures.RecordedFrame]) -> None:
     assert [frame.sequence for frame in frames] == [0, 0, 1, 1]
     assert [frame.stamp_ns for frame in frames] == [0, 100_000_000, 0, 100_000_000]
     assert [len(frame.people) for frame in frames] == [2, 3, 0, 1]
@@ -105,49 +94,49 @@ def test_frames_hold_what_was_recorded_of_them(frames: list[RecordedFrame]) -> N
 def test_who_is_nobody_stays_nobody() -> None:
     whole = recordings()
     strange = replace(whole, top_down=replace(whole.top_down, truth=np.array([-1, 0, 4, -1, 2, 5], np.int32)))
-    found = [frame.true_top_down.tolist() for frame in recorded_frames(strange)]
+    found = [frame.true_top_down.tolist() for frame in measures.recorded_frames(strange)]
     assert found == [[-1, 0], [2, -1, 0], [], [0]]
 
 
-def test_the_truth_earns_everything_and_nothing_earns_nothing(frames: list[RecordedFrame]) -> None:
-    row = pose_row("truth", frames, true_people)
-    assert row["row"] == "truth" and row["people"] == 6 and set(COLUMNS) <= row.keys()
-    for name in (*COLUMNS, "found"):
+def test_the_truth_earns_everything_and_nothing_earns_nothing(frames: list[measures.RecordedFrame]) -> None:
+    row = measures.pose_row("truth", frames, measures.true_people)
+    assert row["row"] == "truth" and row["people"] == 6 and set(measures.COLUMNS) <= row.keys()
+    for name in (*measures.COLUMNS, "found"):
         assert row[name] == pytest.approx(100), name
     assert row["root_depth_pct"] == pytest.approx(0, abs=1e-4)
-    row = pose_row("nobody", frames, lambda frame: [])
-    for name in (*COLUMNS, "found"):
+    row = measures.pose_row("nobody", frames, lambda frame: [])
+    for name in (*measures.COLUMNS, "found"):
         assert row[name] == 0, name
     assert row["people"] == 6 and row["root_depth_pct"] is None
-    empty = pose_row("no frames", [], true_people)
-    assert empty["people"] == 0 and all(empty[name] is None for name in COLUMNS)
+    empty = measures.pose_row("no frames", [], measures.true_people)
+    assert empty["people"] == 0 and all(empty[name] is None for name in measures.COLUMNS)
 
 
-def test_columns_fall_by_what_is_wrong(frames: list[RecordedFrame]) -> None:
-    deep = pose_row("deep", frames, lambda frame: [moved(p, (0, 0, 0.2)) for p in true_people(frame)])
+def test_columns_fall_by_what_is_wrong(frames: list[measures.RecordedFrame]) -> None:
+    deep = measures.pose_row("deep", frames, lambda frame: [moved(p, (0, 0, 0.2)) for p in measures.true_people(frame)])
     assert deep["pck_abs"] == 0 and deep["pck_rel"] == 100 and deep["auc_rel"] == pytest.approx(100)
     assert deep["ap_root_25"] == pytest.approx(100)
-    far = pose_row("far", frames, lambda frame: [moved(p, (0, 0, 0.3)) for p in true_people(frame)])
+    far = measures.pose_row("far", frames, lambda frame: [moved(p, (0, 0, 0.3)) for p in measures.true_people(frame)])
     assert far["ap_root_25"] == 0 and far["pck_rel"] == 100 and far["found"] == 100
 
-    def bent(frame: RecordedFrame) -> list[Pose3D]:
-        people = true_people(frame)
+    def bent(frame: measures.RecordedFrame) -> list[Pose3D]:
+        people = measures.true_people(frame)
         for pose in people:
             pose.joints_cam[3] += [0.0, 0.0, 0.0775]  # between two of the thirty thresholds
         return people
 
-    row = pose_row("bent", frames, bent)
+    row = measures.pose_row("bent", frames, bent)
     assert row["pck_rel"] == 100 and row["pck_abs"] == 100
     assert row["auc_rel"] == pytest.approx(100 * (15 + 15 / 30) / 16)
-    missed = pose_row("missed", frames, lambda frame: true_people(frame)[1:])
+    missed = measures.pose_row("missed", frames, lambda frame: measures.true_people(frame)[1:])
     assert missed["found"] == 50 and missed["pck_rel"] == 50 and missed["auc_rel"] == pytest.approx(50)
 
 
 @pytest.mark.parametrize("integrator", [hard, linear])
-def test_fusion_without_matching_pairs_by_score(frames: list[RecordedFrame], integrator) -> None:  # type: ignore[no-untyped-def]
-    fuse = unmatched_pairs(integrator)
+def test_fusion_without_matching_pairs_by_score(frames: list[measures.RecordedFrame], integrator) -> None:  # type: ignore[no-untyped-def]
+    fuse = measures.unmatched_pairs(integrator)
     # Scores agree on who is best, so that here it is right.
-    assert pose_row("sorted", frames, fuse)["pck_abs"] == pytest.approx(100)
+    assert measures.pose_row("sorted", frames, fuse)["pck_abs"] == pytest.approx(100)
     for frame in frames:
         fused = fuse(frame)
         assert len(fused) == len(frame.people) and all(pose.source == Source.FUSED for pose in fused)
@@ -156,47 +145,47 @@ def test_fusion_without_matching_pairs_by_score(frames: list[RecordedFrame], int
     first = frames[0]
     scores = [pose.score for pose in first.bottom_up]
     wrong = [replace(p, score=s) for p, s in zip(first.bottom_up, scores[::-1], strict=True)]
-    row = pose_row("mixed", [replace(first, bottom_up=Persons.of(wrong))], fuse)
+    row = measures.pose_row("mixed", [replace(first, bottom_up=Persons.of(wrong))], fuse)
     assert row["pck_abs"] < 60
 
 
-def test_fusion_without_matching_keeps_who_is_alone(frames: list[RecordedFrame]) -> None:
+def test_fusion_without_matching_keeps_who_is_alone(frames: list[measures.RecordedFrame]) -> None:
     frame = replace(frames[1], bottom_up=frames[1].bottom_up[:1])
-    fused = unmatched_pairs(hard)(frame)
+    fused = measures.unmatched_pairs(hard)(frame)
     assert [pose.track_id for pose in fused] == [10, 11, 12]
     only = replace(frames[1], top_down=Persons.empty())
-    fused = unmatched_pairs(hard)(only)
+    fused = measures.unmatched_pairs(hard)(only)
     best_first = sorted(only.bottom_up, key=lambda pose: -pose.score)
     for pose, own in zip(fused, best_first, strict=True):
         np.testing.assert_allclose(pose.joints_cam, own.joints_cam)
         np.testing.assert_array_equal(pose.keypoints_px, own.keypoints_px)
-    assert unmatched_pairs(hard)(frames[2]) == []
+    assert measures.unmatched_pairs(hard)(frames[2]) == []
 
 
-def test_pairs_of_a_frame(frames: list[RecordedFrame]) -> None:
-    row = pair_row("all", [frame_pairs(frame) for frame in frames])
+def test_pairs_of_a_frame(frames: list[measures.RecordedFrame]) -> None:
+    row = pair_row("all", [measures.frame_pairs(frame) for frame in frames])
     assert row["pairs"] == 6 and row["precision"] == 100 and row["recall"] == 100
-    pairs = frame_pairs(frames[1])
+    pairs = measures.frame_pairs(frames[1])
     assert pairs.top_down.tolist() == [0, 1, 2] and pairs.bottom_up.tolist() == [2, 1, 0]
     far = replace(frames[1], bottom_up=Persons.of(moved(p, (5, 0, 9)) for p in frames[1].bottom_up))
-    assert len(frame_pairs(far).top_down) == 0
+    assert len(measures.frame_pairs(far).top_down) == 0
 
 
-def crowd(*joints: np.ndarray, down: tuple[float, float, float] = (0, 1, 0)) -> RecordedFrame:
-    nobody = next(frame for frame in recorded_frames(recordings()) if len(frame.people) == 0)
-    like = next(iter(recorded_frames(recordings()))).top_down[0]
+def crowd(*joints: np.ndarray, down: tuple[float, float, float] = (0, 1, 0)) -> measures.RecordedFrame:
+    nobody = next(frame for frame in measures.recorded_frames(recordings()) if len(frame.people) == 0)
+    like = next(iter(measures.recorded_frames(recordings()))).top_down[0]
     people = Persons.of(replace(like, joints_cam=one) for one in joints)
     return replace(nobody, down=np.array(down, dtype=np.float64), top_down=people)
 
 
-def neighbours(*frames: RecordedFrame) -> dict[str, object]:
-    return neighbour_row("some", frames, lambda frame: frame.top_down)
+def neighbours(*frames: measures.RecordedFrame) -> dict[str, object]:
+    return measures.neighbour_row("some", frames, lambda frame: frame.top_down)
 
 
 def test_neighbours_and_overlaps_are_counted() -> None:
     body = standing(0, 4)
-    assert penetration(body, standing(0.1, 4)) > OVERLAP_M and penetration(body, standing(1, 4)) == 0
-    apart = neighbours(crowd(body, standing(1, 4), standing(1 + NEIGHBOURS_M, 4.2)))
+    assert penetration(body, standing(0.1, 4)) > measures.OVERLAP_M and penetration(body, standing(1, 4)) == 0
+    apart = neighbours(crowd(body, standing(1, 4), standing(1 + measures.NEIGHBOURS_M, 4.2)))
     assert apart == {"row": "some", "neighbours": 1, "interpenetrating_pct": 0, "implausible_pct": 0}
     three = neighbours(crowd(body, standing(0.1, 4), standing(1.2, 4)), crowd(body))
     assert three["neighbours"] == 3
@@ -220,18 +209,18 @@ def test_people_who_do_not_stand_on_one_floor_are_implausible() -> None:
     assert both["interpenetrating_pct"] == 100 and both["implausible_pct"] == 100
 
 
-def test_nobody_near_anybody_has_no_shares(frames: list[RecordedFrame]) -> None:
+def test_nobody_near_anybody_has_no_shares(frames: list[measures.RecordedFrame]) -> None:
     row = neighbours(crowd(), crowd(standing(0, 4)))
     assert row["neighbours"] == 0 and row["interpenetrating_pct"] is None and row["implausible_pct"] is None
-    truth = neighbour_row("truth", frames, true_people)
+    truth = measures.neighbour_row("truth", frames, measures.true_people)
     assert truth["neighbours"] == 3 and truth["implausible_pct"] == 0
 
 
-def test_true_people_are_the_truth(frames: list[RecordedFrame]) -> None:
+def test_true_people_are_the_truth(frames: list[measures.RecordedFrame]) -> None:
     for frame in frames:
-        people = true_people(frame)
+        people = measures.true_people(frame)
         assert len(people) == len(frame.people)
         for person, pose in enumerate(people):
             np.testing.assert_array_equal(pose.joints_cam, frame.people.joints_cam[person])
             np.testing.assert_array_equal(pose.keypoints_px, frame.people.joints_px[person])
-    assert {field.name for field in fields(RecordedFrame)} >= {"people", "down", "true_top_down"}
+    assert {field.name for field in fields(measures.RecordedFrame)} >= {"people", "down", "true_top_down"}

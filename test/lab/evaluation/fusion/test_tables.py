@@ -12,13 +12,13 @@ import pytest
 pytest.importorskip("numba", reason="the synthetic world needs numba")
 
 from dualpose_ros.lab.evaluation.fusion import tables as eval_fusion
+from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS
 from dualpose_ros.lab.evaluation.report import report
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, make_world
 from dualpose_ros.lab.timing import median_ms
 
 SMALL = WorldConfig(cast=12, textures=3, poses=2, seated=2, props=1)
-COLUMNS = eval_fusion.COLUMNS
 
 
 def row(name: str, value: float, **others: float) -> dict[str, Any]:

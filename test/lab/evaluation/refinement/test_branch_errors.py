@@ -16,15 +16,7 @@ from dualpose_ros.camera import Camera, project
 from dualpose_ros.datasets.labels import VISIBLE, People
 from dualpose_ros.datasets.motion import Clip
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame
-from dualpose_ros.lab.evaluation.refinement.branch_errors import (
-    FEWEST_FRAMES,
-    RecordedErrors,
-    SeenClip,
-    corrupt,
-    film_clips,
-    recorded_errors,
-    view_axes,
-)
+from dualpose_ros.lab.evaluation.refinement import branch_errors
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
@@ -39,8 +31,8 @@ def clip() -> Clip:
     return Clip("walk", (body + walk).astype(np.float32), 60.0)
 
 
-def seen(count: int, frames: int = 60) -> list[SeenClip]:
-    return film_clips([clip()], np.random.default_rng(1), count, frames)
+def seen(count: int, frames: int = 60) -> list[branch_errors.SeenClip]:
+    return branch_errors.film_clips([clip()], np.random.default_rng(1), count, frames)
 
 
 def people_of(camera: Camera, joints: np.ndarray) -> People:
@@ -61,11 +53,11 @@ def said_of(joints: np.ndarray, camera: Camera, rng: np.random.Generator, track_
                   pixels)  # fmt: skip
 
 
-def record(one: SeenClip, poses: list[Pose3D | None]) -> RecordedErrors:
+def record(one: branch_errors.SeenClip, poses: list[Pose3D | None]) -> branch_errors.RecordedErrors:
     nobody = (Persons.empty(), Persons.empty())
     frames = [RecordedFrame(0, t, np.zeros(3), people_of(one.camera, joints), *nobody, NOBODY, NOBODY)
               for t, joints in enumerate(one.joints_cam)]  # fmt: skip
-    return recorded_errors(frames, lambda frame: [p] if (p := poses[frame.stamp_ns]) is not None else [])
+    return branch_errors.recorded_errors(frames, lambda frame: [p] if (p := poses[frame.stamp_ns]) is not None else [])
 
 
 def test_the_clip_that_was_recorded_gets_what_was_said_of_it() -> None:
@@ -76,7 +68,7 @@ def test_the_clip_that_was_recorded_gets_what_was_said_of_it() -> None:
     errors = record(one, poses)
     (track,) = errors.tracks
     np.testing.assert_array_equal(track.present, np.array([p is not None for p in poses]))
-    again = corrupt(one, errors, rng)
+    again = branch_errors.corrupt(one, errors, rng)
     for t, pose in enumerate(poses):
         back = again.pose(t, track_id=9)
         if pose is None:
@@ -94,7 +86,7 @@ def test_longer_clips_get_the_errors_back_and_forth() -> None:
     rng = np.random.default_rng(3)
     one, longer = seen(1, 9)[0], seen(1, 30)[0]
     errors = record(one, [said_of(joints, one.camera, rng) for joints in one.joints_cam])
-    scores = corrupt(longer, errors, rng).joint_scores
+    scores = branch_errors.corrupt(longer, errors, rng).joint_scores
     turns = [*range(9), *range(7, -1, -1), *range(1, 9), *range(7, 2, -1)]
     np.testing.assert_array_equal(scores, errors.tracks[0].errors.scores[turns])
 
@@ -109,16 +101,16 @@ def test_an_error_keeps_its_place_about_the_view() -> None:
         return replace(pose, joints_cam=joints[0] * 1.1 + (joints - joints[0]) * 1.2)
 
     errors = record(one, [said(joints) for joints in one.joints_cam])
-    played = corrupt(mirrored, errors, np.random.default_rng(0)).joints_cam
+    played = branch_errors.corrupt(mirrored, errors, np.random.default_rng(0)).joints_cam
     np.testing.assert_allclose(played, np.array([said(joints).joints_cam for joints in mirrored.joints_cam]), atol=1e-9)
-    axes = view_axes(one.joints_cam[:, 0])
+    axes = branch_errors.view_axes(one.joints_cam[:, 0])
     np.testing.assert_allclose(axes @ np.swapaxes(axes, 1, 2), np.broadcast_to(np.eye(3), axes.shape), atol=1e-12)
     assert (np.linalg.det(axes) > 0).all() and (axes[:, 0, 0] > 0).all() and (axes[:, 1, 1] > 0).all()
 
 
 def test_short_tracks_and_people_without_one_are_left_out() -> None:
     rng = np.random.default_rng(4)
-    one = seen(1, FEWEST_FRAMES)[0]
+    one = seen(1, branch_errors.FEWEST_FRAMES)[0]
     poses: list[Pose3D | None] = [said_of(joints, one.camera, rng) for joints in one.joints_cam]
     assert len(record(one, poses).tracks) == 1
     assert not record(one, [*poses[:-1], None]).tracks
@@ -126,7 +118,7 @@ def test_short_tracks_and_people_without_one_are_left_out() -> None:
     away = [p and replace(p, keypoints_px=p.keypoints_px + 4000) for p in poses]
     assert not record(one, away).tracks
     with pytest.raises(ValueError, match="no errors"):
-        corrupt(one, RecordedErrors(()), rng)
+        branch_errors.corrupt(one, branch_errors.RecordedErrors(()), rng)
 
 
 def test_cameras_keep_people_before_them_and_turn_smoothly() -> None:
@@ -140,4 +132,4 @@ def test_cameras_keep_people_before_them_and_turn_smoothly() -> None:
         acceleration = np.linalg.norm(np.diff(one.joints_cam[:, H36M17.root], 2, axis=0), axis=-1) / step**2
         assert acceleration.max() < 25
     with pytest.raises(ValueError, match="no clip"):
-        film_clips([clip()], np.random.default_rng(0), 1, 5000)
+        branch_errors.film_clips([clip()], np.random.default_rng(0), 1, 5000)

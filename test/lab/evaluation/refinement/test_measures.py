@@ -15,29 +15,8 @@ pytest.importorskip("numba", reason="the synthetic world needs numba")
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import VISIBLE, People
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame
+from dualpose_ros.lab.evaluation.refinement import measures
 from dualpose_ros.lab.evaluation.refinement.cost import cost_row, least_cost, solved_window
-from dualpose_ros.lab.evaluation.refinement.measures import (
-    BASELINE,
-    COLUMNS,
-    LAG_FRAMES,
-    OURS,
-    Movement,
-    Series,
-    answer_all,
-    by_reference,
-    by_stage,
-    calibration_row,
-    distance_bounds,
-    lagging_name,
-    lost_rows,
-    movement_calibration,
-    rate_rows,
-    refined_people,
-    series_figures,
-    table_6,
-    tracked,
-    video_row,
-)
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.people import Pose3D, Source, TrackingState
@@ -67,13 +46,13 @@ def pose_of(joints: np.ndarray, track_id: int = 1) -> Pose3D:
     return Pose3D(track_id, TrackingState.CONFIRMED, Source.FUSED, 0.9, box, joints, np.full(K, 0.9), stddev, pixels)
 
 
-def movement(frames: int = 20, lost: tuple[int, ...] = (), noise: float = 0.03, seed: int = 0) -> Movement:
+def movement(frames: int = 20, lost: tuple[int, ...] = (), noise: float = 0.03, seed: int = 0) -> measures.Movement:
     rng = np.random.default_rng(seed)
     stamps = np.cumsum(rng.integers(60, 100, frames)) * 1_000_000
     truth = walk((stamps - stamps[0]) * 1e-9)
     said = truth + rng.normal(0, noise, truth.shape)
     poses = tuple(None if t in lost else pose_of(said[t]) for t in range(frames))
-    return Movement(CAMERA, tuple(stamps.tolist()), truth, poses)
+    return measures.Movement(CAMERA, tuple(stamps.tolist()), truth, poses)
 
 
 def test_figures_are_those_of_slow_loops() -> None:
@@ -82,7 +61,7 @@ def test_figures_are_those_of_slow_loops() -> None:
     for frames in (9, 6):
         times = np.cumsum(rng.uniform(0.05, 0.35, frames))
         truth = walk(times)
-        series.append(Series(times, truth + rng.normal(0, 0.05, truth.shape), truth))
+        series.append(measures.Series(times, truth + rng.normal(0, 0.05, truth.shape), truth))
     relative, absolute, accelerations, bones = [], [], [], []
     for one in series:
         for t in range(len(one.times)):
@@ -100,30 +79,32 @@ def test_figures_are_those_of_slow_loops() -> None:
             bones += ((length - length.mean()) ** 2).tolist()
     assert 0 < len(accelerations) < (9 + 6 - 4) * K
     expected = (1e3 * np.mean(relative), 1e3 * np.mean(absolute), np.mean(accelerations), 1e3 * np.sqrt(np.mean(bones)))
-    assert series_figures(series) == pytest.approx(dict(zip(COLUMNS, expected, strict=True)))
+    assert measures.series_figures(series) == pytest.approx(dict(zip(measures.COLUMNS, expected, strict=True)))
 
 
 def test_nothing_measured_is_none() -> None:
-    assert set(series_figures([]).values()) == {None}
-    one = Series(np.zeros(1), np.zeros((1, K, 3)), np.ones((1, K, 3)))
-    assert [series_figures([one])[column] is None for column in COLUMNS] == [False, False, True, True]
+    assert set(measures.series_figures([]).values()) == {None}
+    one = measures.Series(np.zeros(1), np.zeros((1, K, 3)), np.ones((1, K, 3)))
+    assert [measures.series_figures([one])[column] is None for column in measures.COLUMNS] == [False, False, True, True]
 
 
 def test_the_reference_starts_from_what_was_said_and_leaves_lost_frames_out() -> None:
     one = movement(12, lost=(4, 5))
     said = np.array([pose.joints_cam for pose in one.said()])
-    np.testing.assert_array_equal(by_reference(one, (Stage(steps=0),)), said)
-    moved = by_reference(one, (Stage(steps=5, rate=1e-3),))
+    np.testing.assert_array_equal(measures.by_reference(one, (Stage(steps=0),)), said)
+    moved = measures.by_reference(one, (Stage(steps=5, rate=1e-3),))
     assert moved.shape == said.shape == (10, K, 3) and 0 < np.abs(moved - said).max() < 0.01
 
 
 def test_late_answers_belong_to_their_frames() -> None:
-    one, config = movement(12), RefinementConfig(lag_frames=LAG_FRAMES)
+    one, config = movement(12), RefinementConfig(lag_frames=measures.LAG_FRAMES)
     stage = RefinementStage(config)
     given = [f for s, p in zip(one.stamps_ns, one.said(), strict=True) for f in stage.process(s, CAMERA, (p,))]
-    assert [frame.stamp_ns for frame in given] == list(one.stamps_ns[:-LAG_FRAMES])
-    found = by_stage(one, config)
-    assert np.isnan(found.joints[-LAG_FRAMES:]).all() and np.isfinite(found.joints[:-LAG_FRAMES]).all()
+    assert [frame.stamp_ns for frame in given] == list(one.stamps_ns[: -measures.LAG_FRAMES])
+    found = measures.by_stage(one, config)
+    assert (
+        np.isnan(found.joints[-measures.LAG_FRAMES :]).all() and np.isfinite(found.joints[: -measures.LAG_FRAMES]).all()
+    )
     for t, frame in enumerate(given):
         np.testing.assert_array_equal(found.joints[t], frame.persons[0].joints_cam)
         np.testing.assert_array_equal(found.stddev[t], frame.persons[0].joint_stddev)
@@ -131,27 +112,29 @@ def test_late_answers_belong_to_their_frames() -> None:
 
 def test_people_are_predicted_while_lost_until_they_are_given_up() -> None:
     one = movement(30, lost=tuple(range(10, 22)))
-    found = by_stage(one, RefinementConfig(max_coast_s=0.3))
+    found = measures.by_stage(one, RefinementConfig(max_coast_s=0.3))
     assert len(found.joints) == 18 and np.isfinite(found.joints).all() and len(found.lost) == 12
     known = np.all(np.isfinite(found.lost), axis=(1, 2))
     assert 1 <= known.sum() <= 5 and known[: known.sum()].all()
-    late = by_stage(one, RefinementConfig(max_coast_s=0.3, lag_frames=2))
+    late = measures.by_stage(one, RefinementConfig(max_coast_s=0.3, lag_frames=2))
     given = np.isfinite(late.joints).all(axis=(1, 2))
     assert np.flatnonzero(~given).tolist() == [16, 17], "the last ones wait for more"
 
 
 def test_all_rows_are_of_the_same_frames() -> None:
     movements = [movement(14, lost=(6,)), movement(14, seed=3)]
-    answers = [answer_all(one, RefinementConfig(), FEW) for one in movements]
-    rows = table_6(movements, answers)
-    assert [row["row"] for row in rows] == [BASELINE, "few steps", OURS, lagging_name()]
+    answers = [measures.answer_all(one, RefinementConfig(), FEW) for one in movements]
+    rows = measures.table_6(movements, answers)
+    assert [row["row"] for row in rows] == [measures.BASELINE, "few steps", measures.OURS, measures.lagging_name()]
     # What is wrong only where the late row has no answer counts for none.
     truth = [one.joints_cam[one.seen] for one in movements]
     for answer, true in zip(answers, truth, strict=True):
-        answer.joints[BASELINE] = true + (np.arange(len(true)) >= len(true) - LAG_FRAMES)[:, None, None]
-    first = table_6(movements, answers)[0]
+        answer.joints[measures.BASELINE] = (
+            true + (np.arange(len(true)) >= len(true) - measures.LAG_FRAMES)[:, None, None]
+        )
+    first = measures.table_6(movements, answers)[0]
     assert first["mpjpe_abs_mm"] == pytest.approx(0) and first["accel_m_s2"] == pytest.approx(0)
-    late = [row["mpjpe_abs_mm"] for row in table_6(movements, answers)]
+    late = [row["mpjpe_abs_mm"] for row in measures.table_6(movements, answers)]
     assert all(value > 0 for value in late[1:])
 
 
@@ -162,7 +145,7 @@ def test_what_known_distances_would_gain() -> None:
         share = np.exp(0.1 + (0.02 if t % 2 else -0.02))  # frames 0, 1, 2, 4 .. 11: five even, six odd
         joints = plain.joints_cam[t]
         poses.append(None if pose is None else replace(pose, joints_cam=joints + (share - 1) * joints[H36M17.root]))
-    said, averaged, known = distance_bounds([replace(plain, poses=tuple(poses))])
+    said, averaged, known = measures.distance_bounds([replace(plain, poses=tuple(poses))])
     mean = np.exp(np.mean([0.1 + (0.02 if t % 2 else -0.02) for t in plain.seen]))
     roots = np.linalg.norm(plain.joints_cam[plain.seen][:, H36M17.root], axis=-1)
     assert averaged["mpjpe_abs_mm"] == pytest.approx(1e3 * (mean - 1) * roots.mean())
@@ -173,7 +156,7 @@ def test_what_known_distances_would_gain() -> None:
 
 def test_rates_and_true_2d_joints() -> None:
     movements = [movement(10, lost=(3,))]
-    still, moved = rate_rows(movements, (Stage(steps=5),), (0.0, 1e-3))
+    still, moved = measures.rate_rows(movements, (Stage(steps=5),), (0.0, 1e-3))
     said = np.array([pose.joints_cam for pose in movements[0].said()])
     off = np.linalg.norm(said - movements[0].joints_cam[movements[0].seen], axis=-1).mean()
     assert still["mpjpe_abs_mm"] == pytest.approx(1e3 * off) and moved["mpjpe_abs_mm"] != still["mpjpe_abs_mm"]
@@ -185,26 +168,29 @@ def test_rates_and_true_2d_joints() -> None:
 
 def test_predicting_a_walk_beats_holding_the_last_pose() -> None:
     movements = [movement(16, lost=(12, 13, 14), noise=0.0)]
-    held, ours = lost_rows(movements, [answer_all(movements[0], RefinementConfig(), {})])
+    held, ours = measures.lost_rows(movements, [measures.answer_all(movements[0], RefinementConfig(), {})])
     assert held["lost"] == held["predicted"] == ours["predicted"] == 3
     last, truth = movements[0].poses[11], movements[0].joints_cam
     assert last is not None
     expected = np.mean([np.linalg.norm(last.joints_cam - truth[t], axis=-1).mean() for t in (12, 13, 14)])
     assert held["mpjpe_abs_mm"] == pytest.approx(1e3 * expected) and ours["mpjpe_abs_mm"] < held["mpjpe_abs_mm"]
-    assert lost_rows([movement(8)], [answer_all(movement(8), RefinementConfig(), {})])[0]["mpjpe_abs_mm"] is None
+    assert (
+        measures.lost_rows([movement(8)], [measures.answer_all(movement(8), RefinementConfig(), {})])[0]["mpjpe_abs_mm"]
+        is None
+    )
 
 
 def test_calibration_is_of_three_axes() -> None:
     rng = np.random.default_rng(2)
     truth, stddev = rng.normal(0, 1, (3000, K, 3)), rng.uniform(0.01, 0.3, (3000, K))
-    row = calibration_row("gaussian", truth + stddev[..., None] * rng.normal(size=truth.shape), stddev, truth)
+    row = measures.calibration_row("gaussian", truth + stddev[..., None] * rng.normal(size=truth.shape), stddev, truth)
     assert row["joints"] == 3000 * K
     assert row["within_1_sigma"] == pytest.approx(0.683, abs=0.01)
     assert row["within_2_sigma"] == pytest.approx(0.954, abs=0.01)
-    assert calibration_row("nobody", truth[:0], stddev[:0], truth[:0])["within_1_sigma"] is None
+    assert measures.calibration_row("nobody", truth[:0], stddev[:0], truth[:0])["within_1_sigma"] is None
     movements = [movement(10, lost=(4,))]
-    rows = movement_calibration(movements, [answer_all(movements[0], RefinementConfig(), {})])
-    assert [row["joints"] for row in rows] == [9 * K, 9 * K, (9 - LAG_FRAMES) * K]
+    rows = measures.movement_calibration(movements, [measures.answer_all(movements[0], RefinementConfig(), {})])
+    assert [row["joints"] for row in rows] == [9 * K, 9 * K, (9 - measures.LAG_FRAMES) * K]
 
 
 def recorded_frame(t: int, sequence: int, joints: np.ndarray) -> RecordedFrame:
@@ -225,26 +211,28 @@ def test_videos_are_measured_by_track_and_start_anew() -> None:
     people = [list(frame.top_down) for frame in frames]
     for t in range(8, 16):
         people[t] = [replace(people[t][0], track_id=2 if t < 12 else 3)]
-    found = tracked(frames, people)
+    found = measures.tracked(frames, people)
     assert [len(one.times) for one in found.series] == [8, 4, 4]
     assert found.joints.shape == found.truth.shape == (16, K, 3) and found.stddev.shape == (16, K)
-    row = video_row("before", frames, people)
+    row = measures.video_row("before", frames, people)
     assert row["mpjpe_abs_mm"] == pytest.approx(100) and row["mpjpe_mm"] == pytest.approx(0, abs=1e-6)
     assert row["people"] == 16 and row["found"] == 100 and row["pck_abs"] == 100
-    refined = refined_people(frames, [CAMERA] * 16, people)
+    refined = measures.refined_people(frames, [CAMERA] * 16, people)
     (alone,) = RefinementStage().process(0, CAMERA, people[8])
     np.testing.assert_array_equal(refined[8][0].joints_cam, alone.persons[0].joints_cam)
     people[5] = []
-    gone = refined_people(frames, [CAMERA] * 16, people)
+    gone = measures.refined_people(frames, [CAMERA] * 16, people)
     assert gone[5][0].state is TrackingState.COASTING
-    assert len(tracked(frames, gone).joints) == 15 and video_row("after", frames, gone)["found"] == 100
+    assert (
+        len(measures.tracked(frames, gone).joints) == 15 and measures.video_row("after", frames, gone)["found"] == 100
+    )
 
 
 def test_the_streamed_window_is_that_of_the_live_stage() -> None:
     one, config = movement(16), RefinementConfig(smoothing_time_constant_s=0)
     solved = solved_window(one, config.window_frames, config)
     published = with_lengths(solved.joints[-1], solved.observed.lengths)
-    np.testing.assert_allclose(published, by_stage(one, config).joints[-1], atol=1e-9)
+    np.testing.assert_allclose(published, measures.by_stage(one, config).joints[-1], atol=1e-9)
     with pytest.raises(ValueError, match="16 frames; a window has 20"):
         solved_window(one, 20, config)
 

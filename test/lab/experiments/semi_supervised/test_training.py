@@ -157,7 +157,7 @@ def test_turned_people_keep_their_shape_and_their_heights(tracks: data.Tracks) -
             np.linalg.norm(tracks.joints_cam[..., 3, :] - tracks.joints_cam[..., 10, :], axis=-1), rtol=1e-5,
         )  # fmt: skip
     still = data.turned_targets(tracks, np.random.default_rng(4), 0.0, limit=0.0)
-    exact = data.lifting_input(
+    exact = evaluation.lifting_input(
         tracks.told.rows, tracks.joints_cam[..., :2] / tracks.joints_cam[..., 2:], tracks.scores,
         evaluation.elapsed(tracks.stamps_s, tracks.told.there),
     )  # fmt: skip

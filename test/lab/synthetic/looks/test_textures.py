@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.lab.synthetic.looks.textures import (
-    CLOTH_KINDS,
-    cloth_atlas,
-    cloth_colour,
-    cloth_tile,
-    hair_colours,
-    skin_tones,
-)
+from dualpose_ros.lab.synthetic.looks import textures
 
 
 def seam(tile: np.ndarray, axis: int) -> tuple[float, float]:
@@ -22,10 +15,10 @@ def seam(tile: np.ndarray, axis: int) -> tuple[float, float]:
     return float(np.abs(first - last).mean()), float(steps.max())
 
 
-@pytest.mark.parametrize("kind", list(CLOTH_KINDS))
+@pytest.mark.parametrize("kind", list(textures.CLOTH_KINDS))
 def test_cloth_is_tileable(kind: str) -> None:
     for seed in range(6):
-        tile = cloth_tile(np.random.default_rng(seed), kind)
+        tile = textures.cloth_tile(np.random.default_rng(seed), kind)
         assert tile.shape == (128, 128, 3) and tile.dtype == np.uint8
         for axis in (0, 1):
             across, within = seam(tile, axis)
@@ -42,15 +35,15 @@ def test_the_seam_test_can_fail() -> None:
 
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_an_atlas_depends_on_the_seed_alone(size: int) -> None:
-    first, again, other = (cloth_atlas(np.random.default_rng(seed), 12, size) for seed in (1, 1, 2))
+    first, again, other = (textures.cloth_atlas(np.random.default_rng(seed), 12, size) for seed in (1, 1, 2))
     assert first.shape == (12, size, size, 3) and first.dtype == np.uint8
     np.testing.assert_array_equal(first, again)
     assert np.mean(first != other) > 0.5
-    assert cloth_atlas(np.random.default_rng(0), 0, size).shape == (0, size, size, 3)
+    assert textures.cloth_atlas(np.random.default_rng(0), 0, size).shape == (0, size, size, 3)
 
 
 def test_an_atlas_is_varied_and_mostly_muted() -> None:
-    atlas = cloth_atlas(np.random.default_rng(0), 150, 64).astype(float)
+    atlas = textures.cloth_atlas(np.random.default_rng(0), 150, 64).astype(float)
     mean = atlas.mean((1, 2))
     assert np.mean(mean.max(-1) < 70) > 0.15, "dark cloth is common"
     assert np.mean(mean.min(-1) > 180) > 0.05, "so is white"
@@ -62,12 +55,12 @@ def test_an_atlas_is_varied_and_mostly_muted() -> None:
 
 def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(ValueError, match="no cloth kind 'fur'; there are plain, "):
-        cloth_tile(np.random.default_rng(0), "fur")
+        textures.cloth_tile(np.random.default_rng(0), "fur")
 
 
 def test_skin_runs_from_light_to_dark_and_is_never_blue() -> None:
     rng = np.random.default_rng(0)
-    tones = np.stack([skin_tones(rng) for _ in range(400)])
+    tones = np.stack([textures.skin_tones(rng) for _ in range(400)])
     luma = tones @ [0.299, 0.587, 0.114]
     assert tones.min() >= 0 and tones.max() <= 255
     assert luma.min() < 60 and luma.max() > 205 and np.histogram(luma, bins=4, range=(40, 220))[0].min() > 30
@@ -76,8 +69,8 @@ def test_skin_runs_from_light_to_dark_and_is_never_blue() -> None:
 
 def test_hair_and_cloth_colours_are_in_range_and_mostly_dark() -> None:
     rng = np.random.default_rng(0)
-    hair = np.stack([hair_colours(rng) for _ in range(400)])
-    cloth = np.stack([cloth_colour(rng) for _ in range(400)])
+    hair = np.stack([textures.hair_colours(rng) for _ in range(400)])
+    cloth = np.stack([textures.cloth_colour(rng) for _ in range(400)])
     for colours in (hair, cloth):
         assert colours.shape == (400, 3) and colours.min() >= 0 and colours.max() <= 255
     assert np.mean(hair.max(-1) < 90) > 0.5 and np.mean(hair.min(-1) > 90) > 0.03

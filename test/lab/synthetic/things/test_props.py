@@ -7,20 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from dualpose_ros.lab.synthetic.things import props
 from dualpose_ros.lab.synthetic.things.mesh import MeshBuilder, frame_along, rotation_about_x, rotation_about_y
-from dualpose_ros.lab.synthetic.things.props import (
-    FURNITURE,
-    HANDHELD,
-    STREET,
-    TEXTURES,
-    WORN,
-    Mesh,
-    foreground_occluder,
-    merge,
-    transform,
-)
 
-ALL = {**FURNITURE, **STREET, **HANDHELD, **WORN}
+ALL = {**props.FURNITURE, **props.STREET, **props.HANDHELD, **props.WORN}
 TALLEST_M = {
     "pole": 6,
     "tree": 6.5,
@@ -33,7 +23,7 @@ TALLEST_M = {
 }
 
 
-def signed_volume(mesh: Mesh) -> float:
+def signed_volume(mesh: props.Mesh) -> float:
     a, b, c = (mesh.vertices[mesh.faces[:, k]].astype(float) for k in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 
@@ -56,12 +46,12 @@ def test_a_prop_is_a_sound_mesh_of_natural_size(name: str) -> None:
         assert len(mesh.faces) == len(mesh.colours) == len(mesh.texture_id) > 0
         assert mesh.faces.min() == 0 and mesh.faces.max() == len(mesh.vertices) - 1
         assert np.isfinite(mesh.vertices).all() and mesh.colours.min() >= 0 and mesh.colours.max() <= 1
-        assert mesh.texture_id.min() >= 0 and mesh.texture_id.max() < TEXTURES
+        assert mesh.texture_id.min() >= 0 and mesh.texture_id.max() < props.TEXTURES
         assert is_closed(mesh.faces), "every edge has a face on either side, wound the other way"
         assert signed_volume(mesh) > 0, "faces look outward"
         size = np.ptp(mesh.vertices, axis=0)
         low, high = float(mesh.vertices[:, 1].min()), float(mesh.vertices[:, 1].max())
-        if name in FURNITURE or name in STREET:
+        if name in props.FURNITURE or name in props.STREET:
             assert -0.02 <= low <= 0.1, "it stands on the floor"
             assert 0.3 < high < TALLEST_M.get(name, 1.7) and size[[0, 2]].max() < 5.5
         else:
@@ -101,26 +91,26 @@ def test_tables_say_how_high_they_are(name: str) -> None:
 
 
 def test_transform_turns_scales_and_moves() -> None:
-    mesh = FURNITURE["chair"](np.random.default_rng(0))
-    moved = transform(mesh, np.pi / 2, (1.0, 0.5, -2.0), 2.0)
+    mesh = props.FURNITURE["chair"](np.random.default_rng(0))
+    moved = props.transform(mesh, np.pi / 2, (1.0, 0.5, -2.0), 2.0)
     x, y, z = mesh.vertices.T
     # +z turns toward +x
     np.testing.assert_allclose(moved.vertices, np.stack([2 * z + 1, 2 * y + 0.5, -2 * x - 2], axis=1), atol=1e-5)
     assert mesh.seat_height_m is not None
     assert moved.seat_height_m == pytest.approx(2 * mesh.seat_height_m + 0.5)
-    assert signed_volume(transform(mesh, 0.7)) == pytest.approx(signed_volume(mesh), rel=1e-3)
+    assert signed_volume(props.transform(mesh, 0.7)) == pytest.approx(signed_volume(mesh), rel=1e-3)
     with pytest.raises(ValueError, match="scale 0"):
-        transform(mesh, scale=0.0)
+        props.transform(mesh, scale=0.0)
 
 
 def test_merge_keeps_every_face() -> None:
-    table, chair = (FURNITURE[name](np.random.default_rng(1)) for name in ("table", "chair"))
-    both = merge([table, chair])
+    table, chair = (props.FURNITURE[name](np.random.default_rng(1)) for name in ("table", "chair"))
+    both = props.merge([table, chair])
     np.testing.assert_array_equal(both.vertices[both.faces][: len(table.faces)], table.vertices[table.faces])
     np.testing.assert_array_equal(both.vertices[both.faces][len(table.faces) :], chair.vertices[chair.faces])
     assert (both.seat_height_m, both.top_height_m) == (chair.seat_height_m, table.top_height_m)
     with pytest.raises(ValueError, match="at least one"):
-        merge([])
+        props.merge([])
 
 
 def test_solids_have_their_volumes() -> None:
@@ -155,11 +145,11 @@ def test_a_frame_along_an_axis_is_a_right_handed_rotation(axis: tuple[float, flo
 def test_an_occluder_covers_a_part_of_the_image(size: tuple[int, int]) -> None:
     covered = []
     for seed in range(40):
-        rgb, alpha = foreground_occluder(np.random.default_rng(seed), *size)
+        rgb, alpha = props.foreground_occluder(np.random.default_rng(seed), *size)
         assert rgb.shape == (*size, 3) and rgb.dtype == np.uint8 and alpha.shape == size and alpha.dtype == np.float32
         assert alpha.min() >= 0 and alpha.max() <= 1
         covered.append(float(alpha.mean()))
     assert min(covered) > 0.005 and max(covered) < 0.65 and np.std(covered) > 0.05
-    first, again = (foreground_occluder(np.random.default_rng(7), *size) for _ in range(2))
+    first, again = (props.foreground_occluder(np.random.default_rng(7), *size) for _ in range(2))
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])

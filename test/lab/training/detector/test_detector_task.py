@@ -12,15 +12,7 @@ import yaml
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.cache import write_shard
 from dualpose_ros.datasets.labels import LabelledImage, People
-from dualpose_ros.lab.training.detector.augmentation import (
-    AugmentConfig,
-    augmented_sample,
-    covered_share,
-    erase,
-    plain_sample,
-    random_warp,
-    warp_boxes,
-)
+from dualpose_ros.lab.training.detector import augmentation
 
 torch = pytest.importorskip("torch")
 from dualpose_ros.backbone import HRNetConfig  # noqa: E402
@@ -32,7 +24,7 @@ from dualpose_ros.lab.training.detector.task import DetectorTask, DetectorTaskCo
 from support.data import ROOT  # noqa: E402
 
 TINY = DetectorConfig(HRNetConfig(stem=8, widths=(8, 16), modules=(1,), blocks=1, out_channels=16), head=16)
-STILL = AugmentConfig(rotate=0.0, paste=0.0, erase=0.0, degrade=0.0)
+STILL = augmentation.AugmentConfig(rotate=0.0, paste=0.0, erase=0.0, degrade=0.0)
 
 
 def blobs(seed: int, count: int = 2, width: int = 160, height: int = 128) -> LabelledImage:
@@ -62,10 +54,10 @@ def blobs(seed: int, count: int = 2, width: int = 160, height: int = 128) -> Lab
 
 @pytest.mark.parametrize("seed", range(12))
 def test_warped_boxes_bound_the_warped_people(seed: int) -> None:
-    source, config = blobs(seed), AugmentConfig(zoom=(0.5, 1.2), person_zoom=(0.2, 0.6))
-    warp = random_warp(source, 320, 256, config, np.random.default_rng(seed))
+    source, config = blobs(seed), augmentation.AugmentConfig(zoom=(0.5, 1.2), person_zoom=(0.2, 0.6))
+    warp = augmentation.random_warp(source, 320, 256, config, np.random.default_rng(seed))
     mask = cv2.warpAffine(source.mask, warp, (320, 256), flags=cv2.INTER_NEAREST)
-    for k, box in enumerate(warp_boxes(source.people.boxes_px, warp)):
+    for k, box in enumerate(augmentation.warp_boxes(source.people.boxes_px, warp)):
         y, x = np.nonzero(mask == k + 1)
         if len(x) == 0 or box.min() < 1 or box[2] > 319 or box[3] > 255:
             continue
@@ -74,14 +66,15 @@ def test_warped_boxes_bound_the_warped_people(seed: int) -> None:
 
 def test_flip_keeps_left_edges_left() -> None:
     warp = np.array([[-1.0, 0, 99], [0, 1, 0]])
-    np.testing.assert_allclose(warp_boxes(np.array([[10.0, 5, 30, 50]]), warp), [[70, 5, 90, 50]])
+    np.testing.assert_allclose(augmentation.warp_boxes(np.array([[10.0, 5, 30, 50]]), warp), [[70, 5, 90, 50]])
 
 
 def test_pictures_are_of_one_size_and_determined_by_the_generator() -> None:
-    config = AugmentConfig()
+    config = augmentation.AugmentConfig()
     for seed in range(40):
         first, second = (
-            augmented_sample(blobs(1), 128, 96, config, np.random.default_rng(seed), blobs(2)) for _ in range(2)
+            augmentation.augmented_sample(blobs(1), 128, 96, config, np.random.default_rng(seed), blobs(2))
+            for _ in range(2)
         )
         np.testing.assert_array_equal(first.image, second.image)
         np.testing.assert_array_equal(first.boxes_px, second.boxes_px)
@@ -95,8 +88,8 @@ def test_pasted_people_are_added_with_their_pixels() -> None:
     background, other = blobs(3, count=0), blobs(4, count=2)
     counts = []
     for seed in range(20):
-        plain = augmented_sample(background, 160, 128, STILL, np.random.default_rng(seed))
-        pasted = augmented_sample(background, 160, 128, STILL, np.random.default_rng(seed), other)
+        plain = augmentation.augmented_sample(background, 160, 128, STILL, np.random.default_rng(seed))
+        pasted = augmentation.augmented_sample(background, 160, 128, STILL, np.random.default_rng(seed), other)
         assert len(plain.boxes_px) == 0
         counts.append(int((~pasted.ignored).sum()))
     assert np.mean(counts) > 1
@@ -106,14 +99,14 @@ def test_hardly_visible_people_and_slivers_are_ignored() -> None:
     source = blobs(5)
     source.people.visible_fraction[0] = 0.05
     source.people.boxes_px[1] = (150, 20, 154, 60)
-    sample = plain_sample(source, 160, 128, AugmentConfig())
+    sample = augmentation.plain_sample(source, 160, 128, augmentation.AugmentConfig())
     assert sample.ignored.tolist() == [True, True] and len(sample.boxes_px) == 2
 
 
 def test_of_two_people_in_one_place_one_is_learned() -> None:
     source = blobs(6)
     source.people.boxes_px[1] = source.people.boxes_px[0] + 0.5
-    assert plain_sample(source, 160, 128, AugmentConfig()).ignored.tolist().count(True) == 1
+    assert augmentation.plain_sample(source, 160, 128, augmentation.AugmentConfig()).ignored.tolist().count(True) == 1
 
 
 def test_covered_share_equals_a_slow_count() -> None:
@@ -121,7 +114,7 @@ def test_covered_share_equals_a_slow_count() -> None:
     mask = (rng.random((60, 80)) < 0.4).astype(np.uint8) * 255
     boxes = np.array([[3.0, 4, 30, 50], [-10, -10, 20, 20], [70, 50, 100, 90], [200, 200, 220, 220]])
     expected = [(mask[4:50, 3:30] > 0).mean(), (mask[:20, :20] > 0).mean(), (mask[50:, 70:] > 0).mean(), 0]
-    np.testing.assert_allclose(covered_share(boxes, mask), expected)
+    np.testing.assert_allclose(augmentation.covered_share(boxes, mask), expected)
 
 
 def test_erasing_leaves_most_of_a_person() -> None:
@@ -129,12 +122,12 @@ def test_erasing_leaves_most_of_a_person() -> None:
     shares = []
     for seed in range(200):
         image = np.full((128, 160, 3), 7, np.uint8)
-        erase(image, box, np.random.default_rng(seed))
+        augmentation.erase(image, box, np.random.default_rng(seed))
         assert (image != 7).any()
         shares.append((image[30:110, 40:80] != 7).any(axis=-1).mean())
     assert np.median(shares) < 0.4 and max(shares) < 0.75 and np.mean(np.array(shares) > 0.6) < 0.05
     assert np.mean(np.array(shares) > 0.04) > 0.5, "people are what it paints over"
-    erase(np.zeros((16, 16, 3), np.uint8), np.zeros((0, 4)), np.random.default_rng(0))
+    augmentation.erase(np.zeros((16, 16, 3), np.uint8), np.zeros((0, 4)), np.random.default_rng(0))
 
 
 def test_a_picture_size_that_does_not_fit_the_network_is_named() -> None:
@@ -156,7 +149,7 @@ def test_a_small_network_learns_and_its_export_finds_people(tmp_path: Path) -> N
     cache = tmp_path / "cache"
     for shard in range(3):
         write_shard(cache / f"shard_{shard:05d}.npz", [blobs(10 * shard + k) for k in range(8)])
-    augment = AugmentConfig(zoom=(0.8, 1.2), person_zoom=(0.3, 0.6), rotate=0.0, erase=0.0, degrade=0.0)
+    augment = augmentation.AugmentConfig(zoom=(0.8, 1.2), person_zoom=(0.3, 0.6), rotate=0.0, erase=0.0, degrade=0.0)
     task = DetectorTask(DetectorTaskConfig(TINY, augment, width=160, height=128, val_fraction=0.34))
     train, val = task.datasets(cache)
     torch.manual_seed(0)
