@@ -36,7 +36,7 @@ class Network:
 
     @property
     def learns_from_images(self) -> bool:
-        """Whether it learns from labelled images, also of several folders, in batches that the device can make."""
+        """Whether it learns from labelled images, also of several folders."""
         return "images" in self.options
 
     @property
@@ -163,10 +163,7 @@ def train(network: Network, given: dict[str, Any]) -> None:
     _check_files(network, files, given["init"])
     told = {name: value for name, value in given.items() if value is not None}
     if network.learns_from_images:
-        several = shares if len(shares) > 1 else ()
-        told.update(shares=several, on_device=bool(several) or told.get("device", "cpu") != "cpu")
-        if told["grow"] and not told["on_device"]:
-            raise InputError("--grow needs several --data, or a --device other than cpu")
+        told["shares"] = shares if len(shares) > 1 else ()
     with needs_torch(f"train {network.name}"):
         from dualpose_ros.lab.training.settings import read_settings
         from dualpose_ros.lab.training.start import make_task, run_settings, train_network, with_files

@@ -54,7 +54,7 @@ class TorchEngine:
     the whole process.
     """
 
-    def __init__(self, path: Path, threads: int, precision: str = "auto") -> None:
+    def __init__(self, path: Path, threads: int, precision: str = "auto", device: torch.device | None = None) -> None:
         require_file(path)
         try:
             model = onnx.load(path)
@@ -66,7 +66,7 @@ class TorchEngine:
             what = f"operator {unknown[0]}" if unknown else f"opset {version}"
             raise EngineError(f"torch can't load {path}: {what} is not known to backend 'torch'; use onnxruntime")
         torch.set_num_threads(threads)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.inputs = {value.name: _spec(value) for value in model.graph.input}
         self.outputs = tuple(value.name for value in model.graph.output)
         self.metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -108,10 +108,10 @@ class TorchEngine:
         checked = {name: torch.from_numpy(value) for name, value in check_inputs(self.inputs, inputs).items()}
         # TF32, cuDNN's default, is another network than the one that was measured.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            results = self._answers(checked) if self._device.type == "cpu" else self._replay(checked)
+            results = self.answers(checked) if self._device.type == "cpu" else self._replay(checked)
             return {name: np.array(results[name].float().cpu().numpy()) for name in self.outputs}
 
-    def _answers(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def answers(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs of inputs that are on the device."""
         values = {**self._constants, **{name: self._narrow(value) for name, value in inputs.items()}}
         try:
@@ -141,11 +141,11 @@ class TorchEngine:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries choose and warm up their kernels here
             for _ in range(3):
-                self._answers(inputs)
+                self.answers(inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            outputs = self._answers(inputs)
+            outputs = self.answers(inputs)
         return _Recorded(graph, inputs, outputs)
 
 

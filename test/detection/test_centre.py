@@ -11,11 +11,11 @@ import pytest
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.camera import ImageError
 from dualpose_ros.detection.centre import CentreDetector, judge
-from dualpose_ros.detection.decode import encode_boxes
 from dualpose_ros.detection.detections import DetectionError
 from dualpose_ros.inference.engine import Arrays, TensorSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.letterbox import fit_long_side
+from support.detector_maps import encode_boxes
 
 
 class PerfectEngine:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.detection.decode import STRIDE, decode_boxes, encode_boxes
+from dualpose_ros.detection.decode import STRIDE, decode_boxes
+from support.detector_maps import encode_boxes
 
 
 def test_no_peak_in_an_empty_map() -> None:

@@ -11,30 +11,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.grouping import HEATMAP_STRIDE
+from dualpose_ros.inference.torch_engine import TorchEngine
 from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
-from dualpose_ros.lab.training.loop.from_onnx import load_onnx
 from dualpose_ros.lab.training.on_device.views import Draws, inverse_views, show, similarity_views
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.network import TopDownNetwork
+from dualpose_ros.top_down.estimator import patch_size
 from dualpose_ros.top_down.patch import ENLARGE
 
 _PATCHES_AT_ONCE, _PATCHES_STEP = 256, 64
 
 
 class DeviceGuide:
-    """A top-down network from an ONNX file, which sees patches of `patch_size` pixels.
+    """The top-down network of an ONNX file on the device that trains; EngineError if it can't be used."""
 
-    TrainingError if the file holds another network than `config` describes.
-    """
-
-    def __init__(self, path: Path, config: HRNetConfig, device: torch.device, patch_size: int = 192) -> None:
-        self._network = TopDownNetwork(config)
-        load_onnx(self._network, path)
-        self._network = self._network.eval().requires_grad_(False).to(device)
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._size = patch_size
+    def __init__(self, path: Path, device: torch.device) -> None:
+        self._engine = TorchEngine(path, torch.get_num_threads(), device=device)
+        self._size = patch_size(self._engine)
 
     def guidance(
         self, rows: dict[str, Tensor], boxes: Tensor, picture: Tensor, views: Tensor, size: tuple[int, int]
@@ -63,10 +56,10 @@ class DeviceGuide:
         )
         patches = show(rows["image"][picture], views, (self._size, self._size))[:, :3]
         patches = patches.round().to(torch.uint8).permute(0, 2, 3, 1)
-        # Few sizes of batches, because a GPU looks for the fastest convolution of each.
-        patches = F.pad(patches, (0, 0, 0, 0, 0, 0, 0, -len(patches) % _PATCHES_STEP))
-        with torch.no_grad(), torch.autocast(boxes.device.type, torch.bfloat16):
-            heatmaps = self._network(patches)[0]
+        if patches.is_cuda:  # few sizes of batches, because it looks for the fastest convolution of each
+            patches = F.pad(patches, (0, 0, 0, 0, 0, 0, 0, -len(patches) % _PATCHES_STEP))
+        with torch.no_grad():
+            heatmaps = self._engine.answers({"patches": patches})["heatmaps"]
         return heatmaps[: len(boxes)].float(), views
 
 

@@ -5,9 +5,8 @@ N frames of H x W pixels, P people a frame (padded), K joints of `skeleton.H36M1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,15 +16,13 @@ from dualpose_ros.arrays import Float32s, Floats
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.bottom_up.decode import DEPTH_SCALE, BottomUpMaps, FramePeople, decode_frame
 from dualpose_ros.bottom_up.network import BottomUpNetwork
-from dualpose_ros.datasets.cache import ShardDataset, split_shards
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.lab.training import losses
 from dualpose_ros.lab.training.bottom_up.batch import Batch
 from dualpose_ros.lab.training.bottom_up.device_batches import draw_batch, plain_batch
 from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide
-from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, TrainingFrame, plain_frame, training_frame
-from dualpose_ros.lab.training.bottom_up.guides import BranchGuide
+from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
 from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
@@ -62,45 +59,13 @@ class BottomUpTraining(Settings):
 
     network: str = setting("cpu", "size of the network: an entry of config/networks/bottom_up.yaml")
     top_down: str = setting("top_down", "network that makes the guidance: a shipped one's name, or an ONNX file")
-    detector: str = setting("detector", "network that finds the boxes for it, the same; empty: none")
-    heatmap_cells: int = setting(160, "longer side of the combined heatmaps, as in live use", unit="cells", least=1)
     validation_frames: int = setting(160, "held-out frames that measure progress", unit="frames", least=1)
-    max_people: int = setting(12, "people of a frame, those with most joints in view first", unit="people", least=1)
     frames: FrameConfig = setting(FrameConfig(), "how frames vary")
     loss: BottomUpLoss = setting(BottomUpLoss(), "weights of the losses against that of the heatmaps")
     photometry: PhotometryConfig = setting(PhotometryConfig(), "how pictures made on the device vary in look")
     stored_side: int = setting(384, "longer side of pictures that the device holds", unit="px", least=32)
     capacity: int = setting(26_000, "pictures that the device holds", unit="pictures", least=1)
     incomplete_weight: float = share(0.3, "how often pictures are drawn in which not everybody has a box")
-
-
-class FrameSamples:
-    """Frames of a cache of labelled images; `draw` changes each at random, unless `whole`, `[i]` shows it whole."""
-
-    def __init__(
-        self,
-        images: ShardDataset,
-        training: BottomUpTraining,
-        indices: Sequence[int] | None = None,
-        whole: bool = False,
-    ) -> None:
-        self.images, self.training, self.whole = images, training, whole
-        self.indices = list(range(len(images))) if indices is None else list(indices)
-        self._guide = BranchGuide(training.top_down, training.detector, training.heatmap_cells)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int, /) -> TrainingFrame:
-        return plain_frame(self.images[self.indices[index]], self.training.frames, self._guide.heatmaps)
-
-    def draw(self, index: int, rng: np.random.Generator) -> TrainingFrame:
-        """Frame `index`, changed by randomness of `rng` alone, or as it is."""
-        if self.whole:
-            return self[index]
-        detector = self._guide.boxes if self.training.detector else None
-        image = self.images[self.indices[index]]
-        return training_frame(image, rng, self.training.frames, self._guide.heatmaps, detector)
 
 
 class BottomUpTask:
@@ -117,42 +82,10 @@ class BottomUpTask:
         """The untrained network."""
         return BottomUpNetwork(self.network)
 
-    def datasets(self, cache_dir: Path) -> tuple[FrameSamples, FrameSamples]:
-        """Training frames, and an even selection of those of held-out shards, which are shown whole."""
-        train_paths, val_paths = split_shards(cache_dir, 0.05)
-        val_images = ShardDataset(val_paths)
-        count = min(self.training.validation_frames, len(val_images))
-        chosen = np.linspace(0, len(val_images) - 1, count).astype(int).tolist()
-        train = FrameSamples(ShardDataset(train_paths), self.training)
-        return train, FrameSamples(val_images, self.training, chosen, whole=True)
-
-    def collate(self, samples: Sequence[TrainingFrame]) -> Batch:
-        """Frames to a batch, padded to the largest number of people in it."""
-        orders = [np.argsort(-np.clip(s.weights, 0, None).sum(axis=1))[: self.training.max_people] for s in samples]
-        people = max([len(order) for order in orders] + [1])
-
-        def padded(name: str, fill: float) -> Tensor:
-            first = getattr(samples[0], name)
-            out = np.full((len(samples), people, *first.shape[1:]), fill, np.float32)
-            for row, sample, order in zip(out, samples, orders, strict=True):
-                row[: len(order)] = getattr(sample, name)[order]
-            return torch.from_numpy(out)
-
-        return Batch(
-            torch.from_numpy(np.stack([s.image for s in samples])),
-            torch.from_numpy(np.stack([s.guidance for s in samples])),
-            padded("joints_px", 0.0),
-            padded("weights", losses.ABSENT),
-            padded("root_depth", 1.0),
-            padded("rel_depth", 0.0),
-            torch.tensor([s.focal_px for s in samples]),
-        )
-
     def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
         """Pictures made on the device, guided there by the top-down network of the settings."""
-        training, device = self.training, torch.device(config.device)
-        frames = training.frames
-        guide = DeviceGuide(network_file(training.top_down), self.network, device)
+        training, frames = self.training, self.training.frames
+        guide = DeviceGuide(network_file(training.top_down), torch.device(config.device))
         return DeviceRecipe(
             to_rows=lambda image: frame_rows(
                 image, training.stored_side, frames.hidden_weight, frames.min_visible, training.incomplete_weight

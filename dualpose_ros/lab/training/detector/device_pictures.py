@@ -90,7 +90,12 @@ def plain_pictures(rows: dict[str, Tensor], size: tuple[int, int], config: Devic
 
 
 def targets_of(pictures: Pictures, height: int, width: int, spread: float = 0.54) -> DetectorTargets:
-    """What `decode.encode_boxes` makes of each picture, on height x width cells, for all pictures at once."""
+    """Targets of pictures' boxes on height x width cells.
+
+    Gaussians are elliptic, sigma = spread * size / 6 (Liu et al., "Training-Time-Friendly Network for Real-Time Object
+    Detection", AAAI 2020), so that every box teaches many cells, with weights that sum to at most one; where they
+    overlap the smaller box owns the cell. An ignored box only keeps the focal loss from punishing a peak there.
+    """
     boxes = pictures.boxes_px
     extent = boxes[..., 2:] - boxes[..., :2]
     order = (-extent.clamp(min=0).prod(-1)).argsort(dim=1, stable=True)

@@ -12,7 +12,7 @@ from dualpose_ros.detection.network import REFERENCE_SIZE_PX, RawDetections
 
 @dataclass(frozen=True)
 class DetectorTargets:
-    """Targets of N images on h x w cells, as `decode.encode_boxes` makes them.
+    """Targets of N images on h x w cells, as `device_pictures.targets_of` makes them.
 
     centre (N, 1, h, w), size (N, 2, h, w) and offset (N, 2, h, w) in network pixels, weight (N, 1, h, w).
     """

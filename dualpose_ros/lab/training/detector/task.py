@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from dualpose_ros.arrays import Float32s, Mask
-from dualpose_ros.datasets.cache import ShardDataset, split_shards
-from dualpose_ros.detection.decode import STRIDE, decode_boxes, encode_boxes
+from dualpose_ros.detection.decode import STRIDE, decode_boxes
 from dualpose_ros.detection.detections import clean
 from dualpose_ros.detection.network import DetectorConfig, DetectorNetwork
 from dualpose_ros.inference.export import Axis, ExportSpec
-from dualpose_ros.lab.training.detector.augmentation import (
-    AugmentConfig,
-    DetectorSample,
-    augmented_sample,
-    plain_sample,
-)
 from dualpose_ros.lab.training.detector.device_pictures import DevicePictures, draw_pictures, plain_pictures, targets_of
 from dualpose_ros.lab.training.detector.losses import DetectorTargets, detector_loss
-from dualpose_ros.lab.training.loop.task import Samples, TrainConfig
+from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
 from dualpose_ros.lab.training.on_device.frames import frame_rows
 from dualpose_ros.lab.training.on_device.views import Draws
 from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
-from dualpose_ros.settings import SettingError, Settings, setting, share
+from dualpose_ros.settings import SettingError, Settings, setting
 
 VALIDATION_MIN_SCORE = 0.05
 VALIDATION_NMS_IOU = 0.6
@@ -41,10 +33,8 @@ class DetectorTaskConfig(Settings):
     """What the detector is and learns from."""
 
     network: DetectorConfig = setting(DetectorConfig(), "size of the network")
-    augment: AugmentConfig = setting(AugmentConfig(), "how pictures vary")
     width: int = setting(320, "width of training pictures, a multiple of the network's stride", unit="px", least=1)
     height: int = setting(256, "height of training pictures, the same", unit="px", least=1)
-    val_fraction: float = share(0.05, "share of the shards kept for validation")
     size_weight: float = setting(2.0, "weight of the boxes' sizes", least=0)
     offset_weight: float = setting(2.0, "weight of the boxes' middles", least=0)
     views: DevicePictures = setting(DevicePictures(), "how pictures made on the device vary")
@@ -70,41 +60,6 @@ class DetectorBatch:
     ignored: tuple[Mask, ...]
 
 
-class TrainingPictures:
-    """Labelled images, augmented; pastes people of one image into another."""
-
-    def __init__(self, images: ShardDataset, config: DetectorTaskConfig) -> None:
-        self._images, self._config = images, config
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> DetectorSample:
-        return self.draw(index, np.random.default_rng())
-
-    def draw(self, index: int, rng: np.random.Generator) -> DetectorSample:
-        """A new picture of image `index`, fully determined by the generator."""
-        config = self._config
-        other = None
-        if rng.random() < config.augment.paste:
-            other = self._images[int(rng.integers(len(self._images)))]
-        return augmented_sample(self._images[index], config.width, config.height, config.augment, rng, other)
-
-
-class ValidationPictures:
-    """Labelled images as they are, scaled to fit."""
-
-    def __init__(self, images: ShardDataset, config: DetectorTaskConfig) -> None:
-        self._images, self._config = images, config
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> DetectorSample:
-        config = self._config
-        return plain_sample(self._images[index], config.width, config.height, config.augment)
-
-
 class DetectorTask:
     """Trains `DetectorNetwork` on labelled images; figures are average precision and recall at IoU 0.5."""
 
@@ -116,23 +71,6 @@ class DetectorTask:
     def build_model(self) -> nn.Module:
         """The untrained network."""
         return DetectorNetwork(self.config.network)
-
-    def datasets(self, cache_dir: Path) -> tuple[Samples, Samples]:
-        """Training and validation pictures from the shards in `cache_dir`; CacheError if they can't be read."""
-        train, val = split_shards(cache_dir, self.config.val_fraction)
-        return (TrainingPictures(ShardDataset(train), self.config), ValidationPictures(ShardDataset(val), self.config))
-
-    def collate(self, samples: Sequence[DetectorSample]) -> DetectorBatch:
-        """Stack pictures and draw their targets."""
-        height, width = (size // STRIDE for size in samples[0].image.shape[:2])
-        maps = [encode_boxes(sample.boxes_px, height, width, sample.ignored) for sample in samples]
-        stacked = [torch.from_numpy(np.stack([m[k] for m in maps])) for k in range(4)]
-        return DetectorBatch(
-            torch.from_numpy(np.stack([sample.image for sample in samples])),
-            DetectorTargets(*stacked),
-            tuple(sample.boxes_px for sample in samples),
-            tuple(sample.ignored for sample in samples),
-        )
 
     def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
         """Pictures made on the device, of images in which everybody has a box."""

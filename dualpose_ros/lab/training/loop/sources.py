@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from dualpose_ros.lab.training.loop.loading import to_device, training_loader, validation_loader
 from dualpose_ros.lab.training.loop.processes import Processes
-from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
+from dualpose_ros.lab.training.loop.task import SampledTask, Task, TrainConfig, TrainingError
 from dualpose_ros.lab.training.on_device.data import DeviceData, device_data
 
 
 class WorkerSource:
     """Batches that worker processes make, of one folder."""
 
-    def __init__(self, task: Task, config: TrainConfig, processes: Processes) -> None:
-        """TrainingError if there is nothing to validate on."""
+    def __init__(self, task: SampledTask, config: TrainConfig, processes: Processes) -> None:
+        """TrainingError if there is nothing to validate on, or there are several folders."""
+        if config.shares:
+            raise TrainingError(f"'{task.name}' learns from one folder")
         self._processes = processes
         self._task, self._config, self._device = task, config, torch.device(config.device)
         self._train_set, self._val_set = task.datasets(config.cache)
@@ -61,10 +63,8 @@ class DeviceSource:
     """Batches that the device makes, of one folder or of several by shares."""
 
     def __init__(self, task: Task, config: TrainConfig, processes: Processes) -> None:
-        """TrainingError if the task can't have its batches made so, or there is nothing to learn or validate on."""
-        recipe = getattr(task, "device_recipe", None)
-        if recipe is None:
-            raise TrainingError(f"'{task.name}' learns from one folder, with batches made by workers")
+        """TrainingError if there is nothing to learn or validate on."""
+        recipe: Any = getattr(task, "device_recipe")  # noqa: B009
         self._task, self._config, self._processes = task, config, processes
         self._data: DeviceData = device_data(recipe(config), config.all_shares, config)
 
@@ -105,8 +105,10 @@ class DeviceSource:
 
 
 def make_source(task: Task, config: TrainConfig, processes: Processes) -> WorkerSource | DeviceSource:
-    """The source that a run's settings ask for."""
-    return (DeviceSource if config.makes_on_device else WorkerSource)(task, config, processes)
+    """The device for tasks of images, workers for the others."""
+    if hasattr(task, "device_recipe"):
+        return DeviceSource(task, config, processes)
+    return WorkerSource(cast(SampledTask, task), config, processes)
 
 
 def _mean(values: list[float]) -> float:

@@ -56,24 +56,16 @@ class DrawnSamples(Generic[Batch]):
 class Task(Protocol):
     """One network with its data, loss and measure of success.
 
-    A batch is whatever `collate` returns: tensors within tuples, lists, dicts or dataclasses. A task with a
-    `calibrate(model, batches)` is asked, after training, to set the model's stated uncertainties by validation. A
-    task with `starts_fresh`, prefixes of weights, can start from the ONNX file of a network that lacks those. One
-    with a `device_recipe(config)` (see `device_data.DeviceRecipe`) can have its batches made on the device.
+    A batch is tensors within tuples, lists, dicts or dataclasses. They come from worker processes, of a `SampledTask`,
+    or, of images, from the device that trains, by a task's `device_recipe(config)` (see `on_device.data.DeviceRecipe`).
+    A task with a `calibrate(model, batches)` is asked, after training, to set the model's stated uncertainties by
+    validation. One with `starts_fresh`, prefixes of weights, can start from the ONNX file of a network without those.
     """
 
     name: str
 
     def build_model(self) -> nn.Module:
         """The untrained network; its initial weights come from the seeded global generator."""
-        ...
-
-    def datasets(self, cache_dir: Path) -> tuple[Samples, Samples]:
-        """Training and validation samples."""
-        ...
-
-    def collate(self, samples: Sequence[Any]) -> Any:
-        """Samples to a batch (called in the worker)."""
         ...
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -93,6 +85,18 @@ class Task(Protocol):
         ...
 
 
+class SampledTask(Task, Protocol):
+    """A task whose batches worker processes make."""
+
+    def datasets(self, cache_dir: Path) -> tuple[Samples, Samples]:
+        """Training and validation samples."""
+        ...
+
+    def collate(self, samples: Sequence[Any]) -> Any:
+        """Samples to a batch (called in the worker)."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainConfig(Settings):
     """Settings of a run; its length is `epochs` or `max_minutes`, whichever ends first.
@@ -100,9 +104,8 @@ class TrainConfig(Settings):
     For a run bound by time, the learning rate goes by the time spent, pauses not counted. init: another run's best.pt
     or a network's ONNX file, whose weights this one starts from. TrainingError for a run without an end.
 
-    shares: several caches instead of `cache`, each for its share. on_device: the device makes the batches, from images
-    that it holds, in place of worker processes; always so with shares. grow: training starts with the shards that are
-    there and takes in those that appear.
+    shares: several caches of images instead of `cache`, each for its share. grow: training starts with the shards of
+    images that are there and takes in those that appear.
     """
 
     out: Path
@@ -133,13 +136,7 @@ class TrainConfig(Settings):
     init: Path | None = None
     accumulate: int = setting(1, "batches whose gradients make one step", unit="batches", least=1)
     shares: tuple[Share, ...] = ()
-    on_device: bool = False
     grow: bool = False
-
-    @property
-    def makes_on_device(self) -> bool:
-        """Whether batches are made on the device that trains."""
-        return self.on_device or bool(self.shares)
 
     @property
     def all_shares(self) -> tuple[Share, ...]:

@@ -5,9 +5,8 @@ N patches of S x S pixels, P people a patch (person 0 is the patch's own), K joi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,13 +14,11 @@ from torch import Tensor, nn
 
 from dualpose_ros.arrays import Float32s, Floats, Mask
 from dualpose_ros.backbone import HRNetConfig
-from dualpose_ros.datasets.cache import ShardDataset, split_shards
 from dualpose_ros.datasets.labels import RENDERED_ORIGIN
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
-from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
+from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.losses import (
-    ABSENT,
     associative_embedding_loss,
     heatmap_loss,
     heatmap_targets,
@@ -30,13 +27,6 @@ from dualpose_ros.lab.training.losses import (
 )
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
 from dualpose_ros.lab.training.on_device.judged import judged_cells
-from dualpose_ros.lab.training.top_down.augmentation import AugmentationConfig, BackgroundSource, TrainingPatch, augment
-from dualpose_ros.lab.training.top_down.backgrounds import (
-    BackgroundPool,
-    LabelledImages,
-    pool_from_folder,
-    pool_from_samples,
-)
 from dualpose_ros.lab.training.top_down.batch import Batch
 from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, draw_patches, patch_rows, plain_patches
 from dualpose_ros.people import oks
@@ -44,12 +34,6 @@ from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import TARGET_TAG, decode_patches, decode_single
 from dualpose_ros.top_down.network import TopDownNetwork
-from dualpose_ros.top_down.patch import ENLARGE
-
-LIVE_VIEW = AugmentationConfig(
-    geometry=False, image_border=0.0, background_swap=0.0, occluders=0.0, photometric=0.0, min_visible_fraction=0.2
-)
-"""The view that the live stage has: a box enlarged, nothing else changed."""
 
 
 @dataclass(frozen=True)
@@ -77,50 +61,11 @@ class TopDownTraining(Settings):
         "people of a patch: all, told apart by tags, or its own alone, as single-person networks",
         choices=("all", "one"),
     )
-    augmentation: AugmentationConfig = setting(AugmentationConfig(), "how far each random change goes")
     loss: LossConfig = setting(LossConfig(), "weights of the losses against that of the heatmaps")
-    backgrounds: str | None = setting(
-        None, "folder of pictures without people to put behind them; null: the training images"
-    )
-    background_count: int = setting(800, "backgrounds that are drawn from", unit="pictures", least=0)
     validation_patches: int = setting(384, "held-out patches that measure progress", unit="patches", least=1)
-    max_people: int = setting(10, "people of a patch", unit="people", least=1)
     views: DeviceViews = setting(DeviceViews(), "how patches made on the device vary")
     stored_size: int = setting(256, "side of patches that the device holds", unit="px", least=32)
     capacity: int = setting(80_000, "patches that the device holds", unit="patches", least=1)
-
-
-class PatchSamples:
-    """Training patches of a cache of labelled images; `draw` changes each at random, `[i]` shows the live view."""
-
-    def __init__(
-        self,
-        images: LabelledImages,
-        config: TopDownTraining,
-        background: BackgroundSource | None = None,
-        indices: Sequence[int] | None = None,
-        live_view: bool = False,
-    ) -> None:
-        self.images, self.config, self.background = images, config, background
-        self.indices = list(range(len(images))) if indices is None else list(indices)
-        self.augmentation = LIVE_VIEW if live_view else config.augmentation
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int, /) -> TrainingPatch:
-        return self._patch(index, np.random.default_rng(index), LIVE_VIEW)
-
-    def draw(self, index: int, rng: np.random.Generator) -> TrainingPatch:
-        """Patch `index`, changed by randomness of `rng` alone."""
-        return self._patch(index, rng, self.augmentation)
-
-    def _patch(self, index: int, rng: np.random.Generator, augmentation: AugmentationConfig) -> TrainingPatch:
-        sample = self.images[self.indices[index]]
-        if len(sample.people) == 0:
-            raise TrainingError(f"image {self.indices[index]} of the cache has no people; make it as person patches")
-        size = self.config.patch_size
-        return augment(sample, rng, augmentation, self.background, size, ENLARGE, self.config.max_people)
 
 
 class TopDownTask:
@@ -134,34 +79,6 @@ class TopDownTask:
     def build_model(self) -> nn.Module:
         """The untrained network."""
         return TopDownNetwork(self.network, tags=self.training.people == "all")
-
-    def datasets(self, cache_dir: Path) -> tuple[PatchSamples, PatchSamples]:
-        """Training patches with augmentation, and an even selection of those of held-out shards without."""
-        train_paths, val_paths = split_shards(cache_dir)
-        train_images, val_images = ShardDataset(train_paths), ShardDataset(val_paths)
-        count = min(self.training.validation_patches, len(val_images))
-        chosen = np.linspace(0, len(val_images) - 1, count).astype(int).tolist()
-        pool = self._backgrounds(train_images)
-        train = PatchSamples(train_images, self.training, pool)
-        return train, PatchSamples(val_images, self.training, None, chosen, live_view=True)
-
-    def _backgrounds(self, images: ShardDataset) -> BackgroundPool | None:
-        if self.training.augmentation.background_swap <= 0:
-            return None
-        if self.training.backgrounds is not None:
-            return pool_from_folder(Path(self.training.backgrounds), self.training.background_count)
-        return pool_from_samples(images, self.training.background_count, self.training.patch_size)
-
-    def collate(self, samples: Sequence[TrainingPatch]) -> Batch:
-        """Patches to a batch, padded to the largest number of people in it."""
-        weights = np.stack([s.weights for s in samples])
-        people = max(int((weights > ABSENT / 2).any(axis=2).sum(axis=1).max()), 1)
-        return Batch(
-            torch.from_numpy(np.stack([s.image for s in samples])),
-            torch.from_numpy(np.stack([s.joints_px for s in samples])[:, :people]),
-            torch.from_numpy(weights[:, :people]),
-            torch.from_numpy(np.stack([s.box_px for s in samples])),
-        )
 
     def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
         """Patches made on the device: rendered ones of their own person, of photographs one of everybody labelled."""

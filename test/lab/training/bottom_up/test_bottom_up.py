@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from dualpose_ros.inference.export import export_onnx  # noqa: E402
 from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.synthetic.scenes import generate  # noqa: E402
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.frames import FrameConfig, TrainingFrame  # noqa: E402
+from dualpose_ros.lab.training.bottom_up.frames import FrameConfig  # noqa: E402
 from dualpose_ros.lab.training.bottom_up.task import (  # noqa: E402
     Batch,
     BottomUpTask,
@@ -36,35 +35,31 @@ from dualpose_ros.skeleton import H36M17  # noqa: E402
 
 K, ROOT = H36M17.num_joints, H36M17.root
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)
-SETTINGS = BottomUpTraining(validation_frames=4, frames=FrameConfig(width=160, height=128, long_side=160))
+SETTINGS = BottomUpTraining(
+    validation_frames=4, stored_side=160, frames=FrameConfig(width=160, height=128, long_side=160)
+)
 
 
-def frame(seed: int, people: int) -> TrainingFrame:
-    rng = np.random.default_rng(seed)
-    return TrainingFrame(
-        rng.integers(0, 256, (64, 96, 3)).astype(np.uint8),
-        rng.integers(0, 256, (K, 16, 24)).astype(np.uint8),
-        rng.uniform(0, (95, 63), (people, K, 2)).astype(np.float32),
-        rng.choice([ABSENT, 0.0, 0.3, 1.0], (people, K)).astype(np.float32),
-        rng.uniform(2, 8, people).astype(np.float32),
-        rng.normal(0, 0.3, (people, K)).astype(np.float32),
-        150.0 + seed,
+def made(seed: int, *people: int) -> Batch:
+    """Frames of random labels for so many people each, padded with nobody."""
+    rng, most = np.random.default_rng(seed), max(people)
+    shape = (len(people), most)
+    there = np.arange(most) < np.array(people)[:, None]
+    arrays = (
+        rng.integers(0, 256, (len(people), 64, 96, 3)).astype(np.uint8),
+        rng.integers(0, 256, (len(people), K, 16, 24)).astype(np.uint8),
+        rng.uniform(0, (95, 63), (*shape, K, 2)).astype(np.float32),
+        np.where(there[..., None], rng.choice([ABSENT, 0.0, 0.3, 1.0], (*shape, K)), ABSENT).astype(np.float32),
+        rng.uniform(2, 8, shape).astype(np.float32),
+        rng.normal(0, 0.3, (*shape, K)).astype(np.float32),
+        150.0 + np.arange(len(people), dtype=np.float32),
     )
+    return Batch(*map(torch.from_numpy, arrays))
 
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    return BottomUpTask(SETTINGS, TINY).collate([frame(1, 3), frame(2, 1), frame(3, 0)])
-
-
-def test_batches_are_padded_with_nobody(batch: Batch) -> None:
-    assert batch.joints_px.shape == (3, 3, K, 2) and batch.focal_px.tolist() == [151, 152, 153]
-    assert (batch.weights[1, 1:] == ABSENT).all() and (batch.weights[2] == ABSENT).all()
-    task = BottomUpTask(replace(SETTINGS, max_people=2), TINY)
-    crowded = frame(1, 3)
-    kept = task.collate([crowded])
-    best = np.argsort(-np.clip(crowded.weights, 0, None).sum(axis=1))[:2]
-    np.testing.assert_array_equal(kept.root_depth[0], crowded.root_depth[best])
+    return made(1, 3, 1, 0)
 
 
 def test_depth_losses_are_what_a_loop_over_joints_finds(batch: Batch) -> None:
@@ -135,7 +130,7 @@ def test_calibration_makes_stated_deviations_hold_their_share() -> None:
     task = BottomUpTask(SETTINGS, TINY)
     torch.manual_seed(0)
     model: Any = task.build_model().eval()
-    batch = task.collate([frame(seed, 12) for seed in range(16)])
+    batch = made(0, *[12] * 16)
     task.calibrate(model, [batch])
     calibrated = model.calibration.clone()
     assert (calibrated != 0).all()
@@ -161,17 +156,16 @@ def test_scores_of_true_maps_are_perfect_and_of_empty_ones_nothing() -> None:
     joints = (middles[:, None] + rng.uniform(-38, 38, (2, K, 2))).astype(np.float32)
     rel = rng.normal(0, 0.2, (2, K)).astype(np.float32)
     rel[:, ROOT] = 0
-    shown = TrainingFrame(
-        np.zeros((160, 320, 3), np.uint8), np.zeros((K, 40, 80), np.uint8), joints, np.ones((2, K), np.float32),
-        np.array([3.0, 5.0], np.float32), rel, 300.0,
-    )  # fmt: skip
-    batch = BottomUpTask(SETTINGS, TINY).collate([shown])
+    depth = np.array([3.0, 5.0], np.float32)
+    arrays = (np.zeros((160, 320, 3), np.uint8), np.zeros((K, 40, 80), np.uint8), joints, np.ones((2, K), np.float32),
+              depth, rel, np.float32(300.0))  # fmt: skip
+    batch = Batch(*(torch.from_numpy(np.asarray(array)[None]) for array in arrays))
     truth = importlib.import_module("dualpose_ros.lab.evaluation.bottom_up.truth_maps")
-    z = shown.root_depth[:, None] + rel
+    z = depth[:, None] + rel
     cam = np.concatenate([joints * 0, z[..., None]], axis=2)
     maps = truth.truth_maps(joints, cam, 300.0, (160, 320))
-    arrays = (maps.heatmaps, maps.tags, maps.depths, maps.log_stddev)
-    parts = tuple(torch.from_numpy(np.asarray(array)[None]).float() for array in arrays)
+    answer = (maps.heatmaps, maps.tags, maps.depths, maps.log_stddev)
+    parts = tuple(torch.from_numpy(np.asarray(array)[None]).float() for array in answer)
     for similarity, root, relative in frame_scores(Oracle(parts), batch):
         assert similarity > 0.95 and root < 0.01 and relative < 0.03
     empty = tuple(torch.zeros_like(part) for part in parts)

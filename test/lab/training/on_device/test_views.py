@@ -8,8 +8,6 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor  # noqa: E402
 
-from dualpose_ros.detection.decode import encode_boxes  # noqa: E402
-from dualpose_ros.lab.training.detector.augmentation import warp_boxes  # noqa: E402
 from dualpose_ros.lab.training.detector.device_pictures import Pictures, targets_of  # noqa: E402
 from dualpose_ros.lab.training.on_device.views import (  # noqa: E402
     Draws,
@@ -24,6 +22,7 @@ from dualpose_ros.lab.training.on_device.views import (  # noqa: E402
     show,
     similarity_views,
 )
+from support.detector_maps import encode_boxes  # noqa: E402
 
 
 def views(count: int = 5, size: int = 24) -> Tensor:
@@ -59,14 +58,18 @@ def test_points_go_through_a_view_and_back() -> None:
     torch.testing.assert_close(move_points(inverse_views(view), move_points(view, middle)), middle, atol=1e-3, rtol=0)
 
 
-def test_boxes_move_as_the_workers_move_them() -> None:
+def test_boxes_bound_the_ellipses_in_them() -> None:
     view = views()
     boxes = torch.tensor([[3.0, 4.0, 20.0, 30.0], [0.0, 0.0, 5.0, 2.0]]).expand(5, 2, 4).contiguous()
-    found = move_boxes(view, boxes)
-    for n in range(5):
-        # Theirs count from the corner of the first pixel.
-        expected = warp_boxes(boxes[n].numpy() + 0.5, view[n].numpy()) - 0.5
-        np.testing.assert_allclose(found[n].numpy(), expected, atol=1e-3)
+    angle = torch.linspace(0, 2 * torch.pi, 2000)
+    around = torch.stack([angle.cos(), angle.sin()], -1)
+    ellipses = (boxes[..., None, :2] + boxes[..., None, 2:]) / 2 + around * (
+        boxes[..., None, 2:] - boxes[..., None, :2]
+    ) / 2
+    moved = move_points(view, ellipses)
+    torch.testing.assert_close(
+        move_boxes(view, boxes), torch.cat([moved.amin(2), moved.amax(2)], -1), atol=1e-2, rtol=0
+    )
 
 
 def test_the_same_seed_draws_the_same() -> None:
