@@ -155,12 +155,12 @@ def install_weights(
         raise WeightsError(f"'{name}' is no name for a network: use letters, digits and underscores")
     content = _read_report(report)
     entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-    ports = _ports(source)
+    taken = _inputs(source)
     before = entries.get(name) or entries.get(name.removesuffix(INT8))
     if before is not None and (folder / before.file).is_file():
-        expected = _ports(folder / before.file)
-        if ports != expected:
-            raise WeightsError(f"{source} is no {name} network: it {ports}, and {before.file} {expected}")
+        expected = _inputs(folder / before.file)
+        if taken != expected:
+            raise WeightsError(f"{source} is no {name} network: it takes {taken}, and {before.file} {expected}")
     folder.mkdir(parents=True, exist_ok=True)
     entry = WeightsEntry(
         name=name,
@@ -310,8 +310,8 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
     return content
 
 
-def _ports(path: Path) -> str:
-    """What a network takes and gives, by name; WeightsError if it is none."""
+def _inputs(path: Path) -> str:
+    """What a network takes, by name, which tells its kind whatever it gives; WeightsError if it is none."""
     from dualpose_ros.inference.engine import EngineError
     from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
@@ -319,4 +319,4 @@ def _ports(path: Path) -> str:
         engine = OnnxRuntimeEngine(path, threads=1)
     except EngineError as error:
         raise WeightsError(str(error)) from error
-    return f"takes {', '.join(sorted(engine.inputs))} and gives {', '.join(sorted(engine.outputs))}"
+    return ", ".join(sorted(engine.inputs))

@@ -171,11 +171,15 @@ def test_a_network_of_another_kind_replaces_none(tmp_path: Path) -> None:
     install_weights(weights_path("top_down"), REPORT, "top_down", tmp_path)
     for other in (weights_path("detector"), network(tmp_path / "b.onnx")):
         for name in ("top_down", "top_down_int8"):
-            with pytest.raises(
-                WeightsError, match=r"no top_down.* network: .*onnx takes patches and gives heatmaps, tags"
-            ):
+            with pytest.raises(WeightsError, match=r"no top_down.* network: it takes \w+, and .*onnx patches"):
                 install_weights(other, REPORT, name, tmp_path)
     assert verify_weights(tmp_path) == {"top_down": None}
+
+
+def test_a_network_of_its_kind_replaces_one_that_gives_something_else(tmp_path: Path) -> None:
+    for older in ("baseline_one_person", "top_down"):
+        install_weights(weights_path(older), REPORT, "top_down", tmp_path)
+    assert weights_path("top_down", tmp_path).read_bytes() == weights_path("top_down").read_bytes()
 
 
 @pytest.mark.parametrize(
