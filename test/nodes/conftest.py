@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from support.child_environment import scenario
+from support.child_environment import free_domain, scenario
 
 AT_ONCE = 2
 """Scenarios that run beside each other: they wait for most of their time."""
@@ -25,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import rclpy
 
     made: list[Any] = []
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", free_domain())
 
     def start(make: Any, *words: str) -> Any:
         rclpy.init(args=["test", "--ros-args", *words], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)

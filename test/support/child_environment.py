@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
 import sys
+from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from dualpose_ros.runs.session import claimed_domain
+
 _TESTS = Path(__file__).resolve().parents[1]
-_counter = itertools.count()
+_claims: deque[ExitStack] = deque()
+
+
+def free_domain() -> str:
+    """A DDS domain in which no run and no other test of this machine is: claimed as runs claim theirs, until thirty
+    more of this process are."""
+    _claims.append(ExitStack())
+    if len(_claims) > 30:
+        _claims.popleft().close()
+    return str(_claims[-1].enter_context(claimed_domain(None)))
 
 
 def make_environment() -> Any:
-    """A domain that no other test of this machine should use, loopback only, and the helpers of `test/standalone`."""
-    domain = 1 + (os.getpid() * 13 + next(_counter)) % 100
+    """A domain of its own, loopback only, and the helpers of `test/standalone`."""
     path = os.pathsep.join(map(str, (_TESTS.parent, _TESTS, _TESTS / "standalone")))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    return {**clean, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return {**clean, "ROS_DOMAIN_ID": free_domain(), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def scenario(script: str, *words: object, timeout_s: float = 90, environment: dict[str, str] | None = None) -> Any:

@@ -25,6 +25,7 @@ from dualpose_ros.errors import InputError
 from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.view import page
+from support.child_environment import free_domain
 from support.data import ROOT
 
 needs_rerun = pytest.mark.skipif(importlib.util.find_spec("rerun") is None, reason="rerun-sdk (extra view) is missing")
@@ -161,7 +162,7 @@ def test_the_node_without_rerun_ends_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nf = u.find_spec\nu.find_spec = lambda n, *a: None if n == 'rerun' else f(n, *a)\n"
     )
-    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "ROS_DOMAIN_ID": "98", "PATH": ""}
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "ROS_DOMAIN_ID": free_domain(), "PATH": ""}
     command = [sys.executable, str(ROOT / "scripts" / "view_node")]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr.strip().endswith("pip install 'dualpose_ros[view]'")
