@@ -79,8 +79,8 @@ class Photograph:
 def read_coco(root: Path, options: ImportOptions | None = None) -> list[Photograph]:
     """All pictures of a folder with what is known of the people in them; CocoError names what is missing or wrong."""
     options = options or ImportOptions()
-    path = _annotation_file(root, options)
-    content = _read_json(path)
+    path = annotation_file(root, options.annotations)
+    content = read_json(path)
     names = keypoint_names(content, path)
     people: dict[Any, list[dict[str, Any]]] = {}
     for annotation in people_of(content, path):
@@ -171,9 +171,9 @@ def _photograph(
     native = content.get("native_joint_names", {}).get(source)
     boxes, joints, seen, crowd = [], [], [], []
     for annotation in annotations:
-        boxes.append(_box(annotation["bbox"]))
+        boxes.append(box_of(annotation["bbox"]))
         crowd.append(bool(annotation.get("iscrowd", 0)))
-        place, state = _joints(annotation, names, native, aliases)
+        place, state = joints_of(annotation, names, native, aliases)
         joints.append(place)
         seen.append(np.full_like(state, UNKNOWN) if crowd[-1] else state)
     others = _unlabelled(image.get("all_detections", []), np.array(boxes).reshape(-1, 4))
@@ -197,7 +197,8 @@ def _photograph(
     return Photograph(folder / name, width, height, chosen, people, origin)
 
 
-def _box(bbox: list[float]) -> list[float]:
+def box_of(bbox: Sequence[float]) -> list[float]:
+    """A COCO box (x, y, width, height) as corners; ValueError if it is none."""
     # COCO's boxes count from the corner of the first pixel, ours from its centre.
     x, y, width, height = (float(v) for v in bbox)
     if not np.isfinite((x, y, width, height)).all() or min(width, height) < 0:
@@ -205,13 +206,14 @@ def _box(bbox: list[float]) -> list[float]:
     return [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]
 
 
-def _joints(
-    annotation: dict[str, Any], names: list[str], native: list[str] | None, aliases: dict[str, str]
+def joints_of(
+    annotation: Mapping[str, Any],
+    names: Sequence[str],
+    native: Sequence[str] | None = None,
+    aliases: dict[str, str] | None = None,
 ) -> tuple[Float32s, UInt8s]:
     """One person's joints (K, 2) and visibility (K,); of the source's own joints what COCO's lack."""
-    flat = annotation.get("keypoints") or [0] * 3 * len(names)
-    rows = np.array(flat, np.float64).reshape(len(names), 3)
-    rows[~np.isfinite(rows).all(axis=1)] = 0
+    rows = keypoint_rows(annotation, names)
     joints, seen = to_inner(names, rows[None, :, :2], _visibility(rows[:, 2])[None], aliases)
     if native and annotation.get("native_joints"):
         own = np.array(annotation["native_joints"], np.float64).reshape(len(native), 3)
@@ -222,6 +224,12 @@ def _joints(
     return joints[0], seen[0]
 
 
+def keypoint_rows(annotation: Mapping[str, Any], names: Sequence[str]) -> Floats:
+    """COCO's x, y and v (J, 3) of a person, 0 of a joint that is not finite."""
+    rows = np.array(annotation.get("keypoints") or [0] * 3 * len(names), np.float64).reshape(len(names), 3)
+    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0)
+
+
 def _visibility(v: AnyFloats) -> UInt8s:
     """COCO's v (0 not judged, 1 hidden, 2 seen) as ours."""
     return np.select([v >= 2, v >= 1], [VISIBLE, HIDDEN], UNKNOWN).astype(np.uint8)
@@ -229,7 +237,7 @@ def _visibility(v: AnyFloats) -> UInt8s:
 
 def _unlabelled(detections: list[list[float]], labelled: AnyFloats) -> Floats:
     """Detected boxes (M, 4) of people who are not among the labelled boxes (N, 4)."""
-    found = np.array([_box(box) for box in detections], np.float64).reshape(-1, 4)
+    found = np.array([box_of(box) for box in detections], np.float64).reshape(-1, 4)
     return found[box_iou(found, labelled).max(axis=1, initial=0.0) < SAME_PERSON_IOU]
 
 
@@ -243,17 +251,19 @@ def _scaled(people: People, scale: AnyFloats) -> People:
     )  # fmt: skip
 
 
-def _annotation_file(root: Path, options: ImportOptions) -> Path:
+def annotation_file(root: Path, named: Path | None = None) -> Path:
+    """The file that is named, or one of ANNOTATIONS in a folder; CocoError if it is missing."""
     if not root.is_dir():
         raise CocoError(f"{root} is no folder")
-    candidates = [options.annotations] if options.annotations else [root / name for name in ANNOTATIONS]
+    candidates = [named] if named else [root / name for name in ANNOTATIONS]
     for path in candidates:
         if path.is_file():
             return path
     raise CocoError(f"{' and '.join(map(str, candidates))} are missing; name the COCO keypoint file by --annotations")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, perhaps gzipped; CocoError if there is none."""
     try:
         data = path.read_bytes()
         content = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)

@@ -6,8 +6,7 @@ keypoints or more, over the 12 joints that COCO and the inner skeleton share (sh
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
-from dualpose_ros.datasets.coco import BOX_TO_AREA, CocoError, keypoint_names, people_of
-from dualpose_ros.datasets.joint_names import inner_joint
+from dualpose_ros.datasets import coco
+from dualpose_ros.datasets.coco import CocoError
+from dualpose_ros.datasets.labels import UNKNOWN
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, box_iou, oks
@@ -40,10 +40,6 @@ _LEVEL_THIGH = 0.45
 
 _TILE = 224
 _COLUMNS = 8
-
-
-class PhotographsError(ValueError):
-    """A folder of photographs that can't be evaluated; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def evaluate_photographs(
     """OKS on a folder of photographs, over all scored people and by joint; pictures into `out` if given.
 
     weights: a top-down network as `top_down.weights` names it, the shipped one without; flip_test: see `PoseEstimator`.
-    PhotographsError if the folder can't be used.
+    CocoError if the folder can't be used.
     """
     root = Path(root)
     images = read_annotations(root)
@@ -96,48 +92,41 @@ def evaluate_photographs(
 
 
 def read_annotations(root: Path) -> dict[str, list[Person]]:
-    """People to score by file name, images without any left out; PhotographsError names what is missing or wrong."""
-    path = root / "person_keypoints.json"
-    if not path.is_file() or not (root / "images").is_dir():
-        raise PhotographsError(f"{root} needs a folder images/ and COCO annotations in person_keypoints.json")
+    """People to score by file name, images without any left out; CocoError names what is missing or wrong."""
+    path = coco.annotation_file(root)
+    if not (root / "images").is_dir():
+        raise CocoError(f"{root} has no folder images/")
+    content = coco.read_json(path)
+    people: dict[str, list[Person]] = {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = keypoint_names(content, path) if content.get("categories") else COCO17.joint_names
+        names = coco.keypoint_names(content, path) if content.get("categories") else COCO17.joint_names
         files = {image["id"]: image["file_name"] for image in content["images"]}
-        people: dict[str, list[Person]] = {}
-        for annotation in people_of(content, path):
+        for annotation in coco.people_of(content, path):
             if annotation.get("iscrowd", 0) or not annotation.get("keypoints"):
                 continue
-            keypoints = np.array(annotation["keypoints"], dtype=np.float64).reshape(len(names), 3)
-            keypoints[~np.isfinite(keypoints).all(axis=1)] = 0
-            if annotation.get("num_keypoints", (keypoints[:, 2] > 0).sum()) < MIN_KEYPOINTS:
+            labelled = int((coco.keypoint_rows(annotation, names)[:, 2] > 0).sum())
+            if annotation.get("num_keypoints", labelled) < MIN_KEYPOINTS:
                 continue
-            person = _person(annotation, keypoints, names)
+            person = _person(annotation, names)
             if (person.visibility > 0).any():
                 people.setdefault(files[annotation["image_id"]], []).append(person)
-    except CocoError as error:
-        raise PhotographsError(str(error)) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise PhotographsError(f"{path} is no COCO keypoint file: {type(error).__name__} {error}") from error
+        if isinstance(error, CocoError):
+            raise
+        raise CocoError(f"{path} is no COCO keypoint file: {type(error).__name__} {error}") from error
     if not people:
-        raise PhotographsError(f"{path} has nobody with {MIN_KEYPOINTS} labelled keypoints or more")
+        raise CocoError(f"{path} has nobody with {MIN_KEYPOINTS} labelled keypoints or more")
     return people
 
 
-def _person(annotation: dict[str, Any], keypoints: AnyFloats, names: Sequence[str]) -> Person:
-    """A person by rows x, y, v of the joints called `names`; the area of who has none is that which COCO's have."""
-    x, y, width, height = (float(v) for v in annotation["bbox"])
-    place = {int(inner): row for row, inner in enumerate(_INNER[SHARED])}
-    rows = np.zeros((len(SHARED), 3))
-    for name, joint in zip(names, keypoints, strict=True):
-        if (inner := inner_joint(name)) in place:
-            rows[place[inner]] = joint
-    # COCO's coordinates count from the corner of the first pixel, ours from its centre.
-    box = np.array([x, y, x + width, y + height]) - 0.5
-    area = float(annotation.get("area") or BOX_TO_AREA * width * height)
-    if not (np.isfinite(box).all() and area > 0):
-        raise ValueError(f"bbox {annotation['bbox']} is no box, or its person has no area")
-    return Person(box, rows[:, :2], rows[:, 2].astype(np.int64), area)
+def _person(annotation: Mapping[str, Any], names: Sequence[str]) -> Person:
+    """A person; the area of who has none is that which COCO's have."""
+    joints, seen = coco.joints_of(annotation, names)
+    box, inner = np.array(coco.box_of(annotation["bbox"])), _INNER[SHARED]
+    area = float(annotation.get("area") or coco.BOX_TO_AREA * (box[2:] - box[:2]).prod())
+    if not area > 0:
+        raise ValueError(f"bbox {annotation['bbox']} is of a person without any area")
+    return Person(box, joints[inner].astype(np.float64), (seen[inner] != UNKNOWN).astype(np.int64), area)
 
 
 def kind_of(person: Person, people: Sequence[Person]) -> str:
@@ -189,7 +178,7 @@ def score_person(person: Person, pose: Pose2D | None, file: str = "") -> Scored:
 def _read_image(path: Path) -> RgbImage:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise PhotographsError(f"{path} is missing or no image")
+        raise CocoError(f"{path} is missing or no image")
     return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
 
 
@@ -254,11 +243,9 @@ def _whole(point: AnyFloats) -> tuple[int, int]:
 
 def _write_grid(out: Path, tiles: list[RgbImage]) -> None:
     """photographs.png: everyone, best first."""
-    rows = -(-len(tiles) // _COLUMNS)
-    grid = np.zeros((rows * _TILE, _COLUMNS * _TILE, 3), np.uint8)
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, _COLUMNS)
-        grid[row * _TILE : (row + 1) * _TILE, column * _TILE : (column + 1) * _TILE] = tile
+    blank = [np.zeros_like(tiles[0])] * (-len(tiles) % _COLUMNS)
+    lines = np.stack([*tiles, *blank]).reshape(-1, _COLUMNS, _TILE, _TILE, 3)
+    grid = lines.swapaxes(1, 2).reshape(-1, _COLUMNS * _TILE, 3)
     out.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out / "photographs.png"), grid[..., ::-1]):
-        raise PhotographsError(f"can't write {out / 'photographs.png'}")
+        raise CocoError(f"can't write {out / 'photographs.png'}")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dualpose_ros.datasets.coco import CocoError
 from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import COCO17, H36M17
@@ -164,8 +165,8 @@ def spoil(kind: str, root: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("no annotations", "needs a folder"),
-        ("not json", "no COCO keypoint file"),
+        ("no annotations", "are missing"),
+        ("not json", "can't be read as JSON"),
         ("another format", "no COCO keypoint file"),
         ("nobody", "nobody with 8"),
         ("image missing", r"a\.jpg is missing"),
@@ -175,7 +176,7 @@ def test_folders_that_cannot_be_used_are_named(tmp_path: Path, kind: str, messag
     constant_network(tmp_path / "net.onnx", person_cells())
     make_folder(tmp_path / "photos", keypoints_at(cells_in_image(person_cells())))
     spoil(kind, tmp_path / "photos")
-    with pytest.raises(photographs.PhotographsError, match=message):
+    with pytest.raises(CocoError, match=message):
         photographs.evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
 
 
