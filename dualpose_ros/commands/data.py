@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dualpose_ros.commands.options import counted
 from dualpose_ros.errors import InputError
 
 app = typer.Typer(help="Data sets of others, made ready for training.", no_args_is_help=True)
@@ -80,16 +80,10 @@ def import_data(
         max_side=max_side,
     )
     encoding, quality = (".jpg", JPEG_QUALITY) if webp is None else (".webp", webp)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
         photographs = (read_coco if kind is Format.coco else read_lsp)(root, options)
         shards = plan(photographs)
-        made = 0
-        with Progress(*columns, TimeRemainingColumn()) as progress:
-            task = progress.add_task("pictures", total=missing(shards, out))
-            for done in write(shards, out, max_side, encoding, quality):
-                made += done
-                progress.update(task, completed=made)
+        made = counted(write(shards, out, max_side, encoding, quality), missing(shards, out), "pictures")
     except (CocoError, OSError) as error:
         raise InputError(str(error)) from error
     people = sum(len(p.people) for p in photographs)

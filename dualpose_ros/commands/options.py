@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dualpose_ros.errors import InputError
 
@@ -117,6 +118,18 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0, par
     from dualpose_ros.lab.evaluation.report import report as tell
 
     tell(result if part == 1 else {**result, "part": part}, json_file, seed)
+
+
+def counted(work: Iterable[int], total: int, what: str) -> int:
+    """Under a progress bar, the sum of what comes piece by piece."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    made = 0
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(what, total=total)
+        for done in work:
+            made += done
+            progress.update(task, completed=made)
+    return made
 
 
 def share_of(whole: int, part: float) -> int:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dualpose_ros.commands.options import BodyOption, MocapOption, require_numba
+from dualpose_ros.commands.options import BodyOption, MocapOption, counted, require_numba
 from dualpose_ros.errors import InputError
 
 
@@ -63,13 +62,7 @@ def synth(
 
     making = Making(out, count, seed, workers, body, mocap, seconds, length, enlarge)
     total, work = make(kind.value, making)
-    columns = (TextColumn(kind.value), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    made = 0
-    with Progress(*columns) as progress:
-        task = progress.add_task(kind.value, total=total)
-        for done in work:
-            made += done
-            progress.update(task, completed=made)
+    made = counted(work, total, kind.value)
     made_of = {SynthKind.clip: "frames of the clip", SynthKind.recordings: "sequences"}.get(kind, kind.value)
     typer.echo(f"{out}: {made} {made_of} made")
 

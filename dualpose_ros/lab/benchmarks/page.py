@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualpose_ros.errors import InputError
+from dualpose_ros.lab.evaluation.results import read_json, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,9 +100,9 @@ def write_page(results: Path, page: Path) -> None:
             continue
         tables = found[name]["tables"]
         parts += [_where(tables), _picture(images, name, tables)]
-        parts += [_table(rows) for rows in _shown(name, tables)]
-    goals = [goal for name, result in found.items() for goal in _named(name, result["goals"])]
-    parts += [_END, "\n## Goals\n", _table(goals)]
+        parts += ["\n".join(table(rows)) for rows in _shown(name, tables)]
+    goals = [{"of": name, **goal} for name, result in found.items() for goal in result["goals"]]
+    parts += [_END, "\n## Goals\n", "\n".join(table(goals))]
     page.write_text("\n".join(part.rstrip("\n") + "\n" for part in parts if part), encoding="utf-8")
 
 
@@ -136,31 +136,10 @@ def _picture(images: Path, name: str, tables: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not {"tables", "goals"} <= set(result):
-            raise ValueError("it has no tables and goals")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no result of `dualpose bench --json`: {error}; `make speed` makes all") from error
+    result = read_json(path)
+    if not {"tables", "goals"} <= set(result):
+        raise InputError(f"{path} is no result of `dualpose bench --json`; `make speed` makes all")
     return result
-
-
-def _named(name: str, goals: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{"of": name, **goal, "met": "yes" if goal["met"] else "no"} for goal in goals]
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return ""
-    names = list(rows[0])
-    lines = [names, ["---"] * len(names), *([_cell(row.get(name)) for name in names] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _axes(width: float, height: float) -> tuple[Any, Axes]:

@@ -164,7 +164,7 @@ def take_in(summary: Path, folder: Path) -> Path:
 
     The networks are taken to be those that ship now. InputError if it is no demo's summary.
     """
-    content = _json(summary)
+    content = read_json(summary)
     missing = [key for key in ("fps", "latency_ms", "recall", "fused", "top_down", "goals") if key not in content]
     if missing:
         raise InputError(f"{summary} is no summary.json of `dualpose demo`: it lacks {missing[0]}")
@@ -209,7 +209,8 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if not path.name.startswith("bench_"))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, an empty one for anything else; InputError if it can't be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -218,7 +219,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Result:
-    content = _json(path)
+    content = read_json(path)
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise InputError(f"{path} is no result of `dualpose eval ... --json`: it lacks {missing[0]}")
@@ -279,7 +280,9 @@ def _span(values: Sequence[Any]) -> Any:
 
 
 def table(rows: Rows) -> list[str]:
-    """A Markdown table of rows that share their columns, line by line."""
+    """A Markdown table of rows that share their columns, line by line; nothing of none."""
+    if not rows:
+        return []
     names = list(rows[0])
     lines = [names, ["---"] * len(names), *([cell(row.get(name)) for name in names] for row in rows)]
     return [f"| {' | '.join(line)} |" for line in lines]
