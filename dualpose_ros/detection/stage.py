@@ -9,6 +9,7 @@ from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import check_image
 from dualpose_ros.detection.appearance import describe_people
 from dualpose_ros.detection.centre import MULTIPLE, CentreDetector
+from dualpose_ros.detection.cuts import CutWatch
 from dualpose_ros.detection.detections import DetectionError, Detector
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
@@ -110,23 +111,32 @@ class DetectorTurn:
 class DetectionStage:
     """Configured once, called once a frame in the order of stamps."""
 
-    def __init__(self, config: DetectionConfig | None = None, detector: Detector | None = None) -> None:
-        """Load the configured detector, or take the one given."""
+    def __init__(
+        self, config: DetectionConfig | None = None, detector: Detector | None = None, watches_cuts: bool = False
+    ) -> None:
+        """Load the configured detector, or take that given; `watches_cuts`: tracking starts anew where a film cuts."""
         self.config = config if config is not None else DetectionConfig()
         self._detector = detector if detector is not None else create_detector(self.config)
         self._tracker = Tracker(self.config.tracker)
         self._turn = DetectorTurn()
+        self._cuts = CutWatch() if watches_cuts else None
+        self.is_cut = False
 
     def process(self, image: RgbImage, stamp_ns: int) -> list[Track]:
         """People tracked in an RGB image (H, W, 3) uint8 taken at `stamp_ns`; boxes clipped to the image.
 
         Between the frames that the detector looks at (`detect_every`) they are where they move to.
-        A stamp before the last one starts tracking anew, with fresh ids. ImageError or DetectionError, with the
+        A stamp before the last one starts tracking anew, with fresh ids, and so does a cut: `is_cut` says whether this
+        image began another shot. ImageError or DetectionError, with the
         tracks left as they were, if the image or the detector's output is unusable.
         """
         check_image(image)
         self._tracker.config = self.config.tracker
         size = (image.shape[1], image.shape[0])
+        self.is_cut = self._cuts is not None and self._cuts.is_cut(image, stamp_ns)
+        if self.is_cut:
+            self._tracker.reset()
+            self._turn = DetectorTurn()
         if not self._turn.has_come(stamp_ns, self.config.detect_every, self._tracker.has_tentative):
             return self._tracker.predict(stamp_ns, size)
         found = self._detector(image)

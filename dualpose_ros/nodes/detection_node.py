@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
 from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, image_transport, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.joining.cuts import CUTS
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
 from dualpose_ros.nodes.wire import stamp_ns_of
 from dualpose_ros.settings import setting
@@ -49,6 +51,12 @@ class DetectionNodeConfig(ImageNodeConfig):
     )
     in_flight_timeout_s: float = setting(
         0.5, "time without any output until the graph is not waited for, until some comes", unit="s", above=0, most=600
+    )
+    cuts: str = setting(
+        "auto",
+        "start everything anew where a film cuts to another shot; auto: in files that `dualpose run` plays, not for "
+        "cameras and topics",
+        choices=("auto", "always", "never"),
     )
 
 
@@ -84,8 +92,12 @@ class DetectionNode(PipelineNode):
 
     def configure(self) -> None:
         """Load the networks, and make what it publishes with."""
-        self._stage = DetectionStage(self.stage_configs[0])
+        cuts = self.config.cuts
+        watches_cuts = cuts == "always" or (cuts == "auto" and self.config.every_frame)
+        self._stage = DetectionStage(self.stage_configs[0], watches_cuts=watches_cuts)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
+        self._cuts_publisher = self.create_publisher(Header, CUTS, RELIABLE) if watches_cuts else None
+        self._num_cuts = 0
 
     def activate(self) -> None:
         """Take in what it works on."""
@@ -124,10 +136,14 @@ class DetectionNode(PipelineNode):
         time_ns = self.time_of(message.header)
         tracks = self.diagnostics.timed(self._stage.process, decode_image(message), time_ns)
         self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
+        if self._cuts_publisher is not None and self._stage.is_cut:
+            # First: whoever takes detections should know by then.
+            self.answer(message.header, (self._cuts_publisher, message.header))
+            self._num_cuts += 1
         self.answer(message.header, (self._publisher, tracks_to_message(tracks, message.header)))
         self.diagnostics.frame(time_ns)
         counts = {"timed_out": self._pacer.timed_out, "late_images": self._pacer.late}
-        counts["max_frames_in_flight"] = self._pacer.limit
+        counts |= {"max_frames_in_flight": self._pacer.limit, "cuts": self._num_cuts}
         self.diagnostics.extra = {name: str(count) for name, count in counts.items()}
 
 

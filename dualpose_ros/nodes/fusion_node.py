@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, NodeConfig, PipelineNode, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns
+from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.joining.fused import BOTTOM_UP, TOP_DOWN, FusedFrame, FusedFrames
 from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
@@ -63,6 +65,8 @@ class FusionNode(PipelineNode):
             math.inf if every else self.config.max_wait_s, sys.maxsize if every else self.config.give_up_after_frames
         )
         self._counts = {"fused": 0, "top_down_only": 0, "bottom_up_only": 0}
+        self._cuts = CutTimes()
+        self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
         self._subscribe("dualpose/top_down/poses3d", TOP_DOWN)
         self._subscribe("dualpose/bottom_up/poses3d", BOTTOM_UP)
         self.take_stamps(
@@ -94,7 +98,8 @@ class FusionNode(PipelineNode):
         header = next(one.header for one in said if one is not None)
         top_down, bottom_up = (None if one is None else one.persons for one in said)
         time_ns = self.time_of(header)
-        result = self.diagnostics.timed(self._stage.process, time_ns, top_down, bottom_up)
+        stage_ns = self._cuts.stage_ns(stamp_to_ns(header.stamp), time_ns)
+        result = self.diagnostics.timed(self._stage.process, stage_ns, top_down, bottom_up)
         self.answer(header, (self._poses, poses_to_bytes(result.persons, header)))
         self.diagnostics.frame(time_ns)
         self._counts[_kind(frame)] += 1

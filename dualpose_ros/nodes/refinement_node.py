@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.qos import ReliabilityPolicy
+from std_msgs.msg import Header
 
 from dualpose_ros.camera import Camera, Ground
 from dualpose_ros.msg import MultiPersonPose3D
@@ -29,6 +30,7 @@ from dualpose_ros.nodes.base import (
 )
 from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
@@ -73,6 +75,8 @@ class RefinementNode(PipelineNode):
         self._counts = {"refined": 0, "passed_through": 0}
         self._ground = ""
         self._coasting = 0
+        self._cuts = CutTimes()
+        self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
         self.take_poses("dualpose/fused/poses3d", self._on_poses)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
         if self.config.ground_frame:
@@ -100,7 +104,7 @@ class RefinementNode(PipelineNode):
             return
         persons = poses_from_bytes(poses, finite=True)
         camera = self._camera_of(stamp_to_ns(header.stamp), header)
-        time_ns = self.time_of(header)
+        time_ns = self._cuts.stage_ns(stamp_to_ns(header.stamp), self.time_of(header))
         self._waiting.append((header, poses, persons))
         if self._refinement.lag_frames:
             self._rest.reset()

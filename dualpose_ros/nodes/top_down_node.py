@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from dualpose_ros.msg import Heatmaps, MultiPersonPose3D
@@ -35,6 +36,7 @@ from dualpose_ros.nodes.convert import (
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.settings import SettingError, setting
@@ -76,6 +78,8 @@ class TopDownNode(PipelineNode):
         self._cameras = RecentCameras[Any](self.config.sync_queue_size)
         images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         newest = newest_qos(self.config)
+        self._cuts = CutTimes()
+        self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
         self.take_images(self._receiver("image"), images)
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"
@@ -106,6 +110,7 @@ class TopDownNode(PipelineNode):
         if info is None:
             return
         time_ns = self.time_of(header)
+        stage_ns = self._cuts.stage_ns(stamp_to_ns(header.stamp), time_ns)
         image = decode_image(image_message)
         camera = camera_for_image(info, image, self.config.rectified)
         tracks = tracks_from_message(detections, self.config.person_classes)
@@ -115,7 +120,7 @@ class TopDownNode(PipelineNode):
             if self.config.every_frame or self._heatmaps.get_subscription_count():
                 self.answer(header, (self._heatmaps, heatmaps_to_message(heatmaps, header)))
 
-        result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, tracks, send)
+        result = self.diagnostics.timed(self._stage.process, image, stage_ns, camera, tracks, send)
         self.answer(header, (self._poses, poses_to_bytes(result.persons, header, (camera.width, camera.height))))
         self.diagnostics.frame(time_ns)
         self.diagnostics.extra = {"late_inputs": str(self._join.late), "persons": str(len(result.persons))}

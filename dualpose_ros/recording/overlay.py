@@ -30,7 +30,8 @@ class Trails:
         self._points: dict[int, deque[tuple[int, float, float]]] = {}
 
     def update(self, stamp_ns: int, persons: tuple[Pose3D, ...]) -> dict[int, Floats]:
-        """Add a frame's people; the trails (T, 2) of all tracks as (x, z) in metres, oldest point first."""
+        """Add a frame's people; the trails (T, 2) of those of them who are tracked, as (x, z) in metres, oldest
+        point first."""
         for person in persons:
             place = seen_place(person)
             if place is not None:
@@ -40,7 +41,8 @@ class Trails:
                 points.popleft()
             if not points:
                 del self._points[track_id]
-        return {track_id: np.array(points)[:, 1:] for track_id, points in self._points.items()}
+        shown = {person.track_id for person in persons}
+        return {track_id: np.array(points)[:, 1:] for track_id, points in self._points.items() if track_id in shown}
 
 
 def write_overlay(

@@ -111,6 +111,8 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         detection["detector"] = options.detector
     if options.max_rate is not None:
         detection["max_rate_hz"] = options.max_rate
+    if not source.live and detection_parameter(options, "cuts", "auto") == "auto":
+        detection["cuts"] = "always"
     graph = GraphOptions(
         out=options.out,
         camera=camera,
@@ -217,10 +219,13 @@ def check_input(options: LiveOptions) -> SourceInfo:
 
 def detector_of(options: LiveOptions) -> str:
     """The detector of a run: as asked for, or as the parameter file says."""
-    if options.detector is not None:
-        return options.detector
+    return options.detector if options.detector is not None else detection_parameter(options, "detector", "centre")
+
+
+def detection_parameter(options: LiveOptions, name: str, default: str) -> str:
+    """What the parameter file of a run says of the detection node, `default` where it says nothing."""
     given = read_parameter_file(options.params_file or default_params())
-    return next((str(p.value) for p in given if p.name == "detector" and p.matches(f"/{DETECTION}")), "centre")
+    return next((str(p.value) for p in given if p.name == name and p.matches(f"/{DETECTION}")), default)
 
 
 def default_params() -> Path:

@@ -54,7 +54,7 @@ MB = 1 << 20
 
 
 class Detection:
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, watches_cuts: bool) -> None:
         pass
 
     def process(self, image: Any, stamp_ns: int) -> list[Track]:

@@ -255,7 +255,7 @@ def detection() -> dict[str, Any]:
     """A detector slower than its camera, and one that fails now and then."""
 
     class Stage:
-        def __init__(self, config: Any) -> None:
+        def __init__(self, config: Any, watches_cuts: bool) -> None:
             self.stamps: list[int] = []
 
         def process(self, image: Any, stamp_ns: int) -> list[Track]:

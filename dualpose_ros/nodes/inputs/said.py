@@ -15,8 +15,10 @@ _STAMP = slice(4, 12)
 
 
 def stamp_of(message: Any) -> int:
-    """Nanoseconds of the stamp of a message with a header, or of its CDR bytes; MessageError where they are too few."""
-    return stamp_ns_of(message) if isinstance(message, bytes) else stamp_to_ns(message.header.stamp)
+    """Nanoseconds of the stamp of a header or a message with one, or of its CDR bytes; MessageError for too few."""
+    if isinstance(message, bytes):
+        return stamp_ns_of(message)
+    return stamp_to_ns(getattr(message, "header", message).stamp)
 
 
 class LastInfo:
