@@ -68,12 +68,29 @@ def assign(cost: AnyFloats, limit: float) -> Indices:
     cost = np.asarray(cost, dtype=np.float64)
     if cost.size == 0:
         return np.full(cost.shape[0], -1, dtype=np.intp)
-    allowed = cost <= limit
-    if (allowed.sum(axis=0) <= 1).all() and (allowed.sum(axis=1) <= 1).all():
-        # No pair takes another's row or column.
-        return np.where(allowed.any(axis=1), allowed.argmax(axis=1), -1)
+    affordable = np.where(cost <= limit, cost, np.inf)
+    if _differ(columns := _cheapest(affordable)):
+        return columns
+    if _differ(rows := _cheapest(affordable.T)):
+        partner = np.full(len(cost), -1, dtype=np.intp)
+        (own,) = (rows >= 0).nonzero()
+        partner[rows[own]] = own
+        return partner
     _, columns, _ = lap.lapjv(np.fmin(cost, _FORBIDDEN), extend_cost=True, cost_limit=float(limit))
     return np.asarray(columns, dtype=np.intp)
+
+
+def _cheapest(cost: Floats) -> Indices:
+    """The cheapest column of each row (R,), -1 where all are infinite."""
+    best = cost.argmin(axis=1)
+    best[np.isinf(cost.min(axis=1))] = -1
+    return best
+
+
+def _differ(partners: Indices) -> bool:
+    """Whether no two have the same partner: then nobody can do better than by what is cheapest for each alone."""
+    taken = [partner for partner in partners.tolist() if partner >= 0]
+    return len(set(taken)) == len(taken)
 
 
 def group_by_tags(
@@ -89,41 +106,47 @@ def group_by_tags(
     are preferred.
     Returns label (M,) of each candidate's person, -1 for none, and the number of people, before small ones are dropped.
     """
+    by_joint = np.argsort(joint, kind="stable")
+    bounds = np.searchsorted(joint[by_joint], np.arange(H36M17.num_joints + 1)).tolist()
+    tag, score = tag[by_joint], score[by_joint]
     labels = np.full(len(joint), -1, dtype=np.intp)
     sums, counts = np.zeros(len(joint)), np.zeros(len(joint))
     if apart is not None:
+        apart = apart[np.ix_(by_joint, by_joint)]
         near, shares = (apart <= 1).astype(np.float64), np.minimum(apart, 1)
         # Of each person to each candidate: how many of the person's joints are near it, and the sum of their distances.
         near_of, share_of = np.zeros_like(near), np.zeros_like(near)
     people = 0
-    lost = config.score_weight * (1 - score)
-    by_joint = np.argsort(joint, kind="stable")
-    bounds = np.searchsorted(joint[by_joint], np.arange(H36M17.num_joints + 1))
+    lost, may_start = config.score_weight * (1 - score), score >= config.seed_score
+    limit = config.max_tag_distance + config.score_weight + (0 if apart is None else config.distance_weight)
     for k in JOINT_ORDER:
-        candidates = by_joint[bounds[k] : bounds[k + 1]]
-        if len(candidates) == 0:
+        own = slice(bounds[k], bounds[k + 1])
+        if own.start == own.stop:
             continue
+        label = labels[own]
         if people:
-            cost = np.abs(tag[candidates, None] - sums[:people] / counts[:people])
-            cost[cost > config.max_tag_distance] = np.inf
-            cost += lost[candidates, None]
-            limit = config.max_tag_distance + config.score_weight
+            cost = np.abs(tag[own, None] - sums[:people] / counts[:people])
+            too_far = cost > config.max_tag_distance
+            cost += lost[own, None]
             if apart is not None:
-                cost = cost + config.distance_weight * (share_of[:people, candidates].T / counts[:people])
-                cost = np.where(0.5 * counts[:people] > near_of[:people, candidates].T, np.inf, cost)
-                limit += config.distance_weight
-            labels[candidates] = assign(cost, limit)
-        seeds = candidates[(labels[candidates] < 0) & (score[candidates] >= config.seed_score)]
-        labels[seeds] = np.arange(people, people + len(seeds))
+                cost += config.distance_weight * (share_of[:people, own].T / counts[:people])
+                too_far |= 0.5 * counts[:people] > near_of[:people, own].T
+            cost[too_far] = np.inf
+            label[:] = assign(cost, limit)
+        (seeds,) = ((label < 0) & may_start[own]).nonzero()
+        label[seeds] = np.arange(people, people + len(seeds))
         people += len(seeds)
-        taken = candidates[labels[candidates] >= 0]
-        owner = labels[taken]
+        (taken,) = (label >= 0).nonzero()
+        owner = label[taken]
+        taken += own.start
         if apart is not None:
             near_of[owner] += near[taken]
             share_of[owner] += shares[taken]
         sums[owner] += tag[taken]
         counts[owner] += 1
-    return labels, people
+    out = np.empty_like(labels)
+    out[by_joint] = labels
+    return out, people
 
 
 def people_from_labels(
@@ -178,7 +201,7 @@ class ReadableMaps:
         size = heatmaps.shape[1] * heatmaps.shape[2]
         flat = heatmaps.reshape(-1)
         # Where the tag lowers a cell below this, `read_by_tag` takes nothing from the map.
-        cells = np.flatnonzero(flat >= np.float32(_LEAST_SHARE * config.min_score))
+        (cells,) = (flat >= np.float32(_LEAST_SHARE * config.min_score)).nonzero()
         starts = size * np.arange(len(heatmaps) + 1)
         bounds = np.searchsorted(cells, starts)
         maps, heat = heatmaps if smooth is None else smooth, flat[cells]
@@ -211,8 +234,8 @@ def read_by_tag(
     beginnings = np.asarray(first, dtype=np.intp)
     persons, joints, cells = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
     # Those who are read from the same maps at once.
-    for beginning in np.unique(beginnings):
-        same = np.flatnonzero(beginnings == beginning)
+    for beginning in sorted(set(beginnings.tolist())):
+        (same,) = (beginnings == beginning).nonzero()
         bounds = maps.bounds[beginning : beginning + read_scores.shape[1] + 1]
         person, joint, cell = _cells_of_tags(
             maps, bounds, np.asarray(tags)[same], config, None if windows is None else windows[same]
@@ -234,7 +257,7 @@ def _cells_of_tags(
     """Joints (J,) that the maps between `bounds` (K + 1,) show of people (J,), and the cells (J,) where they are."""
     inside = slice(int(bounds[0]), int(bounds[-1]))
     counts = np.diff(bounds)
-    filled = np.flatnonzero(counts)
+    (filled,) = counts.nonzero()
     if not len(filled):
         return filled, filled, filled
     value = maps.tag[inside] - np.asarray(tags, dtype=np.float32)[:, None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Mask, Rows, UInt8s
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Indices, Rows, UInt8s
 
 UINT8_SCALE = 1 / 255
 """Value of one step of an 8-bit heatmap that covers 0..1."""
@@ -76,9 +76,7 @@ def local_maxima(
         raise ValueError(f"heatmaps have shape {maps.shape} instead of (channels, height, width)")
     if window < 3 or window % 2 == 0:
         raise ValueError(f"window {window} is not an odd number of at least 3")
-    channel, row, column = np.unravel_index(_largest_of_window(maps, threshold, window), maps.shape)
-    first = _is_first_of_equals(maps, channel, row, column, window)
-    channel, row, column = channel[first], row[first], column[first]
+    channel, row, column = _largest_of_window(maps, threshold, window)
     score = maps[channel, row, column].astype(np.float64)
     order = np.lexsort((-score, channel))
     channel, row, column, score = channel[order], row[order], column[order], score[order]
@@ -88,29 +86,34 @@ def local_maxima(
     return channel, row, column, score
 
 
-def _largest_of_window(maps: Float32s, threshold: float, window: int) -> Indices:
-    """Flat indices of cells above the threshold that no cell of their window exceeds."""
-    if not maps.size:
-        return np.zeros(0, np.intp)
-    # All maps one below the other, apart by rows of what is no cell: so OpenCV takes what lies beyond the border too.
-    count, height, width = maps.shape
-    apart = np.full((count, height + window // 2, width), -np.inf, np.float32)
-    apart[:, :height] = maps
-    largest = cv2.dilate(apart.reshape(-1, width), np.ones((window, window), np.uint8))
-    largest = largest.reshape(apart.shape)[:, :height]
-    return np.flatnonzero((maps > threshold) & (maps >= largest))
+def _largest_of_window(maps: Float32s, threshold: float, window: int) -> tuple[Indices, Indices, Indices]:
+    """Channel, row and column of cells above the threshold whose value no cell of their window exceeds, and none before
+    them in reading order has too."""
+    # All maps in one line, apart by what is no cell: there lies whatever of a window leaves its map.
+    (count, height, width), reach = maps.shape, window // 2
+    wide, high = width + reach, height + reach
+    before = reach * (1 + wide)
+    line = np.full(before + count * high * wide, -np.inf, np.float32)
+    cells = line[before:]
+    cells.reshape(count, high, wide)[:, :height, :width] = maps
+    largest = _largest_ahead(_largest_ahead(line, window, 1), window, wide)
+    # The last cells of the line are none.
+    cells = cells[: len(largest)]
+    found = np.flatnonzero((cells > threshold) & (cells >= largest))
+    steps = (wide * np.arange(window)[:, None] + np.arange(window)).ravel()
+    equal = line[found[:, None] + steps[: len(steps) // 2]] == cells[found, None]
+    channel, cell = np.divmod(found[~equal.any(axis=1)], high * wide)
+    return channel, *np.divmod(cell, wide)
 
 
-def _is_first_of_equals(maps: Float32s, channel: Indices, row: Indices, column: Indices, window: int) -> Mask:
-    """Whether no cell before it in reading order, within its window, has the same value."""
-    reach = window // 2
-    steps = np.arange(-reach, reach + 1)
-    dy, dx = (a.ravel() for a in np.meshgrid(steps, steps, indexing="ij"))
-    before = (dy < 0) | ((dy == 0) & (dx < 0))
-    rows, columns = row[:, None] + dy[before], column[:, None] + dx[before]
-    inside = (rows >= 0) & (columns >= 0) & (columns < maps.shape[2])
-    values = maps[channel[:, None], np.where(inside, rows, 0), np.where(inside, columns, 0)]
-    return np.asarray(~(inside & (values == maps[channel, row, column][:, None])).any(axis=1))
+def _largest_ahead(line: Float32s, count: int, step: int) -> Float32s:
+    """Of each value of a line and those that follow it by `step`, `count` in all, the largest."""
+    reached = 1
+    while reached < count:
+        more = min(reached, count - reached)
+        line = np.maximum(line[: -more * step], line[more * step :])
+        reached += more
+    return line
 
 
 def peak_offsets(maps: AnyFloats, channel: Indices, row: Indices, column: Indices) -> Floats:
@@ -125,23 +128,24 @@ def peak_offsets(maps: AnyFloats, channel: Indices, row: Indices, column: Indice
     Returns (M, 2) as (x, y) in cells, within half a cell.
     """
     height, width = maps.shape[1:]
-    rows = np.clip(row[:, None] + np.array([-1, 0, 1]), 0, height - 1)
-    columns = np.clip(column[:, None] + np.array([-1, 0, 1]), 0, width - 1)
-    patch = maps[channel[:, None, None], rows[:, :, None], columns[:, None, :]].astype(np.float64)
-    log = np.log(np.maximum(patch, _FLOOR))
-    gradient = np.stack([(log[:, :, 2] - log[:, :, 0]).sum(axis=1), (log[:, 2] - log[:, 0]).sum(axis=1)], axis=1) / 6
-    bend_x = (log[:, :, 2] - 2 * log[:, :, 1] + log[:, :, 0]).sum(axis=1) / 3
-    bend_y = (log[:, 2] - 2 * log[:, 1] + log[:, 0]).sum(axis=1) / 3
-    bend_xy = (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0]) / 4
+    steps = np.array([[-1], [0], [1]])
+    rows = np.minimum(np.maximum(row + steps, 0), height - 1)
+    columns = np.minimum(np.maximum(column + steps, 0), width - 1)
+    at = (channel * height + rows)[:, None] * width + columns
+    # By row, column and peak.
+    log = np.log(np.maximum(maps.reshape(-1)[at].astype(np.float64), _FLOOR))
+    slope_x, slope_y = (log[:, 2] - log[:, 0]).sum(axis=0) / 6, (log[2] - log[0]).sum(axis=0) / 6
+    bend_x = (log[:, 2] - 2 * log[:, 1] + log[:, 0]).sum(axis=0) / 3
+    bend_y = (log[2] - 2 * log[1] + log[0]).sum(axis=0) / 3
     rim_x, rim_y = (column == 0) | (column == width - 1), (row == 0) | (row == height - 1)
-    bend_xy = np.where(rim_x | rim_y, 0.0, bend_xy)
+    bend_xy = np.where(rim_x | rim_y, 0.0, (log[2, 2] - log[2, 0] - log[0, 2] + log[0, 0]) / 4)
     determinant = bend_x * bend_y - bend_xy**2
     is_peak = (bend_x < 0) & (bend_y < 0) & (determinant > 1e-12)
     safe = np.where(is_peak, determinant, 1.0)
-    x = -(bend_y * gradient[:, 0] - bend_xy * gradient[:, 1]) / safe
-    y = -(bend_x * gradient[:, 1] - bend_xy * gradient[:, 0]) / safe
-    offsets = np.stack([np.where(is_peak & ~rim_x, x, 0.0), np.where(is_peak & ~rim_y, y, 0.0)], axis=1)
-    return np.clip(offsets, -0.5, 0.5)
+    offsets = np.zeros((len(row), 2))
+    np.divide(bend_xy * slope_y - bend_y * slope_x, safe, out=offsets[:, 0], where=is_peak & ~rim_x)
+    np.divide(bend_xy * slope_x - bend_x * slope_y, safe, out=offsets[:, 1], where=is_peak & ~rim_y)
+    return np.minimum(np.maximum(offsets, -0.5), 0.5)
 
 
 def combined_grid(image_size: tuple[int, int], longest: int = 160) -> tuple[tuple[int, int], Floats]:

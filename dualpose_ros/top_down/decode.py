@@ -6,6 +6,7 @@ N patches, K joints, h x w cells, P people. Joint positions are in patch pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -96,17 +97,12 @@ def decode_patches(
     of_patch = np.rint(means / _APART).astype(np.intp)
     means = means - _APART * of_patch
     # What a person explains of the box is told by the joints as grouped.
-    grouped = [
-        np.asarray(target_utility(joints_px[own], scores[own], means[own], box), dtype=np.float64)
-        for own, box in zip((of_patch == np.arange(count)[:, None]), np.asarray(boxes_px), strict=True)
-    ]
+    utility = target_utility(joints_px, scores, means, np.asarray(boxes_px)[of_patch])
     smooth = smoothed(heatmaps, config.smoothing_cells).reshape(flat.shape) if config.smoothing_cells > 0 else None
     readable = ReadableMaps.of(flat, flat_tags, config.reading, smooth)
     joints_px, scores = read_by_tag(readable, of_patch * joints, means, joints_px, scores, config.reading)
-    return [
-        PatchPeople(joints_px[of_patch == n], scores[of_patch == n], means[of_patch == n], utility)
-        for n, utility in enumerate(grouped)
-    ]
+    people_found = PatchPeople(joints_px, scores, means, utility)
+    return [people_found[of_patch == n] for n in range(count)]
 
 
 def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> list[PatchPeople]:
@@ -133,8 +129,15 @@ def decode_single(heatmaps: AnyFloats, config: DecodeConfig | None = None) -> li
 
 def smoothed(heatmaps: Float32s, stddev_cells: float) -> Float32s:
     """Heatmaps (N, K, h, w) blurred by a Gaussian, whose largest values are where the OKS to expect is largest."""
-    blurred = [cv2.GaussianBlur(maps.transpose(1, 2, 0), (0, 0), stddev_cells).transpose(2, 0, 1) for maps in heatmaps]
-    return np.stack(blurred).astype(np.float32, copy=False) if blurred else heatmaps
+    down, across = (_blur(side, stddev_cells) for side in heatmaps.shape[2:])
+    return np.asarray(down @ (heatmaps.reshape(-1, heatmaps.shape[3]) @ across.T).reshape(heatmaps.shape))
+
+
+@lru_cache(maxsize=8)
+def _blur(side: int, stddev_cells: float) -> Float32s:
+    """What blurs columns of so many cells: (side, side)."""
+    kernel = cv2.getGaussianKernel(2 * round(4 * stddev_cells) + 1, stddev_cells, cv2.CV_32F)
+    return np.asarray(cv2.sepFilter2D(np.eye(side, dtype=np.float32), -1, np.ones(1, np.float32), kernel))
 
 
 def refuse_nan(maps: Float32s) -> None:
@@ -143,25 +146,27 @@ def refuse_nan(maps: Float32s) -> None:
         raise ValueError("the top-down network answered NaN: its weights or its input are broken")
 
 
-def target_utility(joints: AnyFloats, scores: AnyFloats, tags: AnyFloats, box: AnyFloats) -> AnyFloats:
+def target_utility(joints: AnyFloats, scores: AnyFloats, tags: AnyFloats, box: AnyFloats) -> Floats:
     """How well people explain a tracked box.
 
     Sums the share of joints found inside the box (by score), the overlap of the joints' extents with the box,
     nearness of their middle to the box's, and nearness of the tag to TARGET_TAG.
 
-    joints: (P, K, 2); scores: (P, K), 0 = not found; tags: (P,); box: (4,), in the joints' own coordinates.
-    Returns (P,), between 0 and 4.
+    joints: (P, K, 2); scores: (P, K), 0 = not found; tags: (P,); box: (4,), or one each, (P, 4), in the joints' own
+    coordinates. Returns (P,), between 0 and 4.
     """
     if len(joints) == 0:
         return np.zeros(0)
+    first, last = box[..., None, :2], box[..., None, 2:]
     found = scores > 0
-    inside = ((joints >= box[:2]) & (joints <= box[2:])).all(axis=2)
+    inside = ((joints >= first) & (joints <= last)).all(axis=2)
     explained = (scores * inside).sum(axis=1) / H36M17.num_joints
     low = np.where(found[..., None], joints, np.inf).min(axis=1)
     high = np.where(found[..., None], joints, -np.inf).max(axis=1)
-    overlap = np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None).prod(axis=1)
-    union = (high - low).prod(axis=1) + float(np.prod(box[2:] - box[:2])) - overlap
-    side = max(float((box[2:] - box[:2]).max()), 1e-6)
-    off_centre = np.linalg.norm((low + high) / 2 - (box[:2] + box[2:]) / 2, axis=1) / side
+    first, last = box[..., :2], box[..., 2:]
+    overlap = np.clip(np.minimum(high, last) - np.maximum(low, first), 0, None).prod(axis=1)
+    union = (high - low).prod(axis=1) + (last - first).prod(axis=-1) - overlap
+    side = np.maximum((last - first).max(axis=-1), 1e-6)
+    off_centre = np.linalg.norm((low + high) / 2 - (first + last) / 2, axis=1) / side
     own_tag = np.exp(-((tags - TARGET_TAG) ** 2) / 2)
     return np.asarray(explained + overlap / np.maximum(union, 1e-9) + np.exp(-4 * off_centre) + own_tag)

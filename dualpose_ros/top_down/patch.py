@@ -73,7 +73,8 @@ def extract_patches(image: RgbImage, image_to_patch: Floats, size: int) -> UInt8
     """
     affines = np.asarray(image_to_patch, dtype=np.float64).reshape(-1, 2, 3)
     patches = np.empty((len(affines), size, size, 3), dtype=np.uint8)
-    pyramid = [np.ascontiguousarray(image)]
+    # OpenCV samples pixels of four bytes almost three times as fast as those of three.
+    pyramid = [np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), dtype=np.uint8)] if len(affines) else []
     for patch, affine in zip(patches, affines, strict=True):
         shrink = 1 / np.sqrt(abs(np.linalg.det(affine[:, :2])))
         level = int(max(np.floor(np.log2(shrink) + 1e-9), 0))
@@ -84,9 +85,10 @@ def extract_patches(image: RgbImage, image_to_patch: Floats, size: int) -> UInt8
         # A pixel of the halved image is centred between the two that it averages.
         from_level = np.array([[step, 0.0, (step - 1) / 2], [0.0, step, (step - 1) / 2]])
         matrix = compose_affines(affine, from_level)
-        cv2.warpAffine(
-            pyramid[level], matrix, (size, size), dst=patch, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+        sampled = cv2.warpAffine(
+            pyramid[level], matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
         )
+        cv2.cvtColor(sampled, cv2.COLOR_RGBA2RGB, dst=patch)
     return patches
 
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from dualpose_ros.grouping import cells_to_pixels
-from dualpose_ros.top_down.decode import TARGET_TAG, DecodeConfig, decode_patches
+from dualpose_ros.top_down.decode import TARGET_TAG, DecodeConfig, decode_patches, smoothed
 from support import people_maps as maps
 
 
@@ -90,3 +91,10 @@ def test_of_a_broad_hill_and_a_higher_spike_the_hill_is_the_joint() -> None:
     assert np.abs(people.joints_px[0, 16] - truth[16]).max() < 0.5
     (sharp,) = decode_patches(heat[None], tags[None], box, DecodeConfig(smoothing_cells=0))
     assert np.abs(sharp.joints_px[0, 16] - cells_to_pixels(np.array(spike[::-1]))).max() < 2.5
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 48, 48), (1, 2, 20, 33), (1, 1, 4, 1)])
+def test_maps_are_blurred_as_opencv_blurs_each_of_them(shape: tuple[int, ...]) -> None:
+    maps = np.random.default_rng(0).random(shape, dtype=np.float32)
+    expected = [[cv2.GaussianBlur(one, (0, 0), 1.25).reshape(one.shape) for one in patch] for patch in maps]
+    np.testing.assert_allclose(smoothed(maps, 1.25), expected, atol=1e-6)
