@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,13 @@ from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, make_wor
 from support.data import data_path
 
 SMALL = WorldConfig(cast=4, textures=4, poses=10, seated=5, props=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_curves_of_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds to draw, after each validation; `test_trainer` and the tests of commands look at them."""
+    if report := sys.modules.get("dualpose_ros.lab.training.loop.report"):
+        monkeypatch.setattr(report, "draw_curves", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

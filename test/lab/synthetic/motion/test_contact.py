@@ -32,8 +32,8 @@ def body(seed: int, kind: str = "conversation") -> np.ndarray:
 
 def test_segment_distances_agree_with_a_minimiser() -> None:
     rng = np.random.default_rng(0)
-    p, q = rng.normal(size=(40, 3)), rng.normal(size=(25, 3))
-    d, e = rng.normal(size=(40, 3)) * rng.uniform(0, 2, (40, 1)), rng.normal(size=(25, 3))
+    p, q = rng.normal(size=(20, 3)), rng.normal(size=(15, 3))
+    d, e = rng.normal(size=(20, 3)) * rng.uniform(0, 2, (20, 1)), rng.normal(size=(15, 3))
     d[:3] = 0  # points
     e[:3] = 0
     d[3:8] = e[3:8] * rng.uniform(-2, 2, (5, 1))  # parallel
@@ -41,7 +41,7 @@ def test_segment_distances_agree_with_a_minimiser() -> None:
     q[12], e[12] = p[12] + 1.5 * d[12], d[12]  # in one line, apart
     q[13], e[13] = p[13] + 0.5 * d[13], d[13]  # in one line, overlapping
     fast = co.segment_distance(p, d, q, e)
-    slow = np.array([[slow_distance(p[i], d[i], q[j], e[j]) for j in range(25)] for i in range(40)])
+    slow = np.array([[slow_distance(p[i], d[i], q[j], e[j]) for j in range(15)] for i in range(20)])
     np.testing.assert_allclose(fast, slow, atol=2e-5)
     np.testing.assert_allclose(np.diag(fast)[[8, 9, 10, 11, 13]], 0, atol=1e-6)
 

@@ -24,7 +24,7 @@ from dualpose_ros.inference.engine import TensorSpec  # noqa: E402
 from dualpose_ros.lab.training.fusion import task as training  # noqa: E402
 from dualpose_ros.lab.training.fusion.data import PEOPLE, Augmentation, PairData, every_group, pair_data  # noqa: E402
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
-from dualpose_ros.lab.training.loop import report, trainer  # noqa: E402
+from dualpose_ros.lab.training.loop import trainer  # noqa: E402
 from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
 from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
@@ -277,8 +277,7 @@ class Interrupted(training.FusionTask):
         return super().loss(model, batch)
 
 
-def test_a_run_resumes_and_calibrates(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "draw_curves", lambda *_: None)  # slow, and tested elsewhere
+def test_a_run_resumes_and_calibrates(folder: Path, tmp_path: Path) -> None:
     settings = small(folder).training
     whole = trainer.train(training.FusionTask(settings), config(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):

@@ -16,7 +16,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from  # noqa: E402
-from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
+from dualpose_ros.lab.training.loop.curves import draw_curves, read_lines  # noqa: E402
 from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
 from dualpose_ros.lab.training.loop.trainer import learning_rate, train  # noqa: E402
@@ -44,6 +44,7 @@ def test_it_learns_and_leaves_all_it_promises(tmp_path: Path) -> None:
     assert report["figures"] == result.figures and report["seed"] == 0 and report["seconds"] > 0
     assert report["parameters"] == sum(p.numel() for p in TinyTask().build_model().parameters())
     assert report["data"]["training_samples"] == 100
+    draw_curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png", "tiny")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     lines = read_lines(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines if line["kind"] == "train"] == list(range(10, result.steps + 1, 10))
