@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections import OrderedDict
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -100,9 +99,7 @@ class FrameStore:
     def __enter__(self) -> FrameStore:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
 
     def _store(self, stamp_ns: int, image: RgbImage) -> None:

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import IO, Any, cast
 
 from rich.console import Console
@@ -82,7 +81,5 @@ class RunProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
