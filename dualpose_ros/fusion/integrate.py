@@ -20,9 +20,6 @@ METHODS = ("network", "linear", "hard")
 ANSWERS = ("joints_rel", "root", "log_stddev", "score")
 """Outputs of an integration network that are used."""
 
-LEAST_SURE = 0.7
-"""Joints that are seen worse have the deviations of these, and those divided by this."""
-
 
 Integrator = Callable[[Pairs], Poses]
 
@@ -94,6 +91,5 @@ class NetworkIntegrator:
         # Its first is the root's, relative to the depth; every joint in the camera frame has it besides its own.
         away = stddev[:, :1] * depth[:, None]
         seen = np.maximum(pairs.top_down.joint_scores, pairs.bottom_up.joint_scores)
-        own = stddev / np.clip(seen, LEAST_SURE, 1)
-        own[:, H36M17.root] = 0
-        return Poses(joints, seen, np.hypot(own, away), scores.reshape(-1))
+        stddev[:, H36M17.root] = 0
+        return Poses(joints, seen, np.hypot(stddev, away), scores.reshape(-1))

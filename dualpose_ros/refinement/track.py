@@ -45,7 +45,7 @@ VELOCITY_S = 0.3
 LEAST_VELOCITY_S = 0.05
 """Frames closer together say nothing of velocity: the person is taken to stand."""
 
-LASTING_DEPTH = 0.87
+LASTING_DEPTH = 0.9
 """Share of a distance's deviation that no number of frames makes smaller: who is taken to be larger than he or she is
 stays so. Its square is between the correlations of errors of neighbouring frames and of frames 2 s apart."""
 
@@ -143,15 +143,16 @@ class TrackSmoother:
         return at, joints[at], joints[at - 1], self._published, float(times[at] - times[at - 1])
 
     def _stddev_at(self, at: int) -> Floats:
-        """Deviations (K,) of a frame's joints."""
+        """Deviations (K,) of a frame's joints, as `window.split_stddev` takes them apart again."""
         assert self._solution is not None
         said = self._window.said[at]
         spread = self._solution.spread(at, self._person)
         stddev = said[:, 6] if spread is None else spread
         # A guess that is repeated gets no surer.
         guessed = np.minimum(np.maximum((1 - said[:, 5]) / (1 - SEEN), 0), 1)
-        stddev = np.maximum(stddev, guessed * said[:, 6])
-        return np.asarray(self.config.solver.stddev_scale * np.hypot(stddev, self._depth_stddev[at]))
+        stddev = self.config.solver.stddev_scale * np.maximum(stddev, guessed * said[:, 6])
+        stddev[_ROOT] = 0
+        return np.asarray(np.hypot(stddev, self._depth_stddev[at]))
 
     def _published_as(self, at: int, joints: Floats, stddev: Floats) -> Refined:
         self._published, self._stddev = joints, stddev

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from dualpose_ros.fusion.integrate import ANSWERS, LEAST_SURE, NetworkIntegrator  # noqa: E402
+from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator  # noqa: E402
 from dualpose_ros.fusion.network import LOG_STDDEV_RANGE, IntegrationConfig, IntegrationNetwork  # noqa: E402
 from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, ROOT, BranchPoses, K, Pairs, view_pairs  # noqa: E402
 from dualpose_ros.inference.export import export_onnx  # noqa: E402
@@ -164,7 +164,7 @@ def test_onnx_says_what_torch_says(tmp_path: Path) -> None:
         at = depth * np.array([root[n, 0], root[n, 1], 1.0])
         for k in range(K):
             np.testing.assert_allclose(out.joints_cam[n, k], view.to_camera[n] @ (joints_rel[n, k] + at), atol=1e-4)
-            own = np.exp(log_stddev[n, k]) / np.clip(seen[n, k], LEAST_SURE, 1)
+            own = np.exp(log_stddev[n, k])
             stddev = [own if k else 0.0, np.exp(log_stddev[n, 0]) * depth]
             assert out.joint_stddev[n, k] == pytest.approx(np.hypot(*stddev), rel=1e-3)
         np.testing.assert_allclose(out.joint_scores[n], seen[n], atol=1e-5)

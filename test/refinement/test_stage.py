@@ -23,6 +23,7 @@ from dualpose_ros.refinement.window import (
     frames_of,
     observations,
     on_rays,
+    split_stddev,
     stacked,
     with_frame,
 )
@@ -114,7 +115,7 @@ def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
     solved = batch.spread(11)
     assert solved is not None
     depth = max(float(spread[0, -1]), LASTING_DEPTH * float(stated[0, -1])) * metres[0, -1]
-    expected = config.solver.stddev_scale * np.hypot(solved, depth)
+    expected = np.hypot(config.solver.stddev_scale * solved * (np.arange(len(solved)) > 0), depth)
     np.testing.assert_allclose(streamed.joint_stddev, expected, rtol=0.02)
 
 
@@ -192,8 +193,17 @@ def test_a_guess_that_is_repeated_gets_no_surer(score: float) -> None:
 def test_no_number_of_frames_shows_how_far_away_somebody_of_unknown_size_is() -> None:
     """Errors of distances last: who is taken to be too large is so in every frame."""
     pose = windows.pose_of(windows.person()[0] + windows.usual_body(USUAL_SIZE_M), depth=0.3)
-    surest = SolverConfig().stddev_scale * LASTING_DEPTH * pose.joint_stddev[0]
+    surest = LASTING_DEPTH * pose.joint_stddev[0]
     assert min(refined.joint_stddev[0] for refined in run([pose] * 20)) >= 0.99 * surest
+
+
+def test_a_deviation_comes_apart_into_that_of_the_distance_and_the_joint_s_own() -> None:
+    """How far away somebody is says nothing of where the joints are about the root."""
+    joints = windows.person()[0] + windows.usual_body(USUAL_SIZE_M)
+    near, far = (run([windows.pose_of(joints, depth=depth)] * 8)[-1] for depth in (0.1, 0.6))
+    (own, depth), (own_far, depth_far) = (split_stddev(np.asarray(pose.joint_stddev)) for pose in (near, far))
+    assert depth_far > 5 * depth and depth == near.joint_stddev[0]
+    np.testing.assert_allclose(own_far, own, rtol=0.05)
 
 
 def test_two_frames_of_the_same_time() -> None:

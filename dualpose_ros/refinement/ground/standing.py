@@ -66,9 +66,10 @@ _SPEED_M_S, _SPEED_TIME_CONSTANT_S = 1.0, 1.0
 _WITHIN_ONE, _HALVINGS = 0.6827, 12
 """Share of errors within one deviation of a Gaussian; halvings by which that of a sum of them is found."""
 
-_LEAST_STATED = 0.83
+_LEAST_STATED, _MOST_STATED = 0.71, 0.86
 """Feet are weighed as less sure than they are, as their errors last for times that differ: distances that they tell are
-this much surer than the filter has it (measured), those that nothing but the size tells are not."""
+stated by the first of these shares of what the filter has, those that nothing but the size tells by the second
+(measured)."""
 
 _MIDDLE = 8
 """Power of their chances with which filters count for where people are: nearer to the middle of what is likely than the
@@ -184,9 +185,8 @@ class Standing:
         )
         stddev = float(np.hypot(stddev, lasting))
         unsure = min(stddev / self.config.size_stddev, 1.0) ** 2
-        return Correction(
-            size, distance, stddev * (_LEAST_STATED + (1 - _LEAST_STATED) * unsure), *self._heights[identity].said
-        )
+        stddev *= _LEAST_STATED + (_MOST_STATED - _LEAST_STATED) * unsure
+        return Correction(size, distance, stddev, *self._heights[identity].said)
 
     @property
     def found(self) -> GroundFound | None:

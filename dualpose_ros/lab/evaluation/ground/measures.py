@@ -111,8 +111,7 @@ def depth_errors(people: Placed) -> Floats:
 def placed_row(name: str, people: Placed) -> dict[str, Any]:
     """Depths (median), absolute joint errors (mean), and how honest deviations are.
 
-    joint_stddev is a joint's in its worst direction, which here is along the ray: `depth_within_1_sigma` counts roots
-    whose depth is within it, `within_1_sigma` joints within the ball of a Gaussian of three such axes.
+    As `calibration_row` counts, but of roots along z.
     """
     shares = calibration_row(name, people.joints, people.stddev, people.truth)
     row: dict[str, Any] = {"row": name, "people": len(people.whole)}

@@ -29,6 +29,7 @@ from dualpose_ros.metrics.steadiness import acceleration_errors, bone_squares, m
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
+from dualpose_ros.refinement.window import split_stddev
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -249,17 +250,23 @@ def lost_rows(movements: Sequence[Movement], answers: Sequence[Answer]) -> list[
 
 
 def calibration_row(name: str, joints: Floats, stddev: Floats, truth: Floats) -> dict[str, Any]:
-    """Shares of true joints (N, K, 3) within the radii that hold 68.3 and 95.4 % of a Gaussian of three axes.
+    """Shares of true joints (N, K, 3) within the ellipsoids that hold 68.3 and 95.4 % of a Gaussian, and of true roots
+    within one and two deviations of their depth.
 
-    joint_stddev (N, K) is the deviation in a joint's worst direction, which counts for all three.
+    An ellipsoid is as long along the ray to the root as stddev (N, K) has it, and across as what is not the root's.
     """
-    errors = metrics.joint_errors(joints, truth) / np.maximum(stddev, 1e-6)
-    shares = {f"within_{n}_sigma": errors <= radius for n, radius in enumerate(metrics.sigma_radii(3), start=1)}
-    return {
-        "row": name,
-        "joints": errors.size,
-        **{column: float(inside.mean()) if errors.size else None for column, inside in shares.items()},
+    own, depth = split_stddev(stddev)
+    off, root = truth - joints, joints[:, H36M17.root]
+    along = np.einsum("nka,na->nk", off, root / np.linalg.norm(root, axis=-1, keepdims=True))
+    across = np.maximum(np.sum(off**2, axis=-1) - along**2, 0.0)
+    errors = np.sqrt(along**2 / (own**2 + depth[:, None] ** 2) + across / own**2)
+    depths = np.abs(along[:, H36M17.root]) / depth
+    shares = {
+        prefix + f"within_{n}_sigma": float((values <= radius).mean()) if errors.size else None
+        for prefix, values, axes in (("", errors, 3), ("depth_", depths, 1))
+        for n, radius in enumerate(metrics.sigma_radii(axes), start=1)
     }
+    return {"row": name, "joints": errors.size, **shares}
 
 
 def movement_calibration(movements: Sequence[Movement], answers: Sequence[Answer]) -> list[dict[str, Any]]:

@@ -215,8 +215,9 @@ def goals(tables: dict[str, Rows]) -> Rows:
     found += _cost_goals(tables["cost"])
     calibration = {row["row"]: row for row in tables["calibration"]}
     for prefix, row in (("", measures.OURS), ("video_", f"video: {AFTER}")):
-        for column, least, most in CALIBRATED:
-            found.append(Goal(prefix + column, calibration[row][column], least, most))
+        for part in ("", "depth_"):
+            for column, least, most in CALIBRATED:
+                found.append(Goal(prefix + part + column, calibration[row][part + column], least, most))
     videos = {row["row"]: row for row in tables["video"]}
     return judged([*found, *ground_goals(videos.get(AFTER, {}), videos.get(GROUNDED, {})), *trajectory_goals(tables)])
 

@@ -25,6 +25,7 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.solver import SolverConfig, terms_of
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import cost
+from dualpose_ros.refinement.window import LEAST_RELATIVE_M
 from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
@@ -180,13 +181,20 @@ def test_predicting_a_walk_beats_holding_the_last_pose() -> None:
     )
 
 
-def test_calibration_is_of_three_axes() -> None:
+def test_calibration_is_of_ellipsoids_that_are_long_along_the_ray() -> None:
     rng = np.random.default_rng(2)
-    truth, stddev = rng.normal(0, 1, (3000, K, 3)), rng.uniform(0.01, 0.3, (3000, K))
-    row = measures.calibration_row("gaussian", truth + stddev[..., None] * rng.normal(size=truth.shape), stddev, truth)
+    joints = rng.normal((0, 0, 6), 1, (3000, K, 3))
+    own, depth = rng.uniform(0.03, 0.1, (3000, K)), rng.uniform(0.1, 0.5, (3000, 1))
+    own[:, 0] = LEAST_RELATIVE_M
+    ray = joints[:, :1] / np.linalg.norm(joints[:, :1], axis=-1, keepdims=True)
+    too_near = (depth * rng.normal(size=(3000, 1)))[..., None] * ray
+    truth = joints + own[..., None] * rng.normal(size=joints.shape) + too_near
+    stddev = np.hypot(np.where(np.arange(K) > 0, own, 0), depth)
+    row = measures.calibration_row("gaussian", joints, stddev, truth)
     assert row["joints"] == 3000 * K
-    assert row["within_1_sigma"] == pytest.approx(0.683, abs=0.01)
-    assert row["within_2_sigma"] == pytest.approx(0.954, abs=0.01)
+    for prefix in ("", "depth_"):
+        assert row[prefix + "within_1_sigma"] == pytest.approx(0.683, abs=0.02)
+        assert row[prefix + "within_2_sigma"] == pytest.approx(0.954, abs=0.02)
     assert measures.calibration_row("nobody", truth[:0], stddev[:0], truth[:0])["within_1_sigma"] is None
     movements = [movement(10, lost=(4,))]
     rows = measures.movement_calibration(movements, [measures.answer_all(movements[0], RefinementConfig(), {})])

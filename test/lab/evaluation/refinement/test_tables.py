@@ -30,7 +30,7 @@ def row(name: str, *values: float | None) -> dict[str, Any]:
 
 def tables() -> dict[str, Any]:
     cost = {"ours_ms": 3.5, "times_cheaper": 120.0, "objective_ratio": 0.4}
-    shares = {"within_1_sigma": 0.7, "within_2_sigma": 0.995}
+    shares = {"within_1_sigma": 0.7, "within_2_sigma": 0.995, "depth_within_1_sigma": 0.5, "depth_within_2_sigma": 0.9}
     choice = {"movements": HELD_OUT, "published_over_best": 1.0, "rule_over_best": 1.03}
     return {
         eval_refinement.SINGLE: [
@@ -51,7 +51,7 @@ def met(given: dict[str, Any]) -> dict[str, tuple[Any, bool]]:
 
 def test_goals_are_what_the_tables_say() -> None:
     found = met(tables())
-    assert len(found) == 22
+    assert len(found) == 26
     assert found["mpjpe_mm_over_two_stage"] == (pytest.approx(70 / 75, abs=1e-4), True)
     assert found["mpjpe_abs_mm_over_two_stage"] == (1.0, False), "below, not as good as"
     assert not found["accel_m_s2_over_two_stage"][1] and found["bone_mm_over_two_stage"] == (0.5, True)
@@ -61,6 +61,7 @@ def test_goals_are_what_the_tables_say() -> None:
     assert found["times_cheaper_than_reference_window_16"][1] and not found["times_cheaper_than_reference_window_32"][1]
     assert found["objective_over_reference_window_32"] == (0.4, True)
     assert found["within_1_sigma"][1] and not found["within_2_sigma"][1] and not found["video_within_1_sigma"][1]
+    assert found["depth_within_1_sigma"] == (0.5, False) and found["video_depth_within_2_sigma"] == (0.9, True)
     assert found["ground_pck_abs_over_without"] == (2.1, True) and found["ground_ap_root_25"] == (50.0, False)
     assert found["published_over_best_33_hz"][1] and not found["rule_over_best_50_hz"][1]
 
@@ -71,7 +72,7 @@ def test_what_could_not_be_measured_meets_no_goal() -> None:
     given["cost"] = given["video"] = []
     given["calibration"][0]["within_1_sigma"] = None
     found = met(given)
-    assert len(found) == 22
+    assert len(found) == 26
     for name in ("mpjpe_mm_over_two_stage", "accel_m_s2_less_than_baseline", "ms_a_person_a_frame_window_16",
                  "objective_over_reference_window_16", "within_1_sigma"):  # fmt: skip
         assert found[name] == (None, False)
