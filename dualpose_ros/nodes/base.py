@@ -237,7 +237,8 @@ class PipelineNode(ManagedNode):
         name = self.resolve_topic_name(topic)
         reliability = "best effort" if qos.reliability == ReliabilityPolicy.BEST_EFFORT else "reliable"
         words = f"{reliability}, depth {qos.depth}" + (", or transient local" if once else "")
-        self._inputs.expect(name, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", words, once=once)
+        type_name = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+        self._inputs.expect(name, type_name, words, time.monotonic(), once=once)
 
         def receive(message: Any) -> None:
             self._inputs.came(name, time.monotonic())

@@ -30,6 +30,7 @@ from dualpose_ros.nodes.base import (
 )
 from dualpose_ros.nodes.convert import MessageError, camera_for_image, camera_text, heatmaps_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.inputs.worked import WorkedImages
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
 from dualpose_ros.nodes.wire import poses_to_bytes
@@ -91,7 +92,7 @@ class BottomUpNode(PipelineNode):
         self._without = 0
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = newest_qos(self.config)
-        self.take_images(self._receiver(IMAGE), images)
+        WorkedImages(self, self._receiver(IMAGE), images)
         self.take_camera_info(self._on_info, images.reliability)
         self.take_stamps(Detection2DArray, "dualpose/detections", lambda stamp: self._add(DETECTIONS, stamp), newest)
         topic = "dualpose/top_down/heatmaps"

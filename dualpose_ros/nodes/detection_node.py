@@ -2,7 +2,8 @@
 
 Only the newest image is processed, never a backlog: the subscription keeps one frame, and
 what arrives while the detector runs replaces it. So this node decides which frames the
-whole graph works on; it listens to the graph's output, and starts no more than the graph keeps up with.
+whole graph works on, and passes their images on; it listens to the graph's output, and starts no more than the graph
+keeps up with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, ima
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.cuts import CUTS
+from dualpose_ros.nodes.inputs.worked import PassedOn
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
 from dualpose_ros.nodes.wire import stamp_ns_of
 from dualpose_ros.settings import setting
@@ -98,6 +100,7 @@ class DetectionNode(PipelineNode):
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
         self._cuts_publisher = self.create_publisher(Header, CUTS, RELIABLE) if watches_cuts else None
         self._num_cuts = 0
+        self._passed_on = PassedOn(self)
 
     def activate(self) -> None:
         """Take in what it works on."""
@@ -130,6 +133,8 @@ class DetectionNode(PipelineNode):
     def _work(self) -> None:
         message = self._pacer.take(time.monotonic())
         if message is not None and self._limit.admits(self.time_of(message.header)):
+            # First, for those behind take it in while people are looked for.
+            self._passed_on.send(message)
             self._process(message)
 
     def _process(self, message: Any) -> None:

@@ -35,6 +35,7 @@ from dualpose_ros.nodes.convert import (
     tracks_from_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.inputs.worked import WorkedImages
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.joining.join import StampJoin
@@ -80,7 +81,7 @@ class TopDownNode(PipelineNode):
         newest = newest_qos(self.config)
         self._cuts = CutTimes()
         self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
-        self.take_images(self._receiver("image"), images)
+        WorkedImages(self, self._receiver("image"), images)
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)

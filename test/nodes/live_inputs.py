@@ -151,6 +151,29 @@ def unset() -> dict[str, Any]:
     }
 
 
+def passed_on() -> dict[str, Any]:
+    """Images of the camera alone, then such as the detection node passes on, then the camera's alone again."""
+    made = rig()
+    worked = made.driver.create_publisher(Image, "dualpose/image", RELIABLE)
+    infos = made.driver.create_publisher(CameraInfo, "camera_info", RELIABLE)
+    made.spin(lambda: infos.get_subscription_count() > 0 and worked.get_subscription_count() > 0)
+    infos.publish(camera_to_info(CAMERA, header(0)))
+    made.spin(seconds=0.1)
+    takers, count = [], made.publishers["image_raw"].get_subscription_count
+    for number in range(6):
+        if 2 <= number < 4:
+            worked.publish(encode_image(picture(1), header(number)))
+            made.publish("dualpose/detections", tracks_to_message([], header(number)))
+        else:
+            send(made, header(number))
+        made.spin(lambda n=number: len(made.received[POSES]) > n, 3)
+        if number in (2, 3):
+            made.spin(lambda n=number: count() == (n == 3), 3)
+            made.spin(seconds=0.2)
+        takers.append(count())
+    return {"poses": len(made.received[POSES]), "takers": takers, "texts": sorted(set(statuses(made)))}
+
+
 def compressed() -> dict[str, Any]:
     """JPEG by image_transport's name of the topic that image_raw is remapped to."""
     topic = "/camera/image/compressed"

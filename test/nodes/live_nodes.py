@@ -266,14 +266,17 @@ def detection() -> dict[str, Any]:
             return [Track(2, TrackingState.TENTATIVE, np.array([1.0, 2.0, 3.0, 4.0]), 0.6)]
 
     detection_node.DetectionStage = Stage  # type: ignore[misc, assignment]
-    rig = Rig(detection_node.DetectionNode, {"image_raw": Image}, {"dualpose/detections": Detection2DArray},
+    gives = {"dualpose/detections": Detection2DArray, "dualpose/image": Image}
+    rig = Rig(detection_node.DetectionNode, {"image_raw": Image}, gives,
               "--ros-args", "-p", "image_reliability:=reliable")  # fmt: skip
+    rig.spin(lambda: bool(rig.node._passed_on._publisher.get_subscription_count()))
     for number in range(30):
         rig.publish("image_raw", encode_image(picture(number), header(number)))
         time.sleep(0.005)
     rig.spin(lambda: bool(rig.received["dualpose/detections"]), 3)
     rig.spin(seconds=0.5)
     burst = [stamp_to_ns(m.header.stamp) for m in rig.received["dualpose/detections"]]
+    passed_on = [stamp_to_ns(m.header.stamp) for m in rig.received["dualpose/image"]]
     rig.publish("image_raw", encode_image(picture(99), header(50)))
     rig.spin(lambda: bool(rig.errors()), 3)
     before = len(rig.received["dualpose/detections"])
@@ -282,6 +285,7 @@ def detection() -> dict[str, Any]:
     last = rig.received["dualpose/detections"][-1]
     return {
         "burst": burst,
+        "passed_on": passed_on,
         "newest": stamp_to_ns(header(29).stamp),
         "errors": rig.errors(),
         "after_error": stamp_to_ns(last.header.stamp) - stamp_to_ns(header(51).stamp),

@@ -53,6 +53,7 @@ def test_bottom_up_node_with_heatmaps_without_and_on_its_own(result: dict[str, A
 def test_detection_node_takes_the_newest_and_survives_errors(result: dict[str, Any]) -> None:
     assert len(result["burst"]) <= 3, "a backlog was worked off"
     assert result["burst"][-1] == result["newest"]
+    assert result["passed_on"] == result["burst"], "what it works on, and nothing else"
     assert any("no picture of people" in text for text in result["errors"])
     assert result["after_error"] == 0
     assert result["tracks"] == [[2, "TENTATIVE"]]
@@ -229,6 +230,13 @@ def test_a_camera_info_that_never_comes_is_named_and_no_longer_once_it_has_come(
     assert text == "no /camera_info (sensor_msgs/msg/CameraInfo, reliable, depth 10, or transient local)"
     assert any("nobody publishes it" in text for text in result["texts"])
     assert "camera_info" not in result["last"]
+
+
+@pytest.mark.live("inputs", "passed_on")
+def test_images_that_are_passed_on_replace_the_camera_s_until_there_are_none(result: dict[str, Any]) -> None:
+    assert result["poses"] == 6
+    assert result["takers"] == [1, 1, 0, 1, 1, 1], "image_raw costs nothing while images are passed on"
+    assert not any("image" in text for text in result["texts"])
 
 
 @pytest.mark.live("inputs", "compressed")

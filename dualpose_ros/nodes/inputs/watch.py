@@ -29,13 +29,14 @@ class WatchedInput:
     kind: str
     qos: str
     once: bool
+    since_s: float
     last_s: float | None = None
     count: int = 0
 
-    def is_missing(self, started_s: float, now_s: float) -> bool:
+    def is_missing(self, now_s: float) -> bool:
         """Whether a message should have come by now."""
         if self.last_s is None:
-            return now_s - started_s > LATE_S
+            return now_s - self.since_s > LATE_S
         return not self.once and now_s - self.last_s > LATE_S
 
 
@@ -47,7 +48,7 @@ class InputWatch:
     """
 
     def __init__(self, now_s: float) -> None:
-        self._started_s = self._counted_since_s = self._looked_s = now_s
+        self._counted_since_s = self._looked_s = now_s
         self._losses = ""
         self.rates_hz: dict[str, float] = {}
         self._inputs: dict[str, WatchedInput] = {}
@@ -56,14 +57,16 @@ class InputWatch:
         """Somebody looks, as once a second: a node that was not served for longer, its process still making others,
         could take nothing."""
         if now_s - self._looked_s > LATE_S:
-            self._started_s = self._counted_since_s = now_s
+            self._counted_since_s = now_s
             for item in self._inputs.values():
+                item.since_s = now_s
                 item.last_s = None if item.last_s is None else now_s
         self._looked_s = now_s
 
-    def expect(self, topic: str, kind: str, qos: str, *, once: bool = False) -> None:
-        """Name an input: topic, message type, quality of service in words."""
-        self._inputs[topic] = WatchedInput(topic, kind, qos, once)
+    def expect(self, topic: str, kind: str, qos: str, now_s: float, *, once: bool = False) -> None:
+        """Name an input that is taken from now on: topic, message type, quality of service in words."""
+        self._inputs[topic] = WatchedInput(topic, kind, qos, once, now_s)
+        self._count_from(now_s)
 
     def forget(self, topic: str) -> None:
         """Ask after an input no more."""
@@ -87,10 +90,13 @@ class InputWatch:
                 self._losses = f"{came}: {MEND}"
             seconds = now_s - self._counted_since_s
             self.rates_hz = {item.topic: item.count / seconds for item in self._inputs.values()}
-            self._counted_since_s = now_s
-            for item in self._inputs.values():
-                item.count = 0
+            self._count_from(now_s)
         return self._losses
+
+    def _count_from(self, now_s: float) -> None:
+        self._counted_since_s = now_s
+        for item in self._inputs.values():
+            item.count = 0
 
     def last_s(self, topic: str) -> float | None:
         """When a message of an input last came."""
@@ -98,13 +104,13 @@ class InputWatch:
 
     def missing(self, now_s: float) -> WatchedInput | None:
         """The input that is missing, the one that goes on for ever first."""
-        late = [item for item in self._inputs.values() if item.is_missing(self._started_s, now_s)]
+        late = [item for item in self._inputs.values() if item.is_missing(now_s)]
         return min(late, key=lambda item: item.once, default=None)
 
     def describe(self, item: WatchedInput, publishers: int, now_s: float) -> str:
         """One line on a missing input: topic, type, quality of service, age of the last message, what to look at."""
         if item.last_s is None:
-            last = f"none has come in {now_s - self._started_s:.0f} s"
+            last = f"none has come in {now_s - item.since_s:.0f} s"
         else:
             last = f"the last one came {now_s - item.last_s:.0f} s ago"
         infos_s = max((other.last_s or -LATE_S for other in self._inputs.values() if other.once), default=-LATE_S)

@@ -9,8 +9,8 @@ from dualpose_ros.nodes.inputs.watch import InputWatch, WatchedInput
 
 def watch() -> InputWatch:
     made = InputWatch(100.0)
-    made.expect("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort, depth 10", once=True)
-    made.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1")
+    made.expect("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort, depth 10", 100.0, once=True)
+    made.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1", 100.0)
     return made
 
 
@@ -49,8 +49,8 @@ def test_a_line_names_topic_type_quality_age_and_what_to_look_at() -> None:
 def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away() -> None:
     """Camera_info is small and comes; of large images the buffers' size decides."""
     watch = InputWatch(0.0)
-    watch.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1")
-    watch.expect("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort, depth 10", once=True)
+    watch.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1", 0.0)
+    watch.expect("/camera_info", "sensor_msgs/msg/CameraInfo", "best effort, depth 10", 0.0, once=True)
     for step in range(90):
         watch.came("/camera_info", step / 30)
     missing = watch.missing(3.0)
@@ -75,9 +75,21 @@ def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away()
 def test_a_node_that_was_not_served_does_not_miss_what_it_could_not_take() -> None:
     """The nodes of one process are served when the last of them is made."""
     watch = InputWatch(100.0)
-    watch.expect("/image_raw", "sensor_msgs/msg/Image", "best effort")
+    watch.expect("/image_raw", "sensor_msgs/msg/Image", "best effort", 100.0)
     watch.looked(104.0)
     assert watch.missing(104.0) is None
     watch.looked(105.0)
     watch.looked(106.5)
     assert watch.missing(106.5) is not None, "served all the time, and nothing came"
+
+
+def test_an_input_that_is_taken_anew_is_neither_missing_nor_lost_at_once() -> None:
+    made = watch()
+    for step in range(200):
+        made.came("/camera_info", 100 + step / 30)
+    made.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1", 106.0)
+    assert made.missing(107.9) is None and missing(made, 108.1).topic == "/image_raw"
+    for step in range(200):
+        for topic in ("/camera_info", "/image_raw"):
+            made.came(topic, 106 + step / 30)
+    assert made.losses(111.5) == ""
