@@ -95,7 +95,11 @@ def test_budgets_add_up() -> None:
         1, abs=0.01
     )
     assert [row["node"] for row in node_rows(budget)] == ["camera", "a", "all"]
-    assert loads_of(budget) == {"camera": Load(0.0, 0.0, 1.0), "a": Load(24.0, 20.0, 0.5)}
+    assert loads_of(budget) == {"camera": Load(0.0, 0.0, 1.0), "a": Load(24.5, 20.0, 0.0)}, (
+        "taken where it is worked on"
+    )
+    budget.cpu_ms["detection: image from bytes"] = np.full(10, 0.5)
+    assert loads_of(budget)["detection"] == Load(0.0, 0.0, 0.5), "takes every image"
 
 
 def test_a_run_keeps_to_its_cores() -> None:

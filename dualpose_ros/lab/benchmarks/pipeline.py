@@ -32,6 +32,8 @@ MODEL_CORES = (1, 2, 4, 8, 16)
 _PLAYBACK_RATE = 3.0
 """The clip of 20 frames/s is played so fast that the camera does not set the rate."""
 
+_TAKE_ALL_IMAGES = ("camera", "detection")
+
 _SETTLED = 5
 """Frames until the nodes run as they go on."""
 
@@ -48,11 +50,11 @@ class Load:
 
 
 def loads_of(budget: Budget) -> dict[str, Load]:
-    """What each node costs. Messages of images come with all of the camera's, everything else with processed ones."""
+    """What each node costs. The detection node takes all of the camera's images, others those that are worked on."""
     loads = {}
     for node in budget.nodes():
         steps = {step: float(np.mean(ms)) for step, ms in budget.cpu_ms.items() if step.startswith(f"{node}:")}
-        image = sum(ms for step, ms in steps.items() if ": image " in step)
+        image = sum(ms for step, ms in steps.items() if ": image " in step) if node in _TAKE_ALL_IMAGES else 0.0
         network = sum(ms for step, ms in steps.items() if "network" in step)
         loads[node] = Load(sum(steps.values()) - image, network, image)
     return loads
