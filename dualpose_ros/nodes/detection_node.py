@@ -21,8 +21,8 @@ from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
 from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, image_transport, run_node
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
-from dualpose_ros.nodes.joining.cuts import CUTS
 from dualpose_ros.nodes.inputs.worked import PassedOn
+from dualpose_ros.nodes.joining.cuts import CUTS
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
 from dualpose_ros.nodes.wire import stamp_ns_of
 from dualpose_ros.settings import setting
