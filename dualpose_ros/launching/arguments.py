@@ -44,9 +44,7 @@ def declare(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
             argument.name,
-            default_value=str(argument.default).lower()
-            if isinstance(argument.default, bool)
-            else str(argument.default),
+            default_value=_text(argument.default),
             description=argument.text + (f" ({', '.join(argument.choices)})" if argument.choices else ""),
         )
         for argument in arguments

@@ -31,11 +31,6 @@ def builtin() -> BodyModel:
 
 
 @pytest.fixture(scope="session")
-def small_config() -> WorldConfig:
-    return SMALL
-
-
-@pytest.fixture(scope="session")
 def small_world(builtin: BodyModel) -> World:
     return make_world(SMALL, np.random.default_rng(3), builtin, ())
 

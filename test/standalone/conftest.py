@@ -22,12 +22,6 @@ def domain_environment() -> Any:
     return make_environment()
 
 
-@pytest.fixture(scope="module")
-def module_environment() -> Any:
-    """As domain_environment, for all tests of a module."""
-    return make_environment()
-
-
 @pytest.fixture
 def children() -> Iterator[Any]:
     """Start child processes; all are dead after the test."""

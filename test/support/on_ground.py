@@ -14,7 +14,7 @@ from dualpose_ros.refinement.terms import bone_vectors
 from support.windows import CAMERA, K, pose_of, usual_body
 
 GROUND = ground_below(1.4, pitch_rad=0.1)
-ANKLES, KNEES, HEAD = [3, 6], [2, 5], 10
+ANKLES, KNEES = [3, 6], [2, 5]
 
 
 def standing_on(ground: Ground, height_m: float, ahead_m: float, above_m: float = 0.0) -> np.ndarray:

@@ -8,12 +8,18 @@ from dualpose_ros.arrays import RgbImage
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
+from dualpose_ros.fusion.stage import FusionStage
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Track
+from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.top_down.lifting import Lifter
 from dualpose_ros.top_down.published import load_top_down
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
+
+STAGES = ("top_down", "bottom_up", "fused", "refined")
+"""Whose people are published, in the order of their work."""
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,27 @@ class Branches:
             return Seen(tuple(tracks), seen.persons, Persons.of(()))
         whole = self._bottom_up.process(image, stamp_ns, camera, seen.heatmaps if self._guided else None)
         return Seen(tuple(tracks), seen.persons, whole.persons)
+
+
+class LiveStages:
+    """Both branches, fusion and refinement; `restart` before each video."""
+
+    def __init__(self, branches: Branches, refinement: RefinementConfig | None = None) -> None:
+        self._branches, self._config = branches, refinement
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everybody."""
+        self._branches.restart()
+        self._fusion, self._refinement = FusionStage(), RefinementStage(self._config)
+
+    def process(self, image: RgbImage, stamp_ns: int, camera: Camera, last: str = STAGES[-1]) -> dict[str, Persons]:
+        """Whom each of STAGES up to the `last` finds in an RGB image (H, W, 3); errors are those of the stages."""
+        seen = self._branches.process(image, stamp_ns, camera)
+        people = {"top_down": seen.top_down, "bottom_up": seen.bottom_up}
+        if last in ("fused", "refined"):
+            people["fused"] = self._fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons
+        if last == "refined":
+            (given,) = self._refinement.process(stamp_ns, camera, people["fused"])
+            people["refined"] = Persons.of(given.persons)
+        return people

@@ -21,15 +21,13 @@ from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera, GroundConfig, project
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
 from dualpose_ros.drawing import draw_skeletons
-from dualpose_ros.fusion.stage import FusionStage
-from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.branches import STAGES, Branches, LiveStages
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.metrics.pairs import nearest_pairs
 from dualpose_ros.metrics.poses import pa_mpjpe
 from dualpose_ros.metrics.steadiness import acceleration_errors, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.calibration import load_calibration, load_ground
 from dualpose_ros.sources.frames import FrameSource, images_of, open_source
@@ -42,8 +40,6 @@ FARTHEST_SHARE = 0.25
 
 GHOST_S = 0.5
 """A ghost that lasts as long is one that somebody sees."""
-
-STAGES = ("top_down", "bottom_up", "fused", "refined")
 
 
 @dataclass(frozen=True)
@@ -142,23 +138,18 @@ def _run(
     source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None, top_down: str
 ) -> dict[str, list[Published]]:
     """What each stage publishes of each frame."""
-    branches, fusion = Branches(top_down), FusionStage()
-    refinement = RefinementStage(RefinementConfig(ground=files.ground or GroundConfig()))
+    stages = LiveStages(Branches(top_down), RefinementConfig(ground=files.ground or GroundConfig()))
     count = min(c for c in (source.info.count, max_frames, 10**9) if c is not None)
     shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
     frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}
     for index, image in enumerate(track(islice(images_of(source), count), "video", count, transient=True)):
         stamp_ns = source.time_ns
-        stamp_s = stamp_ns * 1e-9
-        seen = branches.process(image, stamp_ns, files.camera)
-        fused = fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons
-        (given,) = refinement.process(stamp_ns, files.camera, fused)
-        refined = given.persons
-        for stage, persons in zip(STAGES, (seen.top_down, seen.bottom_up, fused, refined), strict=True):
-            frames[stage].append(Published(stamp_s, tuple(persons)))
+        people = stages.process(image, stamp_ns, files.camera)
+        for stage, persons in people.items():
+            frames[stage].append(Published(stamp_ns * 1e-9, tuple(persons)))
         if out is not None and index in shown:
             out.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(out / f"frame_{index:05d}.jpg"), draw_skeletons(image, refined)[..., ::-1])
+            cv2.imwrite(str(out / f"frame_{index:05d}.jpg"), draw_skeletons(image, people["refined"])[..., ::-1])
     return frames
 
 

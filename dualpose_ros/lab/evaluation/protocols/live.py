@@ -11,11 +11,8 @@ import numpy as np
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.datasets.predictions import FoundPeople, Predictions
 from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, TruthSequence
-from dualpose_ros.fusion.stage import FusionStage
-from dualpose_ros.lab.evaluation.branches import Branches
+from dualpose_ros.lab.evaluation.branches import Branches, LiveStages
 from dualpose_ros.paths import version
-from dualpose_ros.people import Persons
-from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.frames import open_source
 
@@ -34,30 +31,17 @@ def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str, t
     names it.
     DatasetError for pictures that are missing, unreadable or not of the camera.
     """
-    branches, found, last_s = _branches(top_down), {}, None
-    branches.restart()
-    fusion, refinement = FusionStage(), RefinementStage()
+    stages, found, last_s = LiveStages(_branches(top_down)), {}, None
     for frame, image in _pictures(sequence, frames):
         if frame.camera is None:
             raise DatasetError(f"{sequence.name}: frame {frame.index} has no camera, which the stages need")
         if last_s is not None and frame.stamp_s <= last_s:
-            branches.restart()
-            fusion, refinement = FusionStage(), RefinementStage()
-        last_s, stamp_ns = frame.stamp_s, round(frame.stamp_s * 1e9)
-        seen = branches.process(image, stamp_ns, frame.camera)
-        people: dict[str, Persons] = {"top_down": seen.top_down, "bottom_up": seen.bottom_up}
-        if stage in ("fused", "refined"):
-            people["fused"] = Persons.of(fusion.process(stamp_ns, seen.top_down, seen.bottom_up).persons)
-        if stage == "refined":
-            (given,) = refinement.process(stamp_ns, frame.camera, people["fused"])
-            people["refined"] = Persons.of(given.persons)
-        found[frame.index] = _found(people[stage])
+            stages.restart()
+        last_s = frame.stamp_s
+        persons = stages.process(image, round(frame.stamp_s * 1e9), frame.camera, stage)[stage]
+        found[frame.index] = FoundPeople(persons.track_ids, persons.scores, persons.joints_cam, persons.keypoints_px)
     network = "" if top_down == "top_down" else f", {top_down.partition(':')[0]}"
     return Predictions(sequence.name, f"dualpose_ros {version()}, {stage}{network}", H36M17.joint_names, found)
-
-
-def _found(persons: Persons) -> FoundPeople:
-    return FoundPeople(persons.track_ids, persons.scores, persons.joints_cam, persons.keypoints_px)
 
 
 def _pictures(sequence: TruthSequence, frames: Iterable[TruthFrame]) -> Iterator[tuple[TruthFrame, RgbImage]]:

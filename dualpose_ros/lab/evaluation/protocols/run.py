@@ -22,6 +22,7 @@ from dualpose_ros.datasets.predictions import (
 )
 from dualpose_ros.datasets.published.catalogue import open_dataset
 from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, TruthSequence
+from dualpose_ros.lab.evaluation.branches import STAGES
 from dualpose_ros.lab.evaluation.protocols import bodies, crowds, mupots, pictures
 from dualpose_ros.lab.evaluation.protocols.protocol import Protocol
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
@@ -34,7 +35,6 @@ PROTOCOLS = {
         pictures.CROWDPOSE_AP,
     )
 }  # fmt: skip
-STAGES = ("top_down", "bottom_up", "fused", "refined")
 
 
 @dataclass(frozen=True)
