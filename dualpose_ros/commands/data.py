@@ -77,7 +77,6 @@ def import_data(
         stretches=numbers(squashed, "--squashed", least=1.0),
         incomplete=frozenset(incomplete or ()),
         aliases=joints(joint),
-        max_side=max_side,
     )
     encoding, quality = (".jpg", JPEG_QUALITY) if webp is None else (".webp", webp)
     try:

@@ -52,7 +52,7 @@ class ImportOptions:
     images: folder of the pictures, `images/` or the root itself without it. annotations: the file, one of
     ANNOTATIONS without it. weights, stretches: by source, how often to draw its images and how wrong their width
     may be (see `labels.Origin`). incomplete: sources whose pictures show people without any box. aliases: by
-    source, names of joints that mean a joint of ours. max_side: longer side that pictures are shrunk to, pixels.
+    source, names of joints that mean a joint of ours.
     """
 
     images: Path | None = None
@@ -61,7 +61,6 @@ class ImportOptions:
     stretches: Mapping[str, float] = field(default_factory=dict)
     incomplete: frozenset[str] = frozenset()
     aliases: Mapping[str, dict[str, str]] = field(default_factory=dict)
-    max_side: int = 640
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Protocol:
     name: what tables are called after it; dataset: whose truth it takes; assumes: what a reader of its figures has to
     know, a line each; measure: a sequence's frames into whatever `tables` needs of them; tables: all sequences'
     measurements, by name, into tables whose first rows are the sequences'; truth: another form of the data set's
-    truth that it asks the reader for; lifts: whether it scores 3D joints.
+    truth that it asks the reader for.
     """
 
     name: str
@@ -36,7 +36,6 @@ class Protocol:
     measure: Callable[[TruthSequence, Pairs], Any]
     tables: Callable[[Mapping[str, Any]], dict[str, Rows]]
     truth: Mapping[str, str] | None = None
-    lifts: bool = True
 
 
 def curve_rows(**errors_m: AnyFloats) -> Rows:

@@ -114,7 +114,7 @@ def apply(params: ClipDegradation, image: RgbImage, rng: np.random.Generator) ->
     result = _sharpen(params, result)
     result = _resample(params, result)
     if params.jpeg_quality:
-        result = jpeg(result, params.jpeg_quality)
+        result = _jpeg(result, params.jpeg_quality)
     return result.copy() if result is image else result
 
 
@@ -248,18 +248,16 @@ def _sharpen(params: ClipDegradation, image: RgbImage) -> RgbImage:
 
 
 def _resample(params: ClipDegradation, image: RgbImage) -> RgbImage:
-    return image if params.resample <= 1.02 else coarsened(image, params.resample, params.resample_mode)
-
-
-def coarsened(image: RgbImage, factor: float, mode: int) -> RgbImage:
-    """The image reduced by a factor, and enlarged again by one of OpenCV's interpolations."""
+    """The image reduced, and enlarged again."""
+    if params.resample <= 1.02:
+        return image
     height, width = image.shape[:2]
-    small = (max(8, round(width / factor)), max(8, round(height / factor)))
+    small = (max(8, round(width / params.resample)), max(8, round(height / params.resample)))
     reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(reduced, (width, height), interpolation=mode), dtype=np.uint8)
+    return np.asarray(cv2.resize(reduced, (width, height), interpolation=params.resample_mode), dtype=np.uint8)
 
 
-def jpeg(image: RgbImage, quality: int) -> RgbImage:
+def _jpeg(image: RgbImage, quality: int) -> RgbImage:
     """A round trip through the codec, in the channel order that its chroma subsampling expects."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
