@@ -123,7 +123,9 @@ class TrainConfig(Settings):
     ema_decay: float = setting(
         0.998, "decay of the moving average of weights, which is validated and kept", least=0, below=1
     )
-    workers: int = setting(1, "processes that make batches", unit="processes", least=0, most=256)
+    workers: int = setting(
+        1, "processes that make batches; of images, threads that read them", unit="processes", least=0, most=256
+    )
     threads: int = setting(0, "CPU threads of torch; 0: torch's default", unit="threads", least=0, most=256)
     seed: int = setting(0, "of initial weights, order and variation", least=0)
     bf16: bool = setting(True, "compute in bfloat16; coordinates need more than its eight bits")
