@@ -7,22 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from dualpose_ros.people import K, Persons, Pose3D, Poses, Source, TrackingState
-
-
-def somebody(rng: np.random.Generator, track_id: int) -> Pose3D:
-    return Pose3D(
-        track_id=track_id,
-        state=TrackingState(int(rng.integers(3))),
-        source=Source(int(rng.integers(3))),
-        score=float(rng.random()),
-        box_px=rng.uniform(0, 100, 4),
-        joints_cam=rng.normal(0, 1, (K, 3)),
-        joint_scores=rng.random(K),
-        joint_stddev=rng.random(K),
-        keypoints_px=rng.uniform(0, 100, (K, 2)),
-        root_velocity=rng.normal(0, 1, 3),
-    )
+from dualpose_ros.people import K, Persons, Pose3D, Poses
+from support.people import random_person
 
 
 def same(one: Pose3D, other: Pose3D) -> bool:
@@ -34,7 +20,7 @@ def same(one: Pose3D, other: Pose3D) -> bool:
 @pytest.fixture
 def people() -> list[Pose3D]:
     rng = np.random.default_rng(0)
-    return [somebody(rng, track_id) for track_id in (4, 2, 9)]
+    return [random_person(rng, track_id=track_id) for track_id in (4, 2, 9)]
 
 
 def test_each_comes_out_as_they_went_in(people: list[Pose3D]) -> None:

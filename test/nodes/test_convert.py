@@ -24,6 +24,7 @@ from dualpose_ros.nodes.convert import (
 )
 from dualpose_ros.people import Pose3D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
+from support.people import random_person
 
 from sensor_msgs.msg import CameraInfo  # isort: skip
 from std_msgs.msg import Header  # isort: skip
@@ -39,22 +40,9 @@ def header() -> Header:
 
 
 def pose(track_id: int = 3, seed: int = 0) -> Pose3D:
-    rng = np.random.default_rng(seed)
-    k = H36M17.num_joints
-    return Pose3D(
-        track_id=track_id,
-        state=TrackingState.COASTING,
-        source=Source.FUSED,
-        score=0.75,
-        box_px=np.array([10.0, 20.0, 110.0, 220.0]),
-        joints_cam=rng.normal((0, 0, 4), 1, (k, 3)),
-        joint_scores=rng.random(k),
-        joint_stddev=rng.random(k),
-        keypoints_px=rng.random((k, 2)) * 400,
-        root_velocity=rng.normal(0, 1, 3),
-        height_m=1.25,
-        height_stddev_m=0.03,
-    )
+    told = {"state": TrackingState.COASTING, "source": Source.FUSED, "score": 0.75, "height_m": 1.25}
+    box = np.array([10.0, 20.0, 110.0, 220.0])
+    return random_person(np.random.default_rng(seed), track_id=track_id, box_px=box, height_stddev_m=0.03, **told)
 
 
 def test_stamp() -> None:

@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
 from dualpose_ros.recording.mcap_file import McapFile, message_definition
+from support.people import random_person
 
 POSES = "dualpose_ros/msg/MultiPersonPose3D"
 NS = 1_700_000_000_123_456_789
@@ -22,20 +23,7 @@ NS = 1_700_000_000_123_456_789
 def poses_message(seed: int) -> Any:
     from std_msgs.msg import Header
 
-    from dualpose_ros.people import Pose3D, Source, TrackingState
-
-    rng = np.random.default_rng(seed)
-    pose = Pose3D(
-        track_id=seed,
-        state=TrackingState.CONFIRMED,
-        source=Source.TOP_DOWN,
-        score=0.5,
-        box_px=np.array([1.0, 2.0, 30.0, 40.0]),
-        joints_cam=rng.normal(0, 3, (17, 3)),
-        joint_scores=rng.random(17),
-        joint_stddev=rng.random(17),
-        keypoints_px=rng.uniform(0, 640, (17, 2)),
-    )
+    pose = random_person(np.random.default_rng(seed), track_id=seed)
     header = Header()
     header.frame_id = "camera_optical_frame"
     header.stamp.sec, header.stamp.nanosec = divmod(NS + seed, 10**9)

@@ -9,29 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Source
 from dualpose_ros.recording.pose_lines import PoseFrame, from_line, read_pose_lines, to_line
+from support.people import random_person
 
 
 def random_frame(seed: int, persons: int = 2) -> PoseFrame:
     rng = np.random.default_rng(seed)
-    poses = tuple(
-        Pose3D(
-            track_id=int(rng.integers(1, 99)),
-            state=TrackingState(int(rng.integers(0, 3))),
-            source=Source.TOP_DOWN,
-            score=float(rng.random()),
-            box_px=rng.uniform(0, 640, 4),
-            joints_cam=rng.normal(0, 3, (17, 3)),
-            joint_scores=rng.random(17),
-            joint_stddev=rng.random(17),
-            keypoints_px=rng.uniform(0, 640, (17, 2)),
-            root_velocity=rng.normal(0, 1, 3),
-            height_m=1.234,
-            height_stddev_m=0.05,
-        )
-        for _ in range(persons)
-    )
+    told = {"source": Source.TOP_DOWN, "height_m": 1.234, "height_stddev_m": 0.05}
+    poses = tuple(random_person(rng, **told) for _ in range(persons))
     return PoseFrame(1_700_000_000_123_456_789 + seed, 1_700_000_000_200_000_000, "camera_optical_frame", poses)
 
 
