@@ -28,8 +28,8 @@ from dualpose_ros.lab.evaluation.fusion.tables import recorded
 from dualpose_ros.lab.evaluation.people import asked_for, match_people
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.lab.evaluation.report import Rows as Table
-from dualpose_ros.lab.evaluation.worlds import held_out_world
-from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig, draw_sequence
+from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
+from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import SEEN, Persons, Source, box_area, box_iou, oks
 from dualpose_ros.skeleton import H36M17
@@ -114,10 +114,7 @@ def rendered(data: Path, seed: int, sequences: int, branches: Branches) -> Measu
     """People in held-out rendered videos: as both branches see them, and as either alone does."""
     mocap, body = find_data(data)
     world, clips = held_out_world(mocap, body, seed), load_clips(mocap, "held_out")
-    scripts = [
-        draw_sequence(world, clips, np.random.default_rng((seed, 9, i)), SequenceConfig(frames=FRAMES))
-        for i in range(sequences)
-    ]
+    scripts = scripts_of(world, clips, (seed, 9), sequences, SequenceConfig(frames=FRAMES))
     rows: list[Judged] = []
     asked, sequence, stages = 0, -1, _stages(3)
     frames = list(recorded_frames(recorded(world, scripts, branches, RENDERED)))

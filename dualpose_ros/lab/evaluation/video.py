@@ -22,8 +22,8 @@ from dualpose_ros.camera import Camera, GroundConfig, project
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
 from dualpose_ros.drawing import draw_skeletons
 from dualpose_ros.lab.evaluation.branches import STAGES, Branches, LiveStages
+from dualpose_ros.lab.evaluation.protocols.matching import pairs_by_joints
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
-from dualpose_ros.metrics.pairs import nearest_pairs
 from dualpose_ros.metrics.poses import pa_mpjpe
 from dualpose_ros.metrics.steadiness import acceleration_errors, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
@@ -34,9 +34,6 @@ from dualpose_ros.sources.frames import FrameSource, images_of, open_source
 from dualpose_ros.sources.video import VIDEO_SUFFIXES
 
 K, ROOT = H36M17.num_joints, H36M17.root
-
-FARTHEST_SHARE = 0.25
-"""On the image, the mean distance of joints over the person's size up to which an estimate is of that person."""
 
 GHOST_S = 0.5
 """A ghost that lasts as long is one that somebody sees."""
@@ -193,10 +190,8 @@ def match_on_image(truth: Floats, persons: Sequence[Pose3D], camera: Camera) -> 
     if not len(truth) or not persons:
         return []
     true_px = project(camera, truth)
-    size = np.maximum(np.nanmax(true_px, axis=1) - np.nanmin(true_px, axis=1), 1.0).max(axis=1)
-    own = np.stack([np.asarray(p.keypoints_px, dtype=np.float64) for p in persons])
-    apart = np.nanmean(np.linalg.norm(true_px[:, None] - own[None], axis=-1), axis=-1) / size[:, None]
-    return nearest_pairs(apart, FARTHEST_SHARE)
+    size = (np.nanmax(true_px, axis=1) - np.nanmin(true_px, axis=1)).max(axis=1)
+    return pairs_by_joints(true_px, np.stack([np.asarray(p.keypoints_px, dtype=np.float64) for p in persons]), size)
 
 
 def _add(score: Score, person: int, truth: Floats, pose: Pose3D, stamp_s: float) -> None:

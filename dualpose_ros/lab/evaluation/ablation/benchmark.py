@@ -21,8 +21,8 @@ from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.record import record
-from dualpose_ros.lab.evaluation.worlds import held_out_world
-from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence
+from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
+from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig
 from dualpose_ros.lab.synthetic.scenes.world import World
 
 NAME = "dualpose-synth-v2"
@@ -42,9 +42,7 @@ class Benchmark:
     def _drawn(self) -> tuple[World, list[Script]]:
         mocap, body = find_data(self._data)
         world, clips = held_out_world(mocap, body, SEED), load_clips(mocap, "held_out")
-        config = SequenceConfig(frames=FRAMES)
-        scripts = [draw_sequence(world, clips, np.random.default_rng((SEED, 5, n)), config) for n in range(SEQUENCES)]
-        return world, scripts
+        return world, scripts_of(world, clips, (SEED, 5), SEQUENCES, SequenceConfig(frames=FRAMES))
 
     def recorded(self, what: str, branches: Callable[[], Branches], keep: Path | None) -> Recordings:
         """What branches find in all videos; of `keep`/`what`, if named, those that are there are read, and the others

@@ -26,10 +26,10 @@ from dualpose_ros.lab.evaluation.fusion.branch_loss import branch_loss_rows
 from dualpose_ros.lab.evaluation.record import record
 from dualpose_ros.lab.evaluation.refinement.measures import refined_people
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
-from dualpose_ros.lab.evaluation.worlds import held_out_world
+from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import gap_closed, semi_supervised_rows
 from dualpose_ros.lab.experiments.semi_supervised.rows import ROWS as SEMI_SUPERVISED
-from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence, render_sequence
+from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, render_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World
 from dualpose_ros.lab.timing import median_ms
 from dualpose_ros.metrics.goals import Goal, judged
@@ -82,10 +82,7 @@ def evaluate_fusion(
     mocap, body = find_data(data)
     world, clips = held_out_world(mocap, body, seed), load_clips(mocap, "held_out")
     branches = Branches()
-    scripts = [
-        draw_sequence(world, clips, np.random.default_rng((seed, 5, i)), SequenceConfig(frames=FRAMES))
-        for i in range(sequences)
-    ]
+    scripts = scripts_of(world, clips, (seed, 5), sequences, SequenceConfig(frames=FRAMES))
     recordings = recorded(world, scripts, branches, "videos")
     frames = list(measures.recorded_frames(recordings))
     if pictures is not None:
@@ -132,9 +129,7 @@ def ground_table(recordings: Recordings, frames: Sequence[measures.RecordedFrame
 
 def _crowd(world: World, clips: list[Any], seed: int, people: int) -> list[Script]:
     config = SequenceConfig(frames=CROWD_FRAMES, people=(people, people), crowd=CROWD_M, level=False)
-    return [
-        draw_sequence(world, clips, np.random.default_rng((seed, 6, people, i)), config) for i in range(CROWD_SEQUENCES)
-    ]
+    return scripts_of(world, clips, (seed, 6, people), CROWD_SEQUENCES, config)
 
 
 def recorded(world: World, scripts: Sequence[Script], branches: Branches, what: str) -> Recordings:

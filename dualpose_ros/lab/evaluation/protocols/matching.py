@@ -23,12 +23,17 @@ def match_on_picture(truth: TruePeople, found: FoundPeople) -> list[tuple[int, i
     """Pairs (true person, found one), each used once, as many as there can be, at the least total distance."""
     if not len(truth) or not len(found):
         return []
-    size = np.maximum((truth.boxes_px[:, 2:] - truth.boxes_px[:, :2]).max(axis=1), 1.0)
-    apart = np.linalg.norm(truth.joints_px[:, None] - found.joints_px[None], axis=-1)
+    size = (truth.boxes_px[:, 2:] - truth.boxes_px[:, :2]).max(axis=1)
+    return pairs_by_joints(truth.joints_px, found.joints_px, size)
+
+
+def pairs_by_joints(true_px: AnyFloats, found_px: AnyFloats, size_px: AnyFloats) -> list[tuple[int, int]]:
+    """The same of joints (N, J, 2) and (M, J, 2), NaN where there are none, and true people's sizes (N,)."""
+    apart = np.linalg.norm(true_px[:, None] - found_px[None], axis=-1)
     known = np.isfinite(apart)
     total = np.where(known, apart, 0.0).sum(axis=-1)
     mean = np.divide(total, known.sum(axis=-1), out=np.full(total.shape, np.nan), where=known.any(axis=-1))
-    return nearest_pairs(mean / size[:, None], FARTHEST_SHARE)
+    return nearest_pairs(mean / np.maximum(size_px, 1.0)[:, None], FARTHEST_SHARE)
 
 
 def tracked(truth: TruePeople, found: FoundPeople, root: int) -> TrackedFrame:

@@ -24,10 +24,10 @@ from dualpose_ros.lab.evaluation.refinement.cost import cost_row
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
 from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
 from dualpose_ros.lab.evaluation.trajectory import trajectory_goals, trajectory_tables
-from dualpose_ros.lab.evaluation.worlds import held_out_world
+from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
 from dualpose_ros.lab.synthetic.body.rig import pose_rig
 from dualpose_ros.lab.synthetic.motion.retarget import from_clip
-from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig, draw_sequence
+from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
 from dualpose_ros.lab.synthetic.scenes.world import World
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose3D
@@ -112,7 +112,7 @@ class Videos:
 def record_videos(world: World, clips: Sequence[Clip], count: int, seed: int) -> Videos:
     """Videos drawn for the purpose, through detector, both branches and fusion."""
     config = SequenceConfig(frames=VIDEO_FRAMES)
-    scripts = [draw_sequence(world, list(clips), np.random.default_rng((seed, 7, i)), config) for i in range(count)]
+    scripts = scripts_of(world, clips, (seed, 7), count, config)
     recordings = recorded(world, scripts, Branches(), "videos")
     frames, fuse = list(recorded_frames(recordings)), stage_fuse(FusionConfig())
     cameras = [camera_of(recordings, index) for index in range(len(frames))]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
-from dualpose_ros.arrays import AnyFloats, Floats, Ints, Mask
+from dualpose_ros.arrays import Floats, Ints, Mask
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.network import IntegrationConfig, IntegrationNetwork
 from dualpose_ros.fusion.pairs import Pairs, PairView, view_pairs
@@ -36,6 +36,7 @@ from dualpose_ros.lab.experiments.semi_supervised.terms import (
     Student,
     domains,
     easy_weights,
+    floats,
     only_one,
     reprojection_errors,
     taught,
@@ -305,18 +306,18 @@ def _found(people: People, real: RealPeople, training: SemiSupervisedFusion, rng
     turned, joints, counted = _turned(pairs, people.joints_cam[rows], people.down[rows], training.data.turn, rng)
     return Found(
         features=torch.from_numpy(view.features),
-        depth=_floats(view.depth),
-        rays=_floats(rays),
-        confidence=_floats(people.confidence[rows]),
-        extent=_floats(np.maximum(extent, 1e-3)),
-        upright=_floats(down),
+        depth=floats(view.depth),
+        rays=floats(rays),
+        confidence=floats(people.confidence[rows]),
+        extent=floats(np.maximum(extent, 1e-3)),
+        upright=floats(down),
         together=torch.from_numpy(other >= 0),
-        real=_floats(real.draw(rng, other >= 0)),
+        real=floats(real.draw(rng, other >= 0)),
         turned_features=torch.from_numpy(turned.features),
-        turned_depth=_floats(turned.depth),
-        turned_joints=_floats(joints),
+        turned_depth=floats(turned.depth),
+        turned_joints=floats(joints),
         counted=torch.from_numpy(counted & people.known[rows]),
-        scores=_floats(people.scores[rows]),
+        scores=floats(people.scores[rows]),
         known=torch.from_numpy(people.known[rows]),
     )
 
@@ -346,7 +347,3 @@ def _placed(model: nn.Module, features: Tensor, depth: Tensor) -> tuple[Tensor, 
     place = torch.cat([root[:, :2], torch.ones_like(root[:, :1])], dim=1)
     joints = joints_rel + (place * (depth * torch.exp(root[:, 2].clamp(-1, 1)))[:, None])[:, None]
     return root, joints, score[:, 0]
-
-
-def _floats(values: AnyFloats) -> Tensor:
-    return torch.from_numpy(np.asarray(values, np.float32))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.arrays import AnyFloats, Ints
+from dualpose_ros.arrays import Ints
 from dualpose_ros.inference.export import ExportSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.experiments.semi_supervised.data import (
@@ -38,6 +38,7 @@ from dualpose_ros.lab.experiments.semi_supervised.terms import (
     by_estimate,
     domains,
     easy_weights,
+    floats,
     only_one,
     place,
     reprojection_errors,
@@ -289,17 +290,13 @@ def _found(tracks: Tracks, real: RealPeople, rng: np.random.Generator, groups: i
     together = second[chosen] >= 0
     return Found(
         features=torch.from_numpy(tracks.told.features),
-        rays=_floats(view.rays).reshape(*shape, K, 2),
-        confidence=_floats(view.confidence).reshape(*shape, K),
-        extent=_floats(view.extent).reshape(shape),
+        rays=floats(view.rays).reshape(*shape, K, 2),
+        confidence=floats(view.confidence).reshape(*shape, K),
+        extent=floats(view.extent).reshape(shape),
         there=torch.from_numpy(tracks.told.there),
-        upright=_floats(upright),
+        upright=floats(upright),
         first=torch.from_numpy(first[chosen]),
         second=torch.from_numpy(np.maximum(second[chosen], 0)),
         together=torch.from_numpy(together),
-        real=_floats(real.draw(rng, together)),
+        real=floats(real.draw(rng, together)),
     )
-
-
-def _floats(values: AnyFloats) -> Tensor:
-    return torch.from_numpy(np.asarray(values, np.float32))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.datasets.recordings import RecordingError, Recordings, load_recordings
 from dualpose_ros.fusion.integrate import NetworkIntegrator
 from dualpose_ros.inference.engine import Engine
@@ -213,3 +213,8 @@ def by_estimate(rows: PairRows, answer: Poses, count: int) -> Floats:
     chosen = rows.top_down >= 0
     joints[rows.top_down[chosen]] = answer.joints_cam[chosen]
     return joints
+
+
+def floats(values: AnyFloats) -> Tensor:
+    """Numbers as a network takes them."""
+    return torch.from_numpy(np.asarray(values, np.float32))

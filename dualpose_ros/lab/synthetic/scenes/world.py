@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import AnyFloats, Floats, UInt8s
 from dualpose_ros.datasets.motion import load_clips
@@ -19,6 +18,7 @@ from dualpose_ros.lab.synthetic.looks.appearance import Dressed, dress
 from dualpose_ros.lab.synthetic.looks.textures import cloth_atlas
 from dualpose_ros.lab.synthetic.motion import motion
 from dualpose_ros.lab.synthetic.render.render import Actor
+from dualpose_ros.lab.synthetic.things.mesh import rotation_about_y
 from dualpose_ros.lab.synthetic.things.props import FURNITURE, HANDHELD, STREET, WORN, Mesh
 
 Clips = tuple[AnyFloats, ...]
@@ -103,19 +103,15 @@ def _draw_pose(rng: np.random.Generator, clips: Clips) -> StillPose:
 def _centred(pose: StillPose) -> StillPose:
     """The same pose above the origin with its hips facing +z."""
     left = pose.joints_m[4] - pose.joints_m[1]
-    turn = _about_y(-np.arctan2(-left[2], left[0]))
+    turn = rotation_about_y(-np.arctan2(-left[2], left[0]))
     centre = pose.joints_m[0] * [1, 0, 1]
     head = None if pose.head_forward is None else pose.head_forward @ turn.T
     return StillPose((pose.joints_m - centre) @ turn.T, head)
 
 
-def _about_y(angle: float) -> Floats:
-    return Rotation.from_euler("y", angle).as_matrix()
-
-
 def pose_person(dressed: Dressed, rng: np.random.Generator, pose: StillPose, yaw: float, place_xz: Floats) -> PosedRig:
     """Put a person into one pose, turned by yaw about the vertical, standing at place_xz."""
-    turn = _about_y(yaw)
+    turn = rotation_about_y(yaw)
     turned = pose.joints_m @ turn.T + [place_xz[0], 0.0, place_xz[1]]
     facing = None if pose.head_forward is None else (pose.head_forward @ turn.T)[None]
     return pose_rig(dressed.rig, turned[None], facing, tuple(rng.normal(0, 0.6, 2)))

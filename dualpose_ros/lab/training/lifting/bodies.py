@@ -98,7 +98,7 @@ def _passage(bank: MotionTensors, which: Tensor, times: Tensor, dice: Dice) -> t
 
 def recombined(joints: Tensor, upper: Tensor) -> Tensor:
     """Joints (N, M, K, 3) with everything above the pelvis from `upper`, turned to face the way that the hips do."""
-    turned = _about_y(upper - upper[:, :, :1], _heading(joints) - _heading(upper)) + joints[:, :, :1]
+    turned = turned_about_y(upper - upper[:, :, :1], _heading(joints) - _heading(upper)) + joints[:, :, :1]
     legs = torch.from_numpy(LEGS).to(joints.device)
     return torch.where(legs[:, None], joints, turned)
 
@@ -109,7 +109,7 @@ def _heading(joints: Tensor) -> Tensor:
     return torch.atan2(across[..., 0], across[..., 2])
 
 
-def _about_y(points: Tensor, angle: Tensor) -> Tensor:
+def turned_about_y(points: Tensor, angle: Tensor) -> Tensor:
     """Points (N, M, J, 3) turned about the vertical by angles (N, M)."""
     c, s = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
     x, y, z = points.unbind(-1)
@@ -127,7 +127,7 @@ def bent(joints: Tensor, dice: Dice) -> Tensor:
     count, frames = joints.shape[:2]
     turns = dice.normal((count, 1, K, 3)) * torch.from_numpy(_BENDS).to(joints)[:, None]
     heading = _heading(joints)
-    rotations = _rotations(_about_y(turns.expand(-1, frames, -1, -1), heading))
+    rotations = _rotations(turned_about_y(turns.expand(-1, frames, -1, -1), heading))
     out, carried = [joints[:, :, 0]], [rotations[:, :, 0]]
     for joint in range(1, K):
         parent = PARENTS[joint]

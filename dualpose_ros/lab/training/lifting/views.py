@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dualpose_ros.lab.training.lifting.bodies import BodyConfig, MotionTensors, draw_motion
+from dualpose_ros.lab.training.lifting.bodies import BodyConfig, MotionTensors, draw_motion, turned_about_y
 from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.lab.training.lifting.faults import (
     ErrorTensors,
@@ -152,7 +152,7 @@ def film(world: Tensor, times: Tensor, config: CameraConfig, dice: Dice) -> tupl
     speed = dice.normal((count, 3)) * world.new_tensor([0.3, 0.05, 0.3]) * moving
     eyes = eye[:, None] + speed[:, None] * t[..., None]
     points = (world - eyes[:, :, None]).flatten(1, 2) @ camera_axes(yaw, pitch, roll).transpose(1, 2)
-    return _panned(points.view_as(world), t * dice.normal((count, 1), 0.0, 0.15) * moving), half
+    return turned_about_y(points.view_as(world), t * dice.normal((count, 1), 0.0, 0.15) * moving), half
 
 
 def camera_axes(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
@@ -163,10 +163,3 @@ def camera_axes(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
     y = torch.linalg.cross(z, x)
     c, s = torch.cos(roll)[:, None], torch.sin(roll)[:, None]
     return torch.stack([c * x + s * y, c * y - s * x, z], dim=1)
-
-
-def _panned(points: Tensor, angle: Tensor) -> Tensor:
-    """Camera points (N, M, K, 3) of a camera turned about its own y axis by angles (N, M)."""
-    c, s = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
-    x, y, z = points.unbind(-1)
-    return torch.stack([c * x + s * z, y, c * z - s * x], dim=-1)
