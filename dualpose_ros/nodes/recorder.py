@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
@@ -203,6 +204,9 @@ def spinning(make: Callable[[], _Spun]) -> Iterator[tuple[_Spun, Callable[[float
     The process keeps its own signal handlers. The domain is that of ROS_DOMAIN_ID.
     """
     keep_memory()
+    # Beside a graph that fills the cores, threads that wait for each other cost several times an image's work.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
     node = None
@@ -221,3 +225,4 @@ def spinning(make: Callable[[], _Spun]) -> Iterator[tuple[_Spun, Callable[[float
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        cv2.setNumThreads(threads)

@@ -25,7 +25,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a run in good order: Ctrl-C, `kill`, a terminal that is closed."""
 
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
-_SAMPLE_S = 1.0
+_SAMPLE_S, _LOOK_S = 1.0, 0.2
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Launcher:
         self._environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **(environment or {})}
         # Python buffers what a node prints to a pipe; its lines should come out as they are written.
         self._environment |= {EXIT_WITH_STDIN: "1", "PYTHONUNBUFFERED": "1"}
-        self._next_sample = 0.0
+        self._next_sample = self._next_look = 0.0
         self._modules = list(dict.fromkeys([spec.module for spec in specs] + list(import_ahead)))
         self._forks: ForkServer | None = None
         self._can_fork = True
@@ -151,6 +151,9 @@ class Launcher:
         measures = now >= self._next_sample
         if measures:
             self._next_sample = now + _SAMPLE_S
+        looks = now >= self._next_look
+        if looks:
+            self._next_look = now + _LOOK_S
         if self._forks is not None:
             self._take_in(self._forks.take())
         for entry in self._entries:
@@ -160,7 +163,7 @@ class Launcher:
                 code = entry.process.poll()
                 if code is not None:
                     self._on_exit(entry, code, now)
-                elif entry.process.goes_on():
+                elif looks and entry.process.goes_on():
                     self._say(entry, "was stopped by a signal; told to go on")
                 elif 0 < self._restart.hung_s < entry.process.silent_s and not entry.hung_s:
                     entry.hung_s = entry.process.silent_s

@@ -155,6 +155,20 @@ def test_every_line_bears_the_name(launch: Any) -> None:
     assert any(line.startswith("[a]      [INFO]") and "threads 1" in line for line in lines)
 
 
+def test_what_a_node_does_is_read_some_times_a_second_however_often_the_launcher_is_polled(
+    launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = launch(spec("a"), spec("b"))
+    wait_for(launcher, lambda states: launcher.text().count("started") == 2)
+    looked: list[float] = []
+    monkeypatch.setattr(NodeProcess, "goes_on", lambda self: looked.append(time.monotonic()))
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        launcher.poll()
+        time.sleep(0.01)
+    assert 2 <= len(looked) <= 2 * 6
+
+
 def test_crashing_node_is_given_up_after_the_limit(launch: Any) -> None:
     launcher = launch(spec("good"), spec("bad", behave="crash"))
     states = wait_for(launcher, lambda states: states["bad"].status == "failed")
