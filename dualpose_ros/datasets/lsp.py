@@ -71,5 +71,8 @@ def _read_joints(path: Path) -> tuple[Floats, UInt8s]:
     rows = values.transpose(2, 0, 1) if extended else values.transpose(2, 1, 0)
     flag = rows[..., 2] > 0
     state = np.where(flag, VISIBLE, UNKNOWN) if extended else np.where(flag, HIDDEN, VISIBLE)
+    # Some tools write NaN where nothing is labelled.
+    is_place = np.isfinite(rows).all(axis=2)
+    places = np.where(is_place[..., None], rows[..., :2], 0.0)
     # MATLAB's first pixel is 1.
-    return rows[..., :2] - 1.0, state.astype(np.uint8)
+    return places - 1.0, np.where(is_place, state, UNKNOWN).astype(np.uint8)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dualpose_ros.datasets.cache import missing_shards
+from dualpose_ros.datasets.cache import missing_shards, read_shard
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.record import missing_sequences, write_recordings
 from dualpose_ros.lab.synthetic.scenes.clip import ClipConfig, write_clip
 from dualpose_ros.lab.synthetic.scenes.generate import SHARD_SIZE, write_samples
+from dualpose_ros.lab.synthetic.scenes.patches import PATCH_SIDE
 from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig
 
@@ -33,7 +34,8 @@ class Making:
 def make(kind: str, making: Making) -> tuple[int, Iterator[int]]:
     """How many images there are to make, and their making step by step, what is there already left out.
 
-    kind: "patches", "frames", "clip" or "recordings". InputError where a file is missing.
+    kind: "patches", "frames", "clip" or "recordings". InputError where a file is missing or the folder
+    holds another kind.
     """
     out, count, seed = making.out, making.count, making.seed
     for name, path in (("--body", making.body), ("--mocap", making.mocap)):
@@ -46,6 +48,16 @@ def make(kind: str, making: Making) -> tuple[int, Iterator[int]]:
     if kind == "recordings":
         config = SequenceConfig(frames=making.length)
         return missing_sequences(out, count), write_recordings(out, count, seed, world, making.workers, config)
+    _check_kind(kind, out)
     missing = missing_shards(out, -(-count // SHARD_SIZE))
     total = sum(min(SHARD_SIZE, count - index * SHARD_SIZE) for index in missing)
     return total, write_samples(kind, out, count, seed, world, making.workers, making.enlarge)
+
+
+def _check_kind(kind: str, out: Path) -> None:
+    """InputError where a folder holds images of the other kind."""
+    for path in sorted(out.glob("shard_*.npz"))[:1]:
+        sizes = read_shard(path).arrays["camera_size"]
+        held = "patches" if (sizes == PATCH_SIDE).all() else "frames"
+        if held != kind:
+            raise InputError(f"--out {out} holds {held} already: choose another folder for {kind}")

@@ -12,6 +12,7 @@ from dualpose_ros.camera import Camera, Ground, project
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.ground.standing import GroundFound, Standing
+from dualpose_ros.refinement.limbs import scores_of_limbs
 from dualpose_ros.refinement.track import Refined, TrackSmoother, add_frames, publish
 from dualpose_ros.refinement.window import frames_of
 
@@ -153,7 +154,8 @@ class RefinementStage:
         smoothers = [smoother for _, smoother in frame.persons if smoother is not None]
         published = iter(publish(smoothers))
         refined = [
-            person if smoother is None else _refined_pose(person, next(published)) for person, smoother in frame.persons
+            person if smoother is None else _refined_pose(person, next(published), frame.camera)
+            for person, smoother in frame.persons
         ]
         seen = {person.track_id for person, smoother in frame.persons if smoother is not None}
         for person, smoother in frame.persons:
@@ -170,14 +172,14 @@ class RefinementStage:
             if track.last.state == TrackingState.TENTATIVE or gone > self.config.max_coast_s:
                 del self._given[track_id]
                 continue
-            pose = _refined_pose(track.last, track.smoother.predict(self._seconds(stamp_ns)))
+            pose = _refined_pose(track.last, track.smoother.predict(self._seconds(stamp_ns)), camera)
             share = 1 - gone / max(self.config.max_coast_s, 1e-9)
             coasting.append(_coasting_pose(pose, camera, max(share, 0.0)))
         return coasting
 
 
-def _refined_pose(person: Pose3D, refined: Refined) -> Pose3D:
-    return replace(
+def _refined_pose(person: Pose3D, refined: Refined, camera: Camera) -> Pose3D:
+    pose = replace(
         person,
         joints_cam=refined.joints,
         joint_stddev=refined.stddev,
@@ -185,6 +187,7 @@ def _refined_pose(person: Pose3D, refined: Refined) -> Pose3D:
         height_m=refined.height_m,
         height_stddev_m=refined.height_stddev_m,
     )
+    return replace(pose, joint_scores=scores_of_limbs(pose, camera))
 
 
 def _coasting_pose(pose: Pose3D, camera: Camera, share: float) -> Pose3D:

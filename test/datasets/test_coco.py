@@ -243,6 +243,20 @@ def test_lsp_joints_are_read_in_both_of_its_forms(tmp_path: Path, extended: bool
     assert first.people.visibility[0, H36M17.index("head_top")] == VISIBLE
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_joint_of_lsp_without_a_place_is_unknown(tmp_path: Path, value: float) -> None:
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "im0001.jpg"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    rows = np.ones((len(LSP_JOINTS), 3, 1))
+    rows[:, :2, 0] = np.random.default_rng(0).uniform(20, 60, (len(LSP_JOINTS), 2))
+    rows[LSP_JOINTS.index("left_wrist"), 0] = value
+    savemat(tmp_path / "joints.mat", {"joints": rows})
+    (picture,) = read_lsp(tmp_path)
+    assert picture.people.visibility[0, H36M17.index("left_wrist")] == UNKNOWN
+    assert picture.people.visibility[0, H36M17.index("left_elbow")] == VISIBLE
+    assert np.isfinite(picture.people.joints_px).all() and np.isfinite(picture.people.boxes_px).all()
+
+
 def test_shares_are_said_after_a_colon(tmp_path: Path) -> None:
     odd = tmp_path / "run:2"
     odd.mkdir()

@@ -25,8 +25,11 @@ _MAX_TRIES = 40
 _MIN_VISIBLE = 4
 _DEGRADATION = 0.7
 
+PATCH_SIDE = 288
+"""Pixels."""
 
-def make_patch(world: World, rng: np.random.Generator, size: int = 288) -> LabelledImage:
+
+def make_patch(world: World, rng: np.random.Generator, size: int = PATCH_SIDE) -> LabelledImage:
     """Draw one labelled patch (size x size); person 0 is the target that it is centred on."""
     for _ in range(_MAX_TRIES):
         sample = _try_patch(world, rng, size)

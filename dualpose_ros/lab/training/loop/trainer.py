@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,7 +47,8 @@ def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
     The first Ctrl-C ends the run after the current step with last.pt written, and is raised again; with
     `resume` the run goes on from there and, for a run bound by epochs, ends as if it had not stopped.
     Several processes that `torchrun` started train together, each with `batch_size` samples a step of its own.
-    TrainingError if there is nothing to resume, the folder holds another run, or the loss is not finite.
+    TrainingError if there is nothing to resume, the folder holds another run or one is under way there, or the loss is
+    not finite.
     """
     last = config.out / "last.pt"
     if resume and not last.is_file():
@@ -53,8 +58,23 @@ def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    with joined(config.device) as processes:
+    with joined(config.device) as processes, _claimed(config.out, processes.is_first):
         return _Run(task, config, resume, processes).run()
+
+
+@contextmanager
+def _claimed(folder: Path, writes: bool) -> Iterator[None]:
+    """A folder in which no other process trains; TrainingError where one does. `writes`: whether this one does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            if writes:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another process trains in {folder}: choose another --out, or stop it") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:

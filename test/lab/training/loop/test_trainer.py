@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import signal
@@ -147,6 +148,15 @@ def test_prolonging_a_finished_run(tmp_path: Path) -> None:
     assert longer.steps == 48
     again = train(TinyTask(), config(tmp_path, epochs=4), resume=True)
     assert again.steps == 48 and again.figures == longer.figures
+
+
+def test_two_trainings_in_one_folder_are_refused_while_the_first_has_no_checkpoint_yet(tmp_path: Path) -> None:
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(TrainingError, match="another process trains in"):
+        train(TinyTask(), config(tmp_path, epochs=1))
+    os.close(handle)
+    train(TinyTask(), config(tmp_path, epochs=1))
 
 
 def test_refusals(tmp_path: Path) -> None:
