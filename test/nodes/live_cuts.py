@@ -73,14 +73,16 @@ def graph() -> dict[str, Any]:
               {output: MultiPersonPose3D, cuts: Header}, "--ros-args", *words)  # fmt: skip
     for make in (top_down_node.TopDownNode, fusion_node.FusionNode, refinement_node.RefinementNode):
         rig.executor.add_node(make())
+    rig.publish("camera_info", camera_to_info(CAMERA, header(0)))
     rig.spin(seconds=1.0)
     for number in range(sum(SHOTS)):
         rig.publish("camera_info", camera_to_info(CAMERA, header(10 * number)))
         rig.publish("image_raw", encode_image(picture(number), header(10 * number)))
         rig.spin(lambda n=number: len(rig.received[output]) > n, 4)
-    people = [[p.track_id for p in poses_from_message(message)] for message in rig.received[output]]
+    people = [(stamp_to_ns(m.header.stamp), [p.track_id for p in poses_from_message(m)]) for m in rig.received[output]]
     stamps = [stamp_to_ns(message.stamp) for message in rig.received[cuts]]
-    return {"people": people, "told": told, "cuts": [stamp // 100_000_000 - 1_000 for stamp in stamps]}
+    numbered = [(stamp // 100_000_000 - 1_000, ids) for stamp, ids in people]
+    return {"people": numbered, "told": told, "cuts": [stamp // 100_000_000 - 1_000 for stamp in stamps]}
 
 
 if __name__ == "__main__":
