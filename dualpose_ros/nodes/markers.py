@@ -7,22 +7,29 @@ markers' namespaces lie in it too, so that one display can show those of several
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Vector3
-from std_msgs.msg import ColorRGBA
-from visualization_msgs.msg import Marker, MarkerArray
+from visualization_msgs.msg import Marker
 
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.drawing import label_of, seen_joints, track_colour
+from dualpose_ros.nodes.wire import LITTLE, header_bytes, string_bytes
 from dualpose_ros.people import SEEN, Pose3D, TrackingState
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 
 BONES, JOINTS, LABEL = "bones", "joints", "label"
 _NAMESPACES = (BONES, JOINTS, LABEL)
+# A marker on the wire: id, type, action; place, orientation, scale, colour, lifetime, not locked to the frame, points;
+# and what no marker has: colours of points, a texture with its coordinates, and, after the text, a mesh.
+_KIND, _SHAPE = struct.Struct("<3i"), struct.Struct("<10d4f2iB3xI")
+_NO_TEXT = string_bytes("", "<")
+_BEFORE_TEXT = b"".join((bytes(4), _NO_TEXT, bytes(8), _NO_TEXT, _NO_TEXT, bytes(8)))
+_AFTER_TEXT = b"".join((_NO_TEXT, _NO_TEXT, bytes(5)))
 _ALPHA = {TrackingState.TENTATIVE: 0.35, TrackingState.CONFIRMED: 1.0, TrackingState.COASTING: 0.5}
 
 
@@ -47,60 +54,65 @@ class SkeletonMarkers:
         self._prefix = f"{namespace.strip('/')}/".lstrip("/")
         self._shown: set[int] = set()
 
-    def update(self, poses: Sequence[Pose3D], header: Any) -> Any:
-        """Markers of the people in this frame, and DELETE for those of the frame before who aren't."""
-        message = MarkerArray()
-        markers: list[Any] = []
-        shown = set()
+    def update(self, poses: Sequence[Pose3D], header: Any) -> bytes:
+        """CDR bytes of a visualization_msgs/MarkerArray: the people in this frame, and DELETE for those of the frame
+        before who aren't."""
+        start, markers, shown = header_bytes(header), list[_Marker](), set()
         for pose in poses:
             usable = seen_joints(pose, self.min_score)
             if usable.any():
                 shown.add(int(pose.track_id))
-                markers += self._person(pose, usable, header)
-        markers += [_deleted(i, self._prefix + ns, header) for i in sorted(self._shown - shown) for ns in _NAMESPACES]
+                markers += self._person(pose, usable)
+        markers += [
+            _Marker(self._prefix + namespace, (gone, 0, Marker.DELETE))
+            for gone in sorted(self._shown - shown)
+            for namespace in _NAMESPACES
+        ]
         self._shown = shown
-        message.markers = markers
-        return message
+        out = bytearray(struct.pack("<I", len(markers)))
+        for marker in markers:
+            marker.write(out, start)
+        return LITTLE + bytes(out)
 
-    def _person(self, pose: Pose3D, usable: Any, header: Any) -> list[Any]:
-        joints = np.asarray(pose.joints_cam, dtype=np.float64)
-        bones = self._marker(pose, BONES, Marker.LINE_LIST, header)
-        bones.scale.x = self.style.bone_width_m
-        pairs = [pair for pair in H36M17.bones if usable[pair[0]] and usable[pair[1]]]
-        points = [Point(x=x, y=y, z=z) for x, y, z in joints.tolist()]
-        bones.points = [points[joint] for pair in pairs for joint in pair]
-        balls = self._marker(pose, JOINTS, Marker.SPHERE_LIST, header)
-        diameter = self.style.joint_diameter_m
-        balls.scale = Vector3(x=diameter, y=diameter, z=diameter)
-        balls.points = [points[joint] for joint in np.flatnonzero(usable)]
-        label = self._marker(pose, LABEL, Marker.TEXT_VIEW_FACING, header)
-        label.scale.z = self.style.text_height_m
-        # Up is -y in the optical frame: above the highest joint.
-        highest = joints[usable][np.argmin(joints[usable][:, 1])]
-        label.pose.position = _point(highest - (0.0, self.style.text_height_m, 0.0))
-        label.text = label_of(pose)
-        # A line list without points is refused by RViz.
-        return [marker for marker in (bones, balls, label) if marker is not bones or pairs]
-
-    def _marker(self, pose: Pose3D, namespace: str, kind: int, header: Any) -> Any:
-        marker = Marker()
-        marker.header = header
-        marker.ns, marker.id = self._prefix + namespace, int(pose.track_id)
-        marker.type, marker.action = kind, Marker.ADD
+    def _person(self, pose: Pose3D, usable: Mask) -> list[_Marker]:
+        joints, style = np.asarray(pose.joints_cam, dtype="<f8"), self.style
         red, green, blue = (channel / 255 for channel in track_colour(pose.track_id))
-        marker.color = ColorRGBA(r=red, g=green, b=blue, a=_ALPHA[pose.state])
-        marker.pose.orientation.w = 1.0
-        marker.lifetime.sec, marker.lifetime.nanosec = divmod(round(self.style.lifetime_s * 1e9), 1_000_000_000)
-        return marker
+        rest = (red, green, blue, _ALPHA[pose.state], *divmod(round(style.lifetime_s * 1e9), 1_000_000_000), 0)
+        nowhere = (0.0,) * 3
+
+        def marker(namespace: str, kind: int, scale: Sequence[float], place: Sequence[float] = nowhere,
+                   points: Floats = joints[:0], text: str = "") -> _Marker:  # fmt: skip
+            shape = (*place, 0.0, 0.0, 0.0, 1.0, *scale, *rest, len(points))
+            return _Marker(self._prefix + namespace, (int(pose.track_id), kind, Marker.ADD), shape, points, text)
+
+        pairs = [pair for pair in H36M17.bones if usable[pair[0]] and usable[pair[1]]]
+        # Up is -y in the optical frame: above the highest joint.
+        x, y, z = joints[usable][np.argmin(joints[usable][:, 1])].tolist()
+        made = [
+            marker(JOINTS, Marker.SPHERE_LIST, (style.joint_diameter_m,) * 3, points=joints[usable]),
+            marker(LABEL, Marker.TEXT_VIEW_FACING, (0.0, 0.0, style.text_height_m),
+                   (x, y - style.text_height_m, z), text=label_of(pose)),
+        ]  # fmt: skip
+        # A line list without points is refused by RViz.
+        if pairs:
+            lines = joints[np.array(pairs).ravel()]
+            made.insert(0, marker(BONES, Marker.LINE_LIST, (style.bone_width_m, 0.0, 0.0), points=lines))
+        return made
 
 
-def _deleted(track_id: int, namespace: str, header: Any) -> Any:
-    marker = Marker()
-    marker.header = header
-    marker.ns, marker.id, marker.action = namespace, track_id, Marker.DELETE
-    return marker
+@dataclass(frozen=True)
+class _Marker:
+    """kind: id, type and action; shape: all numbers of _SHAPE; points (P, 3)."""
 
+    namespace: str
+    kind: tuple[int, int, int]
+    shape: tuple[float, ...] = (0.0,) * 6 + (1.0,) + (0.0,) * 7 + (0,) * 4
+    points: Floats | None = None
+    text: str = ""
 
-def _point(values: Iterable[float]) -> Any:
-    x, y, z = (float(value) for value in values)
-    return Point(x=x, y=y, z=z)
+    def write(self, out: bytearray, header: bytes) -> None:
+        """Add its bytes: words stand at multiples of 4, doubles of 8."""
+        out += b"".join((bytes(-len(out) % 4), header, string_bytes(self.namespace, "<"), _KIND.pack(*self.kind)))
+        out += bytes(-len(out) % 8) + _SHAPE.pack(*self.shape)
+        out += b"" if self.points is None else self.points.tobytes()
+        out += b"".join((_BEFORE_TEXT, string_bytes(self.text, "<"), _AFTER_TEXT))

@@ -27,9 +27,9 @@ MOST_PERSONS = 128
 
 _MAX_UINT32 = 2**32 - 1
 _K = H36M17.num_joints
-_ENCAPSULATION, _LITTLE = 4, b"\0\1\0\0"
+_ENCAPSULATION, LITTLE = 4, b"\0\1\0\0"
 _ORDERS = {b"\0\1": "<", b"\0\0": ">"}
-"""By the first two of the four bytes before the content: plain CDR, version 1, as ROS 2 sends it."""
+"""By the first two of the four bytes before the content: plain CDR, version 1, as ROS 2 sends it; LITTLE: all four."""
 
 _LISTS = ("joints", "joint_scores", "joint_stddev", "keypoints_px")
 _FIELDS: tuple[tuple[str, Any, int], ...] = (
@@ -53,15 +53,15 @@ def _person_type(order: str) -> np.dtype[Any]:
     return plain.newbyteorder("<" if order == "<" else ">")
 
 
-def _string(text: str, order: str) -> bytes:
+def string_bytes(text: str, order: str) -> bytes:
     """A string on the wire, filled up to whole words."""
     data = text.encode() + b"\0"
     return struct.pack(f"{order}I", len(data)) + data + b"\0" * (-len(data) % 4)
 
 
 def _joint_set(order: str) -> bytes:
-    names = b"".join(_string(name, order) for name in H36M17.joint_names)
-    return _string(H36M17.name, order) + struct.pack(f"{order}I", _K) + names
+    names = b"".join(string_bytes(name, order) for name in H36M17.joint_names)
+    return string_bytes(H36M17.name, order) + struct.pack(f"{order}I", _K) + names
 
 
 _PERSON = {order: _person_type(order) for order in "<>"}
@@ -75,9 +75,9 @@ class MessageError(ValueError):
 def poses_to_bytes(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, int] | None = None) -> bytes:
     """CDR bytes of poses; `image_size` is (width, height), to clip the boxes where known."""
     people = list(poses)
-    start = _header_bytes(header) + _JOINT_SET["<"] + struct.pack("<I", len(people))
+    start = header_bytes(header) + _JOINT_SET["<"] + struct.pack("<I", len(people))
     if not people:
-        return _LITTLE + start
+        return LITTLE + start
     rows = np.zeros(len(people), _PERSON["<"])
     for name in _LISTS:
         rows[f"num_{name}"] = _K
@@ -96,8 +96,8 @@ def poses_to_bytes(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, 
     rows["height"] = [(person.height_m, person.height_stddev_m) for person in people]
     data = rows.tobytes()
     if len(start) % 8:
-        return b"".join((_LITTLE, start, data[:_JOINTS_AT], data[_JOINTS_AT + 4 :]))
-    return b"".join((_LITTLE, start, data))
+        return b"".join((LITTLE, start, data[:_JOINTS_AT], data[_JOINTS_AT + 4 :]))
+    return b"".join((LITTLE, start, data))
 
 
 def header_of(cdr: bytes) -> Any:
@@ -138,14 +138,15 @@ class ImageBytes:
 def image_to_bytes(image: RgbImage, header: Any) -> bytes:
     """CDR bytes of a sensor_msgs/Image (rgb8) of an RGB image (H, W, 3) uint8, which is copied once."""
     height, width = image.shape[:2]
-    start = _header_bytes(header) + struct.pack("<II", height, width) + struct.pack("<I", 5) + b"rgb8\0" + b"\0"
+    start = header_bytes(header) + struct.pack("<II", height, width) + struct.pack("<I", 5) + b"rgb8\0" + b"\0"
     start += b"\0" * (-len(start) % 4) + struct.pack("<II", 3 * width, image.nbytes)
     pixels = np.ascontiguousarray(image).data.cast("B")
-    return b"".join((_LITTLE, start, pixels, b"\0" * (-image.nbytes % 4)))
+    return b"".join((LITTLE, start, pixels, b"\0" * (-image.nbytes % 4)))
 
 
-def _header_bytes(header: Any) -> bytes:
-    return struct.pack("<iI", int(header.stamp.sec), int(header.stamp.nanosec)) + _string(header.frame_id, "<")
+def header_bytes(header: Any) -> bytes:
+    """A std_msgs/Header on the wire, filled up to whole words."""
+    return struct.pack("<iI", int(header.stamp.sec), int(header.stamp.nanosec)) + string_bytes(header.frame_id, "<")
 
 
 def stamp_ns_of(cdr: bytes, at: int = _ENCAPSULATION) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+import pytest
 
 from dualpose_ros.nodes.markers import BONES, JOINTS, LABEL, MarkerStyle, SkeletonMarkers
 from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.standalone import messages
 
 from std_msgs.msg import Header  # isort: skip
 from visualization_msgs.msg import Marker  # isort: skip
@@ -22,8 +25,15 @@ def pose(track_id: int, z: float = 3.0) -> Pose3D:
                   np.zeros(k), np.zeros((k, 2)))  # fmt: skip
 
 
-def by_key(message: object) -> dict[tuple[str, int], Marker]:
-    markers = message.markers  # type: ignore[attr-defined]
+def read(cdr: bytes) -> Any:
+    """The message of such bytes, which are those that its class makes."""
+    message = messages.deserialize(cdr, "visualization_msgs/msg/MarkerArray")
+    assert messages.serialize(message) == cdr
+    return message
+
+
+def by_key(cdr: bytes) -> dict[tuple[str, int], Any]:
+    markers = read(cdr).markers
     keys = [(marker.ns, marker.id) for marker in markers]
     assert len(set(keys)) == len(keys)
     return dict(zip(keys, markers, strict=True))
@@ -63,7 +73,7 @@ def test_the_gone_are_deleted_once_and_the_others_keep_ids_and_colours() -> None
     assert first[BONES, 2].color == second[BONES, 2].color != first[BONES, 1].color
     assert {key[1] for key in by_key(skeletons.update([pose(2)], Header()))} == {2}
     assert all(m.action == Marker.DELETE for m in by_key(skeletons.update([], Header())).values())
-    assert skeletons.update([], Header()).markers == []
+    assert read(skeletons.update([], Header())).markers == []
 
 
 def test_missing_joints_leave_their_bones_out() -> None:
@@ -92,10 +102,19 @@ def test_someone_without_any_joint_counts_as_gone() -> None:
     skeletons = SkeletonMarkers(MarkerStyle())
     skeletons.update([pose(5)], Header())
     empty = dataclasses.replace(pose(5), joints_cam=np.full((17, 3), np.nan))
-    assert all(m.action == Marker.DELETE for m in skeletons.update([empty], Header()).markers)
+    assert all(m.action == Marker.DELETE for m in read(skeletons.update([empty], Header())).markers)
 
 
 def test_coasting_people_are_fainter() -> None:
     coasting = dataclasses.replace(pose(6), state=TrackingState.COASTING)
     markers = by_key(SkeletonMarkers(MarkerStyle()).update([coasting], Header()))
     assert markers[BONES, 6].color.a < 1
+
+
+@pytest.mark.parametrize("frame_id", ["", "a", "ab", "abc", "abcd", "abcdefgh"])
+@pytest.mark.parametrize("namespace", ["/", "/left"])
+def test_bytes_are_those_of_the_message_wherever_they_begin(frame_id: str, namespace: str) -> None:
+    skeletons = SkeletonMarkers(MarkerStyle(), namespace)
+    alone = dataclasses.replace(pose(3), joint_scores=np.eye(17)[0])
+    assert len(by_key(skeletons.update([pose(1), alone, pose(20)], Header(frame_id=frame_id)))) == 8
+    assert len(by_key(skeletons.update([pose(20)], Header(frame_id=frame_id)))) == 9

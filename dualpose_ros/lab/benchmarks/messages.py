@@ -66,5 +66,4 @@ class Wire:
 
     def markers(self, watch: Stopwatch, poses: Sequence[Pose3D]) -> None:
         """Markers of poses, as they are published."""
-        message = watch.call("visualization: markers", lambda: self._markers.update(poses, self._header))
-        self._carried(watch, "visualization", (), "markers", message)
+        watch.call("visualization: markers to bytes", lambda: self._markers.update(poses, self._header))
