@@ -69,28 +69,14 @@ def assign(cost: AnyFloats, limit: float) -> Indices:
     if cost.size == 0:
         return np.full(cost.shape[0], -1, dtype=np.intp)
     affordable = np.where(cost <= limit, cost, np.inf)
-    if _differ(columns := _cheapest(affordable)):
-        return columns
-    if _differ(rows := _cheapest(affordable.T)):
-        partner = np.full(len(cost), -1, dtype=np.intp)
-        (own,) = (rows >= 0).nonzero()
-        partner[rows[own]] = own
-        return partner
+    cheapest = affordable.argmin(axis=1)
+    cheapest[np.isinf(affordable.min(axis=1))] = -1
+    taken = [column for column in cheapest.tolist() if column >= 0]
+    if len(set(taken)) == len(taken):
+        # Nobody else wants what is cheapest for each.
+        return cheapest
     _, columns, _ = lap.lapjv(np.fmin(cost, _FORBIDDEN), extend_cost=True, cost_limit=float(limit))
     return np.asarray(columns, dtype=np.intp)
-
-
-def _cheapest(cost: Floats) -> Indices:
-    """The cheapest column of each row (R,), -1 where all are infinite."""
-    best = cost.argmin(axis=1)
-    best[np.isinf(cost.min(axis=1))] = -1
-    return best
-
-
-def _differ(partners: Indices) -> bool:
-    """Whether no two have the same partner: then nobody can do better than by what is cheapest for each alone."""
-    taken = [partner for partner in partners.tolist() if partner >= 0]
-    return len(set(taken)) == len(taken)
 
 
 def group_by_tags(
@@ -182,7 +168,7 @@ def pixels_to_cells(xy_px: AnyFloats) -> Floats:
 @dataclass(frozen=True, eq=False)
 class ReadableMaps:
     """What joints can be read from: of the cells whose heatmaps are not too low, in the order of maps and rows, their
-    place in a map (C,), heatmap, worth and tag (C,), and where each map's begin and end in them (M + 1,); maps
+    place in all maps (C,), heatmap, worth and tag (C,), and where each map's begin and end in them (M + 1,); maps
     (M, h, w) that the worth is from.
     """
 
@@ -206,7 +192,13 @@ class ReadableMaps:
         bounds = np.searchsorted(cells, starts)
         maps, heat = heatmaps if smooth is None else smooth, flat[cells]
         worth = heat if smooth is None else maps.reshape(-1)[cells]
-        return cls(cells - np.repeat(starts[:-1], np.diff(bounds)), heat, worth, tags.reshape(-1)[cells], bounds, maps)
+        return cls(cells, heat, worth, tags.reshape(-1)[cells], bounds, maps)
+
+    def cells(self, some: slice | Indices) -> tuple[Indices, Indices]:
+        """Rows and columns, in their maps, of some of the cells."""
+        height, width = self.maps.shape[1:]
+        row, column = np.divmod(self.place[some], width)
+        return row % height, column
 
 
 def read_by_tag(
@@ -245,7 +237,7 @@ def read_by_tag(
         cells.append(cell)
     person, joint, cell = (np.concatenate(parts) for parts in (persons, joints, cells))
     channel = beginnings[person] + joint
-    row, column = np.divmod(maps.place[cell], maps.maps.shape[2])
+    row, column = maps.cells(cell)
     places = np.stack([column, row], axis=1) + peak_offsets(maps.maps, channel, row, column)
     read_px[person, joint], read_scores[person, joint] = cells_to_pixels(places), maps.heat[cell]
     return read_px, read_scores
@@ -265,7 +257,7 @@ def _cells_of_tags(
     np.exp(np.multiply(value, np.float32(-1 / (2 * config.tag_stddev**2)), out=value), out=value)
     value *= maps.worth[inside]
     if windows is not None:
-        row, column = (axis.astype(np.int16) for axis in np.divmod(maps.place[inside], maps.maps.shape[2]))
+        row, column = (axis.astype(np.int16) for axis in maps.cells(inside))
         x0, y0, x1, y1 = windows.T[..., None].astype(np.int16)
         value *= (column >= x0) & (column < x1) & (row >= y0) & (row < y1)
     starts = bounds[filled] - bounds[0]

@@ -222,9 +222,11 @@ def oks(
     Returns (...,) in 0..1; 0 where all weights are.
     """
     sigma = np.asarray(sigmas, dtype=np.float64)
-    difference = np.asarray(a_px, dtype=np.float64) - np.asarray(b_px, dtype=np.float64)
+    a, b = np.asarray(a_px, dtype=np.float64), np.asarray(b_px, dtype=np.float64)
     scale = 2 * np.maximum(np.asarray(area_px, dtype=np.float64)[..., None], 1e-9) * (2 * sigma) ** 2
-    similarity = np.exp(-np.sum(difference**2, axis=-1) / scale)
+    # A sum over two numbers takes NumPy several times as long as the sum of two arrays.
+    across, down = a[..., 0] - b[..., 0], a[..., 1] - b[..., 1]
+    similarity = np.exp((across * across + down * down) / -scale)
     weights = np.asarray(weights, dtype=np.float64)
     total = np.sum(weights, axis=-1)
     weighted = np.sum(weights * similarity, axis=-1)

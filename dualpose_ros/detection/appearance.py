@@ -31,7 +31,10 @@ def describe_people(image: RgbImage, boxes_px: AnyFloats) -> Float32s:
         crop = cv2.resize(image[y0:y1, x0:x1], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB).reshape(-1, 3).T
         # Pixels last: products over them are long runs of memory.
-        light, green, blue = (np.take(shares, values, axis=1) for shares, values in zip(_SHARES, lab, strict=True))
+        # And nothing is out of the tables' range: bytes are their indices.
+        light, green, blue = (
+            np.take(shares, values, axis=1, mode="clip") for shares, values in zip(_SHARES, lab, strict=True)
+        )
         row[:] = ((light[:, None] * green).reshape(-1, lab.shape[1]) @ blue.T).reshape(-1) / lab.shape[1]
     return out
 

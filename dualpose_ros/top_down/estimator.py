@@ -188,8 +188,10 @@ class PoseEstimator:
         ]
         if "heatmaps" not in parts[0]:
             raise EngineError(f"this is no top-down network: it has no output heatmaps but {', '.join(parts[0])}")
-        heatmaps = np.concatenate([part["heatmaps"] for part in parts])
-        tags = np.concatenate([part["tags"] for part in parts]) if "tags" in parts[0] else None
+        whole = parts[0]
+        if len(parts) > 1:
+            whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        heatmaps, tags = whole["heatmaps"], whole.get("tags")
         if heatmaps.shape[1] != H36M17.num_joints or (tags is not None and heatmaps.shape != tags.shape):
             shape = None if tags is None else tags.shape
             raise EngineError(f"this is no top-down network: heatmaps {heatmaps.shape}, tags {shape}")

@@ -141,20 +141,21 @@ def cluster_people(
     is_target: (M,) bool, whether they are their patch's own; same_oks: similarity from which two are one.
     Returns cluster index (M,) of each person.
     """
-    similarity = pose_similarity(joints_px, scores)
-    order = np.lexsort((-scores.sum(axis=1), ~is_target))
+    similarity, patch_of = pose_similarity(joints_px, scores).tolist(), patch.tolist()
     cluster = np.full(len(patch), -1, dtype=np.intp)
     leaders: list[int] = []
     patches: list[set[int]] = []
-    for person in order:
-        free = [c for c in range(len(leaders)) if int(patch[person]) not in patches[c]]
-        best = max(free, key=lambda c: similarity[person, leaders[c]], default=-1)
-        if best < 0 or similarity[person, leaders[best]] < same_oks:
+    for person in np.lexsort((-scores.sum(axis=1), ~is_target)).tolist():
+        alike, best = similarity[person], -1
+        for n, leader in enumerate(leaders):
+            if patch_of[person] not in patches[n] and alike[leader] > (alike[leaders[best]] if best >= 0 else -1.0):
+                best = n
+        if best < 0 or alike[leaders[best]] < same_oks:
             best = len(leaders)
-            leaders.append(int(person))
+            leaders.append(person)
             patches.append(set())
         cluster[person] = best
-        patches[best].add(int(patch[person]))
+        patches[best].add(patch_of[person])
     return cluster
 
 
