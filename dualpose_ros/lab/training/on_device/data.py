@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -22,6 +24,9 @@ Make = Callable[[dict[str, Tensor], Draws], Any]
 """Makes a batch of drawn rows."""
 
 _BATCH_BITS = 40
+
+_MEMORY_SHARE = 0.5
+"""Of the memory that is free: networks, batches and other programs need some too."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,12 @@ def device_data(recipe: DeviceRecipe, shares: Sequence[Share], config: TrainConf
     device = torch.device(config.device)
     threads = max(config.workers, 1)
     total = sum(share.share for share in shares)
+    memory = _MEMORY_SHARE * _free_bytes(device)
     feeds = []
     for share in shares:
         room = max(round(recipe.capacity * share.share / total), 1000)
-        store = RowStore(min(room, _most_rows(share.folder, recipe.capacity, config.grow)), device)
+        most_rows = min(room, _most_rows(share.folder, recipe.capacity, config.grow))
+        store = RowStore(most_rows, device, memory * share.share / total)
         feeds.append((ShardFeed(share.folder, recipe.to_rows, store, threads, config.grow), share.share))
     validation = {share.folder.name: _validation(recipe, share.folder, config) for share in shares}
     if not any(validation.values()):
@@ -91,6 +98,13 @@ def device_data(recipe: DeviceRecipe, shares: Sequence[Share], config: TrainConf
         if len(mixture) == 0:
             raise TrainingError(f"nothing to learn in {', '.join(str(share.folder) for share in shares)}")
     return DeviceData(mixture, recipe.make, config.batch_size, config.seed, device, validation)
+
+
+def _free_bytes(device: torch.device) -> float:
+    """Memory of a device that this process may count on; on a CPU, processes of `torchrun` share it."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    return psutil.virtual_memory().available / int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _most_rows(folder: Path, capacity: int, grow: bool) -> int:

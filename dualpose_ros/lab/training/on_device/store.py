@@ -6,6 +6,8 @@ batches from several stores, each for its share, and within one by the rows' own
 
 from __future__ import annotations
 
+import logging
+import math
 import queue
 import threading
 import time
@@ -29,12 +31,15 @@ ToRows = Callable[[LabelledImage], Sequence[Rows]]
 
 _POLL_S = 2.0
 
+_log = logging.getLogger(__name__)
+
 
 class RowStore:
-    """Rows on a device, in tensors allocated once for `capacity` rows."""
+    """Rows on a device, in tensors allocated once for `capacity` rows, or as many of them as `most_bytes` hold."""
 
-    def __init__(self, capacity: int, device: torch.device | str) -> None:
+    def __init__(self, capacity: int, device: torch.device | str, most_bytes: float = math.inf) -> None:
         self.capacity, self.device = capacity, torch.device(device)
+        self._most_bytes = most_bytes
         self._tensors: dict[str, Tensor] = {}
         self._used = 0
 
@@ -43,16 +48,28 @@ class RowStore:
 
     def add(self, rows: Rows) -> None:
         """Append rows as far as there is room."""
-        count = min(len(rows["weight"]), self.capacity - self._used)
         if not self._tensors:
+            self._fit(sum(values[:1].nbytes for values in rows.values()))
             for name, values in rows.items():
                 like = torch.from_numpy(np.ascontiguousarray(values[:1]))
                 shape = (self.capacity, *values.shape[1:])
                 self._tensors[name] = torch.zeros(shape, dtype=like.dtype, device=self.device)
+        count = min(len(rows["weight"]), self.capacity - self._used)
         for name, values in rows.items():
             part = torch.from_numpy(np.ascontiguousarray(values[:count]))
             self._tensors[name][self._used : self._used + count] = part.to(self.device)
         self._used += count
+
+    def _fit(self, row_bytes: int) -> None:
+        room = max(int(min(self._most_bytes / row_bytes, self.capacity)), 1)
+        if room < self.capacity:
+            gigabytes = self.capacity * row_bytes / 1e9
+            _log.warning(
+                "%d of up to %d images are learnt from: all would take %.1f GB on %s, and half of the free memory is "
+                "used at the most; smaller stored images in the settings make room for more",
+                room, self.capacity, gigabytes, self.device,
+            )  # fmt: skip
+        self.capacity = room
 
     def draw(self, count: int, draws: Draws) -> dict[str, Tensor]:
         """`count` rows by their weights, with replacement."""

@@ -147,3 +147,11 @@ def test_rows_are_drawn_by_shares_and_weights() -> None:
     assert (drawn < 10).sum() == 3000
     counts = [(drawn == value).sum() for value in range(4)]
     assert counts[2] == 0 and abs(counts[3] - 1500) < 150 and abs(counts[0] - 750) < 120
+
+
+def test_no_more_images_are_held_than_the_memory_has_room_for(caplog: pytest.LogCaptureFixture) -> None:
+    rows = {"image": np.ones((8, 4, 5, 3), np.uint8), "weight": np.ones(8, np.float32)}
+    store = RowStore(100, "cpu", most_bytes=5.5 * (60 + 4))
+    store.add(rows)
+    assert len(store) == store.capacity == 5
+    assert "5 of up to 100 images are learnt from" in caplog.text
