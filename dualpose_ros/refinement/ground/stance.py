@@ -32,8 +32,9 @@ HEIGHT_OVER_BONES = 1.040
 ANKLE_OVER_HEIGHT, KNEE_OVER_HEIGHT = 0.043, 0.255
 """Heights of an ankle and of a knee over the sole's, as shares of the person's: knees of who stands or sits."""
 
-_KNEE_WEIGHT = 0.25
-"""Weight of knees beside that of feet: they are half as sure to be as high."""
+_KNEE_WEIGHT, _GUESS_WEIGHT = 0.25, 0.05
+"""Weights beside that of feet: of knees, which are half as sure to be as high, and of where a pose has legs of which
+nothing is seen."""
 
 _UPRIGHT_SHARE = 0.85
 """Heights are those of heads of people whose poses show at least so much of them."""
@@ -72,25 +73,24 @@ class StandingConfig(Settings):
     """What is assumed of people's sizes, and of feet."""
 
     size_stddev: float = setting(
-        0.17, "deviation of how much too large people are said to be, as a share", above=0, most=1
+        0.18, "deviation of how much too large people are said to be, as a share", above=0, most=1
     )
-    pose_stddev: float = setting(0.05, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
+    pose_stddev: float = setting(0.06, "deviation of how much too far a misjudged pose puts them", above=0, most=1)
     pose_time_constant_s: float = setting(0.3, "time constant of misjudged poses", unit="s", above=0, most=60)
     foot_stddev_m: float = setting(
         0.03, "deviation of how high a standing foot seems above the ground", unit="m", above=0, most=1
     )
     foot_time_constant_s: float = setting(0.2, "time constant of that", unit="s", above=0, most=60)
     lasting_foot_stddev_m: float = setting(
-        0.02, "deviation of what lasts of that for as long as somebody is there", unit="m", above=0, most=1
+        0.015, "deviation of what lasts of that for as long as somebody is there", unit="m", above=0, most=1
     )
     foot_lift_m: float = setting(0.01, "how high the lower ankle is, on the mean, above one of a flat foot", unit="m",
                                  least=0, most=0.5)  # fmt: skip
-    contact_m: float = setting(0.12, "a foot so much higher than the other counts half", unit="m", above=0, most=1)
     min_foot_score: float = setting(
         0.7, "2D ankles with lower scores say nothing, and little with hardly higher ones", least=0, below=1
     )
     doubt: float = setting(
-        0.2, f"chance that the ground is off by {DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
+        0.25, f"chance that the ground is off by {DOUBTS[1]:g} times as much as it says of itself", above=0, below=1
     )
     ground_time_constant_s: float = setting(
         120.0, "time constant with which what the ground is off by changes", unit="s", above=0, most=1e5
@@ -145,41 +145,51 @@ def upright(stance: Stance, down: Floats) -> Stance:
 @dataclass(frozen=True)
 class Sight:
     """Where the sole of a standing foot is said to be (3,), with a weight in 0..1, and the deviation of that in metres
-    along the view."""
+    along the view; whether it, or the knee above it, is seen."""
 
     sole: Floats
     weight: float
     lean_stddev_m: float
+    seen: bool = True
 
 
 def foot_sight(ground: Ground, stance: Stance, camera: Camera, config: StandingConfig) -> Sight | None:
-    """Where somebody's lower foot stands, on its ray, or below the knee where that is surer; None if unseen."""
+    """Where somebody's lower foot stands: on its ray, below the knee where that is surer, or as the pose has it where
+    neither is seen; None where that is not below the camera."""
     frame, height = stance.frame, stance.height_m
     lean = float(np.interp(stance.standing, (0, 1), _LEAN_STDDEV_M))
-    feet = _sole(ground, frame, camera, config, _ANKLES, ANKLE_OVER_HEIGHT * height + config.foot_lift_m)
+    ankle = ANKLE_OVER_HEIGHT * height
+    feet = _sole(ground, frame, camera, config, _ANKLES, ankle + config.foot_lift_m)
     if feet is not None and feet[1] >= _KNEE_WEIGHT:
         return Sight(*feet, lean)
     knees = _sole(ground, frame, camera, config, _KNEES, KNEE_OVER_HEIGHT * height)
     if knees is not None and (feet is None or _KNEE_WEIGHT * knees[1] > feet[1]):
         return Sight(knees[0], _KNEE_WEIGHT * knees[1], lean)
-    return None if feet is None else Sight(*feet, lean)
+    if feet is not None:
+        return Sight(*feet, lean)
+    root, legs = frame.prior[H36M17.root], frame.prior[_ANKLES] - frame.prior[H36M17.root]
+    sole = root + (float((legs @ ground.down).max()) + ankle) * ground.down
+    unseen = root[2] <= NEAREST_M or sole @ ground.down <= _HORIZON_M
+    return None if unseen else Sight(sole, _GUESS_WEIGHT, lean, seen=False)
 
 
 def _sole(
     ground: Ground, frame: Frame, camera: Camera, config: StandingConfig, pair: list[int], above_m: float
 ) -> tuple[Floats, float] | None:
-    """The sole (3,) below the lower of two joints that are so high above it, with a weight; None where it's unseen."""
+    """The sole (3,) below the lower of two joints that are so high above it, with a weight; None where it's unseen.
+
+    The lower one alone: of people who walk the other foot is in the air.
+    """
     joints, scores, rays = frame.prior[pair], frame.scores[pair], frame.rays[pair]
     seen = (scores >= config.min_foot_score) & (joints[:, 2] > NEAREST_M) & (rays[:, 1] < _lowest_ray(camera))
-    feet = np.column_stack([rays, np.ones(2)]) * joints[:, 2:] + above_m * ground.down
-    below = feet @ ground.down
+    soles = np.column_stack([rays, np.ones(2)]) * joints[:, 2:] + above_m * ground.down
+    below = soles @ ground.down
     seen &= below > _HORIZON_M
     if not seen.any():
         return None
-    weight = seen * scores / (1 + ((below[seen].max() - below) / config.contact_m) ** 2)
     both = 1.0 if seen.all() else _ONE_FOOT
     sure = min(max(float(scores[seen].max()) - _NO_FOOT, 0.0) / (_SURE_FOOT - _NO_FOOT), 1.0) ** _FOOT_POWER
-    return weight @ feet / weight.sum(), both * max(sure, _LEAST_FOOT)
+    return soles[np.where(seen, below, -np.inf).argmax()], both * max(sure, _LEAST_FOOT)
 
 
 def head_sight(stance: Stance) -> Floats | None:

@@ -33,10 +33,10 @@ from dualpose_ros.refinement.ground.stance import (
 from dualpose_ros.refinement.window import Frame, log_distances
 from dualpose_ros.skeleton import H36M17
 
-HEIGHT_STDDEV = 0.03
+HEIGHT_STDDEV = 0.02
 """Share by which a height is off though the ground and the distance are right: how far a head leans, posture."""
 
-LASTING_LEAN_M = 0.03
+LASTING_LEAN_M = 0.02
 """Deviation of how far standing feet are before or behind the hips for as long as somebody is there."""
 
 FRAME_STDDEV = 0.015
@@ -47,6 +47,9 @@ _HEAD_BIAS, _HEAD_SHARE, _USUAL_M = -0.0085, 0.96, 1.55
 the difference (of logarithms) that is left, measured on shaped bodies, and by how much all come out too large."""
 
 _LEAST_HEIGHT_M, _TALLEST_M = 0.5, 2.1
+_GUESS_TIME_CONSTANT_S = 2.0
+"""Time constant of how wrong a pose has legs of which nothing is seen."""
+
 _HEIGHT_MEMORY_S, _LONGEST_SIGHT_S = 10.0, 0.2
 
 _GROUND, _OWN, _PLACE = 3, 4, 2
@@ -324,8 +327,10 @@ class Standing:
         own = float(parts @ parts) / sight.weight
         # A foot in the air seems too far away; below the ground is none.
         most = np.where(off < 0, 2.0, 4.0)
-        variance = self._take_in(row, off, own, most, max(c.foot_time_constant_s / max(elapsed, 1e-3), 1.0))
-        self._beliefs = self._beliefs - 0.5 * (off**2 / variance + np.log(variance))
+        lasts = c.foot_time_constant_s if sight.seen else _GUESS_TIME_CONSTANT_S
+        variance = self._take_in(row, off, own, most, max(lasts / max(elapsed, 1e-3), 1.0))
+        if sight.seen:
+            self._beliefs = self._beliefs - 0.5 * (off**2 / variance + np.log(variance))
 
     def _take_in(self, row: Floats, off: Floats, own: float, most: Floats, steady: float = 1.0) -> Floats:
         """Take in a measurement of variance `own`, of which its mean over time has `steady` times as much.

@@ -62,15 +62,16 @@ def test_somebody_who_jumps_is_not_thrown_back() -> None:
     assert max(abs(depth_error(pose, air)) for pose in jumped) < 0.07
 
 
-def test_a_foot_cut_off_by_the_image_or_near_the_horizon_says_nothing() -> None:
+def test_a_foot_cut_off_by_the_image_or_near_the_horizon_says_little() -> None:
     rng, standing = np.random.default_rng(3), Standing()
     standing.begin(0.0, ground_below(1.4))
     near = standing_on(ground_below(1.4), 1.7, 1.7)
     standing.see(1, frame_of(0.0, CAMERA, said(near, 1.0, rng)), CAMERA)
     standing.see(2, frame_of(0.0, CAMERA, said(near - [0, 2.5, -4], 1.0, rng)), CAMERA)
-    for who in (1, 2):
-        correction = standing.correction(who)
-        assert correction is not None and correction.size == 0.0 and correction.stddev > 0.14
+    # The first is guessed to stand where the pose has the feet; the second is said to be above the camera.
+    guessed, unknown = standing.correction(1), standing.correction(2)
+    assert guessed is not None and abs(guessed.size) < 0.02 and guessed.stddev > 0.06
+    assert unknown is not None and unknown.size == 0.0 and unknown.stddev > 0.14
     assert standing.correction(3) is None
 
 
@@ -140,7 +141,7 @@ def test_a_pitch_that_is_off_unsaid_is_doubted_once_it_makes_everybody_a_giant()
         correction = standing.correction(who)
         assert correction is not None and correction.stddev > 0.05
         # By the ground as it is told they would be off by 28 to 42 %.
-        assert abs(too_far(standing, who, standing_on(low, 1.7, 4.0 + who))) < 0.23
+        assert abs(too_far(standing, who, standing_on(low, 1.7, 4.0 + who))) < 0.26
     right = Standing()
     for n in range(25):
         right.begin(0.1 * n, low)
