@@ -17,7 +17,7 @@ from dualpose_ros.datasets.labels import UNKNOWN, VISIBLE, LabelledImage, Origin
 from dualpose_ros.datasets.shares import Share  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
 from dualpose_ros.lab.training.loop.trainer import train  # noqa: E402
-from dualpose_ros.lab.training.on_device.store import DeviceMixture, RowStore, ShardFeed  # noqa: E402
+from dualpose_ros.lab.training.on_device.store import DeviceMixture, Rows, RowStore, ShardFeed  # noqa: E402
 from dualpose_ros.lab.training.on_device.views import Draws  # noqa: E402
 from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, patch_rows, plain_patches  # noqa: E402
 from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining  # noqa: E402
@@ -150,7 +150,7 @@ def test_rows_are_drawn_by_shares_and_weights() -> None:
 
 
 def test_no_more_images_are_held_than_the_memory_has_room_for(caplog: pytest.LogCaptureFixture) -> None:
-    rows = {"image": np.ones((8, 4, 5, 3), np.uint8), "weight": np.ones(8, np.float32)}
+    rows: Rows = {"image": np.ones((8, 4, 5, 3), np.uint8), "weight": np.ones(8, np.float32)}
     store = RowStore(100, "cpu", most_bytes=5.5 * (60 + 4))
     store.add(rows)
     assert len(store) == store.capacity == 5
