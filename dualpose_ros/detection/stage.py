@@ -127,8 +127,8 @@ class DetectionStage:
 
         Between the frames that the detector looks at (`detect_every`) they are where they move to.
         A stamp before the last one starts tracking anew, with fresh ids, and so does a cut: `is_cut` says whether this
-        image began another shot. ImageError or DetectionError, with the
-        tracks left as they were, if the image or the detector's output is unusable.
+        image began another shot. ImageError or DetectionError, with the tracks left as they were, if the image or the
+        detector's output is unusable.
         """
         check_image(image)
         self._tracker.config = self.config.tracker
