@@ -228,7 +228,7 @@ def test_people_on_one_floor_get_the_sizes_that_put_them_there() -> None:
     seen = [joints[:, :2] / joints[:, 2:] * CAMERA.fx + (CAMERA.cx, CAMERA.cy) for joints in people]
     tracks = [track(i, joints) for i, joints in enumerate(seen)]
     network = IdealNetwork(seen, [t.box_px for t in tracks] * 40)
-    stage = TopDownStage(TopDownConfig(), network, EverybodyIsAverage(people, sizes))
+    stage = TopDownStage(TopDownConfig(flip_test_people=0), network, EverybodyIsAverage(people, sizes))
     errors = []
     for k in range(40):
         persons = stage.process(IMAGE, k * 250_000_000, CAMERA, tracks).persons
