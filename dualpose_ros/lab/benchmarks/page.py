@@ -67,6 +67,8 @@ _END = """
   cores, three where there are more. While images wait for room it compares that with one less and one more now and
   then, in turns, for eight seconds or so at 15 frames/s. One more is kept where it brings 4 % more frames, or where
   images then hardly wait; so all cores are used without longer delays, and one core gets no queue. A number fixes it.
+  Until the graph has answered for the first time, which takes it longest, frames are started after 0, 0.1, 0.2, 0.4
+  seconds and so on, so that no queue is there at the start either.
 - **Images**: the top-down and the bottom-up node take those that the detection node passes on; each image that nobody
   works on would cost both 1.2 ms, and the camera 0.2 for each.
 - **The detector** looks every 0.1 s or so (`detect_every: 0`); between, tracks are predicted by their Kalman filters.

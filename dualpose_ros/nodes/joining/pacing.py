@@ -13,6 +13,7 @@ from dualpose_ros.nodes.joining.stamps import RESET_NS, UNSET_NS, StampClock, St
 
 AUTO = -1
 _MOST_IN_WORK = 1000
+_FIRST_WAIT_S, _START_S = 0.1, 3.0
 
 
 class Pacer:
@@ -21,7 +22,11 @@ class Pacer:
     There is room while fewer than `limit` frames are in work: started, and neither they nor a newer one has come out.
     With a limit of 0 there is always room, with one of AUTO as much as raises the frame rate (see `flight`). So there
     is from when a frame in work has seen nothing come out for `timeout` seconds until something does: a graph whose end
-    is dead, or has never been heard of, is not waited for. Where time was set back, nothing is in work any more.
+    is dead is not waited for. Where time was set back, nothing is in work any more.
+
+    Until the graph has answered once, its first frame may take it a second, or have found nobody to listen yet: each
+    frame is then started twice as long after the first as the one before. Who has said nothing in three seconds is not
+    waited for.
     """
 
     def __init__(self, limit: int, timeout: float) -> None:
@@ -33,6 +38,7 @@ class Pacer:
         self._waiting: Any | None = None
         self._answers = False
         self._last_out = float("-inf")
+        self._starts: tuple[float, float] | None = None
         self.timed_out = self.late = 0
 
     def offer(self, stamp_ns: int, image: Any) -> None:
@@ -64,16 +70,27 @@ class Pacer:
     def take(self, now: float) -> Any | None:
         """The image to work on now, if there is one and room for it; `started` tells when it is on its way."""
         self._expire(now)
-        if self.limit and self._answers and len(self._in_work) >= self.limit:
+        if self.limit and (self._is_full() if self._answers else self._is_starting(now)):
             self._has_waited |= self._waiting is not None
             return None
         image, self._waiting = self._waiting, None
         return image
 
+    def _is_full(self) -> bool:
+        return len(self._in_work) >= self.limit
+
+    def _is_starting(self, now: float) -> bool:
+        """Whether an image has to wait for the graph's first answer."""
+        if self._starts is None or self._last_out > float("-inf"):
+            return False
+        first, last = self._starts
+        return now - first < min(max(2 * (last - first), _FIRST_WAIT_S), _START_S)
+
     def started(self, stamp_ns: int, now: float) -> None:
         """A frame was handed to the graph, and is expected to come out."""
         if self.limit:
             self._in_work.add(stamp_ns, now)
+            self._starts = (now if self._starts is None else self._starts[0], now)
 
     def _expire(self, now: float) -> None:
         since = max(self._last_out, min((since for _, since in self._in_work.items()), default=now))

@@ -80,9 +80,21 @@ def test_a_graph_that_is_slow_but_alive_is_waited_for() -> None:
     assert len(ends) > 40
 
 
-def test_a_graph_that_has_not_said_anything_yet_is_not_waited_for() -> None:
-    pacer = Pacer(2, 0.5)
-    assert all(start(pacer, stamp, 0.01 * stamp) for stamp in range(10))
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_graph_that_has_not_said_anything_yet_is_given_few_frames_and_not_waited_for_long(limit: int) -> None:
+    pacer = Pacer(limit, 0.5)
+    started = [stamp for stamp in range(400) if start(pacer, stamp, stamp / 100)]
+    assert started[:6] == [0, 10, 20, 40, 80, 160], "each waits twice as long after the first as the one before"
+    assert started[6:] == list(range(300, 400))
+
+
+def test_a_graph_that_answers_for_the_first_time_is_waited_for_at_once() -> None:
+    pacer = Pacer(1, 0.5)
+    assert [stamp for stamp in range(26) if start(pacer, stamp, stamp / 100)] == [0, 10, 20]
+    pacer.came_out(0, 0.26)
+    assert not start(pacer, 27, 0.27), "two are on their way"
+    pacer.came_out(20, 0.3)
+    assert start(pacer, 31, 0.31) and not start(pacer, 32, 0.32)
 
 
 def test_without_a_limit_there_is_always_room() -> None:
