@@ -1,7 +1,5 @@
 """Records of arrays with a row for each person: chosen, joined and checked as one array is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

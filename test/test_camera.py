@@ -1,7 +1,5 @@
 """The pinhole camera against OpenCV, round trips and absurd intrinsics; the ground before it."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

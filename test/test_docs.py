@@ -1,7 +1,5 @@
 """The documentation holds together: links lead somewhere, commands exist, nothing of one machine is in it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

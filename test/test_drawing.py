@@ -1,7 +1,5 @@
 """Overlays and top views."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 

@@ -1,7 +1,5 @@
 """Data sets and networks that users bring, spoilt: no crash, and errors that are the package's own, one line each."""
 
-from __future__ import annotations
-
 import json
 import pickle
 from pathlib import Path

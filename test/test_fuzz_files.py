@@ -3,8 +3,6 @@
 DUALPOSE_FUZZ=10000 makes it so many files a reader.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 from pathlib import Path

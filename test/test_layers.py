@@ -1,7 +1,5 @@
 """Which room may import which: arrows point down, nothing that a robot runs imports the lab, no file is in a circle."""
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 from pathlib import Path

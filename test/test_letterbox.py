@@ -1,7 +1,5 @@
 """Letterbox: exact round trips for any shape, and pixels that land where the mapping says."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """The usual time between frames."""
 
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros.pace import FramePeriod

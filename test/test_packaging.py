@@ -1,7 +1,5 @@
 """The package's own files agree with each other: versions, parameters, executables, launch arguments."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import json

@@ -1,7 +1,5 @@
 """The people of a frame as arrays, and each of them by themselves."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 
 import numpy as np

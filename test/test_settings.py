@@ -1,7 +1,5 @@
 """Settings: what is said of a field is what is checked, listed and told."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest

@@ -1,7 +1,5 @@
 """What `dualpose synth` makes of the synthetic world: images, clips, recordings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

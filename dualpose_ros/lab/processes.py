@@ -1,7 +1,5 @@
 """Work on many files at once."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """How long calls take."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Guidance lies where the heatmaps' peaks are, at any scale, and small people keep their peaks."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

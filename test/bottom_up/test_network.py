@@ -1,7 +1,5 @@
 """The network's maps have the shapes that the stage expects, and guidance matters once it has weight."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros.commands import check_gpu

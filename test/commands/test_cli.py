@@ -1,7 +1,5 @@
 """The command line: complete help, exit codes, one-line errors, and the commands that need no graph."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

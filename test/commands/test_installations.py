@@ -1,7 +1,5 @@
 """Installations of the package: with all networks, with those of robots alone, without the lab."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

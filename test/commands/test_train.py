@@ -1,7 +1,5 @@
 """`dualpose train`: a command for each network of the table, with its own options and settings that make its task."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

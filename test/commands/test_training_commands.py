@@ -1,7 +1,5 @@
 """Commands that make data and networks: what they ask for, refuse and leave behind."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reading a clip's ground truth, and saying what is wrong with a bad one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

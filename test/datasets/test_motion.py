@@ -1,7 +1,5 @@
 """Clips are read back as written, split by name alone, and refused with a reason."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

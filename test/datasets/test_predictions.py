@@ -1,7 +1,5 @@
 """Stored predictions: there and back, and what is said of those that are damaged."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

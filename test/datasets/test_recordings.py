@@ -1,7 +1,5 @@
 """Recordings of both branches: written and read back, joined, damaged, and made of a tiny sequence."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Truth of real videos: .npz and TRC files that the tests write, names of markers, times between frames."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

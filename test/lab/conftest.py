@@ -1,7 +1,5 @@
 """A small world of the built-in body, and MakeHuman's mesh where DUALPOSE_DATA has it."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Where time is counted, crowds to time, and the model of more cores."""
 
-from __future__ import annotations
-
 import os
 import time
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """What `dualpose synth` is asked to make where something else is already."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Jobs in several processes come to the same as in one."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """What a soak does to a camera, and what it makes of what came out."""
 
-from __future__ import annotations
-
 import mmap
 import os
 from itertools import pairwise

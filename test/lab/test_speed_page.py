@@ -1,7 +1,5 @@
 """The page on speed: written from results, complete, and refused without them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

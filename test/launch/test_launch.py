@@ -1,7 +1,5 @@
 """The launch files, run with stand-ins for ROS 2's launch: what they start, start again, and leave behind."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import importlib

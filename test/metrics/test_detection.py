@@ -1,7 +1,5 @@
 """Average precision and recall against a slow version and cases done by hand."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Bounds of goals: what they say, and what keeps them."""
 
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros.metrics.goals import Goal, judged

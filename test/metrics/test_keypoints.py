@@ -1,7 +1,5 @@
 """COCO's average precision against the data set's own evaluation, and by hand."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 

@@ -1,7 +1,5 @@
 """Precision and recall of pairs: counted by hand, and against a slow count on random frames."""
 
-from __future__ import annotations
-
 import itertools
 import json
 

@@ -1,7 +1,5 @@
 """Metrics against slow, obvious versions and SciPy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize

@@ -1,7 +1,5 @@
 """Accelerations of known curves."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.metrics.steadiness import accelerations_of

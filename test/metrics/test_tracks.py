@@ -1,7 +1,5 @@
 """Accuracy and identities of tracks, by hand and against every assignment tried."""
 
-from __future__ import annotations
-
 from itertools import permutations
 
 import numpy as np

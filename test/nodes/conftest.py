@@ -1,7 +1,5 @@
 """A node in the test's own process, and scenarios that run in processes of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

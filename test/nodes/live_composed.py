@@ -1,7 +1,5 @@
 """A composed graph of two nodes with a driver outside, for test_composed.py; prints what came out as JSON."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 `python live_cuts.py SCENARIO`.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from dataclasses import replace

@@ -3,8 +3,6 @@
 `python live_fusion.py SCENARIO`.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

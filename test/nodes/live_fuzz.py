@@ -5,8 +5,6 @@ package's own; used by test_fuzz.py. What a message is joined with is in order, 
 replaced.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import json

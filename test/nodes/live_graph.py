@@ -1,7 +1,5 @@
 """Nodes side by side in namespaces, and the recorder on messages that make no sense; see live_nodes.py."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys

@@ -1,7 +1,5 @@
 """The top-down node with a camera whose messages do not fit; see live_nodes.py."""
 
-from __future__ import annotations
-
 import json
 import sys
 from array import array

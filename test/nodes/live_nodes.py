@@ -4,8 +4,6 @@
 stand-ins, so that only the node is under test.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """Scenarios of test_live_nodes.py for the refinement node; see live_nodes.py. `python live_refinement.py SCENARIO`."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """Nodes of one process: what they hand each other, what goes outside, and that one fails without the others."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Messages to records and back."""
 
-from __future__ import annotations
-
 from array import array
 
 import numpy as np

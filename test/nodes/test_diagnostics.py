@@ -1,7 +1,5 @@
 """Health of a node over time."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

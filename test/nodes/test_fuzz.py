@@ -3,8 +3,6 @@
 DUALPOSE_FUZZ=100000 makes it so many messages a callback, for an hour or a night.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Decoding of sensor_msgs/Image against a slow, pixel-by-pixel reading of the same bytes."""
 
-from __future__ import annotations
-
 import struct
 from array import array
 

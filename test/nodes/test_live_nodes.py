@@ -1,7 +1,5 @@
 """The nodes over DDS: bad input while they run, bad input at start, the newest frame only, a file from start to end."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Skeleton markers: stable ids, lifetimes, deletion of the gone."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

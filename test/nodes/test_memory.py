@@ -1,7 +1,5 @@
 """What keeps a node's memory from growing, and what keeps the time short in which one that died is back."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Settings as ROS parameters: descriptors, and what is said of values that nodes don't take."""
 
-from __future__ import annotations
-
 import math
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the recorder takes in."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

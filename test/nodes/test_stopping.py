@@ -1,7 +1,5 @@
 """How a node's process ends: by signals at any moment, twice too, and where it can't start."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """Poses and images straight from and to CDR bytes: the same as by the message's class, whatever comes."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import fields, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """A disk that fills up while a run is recorded."""
 
-from __future__ import annotations
-
 import errno
 import io
 import resource

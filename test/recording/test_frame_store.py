@@ -1,7 +1,5 @@
 """Frames kept on disk until the overlay is drawn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The recording, read back by the mcap package and by rosbags with nothing but what the file says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

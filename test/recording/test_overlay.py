@@ -1,7 +1,5 @@
 """The overlay video: what is drawn is where the poses are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import av

@@ -1,7 +1,5 @@
 """Poses as JSON lines."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a run tells while it goes on, to a terminal that may be closed."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """Figures and goals of a run."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The MP4 writer, read back by an independent demuxer call."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import av

@@ -1,7 +1,5 @@
 """The demo under a real ROS 2: people come out, in a namespace too, and every node ends with exit code 0."""
 
-from __future__ import annotations
-
 import time
 import unittest
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A node under a real ROS 2, by its command line: states, parameters that change, and signals."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The whole graph over DDS, started by the command line: to its end, through the death of nodes, and interrupted."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """What is refused before a graph is started: a domain that is taken, a folder that can't be written."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import time

@@ -1,7 +1,5 @@
 """Calibration files of every tool that users have, and what is none."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

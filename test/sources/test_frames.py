@@ -1,7 +1,5 @@
 """Sources of images: videos of every kind, folders, streams, and what is none."""
 
-from __future__ import annotations
-
 import os
 import threading
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Helpers of these tests: processes of their own, in a DDS domain of their own, on loopback."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

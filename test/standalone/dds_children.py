@@ -1,7 +1,5 @@
 """What the DDS tests run in processes of their own: `python dds_children.py ROLE [ARGUMENT ...] [--ros-args ...]`."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

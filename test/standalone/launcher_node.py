@@ -1,7 +1,5 @@
 """A node for the launcher's tests: publishes a counter, and can misbehave as its parameters say."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """Messages filled with reproducible random values, by their definitions alone."""
 
-from __future__ import annotations
-
 import array
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reads node sources and tells where they use something of rclpy that the real one lacks."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path

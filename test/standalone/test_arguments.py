@@ -1,7 +1,5 @@
 """The ROS command line and parameter files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

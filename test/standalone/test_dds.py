@@ -1,7 +1,5 @@
 """Nodes in different processes: message types, images, timers, names, signals, the graph, a foreign peer."""
 
-from __future__ import annotations
-
 import json
 import re
 import signal

@@ -1,7 +1,5 @@
 """Nodes forked by a process that has imported what they need: whole processes of the launcher, or else begun anew."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

@@ -1,7 +1,5 @@
 """install(): ours only where rclpy cannot be imported; what is missing is said in one line."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

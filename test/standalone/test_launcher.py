@@ -1,7 +1,5 @@
 """The launcher: separate processes, restarts, limits, clean stops, what the nodes cost."""
 
-from __future__ import annotations
-
 import io
 import os
 import signal

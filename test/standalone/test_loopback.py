@@ -1,7 +1,5 @@
 """What a process listens on: nothing beyond loopback unless that is asked for."""
 
-from __future__ import annotations
-
 import socket
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """Message classes: ROS 2's defaults, constants and checks; CDR bytes against rosbags' own."""
 
-from __future__ import annotations
-
 import array
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Declared parameters: values from outside, types, ranges, read-only ones, unknown ones."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Our nodes use nothing that the real rclpy lacks, and our own rclpy offers nothing that it lacks."""
 
-from __future__ import annotations
-
 import enum
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """Time, the clock, quality of service, logging and timers of our rclpy, without DDS."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """Numerical libraries take one thread in a node's process, however it is started."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

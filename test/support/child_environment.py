@@ -1,7 +1,5 @@
 """Child processes of tests that speak DDS: where they run, and what they print."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

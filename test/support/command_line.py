@@ -1,7 +1,5 @@
 """Commands that must be refused."""
 
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros import cli

@@ -1,7 +1,5 @@
 """Data that is no part of the repository: tests that use it find its folder by DUALPOSE_DATA, and skip without."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the detector's network ought to say of boxes, one box after the other."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Mask

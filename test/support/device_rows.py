@@ -1,7 +1,5 @@
 """Labelled images as the rows from which the device that trains makes batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

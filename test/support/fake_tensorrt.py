@@ -4,8 +4,6 @@ They have the names and signatures that the package uses; a plan is the ONNX fil
 should go wrong is set in `faults`.
 """
 
-from __future__ import annotations
-
 import ctypes
 from types import SimpleNamespace
 from typing import Any

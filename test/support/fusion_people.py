@@ -1,7 +1,5 @@
 """People for the tests of fusion: a body of ordinary size, put somewhere, as either branch would say it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How far limbs are bent."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

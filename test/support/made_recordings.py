@@ -1,7 +1,5 @@
 """Recordings of people who stand before a camera, found by two imagined branches: nothing is rendered."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.camera import camera_from_hfov, project

@@ -1,7 +1,5 @@
 """People on a made ground, as poses that are said too large and too far away."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

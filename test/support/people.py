@@ -1,7 +1,5 @@
 """People of random numbers, for what only carries them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Ideal network outputs of known people, made the slow and obvious way."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Float32s, Floats

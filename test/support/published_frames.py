@@ -1,7 +1,5 @@
 """Frames of published data sets, all sequences one after the other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Random people in front of a camera, for tests of the bottom-up branch."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

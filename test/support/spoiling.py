@@ -1,7 +1,5 @@
 """Files with spoilt bytes, or with fields of other kinds, to a reader: errors of the package alone, one line each."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

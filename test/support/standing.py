@@ -1,7 +1,5 @@
 """People who stand before a camera, as their labels say it."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.camera import Camera, camera_from_hfov, project

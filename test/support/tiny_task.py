@@ -1,7 +1,5 @@
 """A regression small enough to train in a second: y = A x, with dropout, batch norm and augmentation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 It saves the weights that it ends with as OUT/RANK.pt.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Random windows of one person, for tests of the solver and of the stage."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.camera import Camera, project

@@ -1,7 +1,5 @@
 """The live view: what is logged is read back from the file, and what stands in its way is said in one line."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import re

@@ -4,8 +4,6 @@ They are all of one size, so that nothing but their number changes. Seams betwee
 finds people or does not, and says how many.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import cv2

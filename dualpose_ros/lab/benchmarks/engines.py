@@ -1,7 +1,5 @@
 """What runs each network here, how far it is from ONNX Runtime in fp32, and how long it takes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

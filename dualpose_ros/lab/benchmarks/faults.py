@@ -1,7 +1,5 @@
 """Faults that a camera, its clock and the machine under a graph may have, as plans by time; chosen by a seed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

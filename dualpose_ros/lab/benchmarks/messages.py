@@ -1,7 +1,5 @@
 """The messages between the nodes: made, turned into bytes and back, and read, each step timed; `bench transport`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

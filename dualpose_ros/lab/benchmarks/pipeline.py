@@ -3,8 +3,6 @@
 The model knows what the steps cost a processed frame and a camera image, and that a node works on one frame at a time.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

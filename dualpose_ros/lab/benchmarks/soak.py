@@ -1,7 +1,5 @@
 """The graph for hours, with faults: gaps in its output, ids kept, memory, threads and files over time, frames lost."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

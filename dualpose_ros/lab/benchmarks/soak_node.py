@@ -1,7 +1,5 @@
 """The camera and the listener of a soak, as one node in the process that measures."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -3,8 +3,6 @@
 All runs in one thread, through the same stages and messages as the nodes.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where the time of calls goes: each step's own, without that of the steps inside it."""
 
-from __future__ import annotations
-
 import functools
 import os
 import time

@@ -1,7 +1,5 @@
 """Times the rendering of labelled patches, as `dualpose bench synth` reports it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation

@@ -1,7 +1,5 @@
 """What messages cost on their way: between two processes over DDS, and handed over within one."""
 
-from __future__ import annotations
-
 import json
 import os
 import random

@@ -1,7 +1,5 @@
 """The graph's stages one after the other, without nodes: what both branches make of an image."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualpose_ros.arrays import RgbImage

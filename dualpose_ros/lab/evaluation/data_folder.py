@@ -1,7 +1,5 @@
 """The folder of captured movements and bodies that evaluations take."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from dualpose_ros.errors import InputError

@@ -1,7 +1,5 @@
 """A picture of one joint's depth over time, as several ways have it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Detection on labelled frames and on photographs, as `dualpose eval detector` reports it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

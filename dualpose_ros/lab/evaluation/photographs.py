@@ -4,8 +4,6 @@ A folder holds `images/` and a COCO `person_keypoints.json`. Scored are people w
 keypoints or more, over the 12 joints that COCO and the inner skeleton share (shoulders to ankles).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

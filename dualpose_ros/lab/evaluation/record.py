@@ -1,7 +1,5 @@
 """Recording both branches on many synthetic videos, in parallel and resumable: `dualpose synth recordings`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Results of evaluations and benchmarks: tables in the terminal, one JSON file."""
 
-from __future__ import annotations
-
 import functools
 import json
 import time

@@ -4,8 +4,6 @@ Files `NAME.json` are one run; `NAME_1.json`, `NAME_2.json` and so on are severa
 from the least to the most.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

@@ -4,8 +4,6 @@ On rendered videos, and on photographs whose people all have boxes: somebody is 
 truth, each of whom is one pose's. N published people.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Table 7 of the paper, as `dualpose eval trajectory` reports it: how well past frames foretell the next."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

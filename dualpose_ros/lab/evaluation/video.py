@@ -4,8 +4,6 @@ People are matched on the image, so that somebody at a wrong depth is found all 
 joints that the truth has. T frames, N true people, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the evaluations of the branches draw on: a world that nothing learnt from, images of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 

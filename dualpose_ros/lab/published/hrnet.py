@@ -4,8 +4,6 @@ Sun et al., CVPR 2019 (pose_hrnet_w32); Cheng et al., "HigherHRNet", CVPR 2020 (
 H x W pixels, COCO's 17 joints.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 

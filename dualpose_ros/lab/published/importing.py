@@ -1,7 +1,5 @@
 """Checkpoints that others published, recognised by their names and shapes, into ONNX files that compute the same."""
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 import zipfile

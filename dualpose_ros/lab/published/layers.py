@@ -4,8 +4,6 @@ Sun et al., "Deep high-resolution representation learning for human pose estimat
 C channels, H x W pixels.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

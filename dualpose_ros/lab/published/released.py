@@ -4,8 +4,6 @@ Cheng, Wang, Tan, TPAMI 2022; checkpoints of github.com/3dpose/3D-Multi-Person-P
 14 of the bottom-up network; time is T frames.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Any
 

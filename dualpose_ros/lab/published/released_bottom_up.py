@@ -3,8 +3,6 @@
 N people, 14 joints of the network, H x W pixels of its input; numpy alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -7,8 +7,6 @@ depths: it fits them to the truth. Here the live stages give 2D joints and track
 scores, and depths and sizes are fitted to those of the live top-down branch over the video.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Making stated standard deviations hold the share of errors that a Gaussian's would."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Floats

@@ -6,8 +6,6 @@ stride * i + (stride - 1) / 2). Joint weights say how a joint is supervised: ABS
 leaves no trace in the target, 0 masks the loss around it, more than 0 weighs it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The networks' sizes, as config/networks/ has them by name."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

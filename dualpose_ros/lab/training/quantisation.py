@@ -1,7 +1,5 @@
 """What the 2D networks are fed by their stages on pictures: inputs to calibrate 8-bit networks on."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

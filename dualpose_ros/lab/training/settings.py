@@ -1,7 +1,5 @@
 """Settings of trainings: YAML files, and the dataclasses that they fill."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, TypeVar
 

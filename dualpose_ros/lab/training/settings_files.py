@@ -3,8 +3,6 @@
 Values, their order and the lines at the head of a file are the file's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From a settings file and the command line's options to a task, its run, and the ONNX file that it leaves."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 from typing import Any

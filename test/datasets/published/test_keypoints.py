@@ -1,7 +1,5 @@
 """Readers of COCO and CrowdPose on small files of their true formats."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

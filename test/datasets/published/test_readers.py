@@ -1,7 +1,5 @@
 """Readers of published data sets on small files of their true formats, and what they say of damaged ones."""
 
-from __future__ import annotations
-
 import json
 import pickle
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Scores of a branch's people: what known estimates earn, against slow and obvious versions."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Results: the file that is written and the tables that are shown."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

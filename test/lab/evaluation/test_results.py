@@ -1,7 +1,5 @@
 """The page of results is what the command writes from what is committed, and says what was not run."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Scores as chances: who counts as real, what is drawn of it, and the scale that is fitted."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`dualpose eval trajectory`: predictions of known and of captured movements, its tables, goals and command."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

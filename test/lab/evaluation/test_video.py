@@ -1,7 +1,5 @@
 """Evaluation of real videos: people made of the truth with known errors, ghosts, ids, and the stages on a clip."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

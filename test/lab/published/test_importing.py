@@ -1,7 +1,5 @@
 """Published checkpoints: names and shapes as published, recognised, imported, refused."""
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import warnings

@@ -1,7 +1,5 @@
 """The paper's released networks over a video: what they are told, how their answers are read and put together."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The files of config/training/ say of each setting what its class says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

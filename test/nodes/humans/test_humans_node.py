@@ -1,7 +1,5 @@
 """People in another frame, as frames and as REP-155's topics, against places worked out by hand."""
 
-from __future__ import annotations
-
 import dataclasses
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """What a node needs of messages: their stamp, and what a camera says anew."""
 
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros.camera import Camera

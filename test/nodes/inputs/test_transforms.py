@@ -1,7 +1,5 @@
 """Frames by TF against rotations worked out by hand: chains, both ways, between stamps, gaps, loops of time."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which input a node says is missing, and in what words."""
 
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros.nodes.inputs.watch import InputWatch, WatchedInput

@@ -1,7 +1,5 @@
 """Which camera an image without a CameraInfo of its own gets."""
 
-from __future__ import annotations
-
 import pytest
 
 from dualpose_ros.camera import Camera

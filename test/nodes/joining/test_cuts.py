@@ -1,7 +1,5 @@
 """A film's cuts as the time that stages are told."""
 
-from __future__ import annotations
-
 from dualpose_ros.nodes.joining.cuts import CutTimes
 
 

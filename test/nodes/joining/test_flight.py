@@ -1,7 +1,5 @@
 """How many frames in work a graph ends at: a simulated one, on as many cores as it has stages, on one, and on two."""
 
-from __future__ import annotations
-
 import heapq
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which frame the fusion node publishes next, over orders of arrival, silence and death of either branch."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

@@ -1,7 +1,5 @@
 """Which frame the bottom-up node takes next, over every order of arrival."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

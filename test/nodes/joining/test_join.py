@@ -1,7 +1,5 @@
 """Exact-stamp joins out of a ring."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

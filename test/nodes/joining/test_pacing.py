@@ -1,7 +1,5 @@
 """How many frames are in work at once, and which image is next."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Rings of items by stamp: nearest, last, late, and time that jumps back and stays back."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Managed nodes: what each state has, why a transition failed, settings that change while a node runs."""
 
-from __future__ import annotations
-
 import ast
 import logging
 from pathlib import Path

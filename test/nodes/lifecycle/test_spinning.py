@@ -1,7 +1,5 @@
 """Serving a node: with ROS 2 by an executor that keeps its wait set, else by rclpy's own."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import threading

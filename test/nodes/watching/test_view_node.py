@@ -1,7 +1,5 @@
 """The view node: what comes as messages is in view.rrd, images no oftener than asked for, a taken port in one line."""
 
-from __future__ import annotations
-
 import socket
 from dataclasses import replace
 from pathlib import Path

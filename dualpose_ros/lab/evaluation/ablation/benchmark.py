@@ -4,8 +4,6 @@ The videos follow from captured movements and a body (docs/data.md), a seed, and
 is checked against figures kept beside this file, so that nobody compares figures of two benchmarks.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from functools import cached_property

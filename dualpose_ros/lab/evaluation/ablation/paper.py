@@ -1,7 +1,5 @@
 """What the paper's tables say (Cheng, Wang, Tan, TPAMI 2022), and where each of them is measured here."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS

@@ -1,7 +1,5 @@
 """The paper's Tables 3 to 5 on dualpose-synth-v2, beside what the paper says of MuPoTS-3D."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The guidance that the top-down branch would give of labelled frames."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """The bottom-up branch in tables, as `dualpose eval bottom-up` reports it: guidance, missed boxes, cameras, speed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

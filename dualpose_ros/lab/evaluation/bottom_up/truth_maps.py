@@ -4,8 +4,6 @@ What they give back is the best that decoding can do; evaluation and tests compa
 h x w cells of 4 x 4 network pixels.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats

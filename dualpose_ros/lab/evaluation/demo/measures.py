@@ -5,8 +5,6 @@ a pair that matched before stays while it is close enough, the rest is assigned 
 T frames, N people, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

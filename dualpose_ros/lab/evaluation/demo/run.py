@@ -1,7 +1,5 @@
 """The graph on a rendered clip whose ground truth is known, as `dualpose demo` runs it, and how right it was."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path

@@ -3,8 +3,6 @@
 Counted are the people to be found who were, see `demo.measures`. Metres, seconds, camera frame.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

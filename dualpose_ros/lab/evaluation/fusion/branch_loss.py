@@ -1,7 +1,5 @@
 """What becomes of /humans/poses3d when a branch is killed while the graph runs, and started again."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

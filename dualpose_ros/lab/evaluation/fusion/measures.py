@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Fusion in tables, as `dualpose eval fusion` reports it: the paper's Tables 3 to 5, matching, a lost branch, speed."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

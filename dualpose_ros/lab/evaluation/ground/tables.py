@@ -1,7 +1,5 @@
 """Place on a known ground in tables, as `dualpose eval ground` reports it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path

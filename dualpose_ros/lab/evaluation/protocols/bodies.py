@@ -3,8 +3,6 @@
 J joints; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial

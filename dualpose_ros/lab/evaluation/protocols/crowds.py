@@ -3,8 +3,6 @@
 N true people of a frame, M found ones; metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

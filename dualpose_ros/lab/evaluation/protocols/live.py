@@ -1,7 +1,5 @@
 """What the stages of the live graph say of a data set's sequence, as predictions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import cache
 

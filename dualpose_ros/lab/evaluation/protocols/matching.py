@@ -3,8 +3,6 @@
 N true people, M found ones, J joints of the data set.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Ints

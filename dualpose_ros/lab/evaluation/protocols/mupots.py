@@ -3,8 +3,6 @@
 N true people of a frame, M found ones, 17 joints as `datasets.published.mupots` has them; metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial

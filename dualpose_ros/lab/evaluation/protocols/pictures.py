@@ -1,7 +1,5 @@
 """Joints on pictures: average precision by object keypoint similarity on COCO and CrowdPose."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

@@ -3,8 +3,6 @@
 N true people, M found ones, J joints of the data set; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

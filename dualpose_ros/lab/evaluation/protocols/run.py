@@ -1,7 +1,5 @@
 """One data set under one protocol: the live stages or stored predictions, sequence by sequence, resumable."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

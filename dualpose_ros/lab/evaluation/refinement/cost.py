@@ -3,8 +3,6 @@
 W frames, K joints of `skeleton.H36M17`; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial

@@ -3,8 +3,6 @@
 T frames of a track, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Adam on all frames at once: L_traj + c_rep L_rep + c_bone L_bone, the bone lengt
 K joints of `skeleton.H36M17`; metres; 2D joints as rays, whose unit the paper leaves open.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Refinement in tables, as `dualpose eval refinement` reports it: the paper's Tables 6 and 7, videos, cost, honesty."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ N passages, T frames at 30 Hz, K joints of `skeleton.H36M17`. Passages go throug
 lifter, all frames in one call: that this is the same as frame by frame is tested.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any

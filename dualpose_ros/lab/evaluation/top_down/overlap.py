@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

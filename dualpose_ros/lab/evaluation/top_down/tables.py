@@ -1,7 +1,5 @@
 """The top-down branch in tables, as `dualpose eval top-down` reports it: overlap, occlusion, time, honesty, speed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

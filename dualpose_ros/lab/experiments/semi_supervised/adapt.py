@@ -1,7 +1,5 @@
 """The installed lifting and integration network adapted to a user's own video (paper, section 3.4, Eqs. 10 to 12)."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

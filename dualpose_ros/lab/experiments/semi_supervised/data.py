@@ -4,8 +4,6 @@ N tracks, T frames, M top-down estimates, K joints of `skeleton.H36M17`; metres.
 y along gravity.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 

@@ -3,8 +3,6 @@
 Numpy and ONNX only. F frames, M top-down estimates, N tracks of up to T of them, K joints; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -3,8 +3,6 @@
 F frames, N people, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path

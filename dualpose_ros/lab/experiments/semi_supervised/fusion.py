@@ -3,8 +3,6 @@
 It follows the lifting network of the same row, whose poses it takes. N people, K joints; metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

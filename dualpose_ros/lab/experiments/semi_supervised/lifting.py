@@ -3,8 +3,6 @@
 N tracks, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.person_view`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The rows of the paper's Table 4: what each learns from besides the labelled domain."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A row of Table 4 from recordings to two ONNX files: the lifting network, then the integration network behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path

@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`; metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

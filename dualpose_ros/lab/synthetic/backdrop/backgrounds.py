@@ -1,8 +1,6 @@
 """Procedural backgrounds: rooms, streets, nature, sports grounds, clutter, bokeh, bare walls, and what could be
 mistaken for a person. There is nobody in them but spectators too small to be labelled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import cv2

@@ -1,7 +1,5 @@
 """Backgrounds without perspective, and what is strewn over others: dead leaves, bokeh, text, false people."""
 
-from __future__ import annotations
-
 import math
 
 import cv2

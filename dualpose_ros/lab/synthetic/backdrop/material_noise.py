@@ -1,7 +1,5 @@
 """Tileable noise of the size of a material tile, and what is made from it."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Tiles that are pictures of things: facades, shelves, windows, doors, posters, screens, crowds."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import numpy.typing as npt

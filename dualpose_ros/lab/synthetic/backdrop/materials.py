@@ -4,8 +4,6 @@ Made once a process from a seed of its own (about a second), so that a picture d
 `rng` alone. Every tile is TILE px square, sRGB uint8, repeating; pictures (windows, doors, shelves) fill one tile.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Outdoor scenes: skies, streets, parks, water, snow, beaches and sports grounds."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

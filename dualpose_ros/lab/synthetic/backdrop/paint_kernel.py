@@ -6,8 +6,6 @@ A row holds corner (3), u axis (3), v axis (3), tiles along u and v (2), materia
 distance, fog colour (3), pool of light: strength, place (2), 1 / radius^2, and texture offset (2).
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 import numpy.typing as npt

@@ -1,7 +1,5 @@
 """Indoor scenes: rooms in perspective with floors, walls, windows, shelves, furniture and clutter."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Flat pictures with alpha that stand about in backgrounds: trees, plants, cars, lamps, animals, and what
 could be taken for a person but is none (garments on hangers, busts, single limbs)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 

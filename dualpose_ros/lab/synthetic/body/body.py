@@ -4,8 +4,6 @@ The mesh file is an npz made from MakeHuman's CC0 base mesh (`convert_makehuman.
 from MakeHuman's own files). Rest pose: y up, facing +z, left at +x, metres.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path

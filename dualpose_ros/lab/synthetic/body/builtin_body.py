@@ -1,7 +1,5 @@
 """A body made of round solids, for when no mesh file is given: same parts, joints and layers."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Int32s

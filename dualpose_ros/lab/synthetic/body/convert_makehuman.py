@@ -15,8 +15,6 @@ are the next joint_vertex_counts[j] of joint_vertices; weight_vertex, weight_bon
 target `target:NAME:index` and `target:NAME:delta`.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

@@ -5,8 +5,6 @@ and hinge axes define the world rotation of each part of a target body (a `Rig`)
 bone lengths then give its own joints. World frame: y up, floor at y = 0, metres.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """Clothes, hair and skin: which faces of a body are drawn, of which material, how far from the skin."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -3,8 +3,6 @@
 The tiles come from a seed of their own, so that what a caller's `rng` draws is the same in every process.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import cv2

@@ -4,8 +4,6 @@ A tile repeats without a seam in both directions: u runs along its width, v down
 each. Patterns are drawn upright, so that horizontal stripes run around a torso whose v is the body's height.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache, partial
 

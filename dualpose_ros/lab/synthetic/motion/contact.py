@@ -4,8 +4,6 @@ K joints, C capsules; world or camera frame, metres: nothing here knows which wa
 `separating_move`, which moves people on the floor of a y-up world.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats

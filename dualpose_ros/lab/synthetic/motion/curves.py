@@ -1,7 +1,5 @@
 """Smooth curves over time that motions are made of. T frames; times in seconds."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -4,8 +4,6 @@ World frame, y up; xz is the floor. A heading (yaw) of 0 faces +z, and grows to 
 T frames; sides are left, right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 

@@ -5,8 +5,6 @@ right, for a `Pose` whose trunk and legs are solved. Chest, pelvis and head fram
 y up, z forward of that part.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ Angles are (yaw, pitch, roll) in radians: yaw turns left, pitch leans forward, r
 to the right; applied in this order, each about the turned axes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ World frame: y up, floor y = 0, metres; yaw 0 faces +z with the left side toward
 meeting asks for it, and never run into each other by more than `OVERLAP_M`. T frames; sides left, right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ World frame: y up, floor y = 0, metres; a person at yaw 0 faces +z with the left
 +x. Everything is drawn from the generator passed in, so a seed decides it all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

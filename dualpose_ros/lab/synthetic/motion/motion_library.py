@@ -3,8 +3,6 @@
 A recipe takes a generator, times (T,) and fps and returns a `Body` and what its arms do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

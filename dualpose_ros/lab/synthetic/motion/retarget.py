@@ -1,7 +1,5 @@
 """Captured motion on the reference adult: the same movement with the same joint definitions."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

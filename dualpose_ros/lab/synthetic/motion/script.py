@@ -3,8 +3,6 @@
 World frame, y up, floor y = 0; xz are floor coordinates in metres, yaw 0 faces +z.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

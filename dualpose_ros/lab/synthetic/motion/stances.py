@@ -4,8 +4,6 @@ Each function returns a `Body`: everything of a motion but the arms. World frame
 angles (yaw, pitch, roll) as in `kinematics`; T frames; sides left, right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ colour and lens stay while the sensor noise is fresh. The order follows the ligh
 exposure and white balance, noise, tone curve, sharpening, resampling, compression.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

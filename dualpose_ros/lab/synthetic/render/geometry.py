@@ -1,7 +1,5 @@
 """Posed people and props as one list of triangles in the camera frame."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

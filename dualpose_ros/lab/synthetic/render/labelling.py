@@ -1,7 +1,5 @@
 """Exact ground truth from a depth buffer: boxes, visibility by depth, how much of each person is in view."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Float32s, Floats, Int32s, UInt8s

@@ -6,8 +6,6 @@ Rasterising keeps for each pixel the nearest triangle; `shading` then works once
 centres lie at integers. V vertices, F faces, P body parts, H x W pixels.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

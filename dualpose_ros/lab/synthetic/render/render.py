@@ -1,7 +1,5 @@
 """One picture of posed people and props over a background, with its exact ground truth."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

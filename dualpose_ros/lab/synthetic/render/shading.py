@@ -3,8 +3,6 @@
 Colours are linear RGB until `resolve` writes sRGB. H x W pixels of the supersampled buffers.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

@@ -1,7 +1,5 @@
 """One scene through many cameras: what a picture's field of view and size change, and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

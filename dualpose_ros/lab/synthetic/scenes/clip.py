@@ -1,7 +1,5 @@
 """A video of people who cross, meet and hide each other, with its ground truth frame by frame."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

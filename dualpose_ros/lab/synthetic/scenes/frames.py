@@ -1,7 +1,5 @@
 """Whole frames with zero to ten people, for the detector and the bottom-up network."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Writing the synthetic world to disk: shards of patches or frames, in parallel, resumable."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Scenes of two people one of whom stands in front of the other, to measure what overlap costs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

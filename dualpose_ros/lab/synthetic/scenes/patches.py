@@ -1,7 +1,5 @@
 """Training patches for the top-down network: one target and all who overlap with it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Placing people, furniture and cameras."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

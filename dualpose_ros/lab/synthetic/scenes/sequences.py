@@ -3,8 +3,6 @@
 World frame: y up, floor y = 0, metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 

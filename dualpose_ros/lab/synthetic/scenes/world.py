@@ -1,7 +1,5 @@
 """The cast of the synthetic world: dressed people and poses to draw scenes from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Held: the origin is where the hand closes, +y is up along the thing's handle. Wo
 surface would be, +z the body's front, +y up; each maker says which part of the body.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

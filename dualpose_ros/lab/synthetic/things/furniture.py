@@ -1,7 +1,5 @@
 """Furniture and street objects as meshes: each stands on the floor at the origin and faces +z."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

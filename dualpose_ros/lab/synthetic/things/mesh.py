@@ -4,8 +4,6 @@ World frame: y up, floor y = 0, metres, right-handed. V vertices, F faces. Faces
 seen from outside, so (b - a) x (c - a) points outward. Thin sheets (leaves, cards) have both sides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Things close to the lens, out of focus, to paste over a finished image."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import numpy.typing as npt

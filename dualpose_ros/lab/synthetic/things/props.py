@@ -3,8 +3,6 @@
 Each maker takes a random generator and returns a `Mesh` of natural, varied size (metres, y up, facing +z).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Things that stand in streets, parks and sports grounds as meshes: at the origin, on the floor, facing +z."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

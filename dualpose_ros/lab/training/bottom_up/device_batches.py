@@ -3,8 +3,6 @@
 N pictures, P people, K joints.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -3,8 +3,6 @@
 N pictures, M boxes of all of them, K joints; stored pixels are those of `on_device.frames` rows.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

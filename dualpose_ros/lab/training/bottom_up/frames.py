@@ -1,7 +1,5 @@
 """How the frames vary that the bottom-up network learns from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualpose_ros.settings import Settings, setting, share

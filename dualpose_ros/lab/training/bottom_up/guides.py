@@ -1,7 +1,5 @@
 """The top-down branch as training of the bottom-up network needs it: boxes and combined heatmaps of an image."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, RgbImage

@@ -3,8 +3,6 @@
 N frames of H x W pixels, P people a frame (padded), K joints of `skeleton.H36M17`; depths in metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

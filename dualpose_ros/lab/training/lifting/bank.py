@@ -3,8 +3,6 @@
 T frames, K joints of `skeleton.H36M17`, y-up world in metres.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Randomness on a device: one generator, asked in the ways that simulated views need. Needs torch."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

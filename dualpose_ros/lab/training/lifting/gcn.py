@@ -3,8 +3,6 @@
 B people, each in one frame; K joints of `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple

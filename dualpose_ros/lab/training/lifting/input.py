@@ -3,8 +3,6 @@
 Needs torch. N people, K joints of `skeleton.H36M17`; that both give the same numbers is tested.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Sequences drawn before, to be learnt from again. Needs torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

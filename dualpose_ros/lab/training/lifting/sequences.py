@@ -4,8 +4,6 @@ They are drawn on the device that trains: a sample is nothing but a seed. N sequ
 `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

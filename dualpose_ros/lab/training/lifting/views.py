@@ -4,8 +4,6 @@ N sequences, M frames, K joints of `skeleton.H36M17`. World y up; camera optical
 x right, y down, z forward; metres and seconds; rays are normalised image coordinates.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The moving average of a network's weights, which is what a run validates and keeps."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel

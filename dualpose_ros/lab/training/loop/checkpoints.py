@@ -1,7 +1,5 @@
 """The checkpoints of a run: last.pt, from which it goes on, and best.pt, its best averaged weights."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os

@@ -1,7 +1,5 @@
 """What a run has to do with the terminal it was started from: Ctrl-C and a progress bar."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The curves of a training run: its log, line by line, and a picture of it."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -4,8 +4,6 @@ Export folds each batch norm into the convolution before it. To go on training, 
 statistics that the convolution's output has on training data, so that the network computes what it did.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Iterator

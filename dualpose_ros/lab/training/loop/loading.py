@@ -1,7 +1,5 @@
 """Batches in a reproducible order that can start anywhere in a run."""
 
-from __future__ import annotations
-
 import dataclasses
 import random
 import signal

@@ -4,8 +4,6 @@ Each computes the gradients of its own part of a batch; DistributedDataParallel 
 stay alike. The first process alone measures time, validates and writes.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

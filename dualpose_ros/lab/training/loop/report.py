@@ -1,7 +1,5 @@
 """What a run tells while it goes on and when it ends: metrics.jsonl, curves.png and report.json."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

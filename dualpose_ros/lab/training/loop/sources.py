@@ -1,7 +1,5 @@
 """Where a run's batches come from: worker processes that make one sample at a time, or the device that trains."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """What a network brings to the training loop, and the settings of a run. Needs torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

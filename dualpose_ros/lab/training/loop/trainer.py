@@ -1,7 +1,5 @@
 """The training loop of every network here: bounded by time or epochs, resumable at any step, in one process or more."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import math

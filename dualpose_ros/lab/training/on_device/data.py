@@ -1,7 +1,5 @@
 """What a task trains on when the device itself makes the batches: feeds of its caches, and its validation set."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

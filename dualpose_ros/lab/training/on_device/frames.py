@@ -4,8 +4,6 @@ A row is a picture scaled so that its longer side is `stored_size`, at the top l
 fourth channel says where people are in view (rendered pictures alone know). N pictures, P people, K joints.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import torch

@@ -3,8 +3,6 @@
 N images, P people an image (padded), K joints, h x w cells of `stride` network pixels.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ A row is one training example as a dict of arrays of fixed shapes; a store holds
 batches from several stores, each for its share, and within one by the rows' own weights.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import queue

@@ -5,8 +5,6 @@ to pixels of the stored image; pixel centres lie at integer coordinates. Everyth
 so that a seed decides a batch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """A batch of patches with the labels of everybody in them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from torch import Tensor

@@ -4,8 +4,6 @@ A row is a square around one person, CONTEXT times the longer side of the person
 with up to PEOPLE people in it, its own first. N patches, P people, K joints, S x S pixels of the network's patch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -3,8 +3,6 @@
 N patches of S x S pixels, P people a patch (person 0 is the patch's own), K joints.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The paper's tables on the fixed benchmark: its figures, its inequalities, its checksum."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Guidance of frames whose patches are known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

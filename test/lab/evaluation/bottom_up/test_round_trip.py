@@ -1,7 +1,5 @@
 """Perfect maps through decoding: exact for people apart, and honest about what overlaps."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """`dualpose eval bottom-up` in small, with a network that sees people by their guidance alone."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.lab.evaluation.bottom_up.truth_maps import TAG_STEP, truth_maps

@@ -1,7 +1,5 @@
 """The demo's figures against slow, obvious versions of themselves and hand-made situations."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The demo's accuracy from a recording: poses meet the frame of the clip that they are of."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

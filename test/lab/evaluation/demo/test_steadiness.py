@@ -1,7 +1,5 @@
 """Steadiness over time against polynomials and a slow reference."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The pause of the graph's output around the death of a branch, from made-up recordings."""
 
-from __future__ import annotations
-
 import signal
 from dataclasses import replace
 from pathlib import Path

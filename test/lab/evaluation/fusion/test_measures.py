@@ -1,7 +1,5 @@
 """Measures of both branches on recordings: what the truth itself earns, and what people in each other's way cost."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 
 import numpy as np

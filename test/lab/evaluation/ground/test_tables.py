@@ -1,7 +1,5 @@
 """`dualpose eval ground` in small: grounds that err as they say, goals that are measured by the tables."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which pictures the live stages are shown for a data set's frames."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

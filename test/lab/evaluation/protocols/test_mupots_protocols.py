@@ -1,7 +1,5 @@
 """MuPoTS-3D's two protocols, step by step and by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

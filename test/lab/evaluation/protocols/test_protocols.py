@@ -1,7 +1,5 @@
 """The other protocols by hand, and data sets scored from stored predictions by the command."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from functools import partial

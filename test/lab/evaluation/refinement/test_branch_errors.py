@@ -1,7 +1,5 @@
 """Recorded errors put on the movement that they come from give what was said of it, and cameras see what they film."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

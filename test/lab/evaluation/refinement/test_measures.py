@@ -1,7 +1,5 @@
 """Measures of refinement against slow references, and rows that are of the same frames."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

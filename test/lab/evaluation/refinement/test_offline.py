@@ -1,7 +1,5 @@
 """A recorded run refined off line: what is written, what is left alone, what is refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The published objective's gradient against finite differences, and what its optimisation does."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """`dualpose eval refinement` in small: tables that are whole, goals that are measured by them."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

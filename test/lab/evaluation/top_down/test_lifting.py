@@ -1,7 +1,5 @@
 """Passages of clips through networks whose answer is known: what is counted, hidden, and late."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

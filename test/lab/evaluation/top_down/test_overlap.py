@@ -1,7 +1,5 @@
 """Overlapping people: the scenes are as asked, and scores are what a known 2D network earns."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

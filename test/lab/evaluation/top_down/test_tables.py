@@ -1,7 +1,5 @@
 """`dualpose eval top-down` in small: every table is there, adds up, and the goals are judged from it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

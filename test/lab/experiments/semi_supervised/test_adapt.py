@@ -1,7 +1,5 @@
 """The installed networks adapted to a video: what it is read from, and what is left where it helped or did not."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

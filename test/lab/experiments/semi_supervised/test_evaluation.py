@@ -1,7 +1,5 @@
 """Recorded tracks lifted and fused anew: as the live stages do it, and what the rows of Table 4 come to."""
 
-from __future__ import annotations
-
 import dataclasses
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Semi-supervised training: its terms, what it sees of which domain, and rows of Table 4 from end to end."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

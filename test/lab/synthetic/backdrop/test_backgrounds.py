@@ -1,7 +1,5 @@
 """Backgrounds: determined by the seed, varied, of natural statistics; and the painter against plain geometry."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

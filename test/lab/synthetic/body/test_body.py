@@ -1,7 +1,5 @@
 """Shaped bodies keep joints where their vertices say, files that can't be used are named, clothes cover the skin."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The converter on a small tree in MakeHuman's layout, and on what such a tree may lack."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

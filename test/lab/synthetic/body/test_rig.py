@@ -1,7 +1,5 @@
 """Rotations of a body's parts from joint positions: exact limbs, proper rotations, feet on the floor."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation

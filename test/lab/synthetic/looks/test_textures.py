@@ -1,7 +1,5 @@
 """Cloth that repeats without seams, and colours that people have."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

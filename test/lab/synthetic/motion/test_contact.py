@@ -1,7 +1,5 @@
 """Gaps between bodies agree with a minimiser, and people who overlap are moved apart no farther than needed."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import minimize

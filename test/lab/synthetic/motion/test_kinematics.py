@@ -1,7 +1,5 @@
 """Rotations against SciPy, limbs against their lengths, the back against rest."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation

@@ -1,7 +1,5 @@
 """People who meet do what the meeting's name says, touch where it asks for it, and never run into each other."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Every kind of motion is a possible body moving continuously; walkers neither slide nor miss their way."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Degradation: the identity at strength 0, deterministic, and each part against its definition."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The rasteriser against rays cast at every triangle, skinning and normals against plain NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation

@@ -1,7 +1,5 @@
 """Labels of rendered pictures against projection, brute-force depth, and scenes whose answer is known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Light on a plain wall against the formula, its bounds, shadows, and the final picture against box averages."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """One scene through many cameras: the same people in all, wholly in view, as large as each camera makes them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

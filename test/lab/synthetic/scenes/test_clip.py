@@ -1,7 +1,5 @@
 """A tiny clip's truth against its own geometry and its frames."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -1,7 +1,5 @@
 """Shards are the same for the same seed whoever makes them, go on where they stopped, and need no files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Patches are centred on a target that can be seen, and what is cut off or covered is labelled so."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """People stand apart, seats meet the seated, cameras look where they should, frames hold who they say."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Short videos: who is in them, that they keep apart and are seen, and which way is down."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Props: sound meshes of natural size, and occluders close to the lens."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Training of the bottom-up network: its depth losses against a slow reference, its batches, and a few real steps."""
 
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 from typing import Any

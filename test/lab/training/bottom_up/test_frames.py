@@ -1,7 +1,5 @@
 """Frames as the device makes them: labels follow the pixels, depth the focal length, guidance the joints; boxes err."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import cv2

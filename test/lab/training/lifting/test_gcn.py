@@ -1,7 +1,5 @@
 """The directed GCN: which way its edges run, what its streams add up to, and that it learns."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

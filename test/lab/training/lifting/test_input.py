@@ -1,7 +1,5 @@
 """The lifting network's input as training makes it against the one that the live stage makes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The lifting network: its past, its future and its memory; its loss, its calibration, and its export."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Simulated views of people against their own geometry."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The moving average against one that is written out."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """A network filled from its exported file computes the same, also once its batch norms are back, and can train on."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
