@@ -11,9 +11,10 @@ from dualpose_ros.inference import load
 
 @pytest.fixture(autouse=True, scope="session")
 def _the_usual_cpu() -> Iterator[None]:
-    """Networks in the tests' own process run as on a CPU without AMX, whatever this one is."""
+    """Networks in the tests' own process run as on a CPU without bf16, whatever this one is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(load, "computes_bf16_fast", lambda: False)
+        patch.setattr(load, "computes_bf16", lambda: False)
         yield
 
 

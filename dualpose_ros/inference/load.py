@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dualpose_ros.inference.cpu import computes_bf16_fast, computes_int8_fast, usable_cores, usual_threads
+from dualpose_ros.inference.cpu import (
+    computes_bf16,
+    computes_bf16_fast,
+    computes_int8_fast,
+    usable_cores,
+    usual_threads,
+)
 from dualpose_ros.inference.cuda import Gpu, find_gpu
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.settings import Settings, setting
@@ -60,7 +66,7 @@ class EngineConfig(Settings):
 
     def _prefers_int8(self) -> bool:
         """Where bf16 is fast too, it takes no longer, and is as exact as fp32 (docs/engines.md)."""
-        by_bf16 = self.backend == AUTO and best_backend(None)[0] == "openvino"
+        by_bf16 = self.backend == AUTO and computes_bf16_fast() and _is_installed("openvino")
         return computes_int8_fast() and not by_bf16
 
     def load(self, path: Path | str) -> Engine:
@@ -83,7 +89,8 @@ class EngineConfig(Settings):
             return self._load_on_cpu(small)
 
     def _load_on_cpu(self, path: Path) -> Engine:
-        """A network by OpenVINO in bf16 where that is fast, which is for networks over images, by ONNX Runtime else."""
+        """A network over images by OpenVINO, in bf16 or what of it is not in 8 bits, where that is the fastest; else
+        by ONNX Runtime."""
         from dualpose_ros.inference.onnxruntime_engine import takes_images
 
         wants = self.precision in (AUTO, "bf16", "int8") and best_backend(None)[0] == "openvino"
@@ -123,11 +130,13 @@ def choose_backend() -> str:
 
 def best_backend(gpu: Gpu | None) -> tuple[str, str]:
     """The backend to take, and why: TensorRT, ONNX Runtime's CUDA or torch on a GPU, the first that is installed;
-    OpenVINO on a CPU that has AMX, since ONNX Runtime computes no bf16 there."""
+    OpenVINO on a CPU that has AMX, or VNNI and products of bf16, since ONNX Runtime computes no bf16 there."""
     if gpu is None:
         reason = "there is no NVIDIA GPU with a driver"
         if computes_bf16_fast() and _is_installed("openvino"):
             return "openvino", f"{reason}, and the CPU computes bf16 fast"
+        if computes_int8_fast() and computes_bf16() and _is_installed("openvino"):
+            return "openvino", f"{reason}, and the CPU computes 8 bits fast, and bf16"
         return "onnxruntime", reason
     if _is_installed("tensorrt") and _is_installed("cuda.bindings"):
         return "tensorrt", f"{gpu.name} and TensorRT are there"

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from dualpose_ros import cli
 from dualpose_ros import weights as weights_module
-from dualpose_ros.inference import load
+from dualpose_ros.inference import cpu, load
 from dualpose_ros.inference.cpu import computes_bf16_fast, computes_int8_fast
+from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import EngineConfig, load_engine
+from dualpose_ros.lab.benchmarks.stages import demo_clip
 from dualpose_ros.weights import install_weights, list_weights, network_file, replace_file
 from support.command_line import refused
 from support.data import ROOT
@@ -158,17 +162,39 @@ def test_precision_chooses_the_file(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert loaded == [small, whole, small, whole, whole, small, whole, whole]
 
 
-def test_bf16_comes_before_8_bits_where_the_cpu_computes_both_fast(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        ("avx512_vnni avx512_bf16 amx_bf16", ("top_down.onnx", "openvino", "bf16")),
+        ("avx512_vnni avx512_bf16", ("top_down_int8.onnx", "openvino", "bf16")),
+        ("avx512_vnni", ("top_down_int8.onnx", "onnxruntime", "fp32")),
+        ("avx_vnni", ("top_down_int8.onnx", "onnxruntime", "fp32")),
+        ("avx512_bf16", ("top_down.onnx", "onnxruntime", "fp32")),
+        ("avx2", ("top_down.onnx", "onnxruntime", "fp32")),
+    ],
+)
+@pytest.mark.parametrize("has_openvino", [True, False])
+def test_what_runs_a_network_over_images_is_chosen_by_the_cpu(
+    flags: str,
+    chosen: tuple[str, str, str],
+    has_openvino: bool,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loaded: list[tuple[str, ...]] = []
-    monkeypatch.setattr(load, "load_engine", lambda path, backend, *_: loaded.append((Path(path).name, backend)))
-    monkeypatch.setattr(load, "computes_int8_fast", lambda: True)
-    monkeypatch.setattr(load, "choose_backend", lambda: load.best_backend(None)[0])
-    for best in ("openvino", "onnxruntime"):
-        monkeypatch.setattr(load, "best_backend", lambda _, best=best: (best, "it is said"))
-        EngineConfig().network("top_down")
-    assert loaded == [("top_down.onnx", "openvino"), ("top_down_int8.onnx", "onnxruntime")]
+    loaded: list[tuple[str, str, str]] = []
+    said = tmp_path / "cpuinfo"
+    said.write_text(f"flags\t: fpu {flags}\n")
+    for name in ("computes_bf16_fast", "computes_bf16", "computes_int8_fast"):
+        monkeypatch.setattr(load, name, functools.partial(getattr(cpu, name), said))
+    monkeypatch.setattr(load, "find_gpu", lambda: None)
+    monkeypatch.setattr(load, "_is_installed", lambda module: has_openvino and module == "openvino")
+    monkeypatch.setattr(load, "load_engine", lambda path, by, _, precision: loaded.append((path.name, by, precision)))
+    load.choose_backend.cache_clear()
+    EngineConfig().network("top_down")
+    load.choose_backend.cache_clear()
+    small = "top_down_int8.onnx" if "vnni" in flags else "top_down.onnx"
+    assert loaded == [chosen if has_openvino else (small, "onnxruntime", "fp32")]
 
 
 def test_8_bits_of_another_network_are_not_used(folder: Path, network: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -182,6 +208,27 @@ def test_8_bits_of_another_network_are_not_used(folder: Path, network: Path, cap
     with caplog.at_level(logging.WARNING):
         assert network_file("top_down", int8=True).name == "top_down.onnx"
     assert "`dualpose export top-down --precision int8`" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["detector", "top_down", "bottom_up"])
+def test_8_bits_by_openvino_are_as_near_to_fp32_as_by_onnx_runtime(name: str) -> None:
+    pytest.importorskip("openvino")
+    whole, small = network_file(name), network_file(name, int8=True)
+    exact, usual = load_engine(whole), load_engine(small)
+    by_openvino = [load_engine(small, "openvino", 1, rest) for rest in ("int8", "bf16")]
+    (frame,) = demo_clip(1)[0]
+    size = {"detector": (384, 288), "top_down": (192, 192), "bottom_up": (384, 288)}[name]
+    given = {next(iter(exact.inputs)): cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[None]}
+    if name == "bottom_up":
+        given["guidance"] = np.zeros((1, 17, 72, 96), np.uint8)
+    expected = exact.run(given)
+
+    def off(engine: Engine) -> float:
+        found = engine.run(given)
+        return float(np.mean([np.abs(found[k] - v).mean() / np.abs(v).mean() for k, v in expected.items()]))
+
+    # By products of bytes that are summed without loss, in which only the rounding between layers differs.
+    assert max(off(engine) for engine in by_openvino) < 1.15 * off(usual)
 
 
 @pytest.mark.parametrize("name", ["detector", "top_down", "bottom_up"])
