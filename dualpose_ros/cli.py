@@ -7,11 +7,12 @@ import functools
 import os
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dualpose_ros.errors import Stopped
+from dualpose_ros.standalone.stopping import stop_signals
 
 if TYPE_CHECKING:
     import typer
@@ -34,7 +35,6 @@ _SHORTAGES = {
     errno.ENFILE: "the whole system",
     errno.ENOMEM: "memory",
 }
-_INTERRUPTED = 130
 
 
 @functools.cache
@@ -42,6 +42,7 @@ def app() -> typer.Typer:
     """Every command."""
     # Here, not at the top: whoever presses Ctrl-C while they are imported should see no traceback.
     import typer
+    import typer.core
 
     from dualpose_ros.commands import (
         bench,
@@ -59,7 +60,16 @@ def app() -> typer.Typer:
     )
     from dualpose_ros.paths import version
 
+    class Commands(typer.core.TyperGroup):
+        def invoke(self, ctx: Any) -> Any:
+            # typer would make an exit code of it, and lose what it says.
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt as stop:
+                raise Stopped(str(stop) or "stopped by a signal") from None
+
     made = typer.Typer(
+        cls=Commands,
         help=_HELP,
         no_args_is_help=True,
         add_completion=False,
@@ -94,27 +104,19 @@ def app() -> typer.Typer:
     return made
 
 
-@contextmanager
-def _ctrl_c_ends() -> Iterator[None]:
-    """End the process at once with Ctrl-C: an exception would surface wherever an import happens to be."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: os._exit(_INTERRUPTED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; bad input is one line on stderr, no traceback."""
+    """Run one command and return its exit code; bad input is one line on stderr, no traceback.
+
+    SIGTERM and SIGHUP end a command as Ctrl-C does, by KeyboardInterrupt, whose text is printed.
+    """
     try:
-        with _ctrl_c_ends():
+        # An exception would surface wherever an import happens to be.
+        with stop_signals(lambda number, frame: os._exit(Stopped.exit_code)):
             commands = app()
-        code = commands(args=None if args is None else list(args), prog_name="dualpose", standalone_mode=False)
+        with stop_signals(signal.default_int_handler):
+            code = commands(args=None if args is None else list(args), prog_name="dualpose", standalone_mode=False)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return Stopped.exit_code
     except Exception as error:
         return _report(error)
     return code if isinstance(code, int) else 0
@@ -128,9 +130,6 @@ def _report(error: Exception) -> int:
         return 1
     if type(error).__name__ == "NoArgsIsHelpError":
         return 2
-    # What typer makes of a Ctrl-C.
-    if type(error).__name__ == "Abort":
-        return _INTERRUPTED
     message = _input_message(error)
     if isinstance(error, OSError) and error.errno in _SHORTAGES:
         where = error.filename or _SHORTAGES[error.errno]

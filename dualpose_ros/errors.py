@@ -10,6 +10,12 @@ class InputError(ValueError):
     """What the user gave can't be used; the message says what is wrong and what to do."""
 
 
+class Stopped(Exception):
+    """A signal ended the command; the message says what it leaves."""
+
+    exit_code = 130
+
+
 _TRAINING_PACKAGES = ("torch", "onnx", "onnxscript", "dacite", "numba")
 
 

@@ -121,14 +121,19 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0, par
 
 
 def counted(work: Iterable[int], total: int, what: str) -> int:
-    """Under a progress bar, the sum of what comes piece by piece."""
+    """Under a progress bar, the sum of what comes piece by piece; KeyboardInterrupt says how far it came."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     made = 0
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(what, total=total)
-        for done in work:
-            made += done
-            progress.update(task, completed=made)
+        try:
+            for done in work:
+                made += done
+                progress.update(task, completed=made)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"stopped after {made} of {total} {what}: the same command makes what is missing"
+            ) from None
     return made
 
 

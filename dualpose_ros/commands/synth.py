@@ -62,8 +62,8 @@ def synth(
 
     making = Making(out, count, seed, workers, body, mocap, seconds, length, enlarge)
     total, work = make(kind.value, making)
-    made = counted(work, total, kind.value)
     made_of = {SynthKind.clip: "frames of the clip", SynthKind.recordings: "sequences"}.get(kind, kind.value)
+    made = counted(work, total, made_of)
     typer.echo(f"{out}: {made} {made_of} made")
 
 

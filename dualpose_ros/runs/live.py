@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,8 @@ from dualpose_ros.runs.session import (
 from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import read_parameter_file
-from dualpose_ros.standalone.launcher import STOP_SIGNALS
 from dualpose_ros.standalone.process import RestartPolicy
+from dualpose_ros.standalone.stopping import stop_signals
 from dualpose_ros.view.page import check_ports, check_rerun, page_url
 from dualpose_ros.weights import list_weights, weights_path
 
@@ -257,7 +256,7 @@ def draw_overlay(result: GraphResult, console: Console) -> int:
     columns = (TextColumn("overlay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     done = 0
     try:
-        with Progress(*columns, console=console, transient=True) as bar, _signals_raise():
+        with Progress(*columns, console=console, transient=True) as bar, stop_signals(signal.default_int_handler):
             task = bar.add_task("overlay", total=len(recording.frames))
 
             def progress(count: int, total: int) -> None:
@@ -273,17 +272,6 @@ def draw_overlay(result: GraphResult, console: Console) -> int:
     except OSError as error:
         console.print(f"overlay.mp4 can't be written beyond frame {done}: {error.strerror or error}")
     return done
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """KeyboardInterrupt at every signal that ends a run, whoever had them before."""
-    previous = {number: signal.signal(number, signal.default_int_handler) for number in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from dualpose_ros.errors import InputError
 from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
-from dualpose_ros.standalone.launcher import STOP_SIGNALS, Launcher, NodeSpec, NodeState
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec, NodeState
 from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage, RestartPolicy
+from dualpose_ros.standalone.stopping import stop_signals
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
@@ -140,7 +141,7 @@ def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watc
         import_ahead=IMPORT_AHEAD,
     )
     try:
-        with _stop_on_signal() as stop:
+        with stop_signals(stop := _StopFlag()):
             run = _Run(options, launcher, log, recording, console, stop, watch)
             return run.go(domain_id)
     except BaseException:
@@ -184,7 +185,7 @@ def _last_words(state: NodeState, log: NodeLog) -> str:
 
 
 class _StopFlag:
-    """Set by STOP_SIGNALS; a second Ctrl-C is not waited for politely."""
+    """Set by the signals that end a run; a second Ctrl-C is not waited for politely."""
 
     def __init__(self) -> None:
         self.told = False
@@ -193,17 +194,6 @@ class _StopFlag:
         if self.told and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.told = True
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[_StopFlag]:
-    flag = _StopFlag()
-    previous = {number: signal.signal(number, flag) for number in STOP_SIGNALS}
-    try:
-        yield flag
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class _Run:

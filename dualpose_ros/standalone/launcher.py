@@ -20,9 +20,7 @@ from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.forking import ForkedProcess, ForkServer
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
 from dualpose_ros.standalone.run_node import EXIT_WITH_STDIN, THREAD_VARIABLES
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What ends a run in good order: Ctrl-C, `kill`, a terminal that is closed."""
+from dualpose_ros.standalone.stopping import stop_signals
 
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 _SAMPLE_S, _LOOK_S = 1.0, 0.2
@@ -203,20 +201,18 @@ class Launcher:
         The exit code: 0, or that of the first node that failed for good.
         """
         told = threading.Event()
-        handlers = {number: signal.signal(number, lambda *_: told.set()) for number in STOP_SIGNALS}
         failed = 0
-        try:
-            self.start()
-            while not told.is_set() and not failed and not until():
-                states = self.poll()
-                failed = next((state.returncode or 1 for state in states if state.status == "failed"), 0)
-                if all(state.status == "finished" for state in states):
-                    break
-                told.wait(interval_s)
-        finally:
-            self.stop()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        with stop_signals(lambda number, frame: told.set()):
+            try:
+                self.start()
+                while not told.is_set() and not failed and not until():
+                    states = self.poll()
+                    failed = next((state.returncode or 1 for state in states if state.status == "failed"), 0)
+                    if all(state.status == "finished" for state in states):
+                        break
+                    told.wait(interval_s)
+            finally:
+                self.stop()
         return failed if failed in (0, BAD_INPUT) else 1
 
     def stop(self) -> None:

@@ -1,15 +1,40 @@
-"""SIGINT and SIGTERM as a wish to stop, from a node's first line to its last; with a real rclpy and with ours."""
+"""Signals as a wish to stop: of a command for a while, of a node from its first line to its last, with a real rclpy and
+with ours."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a command in good order: Ctrl-C, `kill`, a terminal that is closed."""
+
+_SIGNALS = STOP_SIGNALS[:2]
 _told = threading.Event()
+
+
+@contextmanager
+def stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Have STOP_SIGNALS call `handler` for a while, but SIGHUP where `nohup` has it ignored.
+
+    Does nothing outside the main thread, which alone can have handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    taken = [n for n in STOP_SIGNALS if n != signal.SIGHUP or before[n] != signal.SIG_IGN]
+    for number in taken:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 def take_over() -> None:

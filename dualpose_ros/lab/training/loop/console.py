@@ -1,35 +1,26 @@
 """What a run has to do with the terminal it was started from: Ctrl-C and a progress bar."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dualpose_ros.standalone.stopping import stop_signals
+
 
 @contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came; a second one acts at once. Does nothing outside the main thread."""
+    """Whether one of STOP_SIGNALS came; a second one acts at once. Never outside the main thread."""
     came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, frame: FrameType | None) -> None:
         if came:
             raise KeyboardInterrupt
         came.append(number)
 
-    for number in before:
-        signal.signal(number, handle)
-    try:
+    with stop_signals(handle):
         yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
