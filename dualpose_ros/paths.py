@@ -1,4 +1,4 @@
-"""Where the package's own data files are: messages, configuration, launch files, weights."""
+"""Where the package's own data files are (messages, configuration, launch files, weights), and files written whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGE = "dualpose_ros"
@@ -15,6 +17,18 @@ _MARK = Path("msg") / "MultiPersonPose3D.msg"
 def user_path(name: str | Path) -> Path:
     """A path as users write it: `~` is somebody's home, unless there is nobody of that name or no home is known."""
     return Path(os.path.expanduser(name))
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Where to write: it takes the place of the file at the end of the block, and is gone where that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def share_dir() -> Path:

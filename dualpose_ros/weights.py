@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.paths import share_dir, user_path
+from dualpose_ros.paths import share_dir, user_path, written_whole
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -178,10 +177,8 @@ def install_weights(
     )
     target = folder / entry.file
     if source.resolve() != target.resolve():
-        target.parent.mkdir(exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(source, temporary)
-        os.replace(temporary, target)
+        with written_whole(target) as file:
+            shutil.copyfile(source, file)
     _write_manifest(folder, {**entries, name: entry})
     return entry
 
@@ -189,9 +186,8 @@ def install_weights(
 def replace_file(name: str, data: bytes, directory: Path | str | None = None) -> WeightsEntry:
     """Put a file of the same network with a rewritten graph in place, and record its sha256."""
     folder, path = _folder(directory), weights_path(name, directory)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with written_whole(path) as file:
+        file.write_bytes(data)
     entries = _read_manifest(folder)
     entry = replace(entries[name], sha256=sha256_of(path), bytes=len(data))
     for other in [e for e in entries.values() if e.data.get(MADE_OF) == entries[name].sha256]:
@@ -297,9 +293,8 @@ def _write_manifest(folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
         name: {k: v for k, v in asdict(entry).items() if k != "name"} for name, entry in sorted(entries.items())
     }
     text = json.dumps({"format": MANIFEST_FORMAT, "networks": networks}, indent=2) + "\n"
-    temporary = folder / f".{MANIFEST}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, folder / MANIFEST)
+    with written_whole(folder / MANIFEST) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import typer
 from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError, needs_torch
+from dualpose_ros.paths import written_whole
 from dualpose_ros.weights import MADE_OF, portable_command, sha256_of, weights_path
 
 HELD_APART = 8
@@ -115,17 +116,11 @@ def _to_fp16(source: Path, target: Path) -> None:
     from dualpose_ros.inference.parity import worst_difference
 
     model = in_fp16(source)
-    write_atomically(target, model.SerializeToString())
+    with written_whole(target) as file:
+        file.write_bytes(model.SerializeToString())
     off = worst_difference(load_engine(target), load_engine(source))
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.2f} MB, opset {opset}, differs from fp32 by at most {off:.1e}")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """A file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def _exported(network: Network, run: Path | None, config: Path | None, storage: Storage) -> Path:
@@ -156,7 +151,8 @@ def _to_int8(network: Network, source: Path, target: Path, pictures: list[Path],
         raise InputError("--precision int8 needs --calibration: a video or a folder of pictures with people")
     inputs = calibration_inputs(network.file, source, pictures, count)
     model = quantised(source, [fed for index, fed in enumerate(inputs) if index % HELD_APART])
-    write_atomically(target, model.SerializeToString())
+    with written_whole(target) as file:
+        file.write_bytes(model.SerializeToString())
     figures = compare(source, target, inputs[::HELD_APART])
     names = ", ".join(path.name for path in pictures)
     report = {

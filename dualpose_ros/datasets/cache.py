@@ -12,7 +12,6 @@ import contextlib
 import io
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +23,7 @@ import numpy as np
 from dualpose_ros.arrays import DAMAGED, AnyArray, Ints, UInt8s
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.labels import RENDERED_ORIGIN, LabelledImage, Origin, People
+from dualpose_ros.paths import written_whole
 
 JPEG_QUALITY = 93
 FORMAT_VERSION = 2
@@ -100,7 +100,10 @@ def write_shard(
     origins = [s.origin for s in samples]
     arrays["source"] = np.array([o.source for o in origins])
     arrays["origin"] = np.array([(o.weight, o.stretch, o.complete) for o in origins], np.float32)
-    _write_atomically(path, arrays)
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_sample(sample: LabelledImage, index: int) -> None:
@@ -126,21 +129,6 @@ def _pack(arrays: dict[str, AnyArray], name: str, parts: Iterable[UInt8s]) -> No
     blobs = list(parts)
     arrays[f"{name}_bytes"] = np.concatenate(blobs)
     arrays[f"{name}_offsets"] = _offsets([len(b) for b in blobs])
-
-
-def _write_atomically(path: Path, arrays: dict[str, AnyArray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ a joint that was not found is null. A frame in which nobody was found has no peo
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, Rows, rows_of
 from dualpose_ros.datasets.published.truth import DatasetError, field_of, is_known, list_of, read_json
+from dualpose_ros.paths import written_whole
 
 FORMAT = "dualpose-predictions-1"
 
@@ -82,10 +82,8 @@ def write_predictions(folder: Path, predictions: Predictions) -> Path:
     content = {"format": FORMAT, "sequence": predictions.sequence, "system": predictions.system,
                "joint_names": list(predictions.joint_names), "frames": frames}  # fmt: skip
     path = predictions_file(folder, predictions.sequence)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-    os.replace(temporary, path)
+    with written_whole(path) as file:
+        file.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
     return path
 
 

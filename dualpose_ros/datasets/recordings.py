@@ -5,8 +5,6 @@ F frames, N true people in them, M estimated ones, K joints of `skeleton.H36M17`
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 
 from dualpose_ros.arrays import DAMAGED, AnyArray, Mask, Rows, rows_of
 from dualpose_ros.camera import Camera
+from dualpose_ros.paths import written_whole
 from dualpose_ros.people import Poses
 from dualpose_ros.skeleton import H36M17
 
@@ -138,16 +137,8 @@ def save_recordings(path: Path, recordings: Recordings) -> None:
         for name, kind in PARTS.items()
         for item in fields(kind)
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}_", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load_recordings(folder: Path) -> Recordings:

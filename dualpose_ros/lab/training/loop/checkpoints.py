@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import nn
 from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
 from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
+from dualpose_ros.paths import written_whole
 
 CHECKPOINT_FORMAT = 1
 FREE_ON_RESUME = {
@@ -78,9 +78,8 @@ class Checkpoints:
     def _save(self, name: str, content: dict[str, Any], state: RunState) -> None:
         """Write a checkpoint, with format, task, settings, step and time, whole or not at all."""
         head = {"format": CHECKPOINT_FORMAT, "task": self._task, "config": self.settings}
-        temporary = self._out / f".{name}.tmp"
-        torch.save({**head, "step": state.step, "seconds": state.seconds, **content}, temporary)
-        os.replace(temporary, self._out / name)
+        with written_whole(self._out / name) as file:
+            torch.save({**head, "step": state.step, "seconds": state.seconds, **content}, file)
 
 
 def _plain(value: Any) -> Any:

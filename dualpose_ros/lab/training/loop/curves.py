@@ -2,9 +2,10 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
+
+from dualpose_ros.paths import written_whole
 
 NOT_CURVES = ("kind", "step", "seconds", "lr")
 
@@ -71,6 +72,5 @@ def draw_curves(log: Path, picture: Path, title: str) -> None:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8)
     figure.suptitle(title)
-    temporary = picture.with_name(f".{picture.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=80)
-    os.replace(temporary, picture)
+    with written_whole(picture) as file:
+        figure.savefig(file, format="png", dpi=80)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from dualpose_ros.lab.training.loop.checkpoints import RunState
 from dualpose_ros.lab.training.loop.curves import append_line, draw_curves, forget_after
 from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.paths import written_whole
 
 
 class RunLog:
@@ -90,7 +90,6 @@ def write_report(
         "torch": torch.__version__,
         "config": settings,
     }
-    temporary = out / ".report.json.tmp"
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, out / "report.json")
+    with written_whole(out / "report.json") as file:
+        file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report

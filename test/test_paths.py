@@ -1,0 +1,26 @@
+"""Files that are written whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from dualpose_ros.paths import written_whole
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file.json"
+    for text, fails in (("first", False), ("half", True), ("second", False)):
+        try:
+            with written_whole(path) as file:
+                file.write_text(text)
+                if fails:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            assert path.read_text() == "first"
+    assert path.read_text() == "second" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"), written_whole(tmp_path / "file" / "new"):
+        pass
