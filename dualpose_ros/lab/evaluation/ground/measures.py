@@ -3,15 +3,13 @@
 N people found, K joints of `skeleton.H36M17`; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.arrays import Floats, Mask, Rows
 from dualpose_ros.camera import Ground, GroundAccuracy
 from dualpose_ros.lab.evaluation.ground.scenes import SeenFrame
 from dualpose_ros.lab.evaluation.people import asked_for, match_people
@@ -30,8 +28,8 @@ COLUMNS = ("root_depth_pct", "mpjpe_abs_mm", "depth_within_1_sigma", "depth_with
 GroundOf = Callable[[SeenFrame], Ground | None]
 
 
-@dataclass(frozen=True)
-class Placed:
+@dataclass(frozen=True, eq=False)
+class Placed(Rows):
     """Found people: joints, truth (N, K, 3), stddev (N, K); said heights, their deviations, true ones (N,); whether
     they are seen whole, by a moving camera (N,); the camera's height (N,) and the seconds (N,) since the start."""
 
@@ -45,17 +43,6 @@ class Placed:
     moving: Mask
     camera_height: Floats
     seconds: Floats
-
-    def those(self, chosen: Mask) -> Placed:
-        """Some of them."""
-        return Placed(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
-
-
-def joined(parts: Sequence[Placed]) -> Placed:
-    """One after another."""
-    return Placed(
-        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Placed)}
-    )
 
 
 def disturbed(
@@ -132,7 +119,7 @@ def placed_row(name: str, people: Placed) -> dict[str, Any]:
 
 def height_row(name: str, people: Placed) -> dict[str, Any]:
     """Heights of people seen whole once a video has gone on for SETTLED_S: medians, and how honest deviations are."""
-    people = people.those(people.whole & (people.seconds >= SETTLED_S))
+    people = people[people.whole & (people.seconds >= SETTLED_S)]
     off = np.abs(people.height - people.true_height)
     count = len(off)
     return {

@@ -78,7 +78,8 @@ def evaluate_ground(data: Path, seed: int, still: int = STILL, moving: int = MOV
 def ground_answers(videos: Sequence[Sequence[SeenFrame]]) -> dict[str, measures.Placed]:
     """What refinement makes of the videos with each of the grounds, draw after draw."""
     return {
-        name: measures.joined([measures.placed(videos, ground_of) for ground_of in of]) for name, of in GROUNDS.items()
+        name: measures.Placed.concatenate([measures.placed(videos, ground_of) for ground_of in of])
+        for name, of in GROUNDS.items()
     }
 
 
@@ -86,12 +87,12 @@ def ground_tables(answers: dict[str, measures.Placed]) -> dict[str, Rows]:
     """Tables over everybody, people seen whole, by their heights and the camera's, and of heights."""
     known, without = answers[KNOWN], answers[WITHOUT]
     return {
-        WHOLE: [measures.placed_row(name, of.those(of.whole)) for name, of in answers.items()],
+        WHOLE: [measures.placed_row(name, of[of.whole]) for name, of in answers.items()],
         EVERYBODY: [measures.placed_row(name, of) for name, of in answers.items()],
         CHILDREN: [
-            measures.placed_row(name, of.those(of.whole & (of.true_height < CHILD_M))) for name, of in answers.items()
+            measures.placed_row(name, of[of.whole & (of.true_height < CHILD_M)]) for name, of in answers.items()
         ],
-        MOVING_CAMERA: [measures.placed_row(name, of.those(of.whole & of.moving)) for name, of in answers.items()],
+        MOVING_CAMERA: [measures.placed_row(name, of[of.whole & of.moving]) for name, of in answers.items()],
         "by height of the people (seen whole)": _classes(without, known, "true_height", BODY_CLASSES_M),
         "by height of the camera (people seen whole)": _classes(without, known, "camera_height", CAMERA_CLASSES_M),
         HEIGHTS: [measures.height_row(name, of) for name, of in answers.items()],
@@ -105,9 +106,7 @@ MOVING_CAMERA, HEIGHTS = "a moving camera, people seen whole", "how tall people 
 def _classes(without: measures.Placed, known: measures.Placed, what: str, edges_m: Sequence[float]) -> Rows:
     rows = []
     for low, high in pairwise(edges_m):
-        parts = [
-            of.those(of.whole & (getattr(of, what) >= low) & (getattr(of, what) < high)) for of in (without, known)
-        ]
+        parts = [of[of.whole & (getattr(of, what) >= low) & (getattr(of, what) < high)] for of in (without, known)]
         depths = [100 * float(np.median(measures.depth_errors(part))) if len(part.whole) else None for part in parts]
         rows.append({
             "metres": f"{low:g}..{high:g}", "people": len(parts[1].whole), "depth_pct_without": depths[0],

@@ -3,7 +3,7 @@
 N true people of a frame, M found ones, 17 joints as `datasets.published.mupots` has them; metres.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -63,19 +63,17 @@ def match_in_pixels(true_px: AnyFloats, found_px: AnyFloats) -> Indices:
 
 def with_true_bones(found: AnyFloats, truth: AnyFloats) -> Floats:
     """A pose (17, 3) with its own directions and the truth's bone lengths, from the pelvis outward."""
-    mapped = np.array(found, dtype=np.float64)
-    for joint in TRAVERSAL:
-        parent = PARENTS[joint]
-        bone = found[joint] - found[parent]
-        mapped[joint] = mapped[parent] + bone * np.linalg.norm(truth[joint] - truth[parent]) / np.linalg.norm(bone)
-    return mapped
+    return _with_bones(found, truth, ((joint, PARENTS[joint]) for joint in TRAVERSAL))
 
 
 def with_bones_by_position(found: AnyFloats, truth: AnyFloats) -> Floats:
     """As `with_true_bones`, but with the parent that stands at the bone's place in TRAVERSAL: what was released."""
+    return _with_bones(found, truth, zip(TRAVERSAL, PARENTS, strict=False))
+
+
+def _with_bones(found: AnyFloats, truth: AnyFloats, bones: Iterable[tuple[int, int]]) -> Floats:
     mapped = np.array(found, dtype=np.float64)
-    for place, joint in enumerate(TRAVERSAL):
-        parent = PARENTS[place]
+    for joint, parent in bones:
         bone = found[joint] - found[parent]
         mapped[joint] = mapped[parent] + bone * np.linalg.norm(truth[joint] - truth[parent]) / np.linalg.norm(bone)
     return mapped

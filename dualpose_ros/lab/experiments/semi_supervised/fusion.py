@@ -129,14 +129,6 @@ class Batch(NamedTuple):
     found: Found | None
 
 
-class FusionStudent(Student):
-    """`forward` is that of `fusion.network.IntegrationNetwork`."""
-
-    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        out: tuple[Tensor, ...] = self.network(features)
-        return out
-
-
 class FixedPeople:
     """The validation groups of both domains as they are."""
 
@@ -163,7 +155,7 @@ class SemiSupervisedFusionTask:
     def build_model(self) -> nn.Module:
         """The untrained network and its discriminator."""
         training = self.training
-        return FusionStudent(IntegrationNetwork(training.network), training.discriminator, training.data.row)
+        return Student(IntegrationNetwork(training.network), training.discriminator, training.data.row)
 
     def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedPeople]:
         """Random people of most sequences, and those of the others as they are; no cache is read."""

@@ -102,14 +102,6 @@ class Batch(NamedTuple):
     turned: Turned | None
 
 
-class LiftingStudent(Student):
-    """`forward` is that of `top_down.lifting_network.TemporalLifter`."""
-
-    def forward(self, features: Tensor, past_features: Tensor, past: Tensor) -> tuple[Tensor, ...]:
-        out: tuple[Tensor, ...] = self.network(features, past_features, past)
-        return out
-
-
 class FixedTracks:
     """All tracks of both domains, some a sample; those that are not labelled are marked as noisy."""
 
@@ -142,7 +134,7 @@ class SemiSupervisedLiftingTask:
     def build_model(self) -> nn.Module:
         """The untrained network and its discriminator."""
         training = self.training
-        return LiftingStudent(TemporalLifter(training.network), training.discriminator, training.data.row)
+        return Student(TemporalLifter(training.network), training.discriminator, training.data.row)
 
     def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedTracks]:
         """Random tracks of most sequences, and those of the others as they are; no cache is read."""

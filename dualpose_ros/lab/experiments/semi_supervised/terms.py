@@ -87,7 +87,7 @@ FRESH = ("discriminator.", "steps", "row")
 
 
 class Student(nn.Module):
-    """A network with the discriminator of its poses; `forward`, of a class for each, is the network's.
+    """A network with the discriminator of its poses; `forward` is the network's.
 
     It counts its steps, since Eq. 12 depends on the epoch, so that a resumed run goes on with the same weights;
     one that starts from another row's weights starts counting anew.
@@ -103,6 +103,10 @@ class Student(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("row", torch.tensor(list(ROWS).index(row)))
         self.register_load_state_dict_pre_hook(_take_over)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        out: tuple[Tensor, ...] = self.network(*inputs)
+        return out
 
     def next_epoch(self, steps: int) -> float:
         """Count a step; the epoch r of Eq. 12, from 1, of so many steps each."""

@@ -41,7 +41,7 @@ def test_rows_are_medians_means_and_shares_by_depth_alone() -> None:
     assert row["people"] == 40 and row["root_depth_pct"] == pytest.approx(3, abs=0.1)
     assert row["mpjpe_abs_mm"] == pytest.approx(150, abs=5)
     assert row["depth_within_1_sigma"] == pytest.approx(0.5, abs=0.03) and row["depth_within_2_sigma"] == 1
-    assert placed_row("nobody", people(0.2, 0.1).those(np.zeros(40, dtype=bool)))["mpjpe_abs_mm"] is None
+    assert placed_row("nobody", people(0.2, 0.1)[np.zeros(40, dtype=bool)])["mpjpe_abs_mm"] is None
 
 
 def test_goals_are_what_the_tables_say() -> None:

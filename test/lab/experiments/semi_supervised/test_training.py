@@ -20,11 +20,7 @@ from dualpose_ros.inference.load import load_engine  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised import data, evaluation, run  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised import terms as training  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.lifting import (  # noqa: E402
-    LiftingStudent,
-    SemiSupervisedLifting,
-    SemiSupervisedLiftingTask,
-)
+from dualpose_ros.lab.experiments.semi_supervised.lifting import SemiSupervisedLifting, SemiSupervisedLiftingTask  # noqa: E402
 from dualpose_ros.lab.experiments.semi_supervised.run import TrainedRow, onnx_file, train_row  # noqa: E402
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
 from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
@@ -222,8 +218,8 @@ def test_smoothing_keeps_straight_lines_and_averages_the_rest() -> None:
 
 
 def test_steps_count_on_in_a_row_and_anew_in_another() -> None:
-    def student(row: str) -> LiftingStudent:
-        return LiftingStudent(torch.nn.Linear(2, 2), DiscriminatorConfig(2, 4), row)
+    def student(row: str) -> training.Student:
+        return training.Student(torch.nn.Linear(2, 2), DiscriminatorConfig(2, 4), row)
 
     one = student("rep")
     assert [one.next_epoch(2) for _ in range(5)] == [1.0, 1.5, 2.0, 2.5, 3.0]
