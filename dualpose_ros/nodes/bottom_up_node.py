@@ -7,9 +7,8 @@ detector is silent it takes the newest image by itself. It never queues: the new
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,10 +160,6 @@ def _joint_heatmaps(message: Any) -> Any:
     return heatmaps
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(BottomUpNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(BottomUpNode)

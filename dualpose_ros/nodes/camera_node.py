@@ -8,9 +8,7 @@ them. At the end of a file the node stays, and its diagnostic status says "finis
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
@@ -302,10 +300,6 @@ class CameraNode(PipelineNode):
         self.diagnostics.publish()
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(CameraNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(CameraNode)

@@ -8,9 +8,7 @@ keeps up with.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,10 +150,6 @@ class DetectionNode(PipelineNode):
         self.diagnostics.extra = {name: str(count) for name, count in counts.items()}
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(DetectionNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(DetectionNode)

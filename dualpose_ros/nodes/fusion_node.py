@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,10 +114,6 @@ def _kind(frame: FusedFrame) -> str:
     return "top_down_only" if frame.bottom_up is None else "fused"
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(FusionNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(FusionNode)

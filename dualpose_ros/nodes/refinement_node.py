@@ -7,7 +7,6 @@ refined (no camera is known yet, an error), its poses pass through as they are. 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -193,10 +192,6 @@ def _with_ids_from(offset: int, poses: bytes) -> bytes:
     return poses_to_bytes(moved, header_of(poses))
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(RefinementNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(RefinementNode)

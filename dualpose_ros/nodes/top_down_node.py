@@ -6,8 +6,7 @@ waited for, so a node that falls behind skips frames instead of lagging.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,10 +127,6 @@ class TopDownNode(PipelineNode):
         self.diagnostics.extra["camera"] = camera_text(camera)
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(TopDownNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(TopDownNode)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,10 +105,6 @@ class VisualizationNode(PipelineNode):
         self._overlay.publish(image_to_bytes(overlay, joined["image"].header))
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(VisualizationNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(VisualizationNode)

@@ -257,8 +257,8 @@ def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
     parameters = (f"source:={tmp_path}", "hfov_deg:=90", "wait_for_subscribers:=1", "fps:=20", "playback_rate:=2",
                   "frame_id:=eye", "start_delay_s:=0.3")  # fmt: skip
     environment = make_environment()
-    camera = subprocess.Popen([sys.executable, "-m", "dualpose_ros.nodes.camera_node", *as_words(parameters)],
-                              env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    run = [sys.executable, "-m", "dualpose_ros.standalone.run_node", "dualpose_ros.nodes.camera_node"]
+    camera = subprocess.Popen([*run, *as_words(parameters)], env=environment, stderr=subprocess.PIPE, text=True)
     try:
         result = scenario("nodes", "camera_listener", environment=environment)
         assert camera.poll() is None, "the node must stay after the end of the file"

@@ -96,17 +96,13 @@ class ComposedGraph:
                 node.destroy_node()
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the nodes named on the command line; the exit code of the process."""
-    given = list(sys.argv if args is None else args)[1:]
+    given = sys.argv[1:]
     names = given[: given.index("--ros-args")] if "--ros-args" in given else given
 
     def make() -> ComposedGraph:
         return ComposedGraph(names or GRAPH)
 
     make.__name__ = "ComposedGraph"
-    return run_node(make, args, spin=ComposedGraph.spin)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(make, spin=ComposedGraph.spin)

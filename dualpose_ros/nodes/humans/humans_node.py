@@ -5,7 +5,6 @@ Poses wait for the transform at their image's stamp, in order and not for ever; 
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -132,10 +131,6 @@ def _stamped(pose: Pose, header: Any, child: str) -> Any:
     return message
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node; the exit code of its process."""
-    return run_node(HumansNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(HumansNode)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import webbrowser
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,11 +155,7 @@ class ViewNode(PipelineNode):
             self._view.add_latencies(self._stamp_ns, node, {entry.key: entry.value for entry in status.values})
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run the node, after all others where processors are short; the exit code of its process."""
     os.nice(NICENESS)
-    return run_node(ViewNode, args)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_node(ViewNode)
