@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dualpose_ros.errors import Stopped
+from dualpose_ros.errors import InputError, Stopped
 from dualpose_ros.standalone.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -109,12 +109,16 @@ def main(args: Sequence[str] | None = None) -> int:
 
     SIGTERM and SIGHUP end a command as Ctrl-C does, by KeyboardInterrupt, whose text is printed.
     """
+    given = list(sys.argv[1:] if args is None else args)
     try:
+        if "" in given:
+            at = given.index("")
+            raise InputError(f"nothing stands {f'after {given[at - 1]}' if at else 'first'}: is a variable unset?")
         # An exception would surface wherever an import happens to be.
         with stop_signals(lambda number, frame: os._exit(Stopped.exit_code)):
             commands = app()
         with stop_signals(signal.default_int_handler):
-            code = commands(args=None if args is None else list(args), prog_name="dualpose", standalone_mode=False)
+            code = commands(args=given, prog_name="dualpose", standalone_mode=False)
     except KeyboardInterrupt:
         return Stopped.exit_code
     except Exception as error:
@@ -162,7 +166,7 @@ def _input_message(error: Exception) -> str | None:
         return f"{error.format_message()} (see `dualpose --help`)"
     if type(error).__module__.split(".")[0] == "dualpose_ros":
         return str(error)
-    if isinstance(error, _FILE_ERRORS):
+    if isinstance(error, _FILE_ERRORS) or (isinstance(error, OSError) and error.filename):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return None
 

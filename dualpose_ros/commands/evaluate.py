@@ -19,7 +19,10 @@ def photographs(
         Path, typer.Option("--root", help="Folder with images/ and COCO annotations, person_keypoints.json.")
     ],
     weights: opt.TopDownWeightsOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of everyone, best first.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for a picture of everyone, best first.", callback=opt.folder_to_write),
+    ] = None,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with mirrored patches, however many people.")
     ] = False,
@@ -49,7 +52,10 @@ def video(
     truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
     max_frames: opt.MaxFramesOption = None,
     weights: opt.TopDownWeightsOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for overlays and errors by joint.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for overlays and errors by joint.", callback=opt.folder_to_write),
+    ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
 ) -> None:
@@ -69,7 +75,10 @@ def joints(
     weights: opt.TopDownWeightsOption = None,
     count: opt.CountOption = 400,
     save: Annotated[
-        Path | None, typer.Option("--save", help="Write every error to this file (.npz), to train lifting with.")
+        Path | None,
+        typer.Option(
+            "--save", help="Write every error to this file (.npz), to train lifting with.", callback=opt.file_to_write
+        ),
     ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -114,7 +123,11 @@ def bottom_up(
     ] = None,
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", help="Folder for the first frames: found without heatmaps, with them, from above."),
+        typer.Option(
+            "--pictures",
+            help="Folder for the first frames: found without heatmaps, with them, from above.",
+            callback=opt.folder_to_write,
+        ),
     ] = None,
     part: opt.PartOption = 1.0,
     json_file: opt.JsonOption = None,
@@ -139,7 +152,11 @@ def fusion(
     data: opt.CaptureOption,
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", help="Folder for the first videos' last frames: both branches, fused, from above."),
+        typer.Option(
+            "--pictures",
+            help="Folder for the first videos' last frames: both branches, fused, from above.",
+            callback=opt.folder_to_write,
+        ),
     ] = None,
     ground: Annotated[
         bool, typer.Option("--ground", help="Refined people too, without and with the ground that videos stand on.")
@@ -170,7 +187,10 @@ def scores(
     every_split: Annotated[
         bool, typer.Option("--every-split", help="All photographs, where none of them trained anything.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the reliability diagram, scores.png.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the reliability diagram, scores.png.", callback=opt.folder_to_write),
+    ] = None,
     sequences: Annotated[int, typer.Option("--sequences", min=0, help="Rendered videos; 0: --root alone.")] = 36,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -205,7 +225,11 @@ def ablation(
     table: Annotated[int, typer.Option("--table", min=3, max=12, help="Of the paper, 3 to 12.")] = 3,
     recordings: Annotated[
         Path | None,
-        typer.Option("--recordings", help="Folder that keeps what the branches found, to go on and to measure again."),
+        typer.Option(
+            "--recordings",
+            help="Folder that keeps what the branches found, to go on and to measure again.",
+            callback=opt.folder_to_write,
+        ),
     ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -225,7 +249,12 @@ def ablation(
 def refinement(
     data: opt.CaptureOption,
     pictures: Annotated[
-        Path | None, typer.Option("--pictures", help="Folder for a wrist's depth over time in the first movements.")
+        Path | None,
+        typer.Option(
+            "--pictures",
+            help="Folder for a wrist's depth over time in the first movements.",
+            callback=opt.folder_to_write,
+        ),
     ] = None,
     part: opt.PartOption = 1.0,
     json_file: opt.JsonOption = None,
@@ -264,7 +293,10 @@ def detector(
     ] = "centre",
     count: opt.CountOption = 400,
     pictures: Annotated[
-        Path | None, typer.Option("--pictures", help="Folder for pictures of what is found in photographs.")
+        Path | None,
+        typer.Option(
+            "--pictures", help="Folder for pictures of what is found in photographs.", callback=opt.folder_to_write
+        ),
     ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -295,6 +327,7 @@ def _dataset_command(name: str, what: str) -> None:
                 "--predictions",
                 help="Folder of stored predictions, a JSON file a sequence. Sequences without one run through the "
                 "live stages, and theirs are written there: an interrupted run goes on.",
+                callback=opt.folder_to_write,
             ),
         ] = None,
         stored_only: Annotated[
@@ -308,7 +341,10 @@ def _dataset_command(name: str, what: str) -> None:
         ] = None,
         max_frames: opt.MaxFramesOption = None,
         weights: opt.TopDownWeightsOption = None,
-        out: Annotated[Path | None, typer.Option("--out", help="Folder for a picture of the PCK curve.")] = None,
+        out: Annotated[
+            Path | None,
+            typer.Option("--out", help="Folder for a picture of the PCK curve.", callback=opt.folder_to_write),
+        ] = None,
         json_file: opt.JsonOption = None,
         seed: opt.SeedOption = 0,
     ) -> None:

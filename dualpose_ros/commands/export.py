@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption
+from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_to_write
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.paths import written_whole
@@ -73,7 +73,8 @@ def export(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=HELD_APART, help="Most pictures of each --calibration.")] = 64,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file to write; in the run, or here, without.")
+        Path | None,
+        typer.Option("--out", help="The file to write; in the run, or here, without.", callback=file_to_write),
     ] = None,
 ) -> None:  # fmt: skip
     """Export the best checkpoint of a run to ONNX, or a network in another precision, and check what it computes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -13,7 +14,36 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dualpose_ros.errors import InputError
 
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write tables and goals to this file too.")]
+
+def folder_to_write(path: Path | None) -> Path | None:
+    """Callback of an option: a folder that can't be written into is refused before anything is computed."""
+    if path is not None:
+        _check_way(path, path)
+    return path
+
+
+def file_to_write(path: Path | None) -> Path | None:
+    """Callback of an option: a file that can't be written is refused before anything is computed."""
+    if path is not None:
+        if path.is_dir():
+            raise typer.BadParameter(f"{path} is a folder; name a file")
+        _check_way(path, path.absolute().parent)
+    return path
+
+
+def _check_way(path: Path, folder: Path) -> None:
+    """Refuse a path whose folder is none, can't be made or written into."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not nearest.is_dir():
+        raise typer.BadParameter(f"{nearest} is {'a file' if nearest.exists() else 'a link to nothing'}, no folder"
+                                 f"{'' if nearest == path else f' that {path} could be in'}")  # fmt: skip
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"{path} can't be written: {nearest} is read-only")
+
+
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write tables and goals to this file too.", callback=file_to_write)
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Recorded with the result; chooses samples.")]
 
 CaptureOption = Annotated[
@@ -42,7 +72,9 @@ MocapOption = Annotated[
     Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) to move by; procedural motion without.")
 ]
 
-OutOption = Annotated[Path, typer.Option("--out", help="Folder for the output; made if it isn't there.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Folder for the output; made if it isn't there.", callback=folder_to_write)
+]
 DetectorOption = Annotated[
     str | None,
     typer.Option(

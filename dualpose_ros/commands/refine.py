@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import JsonOption, report
+from dualpose_ros.commands.options import JsonOption, file_to_write, report
 
 
 class Method(str, Enum):
@@ -29,7 +29,10 @@ def refine(
         ),
     ] = Method.ours,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File of JSON lines; `refined.jsonl` in the folder without.")
+        Path | None,
+        typer.Option(
+            "--out", help="File of JSON lines; `refined.jsonl` in the folder without.", callback=file_to_write
+        ),
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="Another camera than the recorded camera_info.")

@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from dualpose_ros.commands.options import file_to_write
+
 
 def results(
     folder: Annotated[
         Path, typer.Option("--from", help="Folder of JSON files that `dualpose eval` wrote with --json.")
     ] = Path("docs/results"),
-    out: Annotated[Path, typer.Option("--out", help="The page to write (Markdown).")] = Path("docs/results.md"),
+    out: Annotated[Path, typer.Option("--out", help="The page to write (Markdown).", callback=file_to_write)] = Path(
+        "docs/results.md"
+    ),
     demo: Annotated[
         list[Path] | None, typer.Option("--demo", help="summary.json of a demo, to be put into the folder first.")
     ] = None,

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import BodyOption, MocapOption, counted, require_numba
+from dualpose_ros.commands.options import (
+    BodyOption,
+    MocapOption,
+    counted,
+    file_to_write,
+    folder_to_write,
+    require_numba,
+)
 from dualpose_ros.errors import InputError
 
 
@@ -55,6 +62,7 @@ def synth(
     Deterministic by seed, and resumable: run it again and it goes on with the shards that are missing.
     """
     require_numba("synth")
+    (file_to_write if kind is SynthKind.body else folder_to_write)(out)
     if kind is SynthKind.body:
         _convert(makehuman, out)
         return

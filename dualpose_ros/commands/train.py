@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption
+from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, folder_to_write
 from dualpose_ros.datasets.shares import Share, parse_shares
 from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.paths import share_dir
@@ -108,7 +108,13 @@ def _option(kind: Any, default: Any, flag: str, text: str, **bounds: Any) -> tup
 
 _FILE, _REQUIRED = Path | None, inspect.Parameter.empty
 EVERY_RUN: _Options = {
-    "out": _option(Path, _REQUIRED, "--out", "Folder of the run: checkpoints, curves.png, report.json, ONNX."),
+    "out": _option(
+        Path,
+        _REQUIRED,
+        "--out",
+        "Folder of the run: checkpoints, curves.png, report.json, ONNX.",
+        callback=folder_to_write,
+    ),
     "resume": _option(bool, False, "--resume", "Go on with the run in the folder."),
     "max_minutes": _option(float | None, None, "--max-minutes", "Length of the run, of each network.", min=0.01),
     "epochs": _option(float | None, None, "--epochs", "Length in passes over the data.", min=0.001),

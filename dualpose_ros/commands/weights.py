@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption
+from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption, folder_to_write
 from dualpose_ros.errors import needs_torch
 from dualpose_ros.weights import (
     INT8,
@@ -117,7 +117,7 @@ def import_command(
             "folders), or its archive (3DMPP.zip)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the ONNX files.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the ONNX files.", callback=folder_to_write)],
     storage: StorageOption = Storage.fp32,
 ) -> None:
     """Turn published checkpoints into ONNX files: the paper's eight networks, HRNet-W32 and HigherHRNet-W32.
@@ -140,7 +140,10 @@ def run_command(
     ],
     source: Annotated[str, typer.Argument(help="Video, or folder of images.")],
     calibration: Annotated[Path, typer.Option("--calibration", help="Calibration file of the camera.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for predictions, which `dualpose eval` scores.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for predictions, which `dualpose eval` scores.", callback=folder_to_write),
+    ],
     name: Annotated[str | None, typer.Option("--name", help="Of the sequence; the source's without.")] = None,
     weights: TopDownWeightsOption = None,
 ) -> None:

@@ -8,7 +8,7 @@ from dualpose_ros.datasets.cache import missing_shards, read_shard
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.record import missing_sequences, write_recordings
 from dualpose_ros.lab.synthetic.scenes.clip import ClipConfig, write_clip
-from dualpose_ros.lab.synthetic.scenes.generate import SHARD_SIZE, write_samples
+from dualpose_ros.lab.synthetic.scenes.generate import SHARD_SIZE, load_assets, write_samples
 from dualpose_ros.lab.synthetic.scenes.patches import PATCH_SIDE
 from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig
@@ -40,6 +40,7 @@ def make(kind: str, making: Making) -> tuple[int, Iterator[int]]:
         if path is not None and not (path.is_file() or (name == "--mocap" and path.is_dir())):
             raise InputError(f"{name} {path} is no file")
     world = WorldConfig(body=making.body, mocap=making.mocap)
+    load_assets(world)  # bad files fail here, once, before any worker starts
     if kind == "clip":
         clip = ClipConfig(duration_s=making.seconds)
         return round(clip.duration_s * clip.fps), write_clip(out, seed, world, clip)

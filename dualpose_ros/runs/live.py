@@ -83,8 +83,6 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     `watch`: see `run_graph`.
     Errors name what is wrong before any process is started: source, calibration, weights, parameters.
     """
-    if options.out.exists() and not options.out.is_dir():
-        raise InputError(f"--out {options.out} is a file; name a folder")
     if Path(options.source).resolve() in {(options.out / name).resolve() for name in STALE}:
         raise InputError(f"--out {options.out} would overwrite the source {options.source}: name another folder")
     source = check_input(options)

@@ -148,6 +148,33 @@ def test_wrong_arguments(args: list[str], said: str, capsys: pytest.CaptureFixtu
     assert said in refused(capsys, *args)
 
 
+OUTPUTS = [
+    (path, parameter.opts[0])
+    for path, command in ALL_COMMANDS
+    for parameter in command.params
+    if parameter.name in ("out", "json_file", "save", "pictures", "predictions")
+    or (path[-1:] == ("ablation",) and parameter.name == "recordings")
+]
+
+
+@pytest.mark.parametrize(("path", "option"), OUTPUTS, ids=[" ".join((*path, option)) for path, option in OUTPUTS])
+def test_what_can_not_be_written_is_refused_first(
+    path: tuple[str, ...], option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = (*path, *(["patches"] if path == ("synth",) else []))
+    assert f"{tmp_path / 'file'} is a file" in refused(capsys, *words, option, tmp_path / "file" / "out")
+
+
+def test_outputs_of_the_wrong_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    assert "is a folder; name a file" in refused(capsys, "bench", "stages", "--json", tmp_path)
+    assert "is a file, no folder" in refused(capsys, "synth", "patches", "--out", tmp_path / "file")
+    assert "is a link to nothing" in refused(capsys, "demo", "--out", tmp_path / "link" / "out")
+    assert "after --out" in refused(capsys, "demo", "--out", "")
+
+
 def test_missing_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, "run", "--source", tmp_path / "no.mp4", "--out", tmp_path / "out")
     assert str(tmp_path / "no.mp4") in line and "does not exist" in line

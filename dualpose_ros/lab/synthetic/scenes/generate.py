@@ -35,7 +35,7 @@ class _Job:
 
 
 @lru_cache(maxsize=2)
-def _assets(config: WorldConfig) -> tuple[BodyModel, Clips]:
+def load_assets(config: WorldConfig) -> tuple[BodyModel, Clips]:
     """The files that a process reads once."""
     return load_model(config), load_world_clips(config)
 
@@ -48,7 +48,7 @@ def make_samples(
     enlarge: of frames, over the sizes that they have otherwise.
     """
     rng = np.random.default_rng([seed, sorted(_KINDS).index(kind), index])
-    model, clips = _assets(config)
+    model, clips = load_assets(config)
     world = make_world(config, rng, model, clips)
     sized = {"enlarge": enlarge} if kind == "frames" else {}
     return [_KINDS[kind](world, rng, **sized) for _ in range(count)]
@@ -70,7 +70,6 @@ def write_samples(
     Shards that are there already are kept, so that an interrupted run goes on where it stopped.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _assets(config)  # bad files fail here, once, before any worker starts
     shards = -(-count // SHARD_SIZE)
     jobs = [
         _Job(kind, out, index, min(SHARD_SIZE, count - index * SHARD_SIZE), seed, config, enlarge)
@@ -86,7 +85,7 @@ def measure_patch_rate(config: WorldConfig, size: int = 256, count: int = 100) -
     world_s, reference_ms and ratio: patch_ms over that of a Gaussian blur of the patch in floating point
     (sigma 5 px), which takes turns with the patches, so that other load on the machine meets both alike.
     """
-    model, clips = _assets(config)
+    model, clips = load_assets(config)
     make_patch(make_world(replace(config, cast=1, poses=1, seated=1), np.random.default_rng(0), model, clips),
                np.random.default_rng(0), size)  # fmt: skip
     started = time.process_time()
