@@ -114,14 +114,13 @@ def top_view(
     depth_m: float = 10.0,
     hfov: float | None = None,
     trails: Mapping[int, npt.ArrayLike] | None = None,
-    min_score: float = SEEN,
 ) -> RgbImage:
     """People seen from above, (height, width, 3) for `size_px` = (width, height).
 
     The camera sits at the bottom middle and looks up the picture; `depth_m` is the depth at
     the top, and both axes have one scale, with a line every metre. `hfov` in radians draws
     the edges of the view, `trails` maps track ids to past root positions (T, 2) as (x, z) in
-    metres. Joints with a score under `min_score` and people outside the picture are left out.
+    metres. Joints with a score under SEEN and people outside the picture are left out.
     """
     width, height = size_px
     view = _TopView(width, height, depth_m)
@@ -136,7 +135,7 @@ def top_view(
             line = np.round(view.to_px(points)).astype(np.int32).reshape(-1, 1, 2)
             cv2.polylines(canvas, [line], False, track_colour(track_id), 1, cv2.LINE_AA)
     for pose in poses:
-        view.draw_person(canvas, pose, min_score)
+        view.draw_person(canvas, pose, SEEN)
     return canvas
 
 

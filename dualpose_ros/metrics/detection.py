@@ -15,6 +15,9 @@ from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.metrics.poses import average_precision
 from dualpose_ros.people import box_area, box_iou
 
+RIGHT_IOU = 0.5
+"""From this overlap on a box is right."""
+
 SURE = 0.9
 """The share of right detections at which `DetectionReport.recall_sure` is read."""
 
@@ -59,19 +62,16 @@ class DetectionReport:
     recall_sure: float
 
 
-def evaluate_detections(
-    truth: Sequence[TrueBoxes], found: Sequence[FoundBoxes], min_iou: float = 0.5, score: float = 0.5
-) -> DetectionReport:
+def evaluate_detections(truth: Sequence[TrueBoxes], found: Sequence[FoundBoxes], score: float = 0.5) -> DetectionReport:
     """Compare detections with the true boxes, image by image.
 
-    truth, found: of each image; min_iou: overlap from which a box is right; score: from which recall and precision
-    count boxes.
+    truth, found: of each image; score: from which recall and precision count boxes, which are right from RIGHT_IOU on.
     ValueError if the numbers of images differ.
     """
     if len(truth) != len(found):
         raise ValueError(f"true boxes of {len(truth)} images, but detections of {len(found)}")
     people = sum(int(np.sum(~t.ignored)) for t in truth)
-    outcomes = [match_image(t, f, min_iou) for t, f in zip(truth, found, strict=True)]
+    outcomes = [match_image(t, f, RIGHT_IOU) for t, f in zip(truth, found, strict=True)]
     scores = np.concatenate([s for s, _ in outcomes]) if outcomes else np.zeros(0)
     right = np.concatenate([r for _, r in outcomes]) if outcomes else np.zeros(0, dtype=bool)
     sure = scores >= score

@@ -24,13 +24,7 @@ class FrameStore:
     """
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        ring_bytes: int = 96 << 20,
-        most_bytes: int = 2 << 30,
-        quality: int = 90,
-        disk: Disk | None = None,
+        self, path: Path, *, ring_bytes: int = 96 << 20, most_bytes: int = 2 << 30, disk: Disk | None = None
     ) -> None:
         self._path = path
         self._stream = path.open("w+b") if disk is None else disk.open(path, "w+b")
@@ -42,7 +36,6 @@ class FrameStore:
         self._ring_bytes = ring_bytes
         self._held_bytes = 0
         self._awaited: OrderedDict[int, None] = OrderedDict()
-        self._quality = quality
         self._spans: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
@@ -104,7 +97,7 @@ class FrameStore:
 
     def _store(self, stamp_ns: int, image: RgbImage) -> None:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])
         if not ok:
             raise ValueError(f"OpenCV could not encode a frame of shape {image.shape}")
         if self._bytes + len(data) > self._most_bytes:

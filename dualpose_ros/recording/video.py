@@ -21,10 +21,9 @@ class VideoWriter:
     scaled to fit into it, on black.
     """
 
-    def __init__(self, path: Path, *, quality: int = 24, preset: str = "veryfast", threads: int = 2) -> None:
+    def __init__(self, path: Path, *, quality: int = 24, preset: str = "veryfast") -> None:
         self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
         self._options = {"crf": str(quality), "preset": preset}
-        self._threads = threads
         self._stream: av.VideoStream | None = None
         self._first_ns = 0
         self._last_tick = -1
@@ -59,7 +58,7 @@ class VideoWriter:
         stream = self._container.add_stream("libx264", rate=30, options=self._options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, _TICKS)
-        stream.codec_context.thread_count = self._threads
+        stream.codec_context.thread_count = 2
         return stream
 
     def __enter__(self) -> VideoWriter:

@@ -128,9 +128,7 @@ def rendered(data: Path, seed: int, sequences: int, branches: Branches) -> Measu
     return Measured(Judged.concatenate(rows), asked, len(frames))
 
 
-def photographs(
-    root: Path, incomplete: Sequence[str], branches: Branches, count: int = PHOTOGRAPHS, every_split: bool = False
-) -> Measured:
+def photographs(root: Path, incomplete: Sequence[str], branches: Branches, every_split: bool) -> Measured:
     """People in photographs of a folder's validation split, or of all, each seen as the first two frames of a video.
 
     Who is found where there is a crowd is neither right nor wrong.
@@ -140,7 +138,7 @@ def photographs(
         for p in read_coco(root, ImportOptions(incomplete=frozenset(incomplete)))
         if (every_split or p.split == "validation") and p.origin.complete
     ]
-    chosen = [known[i] for i in np.linspace(0, len(known) - 1, min(count, len(known))).astype(int)]
+    chosen = [known[i] for i in np.linspace(0, len(known) - 1, min(PHOTOGRAPHS, len(known))).astype(int)]
     rows, asked = [], 0
     for photograph in track(chosen, description=PICTURES, transient=True):
         sample = load(photograph)

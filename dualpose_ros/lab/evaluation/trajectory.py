@@ -83,9 +83,7 @@ def trajectory_goals(tables: dict[str, Rows]) -> list[Goal]:
     return found
 
 
-def trajectory_table(
-    clips: Sequence[Clip], rates: Sequence[float] = TABLE_7_RATES, windows: Sequence[Windows] = TABLE_7_WINDOWS
-) -> list[dict[str, Any]]:
+def trajectory_table(clips: Sequence[Clip], rates: Sequence[float] = TABLE_7_RATES) -> list[dict[str, Any]]:
     """A row for each rate and windows: "hz", "windows", "mpjpe_mm", and "over_published", its ratio to 2/5/5's error.
 
     An order whose window holds too few frames for it is left out, so that 2/3/3 is 2/3/0. ValueError where no clip
@@ -96,12 +94,12 @@ def trajectory_table(
         movements = [joints for clip in clips if len(joints := at_rate(clip.joints_m, clip.fps, hz)) > PAST_FRAMES]
         if not movements:
             raise ValueError(f"no clip has more than {PAST_FRAMES} frames at {hz} Hz")
-        errors = {choice: prediction_error(movements, hz, choice) for choice in {*windows, PUBLISHED_WINDOWS}}
+        errors = {choice: prediction_error(movements, hz, choice) for choice in TABLE_7_WINDOWS}
         published = errors[PUBLISHED_WINDOWS]
         rows += [
             {"hz": hz, "windows": windows_name(choice), "mpjpe_mm": 1e3 * errors[choice],
              "over_published": errors[choice] / published}
-            for choice in windows
+            for choice in TABLE_7_WINDOWS
         ]  # fmt: skip
     return rows
 

@@ -42,15 +42,13 @@ class RoundTrip:
     at_rim: int
 
 
-def round_trip(
-    joints_cam: AnyFloats, camera: Camera, apart_cells: float = UNSHARED_CELLS, long_side: int = 384
-) -> RoundTrip:
+def round_trip(joints_cam: AnyFloats, camera: Camera, apart_cells: float = UNSHARED_CELLS) -> RoundTrip:
     """Perfect maps of people with joints (P, K, 3), decoded and put into the camera frame again.
 
     apart_cells: joints with another person's of the same kind nearer than that are overlapped.
     """
     truth = np.asarray(joints_cam, dtype=np.float64).reshape(-1, H36M17.num_joints, 3)
-    letterbox = fit_long_side(camera.width, camera.height, long_side)
+    letterbox = fit_long_side(camera.width, camera.height, 384)
     size, focal = (letterbox.height, letterbox.width), network_focal(camera, letterbox)
     in_front = (truth[..., 2] > 0.1).all(axis=1)
     joints_px = letterbox.points_to_network(project(camera, truth[in_front]))

@@ -25,7 +25,7 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 """Colours that most people can tell apart (Okabe and Ito 2008, extended)."""
 
 
-def draw_tracks(path: Path, truth: ClipTruth, frames: Sequence[EstimatedFrame], title: str = "") -> None:
+def draw_tracks(path: Path, truth: ClipTruth, frames: Sequence[EstimatedFrame]) -> None:
     """Write a picture (PNG, by the suffix) of true and estimated roots seen from above, camera at the bottom.
 
     True paths are lines in each person's colour, faint where the person is hidden; estimates are dots in the colour of
@@ -37,7 +37,7 @@ def draw_tracks(path: Path, truth: ClipTruth, frames: Sequence[EstimatedFrame], 
 
     figure = Figure(figsize=(8.0, 10.0), dpi=110, layout="constrained")
     above, over_time = figure.subplots(2, 1, height_ratios=(2.4, 1.0))
-    figure.suptitle(title or "Tracks from above: truth as lines, estimates as dots")
+    figure.suptitle("Tracks from above: truth as lines, estimates as dots")
     _draw_truth(above, over_time, truth)
     _draw_estimates(above, over_time, truth, frames)
     limit = _reach(truth)
@@ -105,20 +105,14 @@ def _draw_view(above: Axes, camera: Camera, reach_m: float) -> None:
     above.plot(0, 0, marker="^", color="black", markersize=8)
 
 
-def draw_depth(
-    path: Path,
-    truth: ClipTruth,
-    raw: Sequence[EstimatedFrame],
-    refined: Sequence[EstimatedFrame],
-    joint: str = "right_wrist",
-) -> None:
-    """Write a picture (PNG, by the suffix) of a joint's depth over time, raw, refined and true, and of their errors.
+def draw_depth(path: Path, truth: ClipTruth, raw: Sequence[EstimatedFrame], refined: Sequence[EstimatedFrame]) -> None:
+    """Write a picture (PNG, by the suffix) of a wrist's depth over time, raw, refined and true, and of their errors.
 
     It is that of the person who was found in most frames, before and after refinement; the truth is faint where they
     are hidden, the RMS errors are those of the frames that both have. Raises ValueError as `demo.measures.match_clip`
     does.
     """
-    at = H36M17.index(joint)
+    at = H36M17.index("right_wrist")
     depths = [_depths(truth, frames, at) for frames in (raw, refined)]
     person = int(np.argmax(np.isfinite(depths[0]).sum(axis=0) + np.isfinite(depths[1]).sum(axis=0)))
     true_depth = np.where(truth.present[:, person], truth.joints_cam[:, person, at, 2], np.nan)
@@ -128,7 +122,7 @@ def draw_depth(
         error = values[both, person] - true_depth[both]
         rms = f"error {1000 * np.sqrt(np.mean(error**2)):.0f} mm RMS" if both.any() else "not found"
         curves.append(Curve(f"{name}: {rms}", colour, truth.stamps_s, values[:, person], size))
-    title = f"Depth of the {joint.replace('_', ' ')} of person {truth.ids[person]}"
+    title = f"Depth of the right wrist of person {truth.ids[person]}"
     draw_curves(path, title, truth.stamps_s, true_depth, curves, people_to_find(truth)[:, person])
 
 

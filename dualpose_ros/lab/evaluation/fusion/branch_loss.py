@@ -28,7 +28,7 @@ _WARM_UP_S = 2.0
 _SOURCES = {TOP_DOWN: (Source.TOP_DOWN, Source.FUSED), BOTTOM_UP: (Source.BOTTOM_UP, Source.FUSED)}
 
 
-def branch_loss_rows(out: Path, params_file: Path | None = None) -> list[dict[str, Any]]:
+def branch_loss_rows(out: Path) -> list[dict[str, Any]]:
     """Run the demo's graph into a folder, kill each branch once, and tell how long its output paused: a row each.
 
     longest_gap_ms: between two outputs, until `WATCHED_S` after the kill; frame_period_ms: median of that before
@@ -39,9 +39,7 @@ def branch_loss_rows(out: Path, params_file: Path | None = None) -> list[dict[st
     from dualpose_ros.nodes.fusion_node import FusionNodeConfig
 
     demo = share_dir() / "demo"
-    options = LiveOptions(
-        source=str(demo / "clip.mp4"), calibration=demo / "camera.yaml", out=out, params_file=params_file, overlay=False
-    )
+    options = LiveOptions(str(demo / "clip.mp4"), out, calibration=demo / "camera.yaml", overlay=False)
     killer = Killer(KILLS)
     result = run_live(options, Console(quiet=True), killer)
     if len(killer.killed_ns) < len(KILLS):

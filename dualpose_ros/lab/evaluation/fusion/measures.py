@@ -14,7 +14,7 @@ from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.datasets.labels import People
 from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.fusion.integrate import Integrator
-from dualpose_ros.fusion.matching import MatchConfig, match_poses
+from dualpose_ros.fusion.matching import match_poses
 from dualpose_ros.fusion.pairs import Pairs, branch_poses
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.lab.evaluation.people import FrameScores, people_figures, root_average_precision, score_frame
@@ -158,9 +158,9 @@ def unmatched_pairs(integrator: Integrator) -> Fuse:
     return fuse
 
 
-def frame_pairs(frame: RecordedFrame, config: MatchConfig | None = None) -> FramePairs:
+def frame_pairs(frame: RecordedFrame) -> FramePairs:
     """What matching makes of a frame, and what would be right."""
-    matches = match_poses(top_down=frame.top_down, bottom_up=frame.bottom_up, config=config)
+    matches = match_poses(top_down=frame.top_down, bottom_up=frame.bottom_up)
     return FramePairs(matches.top_down, matches.bottom_up, frame.true_top_down, frame.true_bottom_up)
 
 

@@ -36,7 +36,7 @@ from dualpose_ros.people import Pose3D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.weights import weights_path
 
-SEQUENCES, FRAMES = 60, 24
+SEQUENCES, FRAMES, PICTURES = 60, 24, 12
 CROWDS = (2, 5, 10)
 """Numbers of people in the frames that matching is measured on."""
 
@@ -137,11 +137,11 @@ def recorded(world: World, scripts: Sequence[Script], branches: Branches, what: 
 
 
 def write_pictures(
-    folder: Path, world: World, scripts: Sequence[Script], frames: Sequence[measures.RecordedFrame], count: int = 12
+    folder: Path, world: World, scripts: Sequence[Script], frames: Sequence[measures.RecordedFrame]
 ) -> None:
     """The last frame of each of the first videos: top-down, bottom-up and fused people, and these from above."""
     fuse = stage_fuse(FusionConfig())
-    for index, script in enumerate(scripts[:count]):
+    for index, script in enumerate(scripts[:PICTURES]):
         own = [frame for frame in frames if frame.sequence == index]
         fused = [fuse(frame) for frame in own][-1]
         *_, image = render_sequence(world, script)

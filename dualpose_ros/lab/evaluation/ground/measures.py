@@ -15,7 +15,6 @@ from dualpose_ros.lab.evaluation.ground.scenes import SeenFrame
 from dualpose_ros.lab.evaluation.people import asked_for, match_people
 from dualpose_ros.lab.evaluation.refinement.measures import calibration_row
 from dualpose_ros.people import TrackingState
-from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17
 
@@ -54,13 +53,11 @@ def disturbed(
     return Ground(down, ground.height_m * (1 + height_share), accuracy if accuracy is not None else ground.accuracy)
 
 
-def placed(
-    videos: Sequence[Sequence[SeenFrame]], ground_of: GroundOf, config: RefinementConfig | None = None
-) -> Placed:
+def placed(videos: Sequence[Sequence[SeenFrame]], ground_of: GroundOf) -> Placed:
     """Fused people of videos through the stage of the live node, told of a ground; matched on the image."""
     rows: list[dict[str, Any]] = []
     for video in videos:
-        stage = RefinementStage(config)
+        stage = RefinementStage()
         for seen in video:
             (given,) = stage.process(seen.frame.stamp_ns, seen.camera, seen.fused, ground_of(seen))
             rows += _rows(seen, given.persons, (seen.frame.stamp_ns - video[0].frame.stamp_ns) * 1e-9)

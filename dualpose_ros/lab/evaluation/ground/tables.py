@@ -63,14 +63,13 @@ GROUNDS: dict[str, tuple[measures.GroundOf, ...]] = {
 
 
 @evaluation("ground")
-def evaluate_ground(data: Path, seed: int, still: int = STILL, moving: int = MOVING) -> Outcome:
+def evaluate_ground(data: Path, seed: int) -> Outcome:
     """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
 
-    still, moving: how many videos of each kind.
     Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
     mocap, body = find_data(data)
-    answers = ground_answers(sequences(ground_videos(mocap, body, seed, still, moving)))
+    answers = ground_answers(sequences(ground_videos(mocap, body, seed, STILL, MOVING)))
     tables = ground_tables(answers)
     return tables, goals(tables)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
 
 from dualpose_ros.arrays import Floats
@@ -69,12 +68,11 @@ def protocol_of(dataset: str, name: str | None) -> Protocol:
 
 
 @evaluation("dataset")
-def evaluate_dataset(options: DatasetOptions, console: Console | None = None) -> Outcome:
+def evaluate_dataset(options: DatasetOptions) -> Outcome:
     """Score a data set; what the protocol assumes is the first table.
 
     Errors: DatasetError for what is missing, damaged or contradicts itself; errors of the stages' networks.
     """
-    console = console or Console()
     protocol = protocol_of(options.dataset, options.protocol)
     if options.stage not in STAGES:
         raise DatasetError(f"unknown stage '{options.stage}'; there are {', '.join(STAGES)}")
@@ -82,7 +80,7 @@ def evaluate_dataset(options: DatasetOptions, console: Console | None = None) ->
     measured: dict[str, Any] = {}
     systems = set()
     for number, sequence in enumerate(sequences):
-        found = _predictions(sequence, options, f"{number + 1}/{len(sequences)} {sequence.name}", console)
+        found = _predictions(sequence, options, f"{number + 1}/{len(sequences)} {sequence.name}")
         systems.add(found.system)
         measured[sequence.name] = protocol.measure(sequence, _pairs(sequence, found, options))
     if len(systems) > 1:
@@ -119,7 +117,7 @@ def _chosen(sequences: Sequence[TruthSequence], names: Sequence[str]) -> list[Tr
     return [sequence for sequence in sequences if not names or sequence.name in names]
 
 
-def _predictions(sequence: TruthSequence, options: DatasetOptions, title: str, console: Console) -> Predictions:
+def _predictions(sequence: TruthSequence, options: DatasetOptions, title: str) -> Predictions:
     """Those that are stored, or what the live stages say, stored where a folder is named."""
     if options.predictions is not None and (path := predictions_file(options.predictions, sequence.name)).is_file():
         found = read_predictions(path)
@@ -130,7 +128,7 @@ def _predictions(sequence: TruthSequence, options: DatasetOptions, title: str, c
         raise DatasetError(f"no predictions of {sequence.name}: {options.predictions}/{sequence.name}.json is missing")
     from dualpose_ros.lab.evaluation.protocols.live import predict
 
-    frames = track(_frames(sequence, options), title, console=console, transient=True)
+    frames = track(_frames(sequence, options), title, transient=True)
     found = predict(sequence, frames, options.stage, options.top_down)
     if options.predictions is not None:
         write_predictions(options.predictions, found)

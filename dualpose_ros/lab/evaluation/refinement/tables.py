@@ -36,6 +36,7 @@ VIDEOS, VIDEO_FRAMES = 24, 36
 MOVEMENTS, MOVEMENT_FRAMES = 24, 48
 """Recorded videos, which give the branches' errors; passages of captured movement that these errors are put on."""
 
+PICTURES = 8
 BODIES = 4
 """That perform each clip."""
 
@@ -184,12 +185,10 @@ def cost_table(movements: Sequence[measures.Movement], stages: Sequence[Stage]) 
     return rows
 
 
-def write_depths(
-    folder: Path, movements: Sequence[measures.Movement], answers: Sequence[measures.Answer], count: int = 8
-) -> None:
+def write_depths(folder: Path, movements: Sequence[measures.Movement], answers: Sequence[measures.Answer]) -> None:
     """A joint's depth over time in the first movements: as it came in, by the paper's two stages, ours, and true."""
     joint = H36M17.index(PICTURED_JOINT)
-    for index, (movement, answer) in enumerate(zip(movements[:count], answers, strict=False)):
+    for index, (movement, answer) in enumerate(zip(movements[:PICTURES], answers, strict=False)):
         times = movement.times
         named = {
             name: (times[movement.seen], answer.joints[name][:, joint, 2])

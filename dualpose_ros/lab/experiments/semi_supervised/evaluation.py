@@ -110,18 +110,13 @@ def relifted(recordings: Recordings, engine: Engine, gcn: Engine | None = None) 
     return replace(recordings, top_down=replace(estimates, joints_cam=joints, joint_stddev=stddev))
 
 
-def semi_supervised_rows(
-    recordings: Recordings,
-    networks: Mapping[str, tuple[Engine, Engine]],
-    frames: Mask | None = None,
-    gcn: Engine | None = None,
-) -> list[dict[str, Any]]:
-    """Table 4: figures of each lifting and integration network by name, over whole sequences with `frames` (F,).
+def semi_supervised_rows(recordings: Recordings, networks: Mapping[str, tuple[Engine, Engine]]) -> list[dict[str, Any]]:
+    """Table 4: figures of each lifting and integration network by name, over the unlabelled domain.
 
-    Unless given, those are the unlabelled domain's. EngineError if an engine is another network.
+    EngineError if an engine is another network.
     """
-    chosen = ~recordings.frames.level if frames is None else frames
-    return [pose_row(name, *fused(recordings, pair, chosen, gcn)) for name, pair in networks.items()]
+    chosen = ~recordings.frames.level
+    return [pose_row(name, *fused(recordings, pair, chosen)) for name, pair in networks.items()]
 
 
 def fused(
@@ -133,14 +128,12 @@ def fused(
     return kept, staged(NetworkIntegrator(pair[1]))
 
 
-def gap_closed(
-    rows: Sequence[Mapping[str, Any]], name: str, low: str = "none", high: str = "full"
-) -> dict[str, float | None]:
-    """How much of the gap between two rows another one closes, by column; None where there is no gap."""
+def gap_closed(rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, float | None]:
+    """How much of the gap between the rows `none` and `full` another one closes, by column; None without one."""
     by_name = {row["row"]: row for row in rows}
     shares: dict[str, float | None] = {}
     for column in COLUMNS:
-        least, most, own = (by_name[row][column] for row in (low, high, name))
+        least, most, own = (by_name[row][column] for row in ("none", "full", name))
         measured = None not in (least, most, own) and most > least
         shares[column] = (own - least) / (most - least) if measured else None
     return shares

@@ -111,13 +111,7 @@ class Scene:
         self._rows.append((self._layer, -distance, row))
 
     def box(
-        self,
-        centre: Point,
-        size: Point,
-        yaw: float,
-        looks: Look | tuple[Look, Look, Look],
-        tile_m: float = 1.0,
-        distance: float | None = None,
+        self, centre: Point, size: Point, yaw: float, looks: Look | tuple[Look, Look, Look], tile_m: float = 1.0
     ) -> None:
         """The visible faces of a box whose floor face is centred at `centre`, `size` = (x, y, z) in metres.
 
@@ -149,7 +143,7 @@ class Scene:
             )
             tiles = (extent[0] / tile_m, extent[1] / tile_m) if tile_m > 0 else (1.0, 1.0)
             # textures have their first row on top, so v runs downward
-            self.plane(corner, u, (-v[0], -v[1], -v[2]), tiles, look, distance, light)
+            self.plane(corner, u, (-v[0], -v[1], -v[2]), tiles, look, light=light)
 
     def card(self, foot: Point, width: float, height: float, look: Look, mirror: bool = False) -> None:
         """A flat picture standing at `foot`, turned to the camera about the vertical."""

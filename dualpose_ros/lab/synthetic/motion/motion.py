@@ -4,12 +4,8 @@ World frame: y up, floor y = 0, metres; a person at yaw 0 faces +z with the left
 +x. Everything is drawn from the generator passed in, so a seed decides it all.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 
-from dualpose_ros.lab.synthetic.motion.gait import heading
 from dualpose_ros.lab.synthetic.motion.meetings import MEETINGS, frame_times, meeting, place
 from dualpose_ros.lab.synthetic.motion.motion_library import RECIPES
 from dualpose_ros.lab.synthetic.motion.retarget import from_clip
@@ -17,7 +13,7 @@ from dualpose_ros.lab.synthetic.motion.script import Action, Motion, Sit, Stand,
 
 __all__ = [
     "KINDS", "MEETINGS", "Action", "Motion", "Sit", "Stand", "Turn", "Walk",
-    "from_clip", "generate", "meeting", "perform", "place", "random_pose", "walk_path",
+    "from_clip", "generate", "meeting", "perform", "place", "random_pose",
 ]  # fmt: skip
 
 KINDS: tuple[str, ...] = tuple(RECIPES)
@@ -36,10 +32,9 @@ def generate(kind: str, rng: np.random.Generator, duration_s: float, fps: float)
     return solve(rng, body, arms, fps)
 
 
-def random_pose(rng: np.random.Generator, kind: str | None = None) -> Motion:
-    """One frame of any kind (or of `kind`), turned any way: for still pictures."""
-    chosen = KINDS[int(rng.integers(len(KINDS)))] if kind is None else kind
-    motion = generate(chosen, rng, 2.4, 20.0)
+def random_pose(rng: np.random.Generator) -> Motion:
+    """One frame of any kind, turned any way: for still pictures."""
+    motion = generate(KINDS[int(rng.integers(len(KINDS)))], rng, 2.4, 20.0)
     frame = int(rng.integers(len(motion.joints_m)))
     still = slice(frame, frame + 1)
     assert motion.head_forward is not None
@@ -47,24 +42,3 @@ def random_pose(rng: np.random.Generator, kind: str | None = None) -> Motion:
     centre = one.joints_m[0, 0, [0, 2]]
     centred = Motion(one.joints_m - [centre[0], 0.0, centre[1]], one.fps, one.head_forward)
     return place(centred, (0.0, 0.0), rng.uniform(-np.pi, np.pi))
-
-
-def walk_path(
-    rng: np.random.Generator,
-    waypoints_xz: npt.ArrayLike,
-    fps: float,
-    speed: float,
-    then: Sequence[Action] = (),
-    duration_s: float | None = None,
-) -> Motion:
-    """Walking from the first of the waypoints (M, 2) through the others; then the further actions.
-
-    Raises ValueError unless there are two waypoints or more and the speed is 0.2 to 6 m/s.
-    """
-    points = np.asarray(waypoints_xz, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2:
-        raise ValueError(f"waypoints have shape {points.shape}; needed are two or more (x, z) points")
-    if not 0.2 <= speed <= 6.0:
-        raise ValueError(f"a speed of {speed} m/s is not between 0.2 and 6")
-    actions = [Walk(points[1:].tolist(), speed), *then]
-    return perform(rng, fps, points[0].tolist(), heading(points[1] - points[0]), actions, duration_s)

@@ -48,7 +48,7 @@ def both_hands(*names: str) -> Gesture:
     return lambda rng, pose: TWO_HANDED[str(rng.choice(names))](rng, pose)
 
 
-def now_and_then(gesture: Gesture, rest: Gesture = hang, always: float = 0.5) -> Gesture:
+def now_and_then(gesture: Gesture, always: float = 0.5) -> Gesture:
     """The gesture for all the time (with chance `always`), or from or until some moment."""
 
     def mixed(rng: np.random.Generator, pose: Pose) -> Arms:
@@ -57,7 +57,7 @@ def now_and_then(gesture: Gesture, rest: Gesture = hang, always: float = 0.5) ->
             return arms
         at = rng.uniform(-0.2, 0.8) * pose.times[-1]
         weight = ease((pose.times - at) / rng.uniform(0.7, 1.1))
-        return blend(pose, rest(rng, pose), arms, weight if rng.random() < 0.6 else 1 - weight)
+        return blend(pose, hang(rng, pose), arms, weight if rng.random() < 0.6 else 1 - weight)
 
     return mixed
 

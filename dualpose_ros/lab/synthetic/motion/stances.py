@@ -90,7 +90,7 @@ def upright(rng: np.random.Generator, times: Floats, fps: float, support: Suppor
     return Body(times, root, pelvis, spine, head, ankles, knee_out, support.swing, stride, support.speed)
 
 
-def gaze(rng: np.random.Generator, times: Floats, pitch: float = 0.03, spread: float = 0.3) -> Floats:
+def gaze(rng: np.random.Generator, times: Floats) -> Floats:
     """Head angles (T, 3) that look around: shifts every one to four seconds, and never quite still."""
     end = float(times[-1]) if len(times) else 0.0
     keys, values = [float(times[0]) - rng.uniform(0, 2)], []
@@ -98,20 +98,20 @@ def gaze(rng: np.random.Generator, times: Floats, pitch: float = 0.03, spread: f
         hold = rng.uniform(0.6, 3.5)
         keys += [keys[-1] + hold, keys[-1] + hold + rng.uniform(0.45, 0.8)]
     for _ in range((len(keys) + 1) // 2):
-        look = np.clip(rng.normal(0, [spread, 0.12, 0.06]), [-0.95, -0.4, -0.25], [0.95, 0.45, 0.25])
+        look = np.clip(rng.normal(0, [0.3, 0.12, 0.06]), [-0.95, -0.4, -0.25], [0.95, 0.45, 0.25])
         values += [look, look]
     head = keyframes(times, keys, np.array(values[: len(keys)])) + drift(rng, times, (3,), 0.02, 2.5)
-    head[:, 1] += pitch
+    head[:, 1] += 0.03
     return head
 
 
-def still_body(rng: np.random.Generator, times: Floats, root_y: float, yaw: float = 0.0) -> Body:
+def still_body(rng: np.random.Generator, times: Floats, root_y: float) -> Body:
     """A body resting in one place, ankles below the hips; functions here then pose it."""
     count = len(times)
     root = np.zeros((count, 3))
     root[:, 1] = root_y
     root += drift(rng, times, (3,), 0.003, 4.0)
-    pelvis = np.tile([yaw, 0.0, 0.0], (count, 1)) + drift(rng, times, (3,), 0.01, 4.0)
+    pelvis = drift(rng, times, (3,), 0.01, 4.0)
     ankles = np.zeros((count, 2, 3))
     zero = np.zeros((count, 2))
     spine = drift(rng, times, (3,), 0.02, 4.0)

@@ -111,8 +111,7 @@ class MeshBuilder:
             vertices = vertices @ turn.T
         self.add(vertices + np.asarray(centre, dtype=np.float64), part._faces[0], colour, texture)
 
-    def prism(self, outline: npt.ArrayLike, depth: float, centre: Vector, colour: Vector, texture: int = 0,
-              turn: AnyFloats | None = None) -> None:  # fmt: skip
+    def prism(self, outline: npt.ArrayLike, depth: float, centre: Vector, colour: Vector, texture: int = 0) -> None:
         """A convex outline (N, 2) in the x-y plane, counter-clockwise, thickened by `depth` along z about `centre`."""
         flat = np.asarray(outline, dtype=np.float64)
         n = len(flat)
@@ -123,13 +122,9 @@ class MeshBuilder:
             m = (k + 1) % n
             faces += [(k, n + k, n + m), (k, n + m, m)]
         vertices = np.concatenate([front, back])
-        if turn is not None:
-            vertices = vertices @ turn.T
         self.add(vertices + np.asarray(centre, dtype=np.float64), faces, colour, texture)
 
-    def leaves(
-        self, bases: AnyFloats, tips: AnyFloats, widths: AnyFloats, colours: AnyFloats, texture: int = 0
-    ) -> None:
+    def leaves(self, bases: AnyFloats, tips: AnyFloats, widths: AnyFloats, colours: AnyFloats) -> None:
         """N two-sided rhombi from bases to tips (N, 3), bent a little: widths (N,) m, colours (N, 3)."""
         along = tips - bases
         length = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
@@ -142,7 +137,7 @@ class MeshBuilder:
         self._vertices.append(vertices.reshape(-1, 3))
         self._faces.append((faces.reshape(-1, 3) + self._count).astype(np.int32))
         self._colours.append(np.repeat(np.clip(colours, 0, 1), len(_LEAF_FACES), axis=0))
-        self._textures.append(np.full(len(bases) * len(_LEAF_FACES), texture, np.int32))
+        self._textures.append(np.zeros(len(bases) * len(_LEAF_FACES), np.int32))
         self._count += 4 * len(bases)
 
     def append(self, mesh: Mesh) -> None:

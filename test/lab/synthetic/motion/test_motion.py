@@ -1,10 +1,12 @@
 """Every kind of motion is a possible body moving continuously; walkers neither slide nor miss their way."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from dualpose_ros.lab.synthetic.motion import kinematics as kin
 from dualpose_ros.lab.synthetic.motion import motion as mo
+from dualpose_ros.lab.synthetic.motion.gait import heading
 from dualpose_ros.lab.synthetic.motion.script import Action
 from dualpose_ros.skeleton import H36M17
 from support.limbs import flexion
@@ -14,6 +16,13 @@ SUDDEN = {
     "strike": 900.0, "run": 650.0, "walk": 450.0, "walk_busy": 400.0, "kick": 400.0, "board": 400.0, "stretch": 400.0,
 }  # fmt: skip
 """Bounds on joint acceleration in m/s^2 where ordinary motion's 300 is too little."""
+
+
+def walk_path(rng: np.random.Generator, way: npt.ArrayLike, fps: float, speed: float) -> mo.Motion:
+    """Walking from the first of the points through the others."""
+    points = np.array(way, dtype=np.float64)
+    walk = mo.Walk(points[1:].tolist(), speed)
+    return mo.perform(rng, fps, points[0].tolist(), heading(points[1] - points[0]), [walk])
 
 
 def bones(joints: np.ndarray) -> np.ndarray:
@@ -92,7 +101,7 @@ def planted_runs(joints: np.ndarray, fps: float) -> list[np.ndarray]:
 def test_feet_do_not_slide_in_stance(speed: float) -> None:
     for seed in range(3):
         way = [[0, 0], [0, 3], [2, 5], [2, 8]]
-        motion = mo.walk_path(np.random.default_rng(seed), way, 60.0, speed)
+        motion = walk_path(np.random.default_rng(seed), way, 60.0, speed)
         runs = planted_runs(motion.joints_m, 60.0)
         assert sum(len(run) for run in runs) > 0.7 * len(motion.joints_m)
         for run in runs:
@@ -100,13 +109,13 @@ def test_feet_do_not_slide_in_stance(speed: float) -> None:
 
 
 def test_a_foot_is_on_the_floor_at_every_moment_of_a_walk() -> None:
-    joints = mo.walk_path(np.random.default_rng(0), [[0, 0], [0, 6]], 60.0, 1.3).joints_m
+    joints = walk_path(np.random.default_rng(0), [[0, 0], [0, 6]], 60.0, 1.3).joints_m
     lowest = joints[:, list(kin.ANKLES), 1].min(axis=1)
     assert lowest.max() < kin.ANKLE_HEIGHT_M + 0.08
 
 
 def test_arms_swing_against_the_legs() -> None:
-    joints = mo.walk_path(np.random.default_rng(1), [[0, 0], [0, 8]], 60.0, 1.4).joints_m[120:-120]
+    joints = walk_path(np.random.default_rng(1), [[0, 0], [0, 8]], 60.0, 1.4).joints_m[120:-120]
     legs = joints[:, kin.ANKLES[0], 2] - joints[:, kin.ANKLES[1], 2]
     arms = joints[:, kin.WRISTS[0], 2] - joints[:, kin.WRISTS[1], 2]
     assert np.corrcoef(legs, arms)[0, 1] < -0.7
@@ -114,7 +123,7 @@ def test_arms_swing_against_the_legs() -> None:
 
 def test_walkers_pass_their_waypoints_at_the_asked_speed() -> None:
     way = np.array([[1.0, 2.0], [1.0, 6.0], [5.0, 6.0]])
-    joints = mo.walk_path(np.random.default_rng(2), way, 30.0, 1.2).joints_m
+    joints = walk_path(np.random.default_rng(2), way, 30.0, 1.2).joints_m
     path = joints[:, kin.PELVIS][:, [0, 2]]
     np.testing.assert_allclose(path[0], way[0], atol=0.1)
     np.testing.assert_allclose(path[-1], way[-1], atol=0.1)
@@ -124,7 +133,7 @@ def test_walkers_pass_their_waypoints_at_the_asked_speed() -> None:
 
 
 def test_people_walk_where_they_face() -> None:
-    joints = mo.walk_path(np.random.default_rng(3), [[0, 0], [4, 4]], 30.0, 1.2).joints_m
+    joints = walk_path(np.random.default_rng(3), [[0, 0], [4, 4]], 30.0, 1.2).joints_m
     middle = joints[60]
     left = middle[kin.HIPS[0]] - middle[kin.HIPS[1]]
     facing = np.cross(left, [0, 1, 0])
@@ -168,7 +177,7 @@ def test_place_is_a_rigid_motion() -> None:
 
 
 def test_clips_keep_limb_directions_on_the_reference_body() -> None:
-    source = mo.walk_path(np.random.default_rng(0), [[0, 0], [0, 3]], 30.0, 1.2).joints_m
+    source = walk_path(np.random.default_rng(0), [[0, 0], [0, 3]], 30.0, 1.2).joints_m
     stretched = source * 1.3
     motion = mo.from_clip(stretched, 30.0)
     np.testing.assert_allclose(bones(motion.joints_m), np.broadcast_to(REST_BONES, (len(source), 16)), atol=1e-9)
@@ -188,10 +197,6 @@ def test_bad_requests_are_refused_with_a_reason() -> None:
         mo.generate("walk", rng, 0.0, 30.0)
     with pytest.raises(ValueError, match="frames/s"):
         mo.generate("walk", rng, 1.0, 0.0)
-    with pytest.raises(ValueError, match="waypoints"):
-        mo.walk_path(rng, [[0, 0]], 30.0, 1.0)
-    with pytest.raises(ValueError, match="speed"):
-        mo.walk_path(rng, [[0, 0], [0, 1]], 30.0, 50.0)
     with pytest.raises(ValueError, match="no gesture 'juggle'"):
         mo.perform(rng, 30.0, (0, 0), 0.0, [mo.Stand(1.0, "juggle")])
     with pytest.raises(ValueError, match="meeting"):
