@@ -5,6 +5,8 @@ N boxes, K joints. Shared by the live stage and by evaluation on photographs.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +34,12 @@ from dualpose_ros.top_down.published import KNOWN, PublishedEngine, hide_surroun
 FLIP_UP_TO = 4
 """Boxes up to which mirrored patches are added. OKS rises by 0.01 to 0.02 on real and rendered pictures, for the time
 of as many people more: four take what eight take without, which is one call of the network."""
+
+FLIP_MOST_MS = 20.0
+"""Milliseconds of the processor that those may take a frame."""
+
+_JUDGED_CALLS = 8
+"""Calls of the network, of which the first are slow, until its time is known."""
 
 CLOSER = 0.9
 """Side of a mirrored patch over that of the patch. Seen at another scale, people gain a little more."""
@@ -107,6 +115,7 @@ class PoseEstimator:
         batch: int = 8,
         flip_test: bool = False,
         flip_up_to: int = FLIP_UP_TO,
+        flip_most_ms: float = math.inf,
         closer: float = CLOSER,
     ) -> None:
         """A network without tags sees one person a patch, so nothing is merged. `known_joints`: how many it can find.
@@ -115,11 +124,13 @@ class PoseEstimator:
         person of a patch, and of several; batch: patches that go through the network at a time; it bounds memory, not
         the result. flip_test: average with the mirrored patches' maps, for twice the time, however many there are;
         flip_up_to: do so up to this number of boxes, unless the network is a published one: those take longer and gain
-        less. closer: side of mirrored patches over that of patches; those of published networks are as large.
+        less; flip_most_ms: and while those take no more than this, by the least time that a patch has taken.
+        closer: side of mirrored patches over that of patches; those of published networks are as large.
         EngineError if the network takes no patches.
         """
         self.engine, self.enlarge, self.batch = engine, enlarge, batch
         self.flip_test, self.flip_up_to, self.closer = flip_test, flip_up_to, closer
+        self.flip_most_ms, self._patch_ms, self._calls = flip_most_ms, math.inf, 0
         self.patch_size, self.aspect, self.known_joints = patch_size(engine), 1.0, H36M17.num_joints
         if isinstance(engine, PublishedEngine):
             self.enlarge, self.aspect, self.known_joints = enlarge * engine.enlarge, engine.aspect, len(KNOWN)
@@ -167,7 +178,7 @@ class PoseEstimator:
         patches = extract_patches(image, to_patch, self.patch_size)
         if isinstance(self.engine, PublishedEngine) and self.engine.margin is not None:
             hide_surroundings(patches, corners, self.engine.margin)
-        if self.flip_test or len(patches) <= self.flip_up_to:
+        if self._mirrors(len(patches)):
             closer = patches
             if self.closer != 1:
                 zoom = _about_middle(self.patch_size, 1 / self.closer)
@@ -180,12 +191,19 @@ class PoseEstimator:
         refuse_nan(heatmaps)
         return PatchMaps(heatmaps, tags, cell_to_image)
 
+    def _mirrors(self, patches: int) -> bool:
+        is_slow = self._calls >= _JUDGED_CALLS and patches * self._patch_ms > self.flip_most_ms
+        return self.flip_test or (patches <= self.flip_up_to and not is_slow)
+
     def _run(self, patches: UInt8s) -> tuple[Float32s, Float32s | None]:
         """Heatmaps (N, K, h, w), and tags of the same shape where the network has any."""
+        # Not by the clock: an answer should not depend on what else the machine does.
+        started_s, self._calls = time.thread_time(), self._calls + 1
         parts = [
             self.engine.run({"patches": patches[start : start + self.batch]})
             for start in range(0, len(patches), self.batch)
         ]
+        self._patch_ms = min(self._patch_ms, 1000 * (time.thread_time() - started_s) / len(patches))
         if "heatmaps" not in parts[0]:
             raise EngineError(f"this is no top-down network: it has no output heatmaps but {', '.join(parts[0])}")
         whole = parts[0]

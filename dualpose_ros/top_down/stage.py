@@ -18,7 +18,7 @@ from dualpose_ros.people import Persons, Pose2D, Pose3D, Source, Track, Tracking
 from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.decode import DecodeConfig
-from dualpose_ros.top_down.estimator import FLIP_UP_TO, PatchMaps, PoseEstimator
+from dualpose_ros.top_down.estimator import FLIP_MOST_MS, FLIP_UP_TO, PatchMaps, PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.identities import FIRST_STRANGER, MIN_COMMON_JOINTS, PoseIdentities
 from dualpose_ros.top_down.lifting import LiftedPose, Lifter
@@ -52,6 +52,13 @@ class TopDownConfig(Settings):
         "do so in frames of no more patches than this, where the network is the package's own; 0: never",
         least=0,
         most=1000,
+    )
+    flip_test_most_ms: float = setting(
+        FLIP_MOST_MS,
+        "not where the network would take more of a processor's time for them, by the least that a patch has taken",
+        unit="ms",
+        above=0,
+        most=10_000,
     )
     decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
@@ -124,8 +131,9 @@ class TopDownStage:
         engine = engine if engine is not None else load_top_down(c.weights, c.engine)
         self._lifter: PoseLifter = lifter if lifter is not None else _load_lifter(c)
         self._estimator = PoseEstimator(
-            engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test, flip_up_to=c.flip_test_people
-        )
+            engine, c.patch_scale, c.decode, c.merge, flip_test=c.flip_test, flip_up_to=c.flip_test_people,
+            flip_most_ms=c.flip_test_most_ms,
+        )  # fmt: skip
         self._unknown_counts = min(c.max_people, self._estimator.batch)
         # Joints that a network doesn't know say nothing about who is there.
         self._known_share = self._estimator.known_joints / H36M17.num_joints

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +80,24 @@ def test_what_a_closer_patch_shows_comes_back_to_its_place() -> None:
     assert not np.array_equal(closer.heatmaps, plain.heatmaps)
     np.testing.assert_allclose(closer.heatmaps[:, whole], plain.heatmaps[:, whole], atol=0.015)
     np.testing.assert_array_equal(closer.heatmaps[..., 0, :], plain.heatmaps[..., 0, :])
+
+
+@pytest.mark.parametrize(("most_ms", "patches"), [(29.0, [6] * 8 + [3] * 2), (31.0, [6] * 10)])
+def test_a_slow_processor_looks_at_no_mirrored_patches(
+    most_ms: float, patches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of them take 30 ms; the first calls take longer, and say nothing."""
+    clock = itertools.accumulate(seconds for count in patches for seconds in (0.0, 0.01 * count))
+    slow = itertools.accumulate(seconds for _ in range(2) for seconds in (0.0, 1.0))
+    times = itertools.chain(slow, (2.0 + now for now in clock))
+    monkeypatch.setattr(time, "thread_time", lambda: next(times))
+    image, where = picture()
+    network, seen = Bright(sided=True), list[int]()
+    slow_one = PoseEstimator(network, flip_most_ms=most_ms)
+    for _ in patches:
+        slow_one(image, np.tile(where[:1], (3, 1)))
+        seen.append(network.patches - sum(seen))
+    assert seen == patches
 
 
 @pytest.mark.parametrize(
