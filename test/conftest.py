@@ -2,11 +2,27 @@
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from dualpose_ros.inference import load
+
+EXTRAS = ("numba", "onnx", "onnxscript", "torch")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Tests whose module imports a library of an extra that is not installed are skipped."""
+    report = yield
+    call = getattr(report, "call", None)
+    missing = call.excinfo.value.__cause__ if call and call.excinfo else None
+    if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
+        report.outcome = "skipped"
+        report.longrepr = (str(getattr(collector, "path", "")), 0, f"Skipped: {missing.name} is not installed")
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,10 +1,9 @@
 from typing import Any
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from dualpose_ros.backbone import CPU, PAPER_W32, HRNet, HRNetConfig  # noqa: E402
+from dualpose_ros.backbone import CPU, PAPER_W32, HRNet, HRNetConfig
 
 SMALL = HRNetConfig(stem=32, blocks=1)
 

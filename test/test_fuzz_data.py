@@ -7,27 +7,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+from scipy.io import savemat
 
-torch = pytest.importorskip("torch")
-
-from safetensors.torch import save_file  # noqa: E402
-from scipy.io import savemat  # noqa: E402
-
-from dualpose_ros.datasets.coco import read_coco  # noqa: E402
-from dualpose_ros.datasets.joint_errors import JointErrors, load_joint_errors, save_joint_errors  # noqa: E402
-from dualpose_ros.datasets.lsp import read_lsp  # noqa: E402
-from dualpose_ros.datasets.motion import load_clips  # noqa: E402
-from dualpose_ros.datasets.predictions import FoundPeople, Predictions, read_predictions, write_predictions  # noqa: E402
-from dualpose_ros.datasets.published.pickles import read_arrays  # noqa: E402
-from dualpose_ros.datasets.recordings import load_recordings, save_recordings  # noqa: E402
-from dualpose_ros.datasets.video_truth import load_video_truth  # noqa: E402
-from dualpose_ros.lab.published import importing, released  # noqa: E402
-from dualpose_ros.lab.training.loop import checkpoints  # noqa: E402
-from dualpose_ros.lab.training.settings import read_settings  # noqa: E402
-from dualpose_ros.skeleton import COCO17, H36M17  # noqa: E402
-from support.made_recordings import made_recordings  # noqa: E402
-from support.spoiling import Reader, Spoils, check  # noqa: E402
-from support.tiny_task import TinyTask  # noqa: E402
+from dualpose_ros.datasets.coco import read_coco
+from dualpose_ros.datasets.joint_errors import JointErrors, load_joint_errors, save_joint_errors
+from dualpose_ros.datasets.lsp import read_lsp
+from dualpose_ros.datasets.motion import load_clips
+from dualpose_ros.datasets.predictions import FoundPeople, Predictions, read_predictions, write_predictions
+from dualpose_ros.datasets.published.pickles import read_arrays
+from dualpose_ros.datasets.recordings import load_recordings, save_recordings
+from dualpose_ros.datasets.video_truth import load_video_truth
+from dualpose_ros.lab.published import importing, released
+from dualpose_ros.lab.training.loop import checkpoints
+from dualpose_ros.lab.training.settings import read_settings
+from dualpose_ros.skeleton import COCO17, H36M17
+from support.made_recordings import made_recordings
+from support.spoiling import Reader, Spoils, check
+from support.tiny_task import TinyTask
 
 
 def coco(path: Path) -> None:

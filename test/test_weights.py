@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import dualpose_ros.weights as weights_module
@@ -17,8 +18,6 @@ from dualpose_ros.weights import (
     verify_weights,
     weights_path,
 )
-
-onnx = pytest.importorskip("onnx")
 
 REPORT = {
     "command": "dualpose train detector --out runs/a",

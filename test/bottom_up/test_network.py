@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.bottom_up.network import LOG_STDDEV_RANGE, BottomUpNetwork  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.bottom_up.network import LOG_STDDEV_RANGE, BottomUpNetwork
+from dualpose_ros.skeleton import H36M17
 
 K = H36M17.num_joints
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.datasets import recordings as module
 from dualpose_ros.datasets.recordings import (

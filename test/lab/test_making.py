@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.cache import shard_path, write_shard
 from dualpose_ros.datasets.labels import LabelledImage, People

@@ -4,16 +4,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from dualpose_ros.datasets.coco import CocoError
 from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import COCO17, H36M17
 from support.data import data_path
-
-onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 K = H36M17.num_joints
 BOX = (40.0, 30.0, 120.0, 160.0)  # x, y, width, height

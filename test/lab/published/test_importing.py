@@ -8,10 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch", reason="torch is not installed (pip install 'dualpose_ros[train]')")
-pytest.importorskip("onnxscript", reason="onnxscript is not installed (pip install 'dualpose_ros[train]')")
-
 import torch
 
 from dualpose_ros import cli

@@ -1,11 +1,10 @@
 import math
 
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.lab.training import losses  # noqa: E402
+from dualpose_ros.lab.training import losses
 
 N, P, K, H, W = 2, 3, 4, 12, 16
 

@@ -2,8 +2,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.networks import load_network

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dualpose_ros.lab.training import settings_files
 from dualpose_ros.paths import share_dir
 from dualpose_ros.settings import SettingError
-
-settings_files = pytest.importorskip("dualpose_ros.lab.training.settings_files", exc_type=ImportError)
 
 FOLDER = share_dir() / "config" / "training"
 

@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.errors import InputError
 from dualpose_ros.inference.engine import EngineError, TensorSpec

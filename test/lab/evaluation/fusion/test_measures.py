@@ -5,8 +5,6 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import VISIBLE
 from dualpose_ros.datasets.recordings import Estimates, Frames, Recordings, Truth

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.lab.evaluation.fusion import tables as eval_fusion
 from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS
 from dualpose_ros.lab.evaluation.report import report

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import ground_below
 from dualpose_ros.lab.evaluation.ground import scenes
 from dualpose_ros.lab.evaluation.ground import tables as eval_ground

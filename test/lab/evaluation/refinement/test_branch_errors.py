@@ -6,16 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.people import Persons
-
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import Camera, project
 from dualpose_ros.datasets.labels import VISIBLE, People
 from dualpose_ros.datasets.motion import Clip
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame
 from dualpose_ros.lab.evaluation.refinement import branch_errors
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 K = 17

@@ -6,10 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dualpose_ros.people import Persons
-
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import VISIBLE, People
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame
@@ -17,7 +13,7 @@ from dualpose_ros.lab.evaluation.refinement import measures
 from dualpose_ros.lab.evaluation.refinement.cost import cost_row, least_cost, solved_window
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
-from dualpose_ros.people import Pose3D, Source, TrackingState
+from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
 from dualpose_ros.refinement.bones import with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.solver import SolverConfig, terms_of

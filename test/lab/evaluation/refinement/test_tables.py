@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.datasets.motion import Clip
 from dualpose_ros.lab.evaluation.refinement import tables as eval_refinement
 from dualpose_ros.lab.evaluation.refinement.measures import BASELINE, COLUMNS, OURS, TWO_STAGE, lagging_name

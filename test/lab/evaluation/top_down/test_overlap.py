@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.lab.evaluation.top_down.overlap import overlap_row, score_overlap
 from dualpose_ros.lab.synthetic.scenes.overlap import OVERLAP, make_overlap

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.top_down import tables as eval_top_down

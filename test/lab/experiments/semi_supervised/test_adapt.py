@@ -8,26 +8,24 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("numba", reason="recordings are of the synthetic world")
-
-from dualpose_ros.datasets.recordings import Recordings, load_recordings, save_recordings  # noqa: E402
-from dualpose_ros.errors import InputError  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised import adapt as adapting  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised import run  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.adapt import Footage, adapt, best_of, off_image_pct  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.evaluation import track_input  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.footage import SEQUENCE_FRAMES, read_footage  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
-from dualpose_ros.nodes import convert  # noqa: E402  # brings the message packages, with or without ROS 2
-from dualpose_ros.people import Persons, Source  # noqa: E402
-from dualpose_ros.recording.mcap_file import McapFile  # noqa: E402
-from dualpose_ros.sources.frames import SourceError  # noqa: E402
-from dualpose_ros.top_down.lifting import empty_memory  # noqa: E402
-from dualpose_ros.weights import weights_path  # noqa: E402
-from support import made_recordings as made  # noqa: E402
+from dualpose_ros.datasets.recordings import Recordings, load_recordings, save_recordings
+from dualpose_ros.errors import InputError
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.experiments.semi_supervised import adapt as adapting
+from dualpose_ros.lab.experiments.semi_supervised import run
+from dualpose_ros.lab.experiments.semi_supervised.adapt import Footage, adapt, best_of, off_image_pct
+from dualpose_ros.lab.experiments.semi_supervised.evaluation import track_input
+from dualpose_ros.lab.experiments.semi_supervised.footage import SEQUENCE_FRAMES, read_footage
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
+from dualpose_ros.people import Persons, Source
+from dualpose_ros.recording.mcap_file import McapFile
+from dualpose_ros.sources.frames import SourceError
+from dualpose_ros.top_down.lifting import empty_memory
+from dualpose_ros.weights import weights_path
+from support import made_recordings as made
 
 TINY: dict[str, dict[str, Any]] = {
     "run": {

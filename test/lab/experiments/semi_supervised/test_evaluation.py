@@ -5,27 +5,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="a network is made for the test")
-pytest.importorskip("numba", reason="recordings are of the synthetic world")
-
-from dualpose_ros.datasets.recordings import Recordings, camera_of  # noqa: E402
-from dualpose_ros.fusion.integrate import linear  # noqa: E402
-from dualpose_ros.fusion.matching import match_poses  # noqa: E402
-from dualpose_ros.fusion.stage import FusionStage  # noqa: E402
-from dualpose_ros.inference.engine import Engine, EngineError  # noqa: E402
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, pose_row, recorded_frames, staged  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised import evaluation  # noqa: E402
-from dualpose_ros.lab.training.fusion.pair_rows import pair_rows  # noqa: E402
-from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining  # noqa: E402
-from dualpose_ros.people import Pose2D  # noqa: E402
-from dualpose_ros.top_down.completion import LONGEST_GAP_S  # noqa: E402
-from dualpose_ros.top_down.lifting import Lifter  # noqa: E402
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter  # noqa: E402
-from dualpose_ros.top_down.stage import absolute_stddev  # noqa: E402
-from support import made_recordings as made  # noqa: E402
+from dualpose_ros.datasets.recordings import Recordings, camera_of
+from dualpose_ros.fusion.integrate import linear
+from dualpose_ros.fusion.matching import match_poses
+from dualpose_ros.fusion.stage import FusionStage
+from dualpose_ros.inference.engine import Engine, EngineError
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, pose_row, recorded_frames, staged
+from dualpose_ros.lab.experiments.semi_supervised import evaluation
+from dualpose_ros.lab.training.fusion.pair_rows import pair_rows
+from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining
+from dualpose_ros.people import Pose2D
+from dualpose_ros.top_down.completion import LONGEST_GAP_S
+from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.stage import absolute_stddev
+from support import made_recordings as made
 
 
 @pytest.fixture(scope="module")

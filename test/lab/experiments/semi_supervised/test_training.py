@@ -7,28 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from scipy.spatial.transform import Rotation
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-from torch import Tensor, nn  # noqa: E402
-
-pytest.importorskip("numba", reason="recordings are of the synthetic world")
-
-from dualpose_ros.datasets.recordings import Recordings, save_recordings  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised import data, evaluation, run  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised import terms as training  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.lifting import SemiSupervisedLifting, SemiSupervisedLiftingTask  # noqa: E402
-from dualpose_ros.lab.experiments.semi_supervised.run import TrainedRow, onnx_file, train_row  # noqa: E402
-from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
-from dualpose_ros.settings import SettingError  # noqa: E402
-from dualpose_ros.top_down.lifting import empty_memory  # noqa: E402
-from dualpose_ros.top_down.person_view import place_root  # noqa: E402
-from support import made_recordings as made  # noqa: E402
-from support.data import ROOT  # noqa: E402
+from dualpose_ros.datasets.recordings import Recordings, save_recordings
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.experiments.semi_supervised import data, evaluation, run
+from dualpose_ros.lab.experiments.semi_supervised import terms as training
+from dualpose_ros.lab.experiments.semi_supervised.fusion import SemiSupervisedFusion, SemiSupervisedFusionTask
+from dualpose_ros.lab.experiments.semi_supervised.lifting import SemiSupervisedLifting, SemiSupervisedLiftingTask
+from dualpose_ros.lab.experiments.semi_supervised.run import TrainedRow, onnx_file, train_row
+from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.settings import SettingError
+from dualpose_ros.top_down.lifting import empty_memory
+from dualpose_ros.top_down.person_view import place_root
+from support import made_recordings as made
+from support.data import ROOT
 
 CONFIG = ROOT / "config" / "training" / "semi_supervised.yaml"
 K, SEQUENCES, FRAMES = data.K, 16, 4
@@ -227,7 +224,7 @@ def test_steps_count_on_in_a_row_and_anew_in_another() -> None:
     same.load_state_dict(one.state_dict())
     other.load_state_dict(one.state_dict())
     assert same.steps == 5 and other.steps == 0 and other.row == list(training.ROWS).index("mp")
-    assert one.steps == 5 and torch.equal(other.network.weight, one.network.weight)
+    assert one.steps == 5 and all(map(torch.equal, other.network.parameters(), one.network.parameters()))
 
 
 def test_settings_are_checked(folder: Path) -> None:

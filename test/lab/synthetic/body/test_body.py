@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.lab.synthetic.body.body import EYE, SKIN, SKIRT, SUIT, BodyError, BodyModel, load_body, shape_body
 from dualpose_ros.lab.synthetic.body.rig import JOINT_PART, PART, PART_PARENT, PARTS
 from dualpose_ros.lab.synthetic.looks.appearance import HAIR_M, SKIN_M, TOP_M, Outfit, dress, random_outfit

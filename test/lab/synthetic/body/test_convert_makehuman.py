@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros import cli
 from dualpose_ros.lab.synthetic.body.body import SKIN, SUIT, BodyError, load_body, shape_body
 from dualpose_ros.lab.synthetic.body.convert_makehuman import TARGETS, convert

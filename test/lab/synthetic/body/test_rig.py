@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.arrays import Floats
 from dualpose_ros.lab.synthetic.body.body import BodyModel, shape_body
 from dualpose_ros.lab.synthetic.body.rig import JOINT_PART, PART, PART_PARENT, PARTS, PosedRig, Rig, pose_rig

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dualpose_ros.arrays import AnyArray, AnyInts
-
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
-from dualpose_ros.arrays import AnyFloats
+from dualpose_ros.arrays import AnyArray, AnyFloats, AnyInts
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.lab.synthetic.render import raster
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.arrays import AnyFloats
 from dualpose_ros.lab.synthetic.render import shading
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.labels import OUTSIDE
 from dualpose_ros.lab.synthetic.scenes.cameras import DEPTHS, scene_through

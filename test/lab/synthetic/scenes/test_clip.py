@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import yaml
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
 pytest.importorskip("av", reason="clips are written by PyAV")
 
 from dualpose_ros.camera import camera_from_hfov, project

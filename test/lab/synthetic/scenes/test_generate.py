@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.datasets.cache import ShardDataset
 from dualpose_ros.lab.synthetic.body.body import BodyError
 from dualpose_ros.lab.synthetic.scenes import generate

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.datasets.labels import OCCLUDER
 from dualpose_ros.lab.synthetic.body.rig import PART
 from dualpose_ros.lab.synthetic.scenes import placing as scene

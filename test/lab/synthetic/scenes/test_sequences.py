@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.motion import Clip
 from dualpose_ros.lab.synthetic.motion.contact import body_size, penetration

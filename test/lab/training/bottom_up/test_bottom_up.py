@@ -6,19 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-from torch import Tensor, nn  # noqa: E402
-
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
-from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.synthetic.scenes import generate  # noqa: E402
-from dualpose_ros.lab.synthetic.scenes.world import WorldConfig  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.frames import FrameConfig  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.task import (  # noqa: E402
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.synthetic.scenes import generate
+from dualpose_ros.lab.synthetic.scenes.world import WorldConfig
+from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
+from dualpose_ros.lab.training.bottom_up.task import (
     Batch,
     BottomUpTask,
     BottomUpTraining,
@@ -26,10 +23,10 @@ from dualpose_ros.lab.training.bottom_up.task import (  # noqa: E402
     frame_scores,
     root_code,
 )
-from dualpose_ros.lab.training.loop.task import TrainConfig  # noqa: E402
-from dualpose_ros.lab.training.loop.trainer import train  # noqa: E402
-from dualpose_ros.lab.training.losses import ABSENT  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
+from dualpose_ros.lab.training.loop.task import TrainConfig
+from dualpose_ros.lab.training.loop.trainer import train
+from dualpose_ros.lab.training.losses import ABSENT
+from dualpose_ros.skeleton import H36M17
 
 K, ROOT = H36M17.num_joints, H36M17.root
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)

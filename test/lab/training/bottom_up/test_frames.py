@@ -5,23 +5,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
-from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.batch import Batch  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.device_batches import draw_batch, plain_batch  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide, faulty_boxes, true_boxes  # noqa: E402
-from dualpose_ros.lab.training.bottom_up.frames import FrameConfig  # noqa: E402
-from dualpose_ros.lab.training.losses import ABSENT  # noqa: E402
-from dualpose_ros.lab.training.on_device.frames import frame_rows  # noqa: E402
-from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig  # noqa: E402
-from dualpose_ros.people import box_iou  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
-from support.device_rows import on_device  # noqa: E402
+from dualpose_ros.camera import camera_from_hfov, project
+from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.lab.training.bottom_up.batch import Batch
+from dualpose_ros.lab.training.bottom_up.device_batches import draw_batch, plain_batch
+from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide, faulty_boxes, true_boxes
+from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
+from dualpose_ros.lab.training.losses import ABSENT
+from dualpose_ros.lab.training.on_device.frames import frame_rows
+from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig
+from dualpose_ros.people import box_iou
+from dualpose_ros.skeleton import H36M17
+from support.device_rows import on_device
 
 K = H36M17.num_joints
 CONFIG, SAME_LOOK = FrameConfig(), PhotometryConfig(0, 0, 0, 0)

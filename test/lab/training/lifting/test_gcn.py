@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.lab.training.lifting import gcn as training  # noqa: E402
-from dualpose_ros.lab.training.lifting.bank import BankConfig, make_bank  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import NOISY, MotionData  # noqa: E402
-from dualpose_ros.lab.training.losses import gaussian_nll  # noqa: E402
-from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
-from dualpose_ros.top_down import gcn_network  # noqa: E402
-from dualpose_ros.top_down.gcn_network import DirectedGCN, DirectedLayer, GCNConfig  # noqa: E402
-from support.data import ROOT  # noqa: E402
+from dualpose_ros.lab.training.lifting import gcn as training
+from dualpose_ros.lab.training.lifting.bank import BankConfig, make_bank
+from dualpose_ros.lab.training.lifting.sequences import NOISY, MotionData
+from dualpose_ros.lab.training.losses import gaussian_nll
+from dualpose_ros.lab.training.settings import filled, read_settings
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down import gcn_network
+from dualpose_ros.top_down.gcn_network import DirectedGCN, DirectedLayer, GCNConfig
+from support.data import ROOT
 
 CONFIG = ROOT / "config" / "training" / "gcn.yaml"
 SMALL = GCNConfig(channels=16, layers=2)

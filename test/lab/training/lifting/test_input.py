@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.training.lifting import input as training  # noqa: E402
-from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining  # noqa: E402
-from dualpose_ros.lab.training.lifting.task import load_gcn  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
-from dualpose_ros.top_down import completion  # noqa: E402
-from dualpose_ros.top_down.gcn_network import GCNConfig  # noqa: E402
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.training.lifting import input as training
+from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining
+from dualpose_ros.lab.training.lifting.task import load_gcn
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.top_down import completion
+from dualpose_ros.top_down.gcn_network import GCNConfig
 
 SMALL = GCNConfig(channels=16, layers=2)
 

@@ -4,33 +4,32 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-onnx = pytest.importorskip("onnx")
-
-from dualpose_ros.camera import camera_from_hfov, project  # noqa: E402
-from dualpose_ros.errors import InputError  # noqa: E402
-from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError  # noqa: E402
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.training.lifting import task as training  # noqa: E402
-from dualpose_ros.lab.training.lifting.bank import Bank, BankConfig, make_bank  # noqa: E402
-from dualpose_ros.lab.training.lifting.bodies import MotionTensors  # noqa: E402
-from dualpose_ros.lab.training.lifting.dice import Dice  # noqa: E402
-from dualpose_ros.lab.training.lifting.sequences import EXACT, NOISY, TRAINING, Draw, MotionData  # noqa: E402
-from dualpose_ros.lab.training.lifting.views import draw_sequences  # noqa: E402
-from dualpose_ros.lab.training.loop.checkpoints import start_from  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
-from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
-from dualpose_ros.metrics.poses import SIGMA_SHARES  # noqa: E402
-from dualpose_ros.people import Pose2D  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
-from dualpose_ros.top_down.completion import NUM_FEATURES  # noqa: E402
-from dualpose_ros.top_down.lifting import Lifter, lookahead_frames  # noqa: E402
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter  # noqa: E402
-from dualpose_ros.weights import weights_path  # noqa: E402
-from support.data import ROOT  # noqa: E402
+from dualpose_ros.camera import camera_from_hfov, project
+from dualpose_ros.errors import InputError
+from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.training.lifting import task as training
+from dualpose_ros.lab.training.lifting.bank import Bank, BankConfig, make_bank
+from dualpose_ros.lab.training.lifting.bodies import MotionTensors
+from dualpose_ros.lab.training.lifting.dice import Dice
+from dualpose_ros.lab.training.lifting.sequences import EXACT, NOISY, TRAINING, Draw, MotionData
+from dualpose_ros.lab.training.lifting.views import draw_sequences
+from dualpose_ros.lab.training.loop.checkpoints import start_from
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.settings import filled, read_settings
+from dualpose_ros.metrics.poses import SIGMA_SHARES
+from dualpose_ros.people import Pose2D
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.completion import NUM_FEATURES
+from dualpose_ros.top_down.lifting import Lifter, lookahead_frames
+from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.weights import weights_path
+from support.data import ROOT
 
 CONFIG = ROOT / "config" / "training" / "lifting.yaml"
 DATA = MotionData(bank=BankConfig(motions=24, bodies=4, motion_s=3.0), sequences=8, frames=20, chunks=4)
@@ -50,6 +49,7 @@ def network(config: LiftingConfig) -> TemporalLifter:
     torch.nn.init.normal_(model.head.weight, std=0.2)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
+            assert module.running_mean is not None and module.running_var is not None
             torch.nn.init.normal_(module.running_mean)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
     return model.eval()

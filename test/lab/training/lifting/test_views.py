@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-from torch import Tensor  # noqa: E402
-
-pytest.importorskip("numba", reason="the synthetic world needs numba")
-
-from dualpose_ros.lab.training.lifting import bodies, faults, views  # noqa: E402
-from dualpose_ros.lab.training.lifting.bank import (  # noqa: E402
+from dualpose_ros.lab.training.lifting import bodies, faults, views
+from dualpose_ros.lab.training.lifting.bank import (
     BONES_OF_STATURE,
     SHARE_OF_STATURE,
     Bank,
@@ -18,9 +15,9 @@ from dualpose_ros.lab.training.lifting.bank import (  # noqa: E402
     collect,
     make_bank,
 )
-from dualpose_ros.lab.training.lifting.bodies import PARENTS, BodyConfig, MotionTensors, draw_motion  # noqa: E402
-from dualpose_ros.lab.training.lifting.dice import Dice  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
+from dualpose_ros.lab.training.lifting.bodies import PARENTS, BodyConfig, MotionTensors, draw_motion
+from dualpose_ros.lab.training.lifting.dice import Dice
+from dualpose_ros.skeleton import H36M17
 
 SMALL = BankConfig(motions=24, bodies=4, motion_s=3.0)
 CPU = torch.device("cpu")

@@ -3,11 +3,10 @@
 import copy
 
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
-
-from dualpose_ros.lab.training.loop.average import averaged_model  # noqa: E402
+from dualpose_ros.lab.training.loop.average import averaged_model
 
 
 @pytest.mark.parametrize("before", [0, 13])

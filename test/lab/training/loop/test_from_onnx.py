@@ -6,20 +6,18 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor, nn  # noqa: E402
-
-from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.bottom_up.network import BottomUpNetwork  # noqa: E402
-from dualpose_ros.inference.export import Axis, ExportSpec, export_onnx  # noqa: E402
-from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
-from dualpose_ros.top_down.completion import NUM_FEATURES  # noqa: E402
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter  # noqa: E402
-from dualpose_ros.top_down.network import TopDownNetwork  # noqa: E402
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.bottom_up.network import BottomUpNetwork
+from dualpose_ros.inference.export import Axis, ExportSpec, export_onnx
+from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms
+from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.completion import NUM_FEATURES
+from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.network import TopDownNetwork
 
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)
 PATCHES = torch.randint(0, 256, (6, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from dualpose_ros.lab.training.loop.curves import read_lines  # noqa: E402
-from dualpose_ros.lab.training.loop.loading import StepSampler  # noqa: E402
-from dualpose_ros.lab.training.loop.processes import Processes, joined  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainingError  # noqa: E402
-from support.data import ROOT  # noqa: E402
-from support.train_together import trained  # noqa: E402
+from dualpose_ros.lab.training.loop.curves import read_lines
+from dualpose_ros.lab.training.loop.loading import StepSampler
+from dualpose_ros.lab.training.loop.processes import Processes, joined
+from dualpose_ros.lab.training.loop.task import TrainingError
+from support.data import ROOT
+from support.train_together import trained
 
 
 def run_two(out: Path, batch_size: int, accumulate: int) -> list[dict[str, Any]]:

@@ -11,17 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from  # noqa: E402
-from dualpose_ros.lab.training.loop.curves import draw_curves, read_lines  # noqa: E402
-from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
-from dualpose_ros.lab.training.loop.trainer import learning_rate, train  # noqa: E402
-from dualpose_ros.settings import SettingError  # noqa: E402
-from support.data import ROOT  # noqa: E402
-from support.tiny_task import MATRIX, TinySamples, TinyTask  # noqa: E402
+from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from
+from dualpose_ros.lab.training.loop.curves import draw_curves, read_lines
+from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader
+from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
+from dualpose_ros.lab.training.loop.trainer import learning_rate, train
+from dualpose_ros.settings import SettingError
+from support.data import ROOT
+from support.tiny_task import MATRIX, TinySamples, TinyTask
 
 
 def config(out: Path, **changes: Any) -> TrainConfig:

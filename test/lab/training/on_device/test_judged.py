@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.datasets.labels import UNKNOWN  # noqa: E402
-from dualpose_ros.lab.training.losses import ABSENT, heatmap_loss, heatmap_targets  # noqa: E402
-from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED, judged_cells  # noqa: E402
+from dualpose_ros.datasets.labels import UNKNOWN
+from dualpose_ros.lab.training.losses import ABSENT, heatmap_loss, heatmap_targets
+from dualpose_ros.lab.training.on_device.judged import PAD, UNJUDGED, judged_cells
 
 SIZE, STRIDE, MARGIN = (7, 9), 4, 0.06
 

@@ -5,21 +5,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.camera import camera_from_hfov  # noqa: E402
-from dualpose_ros.datasets.cache import shard_path, write_shard  # noqa: E402
-from dualpose_ros.datasets.labels import UNKNOWN, VISIBLE, LabelledImage, Origin, People  # noqa: E402
-from dualpose_ros.datasets.shares import Share  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
-from dualpose_ros.lab.training.loop.trainer import train  # noqa: E402
-from dualpose_ros.lab.training.on_device.store import DeviceMixture, Rows, RowStore, ShardFeed  # noqa: E402
-from dualpose_ros.lab.training.on_device.views import Draws  # noqa: E402
-from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, patch_rows, plain_patches  # noqa: E402
-from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.datasets.cache import shard_path, write_shard
+from dualpose_ros.datasets.labels import UNKNOWN, VISIBLE, LabelledImage, Origin, People
+from dualpose_ros.datasets.shares import Share
+from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
+from dualpose_ros.lab.training.loop.trainer import train
+from dualpose_ros.lab.training.on_device.store import DeviceMixture, Rows, RowStore, ShardFeed
+from dualpose_ros.lab.training.on_device.views import Draws
+from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, patch_rows, plain_patches
+from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining
+from dualpose_ros.skeleton import H36M17
 
 K, SIZE = H36M17.num_joints, 96
 TINY = HRNetConfig(stem=8, widths=(8, 16), blocks=1, modules=(1,), out_channels=8)

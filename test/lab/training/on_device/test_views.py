@@ -1,13 +1,11 @@
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.lab.training.detector.device_pictures import Pictures, targets_of  # noqa: E402
-from dualpose_ros.lab.training.on_device.views import (  # noqa: E402
+from dualpose_ros.lab.training.detector.device_pictures import Pictures, targets_of
+from dualpose_ros.lab.training.on_device.views import (
     Draws,
     PhotometryConfig,
     at_points,
@@ -20,7 +18,7 @@ from dualpose_ros.lab.training.on_device.views import (  # noqa: E402
     show,
     similarity_views,
 )
-from support.detector_maps import encode_boxes  # noqa: E402
+from support.detector_maps import encode_boxes
 
 
 def views(count: int = 5, size: int = 24) -> Tensor:

@@ -6,26 +6,25 @@ import cv2
 import dacite
 import numpy as np
 import pytest
+import torch
 import yaml
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-from torch import Tensor, nn  # noqa: E402
-
-from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.camera import camera_from_hfov  # noqa: E402
-from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People  # noqa: E402
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.training.losses import ABSENT  # noqa: E402
-from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig  # noqa: E402
-from dualpose_ros.lab.training.top_down.batch import Batch  # noqa: E402
-from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, draw_patches, patch_rows, plain_patches  # noqa: E402
-from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining, sides_right, target_scores  # noqa: E402
-from dualpose_ros.paths import share_dir  # noqa: E402
-from dualpose_ros.settings import SettingError  # noqa: E402
-from dualpose_ros.skeleton import H36M17  # noqa: E402
-from dualpose_ros.top_down.patch import extract_patches, patch_affines  # noqa: E402
-from support.device_rows import on_device  # noqa: E402
+from dualpose_ros.backbone import HRNetConfig
+from dualpose_ros.camera import camera_from_hfov
+from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.training.losses import ABSENT
+from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig
+from dualpose_ros.lab.training.top_down.batch import Batch
+from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, draw_patches, patch_rows, plain_patches
+from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining, sides_right, target_scores
+from dualpose_ros.paths import share_dir
+from dualpose_ros.settings import SettingError
+from dualpose_ros.skeleton import H36M17
+from dualpose_ros.top_down.patch import extract_patches, patch_affines
+from support.device_rows import on_device
 
 K = H36M17.num_joints
 SIZE = 320
