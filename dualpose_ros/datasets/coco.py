@@ -29,6 +29,8 @@ from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, LabelledImage, Origin, People
 from dualpose_ros.people import box_iou
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.sources.pictures import read_picture
+from dualpose_ros.sources.source import SourceError
 
 ANNOTATIONS = ("person_keypoints.json", "person_keypoints.json.gz")
 VALIDATION_ONE_IN = 20
@@ -95,7 +97,16 @@ def read_coco(root: Path, options: ImportOptions | None = None) -> list[Photogra
             photographs[identity] = _photograph(image, people.get(identity, []), folder, names, content, options)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CocoError(f"{path}: {where} or its annotations: {type(error).__name__} {error}") from error
-    return list(photographs.values())
+    return of_known_sources(list(photographs.values()), options)
+
+
+def of_known_sources(photographs: list[Photograph], options: ImportOptions) -> list[Photograph]:
+    """The photographs; CocoError where the options name a source that none of them is of."""
+    found = {photograph.origin.source for photograph in photographs}
+    named = {*options.weights, *options.stretches, *options.incomplete, *options.aliases}
+    if unknown := sorted(named - found):
+        raise CocoError(f"no picture is of the source '{unknown[0]}'; they are of {', '.join(sorted(found))}")
+    return photographs
 
 
 def people_of(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -114,18 +125,18 @@ def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
 
     CocoError if the file is missing, no image, of an absurd shape, or of another size than is said.
     """
-    pixels = cv2.imread(str(photograph.path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise CocoError(f"{photograph.path} is missing or no image")
-    if pixels.shape[:2] != (photograph.height, photograph.width):
-        found = f"{pixels.shape[1]}x{pixels.shape[0]}"
+    try:
+        image = read_picture(photograph.path)
+    except SourceError as error:
+        raise CocoError(str(error)) from None
+    if image.shape[:2] != (photograph.height, photograph.width):
+        found = f"{image.shape[1]}x{image.shape[0]}"
         raise CocoError(f"{photograph.path} has {found} pixels, not {photograph.width}x{photograph.height} as said")
-    people, scale = photograph.people, min(1.0, max_side / max(pixels.shape[:2]))
+    people, scale = photograph.people, min(1.0, max_side / max(image.shape[:2]))
     if scale < 1:
         size = (max(round(photograph.width * scale), 1), max(round(photograph.height * scale), 1))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         people = _scaled(people, np.array(size) / (photograph.width, photograph.height))
-    image = np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
     try:
         camera = camera_from_hfov(image.shape[1], image.shape[0], np.radians(GUESSED_HFOV_DEG))
     except CameraError as error:

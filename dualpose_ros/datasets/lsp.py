@@ -17,7 +17,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats, UInt8s
 from dualpose_ros.datasets.apart import read_matlab
-from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, split_of
+from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, of_known_sources, split_of
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
 
@@ -40,7 +40,8 @@ def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograp
         raise CocoError(f"{path} has joints of {len(joints)} pictures, but {folder} holds {len(files)} im*.jpg")
     name = root.name
     origin = Origin(name, float(options.weights.get(name, 1.0)), float(options.stretches.get(name, 1.0)), False)
-    return [_photograph(file, place, state, origin) for file, place, state in zip(files, joints, states, strict=True)]
+    rows = zip(files, joints, states, strict=True)
+    return of_known_sources([_photograph(file, place, state, origin) for file, place, state in rows], options)
 
 
 def _photograph(file: Path, joints: Floats, state: UInt8s, origin: Origin) -> Photograph:

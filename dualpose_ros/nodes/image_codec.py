@@ -1,7 +1,8 @@
 """sensor_msgs/Image, raw and compressed, to and from RGB arrays, with NumPy views and without cv_bridge.
 
 Images are (H, W, 3) uint8 RGB. Where an encoding names no colour order (8UC3, 32FC3) it is
-OpenCV's, blue first. 16-bit values are scaled by 1/257; floats are intensities in 0..1.
+OpenCV's, blue first. 16-bit values are scaled by 1/257, or as those of 12 bits where all are; floats are
+intensities in 0..1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from sensor_msgs.msg import Image
 
 from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
 from dualpose_ros.nodes.wire import image_to_bytes
-from dualpose_ros.sources.stated_size import overstates, stated_size
+from dualpose_ros.sources.pictures import decode_picture, eight_bit
+from dualpose_ros.sources.stated_size import stated_size
 
 
 class ImageError(ValueError):
@@ -127,14 +129,10 @@ def _decompressed(message: Any) -> RgbImage:
         raise ImageError(f"compressed image of format '{message.format[:60]}' is neither JPEG nor PNG")
     if not 0 < size[0] * size[1] <= _MOST_PIXELS:
         raise ImageError(f"compressed image of {size[0]}x{size[1]} pixels is empty or absurd")
-    try:
-        is_cut = overstates(data)
-        bgr = None if is_cut else cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        bgr = None
-    if bgr is None:
+    image = decode_picture(data, cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
         raise ImageError(f"compressed image of format '{message.format[:60]}' is damaged")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return image
 
 
 _MOST_PIXELS = 1 << 26
@@ -165,7 +163,7 @@ def _to_8_bit(pixels: AnyArray, encoding: str) -> UInt8s:
     if pixels.dtype.kind == "u":
         if pixels.dtype.itemsize == 1:
             return pixels
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return eight_bit(pixels)
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(np.count_nonzero(~np.isfinite(pixels)))

@@ -10,19 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import url2pathname
 
-import cv2
-import numpy as np
 from natsort import natsorted
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.paths import user_path
 from dualpose_ros.sources.live import open_device, open_pipeline, open_stream
+from dualpose_ros.sources.pictures import read_picture
 from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, SourceInfo, printable
-from dualpose_ros.sources.stated_size import overstates, stated_size
 from dualpose_ros.sources.video import VideoFile
 
 IMAGE_SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_HEADER_BYTES, _MOST_PIXELS = 1 << 18, 1 << 27
 _STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 
 
@@ -77,13 +74,13 @@ class ImageDirectory:
             return None
         self.time_ns = round(self._next * 1e9 / DEFAULT_FPS)
         self._next += 1
-        return _read_image(self._paths[self._next - 1])
+        return read_picture(self._paths[self._next - 1])
 
     def _first_readable(self) -> RgbImage:
         first_error: SourceError | None = None
         for path in self._paths:
             try:
-                return _read_image(path)
+                return read_picture(path)
             except SourceError as error:
                 first_error = first_error or error
         assert first_error is not None
@@ -95,18 +92,3 @@ class ImageDirectory:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def _read_image(path: Path) -> RgbImage:
-    # Not cv2.imread: a name that is no UTF-8 ends the process.
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-        size = stated_size(data[:_HEADER_BYTES].tobytes())
-        if size is not None and size[0] * size[1] > _MOST_PIXELS:
-            raise SourceError(f"image {printable(path)} says that it has {size[0]}x{size[1]} pixels, which is absurd")
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and not overstates(data) else None
-    except (OSError, cv2.error):
-        image = None
-    if image is None:
-        raise SourceError(f"image {printable(path)} cannot be decoded")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

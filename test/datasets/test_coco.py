@@ -165,7 +165,7 @@ def test_a_picture_that_is_missing_or_of_another_size_is_named(tmp_path: Path) -
     coco(tmp_path, 2)
     (tmp_path / "images" / "000.png").unlink()
     cv2.imwrite(str(tmp_path / "images" / "001.png"), np.zeros((9, 9, 3), np.uint8))
-    for photograph, what in zip(read_coco(tmp_path), ("missing", "9x9"), strict=True):
+    for photograph, what in zip(read_coco(tmp_path), ("cannot be read", "9x9"), strict=True):
         with pytest.raises(CocoError, match=what):
             load(photograph)
 
@@ -208,6 +208,8 @@ def test_import_writes_shards_of_one_split_each_and_goes_on_where_it_stopped(
         (["--squashed", "plain=0.5"], "--squashed plain=0.5"),
         (["--joint", "plain.neck=nose"], "--joint plain.neck=nose"),
         (["--annotations", "nowhere.json"], "nowhere.json"),
+        (["--incomplete", "plian"], "'plian'; they are of "),
+        (["--joint", "plian.nose=head_top"], "'plian'; they are of "),
     ],
 )
 def test_import_names_what_is_wrong(

@@ -20,6 +20,7 @@ from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, box_iou, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
+from dualpose_ros.sources.pictures import read_picture
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.published import load_top_down
 
@@ -77,7 +78,7 @@ def evaluate_photographs(
     scored: list[Scored] = []
     tiles: list[RgbImage] = []
     for file, people in images.items():
-        image = _read_image(root / "images" / file)
+        image = read_picture(root / "images" / file)
         found = estimator(image, np.stack([p.box_px for p in people]))
         for person, pose in zip(people, found.poses, strict=True):
             kind = kind_of(person, people)
@@ -171,13 +172,6 @@ def score_person(person: Person, pose: Pose2D | None, file: str = "") -> Scored:
         np.ones((len(inner), 1)),
     )
     return Scored(total, np.where(labelled, alone, np.nan), person, pose, file)
-
-
-def _read_image(path: Path) -> RgbImage:
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise CocoError(f"{path} is missing or no image")
-    return np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
 
 
 def _tables(scored: list[Scored], images: int) -> Outcome:

@@ -12,6 +12,7 @@ from dualpose_ros.datasets.coco import CocoError
 from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import COCO17, H36M17
+from dualpose_ros.sources.source import SourceError
 from support.data import data_path
 
 K = H36M17.num_joints
@@ -166,14 +167,14 @@ def spoil(kind: str, root: Path) -> None:
         ("not json", "can't be read as JSON"),
         ("another format", "no COCO keypoint file"),
         ("nobody", "nobody with 8"),
-        ("image missing", r"a\.jpg is missing"),
+        ("image missing", r"a\.jpg cannot be read"),
     ],
 )
 def test_folders_that_cannot_be_used_are_named(tmp_path: Path, kind: str, message: str) -> None:
     constant_network(tmp_path / "net.onnx", person_cells())
     make_folder(tmp_path / "photos", keypoints_at(cells_in_image(person_cells())))
     spoil(kind, tmp_path / "photos")
-    with pytest.raises(CocoError, match=message):
+    with pytest.raises((CocoError, SourceError), match=message):
         photographs.evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
 
 

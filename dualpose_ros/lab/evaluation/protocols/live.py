@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-import cv2
-import numpy as np
-
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.datasets.predictions import FoundPeople, Predictions
 from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, TruthSequence
@@ -13,6 +10,7 @@ from dualpose_ros.lab.evaluation.branches import Branches, LiveStages
 from dualpose_ros.paths import version
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.frames import open_source
+from dualpose_ros.sources.pictures import read_picture
 
 
 @cache
@@ -45,13 +43,7 @@ def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str, t
 def _pictures(sequence: TruthSequence, frames: Iterable[TruthFrame]) -> Iterator[tuple[TruthFrame, RgbImage]]:
     video = _Video(sequence)
     for frame in frames:
-        if frame.picture is None:
-            image = video.at(frame.index)
-        else:
-            pixels = cv2.imread(str(frame.picture)) if frame.picture.is_file() else None
-            if pixels is None:
-                raise DatasetError(f"{frame.picture} is missing or no picture")
-            image = np.ascontiguousarray(np.asarray(pixels, np.uint8)[..., ::-1])
+        image = video.at(frame.index) if frame.picture is None else read_picture(frame.picture)
         camera = frame.camera
         if camera is not None and image.shape[:2] != (camera.height, camera.width):
             raise DatasetError(

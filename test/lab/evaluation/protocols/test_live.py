@@ -12,6 +12,7 @@ from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, Trut
 from dualpose_ros.lab.evaluation.branches import Seen
 from dualpose_ros.lab.evaluation.protocols import live
 from dualpose_ros.people import Persons
+from dualpose_ros.sources.source import SourceError
 
 CAMERA = camera_from_hfov(64, 48, 1.0)
 NOBODY = true_people(np.zeros(0), np.zeros((0, 1, 3)), np.zeros((0, 1, 2)), "here")
@@ -75,7 +76,7 @@ def test_pictures_that_do_not_belong_together_are_seen_for_the_first_time(watchi
 
 
 def test_pictures_that_are_missing_or_of_another_size_are_named(watching: Watching, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"none\.png is missing or no picture"):
+    with pytest.raises(SourceError, match=r"none\.png cannot be read: No such file"):
         live.predict(sequence(), [frame(0, 0.0, tmp_path / "none.png")], "top_down", "top_down")
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(DatasetError, match="frame 0 of one is 64x48, but its camera 640x480"):
