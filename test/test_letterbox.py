@@ -1,5 +1,6 @@
 """Letterbox: exact round trips for any shape, and pixels that land where the mapping says."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,7 +34,7 @@ def test_fit_inside_fills_one_side_of_the_network(width: int, height: int, size:
     assert box.inner_width <= size[0] and box.inner_height <= size[1]
 
 
-@pytest.mark.parametrize("shape", [(480, 640), (431, 768), (1000, 37), (90, 120)])
+@pytest.mark.parametrize("shape", [(480, 640), (431, 768), (1000, 37), (90, 120), (720, 1280), (1081, 1923)])
 def test_a_drawn_block_lands_where_the_mapping_says(shape: tuple[int, int]) -> None:
     height, width = shape
     image = np.zeros((height, width, 3), np.uint8)
@@ -51,6 +52,19 @@ def test_a_drawn_block_lands_where_the_mapping_says(shape: tuple[int, int]) -> N
     # The same middle as a box: edges count from the corner, half a pixel further.
     edges = box.boxes_to_network(np.array([x0, y0, x1, y1]))
     np.testing.assert_allclose((edges[:2] + edges[2:]) / 2 - 0.5, centroid, atol=0.25)
+
+
+@pytest.mark.parametrize("shape", [(431, 768), (720, 1280), (1081, 1923), (2160, 3840)])
+def test_a_large_image_is_what_means_over_areas_are(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 6).astype(np.uint8)
+    box = fit_long_side(shape[1], shape[0], 384)
+    for image, most in ((smooth, 1.0), (noise, 12.0)):
+        size = (box.inner_width, box.inner_height)
+        expected = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(float)
+        found = box.apply(image)[: box.inner_height, : box.inner_width].astype(float)
+        # Of pure noise, whose pixels deviate by 74, linear interpolation alone would keep 37 to 49.
+        assert np.abs(found - expected).mean() < most and found.std() < expected.std() + most / 2
 
 
 def test_apply_keeps_an_image_of_fitting_size_untouched() -> None:
