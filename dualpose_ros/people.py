@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.arrays import AnyArray, AnyFloats, AnyInts, Floats, Indices, Ints, Mask, Rows, rows_of
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 SEEN = 0.5
 """Score of a joint from which it is seen; below, it is more likely somewhere else on the image: a guess."""

@@ -97,6 +97,9 @@ H36M17 = _skeleton(
     ],
 )
 
+K, ROOT, BODY = H36M17.num_joints, H36M17.root, H36M17.body
+"""How many joints it has, the one that poses are relative to, and those but the root."""
+
 COCO17 = _skeleton(
     "coco17",
     [

@@ -8,9 +8,7 @@ import pytest
 
 from dualpose_ros.drawing import beside, draw_skeletons, label_of, seen_place, top_view, track_colour
 from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 
 def pose(track_id: int = 1, root: tuple[float, float] = (0.0, 4.0), centre: tuple[float, float] = (160, 120)) -> Pose3D:

@@ -16,10 +16,8 @@ from dualpose_ros.grouping import (
     people_from_labels,
     read_by_tag,
 )
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from support import people_maps as maps
-
-K = H36M17.num_joints
 
 
 def total_cost(cost: np.ndarray, columns: tuple[int, ...], limit: float) -> float:

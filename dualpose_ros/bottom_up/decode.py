@@ -25,12 +25,11 @@ from dualpose_ros.grouping import (
 from dualpose_ros.heatmap import find_peaks
 from dualpose_ros.people import oks
 from dualpose_ros.settings import Settings, setting, share
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, ROOT
 
 DEPTH_SCALE = 100.0
 """The root's channel of the depths holds log(DEPTH_SCALE z / f), z the root's depth, f the focal length in pixels."""
 
-_ROOT = H36M17.root
 _STEPS = np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
 _LOG_LIMIT = 8.0
 _ARM = 0.7
@@ -138,7 +137,7 @@ class _Places:
 def _places(maps: BottomUpMaps, joint: Indices, joints_px: Floats, focal_px: float) -> _Places:
     middle = HEATMAP_STRIDE * np.array(maps.heatmaps.shape[:0:-1]) / 2
     column, row = _cells(joints_px, maps.heatmaps.shape[1:])
-    return _Places(joint, (joints_px - middle) / focal_px, _root_depth(maps.depths[_ROOT, row, column], focal_px))
+    return _Places(joint, (joints_px - middle) / focal_px, _root_depth(maps.depths[ROOT, row, column], focal_px))
 
 
 def _apart(one: _Places, other: _Places, config: BottomUpDecodeConfig) -> Floats:
@@ -169,7 +168,7 @@ def _read(
     """
     every = np.arange(H36M17.num_joints)
     found = scores > 0
-    windows = _windows(joints_px, found, maps.depths[_ROOT], focal_px)
+    windows = _windows(joints_px, found, maps.depths[ROOT], focal_px)
     readable = ReadableMaps.of(maps.heatmaps, maps.tags, config.reading)
     first = np.zeros(len(tags), np.intp)
     read_joints, read_scores = read_by_tag(readable, first, tags, joints_px, scores, config.reading, windows)
@@ -220,14 +219,14 @@ def _with_depths(
     column, row = middle_column[..., None] + _STEPS[:, 0], middle_row[..., None] + _STEPS[:, 1]
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     row, column = row.clip(0, height - 1), column.clip(0, width - 1)
-    at, at_root = (np.arange(H36M17.num_joints)[:, None], row, column), (_ROOT, row, column)
+    at, at_root = (np.arange(H36M17.num_joints)[:, None], row, column), (ROOT, row, column)
     off = maps.tags[at] - tags[:, None, None]
     weight = maps.heatmaps[at] * np.exp(-(off**2) / (2 * config.reading.tag_stddev**2))
     weight = np.where(inside, weight + 1e-9, 0.0)
     there = np.stack([maps.depths[at], maps.log_stddev[at], maps.depths[at_root], maps.log_stddev[at_root]])
     rel_depth, rel_log, said, said_log = weighted_median(there, np.broadcast_to(weight, there.shape))
     rel_stddev = np.exp(np.clip(rel_log, -_LOG_LIMIT, _LOG_LIMIT))
-    rel_depth[:, _ROOT] = rel_stddev[:, _ROOT] = 0.0
+    rel_depth[:, ROOT] = rel_stddev[:, ROOT] = 0.0
     code, code_stddev = _root_of(said, said_log, scores)
     depth = _root_depth(code, focal_px)
     return FramePeople(joints_px, scores, tags, depth, depth * code_stddev, rel_depth, rel_stddev)

@@ -11,9 +11,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Float32s, Int32s, RgbImage, Rows, UInt8s, rows_of
 from dualpose_ros.camera import Camera
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import K
 
 OUTSIDE, HIDDEN, VISIBLE, UNKNOWN = 0, 1, 2, 3
 """Visibility of a joint: outside the image, behind something (by depth), in view, or not judged.

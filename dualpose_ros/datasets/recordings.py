@@ -16,9 +16,7 @@ from dualpose_ros.arrays import DAMAGED, AnyArray, Mask, Rows, rows_of
 from dualpose_ros.camera import Camera
 from dualpose_ros.paths import written_whole
 from dualpose_ros.people import Poses
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import K
 
 
 class RecordingError(ValueError):

@@ -17,9 +17,7 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import DAMAGED, Floats, Mask
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 _UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}

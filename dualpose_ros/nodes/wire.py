@@ -20,13 +20,12 @@ from std_msgs.msg import Header
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.people import Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
 MOST_PERSONS = 128
 """More people in one image are taken for nonsense: time and memory that a message can take must have a bound."""
 
 _MAX_UINT32 = 2**32 - 1
-_K = H36M17.num_joints
 _ENCAPSULATION, LITTLE = 4, b"\0\1\0\0"
 _ORDERS = {b"\0\1": "<", b"\0\0": ">"}
 """By the first two of the four bytes before the content: plain CDR, version 1, as ROS 2 sends it; LITTLE: all four."""
@@ -34,10 +33,10 @@ _ORDERS = {b"\0\1": "<", b"\0\0": ">"}
 _LISTS = ("joints", "joint_scores", "joint_stddev", "keypoints_px")
 _FIELDS: tuple[tuple[str, Any, int], ...] = (
     ("track_id", "i4", 0), ("state", "u1", 4), ("source", "u1", 5), ("score", "f4", 8), ("roi", ("u4", (4,)), 12),
-    ("num_joints", "u4", 32), ("joints", ("f8", (_K, 3)), 40),
-    ("num_joint_scores", "u4", 448), ("joint_scores", ("f4", (_K,)), 452),
-    ("num_joint_stddev", "u4", 520), ("joint_stddev", ("f4", (_K,)), 524),
-    ("num_keypoints_px", "u4", 592), ("keypoints_px", ("f8", (_K, 3)), 600),
+    ("num_joints", "u4", 32), ("joints", ("f8", (K, 3)), 40),
+    ("num_joint_scores", "u4", 448), ("joint_scores", ("f4", (K,)), 452),
+    ("num_joint_stddev", "u4", 520), ("joint_stddev", ("f4", (K,)), 524),
+    ("num_keypoints_px", "u4", 592), ("keypoints_px", ("f8", (K, 3)), 600),
     ("velocity", ("f8", (3,)), 1008), ("height", ("f4", (2,)), 1032),
 )  # fmt: skip
 """One person on the wire: name, NumPy type and offset; roi is x, y, height and width."""
@@ -61,7 +60,7 @@ def string_bytes(text: str, order: str) -> bytes:
 
 def _joint_set(order: str) -> bytes:
     names = b"".join(string_bytes(name, order) for name in H36M17.joint_names)
-    return string_bytes(H36M17.name, order) + struct.pack(f"{order}I", _K) + names
+    return string_bytes(H36M17.name, order) + struct.pack(f"{order}I", K) + names
 
 
 _PERSON = {order: _person_type(order) for order in "<>"}
@@ -80,7 +79,7 @@ def poses_to_bytes(poses: Iterable[Pose3D], header: Any, image_size: tuple[int, 
         return LITTLE + start
     rows = np.zeros(len(people), _PERSON["<"])
     for name in _LISTS:
-        rows[f"num_{name}"] = _K
+        rows[f"num_{name}"] = K
     for name in ("track_id", "state", "source", "score"):
         rows[name] = [getattr(person, name) for person in people]
     most = np.array((image_size or (_MAX_UINT32, _MAX_UINT32)) * 2, np.float64)
@@ -168,7 +167,7 @@ def poses_from_bytes(cdr: bytes, finite: bool = False) -> list[Pose3D]:
         skeleton, after = _text(cdr, at, order)
         raise MessageError(
             f"MultiPersonPose3D has skeleton '{skeleton}' with {_unpack(f'{order}I', cdr, after)[0]} joints; "
-            f"{H36M17.name} with its {_K} joints is needed"
+            f"{H36M17.name} with its {K} joints is needed"
         )
     at += len(ours)
     (count,) = _unpack(f"{order}I", cdr, at)
@@ -212,8 +211,8 @@ def _people(cdr: bytes, at: int, count: int, order: str, finite: bool) -> list[P
 
 def _check_counts(row: Any) -> None:
     for name in _LISTS:
-        if (number := int(row[f"num_{name}"])) != _K:
-            raise MessageError(f"person {row['track_id']} has {number} {name} instead of {_K}")
+        if (number := int(row[f"num_{name}"])) != K:
+            raise MessageError(f"person {row['track_id']} has {number} {name} instead of {K}")
 
 
 def _check_finite(name: str, values: Any, ids: list[int]) -> None:

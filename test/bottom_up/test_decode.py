@@ -11,10 +11,8 @@ from dualpose_ros.bottom_up.decode import BottomUpDecodeConfig, BottomUpMaps, de
 from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.grouping import GroupingConfig
 from dualpose_ros.lab.evaluation.bottom_up.truth_maps import TAG_STEP, truth_maps
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 from support import scenes
-
-K = H36M17.num_joints
 
 
 def maps_of(scene: Any) -> BottomUpMaps:

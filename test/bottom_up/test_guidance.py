@@ -5,9 +5,7 @@ import pytest
 
 from dualpose_ros.bottom_up.guidance import guidance_maps, no_guidance
 from dualpose_ros.heatmap import Heatmaps
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 
 def heatmaps(peaks_px: np.ndarray, scale: float = 1 / 255) -> Heatmaps:

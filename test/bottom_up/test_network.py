@@ -7,9 +7,8 @@ from torch import Tensor
 
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.bottom_up.network import LOG_STDDEV_RANGE, BottomUpNetwork
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 
-K = H36M17.num_joints
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)
 
 

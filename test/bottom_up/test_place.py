@@ -7,10 +7,9 @@ import pytest
 from dualpose_ros.bottom_up.decode import FramePeople
 from dualpose_ros.bottom_up.place import MISSING_STDDEV, fill_missing, place_people
 from dualpose_ros.camera import Camera, in_view, project
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from support import scenes
 
-K = H36M17.num_joints
 CAMERA = Camera(640, 480, 500.0, 520.0, 330.0, 236.0)
 LENS = replace(CAMERA, distortion=(-0.25, 0.06, 0.001, -0.0005, 0.0))
 

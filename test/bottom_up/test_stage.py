@@ -13,10 +13,9 @@ from dualpose_ros.heatmap import Heatmaps, combined_grid
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 from dualpose_ros.lab.evaluation.bottom_up.truth_maps import truth_maps
 from dualpose_ros.people import Source, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from support import scenes
 
-K = H36M17.num_joints
 OUTPUTS = ("heatmaps", "tags", "depths", "log_stddev")
 
 

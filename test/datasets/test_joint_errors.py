@@ -12,9 +12,7 @@ from dualpose_ros.datasets import joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.evaluation.joints import jittered, measure_joint_errors
 from dualpose_ros.people import Pose2D
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 
 def labelled_image(seed: int, people: int = 3) -> LabelledImage:

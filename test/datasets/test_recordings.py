@@ -27,9 +27,8 @@ from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.render.render import View
 from dualpose_ros.lab.synthetic.scenes.sequences import ACTIONS, Script, SequenceConfig, draw_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, make_world
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 
-K = H36M17.num_joints
 PARTS = ("frames", "truth", "top_down", "bottom_up")
 SMALL = WorldConfig(cast=3, textures=3, poses=2, seated=2, props=1)
 CAMERA = camera_from_hfov(256, 192, 1.0)

@@ -7,9 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, joint_of, load_video_truth
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
-K = H36M17.num_joints
 MARKERS = ("RHip", "RKnee", "RAnkle", "LHip", "LKnee", "LAnkle", "Neck", "LShoulder", "Nose")
 
 

@@ -18,12 +18,11 @@ from dualpose_ros.nodes.wire import (
     stamp_ns_of,
 )
 from dualpose_ros.people import Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 from dualpose_ros.standalone import messages
 from dualpose_ros.standalone.messages import message_class
 
 TYPE = "dualpose_ros/msg/MultiPersonPose3D"
-K = H36M17.num_joints
 
 
 def header(frame_id: str = "eye") -> messages.Message:

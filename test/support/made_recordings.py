@@ -5,9 +5,8 @@ import numpy as np
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.recordings import Estimates, Frames, Recordings, Truth
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 
-K = H36M17.num_joints
 CAMERA = camera_from_hfov(640, 480, 1.2)
 
 

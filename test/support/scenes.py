@@ -6,9 +6,8 @@ import numpy.typing as npt
 from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.camera import Camera, camera_from_hfov, in_view, project
 from dualpose_ros.letterbox import Letterbox, fit_long_side
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 
-K = H36M17.num_joints
 STRIDE = 4
 
 # Somebody who stands and faces the camera, metres about the pelvis, x to the right and y down.

@@ -8,9 +8,8 @@ from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.bones import PROPORTIONS
 from dualpose_ros.refinement.solver import Observations
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
-K = H36M17.num_joints
 CAMERA = Camera(640, 480, 500.0, 520.0, 320.0, 240.0)
 _BONES = np.array(
     [

@@ -14,7 +14,7 @@ from dualpose_ros.arrays import AnyFloats, Floats, Indices, Mask
 from dualpose_ros.datasets.labels import OUTSIDE, People
 from dualpose_ros.metrics import poses as metrics
 from dualpose_ros.people import Pose3D, box_area, oks
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import BODY, H36M17
 
 MIN_VISIBLE, MIN_JOINTS = 0.2, 5
 """Asked for are people of whom as much is in view and so many joints lie within the image."""
@@ -22,8 +22,6 @@ MIN_VISIBLE, MIN_JOINTS = 0.2, 5
 FOUND_OKS, NEAR_M = 0.5, 0.5
 _AREA_SHARE = 0.53
 """Of a body's box that it covers, as COCO's similarity wants it."""
-
-_BODY = H36M17.body
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,9 @@ def score_frame(people: People, persons: Sequence[Pose3D]) -> FrameScores:
     found[match[rows]] = True
     near[match[rows]] = metrics.joint_errors(estimate, truth)[:, root] <= NEAR_M
     rel, true_rel = estimate - estimate[:, root : root + 1], truth - truth[:, root : root + 1]
-    pck_rel[match[rows]] = metrics.pck(rel[:, _BODY], true_rel[:, _BODY])
+    pck_rel[match[rows]] = metrics.pck(rel[:, BODY], true_rel[:, BODY])
     pck_abs[match[rows]] = metrics.pck(estimate, truth)
-    auc_rel[match[rows]] = metrics.auc(metrics.joint_errors(rel, true_rel)[:, _BODY])
+    auc_rel[match[rows]] = metrics.auc(metrics.joint_errors(rel, true_rel)[:, BODY])
     depth_error[match[rows]] = metrics.root_depth_error(estimate[:, root, 2], truth[:, root, 2])
     return FrameScores(
         height_px=heights_px(people.joints_px),

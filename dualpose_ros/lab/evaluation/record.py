@@ -15,9 +15,7 @@ from dualpose_ros.lab.processes import in_processes
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig, draw_sequence, render_sequence
 from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, load_model, make_world
 from dualpose_ros.people import Pose3D
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import K
 
 SHARD_SIZE = 8
 """Sequences of one world, in one file."""

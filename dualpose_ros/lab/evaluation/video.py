@@ -26,12 +26,10 @@ from dualpose_ros.metrics.poses import pa_mpjpe
 from dualpose_ros.metrics.steadiness import acceleration_errors, mean_of
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, ROOT, K
 from dualpose_ros.sources.calibration import load_calibration, load_ground
 from dualpose_ros.sources.frames import FrameSource, images_of, open_source
 from dualpose_ros.sources.video import VIDEO_SUFFIXES
-
-K, ROOT = H36M17.num_joints, H36M17.root
 
 GHOST_S = 0.5
 """A ghost that lasts as long is one that somebody sees."""

@@ -11,10 +11,8 @@ from dualpose_ros.camera import project
 from dualpose_ros.datasets.labels import OUTSIDE, People
 from dualpose_ros.lab.evaluation.people import match_people, people_figures, root_average_precision, score_frame
 from dualpose_ros.people import Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from support.standing import CAMERA, at, truth_of
-
-K = H36M17.num_joints
 
 
 def estimate_of(joints_cam: np.ndarray, score: float = 0.9) -> Pose3D:

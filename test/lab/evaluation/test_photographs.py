@@ -11,11 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from dualpose_ros.datasets.coco import CocoError
 from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.people import Pose2D
-from dualpose_ros.skeleton import COCO17, H36M17
+from dualpose_ros.skeleton import COCO17, H36M17, K
 from dualpose_ros.sources.source import SourceError
 from support.data import data_path
 
-K = H36M17.num_joints
 BOX = (40.0, 30.0, 120.0, 160.0)  # x, y, width, height
 
 

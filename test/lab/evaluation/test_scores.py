@@ -22,9 +22,7 @@ from dualpose_ros.lab.evaluation.scores import (
     threshold_rows,
 )
 from dualpose_ros.people import Persons, Poses, Source
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import K
 
 
 def drawn(scale: ScoreScale, count: int = 4000, seed: int = 0) -> Judged:

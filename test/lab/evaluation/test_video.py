@@ -11,10 +11,9 @@ from dualpose_ros.datasets.clip import load_clip_truth
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError
 from dualpose_ros.lab.evaluation import video
 from dualpose_ros.people import Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, ROOT, K
 from support.data import ROOT as CHECKOUT
 
-K, ROOT = H36M17.num_joints, H36M17.root
 CAMERA = camera_from_hfov(640, 480, 1.2)
 HZ = 10.0
 

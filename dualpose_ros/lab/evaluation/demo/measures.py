@@ -14,15 +14,13 @@ from dualpose_ros.arrays import AnyFloats, Floats, Ints, Mask
 from dualpose_ros.datasets.clip import ClipTruth
 from dualpose_ros.metrics import poses as metrics
 from dualpose_ros.metrics.pairs import nearest_pairs
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import BODY, H36M17
 
 FOUND_WITHIN_M = 0.5
 """A person is found if an estimated root lies this close to the true one."""
 
 SEEN_FRACTION = 0.2
 """People of whom less than this is in view need not be found, and no error is held against finding them."""
-
-_BODY = H36M17.body
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,7 @@ def evaluate_demo(truth: ClipTruth, frames: Sequence[EstimatedFrame], limit_m: f
     true_joints = np.stack([truth.joints_cam[match.frame, match.person] for match in counted])
     root = H36M17.root
     rel, true_rel = joints - joints[:, root : root + 1], true_joints - true_joints[:, root : root + 1]
-    pck_rel = float(metrics.pck(rel[:, _BODY], true_rel[:, _BODY]).mean())
+    pck_rel = float(metrics.pck(rel[:, BODY], true_rel[:, BODY]).mean())
     depth = metrics.root_depth_error(joints[:, root, 2], true_joints[:, root, 2])
     return DemoFigures(
         frames=len(frames),
@@ -204,7 +202,7 @@ def evaluate_demo(truth: ClipTruth, frames: Sequence[EstimatedFrame], limit_m: f
         pck150_rel=pck_rel,
         pck150_rel_all=pck_rel * recall,
         pck150_abs=float(metrics.pck(joints, true_joints).mean()),
-        mpjpe_rel_mm=1000 * float(metrics.mpjpe(rel[:, _BODY], true_rel[:, _BODY]).mean()),
+        mpjpe_rel_mm=1000 * float(metrics.mpjpe(rel[:, BODY], true_rel[:, BODY]).mean()),
         root_depth_rel_err=float(np.median(depth)),
         id_switches=switches,
     )

@@ -21,9 +21,7 @@ from dualpose_ros.lab.evaluation.people import FrameScores, people_figures, root
 from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.metrics.pairs import FramePairs
 from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 COLUMNS = ("ap_root_25", "auc_rel", "pck_rel", "pck_abs")
 """Those of the paper's Tables 3 to 5, in per cent; PCK at 150 mm."""

@@ -16,9 +16,8 @@ from dualpose_ros.lab.evaluation.people import asked_for, match_people
 from dualpose_ros.lab.evaluation.refinement.measures import calibration_row
 from dualpose_ros.people import TrackingState
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
-K = H36M17.num_joints
 SETTLED_S = 1.0
 """A person's height is looked at from so long after a video's start on."""
 

@@ -21,10 +21,8 @@ from dualpose_ros.lab.evaluation.people import match_people
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.terms import joints_from_bones
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, ROOT, K
 
-K = H36M17.num_joints
-_ROOT = H36M17.root
 _PARENTS = [max(parent, 0) for parent in H36M17.parents]
 _SHORTEST_M = 1e-4
 
@@ -140,10 +138,10 @@ def _track(parts: Sequence[tuple[int, PoseErrors]]) -> ErrorTrack:
 
 def errors_of(person: Pose3D, truth: Floats, pixels: Floats) -> PoseErrors:
     """How a pose errs about true joints (K, 3), which are at pixels (K, 2) of the image."""
-    said, axes = np.asarray(person.joints_cam, dtype=np.float64), view_axes(truth[_ROOT])
+    said, axes = np.asarray(person.joints_cam, dtype=np.float64), view_axes(truth[ROOT])
     turns, log_lengths = _bone_errors((said - said[_PARENTS]) @ axes.T, (truth - truth[_PARENTS]) @ axes.T)
-    distance, said_distance = float(np.linalg.norm(truth[_ROOT])), float(np.linalg.norm(said[_ROOT]))
-    seen = axes @ said[_ROOT]
+    distance, said_distance = float(np.linalg.norm(truth[ROOT])), float(np.linalg.norm(said[ROOT]))
+    seen = axes @ said[ROOT]
     stated = np.asarray(person.joint_stddev, dtype=np.float64)
     return PoseErrors(
         turns=turns,
@@ -152,8 +150,8 @@ def errors_of(person: Pose3D, truth: Floats, pixels: Floats) -> PoseErrors:
         log_depth=np.log(said_distance / distance),
         keypoints=(np.asarray(person.keypoints_px, dtype=np.float64) - pixels) / image_size(pixels),
         scores=np.asarray(person.joint_scores, dtype=np.float64),
-        stated=np.sqrt(np.maximum(stated**2 - stated[_ROOT] ** 2, 0.0)),
-        stated_depth=stated[_ROOT] / said_distance,
+        stated=np.sqrt(np.maximum(stated**2 - stated[ROOT] ** 2, 0.0)),
+        stated_depth=stated[ROOT] / said_distance,
     )
 
 
@@ -196,7 +194,7 @@ def corrupt(seen: SeenClip, errors: RecordedErrors, rng: np.random.Generator) ->
 def with_errors(seen: SeenClip, present: Mask, errors: PoseErrors) -> CorruptedClip:
     """The clip with errors of as many frames."""
     truth = seen.joints_cam
-    root, axes = truth[:, _ROOT], view_axes(truth[:, _ROOT])
+    root, axes = truth[:, ROOT], view_axes(truth[:, ROOT])
     distance = np.linalg.norm(root, axis=-1)
     direction = np.concatenate([errors.aside / distance[:, None], np.ones((len(truth), 1))], axis=-1)
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)

@@ -30,9 +30,7 @@ from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
 from dualpose_ros.refinement.window import split_stddev
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import BODY, H36M17, K
 
 COLUMNS = ("mpjpe_mm", "mpjpe_abs_mm", "accel_m_s2", "bone_mm")
 """Mean distance of joints but the root, about the root, and of all in the camera's frame; mean difference of
@@ -61,8 +59,6 @@ REFERENCE_ROWS: Mapping[str, Stages] = {
     TWO_STAGE: at_rate(TWO_STAGES, RATE),
 }
 """Rows of Table 6. The paper does not say how its terms add up before they have coefficients: here with 1 each."""
-
-_BODY = H36M17.body
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ def series_figures(series: Sequence[Series]) -> dict[str, float | None]:
             continue
         root = H36M17.root
         rel, true_rel = (joints - joints[:, root : root + 1] for joints in (one.joints, one.truth))
-        relative.append(metrics.mpjpe(rel[:, _BODY], true_rel[:, _BODY]))
+        relative.append(metrics.mpjpe(rel[:, BODY], true_rel[:, BODY]))
         absolute.append(metrics.mpjpe(one.joints, one.truth))
         accelerations.append(acceleration_errors(one.joints, one.truth, one.times))
         squares.append(bone_squares(one.joints))

@@ -16,11 +16,9 @@ from dualpose_ros.datasets.recordings import Recordings
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.lab.experiments.semi_supervised import evaluation
 from dualpose_ros.lab.synthetic.motion.meetings import draw_groups
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import ROOT, K
 
-K = H36M17.num_joints
 VALIDATION_ONE_IN = 8
-_ROOT = H36M17.root
 _NEAREST_M = 0.5
 _TOGETHER_M = 4.0
 
@@ -93,7 +91,7 @@ def make_tracks(
     joints = taught[rows]
     known = there & np.isfinite(joints).all(axis=(2, 3))
     joints = np.where(known[..., None, None], joints, 0.0)
-    other = nearest(estimates.frame, taught[:, _ROOT])[rows]
+    other = nearest(estimates.frame, taught[:, ROOT])[rows]
     rays, frame = evaluation.ray_of(recordings, estimates)[rows], estimates.frame[rows]
     return Tracks(
         told,
@@ -133,11 +131,11 @@ def targets(told: evaluation.TrackInput, joints_cam: Floats, known: Mask) -> Tar
     """What a lifting network ought to say of tracks whose people are at joints_cam (N, T, K, 3) where known (N, T)."""
     view, shape = told.people.view, known.shape
     turned = np.einsum("nba,nkb->nka", view.to_camera, joints_cam.reshape(-1, K, 3))
-    depth = turned[:, _ROOT, 2].reshape(shape)
+    depth = turned[:, ROOT, 2].reshape(shape)
     counted = known & (depth > 0.3)
     extent = view.extent.reshape(shape)
     log_depth = np.log(np.where(counted, depth * extent, 1.0))
-    relative = (turned - turned[:, _ROOT, None]).reshape(*shape, K, 3)
+    relative = (turned - turned[:, ROOT, None]).reshape(*shape, K, 3)
     return Targets(told.features, relative.astype(np.float32), log_depth.astype(np.float32), counted)
 
 
@@ -151,7 +149,7 @@ def turned_targets(
     """
     count = len(tracks)
     weight = tracks.known / np.maximum(tracks.known.sum(axis=1, keepdims=True), 1)
-    middle = np.einsum("nt,ntc->nc", weight, tracks.joints_cam[:, :, _ROOT])
+    middle = np.einsum("nt,ntc->nc", weight, tracks.joints_cam[:, :, ROOT])
     down = tracks.upright[:, 0, 1]
     turn = about_vertical(down, limit * rng.uniform(-1, 1, count))
     joints = np.einsum("nab,ntkb->ntka", turn, tracks.joints_cam - middle[:, None, None]) + middle[:, None, None]
@@ -231,7 +229,7 @@ def _together(frame: AnyInts, people: Floats) -> Floats:
     bounds = np.flatnonzero(np.diff(frame, prepend=-1, append=-1)).tolist()
     for low, high in pairwise(bounds):
         for a, b in combinations(range(low, high), 2):
-            if np.linalg.norm(people[a, _ROOT] - people[b, _ROOT]) < _TOGETHER_M:
+            if np.linalg.norm(people[a, ROOT] - people[b, ROOT]) < _TOGETHER_M:
                 found.append(people[[a, b]])
     return np.array(found).reshape(-1, 2, K, 3)
 

@@ -58,11 +58,9 @@ from dualpose_ros.lab.training.fusion.task import (
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.people import Poses
 from dualpose_ros.settings import Settings, setting
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import BODY, ROOT
 from dualpose_ros.top_down.person_view import through
 
-_ROOT = H36M17.root
-_BODY = H36M17.body
 _NEAREST_M = 0.5
 
 
@@ -209,9 +207,9 @@ class SemiSupervisedFusionTask:
         if terms.perspective:
             root, again, _ = _placed(model, found.turned_features[:half], found.turned_depth[:half])
             wanted, there = found.turned_joints[:half], found.counted[:half]
-            rel = (again - again[:, _ROOT, None]) - (wanted - wanted[:, _ROOT, None])
-            log_depth = torch.log(wanted[:, _ROOT, 2].clamp(min=0.2) / found.turned_depth[:half]) - root[:, 2]
-            error = 10 * torch.linalg.vector_norm(rel, dim=-1)[:, _BODY].mean(dim=-1) + 10 * log_depth.abs()
+            rel = (again - again[:, ROOT, None]) - (wanted - wanted[:, ROOT, None])
+            log_depth = torch.log(wanted[:, ROOT, 2].clamp(min=0.2) / found.turned_depth[:half]) - root[:, 2]
+            error = 10 * torch.linalg.vector_norm(rel, dim=-1)[:, BODY].mean(dim=-1) + 10 * log_depth.abs()
             errors.append(data.perspective * torch.where(there, error, 0.0))
             told["perspective"] = errors[-1].mean()
         total = (easy_weights(errors, epoch) * sum(errors)).mean()
@@ -277,7 +275,7 @@ def unlabelled_people(recordings: Recordings, frames: Mask, rows: PairRows, answ
         confidence[seen] = estimates.joint_scores[own_rows[seen]]
     known = np.isfinite(joints).all(axis=(1, 2)) & (np.nan_to_num(joints[..., 2]).min(axis=1) > 0)
     down = recordings.frames.down[own.frame].astype(np.float64)
-    other = nearest(own.frame, joints[:, _ROOT])
+    other = nearest(own.frame, joints[:, ROOT])
     joints = np.where(known[:, None, None], joints, 0.0)
     return People(own.pairs, rays, confidence, joints, known, scores, down, other)
 
@@ -320,7 +318,7 @@ def _turned(
     No image shows the turned person, so both branches' errors stay what they were along the camera's axes, as
     they lie along its rays and don't turn with the person.
     """
-    root = joints_cam[:, _ROOT, None]
+    root = joints_cam[:, ROOT, None]
     turn = about_vertical(down, limit * rng.uniform(-1, 1, len(down)))
     moved = np.einsum("nab,nkb->nka", turn, joints_cam - root) + root
     branches = [

@@ -49,11 +49,9 @@ from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining,
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.settings import Settings, setting
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import BODY
 from dualpose_ros.top_down.lifting import ANSWERS, empty_memory
 from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
-
-_BODY = H36M17.body
 
 
 @dataclass(frozen=True)
@@ -218,14 +216,14 @@ class SemiSupervisedLiftingTask:
             told["reprojection"] = errors[-1].mean()
         if terms.perspective:
             both = turned.counted[there]
-            again = torch.linalg.vector_norm(answers[1][0] - turned.joints, dim=-1)[..., _BODY]
+            again = torch.linalg.vector_norm(answers[1][0] - turned.joints, dim=-1)[..., BODY]
             depths = (answers[1][2] - turned.log_depth_extent).abs()
             error = 10 * again.mean(dim=-1) + 10 * depths
             errors.append(data.perspective * torch.where(both, error[there], 0.0))
             told["perspective"] = errors[-1].mean()
             # What differs from one side to another is not sure; it alone tells the deviations of this domain.
             counted = turned.counted
-            unsure = gaussian_nll(again.detach()[counted], answers[1][1][..., _BODY][counted], axes=3)
+            unsure = gaussian_nll(again.detach()[counted], answers[1][1][..., BODY][counted], axes=3)
             unsure = unsure + gaussian_nll(depths.detach()[counted], answers[1][3][counted], axes=1)
         total = (easy_weights(errors, epoch) * sum(errors)).mean() + 0.1 * data.perspective * unsure
         if terms.adversarial:

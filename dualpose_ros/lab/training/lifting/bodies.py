@@ -15,9 +15,8 @@ from torch import Tensor
 from dualpose_ros.lab.training.lifting.bank import BANK_HZ, BONES_OF_STATURE, SHARE_OF_STATURE, Bank
 from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.settings import Settings, setting, share
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
-K = H36M17.num_joints
 MIRROR = list(H36M17.mirror)
 PARENTS = [max(parent, 0) for parent in H36M17.parents]
 LEGS = np.array([name.endswith(("hip", "knee", "ankle")) for name in H36M17.joint_names])

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from dualpose_ros.top_down.completion import LONGEST_GAP_S, MIN_CONFIDENCE, MIRRORED_VIEW, TRUST
 from dualpose_ros.top_down.person_view import FARTHEST, MIN_EXTENT, NEAREST
-
-K = H36M17.num_joints
 
 
 @dataclass(frozen=True)

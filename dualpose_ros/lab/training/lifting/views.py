@@ -23,15 +23,13 @@ from dualpose_ros.lab.training.lifting.faults import (
     visible_size,
 )
 from dualpose_ros.settings import Settings, setting, share
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import ROOT
 
 MIN_FOUND = 3
 """Frames with fewer joints found are none: the top-down stage gives no pose."""
 
 NEAREST_M = 0.15
 """Joints nearer than this, or behind the camera, are not seen."""
-
-ROOT = H36M17.root
 
 
 @dataclass(frozen=True)

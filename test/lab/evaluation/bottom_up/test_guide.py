@@ -9,11 +9,9 @@ import pytest
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.lab.evaluation.bottom_up.guide import Guide
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 from dualpose_ros.top_down.estimator import PatchMaps
 from support.standing import CAMERA, at, truth_of
-
-K = H36M17.num_joints
 
 
 class Blobs:

@@ -6,9 +6,8 @@ import pytest
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.lab.evaluation.bottom_up import round_trip as module
 from dualpose_ros.lab.evaluation.bottom_up.round_trip import crowd, overlaps, round_trip, round_trip_row
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 
-K = H36M17.num_joints
 POSE_M = np.random.default_rng(0).normal(0, 0.35, (K, 3))
 
 

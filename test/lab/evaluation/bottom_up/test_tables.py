@@ -17,9 +17,8 @@ from dualpose_ros.lab.evaluation.report import report
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, make_world
 from dualpose_ros.lab.timing import median_ms
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
-K = H36M17.num_joints
 SMALL = WorldConfig(cast=3, textures=3, poses=8, seated=3, props=1)
 
 

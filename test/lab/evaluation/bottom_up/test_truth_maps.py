@@ -1,10 +1,8 @@
 import numpy as np
 
 from dualpose_ros.lab.evaluation.bottom_up.truth_maps import TAG_STEP, truth_maps
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 from support import scenes
-
-K = H36M17.num_joints
 
 
 def test_maps_against_cell_by_cell_drawing() -> None:

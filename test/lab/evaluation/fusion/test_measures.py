@@ -14,9 +14,8 @@ from dualpose_ros.lab.synthetic.motion.contact import penetration
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.metrics.pairs import pair_row
 from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 
-K = H36M17.num_joints
 CAMERA = camera_from_hfov(640, 480, 1.2)
 PLACES: tuple[list[tuple[float, float]], ...] = (
     [(-1.0, 4.0), (0.6, 5.0)],

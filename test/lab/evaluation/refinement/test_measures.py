@@ -20,9 +20,8 @@ from dualpose_ros.refinement.solver import SolverConfig, terms_of
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import cost
 from dualpose_ros.refinement.window import LEAST_RELATIVE_M
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 
-K = H36M17.num_joints
 CAMERA = camera_from_hfov(640, 480, 1.2)
 FEW = {"few steps": (Stage(steps=2),)}
 

@@ -10,13 +10,12 @@ from dualpose_ros.datasets.motion import Clip
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError, TensorSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.top_down import lifting as evaluation
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from dualpose_ros.top_down.completion import NUM_FEATURES
 from dualpose_ros.top_down.lifting import UNSEEN_STDDEV_SCALE
 from dualpose_ros.top_down.person_view import view_person
 from dualpose_ros.weights import weights_path
 
-K = H36M17.num_joints
 F32 = np.dtype(np.float32)
 
 

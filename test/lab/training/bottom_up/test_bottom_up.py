@@ -26,9 +26,8 @@ from dualpose_ros.lab.training.bottom_up.task import (
 from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.loop.trainer import train
 from dualpose_ros.lab.training.losses import ABSENT
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import ROOT, K
 
-K, ROOT = H36M17.num_joints, H36M17.root
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)
 SETTINGS = BottomUpTraining(
     validation_frames=4, stored_side=160, frames=FrameConfig(width=160, height=128, long_side=160)

@@ -18,10 +18,9 @@ from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.on_device.frames import frame_rows
 from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig
 from dualpose_ros.people import box_iou
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from support.device_rows import on_device
 
-K = H36M17.num_joints
 CONFIG, SAME_LOOK = FrameConfig(), PhotometryConfig(0, 0, 0, 0)
 SHADES = np.stack([40 + 12 * np.arange(K), 240 - 12 * np.arange(K), (90 * np.arange(K)) % 250], axis=1)
 

@@ -22,11 +22,10 @@ from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, draw_
 from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining, sides_right, target_scores
 from dualpose_ros.paths import share_dir
 from dualpose_ros.settings import SettingError
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from dualpose_ros.top_down.patch import extract_patches, patch_affines
 from support.device_rows import on_device
 
-K = H36M17.num_joints
 SIZE = 320
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)
 GEOMETRY_ONLY = DeviceViews(photometry=PhotometryConfig(0, 0, 0, 0), occluders=0, image_border=0)
