@@ -1,10 +1,9 @@
 """Frames of a run on disk as JPEG, read back by stamp: memory stays bounded however long a run is."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections import OrderedDict
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
@@ -16,7 +15,7 @@ from dualpose_ros.recording.disk import Disk
 _MOST_AWAITED = 64
 
 
-class FrameStore:
+class FrameStore(AbstractContextManager["FrameStore"]):
     """Holds the newest frames in a ring and keeps, on disk, those that a pose arrived for.
 
     A frame waits in the ring, uncompressed, until `keep` asks for its stamp; the ring takes at most `ring_bytes`, the
@@ -88,9 +87,6 @@ class FrameStore:
         with contextlib.suppress(OSError):
             self._stream.close()
         self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> FrameStore:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.discard()

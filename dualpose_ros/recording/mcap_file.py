@@ -1,8 +1,7 @@
 """A rosbag2 recording in one MCAP file: CDR messages with their full ROS 2 definitions."""
 
-from __future__ import annotations
-
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mcap.writer import CompressionType, Writer
@@ -15,7 +14,7 @@ _KEEP_LAST = 1
 _LATCHED, _VOLATILE = 1, 2
 
 
-class McapFile:
+class McapFile(AbstractContextManager["McapFile"]):
     """Writes serialised ROS 2 messages; Foxglove, `ros2 bag` and any MCAP reader open the file.
 
     By mcap's writer and not by that of rosbags, which holds one time for a message instead of two, and writes a folder.
@@ -65,9 +64,6 @@ class McapFile:
         durability = _LATCHED if topic.endswith("/tf_static") else _VOLATILE
         metadata = {"offered_qos_profiles": _qos_yaml(5, durability)}
         return self._writer.register_channel(topic, "cdr", self._schemas[type_name], metadata)
-
-    def __enter__(self) -> McapFile:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,7 +1,6 @@
 """The output folder of a run while it is being written."""
 
-from __future__ import annotations
-
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from dualpose_ros.arrays import RgbImage
@@ -19,7 +18,7 @@ STAGES = ("top_down", "fused")
 """Stages before the end of the graph whose poses are kept as lines too."""
 
 
-class Recording:
+class Recording(AbstractContextManager["Recording"]):
     """Writes `poses.mcap`, `poses.jsonl` and a file of lines for each of `STAGES`, and keeps on disk the frames that
     poses arrived for.
 
@@ -107,9 +106,6 @@ class Recording:
             stream.close()
         self._mcap.close()
         self.disk.close()
-
-    def __enter__(self) -> Recording:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

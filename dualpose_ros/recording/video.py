@@ -1,7 +1,6 @@
 """H.264 video from frames with stamps: each frame is shown from its stamp until the next one's."""
 
-from __future__ import annotations
-
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from dualpose_ros.arrays import RgbImage
 _TICKS = 90_000
 
 
-class VideoWriter:
+class VideoWriter(AbstractContextManager["VideoWriter"]):
     """Encodes RGB frames into an MP4 with a variable frame rate; `close` makes the file playable.
 
     The size is the first frame's, rounded down to even numbers as H.264 with 4:2:0 needs; a frame of another size is
@@ -60,9 +59,6 @@ class VideoWriter:
         stream.codec_context.time_base = Fraction(1, _TICKS)
         stream.codec_context.thread_count = 2
         return stream
-
-    def __enter__(self) -> VideoWriter:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
