@@ -206,13 +206,14 @@ def test_what_is_no_such_network_is_named(tmp_path: Path) -> None:
 
 def test_movenet_on_photographs() -> None:
     """Thunder finds people in photographs well."""
-    from dualpose_ros.lab.evaluation.photographs import _read_image, read_annotations, score_person
+    from dualpose_ros.lab.evaluation.photographs import read_annotations, score_person
+    from dualpose_ros.sources.pictures import read_picture
 
     root, path = data_path("coco_sample"), data_path("weights/movenet_thunder.onnx")
     estimator = PoseEstimator(load_top_down(f"movenet:{path}"))
     found = []
     for file, people in list(read_annotations(root).items())[:8]:
-        image = _read_image(root / "images" / file)
+        image = read_picture(root / "images" / file)
         poses = estimator(image, np.stack([p.box_px for p in people])).poses
         found += [score_person(person, pose).oks for person, pose in zip(people, poses, strict=True)]
     assert len(found) >= 8 and np.mean(found) > 0.5
