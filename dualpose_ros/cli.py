@@ -31,6 +31,7 @@ _PACKAGES = {"cv2": "opencv-python-headless", "yaml": "PyYAML", "rerun": "rerun-
 _SHORTAGES = {
     errno.ENOSPC: "output",
     errno.EDQUOT: "output",
+    errno.EFBIG: "output",
     errno.EMFILE: "raise the limit (`ulimit -n 1024`)",
     errno.ENFILE: "the whole system",
     errno.ENOMEM: "memory",

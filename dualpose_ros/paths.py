@@ -27,6 +27,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        # Where no space is left, none is named.
+        error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -70,7 +70,7 @@ def import_data(
     says which, is for validation. Run it again and it goes on with the shards that are missing.
     """
     from dualpose_ros.datasets.cache import JPEG_QUALITY
-    from dualpose_ros.datasets.coco import CocoError, ImportOptions, read_coco
+    from dualpose_ros.datasets.coco import ImportOptions, read_coco
     from dualpose_ros.datasets.importing import missing, plan, write
     from dualpose_ros.datasets.labels import UNKNOWN
     from dualpose_ros.datasets.lsp import read_lsp
@@ -84,12 +84,9 @@ def import_data(
         aliases=joints(joint),
     )
     encoding, quality = (".jpg", JPEG_QUALITY) if webp is None else (".webp", webp)
-    try:
-        photographs = (read_coco if kind is Format.coco else read_lsp)(root, options)
-        shards = plan(photographs)
-        made = counted(write(shards, out, max_side, encoding, quality), missing(shards, out), "pictures")
-    except (CocoError, OSError) as error:
-        raise InputError(str(error)) from error
+    photographs = (read_coco if kind is Format.coco else read_lsp)(root, options)
+    shards = plan(photographs)
+    made = counted(write(shards, out, max_side, encoding, quality), missing(shards, out), "pictures")
     people = sum(len(p.people) for p in photographs)
     labelled = sum(int((p.people.visibility != UNKNOWN).any(axis=1).sum()) for p in photographs)
     all_of_them = f"{len(photographs)} in all, with {people} people, {labelled} of them with joints of ours"

@@ -1,6 +1,7 @@
 """The checkpoints of a run: last.pt, from which it goes on, and best.pt, its best averaged weights."""
 
 import dataclasses
+import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -78,8 +79,11 @@ class Checkpoints:
     def _save(self, name: str, content: dict[str, Any], state: RunState) -> None:
         """Write a checkpoint, with format, task, settings, step and time, whole or not at all."""
         head = {"format": CHECKPOINT_FORMAT, "task": self._task, "config": self.settings}
+        # Not into the file: of a full disk torch makes an error of its own.
+        whole = io.BytesIO()
+        torch.save({**head, "step": state.step, "seconds": state.seconds, **content}, whole)
         with written_whole(self._out / name) as file:
-            torch.save({**head, "step": state.step, "seconds": state.seconds, **content}, file)
+            file.write_bytes(whole.getbuffer())
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -54,6 +55,22 @@ def test_it_learns_and_leaves_all_it_promises(tmp_path: Path) -> None:
     with torch.no_grad():
         again = TinyTask().validate(load_best(TinyTask(), tmp_path), batches)
     assert again["mse"] == pytest.approx(result.figures["mse"], rel=1e-6)
+
+
+def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    task = TinyTask()
+    task.interrupt_at = 7
+    with pytest.raises(KeyboardInterrupt):
+        train(task, config(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as full:
+            train(TinyTask(), config(tmp_path), resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(full.value.filename) in (str(tmp_path / "best.pt"), str(tmp_path / "last.pt"))
+    assert state(tmp_path / "last.pt")["step"] == 7 and not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("stop_at", [7, 12, 31])
