@@ -6,8 +6,6 @@ keeps the high-resolution branch only, widens to `out_channels`, so that thin br
 carry many output maps. Imported for training and export only.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

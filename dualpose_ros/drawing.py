@@ -3,8 +3,6 @@
 Images are RGB (H, W, 3) uint8. N people, K joints of `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 import colorsys
 from collections.abc import Iterable, Mapping
 

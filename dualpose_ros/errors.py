@@ -1,7 +1,5 @@
 """Errors that the command line shows as one line."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

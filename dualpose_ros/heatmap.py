@@ -4,8 +4,6 @@ C channels of h x w cells; cell (i, j) is row i, column j and its centre has coo
 Everything is vectorised over cells and channels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

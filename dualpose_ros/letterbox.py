@@ -4,8 +4,6 @@ Two kinds of coordinates: points count from the centre of the first pixel, as `c
 does; box edges count from the image's corner, 0 to W, as in COCO and RegionOfInterest.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -1,7 +1,5 @@
 """How often frames come, for memories that have to reach from one frame to the next however seldom that is."""
 
-from __future__ import annotations
-
 SLOWEST_S = 5.0
 """Frames further apart are no stream."""
 

@@ -1,7 +1,5 @@
 """Where the package's own data files are (messages, configuration, launch files, weights), and files written whole."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import re

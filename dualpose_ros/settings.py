@@ -3,8 +3,6 @@
 From that come range errors, the parameters of the nodes with their descriptors, and the files that list them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

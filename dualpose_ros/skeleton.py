@@ -4,8 +4,6 @@ K is the number of joints of a skeleton. The skeleton used inside the package is
 `H36M17`; the others exist to read data sets and published networks.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@
 which command, with which figures, and its domain. A file that is not the manifest's is never loaded.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -3,8 +3,6 @@
 P people, K joints, h x w cells, M candidate joints. Positions are in pixels of the network's input, depths in metres.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

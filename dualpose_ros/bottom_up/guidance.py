@@ -4,8 +4,6 @@ Paper, section 3.2: the combined heatmaps, made on patches of normalised size, f
 whole frame from telling how large people are. K joints.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

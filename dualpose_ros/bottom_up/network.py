@@ -3,8 +3,6 @@
 Imported for training and export only; the live stage runs the exported ONNX file.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -3,8 +3,6 @@
 P people, K joints; metres in the camera's optical frame (x right, y down, z forward).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The bottom-up branch as one object: a whole image and the top-down heatmaps in, 3D poses of everybody out."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Files whose readers crash on some that are damaged: another process reads them."""
 
-from __future__ import annotations
-
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor

@@ -6,8 +6,6 @@ name only when it is complete, so a writer that was stopped goes on with the sha
 Images may be encoded in any way that OpenCV tells by itself; shards of format 1 lack origins and are rendered.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

@@ -4,8 +4,6 @@ T frames, N people with a column each for the whole clip, K joints of `skeleton.
 optical frame, seconds from the clip's start, pixels of the image.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

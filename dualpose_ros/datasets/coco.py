@@ -10,8 +10,6 @@ A keypoint with v = 0 is not judged. People without keypoints, and crowds, are b
 is labelled of another category than people is passed over.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

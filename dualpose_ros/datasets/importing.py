@@ -1,7 +1,5 @@
 """Photographs written as a cache of labelled images, which networks are trained on."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 M people seen, K joints of `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 

@@ -4,8 +4,6 @@ N people, J joints of the source, K joints of the inner skeleton. What a source 
 follow exactly from what it says, is UNKNOWN.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

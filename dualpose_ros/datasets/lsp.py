@@ -8,8 +8,6 @@ The set's neck lies 4 per cent of a person's size from both our thorax and our n
 its head top is ours.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2

@@ -4,8 +4,6 @@ The file holds `joints_m` (T, 17, 3) of all clips end to end, `clip_lengths` (C,
 `clip_names` (C,), `joint_names` (17,) and `fps`; world frame, y up, floor near y = 0.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 F frames, N true people in them, M estimated ones, K joints of `skeleton.H36M17`; metres in the camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path

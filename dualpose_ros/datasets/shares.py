@@ -1,7 +1,5 @@
 """Several data folders to learn from, each for its share: `real:0.6 rendered:0.4`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ triangulating tools write it) holds markers by name. T frames, N people, K joint
 camera's optical frame once a world's `world_to_camera` is applied.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

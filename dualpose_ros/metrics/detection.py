@@ -3,8 +3,6 @@
 Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, with 101 recall levels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Goals: a measured figure and the bounds it was to keep, of evaluations, benchmarks and runs alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

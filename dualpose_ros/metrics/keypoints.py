@@ -4,8 +4,6 @@ Ronchi, Perona, "Benchmarking and error diagnosis in multi-instance pose estimat
 evaluation: ten similarities from 0.5 to 0.95, 101 recall levels, the twenty best answers of a picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

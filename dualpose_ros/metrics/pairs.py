@@ -1,7 +1,5 @@
 """Pairs: the nearest ones, and how many of a top-down and a bottom-up pose are one person."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 Shapes (..., K, 3) in metres unless said otherwise; results keep the leading axes.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.stats import chi2
 

@@ -3,8 +3,6 @@
 T frames, K joints of `skeleton.H36M17`; metres and seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Bernardin, Stiefelhagen, "Evaluating multiple object tracking performance: the C
 al., "Performance measures and a data set for multi-target, multi-camera tracking", ECCV workshops 2016.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files on a disk that may fill up: what is being written can still be finished then."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io

@@ -1,7 +1,5 @@
 """What the nodes print during a run: into a file, and the last words of each kept at hand."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import sys

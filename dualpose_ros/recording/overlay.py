@@ -1,7 +1,5 @@
 """The overlay video of a run: 2D skeletons with id and depth, beside the people seen from above."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Poses as JSON lines: one line for each image that poses were published for."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a run came to: rates, latency, what each node took, and how that compares with the goals."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

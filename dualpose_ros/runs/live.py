@@ -1,7 +1,5 @@
 """What `run` and `demo` share: look at the input first, run the graph, write the output folder."""
 
-from __future__ import annotations
-
 import math
 import os
 import signal

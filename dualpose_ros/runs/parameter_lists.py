@@ -1,7 +1,5 @@
 """The parameters of all nodes as files: config/pipeline.yaml and docs/parameters.md."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any

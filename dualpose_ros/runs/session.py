@@ -1,7 +1,5 @@
 """One run of the graph: its nodes as processes, their output into a folder, until the source ends."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import random

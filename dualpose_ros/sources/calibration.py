@@ -3,8 +3,6 @@
 They may say besides where the ground is.
 """
 
-from __future__ import annotations
-
 import codecs
 import re
 from collections.abc import Callable, Mapping

@@ -3,8 +3,6 @@
 Images are RGB (H, W, 3) uint8 with square pixels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 Where one stops it is opened again, with longer and longer pauses, for as long as it takes.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Images are RGB (H, W, 3) uint8 with square pixels.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

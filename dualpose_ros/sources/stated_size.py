@@ -1,7 +1,5 @@
 """The size that a picture's file states, before any memory is taken for it."""
 
-from __future__ import annotations
-
 import re
 import struct
 from typing import Any

@@ -3,8 +3,6 @@
 Pixels are made square by the stated sample aspect ratio, and pictures upright by the stated rotation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The published data sets by name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -5,8 +5,6 @@ Ionescu et al., PAMI 2014. A file's `Pose` holds the T frames of a video: 32 joi
 the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Fabbri et al., "Learning to detect and track visible and occluded body joints in
 a matrix of rows (frame from 1, person, joint 0..21, x, y in pixels, x, y, z in metres, occluded, self-occluded).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Lin et al., ECCV 2014, `person_keypoints_val2017.json`; Li et al., "CrowdPose", 
 images have a crowdIndex. For training, `datasets.coco` reads the same files as labelled images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

@@ -5,8 +5,6 @@ Mehta et al., 3DV 2018, in the form that Moon et al. ("Camera distance-aware top
 keypoints_cam (21, 3) millimetres, keypoints_vis (21,)).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Mehta et al., "Single-shot multi-person 3D pose estimation from monocular RGB", 
 (T, N) of structs with annot2 (2, 17) pixels, annot3 and univ_annot3 (3, 17) millimetres and isValidFrame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Joo et al., "Panoptic Studio", PAMI 2017. A frame's file has bodies with an id a
 the world and a confidence, joint by joint; a calibration's cameras K, distCoef, and R, t from world to camera.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

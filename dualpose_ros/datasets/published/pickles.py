@@ -1,7 +1,5 @@
 """Pickles of arrays from others, without running what else they may hold."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ list entry for each person: jointPositions (T, 72), SMPL's joints in metres in t
 confidences, campose_valid (T,); and for all, cam_poses (T, 4, 4) from world to camera, cam_intrinsics (3, 3).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

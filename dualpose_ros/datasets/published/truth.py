@@ -4,8 +4,6 @@ N people, J joints as the data set has them, called as `skeleton.H36M17` calls t
 camera's optical frame, pixels with the first one's centre at 0.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
