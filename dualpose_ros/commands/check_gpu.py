@@ -4,8 +4,6 @@ Prints what is installed, then for each network and precision how far the plan i
 frames/s of the graph. Exit code 0 if every plan was built and is as near as it has to be.
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import subprocess
 import sys

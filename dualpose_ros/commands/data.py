@@ -1,7 +1,5 @@
 """`dualpose data`: other people's data sets as training takes them."""
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 from typing import Annotated

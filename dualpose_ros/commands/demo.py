@@ -1,7 +1,5 @@
 """`dualpose demo`: the graph on the clip that ships with the package, measured against its ground truth."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`dualpose eval`: how good the shipped weights are, through the same stages as the live nodes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

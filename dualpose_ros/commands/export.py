@@ -1,7 +1,5 @@
 """`dualpose export`: a training run's best checkpoint as ONNX, or a network in another precision."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

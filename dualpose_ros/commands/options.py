@@ -1,7 +1,5 @@
 """Options that more than one command has, said once."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from collections.abc import Iterable, Mapping

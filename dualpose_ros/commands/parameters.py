@@ -1,7 +1,5 @@
 """`dualpose parameters`: what the nodes can be told, as a parameter file or as a page."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """`dualpose refine`: a recorded run refined anew, with all of its frames at hand."""
 
-from __future__ import annotations
-
 from enum import Enum
 from pathlib import Path
 from typing import Annotated

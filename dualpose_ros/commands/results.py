@@ -1,7 +1,5 @@
 """`dualpose results`: the page of results, from what evaluations saved."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`dualpose run`: the graph on any video, directory of images or camera."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

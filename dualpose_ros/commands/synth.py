@@ -1,7 +1,5 @@
 """`dualpose synth`: labelled images and clips of the synthetic world."""
 
-from __future__ import annotations
-
 import os
 from enum import Enum
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`dualpose train`: train one of the networks, from labelled images or motion capture to an ONNX file."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """`dualpose weights`: what networks there are, whether they are whole, and putting new ones in place."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -4,8 +4,6 @@ Importing any of them makes sure first that `rclpy` can be imported: a sourced R
 left alone; without one, `standalone` stands in for the part of it that these nodes use.
 """
 
-from __future__ import annotations
-
 from dualpose_ros import standalone
 
 standalone.install()

@@ -1,7 +1,5 @@
 """What every node shares: its settings as parameters, guarded callbacks, the main function."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

@@ -5,8 +5,6 @@ the stamps matter: they say which frames the graph works on. Where heatmaps are 
 detector is silent it takes the newest image by itself. It never queues: the newest frame wins.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ the file, a second added, and each is held back until the graph has put out pose
 them. At the end of a file the node stays, and its diagnostic status says "finished" with the number of frames sent.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass

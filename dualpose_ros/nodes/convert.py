@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`; pixels of the image, metres in the camera frame.
 """
 
-from __future__ import annotations
-
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Sequence

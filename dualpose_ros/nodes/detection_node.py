@@ -6,8 +6,6 @@ whole graph works on, and passes their images on; it listens to the graph's outp
 keeps up with.
 """
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """How a node is doing, on /diagnostics: frame rate, latency, last error."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable

@@ -4,8 +4,6 @@ The branches are joined by exact stamp. Where one is late, has skipped the frame
 are published alone. Of the detections only the stamps matter: they say since when a frame is being worked on.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import time

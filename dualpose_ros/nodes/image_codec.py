@@ -5,8 +5,6 @@ OpenCV's, blue first. 16-bit values are scaled by 1/257, or as those of 12 bits 
 intensities in 0..1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Settings as ROS parameters: descriptors, values from outside, and names that they had before."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import re

@@ -4,8 +4,6 @@ Unlike the other nodes it runs inside the process that asked for the run. What i
 bytes, which are decoded where their content matters.
 """
 
-from __future__ import annotations
-
 import functools
 import time
 from collections import OrderedDict

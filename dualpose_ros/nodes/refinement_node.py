@@ -4,8 +4,6 @@ Whatever comes in goes out, once and in order, its header and its poses of the s
 refined (no camera is known yet, an error), its poses pass through as they are. A frame never waits for its camera_info.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Sequence

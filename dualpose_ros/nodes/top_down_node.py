@@ -4,8 +4,6 @@ Image and detections are joined by exact stamp, and the newest camera_info serve
 waited for, so a node that falls behind skips frames instead of lagging.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

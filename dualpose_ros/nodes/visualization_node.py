@@ -1,7 +1,5 @@
 """Poses to look at: humans/poses3d -> humans/markers, and with the image humans/overlay."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

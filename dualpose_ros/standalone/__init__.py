@@ -1,7 +1,5 @@
 """The nodes with no ROS 2 installed: rclpy's and the messages' names, served by Cyclone DDS and rosbags."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from types import ModuleType

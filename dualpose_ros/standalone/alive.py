@@ -1,7 +1,5 @@
 """Signs of life: a node tells the launcher, over the socket that is its standard input, that it serves."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

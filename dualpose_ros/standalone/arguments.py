@@ -1,7 +1,5 @@
 """The ROS command line and parameter files: `--ros-args -r a:=b -p x:=y --params-file f.yaml --log-level info`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """One DDS participant a process, as rmw_cyclonedds makes it, and the ROS graph that it announces."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

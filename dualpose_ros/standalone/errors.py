@@ -1,7 +1,5 @@
 """The errors of standalone mode and the guarded imports behind it."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from types import ModuleType

@@ -4,8 +4,6 @@ That process has one thread, no DDS participant and no engine, so that whatever 
 the launcher adopts the node: signals, exit codes and costs are those of a child of its own.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import gc

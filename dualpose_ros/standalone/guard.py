@@ -1,7 +1,5 @@
 """Guard conditions: callbacks of a node that any thread can ask for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

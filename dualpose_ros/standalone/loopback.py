@@ -1,7 +1,5 @@
 """UDP sockets that take nothing but what comes over the loopback interface, whatever address they are bound to."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

@@ -1,7 +1,5 @@
 """Message classes with the behaviour of ROS 2's generated ones, and their CDR bytes by rosbags."""
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable

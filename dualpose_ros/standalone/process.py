@@ -1,7 +1,5 @@
 """One process of a node: its end and what follows from it, its processor time and its memory."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

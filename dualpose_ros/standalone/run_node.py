@@ -3,8 +3,6 @@
 The executables of `ros2 run` are this too. It is quick to import, so that a signal finds its handler from the start.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import importlib

@@ -1,8 +1,6 @@
 """Signals as a wish to stop: of a command for a while, of a node from its first line to its last, with a real rclpy and
 with ours."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """Message definitions as rosbags parses them: ROS 2's own, vision_msgs', and this package's .msg files."""
 
-from __future__ import annotations
-
 import functools
 import os
 from typing import Any

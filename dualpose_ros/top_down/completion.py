@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`. Training and live code share this file.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

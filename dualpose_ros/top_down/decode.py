@@ -3,8 +3,6 @@
 N patches, K joints, h x w cells, P people. Joint positions are in patch pixels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -6,8 +6,6 @@ skeleton, whose edges run from joints found with confidence to those that were n
 Needs torch: training and export only.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -6,8 +6,6 @@ the pose of another id stopped, gets that id. A track that nobody was seen on fo
 left, and whoever comes to it next is somebody else. K joints; image pixels.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

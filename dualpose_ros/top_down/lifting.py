@@ -5,8 +5,6 @@ window: what the temporal network needs of the frames before is kept with the tr
 `skeleton.H36M17`; metres; camera optical frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

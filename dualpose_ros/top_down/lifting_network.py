@@ -5,8 +5,6 @@ frames, so here they are one trunk with two heads. N tracks, T frames, F feature
 Needs torch: training and export only.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

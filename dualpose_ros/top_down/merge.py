@@ -3,8 +3,6 @@
 N patches, one a track; M people found in all of them together; K joints; image pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

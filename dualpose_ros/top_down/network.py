@@ -5,8 +5,6 @@ Without the tag head it is the usual network of one person a patch, which evalua
 Imported for training and export only; the live stage runs the exported ONNX file.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from dualpose_ros.backbone import HRNet, HRNetConfig, Normalise

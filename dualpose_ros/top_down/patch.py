@@ -5,8 +5,6 @@ N patches of S x S pixels, S as the network has it. Pixel centres lie at integer
 pixel (4j + 1.5, 4i + 1.5).
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -5,8 +5,6 @@ same wherever they stand. N people, K joints of `skeleton.H36M17`; rays are undi
 coordinates. Training and live code share this file.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

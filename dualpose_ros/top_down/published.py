@@ -5,8 +5,6 @@ so that all that comes after is the same; joints that they don't know have empty
 any joint is that was not found. N patches of S x S pixels, h x w cells.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -7,8 +7,6 @@ where both are known, they are weighed by their variances. N people, K joints; v
 axes of `person_view`, metres.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

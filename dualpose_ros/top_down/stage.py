@@ -1,7 +1,5 @@
 """The top-down branch as one object: an image with tracked people in, their 3D poses and heatmaps out."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ A topic that no node of the process publishes has one subscription for all of th
 its own; what comes waits in a queue of its subscription's depth, from which the oldest falls out, as with ROS.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any

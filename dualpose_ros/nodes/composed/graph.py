@@ -5,8 +5,6 @@ Each node has a thread. Messages between them are handed over as they are, image
 somebody outside listens. Errors of a callback stay in their node; what ends a process ends all of them.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import sys

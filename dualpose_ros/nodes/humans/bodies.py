@@ -3,8 +3,6 @@
 K joints of `skeleton.H36M17`, metres.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

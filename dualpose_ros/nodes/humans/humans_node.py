@@ -3,8 +3,6 @@
 Poses wait for the transform at their image's stamp, in order and not for ever; none is taken from another time.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Positions and velocities are in the frame of the poses. Joints that OpenPose's s
 have a confidence of 0.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Sequence
 from types import ModuleType

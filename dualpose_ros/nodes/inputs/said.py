@@ -1,7 +1,5 @@
 """Messages of which a node needs little: their stamp, or what has changed since the last one of their sender."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rclpy.serialization import deserialize_message

@@ -3,8 +3,6 @@
 Times are seconds of any clock that never goes back.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 LATE_S = 2.0

@@ -3,8 +3,6 @@
 A camera sends more images than are worked on, and a message of an image costs whoever takes it a millisecond.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What is known of the camera that an image was taken with, without waiting for the image's own CameraInfo."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from typing import Generic, TypeVar
 

@@ -1,7 +1,5 @@
 """What a film's cuts are to the nodes that remember: time set back, by the time that they tell their stage."""
 
-from __future__ import annotations
-
 from dualpose_ros.nodes.joining.stamps import StampRing
 
 CUTS = "dualpose/cuts"

@@ -4,8 +4,6 @@ On several cores the stages work on different frames, and the slowest sets the r
 way; more of them only wait for it, and come out late. Times are seconds of any clock that never goes back.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MOST = 8

@@ -3,8 +3,6 @@
 Times are seconds of any clock that never goes back; stamps are nanoseconds of the images.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

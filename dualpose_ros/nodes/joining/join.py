@@ -1,7 +1,5 @@
 """Joining the inputs of a node by stamp, out of a small ring of recent frames."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

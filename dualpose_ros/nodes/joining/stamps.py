@@ -3,8 +3,6 @@
 Whatever joins messages, counts frames in work or remembers cameras stands on this. Stamps are nanoseconds.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import ItemsView, KeysView, Sequence
 from typing import Generic, TypeVar

@@ -1,7 +1,5 @@
 """What the stages say by Python's logging, in the log of their node: on the console, and on /rosout with ROS 2."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

@@ -4,8 +4,6 @@ unconfigured: the parameters are known. configure: networks are loaded, publishe
 timers; from here on it works. deactivate takes the latter away again, cleanup the former.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

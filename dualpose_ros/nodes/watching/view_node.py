@@ -1,7 +1,5 @@
 """A live view in a browser, and a recording of it: humans/poses3d, image, camera_info, TF, diagnostics -> view.rrd."""
 
-from __future__ import annotations
-
 import os
 import webbrowser
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The part of rclpy that this package's nodes use, over Cyclone DDS; same names and signatures, far less of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from dualpose_ros.standalone.rclpy.context import Context

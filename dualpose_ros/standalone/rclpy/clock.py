@@ -1,7 +1,5 @@
 """rclpy.clock: the system's clock (simulated time needs ROS 2)."""
 
-from __future__ import annotations
-
 import time
 
 from dualpose_ros.standalone.rclpy.time import Time

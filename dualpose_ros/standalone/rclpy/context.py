@@ -1,7 +1,5 @@
 """rclpy.context: the process's share in the ROS graph, from init to shutdown."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

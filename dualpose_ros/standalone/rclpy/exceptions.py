@@ -1,7 +1,5 @@
 """The exceptions of rclpy that nodes may meet."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

@@ -1,7 +1,5 @@
 """rclpy.executors: wait for messages and timers, and call what is due."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """rclpy.logging: lines on stderr in ROS 2's format, throttled by place of call."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 import time

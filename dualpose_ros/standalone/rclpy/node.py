@@ -1,7 +1,5 @@
 """rclpy.node: publishers, subscriptions, timers, parameters and a logger under one name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

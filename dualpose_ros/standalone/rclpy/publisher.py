@@ -1,7 +1,5 @@
 """rclpy.publisher: one topic to send on."""
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Quality of service, as rclpy.qos names it; only what standalone mode can honour."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import Any
 

@@ -1,7 +1,5 @@
 """rclpy.serialization: messages as CDR bytes."""
 
-from __future__ import annotations
-
 from dualpose_ros.standalone import messages
 from dualpose_ros.standalone.messages import Message
 

@@ -1,7 +1,5 @@
 """rclpy.signals: SIGINT and SIGTERM end the default context."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from enum import IntEnum

@@ -1,7 +1,5 @@
 """rclpy.subscription: one topic to listen to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

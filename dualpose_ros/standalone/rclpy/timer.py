@@ -1,7 +1,5 @@
 """rclpy.timer: callbacks at a steady pace."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """rclpy.utilities: the default context."""
 
-from __future__ import annotations
-
 from dualpose_ros.standalone.rclpy.context import Context
 
 _default = Context()

@@ -1,7 +1,5 @@
 """rclpy.lifecycle: managed nodes that their own process manages; the services that others would call need ROS 2."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
