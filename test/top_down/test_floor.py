@@ -1,7 +1,5 @@
 """Sizes from a shared floor: against a general optimiser, and on people whose sizes are known."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Ids by poses: people stay who they are whichever track follows them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The live lifter against engines whose answer is known, and what it remembers of each track."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,16 +1,12 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
 from dualpose_ros.people import Pose2D
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import H36M17, K
 from dualpose_ros.top_down.decode import PatchPeople
 from dualpose_ros.top_down.merge import merge_patches, pose_similarity, suppressed_scores
 from dualpose_ros.top_down.patch import apply_affines, invert_affines, patch_affines
 from support import people_maps as maps
-
-K = H36M17.num_joints
 
 
 def patch_people(

@@ -1,7 +1,5 @@
 """The virtual camera against geometry: it looks straight at people, and nothing is lost on the way back."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation

@@ -1,7 +1,5 @@
 """Others' 2D networks as the graph's: their answers come through as they are, and run end to end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

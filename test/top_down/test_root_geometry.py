@@ -1,7 +1,5 @@
 """Root translation by least squares against SciPy, and what is done where there is none."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.optimize import least_squares

@@ -1,11 +1,7 @@
-from __future__ import annotations
-
 import numpy as np
 
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.skeleton import K
 from dualpose_ros.top_down.decode import TARGET_TAG, target_utility
-
-K = H36M17.num_joints
 
 
 def test_the_person_in_the_box_explains_it_best() -> None:
