@@ -6,11 +6,11 @@ A row holds corner (3), u axis (3), v axis (3), tiles along u and v (2), materia
 distance, fog colour (3), pool of light: strength, place (2), 1 / radius^2, and texture offset (2).
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.arrays import Float32s, Floats, RgbImage
+from dualpose_ros.lab.synthetic.compiled import compiled
 
 Texels = npt.NDArray[np.uint32]
 
@@ -18,7 +18,7 @@ NEAR = 0.15
 """Planes are cut this far in front of the camera, in metres."""
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def paint_rows(
     image: RgbImage,
     rows: Floats,
@@ -65,7 +65,7 @@ def paint_rows(
         _fill(image, corners[:sides], inverse, abs(1.0 / det), texels, count, side, int(row[11]), look)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _clip_near(points: Floats, out: Floats) -> int:
     """The part of a polygon beyond the near plane (Sutherland and Hodgman 1974); returns its corner count."""
     count = 0
@@ -83,7 +83,7 @@ def _clip_near(points: Floats, out: Floats) -> int:
     return count
 
 
-@numba.njit(cache=True)
+@compiled()
 def _invert(m: Floats, out: Float32s) -> float:
     """Inverse (3, 3) by cofactors, and the determinant (0 where there is none)."""
     c00 = m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1]
@@ -102,7 +102,7 @@ def _invert(m: Floats, out: Float32s) -> float:
     return det
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _fill(
     image: RgbImage,
     corners: Floats,
@@ -158,7 +158,7 @@ def _fill(
             image[y, x, 0], image[y, x, 1], image[y, x, 2] = np.uint8(r), np.uint8(g), np.uint8(b)
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _span(corners: Floats, y: int) -> tuple[float, float]:
     """Where the row y enters and leaves a convex polygon (N, 2); left > right where it misses it."""
     left, right = 1e9, -1e9
@@ -172,7 +172,7 @@ def _span(corners: Floats, y: int) -> tuple[float, float]:
     return left, right
 
 
-@numba.njit(cache=True, fastmath=True, inline="always")
+@compiled(fastmath=True, inline="always")
 def _sample(
     texels: Texels, count: int, side: int, material: int, u: np.float32, v: np.float32, area: np.float32
 ) -> tuple[np.float32, np.float32, np.float32, np.float32]:

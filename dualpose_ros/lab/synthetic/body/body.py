@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.arrays import DAMAGED, AnyFloats, Float32s, Floats, Indices, Int32s
 from dualpose_ros.lab.synthetic.body.rig import PART, PART_PARENT, PARTS, Rig
+from dualpose_ros.lab.synthetic.compiled import compiled
 from dualpose_ros.lab.synthetic.render import raster
 
 SKIN, SUIT, SKIRT, HAIR, EYE = range(5)
@@ -280,7 +280,7 @@ def _apply_targets(model: BodyModel, vertices: Floats, rng: np.random.Generator)
                 _displace(vertices, index, delta, share * factor)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _displace(vertices: Floats, index: Indices, delta: Floats, factor: float) -> None:
     """Add factor * delta (n, 3) to the vertices at index (n,), in place."""
     for n in range(index.shape[0]):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
-import numba
 import numpy as np
 
 from dualpose_ros.arrays import Float32s, RgbImage
+from dualpose_ros.lab.synthetic.compiled import compiled
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _noise(params: ClipDegradation, image: RgbImage, rng: np.random.Generator) -
     return result
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _add_noise(
     image: RgbImage,
     deviation: Float32s,

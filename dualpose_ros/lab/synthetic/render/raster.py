@@ -6,16 +6,16 @@ Rasterising keeps for each pixel the nearest triangle; `shading` then works once
 centres lie at integers. V vertices, F faces, P body parts, H x W pixels.
 """
 
-import numba
 import numpy as np
 
 from dualpose_ros.arrays import Float32s, Int32s, Mask
+from dualpose_ros.lab.synthetic.compiled import compiled
 
 NEAR = 0.08
 """Triangles that reach closer to the camera than this are dropped, metres."""
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def skin(vertices: Float32s, index: Int32s, weight: Float32s, rotation: Float32s, translation: Float32s) -> Float32s:
     """Linear blend skinning: vertices (V, 3), index and weight (V, 4), part transforms (P, 3, 3) and (P, 3)."""
     out = np.empty_like(vertices)
@@ -33,7 +33,7 @@ def skin(vertices: Float32s, index: Int32s, weight: Float32s, rotation: Float32s
     return out
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def vertex_normals(vertices: Float32s, faces: Int32s) -> Float32s:
     """Area-weighted unit normals (V, 3) of a triangle mesh."""
     normals = np.zeros_like(vertices)
@@ -54,7 +54,7 @@ def vertex_normals(vertices: Float32s, faces: Int32s) -> Float32s:
     return normals
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def project_vertices(vertices: Float32s, fx: float, fy: float, cx: float, cy: float) -> Float32s:
     """Screen points (V, 3) of camera-frame vertices (V, 3); those nearer than NEAR get nearness -1."""
     points = np.empty_like(vertices)
@@ -70,7 +70,7 @@ def project_vertices(vertices: Float32s, fx: float, fy: float, cx: float, cy: fl
     return points
 
 
-@numba.njit(cache=True)
+@compiled()
 def bounds(points: Float32s, first: int, last: int) -> Float32s:
     """Box (4,) = x0, y0, x1, y1 of screen points first .. last - 1 that lie in front; empty (x1 < x0) without any."""
     box = np.array((np.inf, np.inf, -np.inf, -np.inf), np.float32)
@@ -81,7 +81,7 @@ def bounds(points: Float32s, first: int, last: int) -> Float32s:
     return box
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def place_in_light(vertices: Float32s, basis: Float32s, size: int) -> tuple[Float32s, Float32s]:
     """Screen points (V, 3) on a square map of `size` pixels that parallel light sees, and the map (3, 4) onto it.
 
@@ -109,7 +109,7 @@ def place_in_light(vertices: Float32s, basis: Float32s, size: int) -> tuple[Floa
     return points, to_light
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def rasterise(points: Float32s, faces: Int32s, closed: Mask, nearness: Float32s, face_id: Int32s) -> None:
     """Draw triangles into a depth buffer in place; those of closed surfaces (F,) only if they face the viewer.
 
@@ -153,7 +153,7 @@ def rasterise(points: Float32s, faces: Int32s, closed: Mask, nearness: Float32s,
             w_row += w_y
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def corner_shares(points: Float32s, i: int, j: int, k: int, x: float, y: float) -> tuple[float, float, float]:
     """Perspective-correct barycentric coordinates of screen position (x, y) in the triangle of points i, j, k."""
     x0, y0, x1, y1, x2, y2 = points[i, 0], points[i, 1], points[j, 0], points[j, 1], points[k, 0], points[k, 1]

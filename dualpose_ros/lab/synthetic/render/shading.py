@@ -3,10 +3,10 @@
 Colours are linear RGB until `resolve` writes sRGB. H x W pixels of the supersampled buffers.
 """
 
-import numba
 import numpy as np
 
 from dualpose_ros.arrays import Float32s, Int32s, UInt8s
+from dualpose_ros.lab.synthetic.compiled import compiled
 from dualpose_ros.lab.synthetic.render.raster import corner_shares
 
 BUMP_TEXELS = np.float32(80.0)
@@ -26,7 +26,7 @@ _ONE, _HALF = np.float32(1.0), np.float32(0.5)
 _UNSHADED = np.float32(0.999)
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _shadow(px: float, py: float, pz: float, to_light: Float32s, shadow_map: Float32s) -> float:
     """Share of light 0..1 that reaches a camera-frame point, from a light-space nearness map (2 x 2 taps)."""
     size = shadow_map.shape[0]
@@ -50,14 +50,14 @@ def _shadow(px: float, py: float, pz: float, to_light: Float32s, shadow_map: Flo
     return top + fy * (bottom - top)
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _view_direction(px: float, py: float, z: float) -> tuple[float, float, float]:
     """Unit vector from a camera-frame point to the camera."""
     scale = -_ONE / np.sqrt(px * px + py * py + z * z)
     return px * scale, py * scale, z * scale
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def shade(
     points: Float32s, face_id: Int32s, inverse_k: Float32s,
     faces: Int32s, normals: Float32s, detail: Float32s, face_uv: Float32s, face_material: Int32s,
@@ -129,7 +129,7 @@ def shade(
                 out[y, x, channel] = albedo * (glow + key * light[1, channel]) + specular * light[1, channel]
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def floor_shadow(
     inverse_k: Float32s,
     normal: Float32s,
@@ -153,7 +153,7 @@ def floor_shadow(
                     out[y, x] = _shadow(rx * z, ry * z, z, to_light, shadow_map)
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def mean_luminance(colour: Float32s, face_id: Int32s, step: int) -> float:
     """Mean over channels and covered pixels of colour (H, W, 3), every `step`-th pixel looked at; -1 if none is."""
     total, count = 0.0, 0
@@ -165,7 +165,7 @@ def mean_luminance(colour: Float32s, face_id: Int32s, step: int) -> float:
     return total / count if count else -1.0
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def cover(face_id: Int32s, face_object: UInt8s, factor: int, mask: UInt8s, pixels: Int32s) -> None:
     """The object of each pixel by majority of its factor x factor samples, into mask (H, W); 0 is none.
 
@@ -201,13 +201,13 @@ def cover(face_id: Int32s, face_object: UInt8s, factor: int, mask: UInt8s, pixel
             mask[y, x] = best if best_count * 2 >= empty else 0
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _srgb(value: float, to_srgb: UInt8s) -> int:
     """sRGB byte of a linear value, clipped to 0..1."""
     return to_srgb[int(np.sqrt(min(max(value, np.float32(0.0)), _ONE)) * np.float32(_TO_SRGB_STEPS) + _HALF)]
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _resolve(
     colour: Float32s, face_id: Int32s, factor: int, gain: float, background: UInt8s,
     shadow: Float32s, to_linear: Float32s, to_srgb: UInt8s, image: UInt8s,
