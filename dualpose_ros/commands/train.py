@@ -177,7 +177,7 @@ def train(network: Network, given: dict[str, Any]) -> None:
             if int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 raise InputError(f"{network.name} trains two networks one after the other, without torchrun")
             train_both = _adapt if files["video"] else _train_row
-            for file in train_both(row, out, content, files, resume, storage, told):
+            for file in train_both(row, out, content, files, resume=resume, storage=storage, **told):
                 if engine:
                     build_engine(file, "auto", {})
             return
@@ -220,13 +220,7 @@ def build_engine(path: Path, precision: str, shapes: Mapping[str, tuple[int, ...
 
 
 def _adapt(
-    row: str | None,
-    out: Path,
-    content: dict[str, Any],
-    files: dict[str, Path | None],
-    resume: bool,
-    storage: str,
-    told: dict[str, Any],
+    row: str | None, out: Path, content: dict[str, Any], files: dict[str, Path | None], **told: Any
 ) -> tuple[Path, ...]:
     """Adapt the installed networks to a video, and say what that was worth; their files."""
     from dualpose_ros.lab.evaluation.report import report
@@ -235,7 +229,7 @@ def _adapt(
     video, data = files["video"], files["data"]
     assert video is not None and data is not None
     footage = Footage(video, files["calibration"], data, files["held_out"])
-    adapted = adapt(footage, out, content, row or ROW, resume, storage, **told)
+    adapted = adapt(footage, out, content, row or ROW, **told)
     for network, result in adapted.results.items():
         _tell(network, result)
     report({"what": "semi-supervised", "seconds": 0, "tables": adapted.tables, "goals": []}, None, 0)
@@ -245,19 +239,13 @@ def _adapt(
 
 
 def _train_row(
-    row: str | None,
-    out: Path,
-    content: dict[str, Any],
-    files: dict[str, Path | None],
-    resume: bool,
-    storage: str,
-    told: dict[str, Any],
+    row: str | None, out: Path, content: dict[str, Any], files: dict[str, Path | None], **told: Any
 ) -> tuple[Path, ...]:
     """Train both networks of a row of the paper's Table 4, and say what they came to; their files."""
     from dualpose_ros.lab.experiments.semi_supervised.run import train_row
 
     row = row or "none"
-    trained = train_row(row, files["data"] or out, out, content, files["first"], resume, storage, **told)
+    trained = train_row(row, files["data"] or out, out, content, files["first"], **told)
     for network, result in trained.results.items():
         _tell(f"{row}, {network}", result)
     typer.echo(f"networks: {trained.lifting}, {trained.fusion}")

@@ -69,13 +69,12 @@ def adapt(
     content: dict[str, dict[str, Any]],
     row: str = ROW,
     resume: bool = False,
-    storage: str = "fp16",
     **changed: Any,
 ) -> Adapted:
     """Train on from the installed networks on labelled recordings and a video, and measure both on held-out labels.
 
     The best of ADAPTED is left in `out`, as lifting.onnx and perhaps fusion.onnx, beside measured.json. content,
-    resume, storage and changed as of `run.train_row`.
+    resume and changed as of `run.train_row`.
 
     TrainingError where each of ADAPTED is worse, with the figures; or as of `run.train_both`; InputError, CameraError,
     SourceError as of `footage.read_footage`.
@@ -91,7 +90,7 @@ def adapt(
     candidates = {network: out / network / f"{network}.onnx" for network in NETWORKS}
     told = f"the installed network, adapted to {footage.source.name} with {footage.labelled.name}"
     try:
-        trained = train_both(row, both.parent, candidates, content, begins, resume, storage, **changed, trained_on=told)
+        trained = train_both(row, both.parent, candidates, content, begins, resume, **changed, trained_on=told)
         tables = measure(held_out, load_recordings(both.parent), installed, candidates, load_engine(gcn))
         (out / "measured.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
         files = {network: out / f"{network}.onnx" for network in ADAPTED[best_of(tables["held out"])]}

@@ -54,26 +54,20 @@ def onnx_file(out: Path, row: str, network: str) -> Path:
 
 
 def train_row(
-    row: str,
-    recordings: Path,
-    out: Path,
-    content: dict[str, dict[str, Any]],
-    first: Path | None = None,
-    resume: bool = False,
-    storage: str = "fp16",
-    **changed: Any,
+    row: str, recordings: Path, out: Path, content: dict[str, dict[str, Any]], first: Path | None = None, **changed: Any
 ) -> TrainedRow:
     """Train both networks of a row of `rows.ROWS`, into folders of `out`.
 
     content: a settings file's mappings `run` (RowRun) and `task` (RowTask); first: `out` of row FIRST, which all
-    others need; changed: settings of TrainConfig in front of the file's. With `resume` what is finished stays.
+    others need; changed: of `train_both`, and settings of TrainConfig in front of the file's. With `resume` what is
+    finished stays.
     TrainingError names a bad setting, or a network that is missing; others as `trainer.train`.
     """
     begins = None if first is None else begin_at(row, first)
     if row in ROWS and row != FIRST and begins is None:
         raise TrainingError(f"row '{row}' starts from row '{FIRST}': train that first and name its folder")
     files = {network: onnx_file(out, row, network) for network in NETWORKS}
-    return train_both(row, recordings, files, content, begins, resume, storage, **changed)
+    return train_both(row, recordings, files, content, begins, **changed)
 
 
 @dataclass(frozen=True)
