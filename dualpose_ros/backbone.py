@@ -52,9 +52,6 @@ IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STDDEV = (0.229, 0.224, 0.225)
 
 CPU = HRNetConfig()
-PAPER_W32 = HRNetConfig(
-    stem=64, widths=(32, 64, 128, 256), blocks=4, modules=(1, 4, 3), bottlenecks=4, expansion=4, out_channels=32
-)
 
 
 def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:

@@ -46,6 +46,12 @@ def evaluation(what: str) -> Callable[[Callable[_Given, Outcome]], Callable[_Giv
     return timed
 
 
+def ratio(row: Mapping[str, Any], other: Mapping[str, Any], column: str) -> float | None:
+    """A row's figure over another row's; None where one was not measured."""
+    a, b = row.get(column), other.get(column)
+    return a / b if a is not None and b else None
+
+
 def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console: Console | None = None) -> None:
     """Print the tables and goals of a result, and write it with version, seed and networks where a file is named.
 

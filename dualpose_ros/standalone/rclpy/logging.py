@@ -56,10 +56,6 @@ class RcutilsLogger:
         """Write a line of severity ERROR; see debug."""
         return self._log(message, LoggingSeverity.ERROR, throttle_duration_sec)
 
-    def fatal(self, message: str, *, throttle_duration_sec: float = 0.0) -> bool:
-        """Write a line of severity FATAL; see debug."""
-        return self._log(message, LoggingSeverity.FATAL, throttle_duration_sec)
-
     def _log(self, message: str, severity: LoggingSeverity, throttle_s: float) -> bool:
         if not self.is_enabled_for(severity):
             return False

@@ -226,10 +226,6 @@ class Node:
         """A declared parameter. Errors: ParameterNotDeclaredException, ParameterUninitializedException."""
         return self.parameter_store.get(name)
 
-    def get_parameters(self, names: Sequence[str]) -> list[Parameter]:
-        """Several declared parameters. Errors: as get_parameter."""
-        return [self.parameter_store.get(name) for name in names]
-
     def set_parameters(self, parameter_list: Sequence[Parameter]) -> list[Message]:
         """Change declared parameters; each SetParametersResult says whether and why not."""
         return [self.parameter_store.set(parameter) for parameter in parameter_list]
@@ -237,10 +233,6 @@ class Node:
     def add_on_set_parameters_callback(self, callback: Callable[[list[Parameter]], Any]) -> None:
         """Let `callback(parameters) -> SetParametersResult` refuse changes; the newest is asked first."""
         self.parameter_store.callbacks.insert(0, callback)
-
-    def remove_on_set_parameters_callback(self, callback: Callable[[list[Parameter]], Any]) -> None:
-        """Ask a callback no more. ValueError where it was not added."""
-        self.parameter_store.callbacks.remove(callback)
 
 
 def _checked_name(name: str) -> str:

@@ -10,7 +10,7 @@ from dualpose_ros.camera import Ground, GroundAccuracy
 from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.ground import measures
 from dualpose_ros.lab.evaluation.ground.scenes import CHILD_M, SeenFrame, ground_videos, sequences
-from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
+from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation, ratio
 from dualpose_ros.metrics.goals import Goal, judged
 
 STILL, MOVING = 44, 14
@@ -124,9 +124,9 @@ def goals(tables: dict[str, Rows]) -> Rows:
     (moving,) = (row for row in tables[MOVING_CAMERA] if row["row"] == KNOWN)
     found = [
         Goal("root_depth_pct", known["root_depth_pct"], most=2.0),
-        Goal("mpjpe_abs_over_without", _ratio(known, without, "mpjpe_abs_mm"), most=0.5),
+        Goal("mpjpe_abs_over_without", ratio(known, without, "mpjpe_abs_mm"), most=0.5),
         *(
-            Goal(f"depth_over_without_{name}", _ratio(whole[row], without, "root_depth_pct"), most=1.0)
+            Goal(f"depth_over_without_{name}", ratio(whole[row], without, "root_depth_pct"), most=1.0)
             for name, row in (("pitch_2_degrees", PITCH_2), ("pitch_2_degrees_stated", PITCH_2_TOLD))
         ),
         Goal("children_root_depth_pct", children["root_depth_pct"], most=4.0),
@@ -136,8 +136,3 @@ def goals(tables: dict[str, Rows]) -> Rows:
     ]
     found += [Goal(f"depth_{column}", stated[f"depth_{column}"], least, most) for column, least, most in CALIBRATED]
     return judged(found)
-
-
-def _ratio(row: dict[str, float | None], other: dict[str, float | None], column: str) -> float | None:
-    a, b = row[column], other[column]
-    return a / b if a is not None and b else None

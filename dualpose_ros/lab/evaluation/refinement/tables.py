@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -20,7 +19,7 @@ from dualpose_ros.lab.evaluation.fusion.tables import ground_goals, recorded, st
 from dualpose_ros.lab.evaluation.refinement import branch_errors, measures
 from dualpose_ros.lab.evaluation.refinement.cost import cost_row
 from dualpose_ros.lab.evaluation.refinement.published_solver import Stage
-from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation
+from dualpose_ros.lab.evaluation.report import CALIBRATED, Outcome, Rows, evaluation, ratio
 from dualpose_ros.lab.evaluation.trajectory import trajectory_goals, trajectory_tables
 from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
 from dualpose_ros.lab.synthetic.body.rig import pose_rig
@@ -205,10 +204,10 @@ def goals(tables: dict[str, Rows]) -> Rows:
     ours, two_stage, baseline = (
         single.get(name, {}) for name in (measures.OURS, measures.TWO_STAGE, measures.BASELINE)
     )
-    found = [Goal(f"{c}_over_two_stage", _ratio(ours, two_stage, c), most=1.0, strict=True) for c in measures.COLUMNS]
+    found = [Goal(f"{c}_over_two_stage", ratio(ours, two_stage, c), most=1.0, strict=True) for c in measures.COLUMNS]
     for column, least in (("mpjpe_abs_mm", 0.2), ("accel_m_s2", 0.5)):
-        ratio = _ratio(ours, baseline, column)
-        found.append(Goal(f"{column}_less_than_baseline", None if ratio is None else 1 - ratio, least=least))
+        share = ratio(ours, baseline, column)
+        found.append(Goal(f"{column}_less_than_baseline", None if share is None else 1 - share, least=least))
     found += _cost_goals(tables["cost"])
     calibration = {row["row"]: row for row in tables["calibration"]}
     for prefix, row in (("", measures.OURS), ("video_", f"video: {AFTER}")):
@@ -228,8 +227,3 @@ def _cost_goals(rows: Rows) -> list[Goal]:
         found.append(Goal(f"times_cheaper_than_reference_window_{length}", row.get("times_cheaper"), least=100.0))
         found.append(Goal(f"objective_over_reference_window_{length}", row.get("objective_ratio"), most=1.0))
     return found
-
-
-def _ratio(row: dict[str, Any], other: dict[str, Any], column: str) -> float | None:
-    a, b = row.get(column), other.get(column)
-    return a / b if a is not None and b else None

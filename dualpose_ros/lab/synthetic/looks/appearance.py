@@ -131,13 +131,9 @@ _QUAD = ((0, 0), (0, 1), (0, 2), (1, 2))
 _BONES = (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin"), ("shin", "foot"))
 
 
-def _sleeve_covers(region: _Regions, length: float) -> Mask:
-    upper, lower = region.arms("upper_arm"), region.arms("forearm")
-    return (upper & (region.along < 2 * length)) | (lower & (region.along < 2 * length - 1))
-
-
-def _legs_cover(region: _Regions, length: float) -> Mask:
-    upper, lower = region.arms("thigh"), region.arms("shin")
+def _down_to(region: _Regions, upper_part: str, lower_part: str, length: float) -> Mask:
+    """Faces of both limbs down to a share of their length."""
+    upper, lower = region.arms(upper_part), region.arms(lower_part)
     return (upper & (region.along < 2 * length)) | (lower & (region.along < 2 * length - 1))
 
 
@@ -162,11 +158,11 @@ def _clothed(body: Body, region: _Regions, outfit: Outfit) -> tuple[Mask, Mask, 
     waist, neck = _heights(body, outfit)
     y = region.centre[:, 1]
     top = region.within(*_TRUNK) & (y > waist - outfit.hem_m) & (y < neck)
-    top |= _sleeve_covers(region, outfit.sleeve)
+    top |= _down_to(region, "upper_arm", "forearm", outfit.sleeve)
     if outfit.bare_chest:
         top[:] = False
     hips = region.within("pelvis", "abdomen") & (y <= waist)
-    bottom = (hips | _legs_cover(region, outfit.leg)) & ~top
+    bottom = (hips | _down_to(region, "thigh", "shin", outfit.leg)) & ~top
     shoes = np.zeros_like(top)
     if outfit.shoes:
         shoes = region.arms("foot") | (region.arms("shin") & (region.along > _boot_top(outfit)))
