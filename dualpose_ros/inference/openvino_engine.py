@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -64,8 +62,8 @@ def _core() -> Any:
 class OpenVinoEngine:
     """An ONNX file compiled by OpenVINO for the CPU, for low latency; 8-bit files compute in 8 bits.
 
-    bf16 and fp16 are for networks over images: others, whose coordinates need more, stay in fp32. A shape of images
-    that comes a second time gets a plan of its own.
+    bf16 and fp16 are for networks over images: others, whose coordinates need more, stay in fp32. Each shape of images
+    has a plan of its own, made when it first comes: in bf16 the one for all shapes has other answers.
 
     OpenVINO knows that an axis is dynamic, but not that it has to be a multiple: such a size is refused
     here only if the network itself fails on it.
@@ -82,41 +80,43 @@ class OpenVinoEngine:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
         self._path = path
-        self._seen: Counter[Shapes] = Counter()
         self._plans: dict[Shapes, Any] = {}
         self._images = takes_images(path)
         self._settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision] if self._images else "f32"
         self.metadata = onnx_metadata(path)
         try:
-            network, names, self.outputs = self._compiled(())
+            model = _core().read_model(path)
+            self.inputs = {name: _spec(name, port) for name, port in _named(model.inputs).items()}
+            self.outputs = tuple(_named(model.outputs))
+            if not self._images:
+                self._plan(())
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error
-        self.inputs = {name: _spec(name, port) for name, port in zip(names, network.inputs, strict=True)}
-        self._any_shape = network.create_infer_request()
 
-    def _compiled(self, shapes: Shapes) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
-        """The network for inputs of these shapes, or of any where there are none, with its inputs' and outputs' names;
-        the second time out of the cache, which takes an eighth of the time."""
+    def _plan(self, shapes: Shapes) -> Any:
+        """What computes inputs of these shapes, or of any where there are none."""
+        if shapes not in self._plans:
+            self._plans[shapes] = self._compiled(shapes).create_infer_request()
+        return self._plans[shapes]
+
+    def _compiled(self, shapes: Shapes) -> Any:
+        """The network for a plan; the second time out of the cache, which takes an eighth of the time."""
         data = self._path.read_bytes()
         what = repr((openvino.__version__, sorted(self._settings.items()), cpu_flags(), shapes))
         file = cache_folder("openvino") / f"{hashlib.sha256(data + what.encode()).hexdigest()[:32]}.blob"
         found = None if _ELSEWHERE in data else kept(file)
         if found is not None:
-            names, _, blob = found.partition(b"\n")
-            inputs, outputs = (tuple(part) for part in json.loads(names))
             try:
-                return _core().import_model(blob, "CPU", self._settings), inputs, outputs
+                return _core().import_model(found, "CPU", self._settings)
             except RuntimeError:
                 file.unlink(missing_ok=True)
         model = _core().read_model(self._path)
-        # Compiled, a port may be called after what feeds it.
-        inputs, outputs = (tuple(port.get_any_name() for port in ports) for ports in (model.inputs, model.outputs))
         if shapes:
-            model.reshape({name: list(shape) for name, shape in zip(inputs, shapes, strict=True)})
+            model.reshape({name: list(shape) for name, shape in zip(self.inputs, shapes, strict=True)})
         network = _core().compile_model(model, "CPU", self._settings)
         if _ELSEWHERE not in data:
-            keep(file, json.dumps([inputs, outputs]).encode() + b"\n" + network.export_model().getvalue())
-        return network, inputs, outputs
+            keep(file, network.export_model().getvalue())
+        return network
 
     def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
         checked = check_inputs(self.inputs, inputs)
@@ -141,13 +141,13 @@ class OpenVinoEngine:
     def _request(self, inputs: Arrays) -> Any:
         """What computes inputs of these shapes: where shapes take turns, one plan would be made anew at each turn."""
         shapes = tuple(value.shape for value in inputs.values())
-        if not self._images or shapes in self._plans or len(self._plans) == _MOST_PLANS:
-            return self._plans.get(shapes, self._any_shape)
-        self._seen[shapes] += 1
-        if self._seen[shapes] == 1:
-            return self._any_shape
-        self._plans[shapes] = self._compiled(shapes)[0].create_infer_request()
-        return self._plans[shapes]
+        has_own = self._images and (shapes in self._plans or len(self._plans) < _MOST_PLANS)
+        return self._plan(shapes if has_own else ())
+
+
+def _named(ports: Any) -> dict[str, Any]:
+    """Inputs or outputs of a model as it was read: compiled, one may be called after what feeds it."""
+    return {port.get_any_name(): port for port in ports}
 
 
 def _spec(name: str, port: Any) -> TensorSpec:
