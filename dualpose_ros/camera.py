@@ -29,6 +29,7 @@ MOST_OFF_AXIS = np.radians(85.0)
 """The largest angle from a camera's axis, in radians, that rays of a fisheye are told apart at."""
 
 _TINY = 1e-12
+_LONGEST_PIXEL, _FARTHEST_CENTRE = 1.5, 0.25
 _HALVINGS = 50
 
 
@@ -92,6 +93,27 @@ class Camera:
         edges = np.array([[-0.5, self.cy], [self.width - 0.5, self.cy]])
         left, right = np.arctan(pixels_to_rays(self, edges)[:, 0])
         return float(right - left)
+
+    @property
+    def doubt(self) -> str:
+        """What is odd about it in words, empty where nothing is: such cameras are rarer than bad calibrations."""
+        if not 1 / _LONGEST_PIXEL <= self.fx / self.fy <= _LONGEST_PIXEL:
+            return f"fx {self.fx:.4g} and fy {self.fy:.4g} differ: pixels are square as a rule"
+        for name, centre, size in (("cx", self.cx, self.width), ("cy", self.cy, self.height)):
+            if abs((centre + 0.5) / size - 0.5) > _FARTHEST_CENTRE:
+                return (
+                    f"{name} {centre:.4g} is far from the middle of {size} pixels: are cx and cy swapped, "
+                    "or is the image cropped without its camera_info?"
+                )
+        edges = np.array([[0.0, self.cy], [self.width - 1.0, self.cy], [self.cx, 0.0], [self.cx, self.height - 1.0]])
+        if self.fisheye:
+            reach = float(np.linalg.norm((edges - (self.cx, self.cy)) / (self.fx, self.fy), axis=1).max())
+            bent = _bent(self, np.linspace(0, MOST_OFF_AXIS, 200))
+            folds = bool((np.diff(bent) <= 0)[bent[:-1] < reach].any())
+        else:
+            back = rays_to_pixels(self, pixels_to_rays(self, edges))
+            folds = bool((np.abs(back - edges).max(axis=1) > 1).any())
+        return "its distortion folds within the image, so that rays are wrong there" if folds else ""
 
     def resized(self, width: int, height: int) -> Camera:
         """The camera of the same image resampled to another size (pixel centres kept aligned)."""

@@ -136,6 +136,24 @@ def test_models_that_contradict_themselves(model: str, distortion: tuple[float, 
         camera_from_model(640, 480, model, FISHEYE.matrix, distortion)
 
 
+@pytest.mark.parametrize(
+    ("camera", "said"),
+    [
+        (Camera(640, 480, 500.0, 510.0, 300.0, 250.0), ""),
+        (Camera(640, 480, 330.0, 330.0, 320.0, 240.0, (0.1, 0.1, 0.0, 0.0, 0.1, 0.2, 0.1, 0.0)), ""),
+        (FISHEYE, ""),
+        (Camera(640, 480, 500.0, 890.0, 320.0, 240.0), "fx 500 and fy 890 differ"),
+        (Camera(640, 360, 500.0, 500.0, 180.0, 320.0), "cy 320 is far from the middle of 360 pixels"),
+        (Camera(640, 480, 500.0, 500.0, 0.0, 0.0), "cx 0 is far"),
+        (Camera(640, 480, 500.0, 500.0, 320.0, 240.0, (-5.0, 30.0, 0.1, 0.1, -90.0)), "folds"),
+        (Camera(640, 480, 220.0, 218.0, 322.0, 238.0, (-0.5, 0.0, 0.0, 0.0), fisheye=True), "folds"),
+    ],
+)
+def test_calibrations_that_went_wrong_are_doubted(camera: Camera, said: str) -> None:
+    assert camera.doubt.startswith(said) if said != "folds" else "folds" in camera.doubt
+    assert bool(camera.doubt) == bool(said)
+
+
 def test_looking_down_brings_the_ground_ahead_and_leaning_right_to_the_right() -> None:
     assert ground_below(1.4).down == pytest.approx([0, 1, 0])
     pitched, rolled = ground_below(1.4, pitch_rad=0.3), ground_below(1.4, roll_rad=0.2)

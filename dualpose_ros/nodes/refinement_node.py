@@ -93,6 +93,8 @@ class RefinementNode(PipelineNode):
     def _on_info(self, stamp_ns: int, info: Any) -> None:
         if info is not self._known[0]:
             self._known = info, camera_from_info(info, self.config.rectified)
+            if doubt := self._known[1].doubt:
+                self.report(f"camera_info: {doubt}")
         self._cameras.add(stamp_ns, info.header.frame_id, self._known[1])
 
     def _on_poses(self, poses: bytes) -> None:
