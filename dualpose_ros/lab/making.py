@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dualpose_ros.datasets.cache import missing_shards, read_shard
+from dualpose_ros.datasets.labels import Origin
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.record import missing_sequences, write_recordings
 from dualpose_ros.lab.synthetic.scenes.clip import ClipConfig, write_clip
@@ -54,9 +55,10 @@ def make(kind: str, making: Making) -> tuple[int, Iterator[int]]:
 
 
 def _check_kind(kind: str, out: Path) -> None:
-    """InputError where a folder holds images of the other kind."""
+    """InputError where a folder holds images of the other kind, or others' photographs."""
     for path in sorted(out.glob("shard_*.npz"))[:1]:
-        sizes = read_shard(path).arrays["camera_size"]
-        held = "patches" if (sizes == PATCH_SIDE).all() else "frames"
+        arrays = read_shard(path).arrays
+        held = "patches" if (arrays["camera_size"] == PATCH_SIDE).all() else "frames"
+        held = held if (arrays["source"] == Origin().source).all() else "photographs"
         if held != kind:
             raise InputError(f"--out {out} holds {held} already: choose another folder for {kind}")
