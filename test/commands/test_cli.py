@@ -80,7 +80,10 @@ def test_ctrl_c_at_the_start_leaves_no_traceback(after_s: float, tmp_path: Path)
     code = (
         "import os, signal, sys, threading\n"
         "from dualpose_ros import cli\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until the command has begun\n"
         "threading.Timer(float(sys.argv[1]), os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "app, unblock = cli.app, lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])\n"
+        "cli.app = lambda: (unblock(), app())[1]\n"
         "sys.exit(cli.main(['run', '--source', sys.argv[2], '--out', sys.argv[2] + '/out', '--no-overlay']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(after_s), str(tmp_path)], cwd=ROOT, timeout=60,
