@@ -31,7 +31,8 @@ _Given = ParamSpec("_Given")
 def evaluation(what: str) -> Callable[[Callable[_Given, Outcome]], Callable[_Given, dict[str, Any]]]:
     """Make the result of an evaluation of a function that measures.
 
-    A result holds `what` was measured, the `seconds` that it took, `tables` by name and `goals`.
+    A result holds `what` was measured, the `seconds` that it took, `tables` by name and `goals`. Every evaluation
+    raises InputError for data that is not there, WeightsError or EngineError for networks that can't be used.
     """
 
     def timed(measure: Callable[_Given, Outcome]) -> Callable[_Given, dict[str, Any]]:

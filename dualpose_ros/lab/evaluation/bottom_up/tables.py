@@ -87,12 +87,10 @@ def evaluate_bottom_up(
     pictures: Path | None = None,
     engine: Engine | None = None,
 ) -> Outcome:
-    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
+    """All tables and goals; `find_data` says what is in the folder `data`.
 
     frames, scenes: to draw for guidance and failures, and to see through many cameras; weights: another network than
     the shipped one; pictures: folder for pictures of the first frames; engine: a loaded network, instead of `weights`.
-
-    Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
     mocap, body = find_data(data)
     config = BottomUpConfig(weights="bottom_up" if weights is None else str(weights))

@@ -69,13 +69,12 @@ def evaluate_fusion(
     data: Path, seed: int, sequences: int = SEQUENCES, lose_branches: bool = True, pictures: Path | None = None,
     ground: bool = False,
 ) -> Outcome:  # fmt: skip
-    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
+    """All tables and goals; `find_data` says what is in the folder `data`.
 
     sequences: videos for the paper's tables; lose_branches: run the demo's graph and kill its branches; pictures:
     folder for a frame of each of the first videos; ground: what refinement makes of the fused people, too, without and
     with the ground that each video was rendered on.
-    Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used;
-    GraphError where the demo's graph does not run.
+    Errors besides: GraphError where the demo's graph does not run.
     """
     mocap, body = find_data(data)
     world, clips = held_out_world(mocap, body, seed), load_clips(mocap, "held_out")

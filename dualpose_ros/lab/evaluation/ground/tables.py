@@ -64,10 +64,7 @@ GROUNDS: dict[str, tuple[measures.GroundOf, ...]] = {
 
 @evaluation("ground")
 def evaluate_ground(data: Path, seed: int) -> Outcome:
-    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
-
-    Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
-    """
+    """All tables and goals; `find_data` says what is in the folder `data`."""
     mocap, body = find_data(data)
     answers = ground_answers(sequences(ground_videos(mocap, body, seed, STILL, MOVING)))
     tables = ground_tables(answers)

@@ -60,11 +60,10 @@ def evaluate_refinement(
     reference: Mapping[str, measures.Stages] = measures.REFERENCE_ROWS,
     pictures: Path | None = None,
 ) -> Outcome:
-    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
+    """All tables and goals; `find_data` says what is in the folder `data`.
 
     videos, movements: how many; reference: rows of Table 6 by the published optimisation, two stages among them;
     pictures: folder for the depth of a wrist in each of the first movements.
-    Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used.
     """
     mocap, body = find_data(data)
     clips, config, two_stages = load_clips(mocap, "held_out"), RefinementConfig(), reference[measures.TWO_STAGE]

@@ -77,13 +77,12 @@ def evaluate_top_down(
     noise_frames: int = NOISE_FRAMES,
     views: int = VIEWS,
 ) -> Outcome:
-    """All tables and goals. data: folder with motion capture in motion/*.npz and a body in makehuman/*.npz.
+    """All tables and goals; `find_data` says what is in the folder `data`.
 
     real_errors: 2D errors that the network made on real pictures, of `dualpose eval joints --save`; overlaps,
     noise_frames: images to draw of people in front of each other, and to measure 2D errors on; views: of each clip.
 
-    Errors: InputError without motion capture; WeightsError or EngineError for networks that can't be used;
-    JointErrorsError for a bad file of errors.
+    Errors besides: JointErrorsError for a bad file of errors.
     """
     mocap, body = find_data(data)
     names = ("top_down", "baseline_one_person", "baseline_gcn", "gcn", "lifting")
