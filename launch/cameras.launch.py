@@ -1,7 +1,5 @@
 """A graph for each of several cameras that are already running, each in the namespace of its camera."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription

@@ -1,7 +1,5 @@
 """The graph on the demo's clip, on a video or on a camera of one's own, with RViz."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription

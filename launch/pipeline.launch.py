@@ -1,7 +1,5 @@
 """The graph on a camera that is already running: its images in, humans/poses3d out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription

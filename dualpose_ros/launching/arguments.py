@@ -1,7 +1,5 @@
 """The arguments of a launch file: said once, and read strictly, before anything is started."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The graph as launch actions: its nodes, a camera of ours, and what shows the people."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Parameter files whose nodes are in a namespace."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

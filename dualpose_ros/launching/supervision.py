@@ -1,7 +1,5 @@
 """Nodes that are started again when they die, but not for ever."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any
