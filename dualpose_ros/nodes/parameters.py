@@ -32,7 +32,6 @@ _TRACKER = {
 }  # fmt: skip
 _ERRORS = {"slow": "correlated_share", "seconds": "correlation_time_s", "freedom": "student_t_dof"}
 _SOLVER = {
-    "distance_motion": "depth_motion_stddev_scale",
     "keypoint_m": "keypoint_stddev_m",
     "keypoint_px": "min_keypoint_stddev_px",
     "hidden_score": "min_keypoint_score",
@@ -41,7 +40,7 @@ _SOLVER = {
     "motion_freedom": "motion_student_t_dof",
     "stated_share": "stddev_scale",
     "step_m": "max_step_m",
-    **{f"{kind}.{old}": f"{kind}.{new}" for kind in ("relative", "depth", "keypoints") for old, new in _ERRORS.items()},
+    **{f"{kind}.{old}": f"{kind}.{new}" for kind in ("relative", "keypoints") for old, new in _ERRORS.items()},
 }
 _BONES = {
     "proportions_s": "proportions_prior_s",

@@ -24,22 +24,14 @@ class SolverConfig(Settings):
     """How far what goes into a window is trusted.
 
     Defaults are those that refine recorded tracks best, without looking ahead. Errors there are slower than these say:
-    neighbouring frames' errors have correlations of 0.92 (root distance), 0.85 (joints about the root) and 0.75 (2D
-    joints), those 2 s apart still 0.67, 0.55 and 0.44. But what lasts for a whole window can't be seen in it: distances
-    are as good where all of their errors count as each frame's own.
+    neighbouring frames' errors have correlations of 0.85 (joints about the root) and 0.75 (2D joints), those 2 s apart
+    still 0.55 and 0.44.
     """
 
     relative: ErrorModel = setting(
         ErrorModel(correlated_share=0.5, correlation_time_s=0.7), "errors of the fused joints about the root"
     )
-    depth: ErrorModel = setting(
-        ErrorModel(correlated_share=0.0, correlation_time_s=2.0), "errors of the root's distance"
-    )
     keypoints: ErrorModel = setting(ErrorModel(correlated_share=0.7, correlation_time_s=0.4), "errors of the 2D joints")
-    # People also walk and the camera moves, which captured movements don't show.
-    depth_motion_stddev_scale: float = setting(
-        2.5, "by how much predictions of the root's distance are trusted less than its motion would be", above=0
-    )
     # More than the 0.03 m that was measured: the integrated pose comes from the same images, so that part of the
     # 2D joints' errors is its own.
     keypoint_stddev_m: float = setting(
@@ -57,7 +49,7 @@ class SolverConfig(Settings):
     )
     # Such that one and two deviations hold as many true joints as they should.
     stddev_scale: float = setting(
-        1.1, "by how much joints about the root are stated less sure than the least-squares equations have it", above=0
+        1.15, "by how much joints about the root are stated less sure than the least-squares equations have it", above=0
     )
     max_step_m: float = setting(0.5, "farthest that a joint moves in one step", unit="m", above=0)
 

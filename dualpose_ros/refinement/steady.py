@@ -18,6 +18,10 @@ SWIFT_M_S = 0.8
 """A joint's way about the root counts as the time that it takes at this speed: what moves so fast is followed twice as
 fast. On rendered videos, not following faster left 1 to 2 % of error; following faster still let noise through."""
 
+DISTANCE_TIMES = 2.0
+"""By how much slower corrections of the distance fade in, which are larger than all others. With 3, errors of
+accelerations along the ray are 12 % smaller, but fewer roots within 25 cm (29.8 -> 29.0 AP on 32 rendered videos)."""
+
 _ROOT = H36M17.root
 
 
@@ -36,7 +40,8 @@ def steadied(published: Floats, before: Floats, now: Floats, elapsed_s: Floats, 
     moved = np.sqrt(np.sum((pose - pose_before) ** 2, axis=-1, keepdims=True))
     elapsed = np.asarray(elapsed_s)[..., None]
     left = _left(elapsed, time_constant_s)
-    root = far * (far_published / far_before) ** left * (ray + left * (ray_published - ray_before))
+    nearer = _left(elapsed, DISTANCE_TIMES * time_constant_s)
+    root = far * (far_published / far_before) ** nearer * (ray + left * (ray_published - ray_before))
     left = _left(elapsed[..., None] + moved / SWIFT_M_S, time_constant_s)
     return np.asarray(root[..., None, :] + pose + left * (pose_published - pose))
 

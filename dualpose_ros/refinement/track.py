@@ -45,10 +45,6 @@ VELOCITY_S = 0.3
 LEAST_VELOCITY_S = 0.05
 """Frames closer together say nothing of velocity: the person is taken to stand."""
 
-LASTING_DEPTH = 0.9
-"""Share of a distance's deviation that no number of frames makes smaller: who is taken to be larger than he or she is
-stays so. Its square is between the correlations of errors of neighbouring frames and of frames 2 s apart."""
-
 UNKNOWN_HEIGHT = 0.12
 """Deviation of a height, as a share, where nothing but the integrated poses says it."""
 
@@ -232,7 +228,7 @@ def add_frames(pairs: Sequence[tuple[TrackSmoother, Frame]]) -> None:
 def _refine(smoothers: Sequence[TrackSmoother], config: RefinementConfig) -> None:
     """Refine the windows of several tracks, all of one length."""
     windows = stacked([smoother.window for smoother in smoothers])
-    distances, depth_stddev = _distances(windows, config)
+    distances, depth_stddev = _distances(windows)
     windows = at_distances(windows, distances)
     steps = max(config.gauss_newton_steps, FIRST_STEPS if distances.shape[1] <= FIRST_STEPS else 1)
     lengths = np.array([smoother.lengths for smoother in smoothers])
@@ -241,7 +237,7 @@ def _refine(smoothers: Sequence[TrackSmoother], config: RefinementConfig) -> Non
         smoother.refined(solution.joints[n], distances[n], depth_stddev[n], solution, n)
 
 
-def _distances(windows: Windows, config: RefinementConfig) -> tuple[Floats, Floats]:
+def _distances(windows: Windows) -> tuple[Floats, Floats]:
     """Logarithms (P, W) of the roots' smoothed distances, and their deviations (P, W) in metres.
 
     Those that the ground has told stay: they are smooth, and their errors last.
@@ -250,9 +246,6 @@ def _distances(windows: Windows, config: RefinementConfig) -> tuple[Floats, Floa
     told = np.isfinite(distances)
     if told.all():
         return distances, stated
-    said = windows.said_distances
-    metres = np.exp(said)
-    moved = config.solver.depth_motion_stddev_scale * windows.motion_stddev[..., _ROOT] / metres
-    smooth, shares = smooth_distances(said, stated / metres, windows.times, config.solver.depth, windows.motion, moved)
-    unsure = np.maximum(shares * metres, LASTING_DEPTH * stated)
-    return np.where(told, distances, smooth), np.where(told, stated, unsure)
+    metres = np.exp(windows.said_distances)
+    smooth, shares = smooth_distances(windows.said_distances, stated / metres, windows.times)
+    return np.where(told, distances, smooth), np.where(told, stated, shares * metres)

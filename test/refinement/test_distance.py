@@ -1,85 +1,126 @@
-"""Smoothed distances against dense least squares, drawn errors, and what a step of the distance would do."""
+"""Smoothed distances against a Kalman smoother and dense least squares, drawn errors, and those who come nearer."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.lab.evaluation.refinement.published_solver import trajectory_matrix
-from dualpose_ros.refinement.distance import smooth_distances
-from dualpose_ros.refinement.noise import ErrorModel
+from dualpose_ros.refinement.distance import APPROACH_M_S, CHANGE_M_S, LASTING_SHARE, smooth_distances
 
-TIMES: Floats = np.arange(12, dtype=np.float64) * 0.08
-GAUSSIAN = ErrorModel(0.5, 2.0, student_t_dof=1e9)
+TIMES: Floats = np.cumsum([0.0, 0.08, 0.08, 0.16, 0.08, 0.04, 0.08, 0.08])
+ANYWHERE = 1e4
 
 
-def drawn(rng: np.random.Generator, stddev: float) -> np.ndarray:
-    slow = np.linalg.cholesky(0.5 * np.exp(-np.abs(TIMES[:, None] - TIMES) / 2.0)) @ rng.normal(size=12)
-    return stddev * (slow + np.sqrt(0.5) * rng.normal(size=12))
+def process(times: Floats, distance: float) -> list[tuple[Floats, Floats]]:
+    """Transitions and noises of distance and speed from frame to frame, as shares of a distance."""
+    steps = []
+    for h in np.diff(times):
+        noise = np.array([[h**3 / 3, h**2 / 2], [h**2 / 2, h]]) * (CHANGE_M_S / distance) ** 2
+        steps.append((np.array([[1.0, h], [0.0, 1.0]]), noise))
+    return steps
+
+
+def kalman_smoothed(said: Floats, own: Floats, times: Floats) -> tuple[Floats, Floats]:
+    """Distances and their variances by the Kalman filter, and Rauch, Tung and Striebel's pass back over it."""
+    distance = float(np.exp(said.mean()))
+    state, covariance = np.array([said.mean(), 0.0]), np.diag([ANYWHERE, (APPROACH_M_S / distance) ** 2])
+    filtered, steps = [], process(times, distance)
+    for t in range(len(said)):
+        if t:
+            turn, noise = steps[t - 1]
+            state, covariance = turn @ state, turn @ covariance @ turn.T + noise
+        gain = covariance[:, 0] / (covariance[0, 0] + own[t])
+        state, covariance = state + gain * (said[t] - state[0]), covariance - np.outer(gain, covariance[0])
+        filtered.append((state, covariance))
+    found = [filtered[-1]]
+    for (turn, noise), (state, covariance) in zip(reversed(steps), reversed(filtered[:-1]), strict=True):
+        ahead = turn @ covariance @ turn.T + noise
+        back = covariance @ turn.T @ np.linalg.inv(ahead)
+        later, later_covariance = found[-1]
+        found.append((state + back @ (later - turn @ state), covariance + back @ (later_covariance - ahead) @ back.T))
+    return np.array([s[0] for s, _ in found[::-1]]), np.array([c[0, 0] for _, c in found[::-1]])
+
+
+def drawn(rng: np.random.Generator, stddev: Floats) -> Floats:
+    lasting = np.sqrt(LASTING_SHARE) * rng.normal()
+    return np.asarray(stddev * (lasting + np.sqrt(1 - LASTING_SHARE) * rng.normal(size=stddev.shape)))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_is_what_a_kalman_smoother_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stddev = rng.uniform(0.03, 0.12, len(TIMES))
+    said = 1.4 + 0.2 * TIMES + drawn(rng, stddev)
+    found, spread = smooth_distances(said, stddev, TIMES)
+    expected, variance = kalman_smoothed(said, (1 - LASTING_SHARE) * stddev**2, TIMES)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(spread**2, variance + LASTING_SHARE * stddev**2, atol=1e-6)
 
 
 def test_it_is_the_weighed_least_squares_answer() -> None:
-    rng = np.random.default_rng(0)
-    jump = np.where(np.arange(12) < 6, 0.0, 0.6)
-    said, stddev = 1.5 + jump + drawn(rng, 0.05), rng.uniform(0.03, 0.07, 12)
-    motion = trajectory_matrix(TIMES, (2, 0, 0))
-    usual = rng.uniform(0.002, 0.01, 12)
-    found, spread = smooth_distances(said, stddev, TIMES, GAUSSIAN, motion, usual)
-    covariance = 0.5 * np.exp(-np.abs(TIMES[:, None] - TIMES) / 2.0) * np.outer(stddev, stddev)
-    covariance += 0.5 * np.diag(stddev**2)
-    rows = np.concatenate([np.linalg.inv(np.linalg.cholesky(covariance)), motion / usual[:, None]])
-    right = np.concatenate([rows[:12] @ said, np.zeros(12)])
+    """Over distances and speeds of all frames at once."""
+    rng = np.random.default_rng(3)
+    stddev = rng.uniform(0.03, 0.12, len(TIMES))
+    said = 1.4 - 0.3 * TIMES + drawn(rng, stddev)
+    distance, count = float(np.exp(said.mean())), len(TIMES)
+    seen, moved = np.zeros((count, 2 * count)), []
+    own = np.sqrt(1 - LASTING_SHARE) * stddev
+    seen[np.arange(count), 2 * np.arange(count)] = 1 / own
+    first = np.zeros((1, 2 * count))
+    first[0, 1] = distance / APPROACH_M_S
+    for t, (turn, noise) in enumerate(process(TIMES, distance)):
+        weigh = np.linalg.inv(np.linalg.cholesky(noise))
+        both = np.zeros((2, 2 * count))
+        both[:, 2 * t : 2 * t + 2], both[:, 2 * t + 2 : 2 * t + 4] = -weigh @ turn, weigh
+        moved.append(both)
+    rows = np.concatenate([seen, first, *moved])
+    right = np.concatenate([said / own, np.zeros(len(rows) - count)])
     expected, *_ = np.linalg.lstsq(rows, right, rcond=None)
-    # No more than a tenth beyond what the last three frames said.
-    three = [said[max(t - 2, 0) : t + 1] for t in range(12)]
-    held = [np.clip(e, low.min() - 0.1, low.max() + 0.1) for e, low in zip(expected, three, strict=True)]
-    np.testing.assert_allclose(found, held, atol=1e-8)
-    inside = np.isclose(found, expected, atol=1e-8)
-    assert inside.any() and not inside.all()
-    np.testing.assert_allclose(spread, np.sqrt(np.diag(np.linalg.inv(rows.T @ rows))), rtol=1e-6)
+    np.testing.assert_allclose(smooth_distances(said, stddev, TIMES)[0], expected[::2], atol=1e-7)
 
 
-def test_it_is_nearer_and_as_far_off_as_it_says() -> None:
+def test_it_is_nearer_steadier_and_as_far_off_as_it_says() -> None:
     rng = np.random.default_rng(1)
-    motion, truth = trajectory_matrix(TIMES, (2, 0, 0)), 1.2 + 0.1 * TIMES
+    stddev, truth = np.full(len(TIMES), 0.06), 1.2 + 0.2 * TIMES
     before, after = [], []
-    for _ in range(400):
-        said = truth + drawn(rng, 0.05)
-        found, spread = smooth_distances(said, np.full(12, 0.05), TIMES, GAUSSIAN, motion, np.full(12, 0.002))
-        before.append(said[-1] - truth[-1])
-        after.append(found[-1] - truth[-1])
-    assert np.std(after) < 0.95 * np.std(before)
-    assert np.std(after) / spread[-1] == np.clip(np.std(after) / spread[-1], 0.85, 1.15)
+    for _ in range(2000):
+        said = truth + drawn(rng, stddev)
+        found, spread = smooth_distances(said, stddev, TIMES)
+        before.append(said - truth)
+        after.append(found - truth)
+    assert np.std(after, axis=0)[-1] < np.std(before, axis=0)[-1]
+    assert np.std(np.diff(after, 2, axis=1)) < 0.3 * np.std(np.diff(before, 2, axis=1))
+    assert np.std(after, axis=0)[-1] / spread[-1] == pytest.approx(1, abs=0.06)
 
 
-def test_moving_closer_gains_nothing() -> None:
-    """Half the distance is the same problem: the answer is the same but for its logarithm."""
-    said = 1.5 + drawn(np.random.default_rng(2), 0.05)
-    motion, stddev, usual = trajectory_matrix(TIMES, (2, 0, 0)), np.full(12, 0.05), np.full(12, 0.004)
-    far, near = (smooth_distances(s, stddev, TIMES, ErrorModel(0.5, 2.0), motion, usual)[0]
-                 for s in (said, said - np.log(2)))  # fmt: skip
-    np.testing.assert_allclose(far - near, np.log(2), atol=1e-9)
+def test_an_error_of_all_frames_changes_neither_the_motion_nor_how_unsure_it_is() -> None:
+    """Frames of other deviations would otherwise have the answer leave what all of them say."""
+    stddev = np.array([0.02, 0.1] * 4)
+    found, spread = smooth_distances(np.full(8, 1.3), stddev, TIMES)
+    np.testing.assert_allclose(found, 1.3, atol=1e-9)
+    assert (spread >= np.sqrt(LASTING_SHARE) * stddev).all()
 
 
-def test_a_single_frame_that_is_far_off_counts_little() -> None:
-    motion, stddev, usual = trajectory_matrix(TIMES, (2, 0, 0)), np.full(12, 0.05), np.full(12, 0.004)
-    said = np.full(12, 1.5)
-    said[-1] += 0.5
-    robust, _ = smooth_distances(said, stddev, TIMES, ErrorModel(0.5, 2.0, 3.0), motion, usual)
-    plain, _ = smooth_distances(said, stddev, TIMES, GAUSSIAN, motion, usual)
-    assert abs(robust[-1] - 1.5) < 0.6 * abs(plain[-1] - 1.5)
+def test_one_who_walks_nearer_is_followed() -> None:
+    """At 1.2 m/s from 4 m: no more than 5 cm behind half a second later."""
+    times: Floats = np.arange(8, dtype=np.float64) * 0.08
+    truth = np.log(4.0 - 1.2 * times)
+    found, _ = smooth_distances(truth, np.full(8, 0.08), times)
+    assert abs(np.exp(found[-1]) - np.exp(truth[-1])) < 0.05
+
+
+def test_a_single_frame_is_as_it_was_said() -> None:
+    found, spread = smooth_distances(np.array([1.3]), np.array([0.08]), np.array([5.0]))
+    assert (found[0], spread[0]) == (pytest.approx(1.3), pytest.approx(0.08))
 
 
 def test_several_people_together_are_as_each_alone() -> None:
     rng = np.random.default_rng(4)
     people, frames = 3, 8
     times = np.cumsum(rng.uniform(0.03, 0.07, (people, frames)), axis=1)
-    said, stddev = rng.normal(1.2, 0.1, (people, frames)), rng.uniform(0.02, 0.1, (people, frames))
-    motion = np.eye(frames) - np.eye(frames, k=-1) * rng.uniform(0.9, 1, (people, 1, 1))
-    arguments = said, stddev, times, motion, rng.uniform(0.01, 0.05, (people, frames))
-    together = smooth_distances(*arguments[:3], ErrorModel(), *arguments[3:])
+    arguments = rng.normal(1.2, 0.1, (people, frames)), rng.uniform(0.02, 0.1, (people, frames)), times
+    together = smooth_distances(*arguments)
     for n in range(people):
-        own = [part[n] for part in arguments]
-        alone = smooth_distances(own[0], own[1], own[2], ErrorModel(), own[3], own[4])
-        for one, other in zip(alone, together, strict=True):
+        for one, other in zip(smooth_distances(*(part[n] for part in arguments)), together, strict=True):
             np.testing.assert_allclose(one, other[n], rtol=1e-10)

@@ -10,12 +10,12 @@ import pytest
 from dualpose_ros.people import Persons, Pose3D, TrackingState
 from dualpose_ros.refinement.bones import USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.distance import smooth_distances
+from dualpose_ros.refinement.distance import LASTING_SHARE, smooth_distances
 from dualpose_ros.refinement.noise import ErrorModel
 from dualpose_ros.refinement.solver import SolverConfig, refine
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
-from dualpose_ros.refinement.track import FIRST_BONES_S, LASTING_DEPTH
+from dualpose_ros.refinement.track import FIRST_BONES_S
 from dualpose_ros.refinement.window import (
     at_distances,
     empty_window,
@@ -65,7 +65,7 @@ def off(poses: list[Pose3D], truth: np.ndarray) -> np.ndarray:
 
 
 def test_poses_become_truer_steadier_and_keep_their_bones() -> None:
-    fresh = SolverConfig(relative=ErrorModel(0.1, 0.5), depth=ErrorModel(0.1, 0.5))  # as those of noisy_walk are
+    fresh = SolverConfig(relative=ErrorModel(0.1, 0.5))  # as those of noisy_walk are
     before, after, late, accelerations, bones, velocities = ([] for _ in range(6))
     for seed in range(4):
         truth, poses = noisy_walk(seed, 40)
@@ -103,18 +103,14 @@ def test_streaming_ends_where_the_batch_does_on_a_static_problem() -> None:
         bones.add(frame.prior, 0.04 if i else FIRST_BONES_S)
     together = stacked([window])
     metres = np.exp(together.said_distances)
-    stated = together.depths[..., 0] / metres
-    usual = config.solver.depth_motion_stddev_scale * together.motion_stddev[..., 0] / metres
-    distances, spread = smooth_distances(
-        together.said_distances, stated, together.times, config.solver.depth, together.motion, usual
-    )
+    distances, spread = smooth_distances(together.said_distances, together.depths[..., 0] / metres, together.times)
     observed = observations(at_distances(together, distances), bones.logarithms[None])
     batch = refine(observed, observed.prior, config.solver, 30)
     published = with_lengths(batch.joints[0, -1], bones.logarithms)
     assert np.abs(streamed.joints_cam - published).max() < 2e-3
     solved = batch.spread(11)
     assert solved is not None
-    depth = max(float(spread[0, -1]), LASTING_DEPTH * float(stated[0, -1])) * metres[0, -1]
+    depth = float(spread[0, -1]) * metres[0, -1]
     expected = np.hypot(config.solver.stddev_scale * solved * (np.arange(len(solved)) > 0), depth)
     np.testing.assert_allclose(streamed.joint_stddev, expected, rtol=0.02)
 
@@ -193,7 +189,7 @@ def test_a_guess_that_is_repeated_gets_no_surer(score: float) -> None:
 def test_no_number_of_frames_shows_how_far_away_somebody_of_unknown_size_is() -> None:
     """Errors of distances last: who is taken to be too large is so in every frame."""
     pose = windows.pose_of(windows.person()[0] + windows.usual_body(USUAL_SIZE_M), depth=0.3)
-    surest = LASTING_DEPTH * pose.joint_stddev[0]
+    surest = np.sqrt(LASTING_SHARE) * pose.joint_stddev[0]
     assert min(refined.joint_stddev[0] for refined in run([pose] * 20)) >= 0.99 * surest
 
 

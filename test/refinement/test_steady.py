@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dualpose_ros.refinement.steady import SWIFT_M_S, steadied
+from dualpose_ros.refinement.steady import DISTANCE_TIMES, SWIFT_M_S, steadied
 from support import windows
 
 
@@ -30,7 +30,7 @@ def test_a_correction_of_the_distance_fades_in_as_a_share(steps: int) -> None:
     for _ in range(steps):
         published = steadied(published, far, far, np.array(0.2 / steps), 0.1)
     share = np.linalg.norm(published[0]) / np.linalg.norm(far[0])
-    assert np.log(share) == pytest.approx(-np.exp(-2) * np.log(1.1))
+    assert np.log(share) == pytest.approx(-np.exp(-2 / DISTANCE_TIMES) * np.log(1.1))
     np.testing.assert_allclose(published - published[0], far - far[0], atol=1e-12)
 
 
