@@ -6,8 +6,6 @@ python docs/images/animate.py view_out/view.rrd --first 2.5 --seconds 6
 Needs playwright (pip), and Chromium.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import shutil

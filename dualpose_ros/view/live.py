@@ -1,7 +1,5 @@
 """The live view while it runs: what is logged goes into view.rrd and to whoever has the page open."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

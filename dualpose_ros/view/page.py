@@ -4,8 +4,6 @@ The page in rerun's wheel loads a font from Google, and its own server listens o
 taken from that server, started for a moment on loopback, and served from here under a policy that browsers enforce.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import re

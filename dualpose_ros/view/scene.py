@@ -4,8 +4,6 @@ N people, K joints of `skeleton.H36M17`, metres in the camera's optical frame, p
 what to log by its entity path; nothing here has state or talks to a server.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
