@@ -1,7 +1,5 @@
 """Colour histograms: alike for the same clothes, different for others."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.detection.appearance import appearance_distances, describe_people

@@ -1,7 +1,5 @@
 """The network, its losses and its export; the detector behind it; bad files and outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

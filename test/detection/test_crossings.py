@@ -1,7 +1,5 @@
 """The tracker in a little world of people who cross and hide each other, against a greedy overlap tracker."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

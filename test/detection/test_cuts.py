@@ -1,7 +1,5 @@
 """Cuts of films: told, and not mistaken for flashes, pans, people who fill the picture, or a shaking hand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 

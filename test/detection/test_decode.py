@@ -1,7 +1,5 @@
 """Centre heatmaps: peaks against a slow search, and boxes through encoding and back."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Detections, non-maximum suppression against slow and foreign references, and what is refused."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

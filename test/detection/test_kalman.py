@@ -1,7 +1,5 @@
 """The vectorised filter against the dense 8 x 8 textbook form, and its properties."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

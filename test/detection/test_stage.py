@@ -1,7 +1,5 @@
 """The stage: configuration, detectors by name, images to tracks, and what it refuses."""
 
-from __future__ import annotations
-
 import logging
 import subprocess
 import sys

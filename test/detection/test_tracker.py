@@ -1,7 +1,5 @@
 """Life of a track: born, confirmed, coasting, found again, forgotten; and what the tracker refuses."""
 
-from __future__ import annotations
-
 import logging
 
 import numpy as np

@@ -1,7 +1,5 @@
 """YOLOX decoding against a slow anchor-by-anchor version, the published network on photographs, and bad files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The fusion stage: who comes out, with what, from which branch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Poses don't jump when the branches that see somebody change."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

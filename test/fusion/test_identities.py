@@ -1,7 +1,5 @@
 """One id for a person, whichever branch sees them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """The integrators: both simple rules against loops, and the network's answer on its way back to the camera."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

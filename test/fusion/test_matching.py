@@ -1,7 +1,5 @@
 """Matching of the two branches: against loops, against the best of all assignments, and people it was made for."""
 
-from __future__ import annotations
-
 import itertools
 import time
 from dataclasses import replace
@@ -21,9 +19,7 @@ from dualpose_ros.fusion.matching import (
     split_distance,
 )
 from dualpose_ros.people import Persons, Pose3D, Poses, Source, TrackingState
-from dualpose_ros.skeleton import H36M17
-
-K = H36M17.num_joints
+from dualpose_ros.skeleton import H36M17, K
 
 # Somebody who stands and faces the camera, metres about the pelvis, x to the right and y down.
 STANDING = np.array(

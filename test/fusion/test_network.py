@@ -1,20 +1,17 @@
 """The integration network: what it starts from, the shapes of its answers, and its file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator  # noqa: E402
-from dualpose_ros.fusion.network import LOG_STDDEV_RANGE, IntegrationConfig, IntegrationNetwork  # noqa: E402
-from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, ROOT, BranchPoses, K, Pairs, view_pairs  # noqa: E402
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
+from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator
+from dualpose_ros.fusion.network import LOG_STDDEV_RANGE, IntegrationConfig, IntegrationNetwork
+from dualpose_ros.fusion.pairs import JOINTS, NUM_BRANCH, NUM_FEATURES, ROOT, BranchPoses, K, Pairs, view_pairs
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
 
 SMALL = IntegrationConfig(hidden=32)
 

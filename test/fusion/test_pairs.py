@@ -1,7 +1,5 @@
 """What the integration network is told of a pair: as its own camera sees it, nothing of who is not there."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,33 +1,29 @@
 """The detector's training: pictures whose boxes fit what is in them, targets, and a small network that learns."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
+from torch import Tensor
 
+from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.labels import LabelledImage, People
-
-torch = pytest.importorskip("torch")
-from torch import Tensor  # noqa: E402
-
-from dualpose_ros.backbone import HRNetConfig  # noqa: E402
-from dualpose_ros.detection.centre import CentreDetector  # noqa: E402
-from dualpose_ros.detection.network import DetectorConfig  # noqa: E402
-from dualpose_ros.inference.export import export_onnx  # noqa: E402
-from dualpose_ros.inference.load import load_engine  # noqa: E402
-from dualpose_ros.lab.training.detector.device_pictures import DevicePictures, Pictures, draw_pictures, plain_pictures  # noqa: E402
-from dualpose_ros.lab.training.detector.task import DetectorTask, DetectorTaskConfig  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainConfig  # noqa: E402
-from dualpose_ros.lab.training.on_device.frames import frame_rows  # noqa: E402
-from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig  # noqa: E402
-from support.data import ROOT  # noqa: E402
-from support.device_rows import on_device  # noqa: E402
+from dualpose_ros.detection.centre import CentreDetector
+from dualpose_ros.detection.network import DetectorConfig
+from dualpose_ros.inference.export import export_onnx
+from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.training.detector.device_pictures import DevicePictures, Pictures, draw_pictures, plain_pictures
+from dualpose_ros.lab.training.detector.task import DetectorTask, DetectorTaskConfig
+from dualpose_ros.lab.training.loop.task import TrainConfig
+from dualpose_ros.lab.training.on_device.frames import frame_rows
+from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig
+from support.data import ROOT
+from support.device_rows import on_device
 
 TINY = DetectorConfig(HRNetConfig(stem=8, widths=(8, 16), modules=(1,), blocks=1, out_channels=16), head=16)
 STILL = DevicePictures(rotate=0, stretch=0, mosaic=0, paste=0, erase=0, photometry=PhotometryConfig(0, 0, 0, 0))

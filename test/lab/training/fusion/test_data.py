@@ -1,15 +1,10 @@
 """What the integration network learns from: pairs as recorded, groups of one frame, and what is done to them."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-pytest.importorskip("numba", reason="recordings are of the synthetic world")
 
 from dualpose_ros.datasets.recordings import Recordings, joined
 from dualpose_ros.fusion.pairs import BranchPoses, K, Pairs

@@ -1,17 +1,13 @@
 """The discriminator: Eq. 9 against a slow form, whom it may not care about, and which way it pushes."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor, nn
 
-torch = pytest.importorskip("torch")
-
-from torch import Tensor, nn  # noqa: E402
-
-from dualpose_ros.lab.training.fusion.discriminator import (  # noqa: E402
+from dualpose_ros.lab.training.fusion.discriminator import (
     DiscriminatorConfig,
     InterPersonDiscriminator,
     adversarial_loss,

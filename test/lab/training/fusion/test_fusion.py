@@ -1,7 +1,5 @@
 """Training of the integration network: batches, its losses, its calibration, and a run from end to end."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from itertools import repeat
@@ -10,28 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
-
-pytest.importorskip("numba", reason="recordings are of the synthetic world")
-
-from dualpose_ros.datasets.recordings import save_recordings  # noqa: E402
-from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator, load_integrator  # noqa: E402
-from dualpose_ros.fusion.network import IntegrationConfig  # noqa: E402
-from dualpose_ros.fusion.pairs import NUM_FEATURES, K, view_pairs  # noqa: E402
-from dualpose_ros.inference.engine import TensorSpec  # noqa: E402
-from dualpose_ros.lab.training.fusion import task as training  # noqa: E402
-from dualpose_ros.lab.training.fusion.data import PEOPLE, Augmentation, PairData, every_group, pair_data  # noqa: E402
-from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig  # noqa: E402
-from dualpose_ros.lab.training.loop import trainer  # noqa: E402
-from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from  # noqa: E402
-from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError  # noqa: E402
-from dualpose_ros.lab.training.settings import filled, read_settings  # noqa: E402
-from dualpose_ros.metrics.poses import SIGMA_SHARES, auc  # noqa: E402
-from dualpose_ros.weights import weights_path  # noqa: E402
-from support import made_recordings as made  # noqa: E402
-from support.data import ROOT  # noqa: E402
+from dualpose_ros.datasets.recordings import save_recordings
+from dualpose_ros.fusion.integrate import ANSWERS, NetworkIntegrator, load_integrator
+from dualpose_ros.fusion.network import IntegrationConfig
+from dualpose_ros.fusion.pairs import NUM_FEATURES, K, view_pairs
+from dualpose_ros.inference.engine import TensorSpec
+from dualpose_ros.lab.training.fusion import task as training
+from dualpose_ros.lab.training.fusion.data import PEOPLE, Augmentation, PairData, every_group, pair_data
+from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig
+from dualpose_ros.lab.training.loop import trainer
+from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from
+from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
+from dualpose_ros.lab.training.settings import filled, read_settings
+from dualpose_ros.metrics.poses import SIGMA_SHARES, auc
+from dualpose_ros.weights import weights_path
+from support import made_recordings as made
+from support.data import ROOT
 
 CONFIG = ROOT / "config" / "training" / "fusion.yaml"
 
