@@ -1,0 +1,213 @@
+"""What `dualpose run` refuses before any process starts, and what it makes of its options."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from dualpose_ros import cli
+from dualpose_ros.recording.video import VideoWriter
+from dualpose_ros.runs.session import GraphError
+from support.command_line import refused
+
+NETWORKS = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A short drawn video, 96 x 64."""
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path) as video:
+        for index in range(5):
+            video.write(np.full((64, 96, 3), 40 * index, np.uint8), index * 100_000_000)
+    return path
+
+
+def test_missing_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "run", "--source", tmp_path / "no.mp4", "--out", tmp_path / "out")
+    assert str(tmp_path / "no.mp4") in line and "does not exist" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "noise.mp4"
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    line = refused(capsys, "run", "--source", path, "--out", tmp_path / "out")
+    assert str(path) in line and "cannot be read" in line
+
+
+def test_folder_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no images" in refused(capsys, "run", "--source", tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        ("[0, 0, 0, 0, 0, 0, 0, 0, 0]", "not calibrated"),
+        ("[1, 2, 3]", "3 values"),
+        ("[.nan, 0, 48, 0, 90, 32, 0, 0, 1]", "not finite"),
+    ],
+)
+def test_unusable_calibration(
+    matrix: str, said: str, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(
+        f"image_width: 96\nimage_height: 64\ncamera_matrix: {{rows: 3, cols: 3, data: {matrix}}}\n"
+        "distortion_model: plumb_bob\ndistortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}\n"
+    )
+    line = refused(capsys, "run", "--source", clip, "--calibration", path)
+    assert str(path) in line and said in line
+
+
+def test_calibration_that_is_missing_or_not_the_only_camera(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "camera.yaml"
+    assert f"{path} does not exist" in refused(capsys, "run", "--source", clip, "--calibration", path)
+    path.write_text("image_width: [")
+    assert "cannot be read" in refused(capsys, "run", "--source", clip, "--calibration", path)
+    assert "--hfov" in refused(capsys, "run", "--source", clip, "--calibration", path, "--hfov", 60)
+
+
+def test_a_ground_without_a_height_or_below_the_camera(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", "--source", clip, "--hfov", 60)
+    assert "--camera-height" in refused(capsys, *run, "--camera-pitch", 12)
+    assert "above the ground" in refused(capsys, *run, "--camera-height", 0)
+    assert "camera_height_m" in refused(capsys, *run, "--camera-height", 1000)
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(
+    ("spec", "said"), [("retina", "must be centre"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]
+)
+def test_unusable_detector(spec: str, said: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in refused(capsys, "run", "--source", clip, "--detector", spec)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_damaged_weights_stop_a_run_before_it_starts(
+    name: str, clip: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = weights / f"{name}.onnx"
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    path.write_bytes(data)
+    line = refused(capsys, "run", "--source", clip, "--hfov", 60, "--out", tmp_path / "out")
+    assert str(path) in line and "sha256" in line
+    path.unlink()
+    assert f"{path} is missing" in refused(capsys, "run", "--source", clip, "--hfov", 60, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("weights")
+def test_unusable_folders_and_files(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert f"{file} is a file" in refused(capsys, "run", "--source", clip, "--out", file)
+    overlay = clip.rename(clip.with_name("overlay.mp4"))
+    assert "would overwrite the source" in refused(capsys, "run", "--source", overlay, "--out", tmp_path / "." / "")
+    assert overlay.stat().st_size
+    clip = overlay.rename(clip)
+    no_yaml = tmp_path / "no.yaml"
+    assert f"{no_yaml} is no file" in refused(capsys, "run", "--source", clip, "--params-file", no_yaml)
+
+
+@pytest.mark.usefixtures("weights")
+def test_the_detector_may_come_from_the_parameter_file(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dualpose_ros.runs.live import LiveOptions, detector_of
+
+    params = tmp_path / "params.yaml"
+    params.write_text("detection_node: {ros__parameters: {detector: 'yolox:gone.onnx'}}\n")
+    assert "gone.onnx" in refused(capsys, "run", "--source", clip, "--params-file", params)
+    assert detector_of(LiveOptions(source="", out=tmp_path, params_file=params, detector="centre")) == "centre"
+    assert detector_of(LiveOptions(source="", out=tmp_path)) == "centre"
+
+
+@pytest.mark.parametrize(
+    ("words", "every_frame", "rate"),
+    [
+        ((), None, 1.0),
+        (("--rate", "0"), None, 0.0),
+        (("--rate", "2"), False, 2.0),
+        (("--live",), False, 1.0),
+        (("--every-frame",), True, 1.0),
+    ],
+)
+def test_the_pace_of_a_file(
+    words: tuple[str, ...], every_frame: bool | None, rate: float, monkeypatch: pytest.MonkeyPatch, clip: Path
+) -> None:
+    from dualpose_ros.runs import live
+
+    given: list[Any] = []
+    monkeypatch.setattr(live, "run_and_write", lambda options, console: given.append(options))
+    assert cli.main(["run", "--source", str(clip), *words]) == 0
+    assert (given[0].every_frame, given[0].rate) == (every_frame, rate)
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(("words", "fps"), [((), None), (("--fps", "0.1"), 0.1)])
+def test_frames_a_second_may_be_said(
+    words: tuple[str, ...], fps: float | None, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
+) -> None:
+    from dualpose_ros.runs import live
+
+    given: list[Any] = []
+
+    def run_graph(graph: Any, *_: Any) -> Any:
+        given.append(graph)
+        raise GraphError("enough")
+
+    monkeypatch.setattr(live, "run_graph", run_graph)
+    assert cli.main(["run", "--source", str(clip), "--out", str(tmp_path / "out"), *words]) == 1
+    assert given[0].camera.get("fps") == fps
+
+
+def test_a_pace_that_contradicts_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--source", str(clip), "--every-frame", "--rate", "2"]) == 2
+    assert "leave out --rate" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("weights")
+def test_folder_of_images_is_a_source(tmp_path: Path) -> None:
+    from dualpose_ros.runs.live import LiveOptions, check_input
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(3):
+        cv2.imwrite(str(folder / f"{index}.png"), np.zeros((48, 64, 3), np.uint8))
+    assert check_input(LiveOptions(source=str(folder), out=tmp_path / "out")).count == 3
+
+
+def test_errors_that_are_ours_are_not_dressed_up(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dualpose_ros.runs import live
+
+    def fail(error: Exception) -> Any:
+        def raises(*_: Any) -> None:
+            raise error
+
+        return raises
+
+    monkeypatch.setattr(live, "check_input", fail(KeyError("a bug")))
+    assert cli.main(["run", "--source", str(clip)]) == 1
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setattr(live, "check_input", fail(GraphError("top_down_node stopped for good: why")))
+    assert cli.main(["run", "--source", str(clip)]) == 1
+    assert capsys.readouterr().err == "dualpose: top_down_node stopped for good: why\n"
+    monkeypatch.setattr(live, "check_input", fail(GraphError("camera_node stopped for good: why", exit_code=2)))
+    assert cli.main(["run", "--source", str(clip)]) == 2
+    capsys.readouterr()
+    missing = ModuleNotFoundError("No module named 'cv2.dnn'", name="cv2.dnn")
+    monkeypatch.setattr(live, "check_input", fail(missing))
+    assert "pip install opencv-python-headless" in refused(capsys, "run", "--source", clip)
+    monkeypatch.setattr(live, "check_input", fail(OSError(errno.EMFILE, "Too many open files")))
+    assert cli.main(["run", "--source", str(clip)]) == 1
+    assert capsys.readouterr().err == "dualpose: raise the limit (`ulimit -n 1024`): Too many open files\n"
