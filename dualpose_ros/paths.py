@@ -26,7 +26,9 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        # Where no space is left, none is named.
+        # Where no space is left, none is named; NumPy's errors of writing have words alone.
+        if error.errno is None:
+            raise OSError(f"{path}: {error}") from error
         error.filename = str(path)
         raise
     finally:

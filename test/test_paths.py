@@ -24,3 +24,9 @@ def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), written_whole(tmp_path / "file" / "new"):
         pass
+
+
+@pytest.mark.parametrize("error", [OSError("4096 requested and 12 written"), OSError(28, "No space left on device")])
+def test_an_error_of_writing_says_what_and_where(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(OSError, match=rf"(?s)(?=.*file\.npz).*{error.args[-1]}"), written_whole(tmp_path / "file.npz"):
+        raise error
