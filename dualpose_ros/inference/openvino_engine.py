@@ -63,7 +63,8 @@ class OpenVinoEngine:
     """An ONNX file compiled by OpenVINO for the CPU, for low latency; 8-bit files compute in 8 bits.
 
     bf16 and fp16 are for networks over images: others, whose coordinates need more, stay in fp32. Each shape of images
-    has a plan of its own, made when it first comes: in bf16 the one for all shapes has other answers.
+    has a plan of its own, made at once for patches, else when it first comes: in bf16 the one for all shapes has other
+    answers.
 
     OpenVINO knows that an axis is dynamic, but not that it has to be a multiple: such a size is refused
     here only if the network itself fails on it.
@@ -88,10 +89,19 @@ class OpenVinoEngine:
             model = _core().read_model(path)
             self.inputs = {name: _spec(name, port) for name, port in _named(model.inputs).items()}
             self.outputs = tuple(_named(model.outputs))
-            if not self._images:
-                self._plan(())
+            for shapes in self._known_shapes():
+                self._plan(shapes)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO can't load {path}: {_last_line(error)}") from error
+
+    def _known_shapes(self) -> list[Shapes]:
+        """Those that are known before there are inputs: patches of one size, or any shape of what is no image."""
+        if not self._images:
+            return [()]
+        shapes = [spec.shape for spec in self.inputs.values()]
+        if not all(isinstance(size, int) != (axis == 0) for shape in shapes for axis, size in enumerate(shape)):
+            return []
+        return [tuple((rows, *map(int, shape[1:])) for shape in shapes) for rows in _BATCHES]
 
     def _plan(self, shapes: Shapes) -> Any:
         """What computes inputs of these shapes, or of any where there are none."""

@@ -207,6 +207,16 @@ def test_the_first_answer_is_that_of_all_others_and_no_size_that_does_not_fit_ha
             engine.run({"image": image[:, :60]})
 
 
+def test_no_patch_waits_for_a_plan() -> None:
+    pytest.importorskip("openvino")
+    engine: Any = load_engine(weights_path("top_down"), "openvino")
+    plans = dict(engine._plans)
+    assert len(plans) == 3
+    for count in (1, 3, 8):
+        engine.run({"patches": np.zeros((count, 192, 192, 3), np.uint8)})
+    assert engine._plans == plans
+
+
 def test_the_cache_keeps_the_newest_files(tmp_path: Path) -> None:
     for number in range(70):
         keep(tmp_path / f"{number}.blob", b"x")
