@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import counted, folder_to_write
+from dualpose_ros.commands.options import counted, folder_option
 from dualpose_ros.errors import InputError
 
 app = typer.Typer(help="Data sets of others, made ready for training.", no_args_is_help=True)
@@ -34,12 +34,7 @@ def import_data(
         ),
     ],
     root: Annotated[Path, typer.Option("--root", help="Folder of the data set.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out", help="Folder of shards to write; those that are there are kept.", callback=folder_to_write
-        ),
-    ],
+    out: Annotated[Path, folder_option("--out", "Folder of shards to write; those that are there are kept.")],
     annotations: Annotated[
         Path | None, typer.Option("--annotations", help="Label file; ROOT/person_keypoints.json or joints.mat without.")
     ] = None,

@@ -17,10 +17,7 @@ def photographs(
         Path, typer.Option("--root", help="Folder with images/ and COCO annotations, person_keypoints.json.")
     ],
     weights: opt.TopDownWeightsOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for a picture of everyone, best first.", callback=opt.folder_to_write),
-    ] = None,
+    out: Annotated[Path | None, opt.folder_option("--out", "Folder for a picture of everyone, best first.")] = None,
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with mirrored patches, however many people.")
     ] = False,
@@ -50,10 +47,7 @@ def video(
     truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
     max_frames: opt.MaxFramesOption = None,
     weights: opt.TopDownWeightsOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for overlays and errors by joint.", callback=opt.folder_to_write),
-    ] = None,
+    out: Annotated[Path | None, opt.folder_option("--out", "Folder for overlays and errors by joint.")] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
 ) -> None:
@@ -73,10 +67,7 @@ def joints(
     weights: opt.TopDownWeightsOption = None,
     count: opt.CountOption = 400,
     save: Annotated[
-        Path | None,
-        typer.Option(
-            "--save", help="Write every error to this file (.npz), to train lifting with.", callback=opt.file_to_write
-        ),
+        Path | None, opt.file_option("--save", "Write every error to this file (.npz), to train lifting with.")
     ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -121,11 +112,7 @@ def bottom_up(
     ] = None,
     pictures: Annotated[
         Path | None,
-        typer.Option(
-            "--pictures",
-            help="Folder for the first frames: found without heatmaps, with them, from above.",
-            callback=opt.folder_to_write,
-        ),
+        opt.folder_option("--pictures", "Folder for the first frames: found without heatmaps, with them, from above."),
     ] = None,
     part: opt.PartOption = 1.0,
     json_file: opt.JsonOption = None,
@@ -150,11 +137,7 @@ def fusion(
     data: opt.CaptureOption,
     pictures: Annotated[
         Path | None,
-        typer.Option(
-            "--pictures",
-            help="Folder for the first videos' last frames: both branches, fused, from above.",
-            callback=opt.folder_to_write,
-        ),
+        opt.folder_option("--pictures", "Folder for the first videos' last frames: both branches, fused, from above."),
     ] = None,
     ground: Annotated[
         bool, typer.Option("--ground", help="Refined people too, without and with the ground that videos stand on.")
@@ -185,10 +168,7 @@ def scores(
     every_split: Annotated[
         bool, typer.Option("--every-split", help="All photographs, where none of them trained anything.")
     ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for the reliability diagram, scores.png.", callback=opt.folder_to_write),
-    ] = None,
+    out: Annotated[Path | None, opt.folder_option("--out", "Folder for the reliability diagram, scores.png.")] = None,
     sequences: Annotated[int, typer.Option("--sequences", min=0, help="Rendered videos; 0: --root alone.")] = 36,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -223,11 +203,7 @@ def ablation(
     table: Annotated[int, typer.Option("--table", min=3, max=12, help="Of the paper, 3 to 12.")] = 3,
     recordings: Annotated[
         Path | None,
-        typer.Option(
-            "--recordings",
-            help="Folder that keeps what the branches found, to go on and to measure again.",
-            callback=opt.folder_to_write,
-        ),
+        opt.folder_option("--recordings", "Folder that keeps what the branches found, to go on and to measure again."),
     ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -247,12 +223,7 @@ def ablation(
 def refinement(
     data: opt.CaptureOption,
     pictures: Annotated[
-        Path | None,
-        typer.Option(
-            "--pictures",
-            help="Folder for a wrist's depth over time in the first movements.",
-            callback=opt.folder_to_write,
-        ),
+        Path | None, opt.folder_option("--pictures", "Folder for a wrist's depth over time in the first movements.")
     ] = None,
     part: opt.PartOption = 1.0,
     json_file: opt.JsonOption = None,
@@ -291,10 +262,7 @@ def detector(
     ] = "centre",
     count: opt.CountOption = 400,
     pictures: Annotated[
-        Path | None,
-        typer.Option(
-            "--pictures", help="Folder for pictures of what is found in photographs.", callback=opt.folder_to_write
-        ),
+        Path | None, opt.folder_option("--pictures", "Folder for pictures of what is found in photographs.")
     ] = None,
     json_file: opt.JsonOption = None,
     seed: opt.SeedOption = 0,
@@ -321,11 +289,10 @@ def _dataset_command(name: str, what: str) -> None:
         ] = None,
         predictions: Annotated[
             Path | None,
-            typer.Option(
+            opt.folder_option(
                 "--predictions",
-                help="Folder of stored predictions, a JSON file a sequence. Sequences without one run through the "
+                "Folder of stored predictions, a JSON file a sequence. Sequences without one run through the "
                 "live stages, and theirs are written there: an interrupted run goes on.",
-                callback=opt.folder_to_write,
             ),
         ] = None,
         stored_only: Annotated[
@@ -339,10 +306,7 @@ def _dataset_command(name: str, what: str) -> None:
         ] = None,
         max_frames: opt.MaxFramesOption = None,
         weights: opt.TopDownWeightsOption = None,
-        out: Annotated[
-            Path | None,
-            typer.Option("--out", help="Folder for a picture of the PCK curve.", callback=opt.folder_to_write),
-        ] = None,
+        out: Annotated[Path | None, opt.folder_option("--out", "Folder for a picture of the PCK curve.")] = None,
         json_file: opt.JsonOption = None,
         seed: opt.SeedOption = 0,
     ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_to_write
+from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_option
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.paths import written_whole
@@ -72,7 +72,7 @@ def export(
     count: Annotated[int, typer.Option("--count", min=HELD_APART, help="Most pictures of each --calibration.")] = 64,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The file to write; in the run, or here, without.", callback=file_to_write),
+        file_option("--out", "The file to write; in the run, or here, without."),
     ] = None,
 ) -> None:  # fmt: skip
     """Export the best checkpoint of a run to ONNX, or a network in another precision, and check what it computes.

@@ -39,9 +39,17 @@ def _check_way(path: Path, folder: Path) -> None:
         raise typer.BadParameter(f"{path} can't be written: {nearest} is read-only")
 
 
-JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write tables and goals to this file too.", callback=file_to_write)
-]
+def folder_option(flag: str, text: str) -> Any:
+    """An option that names a folder to write into."""
+    return typer.Option(flag, help=text, callback=folder_to_write)
+
+
+def file_option(flag: str, text: str) -> Any:
+    """An option that names a file to write."""
+    return typer.Option(flag, help=text, callback=file_to_write)
+
+
+JsonOption = Annotated[Path | None, file_option("--json", "Write tables and goals to this file too.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Recorded with the result; chooses samples.")]
 
 CaptureOption = Annotated[
@@ -70,9 +78,7 @@ MocapOption = Annotated[
     Path | None, typer.Option("--mocap", help="Motion-capture clips (.npz) to move by; procedural motion without.")
 ]
 
-OutOption = Annotated[
-    Path, typer.Option("--out", help="Folder for the output; made if it isn't there.", callback=folder_to_write)
-]
+OutOption = Annotated[Path, folder_option("--out", "Folder for the output; made if it isn't there.")]
 DetectorOption = Annotated[
     str | None,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import JsonOption, file_to_write, report
+from dualpose_ros.commands.options import JsonOption, file_option, report
 
 
 class Method(str, Enum):
@@ -27,10 +27,7 @@ def refine(
         ),
     ] = Method.ours,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", help="File of JSON lines; `refined.jsonl` in the folder without.", callback=file_to_write
-        ),
+        Path | None, file_option("--out", "File of JSON lines; `refined.jsonl` in the folder without.")
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="Another camera than the recorded camera_info.")

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption, folder_to_write
+from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption, folder_option
 from dualpose_ros.errors import needs_torch
 from dualpose_ros.weights import (
     INT8,
@@ -115,7 +115,7 @@ def import_command(
             "folders), or its archive (3DMPP.zip)."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the ONNX files.", callback=folder_to_write)],
+    out: Annotated[Path, folder_option("--out", "Folder for the ONNX files.")],
     storage: StorageOption = Storage.fp32,
 ) -> None:
     """Turn published checkpoints into ONNX files: the paper's eight networks, HRNet-W32 and HigherHRNet-W32.
@@ -138,10 +138,7 @@ def run_command(
     ],
     source: Annotated[str, typer.Argument(help="Video, or folder of images.")],
     calibration: Annotated[Path, typer.Option("--calibration", help="Calibration file of the camera.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", help="Folder for predictions, which `dualpose eval` scores.", callback=folder_to_write),
-    ],
+    out: Annotated[Path, folder_option("--out", "Folder for predictions, which `dualpose eval` scores.")],
     name: Annotated[str | None, typer.Option("--name", help="Of the sequence; the source's without.")] = None,
     weights: TopDownWeightsOption = None,
 ) -> None:

@@ -80,7 +80,8 @@ class OpenVinoEngine:
             # Weights that are stored in 8 bits would otherwise have their inputs rounded to 8 bits too.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
-        self._path = path
+        data = path.read_bytes()
+        self._path, self._digest, self._is_whole = path, hashlib.sha256(data), _ELSEWHERE not in data
         self._plans: dict[Shapes, Any] = {}
         self._images = takes_images(path)
         self._settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision] if self._images else "f32"
@@ -111,10 +112,10 @@ class OpenVinoEngine:
 
     def _compiled(self, shapes: Shapes) -> Any:
         """The network for a plan; the second time out of the cache, which takes an eighth of the time."""
-        data = self._path.read_bytes()
-        what = repr((openvino.__version__, sorted(self._settings.items()), cpu_flags(), shapes))
-        file = cache_folder("openvino") / f"{hashlib.sha256(data + what.encode()).hexdigest()[:32]}.blob"
-        found = None if _ELSEWHERE in data else kept(file)
+        digest = self._digest.copy()
+        digest.update(repr((openvino.__version__, sorted(self._settings.items()), cpu_flags(), shapes)).encode())
+        file = cache_folder("openvino") / f"{digest.hexdigest()[:32]}.blob"
+        found = kept(file) if self._is_whole else None
         if found is not None:
             try:
                 return _core().import_model(found, "CPU", self._settings)
@@ -124,7 +125,7 @@ class OpenVinoEngine:
         if shapes:
             model.reshape({name: list(shape) for name, shape in zip(self.inputs, shapes, strict=True)})
         network = _core().compile_model(model, "CPU", self._settings)
-        if _ELSEWHERE not in data:
+        if self._is_whole:
             keep(file, network.export_model().getvalue())
         return network
 
