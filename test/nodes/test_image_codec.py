@@ -44,19 +44,23 @@ def random_message(encoding: str, width: int, height: int, padding: int, bigendi
 
 
 def slow_decode(image: Image) -> np.ndarray:
-    """One pixel at a time, one channel at a time."""
+    """One pixel at a time, one channel at a time; 16 bits are those of a sensor of 12 where all values fit in these."""
     code, order = CHANNELS[image.encoding]
     size = struct.calcsize(code)
     raw = bytes(image.data)
-    result = np.zeros((image.height, image.width, 3), np.uint8)
+    values = {}
     for row in range(image.height):
         for column in range(image.width):
-            found = {}
             for index, name in enumerate(order):
                 at = row * image.step + (column * len(order) + index) * size
                 (value,) = struct.unpack((">" if image.is_bigendian else "<") + code, raw[at : at + size])
-                scale = {"B": 1.0, "H": 255 / 65535, "f": 255.0}[code]
-                found[name] = round(value * scale)
+                values[row, column, name] = value
+    sixteen_bits = 65535 if max(values.values()) > 4095 else 4095
+    scale = {"B": 1.0, "H": 255 / sixteen_bits, "f": 255.0}[code]
+    result = np.zeros((image.height, image.width, 3), np.uint8)
+    for row in range(image.height):
+        for column in range(image.width):
+            found = {name: round(values[row, column, name] * scale) for name in order}
             result[row, column] = [found.get(name, found.get("g")) for name in "rgb"]
     return result
 
