@@ -33,6 +33,7 @@ from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, Guide
 from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.settings import setting
 from dualpose_ros.skeleton import H36M17
+from dualpose_ros.sources.pictures import IntensityRange
 
 # Long enough for messages that came during a frame's work to be served before anything counts as overdue.
 _TICK_S = 0.05
@@ -89,6 +90,7 @@ class BottomUpNode(PipelineNode):
         self._without = 0
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
         newest = newest_qos(self.config)
+        self._intensities = IntensityRange()
         WorkedImages(self, self._receiver(IMAGE), images)
         self.take_camera_info(self._on_info, images.reliability)
         self.take_stamps(Detection2DArray, "dualpose/detections", lambda stamp: self._add(DETECTIONS, stamp), newest)
@@ -127,7 +129,7 @@ class BottomUpNode(PipelineNode):
         if info is None:
             return
         time_ns = self.time_of(header)
-        image = decode_image(frame.image)
+        image = decode_image(frame.image, self._intensities)
         camera = camera_for_image(info, image, self.config.rectified)
         result = self.diagnostics.timed(self._stage.process, image, time_ns, camera, frame.heatmaps)
         self.answer(header, (self._poses, poses_to_bytes(result.persons, header, (camera.width, camera.height))))

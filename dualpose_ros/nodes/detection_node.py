@@ -22,6 +22,7 @@ from dualpose_ros.nodes.joining.cuts import CUTS
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
 from dualpose_ros.nodes.wire import stamp_ns_of
 from dualpose_ros.settings import setting
+from dualpose_ros.sources.pictures import IntensityRange
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
 _TICK_S = 0.05
@@ -103,6 +104,7 @@ class DetectionNode(PipelineNode):
         self._limit = RateLimit(self.config.max_rate_hz)
         every = self.config.every_frame
         self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
+        self._intensities = IntensityRange()
         self.take_images(self._on_image, image_qos(self.config, depth=1))
         if self.config.max_frames_in_flight and not every:
             self.take_poses("humans/poses3d", self._on_output)
@@ -135,7 +137,7 @@ class DetectionNode(PipelineNode):
 
     def _process(self, message: Any) -> None:
         time_ns = self.time_of(message.header)
-        tracks = self.diagnostics.timed(self._stage.process, decode_image(message), time_ns)
+        tracks = self.diagnostics.timed(self._stage.process, decode_image(message, self._intensities), time_ns)
         self._pacer.started(stamp_to_ns(message.header.stamp), time.monotonic())
         if self._cuts_publisher is not None and self._stage.is_cut:
             # First: whoever takes detections should know by then.

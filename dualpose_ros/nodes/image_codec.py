@@ -1,8 +1,8 @@
 """sensor_msgs/Image, raw and compressed, to and from RGB arrays, with NumPy views and without cv_bridge.
 
 Images are (H, W, 3) uint8 RGB. Where an encoding names no colour order (8UC3, 32FC3) it is
-OpenCV's, blue first. 16-bit values are scaled by 1/257, or as those of 12 bits where all are; floats are
-intensities in 0..1.
+OpenCV's, blue first. 16-bit values are scaled by 1/257, or as those of 12 bits until the stream
+has had a larger one; floats are intensities in 0..1.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 
 from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
 from dualpose_ros.nodes.wire import image_to_bytes
-from dualpose_ros.sources.pictures import decode_picture, eight_bit
+from dualpose_ros.sources.pictures import IntensityRange, decode_picture
 from dualpose_ros.sources.stated_size import stated_size
 
 
@@ -79,14 +79,15 @@ ENCODINGS = (*_ENCODINGS, *_PLANAR)
 """Encodings that `decode_image` understands."""
 
 
-def decode_image(message: Any) -> RgbImage:
+def decode_image(message: Any, intensities: IntensityRange | None = None) -> RgbImage:
     """RGB image (H, W, 3) of a sensor_msgs/Image; shares memory with the message for unpadded rgb8.
 
-    Honours `step` (padded rows) and `is_bigendian`. A CompressedImage (JPEG or PNG) is decoded too. ImageError for
-    an unknown encoding, an empty or truncated image, and floats that are not finite or not in 0..1.
+    Honours `step` (padded rows) and `is_bigendian`. A CompressedImage (JPEG or PNG) is decoded too. intensities: of
+    the stream that it belongs to. ImageError for an unknown encoding, an empty or truncated image, and floats that are
+    not finite or not in 0..1.
     """
     if not hasattr(message, "encoding"):
-        return _decompressed(message)
+        return _decompressed(message, intensities)
     if message.encoding in _PLANAR:
         return np.ascontiguousarray(_PLANAR[message.encoding][1](_planes(message)))
     if message.encoding not in _ENCODINGS:
@@ -96,7 +97,7 @@ def decode_image(message: Any) -> RgbImage:
     pixels = _view(message, kind, channels)
     if channels == 2 and message.width % 2:
         raise ImageError(f"a {message.encoding} image needs an even width, not {message.width}")
-    return np.ascontiguousarray(convert(_to_8_bit(pixels, message.encoding)))
+    return np.ascontiguousarray(convert(_to_8_bit(pixels, message.encoding, intensities or IntensityRange())))
 
 
 def _planes(message: Any) -> UInt8s:
@@ -118,7 +119,7 @@ def _planes(message: Any) -> UInt8s:
     return np.ascontiguousarray(np.vstack([luma, chroma[:, ::2].reshape(height // 2, width)]))
 
 
-def _decompressed(message: Any) -> RgbImage:
+def _decompressed(message: Any, intensities: IntensityRange | None) -> RgbImage:
     """The picture of a sensor_msgs/CompressedImage; its stated size is looked at before memory is taken for it."""
     data = np.frombuffer(message.data, dtype=np.uint8)
     header = data[:_HEADER_BYTES].tobytes()
@@ -127,7 +128,7 @@ def _decompressed(message: Any) -> RgbImage:
         raise ImageError(f"compressed image of format '{message.format[:60]}' is neither JPEG nor PNG")
     if not 0 < size[0] * size[1] <= _MOST_PIXELS:
         raise ImageError(f"compressed image of {size[0]}x{size[1]} pixels is empty or absurd")
-    image = decode_picture(data, cv2.IMREAD_IGNORE_ORIENTATION)
+    image = decode_picture(data, intensities, cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ImageError(f"compressed image of format '{message.format[:60]}' is damaged")
     return image
@@ -156,12 +157,12 @@ def _view(message: Any, kind: str, channels: int) -> AnyArray:
     return np.ndarray(shape, dtype, buffer=data.data, strides=strides)
 
 
-def _to_8_bit(pixels: AnyArray, encoding: str) -> UInt8s:
+def _to_8_bit(pixels: AnyArray, encoding: str, intensities: IntensityRange) -> UInt8s:
     """Pixels of any supported type as uint8 of full range."""
     if pixels.dtype.kind == "u":
         if pixels.dtype.itemsize == 1:
             return pixels
-        return eight_bit(pixels)
+        return intensities.eight_bit(pixels)
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(np.count_nonzero(~np.isfinite(pixels)))

@@ -35,6 +35,7 @@ from dualpose_ros.nodes.joining.stamps import StampRing
 from dualpose_ros.nodes.wire import ImageBytes, header_of, poses_from_bytes, stamp_ns_of
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
+from dualpose_ros.sources.pictures import IntensityRange
 
 # Deep enough that nothing is lost while a frame is compressed; shallow enough for images not to pile up.
 _POSES_DEPTH, _IMAGE_DEPTH = 50, 5
@@ -60,6 +61,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """`every_frame`: the source waits for the graph, so that no image has to be lost."""
         super().__init__("recorder")
         self._recording = recording
+        self._intensities = IntensityRange()
         self._numbers: OrderedDict[int, int] = OrderedDict()
         self.camera: Camera | None = None
         self._camera_said = b""
@@ -151,7 +153,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
     def _on_image(self, cdr: bytes) -> None:
-        self._recording.add_image(stamp_ns_of(cdr), decode_image(ImageBytes.of(cdr)))
+        self._recording.add_image(stamp_ns_of(cdr), decode_image(ImageBytes.of(cdr), self._intensities))
 
     def _on_bottom_up_poses(self, cdr: bytes) -> None:
         self._record("/dualpose/bottom_up/poses3d", POSES_TYPE, cdr, stamp_ns_of(cdr))

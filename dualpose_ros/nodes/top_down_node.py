@@ -38,6 +38,7 @@ from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.settings import SettingError, setting
+from dualpose_ros.sources.pictures import IntensityRange
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 
 _WARM_UP_S = 0.5
@@ -78,6 +79,7 @@ class TopDownNode(PipelineNode):
         newest = newest_qos(self.config)
         self._cuts = CutTimes()
         self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
+        self._intensities = IntensityRange()
         WorkedImages(self, self._receiver("image"), images)
         self.take_camera_info(self._on_info, images.reliability)
         topic = "dualpose/detections"
@@ -109,7 +111,7 @@ class TopDownNode(PipelineNode):
             return
         time_ns = self.time_of(header)
         stage_ns = self._cuts.stage_ns(stamp_to_ns(header.stamp), time_ns)
-        image = decode_image(image_message)
+        image = decode_image(image_message, self._intensities)
         camera = camera_for_image(info, image, self.config.rectified)
         tracks = tracks_from_message(detections, self.config.person_classes)
 

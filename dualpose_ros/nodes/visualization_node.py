@@ -24,6 +24,7 @@ from dualpose_ros.nodes.markers import MarkerStyle, SkeletonMarkers
 from dualpose_ros.nodes.wire import header_of, image_to_bytes, poses_from_bytes
 from dualpose_ros.people import SEEN, TrackingState
 from dualpose_ros.settings import setting, share
+from dualpose_ros.sources.pictures import IntensityRange
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class VisualizationNode(PipelineNode):
         """Take in what it works on."""
         self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self.take_poses("humans/poses3d", self._on_poses)
+        self._intensities = IntensityRange()
         self._images: Any = None
         if self.config.overlay == "always":
             self._subscribe_to_images()
@@ -98,7 +100,7 @@ class VisualizationNode(PipelineNode):
     def _draw(self, joined: dict[str, Any] | None) -> None:
         if joined is None:
             return
-        image = decode_image(joined["image"])
+        image = decode_image(joined["image"], self._intensities)
         overlay = draw_skeletons(image, joined["poses"], self.config.min_joint_score)
         self._overlay.publish(image_to_bytes(overlay, joined["image"].header))
 

@@ -13,7 +13,7 @@ from natsort import natsorted
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.paths import user_path
 from dualpose_ros.sources.live import open_device, open_pipeline, open_stream
-from dualpose_ros.sources.pictures import read_picture
+from dualpose_ros.sources.pictures import IntensityRange, read_picture
 from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, SourceInfo, printable
 from dualpose_ros.sources.video import VideoFile
 
@@ -63,6 +63,7 @@ class ImageDirectory:
         if not self._paths:
             raise SourceError(f"directory {printable(path)} holds no images ({', '.join(IMAGE_SUFFIXES)})")
         self._next = self.time_ns = 0
+        self._intensities = IntensityRange()
         first = self._first_readable()
         self.info = SourceInfo(first.shape[1], first.shape[0], DEFAULT_FPS, len(self._paths), False)
 
@@ -72,13 +73,13 @@ class ImageDirectory:
             return None
         self.time_ns = round(self._next * 1e9 / DEFAULT_FPS)
         self._next += 1
-        return read_picture(self._paths[self._next - 1])
+        return read_picture(self._paths[self._next - 1], self._intensities)
 
     def _first_readable(self) -> RgbImage:
         first_error: SourceError | None = None
         for path in self._paths:
             try:
-                return read_picture(path)
+                return read_picture(path, self._intensities)
             except SourceError as error:
                 first_error = first_error or error
         assert first_error is not None

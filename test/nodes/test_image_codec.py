@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualpose_ros.nodes.image_codec import ENCODINGS, ImageError, decode_image, encode_image
+from dualpose_ros.sources.pictures import IntensityRange
 
 from sensor_msgs.msg import CompressedImage, Image  # isort: skip - nodes puts it in place where there is no ROS 2
 from std_msgs.msg import Header  # isort: skip
@@ -154,6 +155,17 @@ def test_compressed_images() -> None:
 def test_compressed_images_that_are_none(data: bytes, says: str) -> None:
     with pytest.raises(ImageError, match=says):
         decode_image(compressed(data))
+
+
+def test_a_dark_image_of_a_stream_of_sixteen_bits_stays_dark() -> None:
+    """Raw and compressed: by itself it would be taken for one of 12 bits."""
+    intensities, shown = IntensityRange(), []
+    for value in (4000, 40000, 4000):
+        pixels = np.full((2, 2), value, np.uint16)
+        shown.append(decode_image(message("mono16", 2, 2, 4, pixels.astype("<u2").tobytes()), intensities))
+    png = cv2.imencode(".png", np.full((2, 2), 4000, np.uint16))[1].tobytes()
+    shown.append(decode_image(compressed(png), intensities))
+    assert [int(image.max()) for image in shown] == [249, 156, 16, 16]
 
 
 def test_yuv_of_odd_size_is_refused() -> None:

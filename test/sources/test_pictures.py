@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dualpose_ros.sources.pictures import eight_bit, read_picture
+from dualpose_ros.sources.frames import images_of, open_source
+from dualpose_ros.sources.pictures import IntensityRange, read_picture
 from dualpose_ros.sources.source import SourceError
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -29,9 +30,16 @@ def test_grey_colour_and_what_is_transparent(channels: int, tmp_path: Path) -> N
 
 
 def test_the_ends_of_the_range_stay() -> None:
-    assert eight_bit(np.array([0, 4095], np.uint16)).tolist() == [0, 255]
-    assert eight_bit(np.array([0, 4096, 65535], np.uint16)).tolist() == [0, 16, 255]
-    assert eight_bit(np.zeros((0, 3), np.uint16)).size == 0
+    intensities = IntensityRange()
+    for values, wanted in (([], []), ([0, 4095], [0, 255]), ([0, 4096, 65535], [0, 16, 255])):
+        assert intensities.eight_bit(np.array(values, np.uint16)).tolist() == wanted
+
+
+def test_a_dark_picture_of_a_stream_of_sixteen_bits_stays_dark(tmp_path: Path) -> None:
+    for name, value in (("1.png", 4000), ("2.png", 40000), ("3.png", 4000)):
+        (tmp_path / name).write_bytes(cv2.imencode(".png", np.full((8, 8), value, np.uint16))[1].tobytes())
+    source = open_source(str(tmp_path))
+    assert [int(image.max()) for image in images_of(source)] == [249, 156, 16]
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.wire import header_of, poses_from_bytes
 from dualpose_ros.people import SEEN
 from dualpose_ros.settings import setting, share
+from dualpose_ros.sources.pictures import IntensityRange
 from dualpose_ros.view.page import check_rerun
 
 NICENESS = 5
@@ -76,6 +77,7 @@ class ViewNode(PipelineNode):
         self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self._stamp_ns = self._image_ns = 0
         self.take_poses("humans/poses3d", self._on_poses)
+        self._intensities = IntensityRange()
         self.take_images(self._on_image, SENSOR_DATA)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
         self._ground, self._told = list[float](), False
@@ -133,7 +135,7 @@ class ViewNode(PipelineNode):
         if 0 <= since_ns < 0.99e9 / self.config.image_rate_hz:
             return
         self._image_ns = joined["poses"]
-        self._view.add_image(self._image_ns, decode_image(joined["image"]), self.config.jpeg_quality)
+        self._view.add_image(self._image_ns, decode_image(joined["image"], self._intensities), self.config.jpeg_quality)
         if self._view.full and not self._told:
             self._told = True
             c: ViewNodeConfig = self.config

@@ -10,7 +10,7 @@ from dualpose_ros.lab.evaluation.branches import Branches, LiveStages
 from dualpose_ros.paths import version
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.sources.frames import open_source
-from dualpose_ros.sources.pictures import read_picture
+from dualpose_ros.sources.pictures import IntensityRange, read_picture
 
 
 @cache
@@ -41,9 +41,9 @@ def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str, t
 
 
 def _pictures(sequence: TruthSequence, frames: Iterable[TruthFrame]) -> Iterator[tuple[TruthFrame, RgbImage]]:
-    video = _Video(sequence)
+    video, intensities = _Video(sequence), IntensityRange()
     for frame in frames:
-        image = video.at(frame.index) if frame.picture is None else read_picture(frame.picture)
+        image = video.at(frame.index) if frame.picture is None else read_picture(frame.picture, intensities)
         camera = frame.camera
         if camera is not None and image.shape[:2] != (camera.height, camera.width):
             raise DatasetError(
