@@ -22,6 +22,16 @@ def cache_folder(kind: str) -> Path:
     return base / "dualpose_ros" / kind
 
 
+def cache_file(kind: str, suffix: str, maker: str, network: bytes, *what: object) -> Path:
+    """File that holds what is made of a network, for these versions and settings alone.
+
+    maker: the source file of what makes it; what it made before it was changed serves no more.
+    """
+    digest = hashlib.sha256(network)
+    digest.update(repr((hashlib.sha256(Path(maker).read_bytes()).digest(), *what)).encode())
+    return cache_folder(kind) / f"{digest.hexdigest()[:32]}.{suffix}"
+
+
 def write_atomically(path: Path, data: bytes, level: int = logging.WARNING) -> bool:
     """Write a file that is there whole or not at all; where it can't be written, say so and return False."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray
-from dualpose_ros.inference.cache import cache_folder, keep, kept
+from dualpose_ros.inference.cache import cache_file, keep, kept
 from dualpose_ros.inference.cpu import cpu_flags
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
 from dualpose_ros.inference.onnxruntime_engine import onnx_metadata, takes_images
@@ -81,7 +81,7 @@ class OpenVinoEngine:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
         data = path.read_bytes()
-        self._path, self._digest, self._is_whole = path, hashlib.sha256(data), _ELSEWHERE not in data
+        self._path, self._digest, self._is_whole = path, hashlib.sha256(data).digest(), _ELSEWHERE not in data
         self._plans: dict[Shapes, Any] = {}
         self._images = takes_images(path)
         self._settings["INFERENCE_PRECISION_HINT"] = _HINTS[precision] if self._images else "f32"
@@ -112,9 +112,8 @@ class OpenVinoEngine:
 
     def _compiled(self, shapes: Shapes) -> Any:
         """The network for a plan; the second time out of the cache, which takes an eighth of the time."""
-        digest = self._digest.copy()
-        digest.update(repr((openvino.__version__, sorted(self._settings.items()), cpu_flags(), shapes)).encode())
-        file = cache_folder("openvino") / f"{digest.hexdigest()[:32]}.blob"
+        what = (openvino.__version__, sorted(self._settings.items()), cpu_flags(), shapes)
+        file = cache_file("openvino", "blob", __file__, self._digest, *what)
         found = kept(file) if self._is_whole else None
         if found is not None:
             try:

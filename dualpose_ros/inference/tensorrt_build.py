@@ -6,13 +6,12 @@ where the version has that, and 8.6 is allowed fp16 for an fp16 graph.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.inference.cache import cache_folder, write_atomically
+from dualpose_ros.inference.cache import cache_file, cache_folder, write_atomically
 from dualpose_ros.inference.cuda import Gpu
 from dualpose_ros.inference.engine import EngineError, TensorSpec
 
@@ -69,7 +68,7 @@ def profile_of(specs: Mapping[str, TensorSpec], shapes: Mapping[str, Shape]) -> 
 def plan_file(onnx_bytes: bytes, version: str, gpu: Gpu, precision: str, profile: Profile) -> Path:
     """File of the plan of this graph for this GPU, driver, TensorRT, precision and shapes: it serves no other."""
     what = (version, gpu.name, gpu.capability, gpu.driver, precision, sorted(profile.items()), WORKSPACE_BYTES)
-    return cache_folder("tensorrt") / f"{hashlib.sha256(onnx_bytes + repr(what).encode()).hexdigest()[:32]}.plan"
+    return cache_file("tensorrt", "plan", __file__, onnx_bytes, *what)
 
 
 def build_plan(trt: Any, logger: Any, onnx_bytes: bytes, profile: Profile, precision: str, name: str) -> bytes:

@@ -181,7 +181,7 @@ def test_a_compiled_network_is_kept_and_serves_the_next_start(
     expected = [first.run(good_inputs()) for _ in range(3)]
     (file,) = (tmp_path / "dualpose_ros" / "openvino").iterdir()
     with monkeypatch.context() as patched:
-        patched.setattr(openvino, "compile_model", lambda *given: pytest.fail("compiled again"))
+        patched.setattr(openvino.Core, "compile_model", lambda *given: pytest.fail("compiled again"))
         again = load_engine(network_file, "openvino")
         assert (again.inputs, again.outputs, again.metadata) == (first.inputs, first.outputs, first.metadata)
         for answer in expected:
@@ -215,6 +215,22 @@ def test_no_patch_waits_for_a_plan() -> None:
     for count in (1, 3, 8):
         engine.run({"patches": np.zeros((count, 192, 192, 3), np.uint8)})
     assert engine._plans == plans
+
+
+@pytest.mark.parametrize("changed", ["version", "setting", "source"])
+def test_a_compiled_network_serves_no_other_version_or_setting(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network_file: Any
+) -> None:
+    module = pytest.importorskip("dualpose_ros.inference.openvino_engine")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    load_engine(network_file, "openvino").run(good_inputs())
+    if changed == "version":
+        monkeypatch.setattr(module.openvino, "__version__", "1.0")
+    elif changed == "source":
+        (tmp_path / "engine.py").write_text("compiles in another way")
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "engine.py"))
+    load_engine(network_file, "openvino", threads=2 if changed == "setting" else 1).run(good_inputs())
+    assert len(list((tmp_path / "dualpose_ros" / "openvino").iterdir())) == 2
 
 
 def test_the_cache_keeps_the_newest_files(tmp_path: Path) -> None:
