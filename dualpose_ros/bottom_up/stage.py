@@ -65,6 +65,15 @@ class BottomUpStage:
         self._engine = engine if engine is not None else c.engine.network(c.weights)
         check_network(self._engine)
 
+    def prepare(self, width: int, height: int) -> None:
+        """Work on nothing in images of a size in pixels, so that the first to come waits for no plan of the network's.
+
+        EngineError if the network fails on it.
+        """
+        box = fit_long_side(width, height, self.config.input_long_side_px, _MULTIPLE)
+        image, guidance = np.zeros((1, box.height, box.width, 3), np.uint8), no_guidance((box.height, box.width))
+        self._engine.run({"image": image, "guidance": guidance[None]})
+
     def process(self, image: RgbImage, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
         """3D poses of the people in an image, guided by the top-down heatmaps.
 

@@ -25,7 +25,14 @@ from dualpose_ros.nodes.base import (
     run_node,
     sync_queue_size,
 )
-from dualpose_ros.nodes.convert import MessageError, camera_for_image, camera_text, heatmaps_from_message, stamp_to_ns
+from dualpose_ros.nodes.convert import (
+    MessageError,
+    camera_for_image,
+    camera_from_info,
+    camera_text,
+    heatmaps_from_message,
+    stamp_to_ns,
+)
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.inputs.worked import WorkedImages
 from dualpose_ros.nodes.joining.cameras import RecentCameras
@@ -86,6 +93,7 @@ class BottomUpNode(PipelineNode):
             c.every_frame,
         )
         self._cameras = RecentCameras[Any](c.sync_queue_size)
+        self._is_prepared = False
         self._counts = {"guided": 0, "unguided": 0}
         self._without = 0
         images = image_qos(c, depth=min(c.sync_queue_size, 10))
@@ -113,6 +121,10 @@ class BottomUpNode(PipelineNode):
 
     def _on_info(self, stamp_ns: int, info: Any) -> None:
         self._cameras.add(stamp_ns, info.header.frame_id, info)
+        if not self._is_prepared:
+            self._is_prepared = True
+            camera = camera_from_info(info, self.config.rectified)
+            self._stage.prepare(camera.width, camera.height)
 
     def _work(self, overdue: bool) -> None:
         frame = self._frames.take(time.monotonic(), overdue)

@@ -40,7 +40,8 @@ FIRST_STAMP_NS = 1_000_000_000
 _FRAMES_IN_WORK = 3
 _ANSWER_TIMEOUT_S = 15.0
 _LIVE_PERIOD_S, _WAIT_PERIOD_S, _ANSWER_PERIOD_S = 1e-3, 0.02, 0.2
-_LOOK_AFTER_S = 0.3
+_NO_WAIT_S, _LOOK_AFTER_S = 0.1, 0.3
+"""A frame in work for less shows that all nodes are there, for one that died is not back so soon."""
 _ENDS = ("dualpose/fused/poses3d", "humans/poses3d")
 
 
@@ -157,9 +158,16 @@ class CameraNode(PipelineNode):
             return
         if self._matched_at is None:
             self._matched_at = time.monotonic()
+            if self.config.start_delay_s:
+                self._announce()
         if time.monotonic() - self._matched_at >= self.config.start_delay_s:
             self.destroy_timer(self._timer)
             self._play()
+
+    def _announce(self) -> None:
+        """Say the images' size ahead, without a stamp: nodes make what they need for it while the first is held."""
+        camera = next(iter(self._cameras.values()))
+        self._infos.publish(camera_to_info(camera, Header(frame_id=self.config.frame_id)))
 
     def _publishers(self, topic: str) -> int:
         """How many publish a topic; rclpy counts by the name as it is given, which may be remapped."""
@@ -257,12 +265,14 @@ class CameraNode(PipelineNode):
     def _has_node_returned(self, now: float) -> bool:
         """Whether, while answers are waited for, a node was started: said a period later, when all have found it."""
         assert self._in_work is not None
-        if self._in_work.longest_wait_s(now) < _LOOK_AFTER_S:
+        waited_s = self._in_work.longest_wait_s(now)
+        if _NO_WAIT_S <= waited_s < _LOOK_AFTER_S:
             return False
         # Who takes images or camera_info, and fusion, which takes neither: those that died count until they are missed.
         count = self._images.get_subscription_count() + self._infos.get_subscription_count()
         count += self._publishers(_ENDS[0])
-        returned, self._node_is_back = self._node_is_back, count > self._listeners > 0
+        returned = self._node_is_back and waited_s >= _LOOK_AFTER_S
+        self._node_is_back = waited_s >= _LOOK_AFTER_S and count > self._listeners > 0
         self._listeners = count
         return returned
 

@@ -10,22 +10,34 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from dualpose_ros.detection.stage import DetectionConfig, DetectionStage
-from dualpose_ros.nodes.base import RELIABLE, ImageNodeConfig, PipelineNode, image_qos, image_transport, run_node
+from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
+from dualpose_ros.nodes.base import (
+    RELIABLE,
+    SENSOR_DATA,
+    ImageNodeConfig,
+    PipelineNode,
+    image_qos,
+    image_transport,
+    run_node,
+)
 from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.inputs.worked import PassedOn
 from dualpose_ros.nodes.joining.cuts import CUTS
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
+from dualpose_ros.nodes.joining.stamps import UNSET_NS
 from dualpose_ros.nodes.wire import stamp_ns_of
 from dualpose_ros.settings import setting
 from dualpose_ros.sources.pictures import IntensityRange
 
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
 _TICK_S = 0.05
+_MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,8 @@ class DetectionNode(PipelineNode):
         """Load the networks, and make what it publishes with."""
         cuts = self.config.cuts
         watches_cuts = cuts == "always" or (cuts == "auto" and self.config.every_frame)
-        self._stage = DetectionStage(self.stage_configs[0], watches_cuts=watches_cuts)
+        self._detector = create_detector(self.stage_configs[0])
+        self._stage = DetectionStage(self.stage_configs[0], self._detector, watches_cuts)
         self._publisher = self.create_publisher(Detection2DArray, "dualpose/detections", RELIABLE)
         self._cuts_publisher = self.create_publisher(Header, CUTS, RELIABLE) if watches_cuts else None
         self._num_cuts = 0
@@ -106,6 +119,8 @@ class DetectionNode(PipelineNode):
         self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self._intensities = IntensityRange()
         self.take_images(self._on_image, image_qos(self.config, depth=1))
+        topic = "camera_info"
+        self._infos: Any = self.create_subscription(CameraInfo, topic, self.guarded(topic, self._on_info), SENSOR_DATA)
         if self.config.max_frames_in_flight and not every:
             self.take_poses("humans/poses3d", self._on_output)
             self.create_timer(_TICK_S, self.guarded("image", self._work))
@@ -115,6 +130,15 @@ class DetectionNode(PipelineNode):
         super().reconfigured()
         if self.state == "active":
             self._limit.set_rate(self.config.max_rate_hz)
+
+    def _on_info(self, info: Any) -> None:
+        """One without a stamp says before any image how large they will be, so that none waits for a network's plan."""
+        if self._infos is None:
+            return
+        self.destroy_subscription(self._infos)
+        self._infos = None
+        if stamp_to_ns(info.header.stamp) == UNSET_NS and 0 < info.width * info.height <= _MOST_PIXELS:
+            self._detector(np.zeros((info.height, info.width, 3), np.uint8))
 
     def _on_image(self, message: Any) -> None:
         if self.config.every_frame:

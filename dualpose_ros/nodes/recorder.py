@@ -31,7 +31,7 @@ from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.convert import camera_from_info
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.pacing import RECORDED
-from dualpose_ros.nodes.joining.stamps import StampRing
+from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.wire import ImageBytes, header_of, poses_from_bytes, stamp_ns_of
 from dualpose_ros.recording.pose_lines import PoseFrame
 from dualpose_ros.recording.recording import POSES_TYPE, STAGES, Recording
@@ -134,6 +134,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
 
     def _on_camera_info(self, cdr: bytes) -> None:
         stamp_ns = stamp_ns_of(cdr)
+        if stamp_ns == UNSET_NS:
+            # Said ahead of all images.
+            return
         self._record("/camera_info", "sensor_msgs/msg/CameraInfo", cdr, stamp_ns)
         if stamp_ns not in self._numbers:
             self._numbers[stamp_ns] = len(self.info_stamps_ns)

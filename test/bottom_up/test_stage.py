@@ -50,6 +50,15 @@ class IdealNetwork:
         return {name: getattr(maps, name)[None] for name in self.outputs}
 
 
+@pytest.mark.parametrize("size", [(640, 480), (1280, 721), (33, 900)])
+def test_what_is_prepared_is_of_the_shapes_that_images_have(size: tuple[int, int]) -> None:
+    stage, network = stage_for(size)
+    stage.prepare(*size)
+    stage.process(np.zeros((size[1], size[0], 3), np.uint8), 0, network.camera, None)
+    prepared, worked_on = ({name: value.shape for name, value in seen.items()} for seen in network.seen)
+    assert prepared == worked_on
+
+
 def stage_for(size: tuple[int, int] = (640, 480), **settings: Any) -> tuple[BottomUpStage, IdealNetwork]:
     camera = camera_from_hfov(*size, 1.1)
     rng = np.random.default_rng(1)

@@ -32,7 +32,7 @@ EMPTY_AFTER = 9
 class Detection:
     """Tracks one person, who is another one in the second shot."""
 
-    def __init__(self, config: Any, watches_cuts: bool) -> None:
+    def __init__(self, config: Any, detector: Any, watches_cuts: bool) -> None:
         self.is_cut, self.watches_cuts, self.frames = False, watches_cuts, 0
 
     def process(self, image: Any, stamp_ns: int) -> list[Track]:

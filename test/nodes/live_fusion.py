@@ -30,7 +30,7 @@ def paced_detection() -> dict[str, Any]:
     """Images every 20 ms for a detector whose graph puts a frame out only when told to, and then not at all."""
 
     class Stage:
-        def __init__(self, config: Any, watches_cuts: bool) -> None:
+        def __init__(self, config: Any, detector: Any, watches_cuts: bool) -> None:
             pass
 
         def process(self, image: Any, stamp_ns: int) -> list[Track]:

@@ -177,10 +177,14 @@ def top_down() -> dict[str, Any]:
 def bottom_up() -> dict[str, Any]:
     """Frames with heatmaps, without, with bad input, and with nobody who says which frames to work on."""
     seen: list[tuple[int, bool]] = []
+    prepared: list[tuple[int, int]] = []
 
     class Stage:
         def __init__(self, config: Any) -> None:
             pass
+
+        def prepare(self, width: int, height: int) -> None:
+            prepared.append((width, height))
 
         def process(self, image: Any, stamp_ns: int, camera: Camera, heatmaps: Heatmaps | None) -> BottomUpResult:
             if image[0, 0, 0] == 13:
@@ -237,6 +241,7 @@ def bottom_up() -> dict[str, Any]:
     return {
         "seen": [(stamp // 10_000_000 - 10_000, guided) for stamp, guided in seen],
         "published": published(),
+        "prepared": prepared,
         "before_bad": before_bad,
         "after_bad": after_bad,
         "waited": waited,
@@ -253,7 +258,7 @@ def detection() -> dict[str, Any]:
     """A detector slower than its camera, and one that fails now and then."""
 
     class Stage:
-        def __init__(self, config: Any, watches_cuts: bool) -> None:
+        def __init__(self, config: Any, detector: Any, watches_cuts: bool) -> None:
             self.stamps: list[int] = []
 
         def process(self, image: Any, stamp_ns: int) -> list[Track]:
@@ -263,11 +268,16 @@ def detection() -> dict[str, Any]:
             self.stamps.append(stamp_ns)
             return [Track(2, TrackingState.TENTATIVE, np.array([1.0, 2.0, 3.0, 4.0]), 0.6)]
 
+    prepared: list[tuple[int, ...]] = []
+    detection_node.create_detector = lambda config: lambda image: prepared.append(image.shape)  # type: ignore
     detection_node.DetectionStage = Stage  # type: ignore[misc, assignment]
     gives = {"dualpose/detections": Detection2DArray, "dualpose/image": Image}
-    rig = Rig(detection_node.DetectionNode, {"image_raw": Image}, gives,
+    rig = Rig(detection_node.DetectionNode, {"image_raw": Image, "camera_info": CameraInfo}, gives,
               "--ros-args", "-p", "image_reliability:=reliable")  # fmt: skip
     rig.spin(lambda: bool(rig.node._passed_on._publisher.get_subscription_count()))
+    for _ in range(2):
+        rig.publish("camera_info", camera_to_info(CAMERA, Header(frame_id="eye")))
+    rig.spin(lambda: bool(prepared), 3)
     for number in range(30):
         rig.publish("image_raw", encode_image(picture(number), header(number)))
         time.sleep(0.005)
@@ -283,6 +293,7 @@ def detection() -> dict[str, Any]:
     last = rig.received["dualpose/detections"][-1]
     return {
         "burst": burst,
+        "prepared": prepared,
         "passed_on": passed_on,
         "newest": stamp_to_ns(header(29).stamp),
         "errors": rig.errors(),
@@ -342,7 +353,7 @@ def camera_listener() -> dict[str, Any]:
     stamps = [stamp_to_ns(m.header.stamp) for m in images]
     return {
         "grey": [int(decode_image(m)[10, 10, 1]) for m in images],
-        "same_stamps": stamps == [stamp_to_ns(m.header.stamp) for m in infos],
+        "same_stamps": [0, *stamps] == [stamp_to_ns(m.header.stamp) for m in infos],
         "age_s": time.time() - stamps[-1] * 1e-9,
         "intervals_s": (np.diff(stamps) * 1e-9).tolist(),
         "k": list(infos[0].k),

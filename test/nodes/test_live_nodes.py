@@ -45,6 +45,7 @@ def test_bottom_up_node_with_heatmaps_without_and_on_its_own(result: dict[str, A
     assert result["values"]["guided"] == "2"
     assert int(result["values"]["unguided"]) == 2 + len(result["alone"])
     assert (result["track_id"], result["frame_id"]) == (-1, "eye")
+    assert result["prepared"] == [[64, 48]], "as soon as the size is known, and once"
 
 
 @pytest.mark.live("nodes", "detection")
@@ -55,6 +56,7 @@ def test_detection_node_takes_the_newest_and_survives_errors(result: dict[str, A
     assert any("no picture of people" in text for text in result["errors"])
     assert result["after_error"] == 0
     assert result["tracks"] == [[2, "TENTATIVE"]]
+    assert result["prepared"] == [[48, 64, 3]], "for images of which a camera_info without a stamp has told, once"
 
 
 @pytest.mark.live("cuts", "graph", "always")
@@ -267,7 +269,8 @@ def test_camera_node_plays_a_directory_to_its_end(tmp_path: Path) -> None:
         _, stderr = camera.communicate(timeout=10)
     assert camera.returncode == 0
     assert result["grey"] == [0, 20, 40, 80, 100, 120, 140]
-    assert result["sent"] == "7" and result["same_stamps"] and result["frame_id"] == "eye"
+    assert result["sent"] == "7" and result["same_stamps"], "of images; before them one without a stamp says their size"
+    assert result["frame_id"] == "eye"
     assert 0 <= result["age_s"] < 10
     assert np.median(result["intervals_s"]) == pytest.approx(1 / 40, abs=0.012)
     assert result["size"] == [64, 48]
