@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import BodyOption, JsonOption, MocapOption, SeedOption, report, require_numba
+from dualpose_ros.commands.options import (
+    BodyOption,
+    JsonOption,
+    MocapOption,
+    SeedOption,
+    refuse_others,
+    report,
+    require_numba,
+)
 
 
 class Benchmark(str, Enum):
@@ -22,7 +30,22 @@ class Benchmark(str, Enum):
     soak = "soak"
 
 
+_TIMED, _ON_THREADS = ("repeats", "json_file"), ("repeats", "threads", "json_file")
+OPTIONS = {
+    Benchmark.pipeline: (*_TIMED, "composed"),
+    Benchmark.stages: _ON_THREADS,
+    Benchmark.engines: _ON_THREADS,
+    Benchmark.people: _ON_THREADS,
+    Benchmark.transport: _TIMED,
+    Benchmark.page: ("results",),
+    Benchmark.synth: (*_TIMED, "body", "mocap"),
+    Benchmark.soak: ("minutes", "faults", "rate", "seed", "json_file"),
+}
+"""What each can be told."""
+
+
 def bench(
+    context: typer.Context,
     what: Annotated[
         Benchmark,
         typer.Argument(
@@ -61,6 +84,7 @@ def bench(
     Steps are timed by the processor time of one thread, which other programs disturb little; frames/s and latency
     need a machine that does nothing else. As in the nodes, BLAS and OpenCV have one thread.
     """
+    refuse_others(context, what.value, OPTIONS[what])
     if what is Benchmark.synth:
         require_numba("bench synth")
         from dualpose_ros.lab.benchmarks.synth import bench_synth

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import counted, folder_option
+from dualpose_ros.commands.options import counted, folder_option, refuse
 from dualpose_ros.errors import InputError
 
 app = typer.Typer(help="Data sets of others, made ready for training.", no_args_is_help=True)
@@ -26,6 +26,7 @@ class Format(str, Enum):
 
 @app.command("import")
 def import_data(
+    context: typer.Context,
     kind: Annotated[
         Format,
         typer.Argument(
@@ -62,6 +63,8 @@ def import_data(
     it. People without labels and crowds are left out of the losses. A twentieth, by file name unless the data set
     says which, is for validation. Run it again and it goes on with the shards that are missing.
     """
+    if kind is Format.lsp:
+        refuse(context, ("incomplete", "joint"), f"with `{context.command_path} lsp`")
     from dualpose_ros.datasets.cache import JPEG_QUALITY
     from dualpose_ros.datasets.coco import ImportOptions, read_coco
     from dualpose_ros.datasets.importing import missing, plan, write

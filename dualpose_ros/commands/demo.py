@@ -9,6 +9,7 @@ from dualpose_ros.commands import options as opt
 
 
 def demo(
+    context: typer.Context,
     out: opt.OutOption = Path("demo_out"),
     clip: Annotated[
         Path | None,
@@ -36,9 +37,26 @@ def demo(
     accuracy against the exact truth in `summary.json`, `tracks.png`, true and estimated tracks from above, and
     `depth.png`, one joint's depth over time, before and after refinement.
     """
-    given = {name: value for name, value in locals().items() if name != "clip"}
+    if not view:
+        opt.refuse(context, ("browser", "view_port"), "without --view")
     from dualpose_ros.lab.evaluation.demo.run import run_demo
     from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions
 
-    run_demo(LiveOptions(source="", calibrated_ground=given.pop("ground"), **given), run_console(), clip)
+    options = LiveOptions(
+        "",
+        out,
+        detector=detector,
+        calibrated_ground=ground,
+        rate=rate,
+        max_rate=max_rate,
+        params_file=params_file,
+        domain_id=domain_id,
+        overlay=overlay,
+        verbose=verbose,
+        composed=composed,
+        view=view,
+        browser=browser,
+        view_port=view_port,
+    )
+    run_demo(options, run_console(), clip)

@@ -177,6 +177,8 @@ def scores(
 
     A person is real who matches one of the truth on the image, each of whom counts once.
     """
+    if root is None and (incomplete or every_split):
+        raise InputError(f"{'--incomplete' if incomplete else '--every-split'} does nothing without --root")
     opt.require_numba("eval scores")
     from dualpose_ros.lab.evaluation.scores import evaluate_scores
 
@@ -278,11 +280,14 @@ def detector(
     if root is not None:
         opt.report(evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
     elif data is not None:
+        if pictures is not None:
+            raise InputError("--pictures does nothing without --root")
         opt.report(evaluate_detector(data, spec, count, seed), json_file, seed)
 
 
 def _dataset_command(name: str, what: str) -> None:
     def command(
+        context: typer.Context,
         root: Annotated[Path, typer.Option("--root", help="The data set's folder, as its authors publish it.")],
         protocol: Annotated[
             str | None, typer.Option("--protocol", help="How to score it; see the page on data sets for the names.")
@@ -314,6 +319,8 @@ def _dataset_command(name: str, what: str) -> None:
 
         if stored_only and predictions is None:
             raise InputError("--stored-only needs --predictions")
+        if stored_only:
+            opt.refuse(context, ("stage", "weights"), "with --stored-only")
         options = DatasetOptions(
             name,
             root,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_option
+from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_option, refuse
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError, needs_torch
 from dualpose_ros.paths import written_whole
@@ -41,6 +41,7 @@ def _network(name: str) -> Network:
 
 
 def export(
+    context: typer.Context,
     network: Annotated[
         Network, typer.Argument(metavar="NETWORK", parser=_network, help=f"One of {', '.join(NETWORKS)}.")
     ],
@@ -87,6 +88,16 @@ def export(
         raise InputError(f"`dualpose export {network.name}` needs --run, or another --precision or --engine")
     if run is not None and weights is not None:
         raise InputError("`dualpose export` takes either --run or --weights")
+    if run is None:
+        refuse(context, ("config", "storage"), "without --run")
+    if engine is Form.onnx:
+        refuse(context, ("shapes",), "without --engine tensorrt")
+    if precision is not Precision.int8:
+        refuse(context, ("calibration", "count"), "without --precision int8")
+    if engine is Form.tensorrt:
+        refuse(context, ("out",), "with --engine tensorrt, whose plans are kept for the nodes")
+    elif precision is Precision.fp32:
+        refuse(context, ("out",), "with --precision fp32: the network lies in the run")
     with needs_torch(f"export {network.name}"):
         source = weights if weights is not None else _exported(network, run, config, storage)
         if engine is Form.tensorrt:

@@ -149,6 +149,23 @@ StorageOption = Annotated[
 ]
 
 
+def refuse(context: typer.Context, options: Iterable[str], where: str) -> None:
+    """InputError for an option on the command line that does nothing there.
+
+    options: by their parameters; where: "with ..." or "without ...", in the words of the command line.
+    """
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in options and source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"{option.opts[0]} does nothing {where}")
+
+
+def refuse_others(context: typer.Context, kind: str, own: Iterable[str]) -> None:
+    """InputError for an option that is none of a kind's own, by their parameters, where a command makes several."""
+    options = {option.name for option in context.command.params if option.param_type_name == "option"}
+    refuse(context, options.difference(own), f"with `{context.command_path} {kind}`")
+
+
 def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0, part: float = 1.0) -> None:
     """Print a result, and write it where a file is named; part: of the images and movements that is usual."""
     from dualpose_ros.lab.evaluation.report import report as tell

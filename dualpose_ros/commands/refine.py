@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import JsonOption, file_option, report
+from dualpose_ros.commands.options import JsonOption, file_option, refuse, report
 
 
 class Method(str, Enum):
@@ -17,6 +17,7 @@ class Method(str, Enum):
 
 
 def refine(
+    context: typer.Context,
     recording: Annotated[Path, typer.Argument(help="Folder that `dualpose run --out` wrote.")],
     method: Annotated[
         Method,
@@ -36,6 +37,8 @@ def refine(
     json_file: JsonOption = None,
 ) -> None:
     """Refine the fused poses of a run off line, and say how much that changed them."""
+    if method is not Method.two_stage:
+        refuse(context, ("steps",), f"with --method {method.value}")
     from dualpose_ros.lab.evaluation.refinement.offline import refine_recording
 
     report(refine_recording(recording, method.value, out or recording / "refined.jsonl", calibration, steps), json_file)

@@ -1,7 +1,7 @@
 """`dualpose run`: the graph on any video, directory of images or camera."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -68,6 +68,7 @@ CameraRollOption = Annotated[
 
 
 def run(
+    context: typer.Context,
     source: SourceOption,
     out: opt.OutOption = Path("out"),
     detector: opt.DetectorOption = None,
@@ -96,7 +97,8 @@ def run(
     Writes into the output folder: `poses.mcap` (rosbag2: poses, markers, camera_info), `poses.jsonl`,
     `overlay.mp4`, `summary.json` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
     """
-    given: dict[str, Any] = dict(locals())
+    if not view:
+        opt.refuse(context, ("browser", "view_port"), "without --view")
     from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions, run_and_write
 
@@ -104,5 +106,28 @@ def run(
         raise InputError("--every-frame leaves the pace to the graph: leave out --rate")
     if every_frame is None and rate:
         every_frame = False
-    given |= {"fps": fps or 0.0, "rate": 1.0 if rate is None else rate, "every_frame": every_frame}
-    run_and_write(LiveOptions(**given), run_console())
+    options = LiveOptions(
+        source,
+        out,
+        detector=detector,
+        hfov_deg=hfov_deg,
+        calibration=calibration,
+        camera_height_m=camera_height_m,
+        camera_pitch_deg=camera_pitch_deg,
+        camera_roll_deg=camera_roll_deg,
+        fps=fps or 0.0,
+        rate=1.0 if rate is None else rate,
+        every_frame=every_frame,
+        max_rate=max_rate,
+        max_frames=max_frames,
+        params_file=params_file,
+        domain_id=domain_id,
+        overlay=overlay,
+        verbose=verbose,
+        composed=composed,
+        view=view,
+        browser=browser,
+        view_port=view_port,
+        hung_s=hung_s,
+    )
+    run_and_write(options, run_console())

@@ -13,6 +13,7 @@ from dualpose_ros.commands.options import (
     counted,
     file_to_write,
     folder_to_write,
+    refuse_others,
     require_numba,
 )
 from dualpose_ros.errors import InputError
@@ -28,7 +29,20 @@ class SynthKind(str, Enum):
     body = "body"
 
 
+_RENDERED = ("out", "seed", "body", "mocap")
+_COUNTED = (*_RENDERED, "count", "workers")
+OPTIONS = {
+    SynthKind.patches: _COUNTED,
+    SynthKind.frames: (*_COUNTED, "enlarge"),
+    SynthKind.clip: (*_RENDERED, "seconds"),
+    SynthKind.recordings: (*_COUNTED, "length"),
+    SynthKind.body: ("out", "makehuman"),
+}
+"""What each can be told."""
+
+
 def synth(
+    context: typer.Context,
     kind: Annotated[
         SynthKind,
         typer.Argument(
@@ -59,6 +73,7 @@ def synth(
 
     Deterministic by seed, and resumable: run it again and it goes on with the shards that are missing.
     """
+    refuse_others(context, kind.value, OPTIONS[kind])
     require_numba("synth")
     (file_to_write if kind is SynthKind.body else folder_to_write)(out)
     if kind is SynthKind.body:

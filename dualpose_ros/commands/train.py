@@ -165,6 +165,8 @@ def train(network: Network, given: dict[str, Any]) -> None:
         files["data"] = shares[0].folder if shares else None
     row = given.pop("row", None)
     _check_files(network, files, given["init"])
+    if not network.task:
+        _check_footage(row, files, given["init"])
     told = {name: value for name, value in given.items() if value is not None}
     if network.learns_from_images:
         told["shares"] = shares if len(shares) > 1 else ()
@@ -268,6 +270,19 @@ def _check_files(network: Network, files: dict[str, Path | None], init: Path | N
                 raise InputError(f"--data {file} is no folder; make one with `{synth} {file}`")
         elif file is not None and not (file.is_file() or (name in _FOLDERS and file.is_dir())):
             raise InputError(f"--{'data' if name == 'mocap' else name.replace('_', '-')} {file} is no file")
+
+
+def _check_footage(row: str | None, files: dict[str, Path | None], init: Path | None) -> None:
+    """Refuse what the two networks that are trained one after the other can't use."""
+    if init is not None:
+        raise InputError("--init does nothing with `dualpose train semi-supervised`: its row says where it starts")
+    for name in ("first",) if files["video"] else ("calibration", "held_out"):
+        if files[name] is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')} does nothing {'with' if files['video'] else 'without'} --video"
+            )
+    if files["first"] is not None and row in (None, "none"):
+        raise InputError("--first does nothing with row `none`")
 
 
 def _shares(network: Network, images: list[str] | None) -> tuple[Share, ...]:

@@ -87,6 +87,12 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     every_frame = not source.live if options.every_frame is None else options.every_frame
     if every_frame and source.live:
         raise InputError(f"{options.source} is live, and waits for no graph: leave out --every-frame")
+    if source.live and (options.fps or options.rate != 1):
+        raise InputError(
+            f"{options.source} is live, and has its own pace: leave out --{'fps' if options.fps else 'rate'}"
+        )
+    if every_frame and options.max_rate:
+        raise InputError("--max-rate does nothing where every frame is worked on: add --live")
     camera: dict[str, Any] = {"source": options.source, "playback_rate": options.rate}
     camera["max_frames"] = options.max_frames or 0
     if options.fps:

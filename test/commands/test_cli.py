@@ -136,6 +136,35 @@ def test_wrong_arguments(args: list[str], said: str, capsys: pytest.CaptureFixtu
     assert said in refused(capsys, *args)
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ("bench stages --body x.npz", "--body does nothing with `dualpose bench stages`"),
+        ("bench pipeline --seed 0", "--seed does nothing with `dualpose bench pipeline`"),
+        ("bench soak --no-faults --repeats 9", "--repeats does nothing with `dualpose bench soak`"),
+        ("bench page --json x.json", "--json does nothing with `dualpose bench page`"),
+        ("synth frames --out x --makehuman y", "--makehuman does nothing with `dualpose synth frames`"),
+        ("synth patches --out x --enlarge 1", "--enlarge does nothing with `dualpose synth patches`"),
+        ("synth clip --out x --workers 2", "--workers does nothing with `dualpose synth clip`"),
+        ("refine x --steps 5", "--steps does nothing with --method ours"),
+        ("export gcn --precision fp16 --storage fp32", "--storage does nothing without --run"),
+        ("export gcn --precision fp16 --calibration x", "--calibration does nothing without --precision int8"),
+        ("export gcn --run x --shapes image=1", "--shapes does nothing without --engine tensorrt"),
+        ("export gcn --run x --out y", "--out does nothing with --precision fp32"),
+        ("export gcn --engine tensorrt --out y", "--out does nothing with --engine tensorrt"),
+        ("data import lsp --root x --out y --joint a.b=pelvis", "--joint does nothing with `dualpose data import lsp`"),
+        ("run --source x --no-browser", "--browser does nothing without --view"),
+        ("demo --view-port 80", "--view-port does nothing without --view"),
+        ("eval scores --data x --every-split", "--every-split does nothing without --root"),
+        ("eval detector --data x --pictures y", "--pictures does nothing without --root"),
+        ("eval ablation --data x --table 6 --recordings y", "--recordings does nothing with --table 6"),
+        ("eval coco --root x --predictions y --stored-only --stage fused", "--stage does nothing with --stored-only"),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(args: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in refused(capsys, *args.split())
+
+
 OUTPUTS = [
     (path, parameter.opts[0])
     for path, command in ALL_COMMANDS

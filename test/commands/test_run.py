@@ -11,6 +11,7 @@ import pytest
 from dualpose_ros import cli
 from dualpose_ros.recording.video import VideoWriter
 from dualpose_ros.runs.session import GraphError
+from dualpose_ros.sources.source import SourceInfo
 from support.command_line import refused
 
 NETWORKS = ("detector", "top_down", "gcn", "lifting", "bottom_up", "fusion")
@@ -172,6 +173,21 @@ def test_frames_a_second_may_be_said(
 def test_a_pace_that_contradicts_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "--source", str(clip), "--every-frame", "--rate", "2"]) == 2
     assert "leave out --rate" in capsys.readouterr().err
+
+
+def test_a_camera_has_a_pace_of_its_own_and_every_frame_no_limit(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dualpose_ros.runs import live
+
+    run = ("run", "--source", clip, "--out", tmp_path / "out")
+    for live_source, words, said in (
+        (True, ("--fps", 5), "leave out --fps"),
+        (True, ("--rate", 2), "leave out --rate"),
+        (False, ("--max-rate", 5), "--max-rate does nothing where every frame is worked on"),
+    ):
+        monkeypatch.setattr(live, "check_input", lambda _, is_live=live_source: SourceInfo(64, 48, 30, None, is_live))
+        assert said in refused(capsys, *run, *words)
 
 
 @pytest.mark.usefixtures("weights")

@@ -21,6 +21,25 @@ def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: p
     assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--calibration FILE", "--calibration does nothing without --video"),
+        ("--held-out FILE", "--held-out does nothing without --video"),
+        ("--video FILE --first FILE", "--first does nothing with --video"),
+        ("--first FILE", "--first does nothing with row `none`"),
+        ("--init FILE", "--init does nothing"),
+    ],
+)
+def test_what_a_training_of_two_networks_makes_nothing_of(
+    words: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    given = words.replace("FILE", str(tmp_path / "file")).split()
+    out = ("--out", tmp_path / "run", "--data", tmp_path)
+    assert said in refused(capsys, "train", "semi-supervised", *out, *given)
+
+
 def test_what_fusion_learns_from_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.recordings import Recordings, camera_of
+from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.integrate import NetworkIntegrator, load_integrator
 from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.lab.evaluation.ablation.benchmark import NAME, Benchmark
@@ -58,6 +59,8 @@ def evaluate_ablation(data: Path, table: int = 3, recordings: Path | None = None
     InputError without the data, or with other data than the benchmark's.
     """
     if table in ELSEWHERE:
+        if recordings is not None:
+            raise InputError(f"--recordings does nothing with --table {table}")
         command, needs = ELSEWHERE[table]
         return {f"table {table}": [{"table": table, "measured by": command, "needs": needs}]}, []
     benchmark = Benchmark(data)
