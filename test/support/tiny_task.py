@@ -1,6 +1,5 @@
 """A regression small enough to train in a second: y = A x, with dropout, batch norm and augmentation."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ class TinyTask:
             nn.Linear(4, self.width), nn.BatchNorm1d(self.width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(self.width, 3)
         )
 
-    def datasets(self, cache_dir: Path) -> Any:
+    def datasets(self) -> Any:
         return TinySamples(100, 0.1), TinySamples(40, 0.0)
 
     def collate(self, samples: Any) -> Any:

@@ -5,7 +5,6 @@ It follows the lifting network of the same row, whose poses it takes. N people, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -155,7 +154,7 @@ class SemiSupervisedFusionTask:
         training = self.training
         return Student(IntegrationNetwork(training.network), training.discriminator, training.data.row)
 
-    def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedPeople]:
+    def datasets(self) -> tuple[DrawnSamples[Batch], FixedPeople]:
         """Random people of most sequences, and those of the others as they are; no cache is read."""
         data, terms = self.training.data, self.training.data.terms
         split = domains(data.recordings)

@@ -5,7 +5,6 @@ N tracks, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -134,7 +133,7 @@ class SemiSupervisedLiftingTask:
         training = self.training
         return Student(TemporalLifter(training.network), training.discriminator, training.data.row)
 
-    def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedTracks]:
+    def datasets(self) -> tuple[DrawnSamples[Batch], FixedTracks]:
         """Random tracks of most sequences, and those of the others as they are; no cache is read."""
         data, terms = self.training.data, self.training.data.terms
         split, gcn = domains(data.recordings), self._gcn

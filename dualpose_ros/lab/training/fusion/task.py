@@ -156,7 +156,7 @@ class FusionTask:
         """The untrained network and its discriminator."""
         return Fusion(self.training)
 
-    def datasets(self, cache_dir: Path) -> tuple[DrawnSamples[Batch], FixedGroups]:
+    def datasets(self) -> tuple[DrawnSamples[Batch], FixedGroups]:
         """Random groups of most sequences, and those of the others as they are; no cache is read."""
         training = self.training
         train, validation = recorded_pairs(training.recordings)

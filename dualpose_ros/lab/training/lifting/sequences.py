@@ -120,7 +120,7 @@ class MotionTask:
         self.data = data
         self.source = MotionSource(data, banks)
 
-    def datasets(self, cache_dir: Path) -> tuple[Seeds, Seeds]:
+    def datasets(self) -> tuple[Seeds, Seeds]:
         """Seeds of the drawn bank, and of movement kept apart; no cache is read."""
         return Seeds(self.data.chunks), Seeds(self.data.validation_chunks, validation=True)
 

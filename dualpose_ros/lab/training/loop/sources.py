@@ -22,7 +22,7 @@ class WorkerSource:
             raise TrainingError(f"'{task.name}' learns from one folder")
         self._processes = processes
         self._task, self._config, self._device = task, config, torch.device(config.device)
-        self._train_set, self._val_set = task.datasets(config.cache)
+        self._train_set, self._val_set = task.datasets()
         if len(self._val_set) == 0:
             raise TrainingError("the validation set is empty")
         self._validation = self._validation_batches(config.seed)

@@ -86,7 +86,7 @@ class Task(Protocol):
 class SampledTask(Task, Protocol):
     """A task whose batches worker processes make."""
 
-    def datasets(self, cache_dir: Path) -> tuple[Samples, Samples]:
+    def datasets(self) -> tuple[Samples, Samples]:
         """Training and validation samples."""
         ...
 

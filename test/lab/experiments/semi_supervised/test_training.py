@@ -276,7 +276,7 @@ def test_only_the_row_that_may_sees_the_truth_of_the_unlabelled(
     for make in (lifting_task, fusion_task):
         drawn = []
         for source in (folder, tmp_path):
-            samples, _ = make(source, first[0], row).datasets(source)
+            samples, _ = make(source, first[0], row).datasets()
             drawn.append([t for i in range(6) for t in tensors(samples.draw(i, np.random.default_rng(i)))])
         same = all(torch.equal(a, b) for a, b in zip(*drawn, strict=True))
         assert same == (row != "full")
@@ -287,7 +287,7 @@ def test_a_row_has_the_terms_of_its_name(row: str, folder: Path, first: tuple[Pa
     wanted = {"rep": "reprojection", "mp": "perspective", "dis": "adversarial"}
     for make in (lifting_task, fusion_task):
         task: Any = make(folder, first[0], row)
-        samples, _ = task.datasets(folder)
+        samples, _ = task.datasets()
         torch.manual_seed(0)
         model = task.build_model().train()
         total, parts = task.loss(model, samples[0])
@@ -303,7 +303,7 @@ def test_depths_that_are_held_are_the_teachers_and_nothing_else_pulls_at_them(
     folder: Path, first: tuple[Path, TrainedRow]
 ) -> None:
     task = lifting_task(folder, first[0], "rep_mp_dis", hold_depths=True)
-    batch = task.datasets(folder)[0][0]
+    batch = task.datasets()[0][0]
     torch.manual_seed(0)
     model: Any = task.build_model().eval()
     answers = task._supervised.answers(model, batch.labelled.features)
@@ -340,7 +340,7 @@ def test_without_truth_of_the_unlabelled_the_labelled_choose_the_best_state(
 def test_a_larger_batch_than_one_sample_is_refused(folder: Path, first: tuple[Path, TrainedRow]) -> None:
     for make in (lifting_task, fusion_task):
         task: Any = make(folder, first[0], "none")
-        samples, _ = task.datasets(folder)
+        samples, _ = task.datasets()
         with pytest.raises(TrainingError, match="batch_size is 2"):
             task.collate([samples[0], samples[1]])
 

@@ -178,7 +178,7 @@ def test_without_weight_the_discriminator_does_not_push(data: PairData) -> None:
 def test_a_few_steps_lower_the_loss(folder: Path) -> None:
     torch.manual_seed(0)
     task = small(folder, augmentation=Augmentation(simulated=0.2))
-    samples, fixed = task.datasets(folder)
+    samples, fixed = task.datasets()
     model = task.build_model().train()
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     batches = [task.collate([samples.draw(i, np.random.default_rng(i)) for i in range(3 * n, 3 * n + 3)])
@@ -199,8 +199,8 @@ def test_a_few_steps_lower_the_loss(folder: Path) -> None:
 
 
 def test_samples_depend_on_their_randomness_alone(folder: Path) -> None:
-    samples, _ = small(folder).datasets(folder)
-    again, _ = small(folder).datasets(folder)
+    samples, _ = small(folder).datasets()
+    again, _ = small(folder).datasets()
     first, second, other = samples[3], again[3], samples[4]
     for a, b in zip(first, second, strict=True):
         assert torch.equal(a, b)
@@ -355,10 +355,10 @@ def test_bad_settings_are_named(tmp_path: Path, task: str, what: str) -> None:
 
 def test_missing_and_too_few_recordings_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="holds no recordings"):
-        small(tmp_path).datasets(tmp_path)
+        small(tmp_path).datasets()
     (tmp_path / "recordings_00000.npz").write_bytes(b"")
     with pytest.raises(TrainingError, match=r"recordings_00000\.npz holds no recordings"):
-        small(tmp_path).datasets(tmp_path)
+        small(tmp_path).datasets()
     save_recordings(tmp_path / "recordings_00000.npz", made.made_recordings(np.random.default_rng(0), 3, 1))
     with pytest.raises(TrainingError, match="eight sequences"):
-        small(tmp_path).datasets(tmp_path)
+        small(tmp_path).datasets()

@@ -104,7 +104,7 @@ def test_the_same_seed_draws_the_same_chunk(bank: Bank) -> None:
 
 def test_samples_are_seeds_and_half_of_the_validation_is_exact(bank: Bank) -> None:
     task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA), (bank, bank))
-    samples, kept_apart = task.datasets(Path())
+    samples, kept_apart = task.datasets()
     assert len(samples) == DATA.chunks and len(kept_apart) == DATA.validation_chunks
     kinds = [kept_apart[i][1] for i in range(4)]
     assert kinds == [EXACT, NOISY, EXACT, NOISY] and samples[3][1] == TRAINING
