@@ -19,7 +19,13 @@ def user_path(name: str | Path) -> Path:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Where to write: it takes the place of the file at the end of the block, and is gone where that fails."""
+    """Where to write: it takes the place of the file at the end of the block, and is gone where that fails.
+
+    What is no file, as /dev/stdout, is written itself.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -33,6 +39,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text as a file, which is there whole or as it was."""
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def share_dir() -> Path:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.paths import share_dir, user_path, written_whole
+from dualpose_ros.paths import share_dir, user_path, write_whole, written_whole
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -291,8 +291,7 @@ def _write_manifest(folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
         name: {k: v for k, v in asdict(entry).items() if k != "name"} for name, entry in sorted(entries.items())
     }
     text = json.dumps({"format": MANIFEST_FORMAT, "networks": networks}, indent=2) + "\n"
-    with written_whole(folder / MANIFEST) as file:
-        file.write_text(text, encoding="utf-8")
+    write_whole(folder / MANIFEST, text)
 
 
 def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:

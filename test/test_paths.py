@@ -1,10 +1,11 @@
 """Files that are written whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole, written_whole
 
 
 def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -18,6 +19,17 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:
         except KeyboardInterrupt:
             assert path.read_text() == "first"
     assert path.read_text() == "second" and list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_no_file_is_written_itself(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR)
+    try:
+        write_whole(pipe, "text")
+        assert os.read(reader, 9) == b"text" and pipe.is_fifo()
+    finally:
+        os.close(reader)
 
 
 def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:

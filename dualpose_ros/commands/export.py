@@ -12,7 +12,7 @@ import typer
 from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_option, refuse
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError, needs_torch
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole, written_whole
 from dualpose_ros.weights import MADE_OF, portable_command, sha256_of, weights_path
 
 HELD_APART = 8
@@ -172,7 +172,7 @@ def _to_int8(network: Network, source: Path, target: Path, pictures: list[Path],
         "domain": "mixed",
         "data": {MADE_OF: sha256_of(source)},
     }
-    target.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_whole(target.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
     for name, value in figures.items():
         typer.echo(f"  {name.replace('_', ' ')}: {value:.3g}")

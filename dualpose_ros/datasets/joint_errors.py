@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dualpose_ros.arrays import DAMAGED, AnyFloats, Float32s, Mask, Rows
+from dualpose_ros.paths import written_whole
 from dualpose_ros.skeleton import H36M17
 
 _ARRAYS = ("offsets", "scores", "labelled")
@@ -94,7 +95,7 @@ def with_measured(
 def save_joint_errors(path: Path, errors: JointErrors) -> None:
     """Write errors as an .npz file, in half precision."""
     offsets, scores = errors.offsets.astype(np.float16), errors.scores.astype(np.float16)
-    with path.open("wb") as file:
+    with written_whole(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, offsets=offsets, scores=scores, labelled=errors.labelled)
 
 

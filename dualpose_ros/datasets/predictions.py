@@ -21,7 +21,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, Rows, rows_of
 from dualpose_ros.datasets.published.truth import DatasetError, field_of, is_known, list_of, read_json
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole
 
 FORMAT = "dualpose-predictions-1"
 
@@ -82,8 +82,7 @@ def write_predictions(folder: Path, predictions: Predictions) -> Path:
     content = {"format": FORMAT, "sequence": predictions.sequence, "system": predictions.system,
                "joint_names": list(predictions.joint_names), "frames": frames}  # fmt: skip
     path = predictions_file(folder, predictions.sequence)
-    with written_whole(path) as file:
-        file.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    write_whole(path, json.dumps(content, allow_nan=False))
     return path
 
 

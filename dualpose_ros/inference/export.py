@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from dualpose_ros.arrays import AnyArray, Float32s
 from dualpose_ros.inference.graphs import cast_first
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.inference.parity import worst_difference
+from dualpose_ros.paths import written_whole
 
 MIN_STORED_SMALL = 256
 """Initialisers with fewer values (biases, normalisation, shapes) stay in fp32: they weigh nothing."""
@@ -97,10 +97,8 @@ def export_onnx(
     worst = max(difference, key=difference.__getitem__)
     if not difference[worst] <= limit:
         raise ExportError(f"output '{worst}' differs from torch by {difference[worst]:.2e} (allowed: {limit:.0e})")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    with written_whole(path) as file:
+        file.write_bytes(data)
     return ExportResult(path, storage, difference)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.metrics.goals import Goal, judged
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole
 
 LIVE_GOALS = (Goal("fps", least=10.0), Goal("latency_ms.p95", most=400.0))
 ACCURACY_GOALS = (
@@ -50,8 +50,7 @@ class PoseTimes:
 def write_summary(path: Path, figures: Mapping[str, Any], goals: Sequence[Goal]) -> None:
     """Write the figures with their goals as JSON, in one step so that no reader sees half of it."""
     record = {**figures, "goals": judged(goals)}
-    with written_whole(path) as file:
-        file.write_text(json.dumps(plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(plain(record), indent=2, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:

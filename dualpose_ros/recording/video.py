@@ -21,7 +21,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
     """
 
     def __init__(self, path: Path, *, quality: int = 24, preset: str = "veryfast") -> None:
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._options = {"crf": str(quality), "preset": preset}
         self._stream: av.VideoStream | None = None
         self._first_ns = 0

@@ -21,6 +21,18 @@ def test_what_a_network_does_not_learn_from_is_refused(tmp_path: Path, capsys: p
     assert "--init" in refused(capsys, "train", "gcn", "--out", tmp_path / "run", "--init", tmp_path / "none.pt")
 
 
+@pytest.mark.parametrize("network", ["gcn", "lifting"])
+def test_a_body_that_is_none_leaves_nothing_behind(
+    network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="training needs torch")
+    pytest.importorskip("numba", reason="the synthetic world needs numba")
+    (tmp_path / "body.npz").write_bytes(b"none")
+    line = refused(capsys, "train", network, "--out", tmp_path / "run", "--body", tmp_path / "body.npz")
+    assert "body.npz" in line
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.results import read_json, table
+from dualpose_ros.paths import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +108,7 @@ def write_page(results: Path, page: Path) -> None:
         parts += ["\n".join(table(rows)) for rows in _shown(name, tables)]
     goals = [{"of": name, **goal} for name, result in found.items() for goal in result["goals"]]
     parts += [_END, "\n## Goals\n", "\n".join(table(goals))]
-    page.write_text("\n".join(part.rstrip("\n") + "\n" for part in parts if part), encoding="utf-8")
+    write_whole(page, "\n".join(part.rstrip("\n") + "\n" for part in parts if part))
 
 
 def _where(tables: Mapping[str, Any]) -> str:

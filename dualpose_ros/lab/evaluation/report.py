@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 from rich.console import Console
 from rich.table import Column, Table
 
-from dualpose_ros.paths import version
+from dualpose_ros.paths import version, write_whole
 from dualpose_ros.recording.summary import plain
 from dualpose_ros.weights import shipped_networks
 
@@ -74,8 +74,7 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
             "tables": result["tables"],
             "goals": result["goals"],
         }
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(plain(record), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_whole(json_file, json.dumps(plain(record), indent=2, allow_nan=False) + "\n")
 
 
 def _print_table(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:

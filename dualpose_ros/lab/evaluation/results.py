@@ -14,6 +14,7 @@ from typing import Any
 
 from dualpose_ros.errors import InputError
 from dualpose_ros.inference.load import SHIPPED
+from dualpose_ros.paths import write_whole
 from dualpose_ros.weights import shipped_networks
 
 Result = Mapping[str, Any]
@@ -131,8 +132,7 @@ EVALUATIONS = (
 def write_page(folder: Path, out: Path) -> int:
     """Write the page of a folder's results to a file; gives how many files it is made of. InputError as `page`."""
     files = _files(folder)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(folder), encoding="utf-8")
+    write_whole(out, page(folder))
     return len(files)
 
 
@@ -185,8 +185,7 @@ def take_in(summary: Path, folder: Path) -> Path:
     number = 1
     while (path := folder / f"demo_{number}.json").exists():
         number += 1
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(record, indent=2) + "\n")
     return path
 
 

@@ -1,5 +1,6 @@
 """Results: the file that is written and the tables that are shown."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -20,6 +21,22 @@ def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.Capt
     assert record["goals"] == goals
     shown = capsys.readouterr().out
     assert "j23" in shown and "j24" not in shown and "16 more rows" in shown
+
+
+def test_a_full_disk_leaves_the_file_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = {"what": "w", "seconds": 1, "tables": {}, "goals": []}
+    report(result, tmp_path / "r.json", seed=1)
+    before = (tmp_path / "r.json").read_text()
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left") as told:
+        report(result, tmp_path / "r.json", seed=2)
+    assert told.value.filename == str(tmp_path / "r.json")
+    assert (tmp_path / "r.json").read_text() == before and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("columns", ["80", "30"])

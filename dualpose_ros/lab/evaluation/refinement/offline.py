@@ -18,7 +18,7 @@ from dualpose_ros.lab.evaluation.refinement.measures import sequence_of
 from dualpose_ros.lab.evaluation.refinement.published_solver import TWO_STAGES, Stage, optimise
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.metrics.steadiness import accelerations_of, mean_of
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole
 from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines, to_line
 from dualpose_ros.refinement.config import RefinementConfig
@@ -55,8 +55,7 @@ def refine_recording(
         refined = _by_stage(frames, camera)
     else:
         refined = by_tracks(frames, camera, [replace(stage, steps=steps) for stage in TWO_STAGES])
-    with written_whole(out) as file:
-        file.write_text("".join(to_line(frame) + "\n" for frame in refined), encoding="utf-8")
+    write_whole(out, "".join(to_line(frame) + "\n" for frame in refined))
     return {"refine": [{"method": method, **figures(frames, refined, camera)}]}, []
 
 

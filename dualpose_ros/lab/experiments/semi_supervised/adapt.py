@@ -27,6 +27,7 @@ from dualpose_ros.lab.experiments.semi_supervised.footage import read_footage
 from dualpose_ros.lab.experiments.semi_supervised.run import NETWORKS, Beginning, train_both
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.loop.trainer import TrainResult
+from dualpose_ros.paths import write_whole
 from dualpose_ros.people import SEEN
 from dualpose_ros.weights import weights_path
 
@@ -92,7 +93,7 @@ def adapt(
     try:
         trained = train_both(row, both.parent, candidates, content, begins, resume, **changed, trained_on=told)
         tables = measure(held_out, load_recordings(both.parent), installed, candidates, load_engine(gcn))
-        (out / "measured.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
+        write_whole(out / "measured.json", json.dumps(tables, indent=1))
         files = {network: out / f"{network}.onnx" for network in ADAPTED[best_of(tables["held out"])]}
         for network, file in files.items():
             os.replace(candidates[network], file)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.lab.synthetic.body.body import BodyError
+from dualpose_ros.paths import written_whole
 
 _ANCESTRIES = ("african", "asian", "caucasian")
 _MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
@@ -58,7 +59,8 @@ def convert(makehuman_data: Path, out: Path) -> None:
         arrays[f"target:{name}:index"], arrays[f"target:{name}:delta"] = index, delta
     if not out.parent.is_dir():
         raise BodyError(f"folder {out.parent} does not exist")
-    with open(out, "wb") as file:  # a file of this very name: savez appends .npz to a path without it
+    # A file of this very name: savez appends .npz to a path without it.
+    with written_whole(out) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 

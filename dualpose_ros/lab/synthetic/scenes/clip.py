@@ -19,6 +19,7 @@ from dualpose_ros.lab.synthetic.render.degrade import apply, degrade_clip_params
 from dualpose_ros.lab.synthetic.render.render import Lighting, render
 from dualpose_ros.lab.synthetic.scenes.frames import level_camera
 from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, as_actor, load_model
+from dualpose_ros.paths import write_whole, written_whole
 from dualpose_ros.recording.video import VideoWriter
 
 
@@ -79,7 +80,7 @@ def write_clip(out: Path, seed: int, world: WorldConfig, config: ClipConfig | No
     damage = degrade_clip_params(rng, config.degradation)
     frames: list[People] = []
     count = round(config.duration_s * config.fps)
-    with VideoWriter(out / "clip.mp4", quality=config.quality, preset="slow") as video:
+    with written_whole(out / "clip.mp4") as film, VideoWriter(film, quality=config.quality, preset="slow") as video:
         for time in range(count):
             actors = [as_actor(n, d, p, time) for n, (d, p) in enumerate(zip(people, posed, strict=True))]
             sample = render(actors, [], view, backdrop, textures, light)
@@ -102,14 +103,15 @@ def _write_truth(path: Path, frames: list[People], camera: Camera, config: ClipC
 
     boxes = column("boxes_px")
     extent = boxes[..., 2:] - boxes[..., :2]
-    np.savez_compressed(
-        path,
+    arrays = dict(
         stamps_s=np.arange(len(frames)) / config.fps, ids=column("ids"), fps=np.float64(config.fps),
         joints_cam=column("joints_cam").astype(np.float16), joints_px=column("joints_px").astype(np.float16),
         boxes_px=boxes.astype(np.float16), visibility=column("visibility"),
         visible_fraction=column("visible_fraction").astype(np.float16), present=(extent > 2).all(-1),
         intrinsics=np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height]),
     )  # fmt: skip
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _write_calibration(path: Path, camera: Camera, config: ClipConfig) -> None:
@@ -129,4 +131,4 @@ def _write_calibration(path: Path, camera: Camera, config: ClipConfig) -> None:
         f"camera_height_m: {config.camera_height_m:g}",
         f"camera_pitch_deg: {np.degrees(config.camera_pitch):.4f}",
     ]
-    path.write_text("\n".join(lines) + "\n")
+    write_whole(path, "\n".join(lines) + "\n")

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole, written_whole
 
 NOT_CURVES = ("kind", "step", "seconds", "lr")
 
@@ -32,8 +32,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def forget_after(path: Path, step: int) -> None:
     """Drop the lines of steps after `step`: a resumed run makes them again."""
-    kept = [line for line in read_lines(path) if line["step"] <= step]
-    path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    if path.is_file():
+        kept = [line for line in read_lines(path) if line["step"] <= step]
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def draw_curves(log: Path, picture: Path, title: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from dualpose_ros.lab.training.loop.checkpoints import RunState
 from dualpose_ros.lab.training.loop.curves import append_line, draw_curves, forget_after
 from dualpose_ros.lab.training.loop.task import TrainingError
-from dualpose_ros.paths import written_whole
+from dualpose_ros.paths import write_whole
 
 
 class RunLog:
@@ -90,6 +90,5 @@ def write_report(
         "torch": torch.__version__,
         "config": settings,
     }
-    with written_whole(out / "report.json") as file:
-        file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_whole(out / "report.json", json.dumps(report, indent=2) + "\n")
     return report

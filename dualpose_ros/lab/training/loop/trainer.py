@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,13 @@ def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    with joined(config.device) as processes, _claimed(config.out, processes.is_first):
-        return _Run(task, config, resume, processes).run()
+    try:
+        with joined(config.device) as processes, _claimed(config.out, processes.is_first):
+            return _Run(task, config, resume, processes).run()
+    finally:
+        # Refused before anything was learnt, it leaves no folder behind.
+        with suppress(OSError):
+            config.out.rmdir()
 
 
 @contextmanager

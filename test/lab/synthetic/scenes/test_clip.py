@@ -101,6 +101,13 @@ def test_the_script_brings_four_people_together_and_across() -> None:
     assert paths[..., 2].min() > 2.0
 
 
+def test_a_clip_that_is_stopped_leaves_no_film(tmp_path: Path) -> None:
+    making = clip.write_clip(tmp_path, 4, WorldConfig(), CONFIG)
+    assert next(making) == 1
+    making.close()  # type: ignore[attr-defined]  # a generator
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_clip_of_a_missing_body_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(BodyError, match=r"nobody\.npz does not exist"):
         list(clip.write_clip(tmp_path / "out", 0, WorldConfig(body=tmp_path / "nobody.npz"), CONFIG))
