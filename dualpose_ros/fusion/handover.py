@@ -6,8 +6,6 @@ the person before and after, its own movement says where the pose would have bee
 K joints of `skeleton.H36M17`; metres in the camera's optical frame.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,8 +5,6 @@ sees gets the next free one. Where tracks don't tell, people are known by where 
 K joints of `skeleton.H36M17`; metres in the camera's optical frame.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace

@@ -3,8 +3,6 @@
 Paper, section 3.3; the rules are the baselines of its Table 3. N people, K joints; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -7,8 +7,6 @@ So the distance of two joints is split into the part along the ray and the part 
 across, the size of the body times the joint's deviation; along, the uncertainty of depth.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 N people, F features of `pairs.view_pairs`, K joints. Needs torch: training and export only.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

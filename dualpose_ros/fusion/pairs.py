@@ -3,8 +3,6 @@
 N people, K joints of `skeleton.H36M17`; metres in the camera's optical frame.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -3,8 +3,6 @@
 `dualpose eval scores` checks the numbers on rendered videos and photographs, and fits them anew. N people.
 """
 
-from __future__ import annotations
-
 from dataclasses import astuple, dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fusion as one object: the poses of both branches for one image in, one pose of each person out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

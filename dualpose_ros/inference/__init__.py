@@ -1,7 +1,5 @@
 """What runs networks: one file a back end, none imported before it is asked for."""
 
-from __future__ import annotations
-
 import os
 
 # Official builds of ONNX Runtime else send events to their makers, from a thread that is there from the import on.

@@ -1,7 +1,5 @@
 """Files that a start would else make anew, in the user's cache folder."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import logging

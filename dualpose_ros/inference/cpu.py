@@ -1,7 +1,5 @@
 """What the CPU can do, as Linux tells, and how this process takes memory."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 from functools import lru_cache

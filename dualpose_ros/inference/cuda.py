@@ -3,8 +3,6 @@
 The package is cuda-bindings, of the CUDA version that TensorRT is for.
 """
 
-from __future__ import annotations
-
 import ctypes
 from dataclasses import dataclass
 from typing import Any

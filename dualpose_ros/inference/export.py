@@ -1,7 +1,5 @@
 """From a trained torch module to an ONNX file that computes the same, checked on the spot."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import tempfile

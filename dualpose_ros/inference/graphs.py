@@ -1,7 +1,5 @@
 """Exported networks rewritten as graphs: what every engine accepts, with the same answers (extra `train`)."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 So only ONNX Runtime has to be installed.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util

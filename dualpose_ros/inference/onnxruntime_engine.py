@@ -1,7 +1,5 @@
 """Networks by ONNX Runtime: on the CPU, and on an NVIDIA GPU where onnxruntime-gpu is installed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

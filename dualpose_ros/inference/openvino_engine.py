@@ -1,7 +1,5 @@
 """Networks on the CPU by OpenVINO."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import sys

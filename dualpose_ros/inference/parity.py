@@ -1,7 +1,5 @@
 """How far two engines' answers are apart, on inputs made up to fit a network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

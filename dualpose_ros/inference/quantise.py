@@ -6,8 +6,6 @@ larger before, at no cost to the answers (`equalise`). What makes the outputs, f
 floating point.
 """
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from collections.abc import Iterable, Sequence

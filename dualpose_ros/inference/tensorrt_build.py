@@ -4,8 +4,6 @@ The interface is the one that TensorRT 8.6, 10 and 11 share. Precision is that o
 where the version has that, and 8.6 is allowed fp16 for an fp16 graph.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from pathlib import Path

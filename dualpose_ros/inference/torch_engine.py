@@ -1,7 +1,5 @@
 """Networks by torch itself, node by node of their ONNX file: on a GPU where torch finds one (extra `train`)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Each takes its inputs in ONNX's order, None for one left out, and its attributes
 CPU wherever the network runs. Source: the operators' pages at onnx.ai, of opset 18 to 20.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import reduce

@@ -3,8 +3,6 @@
 K joints of `skeleton.H36M17`, bones by their child joint; metres, seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The settings of refinement, those of its parts among them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dualpose_ros.camera import GroundConfig

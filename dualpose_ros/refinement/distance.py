@@ -5,8 +5,6 @@ make changes of a logarithm smaller, as it does motions in metres. W frames; wit
 them stands before.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Floats

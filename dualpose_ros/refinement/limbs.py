@@ -1,7 +1,5 @@
 """Joints on the image that the pose in space contradicts: limbs longer than any view of them could be."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Floats

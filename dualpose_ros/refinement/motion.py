@@ -3,8 +3,6 @@
 W frames, K joints of `skeleton.H36M17`; metres, seconds.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

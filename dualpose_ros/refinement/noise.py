@@ -5,8 +5,6 @@ part of its own in each frame. Averaging over frames takes away the second part 
 all of it for the second would soon be sure of what it does not know. W frames, N quantities; seconds.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

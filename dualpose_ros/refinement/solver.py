@@ -5,8 +5,6 @@ What is said of one person's window holds for those of several together too, in 
 W frames, K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Refinement as one object: each frame's integrated poses in, refined ones out, vanished people for a while too."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

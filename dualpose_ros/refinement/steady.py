@@ -6,8 +6,6 @@ frames is error, but for joints that move, which follow the sooner. K joints of 
 camera optical frame.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.arrays import Floats

@@ -12,8 +12,6 @@ W frames, K joints; metres, camera optical frame; bones by their child joint, en
 here of one person is so for several too, in axes before those named.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 K joints of `skeleton.H36M17`; metres, seconds, camera optical frame.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ coefficient of an n-th-degree regression on its own window of last frames, so th
 sum of past positions. W frames; seconds; weights are the same for each coordinate.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -8,8 +8,6 @@ and all nodes of one height in the trees of all people are worked out at once.
 P people, N nodes of A axes in W frames, edges named by their child; a root's own are zero.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache

@@ -6,8 +6,6 @@ upright, their joints moved along their rays.
 Metres, camera optical frame; K joints of `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

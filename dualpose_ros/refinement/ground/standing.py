@@ -10,8 +10,6 @@ takes the ground for much less sure than it says; both count by how well they fo
 Metres, seconds, radians, camera optical frame; K joints of `skeleton.H36M17`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import erf

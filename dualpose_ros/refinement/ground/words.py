@@ -1,7 +1,5 @@
 """What was found of the ground in words, for diagnostics and warnings."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dualpose_ros.refinement.ground.standing import GroundFound

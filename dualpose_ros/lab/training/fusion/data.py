@@ -4,8 +4,6 @@ R rows, each a person as the branches had them in one frame; G groups of up to P
 `skeleton.H36M17`; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from itertools import pairwise
 

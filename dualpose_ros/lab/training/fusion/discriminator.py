@@ -3,8 +3,6 @@
 G groups of up to P people, K joints of `skeleton.H36M17`; metres, camera axes. Needs torch: training only.
 """
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import dataclass
 

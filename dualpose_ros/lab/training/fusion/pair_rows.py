@@ -3,8 +3,6 @@
 F frames, R rows, K joints of `skeleton.H36M17`; metres, camera frame.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

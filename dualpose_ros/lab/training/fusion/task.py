@@ -3,8 +3,6 @@
 Paper, section 3.3, Eqs. 7 to 9. N people, G groups of P of them, K joints; metres.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
