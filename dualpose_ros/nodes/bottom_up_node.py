@@ -35,7 +35,7 @@ from dualpose_ros.nodes.convert import (
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.inputs.worked import WorkedImages
-from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.nodes.joining.cameras import RecentInfos
 from dualpose_ros.nodes.joining.guided import DETECTIONS, HEATMAPS, IMAGE, GuidedFrame, GuidedFrames
 from dualpose_ros.nodes.wire import poses_to_bytes
 from dualpose_ros.settings import setting
@@ -92,7 +92,7 @@ class BottomUpNode(PipelineNode):
             c.give_up_after_frames,
             c.every_frame,
         )
-        self._cameras = RecentCameras[Any](c.sync_queue_size)
+        self._cameras = RecentInfos(c.sync_queue_size)
         self._is_prepared = False
         self._counts = {"guided": 0, "unguided": 0}
         self._without = 0
@@ -120,7 +120,7 @@ class BottomUpNode(PipelineNode):
         self._work(overdue=False)
 
     def _on_info(self, stamp_ns: int, info: Any) -> None:
-        self._cameras.add(stamp_ns, info.header.frame_id, info)
+        self._cameras.add_info(stamp_ns, info)
         if not self._is_prepared:
             self._is_prepared = True
             camera = camera_from_info(info, self.config.rectified)

@@ -33,7 +33,7 @@ from dualpose_ros.nodes.convert import (
 )
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.inputs.worked import WorkedImages
-from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.nodes.joining.cameras import RecentInfos
 from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.wire import poses_to_bytes
@@ -74,14 +74,14 @@ class TopDownNode(PipelineNode):
     def activate(self) -> None:
         """Take in what it works on."""
         self._join = StampJoin(("image", "detections"), self.config.sync_queue_size)
-        self._cameras = RecentCameras[Any](self.config.sync_queue_size)
+        self._cameras = RecentInfos(self.config.sync_queue_size)
         images = image_qos(self.config, depth=min(self.config.sync_queue_size, 10))
         newest = newest_qos(self.config)
         self._cuts = CutTimes()
         self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
         self._intensities = IntensityRange()
         WorkedImages(self, self._receiver("image"), images)
-        self.take_camera_info(self._on_info, images.reliability)
+        self.take_camera_info(self._cameras.add_info, images.reliability)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)
         self._warming = self.create_timer(_WARM_UP_S, self.guarded("warm-up", self._warm_up))
@@ -100,9 +100,6 @@ class TopDownNode(PipelineNode):
                 self._on_frame(joined["image"], joined["detections"])
 
         return receive
-
-    def _on_info(self, stamp_ns: int, info: Any) -> None:
-        self._cameras.add(stamp_ns, info.header.frame_id, info)
 
     def _on_frame(self, image_message: Any, detections: Any) -> None:
         header = image_message.header

@@ -1,7 +1,7 @@
 """What is known of the camera that an image was taken with, without waiting for the image's own CameraInfo."""
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dualpose_ros.nodes.joining.stamps import StampRing
 
@@ -40,3 +40,11 @@ class RecentCameras(Generic[Item]):
         own = ring.get(stamp_ns)
         self.borrowed += own is None
         return ring.last() if own is None else own
+
+
+class RecentInfos(RecentCameras[Any]):
+    """CameraInfos as they come."""
+
+    def add_info(self, stamp_ns: int, info: Any) -> None:
+        """Take in a CameraInfo of an image of this stamp."""
+        self.add(stamp_ns, info.header.frame_id, info)
