@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dualpose_ros.errors import InputError, Stopped
-from dualpose_ros.standalone.stopping import stop_signals
+from dualpose_ros.standalone.stopping import STOPPED, leave_command, stop_signals
 
 if TYPE_CHECKING:
     import typer
@@ -67,7 +67,10 @@ def app() -> typer.Typer:
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt as stop:
-                raise Stopped(str(stop) or "stopped by a signal") from None
+                # Raised within text that is executed, as dataclasses are made, it would have Python end by the signal
+                # in the end, whatever the exit code: until another text is executed.
+                exec("")
+                raise Stopped(str(stop) or STOPPED) from None
 
     made = typer.Typer(
         cls=Commands,
@@ -111,19 +114,26 @@ def main(args: Sequence[str] | None = None) -> int:
     SIGTERM and SIGHUP end a command as Ctrl-C does, by KeyboardInterrupt, whose text is printed.
     """
     given = list(sys.argv[1:] if args is None else args)
+    is_told = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal is_told
+        is_told = True
+        raise KeyboardInterrupt
+
     try:
         if "" in given:
             at = given.index("")
             raise InputError(f"nothing stands {f'after {given[at - 1]}' if at else 'first'}: is a variable unset?")
-        # An exception would surface wherever an import happens to be.
-        with stop_signals(lambda number, frame: os._exit(Stopped.exit_code)):
+        with stop_signals(leave_command):
             commands = app()
-        with stop_signals(signal.default_int_handler):
+        with stop_signals(interrupt):
             code = commands(args=given, prog_name="dualpose", standalone_mode=False)
     except KeyboardInterrupt:
         return Stopped.exit_code
     except Exception as error:
-        return _report(error)
+        # Where a module in C is imported, a KeyboardInterrupt becomes an ImportError.
+        return _report(error if not is_told or isinstance(error, Stopped) else Stopped(STOPPED))
     return code if isinstance(code, int) else 0
 
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_option, refuse
+from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, file_option, needs_torch, refuse
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
-from dualpose_ros.errors import InputError, needs_torch
+from dualpose_ros.errors import InputError
 from dualpose_ros.paths import write_whole, written_whole
 from dualpose_ros.weights import MADE_OF, portable_command, sha256_of, weights_path
 

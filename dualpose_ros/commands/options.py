@@ -1,8 +1,10 @@
 """Options that more than one command has, said once."""
 
+import importlib
 import importlib.util
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dualpose_ros.errors import InputError
+from dualpose_ros.standalone.stopping import leave_command, stop_signals
 
 
 def folder_to_write(path: Path | None) -> Path | None:
@@ -193,6 +196,26 @@ def counted(work: Iterable[int], total: int, what: str) -> int:
 def share_of(whole: int, part: float) -> int:
     """How many of so many a part of them is, one at least."""
     return max(round(part * whole), 1)
+
+
+_TRAINING_PACKAGES = ("torch", "onnx", "onnxscript", "dacite", "numba")
+
+
+@contextmanager
+def needs_torch(command: str) -> Iterator[None]:
+    """Import torch, and turn a failed import of it, or of what else training needs, into an InputError that names the
+    extra. A signal while torch is imported ends the command at once."""
+    try:
+        with stop_signals(leave_command):
+            importlib.import_module("torch")
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in _TRAINING_PACKAGES:
+            raise
+        raise InputError(
+            f"`dualpose {command}` needs {error.name}, which the base install leaves out: "
+            "pip install 'dualpose_ros[train]'"
+        ) from error
 
 
 def require_numba(command: str) -> None:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, folder_to_write
+from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, folder_to_write, needs_torch
 from dualpose_ros.datasets.shares import Share, parse_shares
-from dualpose_ros.errors import InputError, needs_torch
+from dualpose_ros.errors import InputError
 from dualpose_ros.paths import share_dir
 from dualpose_ros.weights import weights_path
 

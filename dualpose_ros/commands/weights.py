@@ -7,8 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption, folder_option
-from dualpose_ros.errors import needs_torch
+from dualpose_ros.commands.options import Storage, StorageOption, TopDownWeightsOption, folder_option, needs_torch
 from dualpose_ros.weights import (
     INT8,
     OBTAIN_BASELINES,

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dualpose_ros.errors import Stopped
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a command in good order: Ctrl-C, `kill`, a terminal that is closed."""
 
+STOPPED = "stopped by a signal"
 _SIGNALS = STOP_SIGNALS[:2]
 _told = threading.Event()
 
@@ -48,6 +51,13 @@ def take_over() -> None:
 def leave_at_once() -> None:
     """End the process at either signal, with exit code 0: while it imports, for nothing is there to be closed."""
     _handle(lambda number, frame: os._exit(0))
+
+
+def leave_command(number: int, frame: FrameType | None) -> None:
+    """Handler that ends a command while it imports: nothing is there to be closed, and an exception would surface
+    wherever an import happens to be, or in none that shows it."""
+    os.write(2, f"dualpose: {STOPPED}\n".encode())
+    os._exit(Stopped.exit_code)
 
 
 def told() -> bool:

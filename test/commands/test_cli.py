@@ -59,6 +59,9 @@ def test_an_output_that_is_full_is_one_line() -> None:
     assert done.stderr.splitlines() == ["dualpose: output: No space left on device"]
 
 
+SIGNAL = "[os.kill(os.getpid(), signal.SIGINT), *range(99)] and [n for n in range(99)]"
+
+
 @pytest.mark.parametrize("after_s", [0.01, 0.1, 0.25, 0.5])
 def test_ctrl_c_at_the_start_leaves_no_traceback(after_s: float, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
@@ -75,6 +78,25 @@ def test_ctrl_c_at_the_start_leaves_no_traceback(after_s: float, tmp_path: Path)
                           capture_output=True, text=True)  # fmt: skip
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr, done.stderr
     assert done.returncode in (0, 130)
+
+
+@pytest.mark.parametrize(
+    ("module", "on_import"),
+    [
+        ("torch", f"try:\n    {SIGNAL}\nexcept BaseException:\n    pass\nraise RuntimeError('half')\n"),
+        # As dataclasses are made: Python itself would end by the signal, whatever the exit code.
+        ("dacite", f"exec({SIGNAL!r})\n"),
+        # As modules in C do.
+        ("dacite", f"try:\n    {SIGNAL}\nexcept BaseException:\n    raise ImportError('initialization failed')\n"),
+    ],
+)
+def test_ctrl_c_within_an_import_ends_it_with_a_line(module: str, on_import: str, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").touch()
+    (tmp_path / f"{module}.py").write_text(f"import os, signal\n{on_import}")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    done = subprocess.run([sys.executable, "-m", "dualpose_ros.cli", "train", "gcn", "--out", str(tmp_path / "run")],
+                          cwd=ROOT, env=environment, timeout=60, capture_output=True, text=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "dualpose: stopped by a signal\n")
 
 
 def test_help_needs_neither_torch_nor_ros() -> None:
