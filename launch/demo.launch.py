@@ -7,6 +7,7 @@ from launch.actions import OpaqueFunction
 
 from dualpose_ros.launching.arguments import Argument, declare, read
 from dualpose_ros.launching.graph import camera, camera_frames, common_arguments, demo_camera, graph_of, pipeline, rviz
+from dualpose_ros.sources.names import kind_of
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -23,8 +24,9 @@ def generate_launch_description() -> LaunchDescription:
     def start(context: LaunchContext) -> list[Any]:
         values = read(arguments, context)
         parameters = demo_camera(values)
+        is_film = kind_of(parameters["source"]) == "file"
         graph, actions = graph_of(values)
-        actions += [*camera(graph, parameters), *pipeline(graph, values)]
+        actions += [*camera(graph, parameters), *pipeline(graph, values, is_film=is_film)]
         fixed_frame = values["fixed_frame"] or camera_frames(graph.namespace)[0]
         return actions + (rviz(graph, values["rviz_config"], fixed_frame) if values["rviz"] else [])
 

@@ -14,7 +14,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from dualpose_ros.launching.arguments import Argument
 from dualpose_ros.launching.parameter_file import parameter_file
 from dualpose_ros.launching.supervision import supervised
-from dualpose_ros.standalone.arguments import LOG_LEVELS
+from dualpose_ros.standalone.arguments import LOG_LEVELS, parameter_of
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.run_node import END_WITH_PARENT
 
@@ -119,12 +119,18 @@ def pipeline(
     image_topic: str = "image_raw",
     camera_info_topic: str = "camera_info",
     track_id_offset: int = 0,
+    is_film: bool = False,
 ) -> list[Any]:
-    """The nodes from the camera's images to /humans/poses3d, and those that take people on from there."""
+    """The nodes from the camera's images to /humans/poses3d, and those that take people on from there.
+
+    is_film: all starts anew where it cuts to another shot, unless the parameter file says otherwise.
+    """
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
     given = {"ground_frame": values["ground_frame"], "track_id_offset": track_id_offset}
     parameters: dict[str, dict[str, Any]] = {name: {} for name in NODES} | extras(values)
     parameters["refinement_node"] = {name: value for name, value in given.items() if value}
+    if is_film and parameter_of(Path(values["params_file"]), "detection_node", "cuts", "auto") == "auto":
+        parameters["detection_node"] = {"cuts": "always"}
     if graph.composed:
         # A process's parameters are for all of its nodes; who has none of a name leaves it alone.
         together = {name: value for own in parameters.values() for name, value in own.items()}

@@ -65,8 +65,8 @@ class DetectionNodeConfig(ImageNodeConfig):
     )
     cuts: str = setting(
         "auto",
-        "start everything anew where a film cuts to another shot; auto: in files that `dualpose run` plays, not for "
-        "cameras and topics",
+        "start everything anew where a film cuts to another shot; auto: in files that `dualpose run` or "
+        "`demo.launch.py` plays, not for cameras and topics",
         choices=("auto", "always", "never"),
     )
 

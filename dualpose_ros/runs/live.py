@@ -32,7 +32,7 @@ from dualpose_ros.runs.session import (
 )
 from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
-from dualpose_ros.standalone.arguments import read_parameter_file
+from dualpose_ros.standalone.arguments import parameter_of
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.stopping import stop_signals
 from dualpose_ros.view.page import check_ports, check_rerun, page_url
@@ -225,8 +225,7 @@ def detector_of(options: LiveOptions) -> str:
 
 def detection_parameter(options: LiveOptions, name: str, default: str) -> str:
     """What the parameter file of a run says of the detection node, `default` where it says nothing."""
-    given = read_parameter_file(options.params_file or default_params())
-    return next((str(p.value) for p in given if p.name == name and p.matches(f"/{DETECTION}")), default)
+    return str(parameter_of(options.params_file or default_params(), DETECTION, name, default))
 
 
 def default_params() -> Path:

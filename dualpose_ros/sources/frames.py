@@ -3,7 +3,6 @@
 Images are RGB (H, W, 3) uint8 with square pixels.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import url2pathname
@@ -13,12 +12,12 @@ from natsort import natsorted
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.paths import user_path
 from dualpose_ros.sources.live import open_device, open_pipeline, open_stream
+from dualpose_ros.sources.names import kind_of
 from dualpose_ros.sources.pictures import IntensityRange, read_picture
 from dualpose_ros.sources.source import DEFAULT_FPS, FrameSource, SourceError, SourceInfo, printable
 from dualpose_ros.sources.video import VideoFile
 
 IMAGE_SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_STREAM = re.compile(r"(rtsps?|rtmps?|rtp|https?|udp|tcp|srt)://", re.IGNORECASE)
 
 
 def open_source(source: str) -> FrameSource:
@@ -29,12 +28,9 @@ def open_source(source: str) -> FrameSource:
     """
     if not source:
         raise SourceError("no source given: name a video file, a directory of images or a device index")
-    if re.fullmatch(r"\d+", source) or source.startswith("/dev/"):
-        return open_device(source)
-    if _STREAM.match(source):
-        return open_stream(source)
-    if re.search(r"\s!\s", source):
-        return open_pipeline(source)
+    opened = {"device": open_device, "stream": open_stream, "pipeline": open_pipeline}.get(kind_of(source))
+    if opened is not None:
+        return opened(source)
     is_url = source.lower().startswith("file://")
     path = user_path(url2pathname(source[len("file://") :]) if is_url else source)
     if not path.exists():

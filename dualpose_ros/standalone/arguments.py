@@ -170,6 +170,11 @@ def read_parameter_file(path: Path) -> list[Override]:
     return [item for name, section in tree.items() for item in _section("", str(name), section, path)]
 
 
+def parameter_of(path: Path, node: str, name: str, default: Any) -> Any:
+    """What a parameter file says of a node's parameter, `default` where it says nothing; StandaloneError as above."""
+    return next((p.value for p in read_parameter_file(path) if p.name == name and p.matches(f"/{node}")), default)
+
+
 def _section(prefix: str, name: str, section: Any, path: Path) -> Iterator[Override]:
     """A node's values, or those of the nodes inside a namespace."""
     pattern = f"{prefix}/{name.lstrip('/')}"

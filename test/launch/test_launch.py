@@ -352,6 +352,27 @@ def test_the_demos_camera_waits_for_those_who_take_images(launch_stub: None, com
     assert values_of(nodes["camera_node"]["parameters"][1])["wait_for_subscribers"] == subscribers
 
 
+@pytest.mark.parametrize(
+    ("source", "said", "told"),
+    [
+        ("film.mp4", "auto", "always"), ("folder", None, "always"), ("film.mp4", "never", None), ("0", "auto", None),
+        ("/dev/video0", None, None), ("rtsp://camera/1", "auto", None), ("", "auto", "always"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_a_film_is_started_anew_where_it_cuts(
+    launch_stub: None, source: str, said: str | None, told: str | None, composed: str, tmp_path: Path
+) -> None:
+    description = describe("demo.launch.py")
+    own = tmp_path / "own.yaml"
+    own.write_text("detection_node: {ros__parameters: {" + (f"cuts: {said}" if said else "") + "}}\n")
+    context = arguments_of(description) | {"params_file": str(own), "composed": composed, "namespace": "robot"}
+    context |= {"source": source, "hfov_deg": "60"} if source else {}
+    nodes = nodes_of(actions_of(description, context))
+    detection = nodes["composed_graph" if composed == "true" else "detection_node"]
+    assert values_of(detection["parameters"][1]).get("cuts") == told
+
+
 def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:
     description = describe("demo.launch.py")
     values = values_of(nodes_of(actions_of(description, arguments_of(description)))["camera_node"]["parameters"][1])
