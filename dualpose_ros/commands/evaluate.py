@@ -260,8 +260,8 @@ def detector(
         Path | None, typer.Option("--root", help="Photographs with COCO annotations, instead of rendered frames.")
     ] = None,
     spec: Annotated[
-        str, typer.Option("--detector", help="`centre`, `centre:FILE.onnx`, `yolox:FILE.onnx` or `fasterrcnn`.")
-    ] = "centre",
+        str, typer.Option("--detector", help="`own`, `own:FILE.onnx`, `yolox:FILE.onnx` or `fasterrcnn`.")
+    ] = "own",
     count: opt.CountOption = 400,
     pictures: Annotated[
         Path | None, opt.folder_option("--pictures", "Folder for pictures of what is found in photographs.")

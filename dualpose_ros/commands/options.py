@@ -86,7 +86,7 @@ DetectorOption = Annotated[
     str | None,
     typer.Option(
         "--detector",
-        help="`centre` (the package's own), `centre:FILE.onnx`, `yolox:FILE.onnx`, or `fasterrcnn` (needs that extra). "
+        help="`own` (the package's), `own:FILE.onnx`, `yolox:FILE.onnx`, or `fasterrcnn` (needs that extra). "
         "Without this, what the parameter file says.",
     ),
 ]

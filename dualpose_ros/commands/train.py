@@ -64,7 +64,7 @@ NETWORKS = {
     for network in (
         Network(
             "detector", "Train the person detector, on labelled frames.", "frames",
-            "detector.task:DetectorTask:DetectorTaskConfig", _IMAGES,
+            "detector.task:DetectorTask:DetectorTaskConfig", (*_IMAGES, "teacher"),
         ),
         Network(
             "top-down", "Train the top-down network, 2D joints of all in a patch, on labelled patches.", "patches",
@@ -133,6 +133,10 @@ OPTIONS: _Options = {
     "grow": _option(
         bool, False, "--grow", "Start with the shards that are there, and take in those that are still being made."
     ),
+    "teacher": _option(
+        _FILE, None, "--teacher",
+        "Published YOLOX network (ONNX) of the same size to learn from, too; `blocks` and `answers` in the settings.",
+    ),
     "mocap": _option(_FILE, None, "--data", "Motion-capture clips (.npz), a file or a folder; procedural without."),
     "body": _option(_FILE, None, "--body", "Skinned body (.npz) to learn with."),
     "errors": _option(_FILE, None, "--errors", "2D errors, as `dualpose eval joints --save` writes."),
@@ -188,6 +192,8 @@ def train(network: Network, given: dict[str, Any]) -> None:
             if "gcn" in files and "gcn" not in task:
                 files["gcn"] = files["gcn"] or weights_path("gcn")
             task = with_files(task, files)
+        if files.get("teacher") is not None:
+            task = {**task, "teacher": str(files["teacher"])}
         if network.learns_from == "recordings":
             task = {**task, "recordings": str(data)}
         run = {"trained_on": _learnt_from(network, data, shares), **content["run"]}

@@ -8,12 +8,11 @@ from pathlib import Path
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import check_image
 from dualpose_ros.detection.appearance import describe_people
-from dualpose_ros.detection.centre import MULTIPLE, CentreDetector
 from dualpose_ros.detection.cuts import CutWatch
 from dualpose_ros.detection.detections import DetectionError, Detector
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
-from dualpose_ros.detection.yolox import YoloxDetector
+from dualpose_ros.detection.yolox import STRIDES, YoloxDetector
 from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.pace import FramePeriod
 from dualpose_ros.paths import user_path
@@ -23,14 +22,14 @@ from dualpose_ros.settings import SettingError, Settings, setting
 USUAL_INTERVAL_S = 0.1
 """Between two looks of the detector, where frames come faster: people hardly leave the path that was predicted."""
 
-SPECS = "centre, centre:FILE.onnx, yolox:FILE.onnx or fasterrcnn"
+SPECS = "own, own:FILE.onnx, yolox:FILE.onnx or fasterrcnn"
 
 
 @dataclass(frozen=True)
 class DetectionConfig(Settings):
     """Settings of detection and tracking."""
 
-    detector: str = setting("centre", f"{SPECS}; the first is the shipped one")
+    detector: str = setting("own", f"{SPECS}; the first is the shipped one")
     engine: EngineConfig = setting(EngineConfig(), "what runs the network")
     detect_every: int = setting(
         0,
@@ -40,26 +39,18 @@ class DetectionConfig(Settings):
         most=100,
         live=True,
     )
-    # Of the centre detector, and of YOLOX where its size is free.
+    # Where the network leaves its size free, as ours does.
     input_long_side_px: int = setting(
-        384, "the image's longer side for the network", unit="px", least=MULTIPLE, most=4096, step=MULTIPLE
+        384, "the image's longer side for the network", unit="px", least=STRIDES[-1], most=4096, step=STRIDES[-1]
     )
-    near_long_side_px: int = setting(
-        256,
-        "the same of the centre detector's second pass, for people who fill more than a fifth of the image; 0: none",
-        unit="px",
-        least=0,
-        most=4096,
-        step=MULTIPLE,
-    )
-    nms_iou: float = setting(0.6, "boxes that overlap more are one person", above=0, most=1)
+    nms_iou: float = setting(0.52, "boxes that overlap more are one person", above=0, most=1)
     max_people: int = setting(50, "strongest boxes kept", least=1, most=1000)
     tracker: TrackerConfig = setting(TrackerConfig(), "boxes of each frame into people with lasting ids")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         kind, _, path = self.detector.partition(":")
-        if kind not in ("centre", "yolox", "fasterrcnn") or (kind == "yolox") > bool(path):
+        if kind not in ("own", "yolox", "fasterrcnn") or (kind == "yolox") > bool(path):
             raise SettingError("detector", f"is {self.detector!r}; it must be {SPECS}")
 
 
@@ -74,8 +65,6 @@ def create_detector(config: DetectionConfig, min_score: float | None = None) -> 
     if kind == "fasterrcnn":
         return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.cpu_threads)
     engine = c.engine.load(existing_file(name)) if name else c.engine.network("detector")
-    if kind == "centre":
-        return CentreDetector(engine, c.input_long_side_px, score, c.nms_iou, c.max_people, c.near_long_side_px)
     return YoloxDetector(engine, score, c.nms_iou, c.max_people, c.input_long_side_px)
 
 

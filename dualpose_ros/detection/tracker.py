@@ -53,10 +53,10 @@ class TrackerConfig(Settings):
     """How tracks start, continue and end."""
 
     low_score: float = share(
-        0.25, "score from which detections count; weak ones, below high_score, only continue tracks"
+        0.05, "score from which detections count; weak ones, below high_score, only continue tracks"
     )
-    high_score: float = share(0.45, "score from which detections are strong: they are matched first", live=True)
-    new_track_score: float = share(0.55, "score from which a detection starts a track", live=True)
+    high_score: float = share(0.15, "score from which detections are strong: they are matched first", live=True)
+    new_track_score: float = share(0.25, "score from which a detection starts a track", live=True)
     max_match_cost: float = setting(
         1.35,
         "highest cost of a match, 1 - DIoU: 0 for the same box, 1 for one that just touches",

@@ -1,7 +1,8 @@
-"""YOLOX networks (Ge et al., "YOLOX: Exceeding YOLO Series in 2021") as person detectors, from their ONNX export.
+"""YOLOX networks (Ge et al., "YOLOX: Exceeding YOLO Series in 2021") as person detectors: ours and published ones.
 
-The published exports take BGR 0..255 in float, N x 3 x H x W, and put out one row per anchor:
-middle and log size relative to the anchor's cell, objectness, and one score a class. Exports that choose boxes
+All put out one row per anchor: middle and log size relative to the anchor's cell, objectness, and one score a class, of
+which ours has people alone. Ours takes RGB bytes, N x H x W x 3, of any size (see `network.py`), the published exports
+BGR 0..255 in float, N x 3 x H x W. Exports that choose boxes
 themselves, as MMDeploy writes them of YOLOX and RTMO, put out `dets` (1, N, 5), x0, y0, x1, y1 and score, and perhaps
 `labels` (1, N).
 """
@@ -51,9 +52,10 @@ def decode_people(rows: AnyFloats, height: int, width: int, min_score: float) ->
 class YoloxDetector:
     """Finds people with a YOLOX network behind an inference engine.
 
-    The input's size is the network's own; one with dynamic height and width gets the image with its
-    long side scaled to `input_long_side` pixels. DetectionError on construction if the network's
-    inputs are not those of YOLOX.
+    engine: one of ours or a published one. An image's long side is scaled to `input_long_side` pixels, or the image
+    fitted into the network's own size where that is fixed. min_score: weakest box to return; nms_iou: boxes that
+    overlap more are one person; max_people: strongest boxes kept.
+    DetectionError on construction if the network's inputs are not those of YOLOX.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class YoloxDetector:
         self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
         self._input_long_side = input_long_side
         self._input, self._size = _input_of(engine)
+        self._takes_bytes = engine.inputs[self._input].dtype == np.uint8
 
     def __call__(self, image: RgbImage) -> Detections:
         """Detections in an RGB image; ImageError or DetectionError if it, or the network's output, is unusable."""
@@ -77,7 +80,9 @@ class YoloxDetector:
             box = fit_long_side(width, height, self._input_long_side, STRIDES[-1])
         else:
             box = fit_inside(width, height, *self._size)
-        picture = np.ascontiguousarray(box.apply(image)[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
+        picture = box.apply(image)
+        if not self._takes_bytes:
+            picture = np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
         outputs = self._engine.run({self._input: picture[None]})
         if "dets" in outputs:
             boxes, scores = _chosen_people(outputs, self._min_score)
@@ -90,7 +95,11 @@ class YoloxDetector:
 def _input_of(engine: Engine) -> tuple[str, tuple[int, int] | None]:
     """Name of the image input and its (width, height), None where they are dynamic; DetectionError if unlike YOLOX."""
     specs = list(engine.inputs.values())
-    wanted = "one float32 input (N, 3, H, W), H and W multiples of 32"
+    wanted = "one float32 input (N, 3, H, W), H and W multiples of 32, or uint8 (N, H, W, 3) of any size"
+    if len(specs) == 1 and specs[0].dtype == np.uint8 and specs[0].shape[3:] == (3,):
+        if any(isinstance(size, int) for size in specs[0].shape[1:3]):
+            raise DetectionError(f"this ONNX file is no YOLOX network: it takes {specs[0]} instead of {wanted}")
+        return specs[0].name, None
     if len(specs) != 1 or len(specs[0].shape) != 4 or specs[0].dtype != np.float32 or specs[0].shape[1] != 3:
         found = ", ".join(f"{spec.name} {spec}" for spec in specs)
         raise DetectionError(f"this ONNX file is no YOLOX network: it takes {found} instead of {wanted}")

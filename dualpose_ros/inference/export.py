@@ -121,6 +121,7 @@ def _trace(model: nn.Module, spec: ExportSpec) -> onnx.ModelProto:
         node.doc_string = ""
     # Intermediate shapes are a third of a small file, and every runtime infers them anyway.
     del graph.graph.value_info[:]
+    cast_first(graph)
     return graph
 
 

@@ -19,14 +19,16 @@ def byte_inputs_without_cast(graph: onnx.GraphProto) -> list[str]:
 
 
 def cast_first(model: onnx.ModelProto) -> bool:
-    """Turn a Transpose of bytes and the Cast behind it around, in place; whether there was anything to turn.
+    """Turn a Transpose of bytes and the Cast behind it around, in place, and take the bytes' shape from what is cast;
+    whether there was anything to do.
 
-    Both only move and widen values, so that answers stay the same. GraphError where bytes feed anything else.
+    All of that only moves and widens values, so that answers stay the same. GraphError where bytes feed anything else.
     """
     graph = model.graph
-    readers = {name: [n for n in graph.node if name in n.input] for name in byte_inputs_without_cast(graph)}
-    for name, nodes in readers.items():
-        for transpose in nodes:
+    names = byte_inputs_without_cast(graph)
+    shapes = [node for node in graph.node if node.op_type == "Shape" and node.input[0] in names]
+    for name in names:
+        for transpose in [n for n in graph.node if name in n.input and n.op_type not in ("Cast", "Shape")]:
             behind = [n for n in graph.node if transpose.output[0] in n.input]
             if transpose.op_type != "Transpose" or len(behind) != 1 or behind[0].op_type != "Cast":
                 raise GraphError(f"input '{name}' is bytes and feeds {transpose.op_type}, with no Cast to put first")
@@ -36,7 +38,14 @@ def cast_first(model: onnx.ModelProto) -> bool:
             behind[0].CopyFrom(transpose)
             behind[0].input[0], behind[0].output[0] = cast.output[0], result
             transpose.CopyFrom(cast)
-    return bool(readers)
+    casts = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "Cast"}
+    for shape in shapes:
+        if shape.input[0] not in casts:
+            raise GraphError(f"input '{shape.input[0]}' is bytes and feeds Shape, with no Cast to put first")
+        shape.input[0] = casts[shape.input[0]]
+    if shapes:
+        _sort(graph)
+    return bool(names)
 
 
 def folded(path: Path, target: Path) -> onnx.ModelProto:

@@ -142,12 +142,34 @@ def _multiply_add(a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float
     return product if c is None else product + beta * c
 
 
+def _max_pool(
+    x: Tensor, *, kernel_shape: Any, strides: Any = None, pads: Any = None, dilations: Any = None, ceil_mode: int = 0,
+    auto_pad: str = "NOTSET", storage_order: int = 0,
+) -> Tensor:  # fmt: skip
+    axes = x.ndim - 2
+    pads, once = list(pads or [0] * (2 * axes)), [1] * axes
+    if auto_pad not in ("NOTSET", "VALID") or axes != 2 or pads[:axes] != pads[axes:]:
+        raise UnknownOperatorError(f"MaxPool over {axes} axes with {auto_pad} padding {pads}")
+    return functional.max_pool2d(x, kernel_shape, strides or once, pads[:axes], dilations or once, bool(ceil_mode))
+
+
+def _cumulated(x: Tensor, axis: Tensor, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
+    if exclusive or reverse:
+        raise UnknownOperatorError("CumSum that is exclusive or backwards")
+    return x.cumsum(int(axis.item()))
+
+
+def _squeeze(x: Tensor, axes: Tensor | None = None) -> Tensor:
+    return x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist()))
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": torch.add,
     "Cast": lambda x, to, saturate=1: x.to(_TYPES[to]),
     "Clip": lambda x, low=None, high=None: torch.clamp(x, low, high),
     "Concat": lambda *parts, axis: torch.cat(parts, axis),
     "Conv": _convolve,
+    "CumSum": _cumulated,
     "Div": lambda a, b: torch.div(a, b, rounding_mode=None if a.is_floating_point() else "trunc"),
     "Einsum": lambda *parts, equation: torch.einsum(equation, *parts),
     "Exp": torch.exp,
@@ -156,10 +178,12 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "GatherND": _gather_nd,
     "Gemm": _multiply_add,
     "Greater": torch.gt,
+    "GreaterOrEqual": torch.ge,
     "Identity": lambda x: x,
     "LayerNormalization": _normalise,
     "MatMul": torch.matmul,
     "Max": lambda *parts: reduce(torch.maximum, parts),
+    "MaxPool": _max_pool,
     "Min": lambda *parts: reduce(torch.minimum, parts),
     "Mul": torch.mul,
     "Pad": _pad,
@@ -172,6 +196,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Sigmoid": torch.sigmoid,
     "Slice": _slice,
     "Split": _split,
+    "Sqrt": torch.sqrt,
+    "Squeeze": _squeeze,
     "Sub": torch.sub,
     "Transpose": lambda x, perm=None: x.permute(perm if perm else tuple(reversed(range(x.ndim)))),
     "Unsqueeze": _unsqueeze,

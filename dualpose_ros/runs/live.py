@@ -220,7 +220,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
 
 def detector_of(options: LiveOptions) -> str:
     """The detector of a run: as asked for, or as the parameter file says."""
-    return options.detector if options.detector is not None else detection_parameter(options, "detector", "centre")
+    return options.detector if options.detector is not None else detection_parameter(options, "detector", "own")
 
 
 def detection_parameter(options: LiveOptions, name: str, default: str) -> str:
@@ -244,7 +244,7 @@ def check_detector(spec: str) -> None:
     kind, _, name = config.detector.partition(":")
     if name:
         existing_file(name)
-    elif kind == "centre":
+    elif kind == "own":
         weights_path("detector")
 
 
@@ -325,7 +325,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
 
 def training_domain(detector: str) -> str:
     """What the networks of a run were trained on, by the manifest: one word, or several joined by a plus."""
-    used = [*NETWORKS, *(["detector"] if detector == "centre" else [])]
+    used = [*NETWORKS, *(["detector"] if detector == "own" else [])]
     return "+".join(sorted({entry.domain for entry in list_weights() if entry.name in used}))
 
 

@@ -84,7 +84,7 @@ def test_a_ground_without_a_height_or_below_the_camera(clip: Path, capsys: pytes
 
 @pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize(
-    ("spec", "said"), [("retina", "must be centre"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]
+    ("spec", "said"), [("retina", "must be own"), ("yolox", "yolox:FILE.onnx"), ("yolox:no.onnx", "no.onnx")]
 )
 def test_unusable_detector(spec: str, said: str, clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refused(capsys, "run", "--source", clip, "--detector", spec)
@@ -127,8 +127,8 @@ def test_the_detector_may_come_from_the_parameter_file(
     params = tmp_path / "params.yaml"
     params.write_text("detection_node: {ros__parameters: {detector: 'yolox:gone.onnx'}}\n")
     assert "gone.onnx" in refused(capsys, "run", "--source", clip, "--params-file", params)
-    assert detector_of(LiveOptions(source="", out=tmp_path, params_file=params, detector="centre")) == "centre"
-    assert detector_of(LiveOptions(source="", out=tmp_path)) == "centre"
+    assert detector_of(LiveOptions(source="", out=tmp_path, params_file=params, detector="own")) == "own"
+    assert detector_of(LiveOptions(source="", out=tmp_path)) == "own"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_every_network_has_a_command() -> None:
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("detector", {"--data", "--grow"}),
+        ("detector", {"--data", "--grow", "--teacher"}),
         ("top-down", {"--data", "--grow"}),
         ("bottom-up", {"--data", "--grow"}),
         ("gcn", {"--data", "--body", "--errors"}),

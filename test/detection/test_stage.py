@@ -14,7 +14,9 @@ from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
 from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.engine import EngineError
-from dualpose_ros.people import TrackingState
+from dualpose_ros.lab.benchmarks.stages import demo_clip
+from dualpose_ros.people import TrackingState, box_iou
+from dualpose_ros.weights import weights_path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -109,13 +111,13 @@ def test_missing_corrupt_and_unknown_detectors(tmp_path: Path) -> None:
     with pytest.raises(DetectionError, match=r"nowhere\.onnx doesn't exist"):
         create_detector(DetectionConfig(detector=f"yolox:{tmp_path / 'nowhere.onnx'}"))
     with pytest.raises(DetectionError, match="doesn't exist"):
-        create_detector(DetectionConfig(detector=f"centre:{tmp_path}"))
+        create_detector(DetectionConfig(detector=f"own:{tmp_path}"))
     for unknown in ("magic", "yolox", "yolox:"):
-        with pytest.raises(ValueError, match=f"detector is '{unknown}'; it must be centre"):
+        with pytest.raises(ValueError, match=f"detector is '{unknown}'; it must be own"):
             DetectionConfig(detector=unknown)
     corrupt = tmp_path / "corrupt.onnx"
     corrupt.write_bytes(b"\x08\x07 nothing of use")
-    for kind in ("yolox", "centre"):
+    for kind in ("yolox", "own"):
         with pytest.raises(EngineError, match=r"corrupt\.onnx"):
             create_detector(DetectionConfig(detector=f"{kind}:{corrupt}"))
 
@@ -123,8 +125,15 @@ def test_missing_corrupt_and_unknown_detectors(tmp_path: Path) -> None:
 @pytest.mark.skipif(not NANO.is_file(), reason=f"{NANO} isn't there")
 def test_a_network_of_another_kind_is_refused() -> None:
     assert isinstance(create_detector(DetectionConfig(detector=f"yolox:{NANO}")), YoloxDetector)
-    with pytest.raises(DetectionError, match="no centre detector"):
-        create_detector(DetectionConfig(detector=f"centre:{NANO}"))
+    with pytest.raises(DetectionError, match="no YOLOX network"):
+        create_detector(DetectionConfig(detector=f"own:{weights_path('gcn')}"))
+
+
+def test_the_baseline_of_rendered_people_alone_can_be_had_by_its_file() -> None:
+    (frame,) = demo_clip(1)[0]
+    detect = create_detector(DetectionConfig(detector=f"own:{weights_path('baseline_detector_rendered')}"), 0.5)
+    shipped = create_detector(DetectionConfig(), 0.5)(frame)
+    assert box_iou(detect(frame).boxes_px, shipped.boxes_px).max() > 0.6
 
 
 @pytest.mark.skipif(not (NANO.is_file() and VIDEO.is_file()), reason=f"{NANO} or {VIDEO} isn't there")
@@ -158,7 +167,7 @@ def test_fasterrcnn_keeps_people_above_the_threshold(monkeypatch: pytest.MonkeyP
     def model(images: list) -> list[dict]:
         given.append(images[0])
         boxes = torch.tensor([[10.0, 10, 50, 90], [60, 10, 90, 90], [5, 5, 60, 60], [11, 10, 50, 90]])
-        return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.05, 0.8, 0.7]), "labels": torch.tensor([1, 1, 18, 1])}]
+        return [{"boxes": boxes, "scores": torch.tensor([0.9, 0.03, 0.8, 0.7]), "labels": torch.tensor([1, 1, 18, 1])}]
 
     monkeypatch.setattr("dualpose_ros.detection.fasterrcnn._load", lambda threads, pretrained: (torch, model))
     found = create_detector(DetectionConfig(detector="fasterrcnn"))(np.full((100, 100, 3), (255, 0, 51), np.uint8))

@@ -117,7 +117,7 @@ def test_weak_detections_continue_tracks_but_start_none() -> None:
 def test_strong_detections_are_served_before_weak_ones() -> None:
     tracker = Tracker()
     walk(tracker, 0.5)
-    both = Detections(np.array([person(100), person(112)]), np.array([0.3, 0.9]))
+    both = Detections(np.array([person(100), person(112)]), np.array([0.1, 0.9]))
     tracks = tracker.update(both, stamp(0.6))
     assert states(tracks) == [(1, CONFIRMED)] and tracks[0].score == 0.9
 
@@ -198,7 +198,7 @@ def test_colours_decide_where_motion_can_not() -> None:
     assert ids_after(uses_colours=False, swap=False) == ids_after(uses_colours=False, swap=True)
 
 
-@pytest.mark.parametrize("score", [0.4, 0.5])
+@pytest.mark.parametrize("score", [0.1, 0.2])
 def test_the_wall_behind_somebody_who_leaves_is_not_them(score: float) -> None:
     """A box of the background lies where a person was; the next one to come is somebody else."""
     coat, wall, shirt = np.eye(8, dtype=np.float32)[[0, 5, 2]]
@@ -213,7 +213,7 @@ def test_the_wall_behind_somebody_who_leaves_is_not_them(score: float) -> None:
     weak = Tracker()
     for k in range(10):
         weak.update(seen(person(100), person(130)), stamp(0.1 * k), np.stack([coat, shirt]))
-    two = Detections(np.array([person(100), person(130)]), np.array([0.4, 0.9]))
+    two = Detections(np.array([person(100), person(130)]), np.array([0.1, 0.9]))
     tracks = weak.update(two, stamp(1.0), np.stack([wall, shirt]))
     assert states(tracks) == [(1, CONFIRMED), (2, CONFIRMED)], "behind somebody, a box shows other colours"
 
@@ -236,10 +236,10 @@ def test_a_wrong_number_of_appearances_is_refused() -> None:
         Tracker().update(seen(person(1)), 0, np.zeros((2, 8)))
 
 
-@pytest.mark.parametrize(("field", "value"), [("low_score", 0.9), ("new_track_score", 0.2), ("max_lost_s", 0.1)])
+@pytest.mark.parametrize(("field", "value"), [("low_score", 0.9), ("new_track_score", 0.1), ("max_lost_s", 0.1)])
 def test_scores_and_times_have_their_order(field: str, value: float) -> None:
     with pytest.raises(
-        ValueError, match=field.replace("low_score", "high_score is 0.45; it must be at least low_score")
+        ValueError, match=field.replace("low_score", "high_score is 0.15; it must be at least low_score")
     ):
         TrackerConfig(**{field: value})  # type: ignore[arg-type]
 

@@ -91,6 +91,14 @@ def test_a_network_of_free_size_gets_the_long_side_asked_for() -> None:
     assert engine.given is not None and engine.given.shape == (1, 3, 256, 320) and len(found) == 1
 
 
+def test_ours_takes_bytes_as_they_are_and_puts_out_people_alone() -> None:
+    engine = FakeEngine(one_person_rows(64, 96)[..., :6], ("batch", "height", "width", 3), np.uint8)
+    found = YoloxDetector(engine, input_long_side=96)(np.full((64, 96, 3), (10, 20, 200), np.uint8))
+    assert engine.given is not None and engine.given.shape == (1, 64, 96, 3) and engine.given.dtype == np.uint8
+    np.testing.assert_array_equal(engine.given[0, 5, 5], [10, 20, 200])
+    np.testing.assert_allclose(found.boxes_px, [[12, 0, 44, 44]], atol=1e-3)
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 64), (1, 1, 64, 96), (1, 3, 60, 96)])
 def test_a_network_with_other_inputs_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(DetectionError, match="no YOLOX network: it takes"):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.inference import load
-from dualpose_ros.inference.cache import keep, kept
+from dualpose_ros.inference.cache import kept
 from dualpose_ros.inference.cuda import Gpu, find_gpu
 from dualpose_ros.inference.engine import EngineError, TensorSpec, check_inputs
 from dualpose_ros.inference.load import EngineConfig, load_engine
@@ -200,11 +199,11 @@ def test_the_first_answer_is_that_of_all_others_and_no_size_that_does_not_fit_ha
     pytest.importorskip("openvino")
     engine = load_engine(weights_path("detector"), "openvino", precision="bf16")
     image = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
-    first, second = (engine.run({"image": image}) for _ in range(2))
-    assert all(np.array_equal(value, second[name]) for name, value in first.items())
+    first, second = (engine.run({"image": image})["people"] for _ in range(2))
+    assert np.array_equal(first, second)
     for _ in range(2):
         with pytest.raises(EngineError, match="OpenVINO failed"):
-            engine.run({"image": image[:, :60]})
+            engine.run({"image": image[:, :36]})
 
 
 def test_no_patch_waits_for_a_plan() -> None:
@@ -224,21 +223,11 @@ def test_a_compiled_network_serves_no_other_version_or_setting(
     module = pytest.importorskip("dualpose_ros.inference.openvino_engine")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     load_engine(network_file, "openvino").run(good_inputs())
-    if changed == "version":
-        monkeypatch.setattr(module.openvino, "__version__", "1.0")
-    elif changed == "source":
-        (tmp_path / "engine.py").write_text("compiles in another way")
-        monkeypatch.setattr(module, "__file__", str(tmp_path / "engine.py"))
+    others = {"version": (module.openvino, "__version__", "1.0"), "source": (module, "__file__", __file__)}
+    if changed in others:
+        monkeypatch.setattr(*others[changed])
     load_engine(network_file, "openvino", threads=2 if changed == "setting" else 1).run(good_inputs())
     assert len(list((tmp_path / "dualpose_ros" / "openvino").iterdir())) == 2
-
-
-def test_the_cache_keeps_the_newest_files(tmp_path: Path) -> None:
-    for number in range(70):
-        keep(tmp_path / f"{number}.blob", b"x")
-        os.utime(tmp_path / f"{number}.blob", (number, number))
-    assert kept(tmp_path / "69.blob") == b"x" and kept(tmp_path / "0.blob") is None
-    assert len(list(tmp_path.iterdir())) == 64
 
 
 def test_torch_computes_in_fp16_on_a_gpu_alone(network_file: Any) -> None:
@@ -370,15 +359,14 @@ def test_auto_computes_networks_over_images_in_bf16_where_the_cpu_does_so_fast(
     for name in ("top_down", "gcn", "bottom_up"):
         EngineConfig().network(name)
     EngineConfig(precision="fp32").network("top_down")
-    EngineConfig(precision="int8").network("detector")
+    EngineConfig(precision="int8").network("bottom_up")
     load.choose_backend.cache_clear()
-    tried = [("top_down.onnx", "bf16"), ("bottom_up.onnx", "bf16"), ("detector_int8.onnx", "int8")]
-    assert [(path, precision) for path, backend, precision in loaded if backend == "openvino"] == (
-        tried if fast else []
-    )
+    tried = [("top_down.onnx", "bf16"), ("bottom_up.onnx", "bf16"), ("bottom_up_int8.onnx", "int8")]
+    by_openvino = [(path, precision) for path, backend, precision in loaded if backend == "openvino"]
+    assert by_openvino == (tried if fast else [])
     assert [path for path, backend, precision in loaded if backend == "onnxruntime" and precision == "fp32"] == [
         "top_down.onnx" if fast else "top_down_int8.onnx", "gcn.onnx",
-        "bottom_up.onnx" if fast else "bottom_up_int8.onnx", "top_down.onnx", "detector_int8.onnx",
+        "bottom_up.onnx" if fast else "bottom_up_int8.onnx", "top_down.onnx", "bottom_up_int8.onnx",
     ]  # fmt: skip
     assert caplog.text.count("it is broken") == (3 if fast else 0)
 

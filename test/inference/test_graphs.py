@@ -64,6 +64,22 @@ def test_cast_and_transpose_turn_around_with_the_same_answers(tmp_path: Path) ->
     assert worst_difference(after, before) == 0.0
 
 
+def test_the_shape_of_bytes_is_that_of_what_is_cast(tmp_path: Path) -> None:
+    make = onnx.helper.make_node
+    model = bytes_model(
+        make("Shape", ["image"], ["shape"]),
+        make("Transpose", ["image"], ["turned"], perm=[0, 3, 1, 2]),
+        make("Cast", ["turned"], ["wide"], to=onnx.TensorProto.FLOAT),
+        make("Reshape", ["wide", "shape"], ["y"]),
+    )
+    onnx.save(model, tmp_path / "before.onnx")
+    assert cast_first(model) and not cast_first(model) and byte_inputs_without_cast(model.graph) == []
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, tmp_path / "after.onnx")
+    before, after = (load_engine(tmp_path / f"{name}.onnx") for name in ("before", "after"))
+    assert worst_difference(after, before) == 0.0
+
+
 def test_bytes_that_feed_anything_else_are_named() -> None:
     make = onnx.helper.make_node
     model = bytes_model(

@@ -8,8 +8,6 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyArray, RgbImage
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
-from dualpose_ros.detection.centre import CentreDetector
-from dualpose_ros.detection.stage import DetectionConfig
 from dualpose_ros.errors import InputError
 from dualpose_ros.inference.engine import Arrays, Engine
 from dualpose_ros.inference.load import load_engine
@@ -19,8 +17,8 @@ from dualpose_ros.sources.frames import open_source
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.stage import TopDownConfig
 
-QUANTISED = ("detector", "top_down", "bottom_up")
-"""Networks that are worth it: those that are made of convolutions over images."""
+QUANTISED = ("top_down", "bottom_up")
+"""Networks that are worth it: those of full convolutions over images; the detector's depthwise ones gain nothing."""
 
 
 class _Recorder:
@@ -80,8 +78,6 @@ def compare(original: Path, converted: Path, inputs: Sequence[Arrays]) -> dict[s
 
 def _looks(network: str, engine: Engine) -> Callable[[RgbImage], object]:
     """What a network's stage does with a picture."""
-    if network == "detector":
-        return CentreDetector(engine, DetectionConfig().input_long_side_px)
     guide = BranchGuide("top_down", "detector", TopDownConfig().heatmap_long_side_cells)
     if network == "top_down":
         estimator = PoseEstimator(engine, TopDownConfig().patch_scale)

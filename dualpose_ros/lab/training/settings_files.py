@@ -29,6 +29,7 @@ _BOTH = {"lifting": TrainConfig, "fusion": TrainConfig}
 _SEMI_SUPERVISED = {"terms": SemiSupervision, "lifting": SemiSupervisedLifting, "fusion": SemiSupervisedFusion}
 FILES: Mapping[str, Kinds] = {
     "detector": {"run": TrainConfig, "task": DetectorTaskConfig},
+    "detector_blocks": {"run": TrainConfig, "task": DetectorTaskConfig},
     "detector_mixture": {"run": TrainConfig, "task": DetectorTaskConfig},
     "top_down": {"run": TrainConfig, "task": TopDownTraining},
     "top_down_mixture": {"run": TrainConfig, "task": TopDownTraining},

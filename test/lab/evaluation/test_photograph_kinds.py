@@ -49,7 +49,7 @@ def test_a_detector_is_measured_on_a_folder_of_photographs(tmp_path: Path) -> No
         "categories": [{"name": "person", "keypoints": ["nose"]}],
     }
     (tmp_path / "person_keypoints.json").write_text(json.dumps(content))
-    result = evaluate_detector_photographs(tmp_path, "centre", 5, tmp_path / "out")
+    result = evaluate_detector_photographs(tmp_path, "own", 5, tmp_path / "out")
     (row,) = result["tables"]["detection"]
     # The smaller one is neither asked for nor counted as wrong; nobody is there to be found in plain grey.
     assert row["people"] == 1 and row["images"] == 1 and row["recall"] == 0

@@ -9,7 +9,7 @@ from dualpose_ros.inference.load import load_engine
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.weights import network_file
 
-_MIN_BOX_SCORE = 0.3
+_MIN_BOX_SCORE = 0.1
 _NARROWEST_PX = 2.0
 
 
@@ -36,6 +36,6 @@ class BranchGuide:
     def boxes(self, image: RgbImage) -> Floats:
         """Boxes (N, 4) of the people that the detector finds in an RGB image."""
         if self._detector is None:
-            name = f"centre:{self.detector}" if self.detector.endswith(".onnx") else "centre"
+            name = f"own:{self.detector}" if self.detector.endswith(".onnx") else "own"
             self._detector = create_detector(DetectionConfig(detector=name), min_score=_MIN_BOX_SCORE)
         return np.asarray(self._detector(image).boxes_px, dtype=np.float64)

@@ -1,17 +1,13 @@
-"""Training pictures of the detector on the device: zoom, crop, mosaics, people pasted in, erasing, colour; targets.
+"""Training pictures of the detector on the device: zoom, crop, mosaics, people pasted in, erasing, colour.
 
-N pictures of H x W pixels, P boxes a picture, h x w cells of 4 x 4 pixels.
+N pictures of H x W pixels, P boxes a picture.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dualpose_ros.detection.decode import ALMOST, STRIDE
-from dualpose_ros.lab.training.detector.losses import DetectorTargets
 from dualpose_ros.lab.training.on_device.frames import choose_person, draw_frame_views, padded
 from dualpose_ros.lab.training.on_device.views import (
     Draws,
@@ -25,7 +21,6 @@ from dualpose_ros.lab.training.on_device.views import (
 from dualpose_ros.settings import Settings, setting, share
 
 _GREY = 114.0
-_LEAST_BUMP = 0.05
 
 
 @dataclass(frozen=True)
@@ -87,50 +82,6 @@ def plain_pictures(rows: dict[str, Tensor], size: tuple[int, int], config: Devic
     drawn = Pictures(pixels, torch.where(there, moved, torch.zeros_like(moved)), rows["faint"])
     image = pixels[:, :3].round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
     return image, _clipped(drawn, size, config)
-
-
-def targets_of(pictures: Pictures, height: int, width: int, spread: float = 0.54) -> DetectorTargets:
-    """Targets of pictures' boxes on height x width cells.
-
-    Gaussians are elliptic, sigma = spread * size / 6 (Liu et al., "Training-Time-Friendly Network for Real-Time Object
-    Detection", AAAI 2020), so that every box teaches many cells, with weights that sum to at most one; where they
-    overlap the smaller box owns the cell. An ignored box only keeps the focal loss from punishing a peak there.
-    """
-    boxes = pictures.boxes_px
-    extent = boxes[..., 2:] - boxes[..., :2]
-    order = (-extent.clamp(min=0).prod(-1)).argsort(dim=1, stable=True)
-    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
-    ignored = pictures.ignored.gather(1, order)
-    extent, middle = boxes[..., 2:] - boxes[..., :2], (boxes[..., :2] + boxes[..., 2:]) / 2
-    there = (extent > 0).all(-1)
-    limit = middle.new_tensor([width - 1, height - 1])
-    peak = torch.minimum((middle / STRIDE).floor().clamp(min=0), limit)
-    sigma = (spread * extent / STRIDE / 6).clamp(min=0.4)
-    columns = torch.arange(width, device=boxes.device, dtype=torch.float32)
-    rows = torch.arange(height, device=boxes.device, dtype=torch.float32)
-    across = _bump(columns, peak[..., :1], sigma[..., :1])
-    down = _bump(rows, peak[..., 1:], sigma[..., 1:])
-    count = len(boxes)
-    centre, weight = torch.zeros(2, count, height, width, device=boxes.device)
-    size, offset = torch.zeros(2, count, 2, height, width, device=boxes.device)
-    for p in range(boxes.shape[1]):
-        bump = down[:, p, :, None] * across[:, p, None, :] * there[:, p].view(-1, 1, 1)
-        highest = torch.where(ignored[:, p], float(ALMOST), 1.0).view(-1, 1, 1)
-        centre = torch.maximum(centre, bump * highest)
-        owned = (bump > _LEAST_BUMP) & ~ignored[:, p].view(-1, 1, 1)
-        total = (bump * owned).sum((1, 2), keepdim=True).clamp(min=1e-6)
-        weight = torch.where(owned, bump / total, weight)
-        size = torch.where(owned[:, None], extent[:, p].view(-1, 2, 1, 1), size)
-        x = (middle[:, p, 0].view(-1, 1, 1) - (columns * STRIDE + STRIDE / 2)).expand(-1, height, -1)
-        y = (middle[:, p, 1].view(-1, 1, 1) - (rows * STRIDE + STRIDE / 2).view(1, -1, 1)).expand(-1, -1, width)
-        offset = torch.where(owned[:, None], torch.stack([x, y], 1), offset)
-    return DetectorTargets(centre[:, None], size, offset, weight[:, None])
-
-
-def _bump(cells: Tensor, peak: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussians (N, P, cells) around peaks (N, P, 1), cut at three deviations rounded up."""
-    away = cells - peak
-    return torch.exp(-(away**2) / (2 * sigma**2)) * (away.abs() <= (3 * sigma).ceil())
 
 
 def _views(rows: dict[str, Tensor], size: tuple[int, int], config: DevicePictures, draws: Draws) -> Pictures:

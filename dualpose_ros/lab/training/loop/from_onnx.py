@@ -33,7 +33,7 @@ def load_onnx(model: nn.Module, path: Path) -> list[str]:
     """
     stored = _weights(path)
     missing: list[str] = []
-    norms = {id(norm): conv for conv, norm in _folded_pairs(model)}
+    norms = {id(norm): conv for conv, norm in folded_pairs(model)}
     names = {id(module): name for name, module in model.named_modules()}
     found = 0
     with torch.no_grad():
@@ -68,7 +68,7 @@ def unfold_norms(model: nn.Module, run: Callable[[], object], rounds: int = 8) -
         seen = torch.stack([x.sum(dim=1), (x**2).sum(dim=1), torch.full_like(x[:, 0], x.shape[1])])
         sums[norm] = sums[norm] + seen if norm in sums else seen
 
-    norms = [norm for _, norm in _folded_pairs(model)]
+    norms = [norm for _, norm in folded_pairs(model)]
     hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
     was_training = model.training
     try:
@@ -100,7 +100,7 @@ def _restate(norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, variance: Tens
     norm.bias.copy_(shift + scale * mean)
 
 
-def _folded_pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.BatchNorm1d | nn.BatchNorm2d]]:
+def folded_pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.BatchNorm1d | nn.BatchNorm2d]]:
     """Convolutions with the batch norm that follows them."""
     for module in model.modules():
         if isinstance(module, nn.Sequential):

@@ -10,11 +10,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.labels import LabelledImage, People
-from dualpose_ros.detection.centre import CentreDetector
 from dualpose_ros.detection.network import DetectorConfig
+from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.export import export_onnx
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.detector.device_pictures import DevicePictures, Pictures, draw_pictures, plain_pictures
@@ -22,10 +21,11 @@ from dualpose_ros.lab.training.detector.task import DetectorTask, DetectorTaskCo
 from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.on_device.frames import frame_rows
 from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig
+from dualpose_ros.people import box_iou
 from support.data import ROOT
 from support.device_rows import on_device
 
-TINY = DetectorConfig(HRNetConfig(stem=8, widths=(8, 16), modules=(1,), blocks=1, out_channels=16), head=16)
+TINY = DetectorConfig(stem=8, head=32)
 STILL = DevicePictures(rotate=0, stretch=0, mosaic=0, paste=0, erase=0, photometry=PhotometryConfig(0, 0, 0, 0))
 Drawn = tuple[Tensor, Pictures]
 
@@ -129,7 +129,7 @@ def test_a_small_network_learns_and_its_export_finds_people(tmp_path: Path) -> N
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     draws = Draws(0, "cpu")
     history = []
-    for _ in range(70):
+    for _ in range(100):
         chosen = draws.integers(16, 8)
         batch = recipe.make({name: values[chosen] for name, values in train.items()}, draws)
         loss, _ = task.loss(model, batch)
@@ -145,9 +145,9 @@ def test_a_small_network_learns_and_its_export_finds_people(tmp_path: Path) -> N
     assert task.objective(figures) == -figures["ap50"] and task.objective({"ap50": float("nan")}) == float("inf")
 
     path = export_onnx(model, task.export_spec(), tmp_path / "detector.onnx", storage="fp16").path
-    detector = CentreDetector(load_engine(path), input_long_side=160, min_score=0.2)
+    detector = YoloxDetector(load_engine(path), input_long_side=160, min_score=0.2)
     source = blobs(99)
     found = detector(source.image)
     assert len(found) >= 2
     order = np.argsort(found.boxes_px[:2, 0])
-    np.testing.assert_allclose(found.boxes_px[order], source.people.boxes_px, atol=15)
+    assert np.diag(box_iou(found.boxes_px[order], source.people.boxes_px)).min() > 0.4

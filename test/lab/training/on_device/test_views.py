@@ -1,10 +1,8 @@
 import cv2
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
-from dualpose_ros.lab.training.detector.device_pictures import Pictures, targets_of
 from dualpose_ros.lab.training.on_device.views import (
     Draws,
     PhotometryConfig,
@@ -18,7 +16,6 @@ from dualpose_ros.lab.training.on_device.views import (
     show,
     similarity_views,
 )
-from support.detector_maps import encode_boxes
 
 
 def views(count: int = 5, size: int = 24) -> Tensor:
@@ -95,17 +92,3 @@ def test_maps_are_read_at_the_nearest_pixel() -> None:
     maps = torch.arange(2 * 4 * 5).view(2, 4, 5)
     points = torch.tensor([[[[1.4, 2.6], [-3.0, 99.0]]], [[[float("nan"), 0.0], [4.0, 3.0]]]])
     assert at_points(maps, points).tolist() == [[[maps[0, 3, 1], maps[0, 3, 0]]], [[maps[1, 0, 0], maps[1, 3, 4]]]]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_targets_of_all_pictures_are_those_of_each(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    corner = rng.uniform(0, 60, (3, 6, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(3, 40, (3, 6, 2))], axis=-1).astype(np.float32)
-    boxes[:, -1] = 0
-    ignored = rng.random((3, 6)) < 0.3
-    found = targets_of(Pictures(torch.zeros(3, 4, 1, 1), torch.from_numpy(boxes), torch.from_numpy(ignored)), 20, 26)
-    for n in range(3):
-        expected = encode_boxes(boxes[n, :-1], 20, 26, ignored[n, :-1])
-        for one, all_of in zip(expected, (found.centre, found.size, found.offset, found.weight), strict=True):
-            np.testing.assert_allclose(all_of[n].numpy(), one, atol=1e-4)
