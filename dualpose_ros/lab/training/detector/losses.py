@@ -77,7 +77,7 @@ def overlaps(boxes_px: Tensor, others_px: Tensor) -> Tensor:
 @torch.no_grad()
 def assign(cells: Cells, targets: DetectorTargets) -> Tensor:
     """Whom each cell learns (N, A), as an index into P; -1: nobody is there; -2: not judged."""
-    boxes, iou, allowed, preferred = _candidates(cells, targets)
+    inside, iou, allowed, preferred = _candidates(cells, targets)
     score = (cells.objectness.sigmoid() * cells.person.sigmoid()).sqrt()[:, None].clamp(1e-6, 1 - 1e-6)
     cost = -score.log() - OVERLAP_COST * (iou + 1e-8).log() + OUTSIDE_COST * ~preferred
     cost = cost.masked_fill(~allowed, torch.inf)
@@ -88,15 +88,14 @@ def assign(cells: Cells, targets: DetectorTargets) -> Tensor:
     learns = torch.zeros_like(allowed).scatter_(2, best.indices, kept)
     # A cell that several would have learns the one that it costs least.
     person = torch.where(learns, cost, torch.inf).argmin(1)
-    inside = ((cells.middle_px > boxes[..., :2].unsqueeze(2)) & (cells.middle_px < boxes[..., 2:].unsqueeze(2))).all(-1)
     unjudged = (inside & targets.ignored[..., None]).any(1)
     nobody = torch.where(unjudged, -2, -1)
     return torch.where(learns.any(1), person, nobody)
 
 
 def _candidates(cells: Cells, targets: DetectorTargets) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Boxes (N, P, 4); of each with each cell: their overlap, whether the cell may learn it, and whether it lies both
-    in the box and near its middle (N, P, A)."""
+    """Of each box with each cell (N, P, A): whether the cell lies in it, their overlap, whether the cell may learn it,
+    and whether it lies both in the box and near its middle."""
     boxes = targets.boxes_px
     there = (boxes[..., 2:] > boxes[..., :2]).all(-1) & ~targets.ignored
     corner, far = boxes[..., None, :2], boxes[..., None, 2:]
@@ -104,7 +103,7 @@ def _candidates(cells: Cells, targets: DetectorTargets) -> tuple[Tensor, Tensor,
     away = (cells.middle_px - (corner + far) / 2).abs().amax(-1)
     near = away < CENTRE_CELLS * cells.stride_px
     iou = overlaps(boxes[:, :, None], cells.boxes_px[:, None])
-    return boxes, iou, (inside | near) & there[..., None], inside & near
+    return inside, iou, (inside | near) & there[..., None], inside & near
 
 
 def detector_loss(cells: Cells, targets: DetectorTargets) -> tuple[Tensor, dict[str, Tensor]]:
