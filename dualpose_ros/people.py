@@ -200,13 +200,19 @@ def box_area(boxes_px: AnyFloats) -> Floats:
     return size[..., 0] * size[..., 1]
 
 
-def box_iou(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
-    """Intersection over union of every box of a (N, 4) with every box of b (M, 4): (N, M)."""
+def box_overlap(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
+    """Area that every box of a (N, 4) has in common with every box of b (M, 4): (N, M), in square pixels."""
     a = np.asarray(a_px, dtype=np.float64).reshape(-1, 1, 4)
     b = np.asarray(b_px, dtype=np.float64).reshape(1, -1, 4)
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    overlap = box_area(np.concatenate([low, high], axis=-1))
-    union = box_area(a) + box_area(b) - overlap
+    return box_area(np.concatenate([low, high], axis=-1))
+
+
+def box_iou(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
+    """Intersection over union of every box of a (N, 4) with every box of b (M, 4): (N, M)."""
+    overlap = box_overlap(a_px, b_px)
+    areas = (box_area(np.asarray(boxes, dtype=np.float64).reshape(-1, 4)) for boxes in (a_px, b_px))
+    union = np.add.outer(*areas) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import check_image
-from dualpose_ros.detection.detections import DetectionError, Detections, clean
+from dualpose_ros.detection.detections import BoxChoice, DetectionError, Detections, clean
 
 PERSON = 1
 """Label of people among torchvision's COCO classes."""
@@ -20,15 +20,8 @@ class FasterRCNNDetector:
     DetectionError on construction if torchvision isn't there, can't be loaded, or its weights can't be had.
     """
 
-    def __init__(
-        self,
-        min_score: float = 0.1,
-        nms_iou: float = 0.6,
-        max_people: int = 50,
-        threads: int = 1,
-        pretrained: bool = True,
-    ) -> None:
-        self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
+    def __init__(self, choice: BoxChoice | None = None, threads: int = 1, pretrained: bool = True) -> None:
+        self._choice = choice or BoxChoice()
         self._torch, self._model = _load(threads, pretrained)
 
     def __call__(self, image: RgbImage) -> Detections:
@@ -39,9 +32,9 @@ class FasterRCNNDetector:
             tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 255
             found = self._model([tensor])[0]
         boxes, scores, labels = (found[name].cpu().numpy() for name in ("boxes", "scores", "labels"))
-        kept = (labels == PERSON) & (scores >= self._min_score)
+        kept = labels == PERSON
         height, width = image.shape[:2]
-        return clean(boxes[kept], scores[kept], width, height, self._nms_iou, self._max_people)
+        return clean(boxes[kept], scores[kept], width, height, self._choice)
 
 
 def _load(threads: int, pretrained: bool) -> tuple[Any, Any]:

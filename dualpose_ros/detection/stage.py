@@ -9,7 +9,7 @@ from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import check_image
 from dualpose_ros.detection.appearance import describe_people
 from dualpose_ros.detection.cuts import CutWatch
-from dualpose_ros.detection.detections import DetectionError, Detector
+from dualpose_ros.detection.detections import BoxChoice, DetectionError, Detector
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.tracker import Tracker, TrackerConfig
 from dualpose_ros.detection.yolox import STRIDES, YoloxDetector
@@ -43,8 +43,22 @@ class DetectionConfig(Settings):
     input_long_side_px: int = setting(
         384, "the image's longer side for the network", unit="px", least=STRIDES[-1], most=4096, step=STRIDES[-1]
     )
-    nms_iou: float = setting(0.52, "boxes that overlap more are one person", above=0, most=1)
-    max_people: int = setting(50, "strongest boxes kept", least=1, most=1000)
+    far_long_side_px: int = setting(
+        640,
+        "the same in a second look, for people who are far, where the image has more pixels; 0: no such look",
+        unit="px",
+        least=0,
+        most=4096,
+        step=STRIDES[-1],
+    )
+    nms_iou: float = setting(BoxChoice.nms_iou, "boxes that overlap more are one person", above=0, most=1)
+    nms_inside: float = setting(
+        BoxChoice.nms_inside,
+        "a box of which more lies within a better one shows a part of that person; 1: it never does",
+        above=0,
+        most=1,
+    )
+    max_people: int = setting(BoxChoice.max_people, "strongest boxes kept", least=1, most=1000)
     tracker: TrackerConfig = setting(TrackerConfig(), "boxes of each frame into people with lasting ids")
 
     def __post_init__(self) -> None:
@@ -61,11 +75,12 @@ def create_detector(config: DetectionConfig, min_score: float | None = None) -> 
     missing or damaged.
     """
     c, score = config, config.tracker.low_score if min_score is None else min_score
+    choice = BoxChoice(score, c.nms_iou, c.nms_inside, c.max_people)
     kind, _, name = c.detector.partition(":")
     if kind == "fasterrcnn":
-        return FasterRCNNDetector(score, c.nms_iou, c.max_people, c.engine.cpu_threads)
+        return FasterRCNNDetector(choice, c.engine.cpu_threads)
     engine = c.engine.load(existing_file(name)) if name else c.engine.network("detector")
-    return YoloxDetector(engine, score, c.nms_iou, c.max_people, c.input_long_side_px)
+    return YoloxDetector(engine, choice, c.input_long_side_px, c.far_long_side_px)
 
 
 def existing_file(name: str) -> Path:

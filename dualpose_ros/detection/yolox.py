@@ -13,14 +13,19 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyArray, AnyFloats, Float32s, Floats, RgbImage
 from dualpose_ros.camera import check_image
-from dualpose_ros.detection.detections import DetectionError, Detections, clean
+from dualpose_ros.detection.detections import BoxChoice, DetectionError, Detections, clean
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.letterbox import fit_inside, fit_long_side
+from dualpose_ros.people import box_area, box_overlap
 
 STRIDES = (8, 16, 32)
 PERSON = 0
 """Column of people among the class scores."""
 CLASS_COLUMN = 5
+FAR_PERSON_PX = 96
+"""Longer side, in the second look, of boxes that it adds: larger ones the first look sees better, as a whole."""
+SEEN_SCORE = 0.15
+"""Score in the first look of people of whom the second adds nothing: it would take their halves for somebody."""
 MAX_LOG_SIZE = 8.0
 """Keeps exp() finite where an anchor that saw nothing puts out nonsense."""
 
@@ -53,22 +58,16 @@ class YoloxDetector:
     """Finds people with a YOLOX network behind an inference engine.
 
     engine: one of ours or a published one. An image's long side is scaled to `input_long_side` pixels, or the image
-    fitted into the network's own size where that is fixed. min_score: weakest box to return; nms_iou: boxes that
-    overlap more are one person; max_people: strongest boxes kept.
+    fitted into the network's own size where that is fixed. far_long_side: pixels of a second look at images that have
+    more of them, for those who are small in it; 0: none. choice: which boxes are people.
     DetectionError on construction if the network's inputs are not those of YOLOX.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        min_score: float = 0.1,
-        nms_iou: float = 0.6,
-        max_people: int = 50,
-        input_long_side: int = 416,
+        self, engine: Engine, choice: BoxChoice | None = None, input_long_side: int = 416, far_long_side: int = 0
     ) -> None:
-        self._engine = engine
-        self._min_score, self._nms_iou, self._max_people = min_score, nms_iou, max_people
-        self._input_long_side = input_long_side
+        self._engine, self._choice = engine, choice or BoxChoice()
+        self._long_side, self._far_long_side = input_long_side, far_long_side
         self._input, self._size = _input_of(engine)
         self._takes_bytes = engine.inputs[self._input].dtype == np.uint8
 
@@ -76,8 +75,21 @@ class YoloxDetector:
         """Detections in an RGB image; ImageError or DetectionError if it, or the network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
+        boxes, scores = self._look(image, self._long_side)
+        far_side = min(self._far_long_side, max(width, height))
+        if self._size is None and far_side > self._long_side:
+            far, far_scores = self._look(image, far_side)
+            is_new = (far[:, 2:] - far[:, :2]).max(axis=1, initial=0) < FAR_PERSON_PX / far_side * max(width, height)
+            overlap = box_overlap(far, boxes[scores >= SEEN_SCORE])
+            is_new &= overlap.max(axis=1, initial=0) < 0.5 * box_area(far)
+            boxes, scores = np.concatenate([boxes, far[is_new]]), np.concatenate([scores, far_scores[is_new]])
+        return clean(boxes, scores, width, height, self._choice)
+
+    def _look(self, image: RgbImage, long_side: int) -> tuple[Floats, Floats]:
+        """Boxes (P, 4) in image pixels, and scores (P,), of the image at a size; DetectionError."""
+        height, width = image.shape[:2]
         if self._size is None:
-            box = fit_long_side(width, height, self._input_long_side, STRIDES[-1])
+            box = fit_long_side(width, height, long_side, STRIDES[-1])
         else:
             box = fit_inside(width, height, *self._size)
         picture = box.apply(image)
@@ -85,11 +97,11 @@ class YoloxDetector:
             picture = np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1), dtype=np.float32)
         outputs = self._engine.run({self._input: picture[None]})
         if "dets" in outputs:
-            boxes, scores = _chosen_people(outputs, self._min_score)
+            boxes, scores = _chosen_people(outputs, self._choice.min_score)
         else:
             rows = _checked_rows(outputs, box.height, box.width)
-            boxes, scores = decode_people(rows, box.height, box.width, self._min_score)
-        return clean(box.boxes_to_image(boxes), scores, width, height, self._nms_iou, self._max_people)
+            boxes, scores = decode_people(rows, box.height, box.width, self._choice.min_score)
+        return box.boxes_to_image(boxes), scores
 
 
 def _input_of(engine: Engine) -> tuple[str, tuple[int, int] | None]:

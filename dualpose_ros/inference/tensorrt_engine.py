@@ -26,8 +26,8 @@ _LOGGER = logging.getLogger(__name__)
 
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2}
 """How far a plan may be from ONNX Runtime, relative to the largest value of each output."""
-MAX_PLANS = 3
-"""Plans of a network, one for each size of image; more sizes stay on the CPU."""
+MAX_PLANS = 6
+"""Plans of a network, one for each size of its input (the detector has two an image); more sizes stay on the CPU."""
 
 
 class TensorRtEngine:

@@ -38,7 +38,9 @@ def check_round_trip(scene: Any) -> int:
         if joints.sum() < 6 or (clear[n] & scene.drawn[n]).sum() <= 0.6 * scene.drawn[n].sum():
             continue
         away = np.linalg.norm(placed.joints_cam - truth, axis=2)
-        assert np.where(placed.joint_scores > 0, away, np.inf)[:, joints].max(axis=1).min() < 0.005
+        # Where somebody else's joint is nearer, the root's depth is theirs, and the joint may be taken for theirs too.
+        missed = np.where(clear[n], np.inf, 0.0)
+        assert np.where(placed.joint_scores > 0, away, missed)[:, joints].max(axis=1).min() < 0.005
         checked += 1
     return checked
 
@@ -51,6 +53,7 @@ def check_round_trip(scene: Any) -> int:
     size=st.sampled_from([(640, 480), (1280, 720), (480, 640), (333, 500), (384, 384)]),
 )
 @example(seed=1333663, people=4, hfov=1.6875, size=(1280, 720))
+@example(seed=206993156, people=9, hfov=0.75, size=(640, 480))
 def test_true_maps_give_back_the_joints_in_metres(seed: int, people: int, hfov: float, size: tuple[int, int]) -> None:
     check_round_trip(scenes.random_scene(seed, people, hfov, size))
 

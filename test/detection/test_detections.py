@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.camera import ImageError, check_image
-from dualpose_ros.detection.detections import DetectionError, Detections, clean, nms
+from dualpose_ros.detection.detections import BoxChoice, DetectionError, Detections, clean, nms
 from dualpose_ros.people import box_iou
 
 
@@ -32,6 +32,18 @@ def test_nms_equals_the_slow_one_and_opencv(seed: int) -> None:
     assert kept.tolist() == np.asarray(cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), 0.0, 0.4)).reshape(-1).tolist()
 
 
+def test_a_part_of_somebody_goes_and_who_stands_far_behind_them_stays() -> None:
+    person, torso, beside, far = (
+        [100, 100, 200, 400], [110, 100, 190, 250], [150, 100, 250, 400], [120, 150, 160, 250]
+    )  # fmt: skip
+    boxes, scores = np.array([torso, person, beside, far], dtype=float), np.array([0.4, 0.9, 0.8, 0.7])
+    assert nms(boxes, scores, 0.5).tolist() == [1, 2, 3, 0]
+    assert nms(boxes, scores, 0.5, max_inside=0.9).tolist() == [1, 2, 3]
+    # A box around two people is no part of either, whichever is better.
+    around = np.array([[0.0, 100, 300, 400], [0, 100, 100, 400]])
+    assert nms(around, np.array([0.3, 0.9]), 0.5, max_inside=0.9).tolist() == [1, 0]
+
+
 def test_nms_of_nothing() -> None:
     assert nms(np.zeros((0, 4)), np.zeros(0), 0.5).tolist() == []
     assert len(Detections.empty()) == 0
@@ -39,18 +51,19 @@ def test_nms_of_nothing() -> None:
 
 def test_clean_clips_suppresses_and_limits() -> None:
     boxes = np.array([[-5.0, 10, 30, 60], [-4, 10, 30, 60], [50, 50, 120, 130], [200, 0, 240, 10], [70, 0, 90, 30]])
-    found = clean(boxes, np.array([0.5, 0.9, 0.7, 0.8, 1.5]), 100, 100, max_iou=0.6, max_people=10)
+    found = clean(boxes, np.array([0.5, 0.9, 0.7, 0.8, 1.5]), 100, 100, BoxChoice())
     np.testing.assert_allclose(found.boxes_px, [[70, 0, 90, 30], [0, 10, 30, 60], [50, 50, 100, 100]])
     np.testing.assert_allclose(found.scores, [1.0, 0.9, 0.7])
-    assert len(clean(boxes, np.full(5, 0.5), 100, 100, 0.6, max_people=2)) == 2
+    assert len(clean(boxes, np.full(5, 0.5), 100, 100, BoxChoice(max_people=2))) == 2
+    assert len(clean(boxes, np.full(5, 0.5), 100, 100, BoxChoice(min_score=0.6))) == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_clean_blames_the_network_for_values_that_are_not_finite(bad: float) -> None:
     with pytest.raises(DetectionError, match="not finite"):
-        clean(np.array([[0, 0, bad, 10.0]]), np.ones(1), 100, 100, 0.5, 10)
+        clean(np.array([[0, 0, bad, 10.0]]), np.ones(1), 100, 100, BoxChoice())
     with pytest.raises(DetectionError, match="not finite"):
-        clean(np.array([[0, 0, 10, 10.0]]), np.full(1, bad), 100, 100, 0.5, 10)
+        clean(np.array([[0, 0, 10, 10.0]]), np.full(1, bad), 100, 100, BoxChoice())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.camera import ImageError
-from dualpose_ros.detection.detections import DetectionError, Detections
+from dualpose_ros.detection.detections import BoxChoice, DetectionError, Detections
 from dualpose_ros.detection.fasterrcnn import FasterRCNNDetector
 from dualpose_ros.detection.stage import DetectionConfig, DetectionStage, create_detector
 from dualpose_ros.detection.yolox import YoloxDetector
@@ -187,6 +187,6 @@ def test_fasterrcnn_runs_untrained() -> None:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         pytest.skip(f"torchvision can't be loaded here: {error}")
-    detector = FasterRCNNDetector(min_score=0.0, pretrained=False)
+    detector = FasterRCNNDetector(BoxChoice(min_score=0.0), pretrained=False)
     found = detector(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8))
     assert np.all(found.boxes_px[:, [0, 2]] <= 128) and len(found) <= 50

@@ -10,7 +10,7 @@ import pytest
 
 from dualpose_ros.arrays import AnyArray
 from dualpose_ros.camera import ImageError
-from dualpose_ros.detection.detections import DetectionError
+from dualpose_ros.detection.detections import BoxChoice, DetectionError
 from dualpose_ros.detection.yolox import YoloxDetector, anchor_grid, decode_people
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec
 from dualpose_ros.inference.load import load_engine
@@ -91,6 +91,34 @@ def test_a_network_of_free_size_gets_the_long_side_asked_for() -> None:
     assert engine.given is not None and engine.given.shape == (1, 3, 256, 320) and len(found) == 1
 
 
+class LooksEngine(FakeEngine):
+    """Somebody of 32 x 48 px in the middle of the input; where that is larger than 96 px, also in its corner, and of
+    192 x 192 px beside them."""
+
+    def run(self, inputs: Mapping[str, AnyArray]) -> Arrays:
+        height, width = inputs["images"].shape[1:3]
+        cells, strides = anchor_grid(height, width)
+        people = [(8, width / 16, height / 16, 4, 6)]
+        if width > 96:
+            people += [(8, 4, 4, 4, 6), (32, width / 32 - 1, 2, 6, 6)]
+        rows = np.zeros((1, len(cells), 6), np.float32)
+        for stride, x, y, w, h in people:
+            at = np.flatnonzero((strides[:, 0] == stride) & (cells == (int(x), int(y))).all(axis=1))
+            rows[0, at] = (x % 1, y % 1, np.log(w), np.log(h), 0.9, 0.8)
+        return {"output": rows}
+
+
+@pytest.mark.parametrize(("width", "looks"), [(384, 2), (288, 2), (96, 1), (64, 1)])
+def test_a_second_look_adds_who_is_small_in_it_and_nobody_twice(width: int, looks: int) -> None:
+    engine = LooksEngine(np.zeros(0), ("batch", "height", "width", 3), np.uint8)
+    image = np.zeros((width * 2 // 3, width, 3), np.uint8)
+    found = YoloxDetector(engine, input_long_side=96, far_long_side=288)(image)
+    assert len(found) == looks
+    sides = (found.boxes_px[:, 2:] - found.boxes_px[:, :2])[:, 0]
+    np.testing.assert_allclose(sides, [32 * width / 96, 32 * width / 288][:looks], rtol=1e-4)
+    assert len(YoloxDetector(engine, input_long_side=96)(image)) == 1
+
+
 def test_ours_takes_bytes_as_they_are_and_puts_out_people_alone() -> None:
     engine = FakeEngine(one_person_rows(64, 96)[..., :6], ("batch", "height", "width", 3), np.uint8)
     found = YoloxDetector(engine, input_long_side=96)(np.full((64, 96, 3), (10, 20, 200), np.uint8))
@@ -133,7 +161,7 @@ def test_a_corrupt_file_is_refused(tmp_path: Path) -> None:
 def test_the_published_network_finds_people_on_photographs() -> None:
     photographs = data_path("coco_sample")
     labels = json.loads((photographs / "person_keypoints.json").read_text())
-    detector = YoloxDetector(load_engine(data_path("weights/yolox_nano.onnx")), min_score=0.05)
+    detector = YoloxDetector(load_engine(data_path("weights/yolox_nano.onnx")), BoxChoice(min_score=0.05))
     truth, found = [], []
     for entry in labels["images"]:
         people = [a for a in labels["annotations"] if a["image_id"] == entry["id"]]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dualpose_ros.detection.detections import clean
+from dualpose_ros.detection.detections import BoxChoice, clean
 from dualpose_ros.detection.network import STRIDE, DetectorConfig, DetectorNetwork
 from dualpose_ros.detection.yolox import decode_people
 from dualpose_ros.inference.export import Axis, ExportSpec
@@ -24,8 +24,7 @@ from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 from dualpose_ros.paths import user_path
 from dualpose_ros.settings import SettingError, Settings, setting, share
 
-VALIDATION_MIN_SCORE = 0.05
-VALIDATION_NMS_IOU = 0.52
+VALIDATION_CHOICE = BoxChoice(min_score=0.05, max_people=100)
 VALIDATION_SCORE = 0.4
 
 
@@ -133,8 +132,8 @@ class DetectorTask:
         for batch in batches:
             height, width = batch.image.shape[1:3]
             for rows in model(batch.image).float().cpu().numpy():
-                boxes, scores = decode_people(rows, height, width, VALIDATION_MIN_SCORE)
-                found.append(clean(boxes, scores, width, height, VALIDATION_NMS_IOU, 100))
+                boxes, scores = decode_people(rows, height, width, VALIDATION_CHOICE.min_score)
+                found.append(clean(boxes, scores, width, height, VALIDATION_CHOICE))
             boxes, ignored = batch.targets.boxes_px.cpu().numpy(), batch.targets.ignored.cpu().numpy()
             there = boxes[..., 2] > boxes[..., 0]
             truth += [TrueBoxes(b[t], i[t]) for b, i, t in zip(boxes, ignored, there, strict=True)]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets.labels import LabelledImage, People
+from dualpose_ros.detection.detections import BoxChoice
 from dualpose_ros.detection.network import DetectorConfig
 from dualpose_ros.detection.yolox import YoloxDetector
 from dualpose_ros.inference.export import export_onnx
@@ -145,7 +146,7 @@ def test_a_small_network_learns_and_its_export_finds_people(tmp_path: Path) -> N
     assert task.objective(figures) == -figures["ap50"] and task.objective({"ap50": float("nan")}) == float("inf")
 
     path = export_onnx(model, task.export_spec(), tmp_path / "detector.onnx", storage="fp16").path
-    detector = YoloxDetector(load_engine(path), input_long_side=160, min_score=0.2)
+    detector = YoloxDetector(load_engine(path), BoxChoice(min_score=0.2), input_long_side=160)
     source = blobs(99)
     found = detector(source.image)
     assert len(found) >= 2
