@@ -5,14 +5,20 @@ Images are RGB (H, W, 3) uint8. N people, K joints of `skeleton.H36M17`.
 
 import colorsys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dualpose_ros.arrays import Floats, Mask, RgbImage
+from dualpose_ros.paths import written_whole
 from dualpose_ros.people import SEEN, Pose3D, TrackingState
 from dualpose_ros.skeleton import H36M17
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Colour = tuple[int, int, int]
 
@@ -217,3 +223,18 @@ def beside(left: RgbImage, right: RgbImage) -> RgbImage:
     if left.shape[0] != right.shape[0]:
         raise ValueError(f"images of heights {left.shape[0]} and {right.shape[0]} don't go beside each other")
     return np.concatenate([left, right], axis=1)
+
+
+def write_picture(path: Path, picture: RgbImage) -> None:
+    """Write a picture in the form that the name's suffix says, whole or not at all, making the folder; OSError."""
+    form = path.suffix.lower()
+    if not cv2.haveImageWriter(f"picture{form}"):
+        raise OSError(f"{path}: pictures can't be written as {form or 'a file without a suffix'}")
+    with written_whole(path) as file:
+        file.write_bytes(cv2.imencode(form, picture[..., ::-1])[1].tobytes())
+
+
+def write_figure(path: Path, figure: "Figure", dots_per_inch: float | None = None) -> None:
+    """Write a figure of Matplotlib's as PNG, whole or not at all, making the folder; OSError."""
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=dots_per_inch or "figure")

@@ -2,13 +2,27 @@
 
 import dataclasses
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from dualpose_ros.drawing import beside, draw_skeletons, label_of, seen_place, top_view, track_colour
+from dualpose_ros.drawing import (
+    beside,
+    draw_skeletons,
+    label_of,
+    seen_place,
+    top_view,
+    track_colour,
+    write_figure,
+    write_picture,
+)
 from dualpose_ros.people import SEEN, Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17, K
+from dualpose_ros.sources.pictures import read_picture
+from support.data import ROOT
 
 
 def pose(track_id: int = 1, root: tuple[float, float] = (0.0, 4.0), centre: tuple[float, float] = (160, 120)) -> Pose3D:
@@ -155,3 +169,23 @@ def test_words_of_a_large_plan_are_as_large_as_those_of_a_small_one() -> None:
         ink.append(float(np.clip(150 - plan.max(axis=-1).astype(int), 0, None).mean()))
     # Lines a pixel thin are paler than others.
     assert 0.6 < ink[1] / ink[0] < 2.5
+
+
+def test_a_picture_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    path = tmp_path / "folder" / "na\udcffme.png"
+    write_picture(path, picture)
+    np.testing.assert_array_equal(read_picture(path), picture)
+    with pytest.raises(OSError, match=r"x\.zzz: pictures can't be written as \.zzz"):
+        write_picture(tmp_path / "x.zzz", picture)
+    write_figure(path, Figure(figsize=(2, 1)), 50)
+    assert read_picture(path).shape == (50, 100, 3)
+    with pytest.raises(OSError, match="folder"):
+        write_figure(path / "x.png", Figure())
+    assert read_picture(path).shape == (50, 100, 3) and len(list(path.parent.iterdir())) == 1
+
+
+def test_pictures_are_read_and_written_in_one_way() -> None:
+    around = re.compile(r"cv2\.imread\(|cv2\.imwrite\(|\.savefig\(")
+    found = [p.name for p in (ROOT / "dualpose_ros").rglob("*.py") if around.search(p.read_text())]
+    assert found == ["drawing.py"]

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from natsort import natsorted
 
@@ -25,6 +24,8 @@ from dualpose_ros.datasets.published.truth import (
     numbers,
     true_people,
 )
+from dualpose_ros.sources.pictures import read_picture
+from dualpose_ros.sources.source import SourceError
 
 JOINTS = (
     "head_top", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
@@ -113,7 +114,10 @@ def _matrix(path: Path, name: str) -> AnyArray:
 def _size(folder: Path, number: int) -> tuple[int, int]:
     """Width and height of the pictures: the first one's where it is there, the published ones otherwise."""
     path = folder / "img_000000.jpg"
-    first = cv2.imread(str(path)) if path.is_file() else None
-    if first is not None:
-        return int(first.shape[1]), int(first.shape[0])
+    if path.is_file():
+        try:
+            first = read_picture(path)
+        except SourceError as error:
+            raise DatasetError(str(error)) from None
+        return first.shape[1], first.shape[0]
     return (2048, 2048) if number <= _INDOORS else (1920, 1080)

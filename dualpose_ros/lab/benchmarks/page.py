@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualpose_ros.drawing import write_figure
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.results import read_json, table
 from dualpose_ros.paths import write_whole
@@ -177,7 +178,7 @@ def draw_stages(path: Path, steps: Sequence[Mapping[str, Any]]) -> None:
     axes.set(xlabel="processor time of a frame (ms)", title=f"A frame of four people: {left.sum():.0f} ms")
     axes.margins(x=0.1)
     axes.legend(fontsize=8)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def draw_people(path: Path, rows: Sequence[Mapping[str, Any]], line: Mapping[str, Any]) -> None:
@@ -190,7 +191,7 @@ def draw_people(path: Path, rows: Sequence[Mapping[str, Any]], line: Mapping[str
               label=f"{line['ms_a_frame']:.1f} ms + {line['ms_a_person']:.2f} ms a person")  # fmt: skip
     axes.set(xlabel="people found", ylabel="processor time of a frame (ms)", ylim=(0, None), xlim=(0, None))
     axes.legend(fontsize=8)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def draw_cores(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -204,4 +205,4 @@ def draw_cores(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.set(xlabel="cores", ylabel="frames/s", ylim=(0, None), xscale="log", xticks=cores, xticklabels=cores)
     axes.minorticks_off()
     axes.legend(fontsize=8)
-    figure.savefig(path)
+    write_figure(path, figure)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Mask
+from dualpose_ros.drawing import write_figure
 
 _COLOURS = ("#e69f00", "#cc79a7", "#0072b2", "#009e73")
 _LONGEST_LINE_S = 0.4
@@ -67,8 +68,7 @@ def draw_curves(
     for axes in (over_time, errors):
         axes.grid(alpha=0.25)
     over_time.legend(loc="best", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def _without_gaps(times: Floats, values: Floats) -> tuple[Floats, Floats]:

@@ -13,6 +13,7 @@ from dualpose_ros.datasets.coco import load, read_coco
 from dualpose_ros.datasets.labels import LabelledImage
 from dualpose_ros.detection.detections import Detections
 from dualpose_ros.detection.stage import DetectionConfig, create_detector
+from dualpose_ros.drawing import write_picture
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.metrics.detection import TrueBoxes, evaluate_detections
 
@@ -87,8 +88,7 @@ def _draw(path: Path, sample: LabelledImage, found: Detections, score: float) ->
         _rectangle(picture, box, (255, 255, 255))
     for box, value in zip(found.boxes_px, found.scores, strict=True):
         _rectangle(picture, box, (60, 220, 60) if value >= score else (200, 60, 60))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), picture[..., ::-1])
+    write_picture(path, picture)
 
 
 def _rectangle(picture: RgbImage, box: AnyFloats, colour: tuple[int, int, int]) -> None:

@@ -16,6 +16,7 @@ from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
 from dualpose_ros.datasets import coco
 from dualpose_ros.datasets.coco import CocoError
 from dualpose_ros.datasets.labels import UNKNOWN
+from dualpose_ros.drawing import write_picture
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, box_iou, oks
@@ -238,6 +239,4 @@ def _write_grid(out: Path, tiles: list[RgbImage]) -> None:
     blank = [np.zeros_like(tiles[0])] * (-len(tiles) % _COLUMNS)
     lines = np.stack([*tiles, *blank]).reshape(-1, _COLUMNS, _TILE, _TILE, 3)
     grid = lines.swapaxes(1, 2).reshape(-1, _COLUMNS * _TILE, 3)
-    out.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(out / "photographs.png"), grid[..., ::-1]):
-        raise CocoError(f"can't write {out / 'photographs.png'}")
+    write_picture(out / "photographs.png", grid)

@@ -16,6 +16,7 @@ from dualpose_ros.arrays import Floats, Ints, Mask, Rows, rows_of
 from dualpose_ros.datasets.coco import ImportOptions, load, read_coco
 from dualpose_ros.datasets.labels import UNKNOWN, People
 from dualpose_ros.datasets.motion import load_clips
+from dualpose_ros.drawing import write_figure
 from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.probability import SITUATIONS, ScoreScale, probabilities, situations
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
@@ -288,5 +289,4 @@ def draw_reliability(path: Path, found: dict[str, Judged], scale: ScoreScale) ->
     lower.set(xlabel="score", ylabel="people", yscale="log")
     lower.minorticks_off()
     upper.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure, 110)

@@ -11,14 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rich.progress import track
 
 from dualpose_ros.arrays import Floats, Indices
 from dualpose_ros.camera import Camera, GroundConfig, project
 from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
-from dualpose_ros.drawing import draw_skeletons
+from dualpose_ros.drawing import draw_skeletons, write_figure, write_picture
 from dualpose_ros.lab.evaluation.branches import STAGES, Branches, LiveStages
 from dualpose_ros.lab.evaluation.protocols.matching import pairs_by_joints
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
@@ -141,8 +140,7 @@ def _run(
         for stage, persons in people.items():
             frames[stage].append(Published(stamp_ns * 1e-9, tuple(persons)))
         if out is not None and index in shown:
-            out.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(out / f"frame_{index:05d}.jpg"), draw_skeletons(image, people["refined"])[..., ::-1])
+            write_picture(out / f"frame_{index:05d}.jpg", draw_skeletons(image, people["refined"]))
     return frames
 
 
@@ -265,5 +263,4 @@ def _draw_joints(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("distance from the truth, about the pelvis (mm)")
     axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure, 110)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from rich.progress import track
 
@@ -15,7 +14,7 @@ from dualpose_ros.bottom_up.place import place_people
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage, network_focal
 from dualpose_ros.camera import Camera, camera_from_hfov, project
 from dualpose_ros.datasets.labels import LabelledImage, People
-from dualpose_ros.drawing import beside, draw_skeletons, top_view
+from dualpose_ros.drawing import beside, draw_skeletons, top_view, write_picture
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
@@ -145,13 +144,13 @@ def measure_frames(
                     busiest = frame, heatmaps
         labels.append((people, frame.camera))
         if pictures is not None and index < PICTURES:
-            write_picture(pictures / f"frame_{index:03d}.png", frame, shown)
+            draw_frame(pictures / f"frame_{index:03d}.png", frame, shown)
     if busiest is None:
         raise ValueError("no frames to measure on")
     return Measured(without, guided, lost, labels, busiest)
 
 
-def write_picture(path: Path, frame: LabelledImage, found: Sequence[Sequence[Pose3D]]) -> None:
+def draw_frame(path: Path, frame: LabelledImage, found: Sequence[Sequence[Pose3D]]) -> None:
     """The frame with each of `found` drawn over it, side by side, and the last of them seen from above."""
     panels = []
     for persons in found:
@@ -161,9 +160,7 @@ def write_picture(path: Path, frame: LabelledImage, found: Sequence[Sequence[Pos
     picture = top_view(numbered, (height, height), 14.0, float(hfov))
     for panel in reversed(panels):
         picture = beside(panel, picture)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), picture[..., ::-1]):
-        raise OSError(f"can't write {path}")
+    write_picture(path, picture)
 
 
 def guidance_table(measured: Measured) -> Rows:

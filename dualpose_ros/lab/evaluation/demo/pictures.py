@@ -13,6 +13,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera
 from dualpose_ros.datasets.clip import ClipTruth
+from dualpose_ros.drawing import write_figure
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, match_clip, people_to_find
 from dualpose_ros.lab.evaluation.depth_picture import Curve, draw_curves
 from dualpose_ros.skeleton import H36M17
@@ -48,8 +49,7 @@ def draw_tracks(path: Path, truth: ClipTruth, frames: Sequence[EstimatedFrame]) 
     for axes in (above, over_time):
         axes.grid(alpha=0.25)
     above.legend(loc="upper right", fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(path, figure)
 
 
 def _colour(person: int) -> str:

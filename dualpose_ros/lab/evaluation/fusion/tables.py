@@ -16,7 +16,7 @@ from dualpose_ros.fusion.integrate import load_integrator
 from dualpose_ros.fusion.stage import FusionConfig, FusionStage
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.evaluation.bottom_up.tables import write_picture
+from dualpose_ros.lab.evaluation.bottom_up.tables import draw_frame
 from dualpose_ros.lab.evaluation.branches import Branches
 from dualpose_ros.lab.evaluation.data_folder import find_data
 from dualpose_ros.lab.evaluation.fusion import measures
@@ -144,7 +144,7 @@ def write_pictures(
         own = [frame for frame in frames if frame.sequence == index]
         fused = [fuse(frame) for frame in own][-1]
         *_, image = render_sequence(world, script)
-        write_picture(folder / f"video_{index:03d}.png", image, [own[-1].top_down, own[-1].bottom_up, fused])
+        draw_frame(folder / f"video_{index:03d}.png", image, [own[-1].top_down, own[-1].bottom_up, fused])
 
 
 def stage_fuse(config: FusionConfig) -> measures.Fuse:

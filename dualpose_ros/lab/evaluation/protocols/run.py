@@ -19,6 +19,7 @@ from dualpose_ros.datasets.predictions import (
 )
 from dualpose_ros.datasets.published.catalogue import open_dataset
 from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, TruthSequence
+from dualpose_ros.drawing import write_figure
 from dualpose_ros.lab.evaluation.branches import STAGES
 from dualpose_ros.lab.evaluation.protocols import bodies, crowds, mupots, pictures
 from dualpose_ros.lab.evaluation.protocols.protocol import Protocol
@@ -104,8 +105,7 @@ def _draw_curve(folder: Path, rows: Rows) -> None:
     for column in (column for column in rows[0] if column != "mm"):
         axes.plot([row["mm"] for row in rows], [row[column] for row in rows], label=column.split("_")[1])
     axes.legend()
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "pck.png", dpi=110)
+    write_figure(folder / "pck.png", figure, 110)
 
 
 def _chosen(sequences: Sequence[TruthSequence], names: Sequence[str]) -> list[TruthSequence]:

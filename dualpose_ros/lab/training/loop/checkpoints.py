@@ -19,9 +19,10 @@ from dualpose_ros.paths import written_whole
 CHECKPOINT_FORMAT = 1
 FREE_ON_RESUME = {
     "out", "cache", "epochs", "max_minutes", "workers", "threads", "device", "checkpoint_minutes", "log_steps",
-    "trained_on", "init", "shares", "grow",
+    "trained_on", "shares", "grow",
 }  # fmt: skip
-"""Settings that may differ between the parts of one run: they don't change what a step computes."""
+"""Settings that may differ between the parts of one run: they don't change what a step computes. `init` may be left
+out, since a run has begun already."""
 
 
 @dataclass
@@ -64,7 +65,8 @@ class Checkpoints:
         path = self._out / "last.pt"
         saved = read_checkpoint(path, self._task)
         was = saved["config"]
-        changed = [k for k, v in self.settings.items() if k not in FREE_ON_RESUME and was.get(k, v) != v]
+        left_out = {"init"} if self.settings["init"] is None else set()
+        changed = [k for k, v in self.settings.items() if k not in FREE_ON_RESUME | left_out and was.get(k, v) != v]
         if changed:
             named = ", ".join(f"{k} was {was[k]}, now {self.settings[k]}" for k in changed)
             raise TrainingError(f"can't resume {path} with other settings: {named}")

@@ -5,7 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dualpose_ros.paths import write_whole, written_whole
+from dualpose_ros.drawing import write_figure
+from dualpose_ros.paths import write_whole
 
 NOT_CURVES = ("kind", "step", "seconds", "lr")
 
@@ -73,5 +74,4 @@ def draw_curves(log: Path, picture: Path, title: str) -> None:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8)
     figure.suptitle(title)
-    with written_whole(picture) as file:
-        figure.savefig(file, format="png", dpi=80)
+    write_figure(picture, figure, 80)

@@ -181,11 +181,22 @@ def test_refusals(tmp_path: Path) -> None:
         train(TinyTask(), config(tmp_path, epochs=1))
     with pytest.raises(TrainingError, match="batch_size was 8, now 16"):
         train(TinyTask(), config(tmp_path, epochs=2, batch_size=16), resume=True)
+    with pytest.raises(TrainingError, match=r"init was None, now .*best\.pt"):
+        train(TinyTask(), config(tmp_path, epochs=2, init=tmp_path / "best.pt"), resume=True)
     with pytest.raises(TrainingError, match="another network"):
         train(TinyTask(width=8), config(tmp_path, epochs=2), resume=True)
     (tmp_path / "last.pt").write_bytes(b"PK rubbish")
     with pytest.raises(TrainingError, match=r"last\.pt can't be read"):
         train(TinyTask(), config(tmp_path, epochs=2), resume=True)
+
+
+def test_a_run_goes_on_with_the_weights_that_it_began_from_named_or_not(tmp_path: Path) -> None:
+    train(TinyTask(), config(tmp_path / "first", epochs=1))
+    began = {"init": tmp_path / "first" / "best.pt"}
+    train(TinyTask(), config(tmp_path / "second", epochs=1, **began))
+    for epochs, said in ((2, began), (3, {})):
+        done = train(TinyTask(), config(tmp_path / "second", epochs=epochs, **said), resume=True)
+        assert done.steps == epochs * train(TinyTask(), config(tmp_path / f"other{epochs}", epochs=1)).steps
 
 
 def test_a_loss_that_is_not_finite_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
