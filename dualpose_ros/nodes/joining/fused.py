@@ -6,7 +6,7 @@ Times are seconds of any clock that never goes back; stamps are nanoseconds of t
 from dataclasses import dataclass
 from typing import Any
 
-from dualpose_ros.nodes.joining.stamps import StampRing, StampRings
+from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing, StampRings
 
 TOP_DOWN, BOTTOM_UP = "top_down", "bottom_up"
 BRANCHES = (TOP_DOWN, BOTTOM_UP)
@@ -114,7 +114,7 @@ class FusedFrames:
         if missing is None or self._absent[missing]:
             return None
         newest_ns = self._said.newest_ns(missing)
-        return None if newest_ns is not None and newest_ns > stamp_ns else missing
+        return None if newest_ns is not None and newest_ns > stamp_ns != UNSET_NS else missing
 
     def _since(self, stamp_ns: int, missing: str) -> float | None:
         """From when on the wait for a branch counts; None where nothing is known of the frame."""

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualpose_ros.nodes.joining.fused import BOTTOM_UP, BRANCHES, LONGEST_WAIT_S, TOP_DOWN, FusedFrame, FusedFrames
+from dualpose_ros.nodes.joining.stamps import UNSET_NS
 
 SECOND = 1_000_000_000
 MAX_WAIT = 0.2
@@ -153,6 +154,16 @@ def test_time_set_back_starts_anew() -> None:
         made.add(name, 10 * SECOND, name, 0.1)
     frame = made.take(0.1)
     assert frame is not None and frame.stamp_ns == 10 * SECOND
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_a_camera_that_sets_stamps_no_more_has_both_branches(branch: str) -> None:
+    made = frames()
+    for stamp in (7 * SECOND, UNSET_NS, UNSET_NS):
+        for name in (branch, next(name for name in BRANCHES if name != branch)):
+            assert made.take(0.1) is None, "the other branch is waited for"
+            made.add(name, stamp, name, 0.1)
+        assert made.take(0.1) == FusedFrame(stamp, TOP_DOWN, BOTTOM_UP)
 
 
 def test_what_is_kept_is_bounded() -> None:
