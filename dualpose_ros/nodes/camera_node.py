@@ -150,7 +150,7 @@ class CameraNode(PipelineNode):
     def _wait_for_subscribers(self) -> None:
         count = self._images.get_subscription_count()
         ends = _ENDS if self._in_work is not None else ()
-        if count < self.config.wait_for_subscribers or not all(self._publishers(topic) for topic in ends):
+        if count < self.config.wait_for_subscribers or not all(self._count_of(topic) for topic in ends):
             self._matched_at = None
             self.get_logger().info(
                 f"waiting for subscribers: {count} of {self.config.wait_for_subscribers}", throttle_duration_sec=5.0
@@ -169,8 +169,8 @@ class CameraNode(PipelineNode):
         camera = next(iter(self._cameras.values()))
         self._infos.publish(camera_to_info(camera, Header(frame_id=self.config.frame_id)))
 
-    def _publishers(self, topic: str) -> int:
-        """How many publish a topic; rclpy counts by the name as it is given, which may be remapped."""
+    def _count_of(self, topic: str) -> int:
+        """How many publish a topic: rclpy counts by the name as it is given, which may be remapped."""
         return int(self.count_publishers(self.resolve_topic_name(topic)))
 
     def _play(self) -> None:
@@ -270,7 +270,7 @@ class CameraNode(PipelineNode):
             return False
         # Who takes images or camera_info, and fusion, which takes neither: those that died count until they are missed.
         count = self._images.get_subscription_count() + self._infos.get_subscription_count()
-        count += self._publishers(_ENDS[0])
+        count += self._count_of(_ENDS[0])
         returned = self._node_is_back and waited_s >= _LOOK_AFTER_S
         self._node_is_back = waited_s >= _LOOK_AFTER_S and count > self._listeners > 0
         self._listeners = count

@@ -194,6 +194,27 @@ def test_what_is_live_is_read_with_every_frame(node: str) -> None:
                 assert (first if first in live_groups else last) in read, f"{item.name} of {node}"
 
 
+RCLPY_HAS = (
+    "_apply_descriptor", "_apply_descriptors", "_callbacks", "_clients", "_clock", "_context",
+    "_default_callback_group", "_descriptors", "_guards", "_logger", "_managed_entities", "_parameter_overrides",
+    "_parameters", "_publishers", "_rate_group", "_services", "_state_machine", "_subscriptions", "_time_source",
+    "_timers", "_wake_executor",
+)  # fmt: skip
+"""Names that rclpy's own nodes give to what they hold, as far as ours might want one of them."""
+
+
+def test_no_node_of_ours_takes_a_name_that_rclpy_s_has() -> None:
+    classes = [
+        one for path in (ROOT / "nodes").rglob("*.py") for one in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(one, ast.ClassDef) and one.name.endswith("Node")
+    ]  # fmt: skip
+    assert len(classes) >= len(NODES)
+    inner = [node for one in classes for node in ast.walk(one)]
+    names = {node.name for node in inner if isinstance(node, ast.FunctionDef)}
+    names |= {node.attr for node in inner if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    assert not names & set(RCLPY_HAS)
+
+
 def test_a_group_makes_its_settings_live() -> None:
     live = {item.name for item in all_settings(NODES["bottom_up_node"][1]) if item.said.live}
     assert "decode.grouping.seed_score" in live and "weights" not in live
