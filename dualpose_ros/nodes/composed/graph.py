@@ -18,7 +18,7 @@ from rclpy.node import Node
 
 from dualpose_ros.nodes.base import PipelineNode, StartupError, run_node
 from dualpose_ros.nodes.composed.bus import Bus
-from dualpose_ros.nodes.lifecycle.spinning import executor_of
+from dualpose_ros.nodes.lifecycle.spinning import end, executor_of
 
 GRAPH = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
@@ -46,6 +46,7 @@ class ComposedGraph:
         self._over = threading.Event()
         bus = PipelineNode.bus = Bus()
         self._nodes: list[Any] = []
+        self._executors: list[Any] = []
         for name in names:
             module = importlib.import_module(f"dualpose_ros.nodes.{_MODULES[name]}")
             self._nodes.append(getattr(module, "".join(word.capitalize() for word in name.split("_")))())
@@ -66,14 +67,15 @@ class ComposedGraph:
             self._over.set()
             for thread in threads:
                 thread.join()
+            end(*self._executors)
             sys.setswitchinterval(before)
         if self._failure is not None:
             raise self._failure
 
     def _serve(self, node: Any) -> None:
-        executor: Any = None
         try:
             executor = executor_of(node)
+            self._executors.append(executor)
             while rclpy.ok() and not self._over.is_set():
                 executor.spin_once(timeout_sec=_LOOK_S)
         except ExternalShutdownException:
@@ -82,9 +84,6 @@ class ComposedGraph:
             if rclpy.ok():
                 self._failure = error
                 self._over.set()
-        finally:
-            if executor is not None:
-                executor.shutdown()
 
     def destroy_node(self) -> None:
         """Leave the graph."""

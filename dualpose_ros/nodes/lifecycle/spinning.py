@@ -16,6 +16,7 @@ from typing import Any
 
 import rclpy
 import rclpy.executors
+import rclpy.signals
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
@@ -35,10 +36,18 @@ def spin(node: Any) -> None:
         while executor.context.ok():
             executor.spin_once()
     finally:
-        executor.shutdown()
+        end(executor)
         # Signals are noted alone from here on, and `ros2 launch` kills without a word what has not ended after 10 s.
         if stopping.told() and not standalone.is_installed():
             faulthandler.dump_traceback_later(_LONGEST_END_S, exit=True)
+
+
+def end(*executors: Any) -> None:
+    """End what served the process's nodes. Its signals are noted alone from then on: for a second one, as with Ctrl-C
+    under `ros2 launch`, rclpy's handler would try to wake executors that have ended, and log that as an error."""
+    rclpy.signals.uninstall_signal_handlers()
+    for executor in executors:
+        executor.shutdown()
 
 
 def executor_of(node: Any) -> Any:

@@ -1,5 +1,6 @@
 """Serving a node: with ROS 2 by an executor that keeps its wait set, else by rclpy's own."""
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from dualpose_ros import standalone
 from dualpose_ros.nodes.base import NodeConfig, PipelineNode
 from dualpose_ros.nodes.lifecycle import spinning
 
-from rclpy.executors import SingleThreadedExecutor  # isort: skip
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # isort: skip
 from std_msgs.msg import String  # isort: skip
 
 
@@ -106,6 +107,20 @@ def test_an_error_of_a_callback_is_raised(served: Any) -> None:
     node.create_timer(0.01, fail)
     with pytest.raises(ZeroDivisionError):
         spin_until(executor, lambda: False)
+
+
+def test_signals_are_noted_alone_before_what_they_would_wake_has_ended(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, executor = served
+    order: list[str] = []
+    monkeypatch.setattr(spinning, "executor_of", lambda node: executor)
+    monkeypatch.setattr("rclpy.signals.uninstall_signal_handlers", lambda: order.append("signals"))
+    monkeypatch.setattr(executor, "shutdown", lambda *args: order.append("executor"))
+    node.create_timer(0.01, executor.context.shutdown)
+    with contextlib.suppress(ExternalShutdownException):
+        spinning.spin(node)
+    assert order == ["signals", "executor"]
 
 
 HANGS = """
