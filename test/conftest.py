@@ -3,6 +3,7 @@
 import functools
 import sys
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -11,18 +12,15 @@ from dualpose_ros.inference import load
 EXTRAS = ("numba", "onnx", "onnxscript", "torch")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+@pytest.hookimpl(hookwrapper=True)  # as Humble's pytest has it
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, None]:
     """Tests whose module imports a library of an extra that is not installed are skipped."""
-    report = yield
+    report = (yield).get_result()
     call = getattr(report, "call", None)
     missing = call.excinfo.value.__cause__ if call and call.excinfo else None
     if isinstance(missing, ModuleNotFoundError) and missing.name in EXTRAS:
         report.outcome = "skipped"
         report.longrepr = (str(getattr(collector, "path", "")), 0, f"Skipped: {missing.name} is not installed")
-    return report
 
 
 @pytest.fixture(autouse=True, scope="session")
