@@ -172,8 +172,10 @@ def pose_similarity(joints_px: AnyFloats, scores: AnyFloats) -> Floats:
     return np.where(common.sum(axis=2) >= MIN_COMMON_JOINTS, similarity, 0.0)
 
 
-def suppressed_scores(poses: Sequence[Pose2D], seniority: AnyFloats | None = None) -> Floats:
-    """Mean joint scores (N,) of poses, each less its similarity to a better one: linear soft-NMS.
+def suppressed_scores(
+    poses: Sequence[Pose2D], seniority: AnyFloats | None = None, bonus: AnyFloats | float = 0.0
+) -> Floats:
+    """Mean joint scores (N,) of poses, and a bonus (N,), each less its similarity to a better one: linear soft-NMS.
 
     Better is who has more seniority (N,), by default all the same, and among equals who has the higher score.
     Two tracks on one person give two poses that are alike, and a track on nobody one that is made of its
@@ -187,7 +189,7 @@ def suppressed_scores(poses: Sequence[Pose2D], seniority: AnyFloats | None = Non
     senior = np.zeros(len(poses)) if seniority is None else seniority
     rank = np.argsort(np.lexsort((-mean, -senior)))
     better = rank[None, :] < rank[:, None]
-    return np.asarray(mean * (1 - np.where(better, similarity, 0.0).max(axis=1)), dtype=np.float64)
+    return np.asarray((mean + bonus) * (1 - np.where(better, similarity, 0.0).max(axis=1)), dtype=np.float64)
 
 
 def _fill_from_others(joints: AnyFloats, scores: AnyFloats, own: int, members: Indices) -> Pose2D:

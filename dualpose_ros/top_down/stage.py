@@ -63,6 +63,13 @@ class TopDownConfig(Settings):
     min_score: float = share(
         0.4, "people with a lower mean joint score, less their likeness to better ones, are not published", live=True
     )
+    detection_gain: float = setting(
+        0.3,
+        "how much of what a detection's score has above 0.5 counts for min_score too: few joints of a close-up show",
+        least=0,
+        most=2,
+        live=True,
+    )
     others_min_score: float = share(
         1.0,
         "mean joint score from which people of patches whom no track owns go out too, as tentative ones; 1: nobody",
@@ -185,8 +192,8 @@ class TopDownStage:
         if self.config.others_min_score < 1:
             posed += self._strangers(found.others(), camera)
         seniority = self._identities.seniority([(track.track_id, pose) for track, pose in posed])
-        worth = suppressed_scores([pose for _, pose in posed], seniority)
-        worth = worth / self._known_share
+        bonus = np.array([self._bonus(track) for track, _ in posed]) * self._known_share
+        worth = suppressed_scores([pose for _, pose in posed], seniority, bonus) / self._known_share
         seen = [pair for pair, score in zip(posed, worth, strict=True) if score >= self.config.min_score]
         ids = self._identities.assign(stamp_ns, [(track.track_id, pose) for track, pose in seen])
         seen = [(replace(track, track_id=i), pose) for (track, pose), i in zip(seen, ids, strict=True)]
@@ -203,6 +210,12 @@ class TopDownStage:
                 if person is not None:
                     persons.append(person)
         return TopDownResult(Persons.of(persons), combined[0])
+
+    def _bonus(self, track: Track) -> float:
+        """What a track's detection adds to its joints' mean score; a coasting one's was of an earlier frame."""
+        return (
+            0.0 if track.state == TrackingState.COASTING else self.config.detection_gain * max(track.score - 0.5, 0.0)
+        )
 
     def _strangers(self, others: Sequence[Pose2D], camera: Camera) -> list[tuple[Track, Pose2D]]:
         """People whom no track owns, of whom enough is in view, as tracks without a past."""

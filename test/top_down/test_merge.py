@@ -110,6 +110,8 @@ def test_suppression_spares_the_best_and_the_senior() -> None:
     twins = suppressed_scores([poses[1], poses[1]])
     assert sorted(twins) == pytest.approx([0.0, 0.9])
     assert suppressed_scores([]).shape == (0,)
+    sure = suppressed_scores(poses, bonus=np.array([0.2, 0.0, 0.1]))
+    np.testing.assert_allclose(sure, [0.8 * (1 - like), 0.9, 0.6 * (1 - beside)])
 
 
 def test_two_of_one_patch_are_never_one_person() -> None:

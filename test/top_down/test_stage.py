@@ -169,6 +169,22 @@ def test_somebody_found_on_a_coasting_track_is_seen_and_one_with_nobody_there_le
     assert lifter.calls == [(10, [4])]
 
 
+def test_of_whom_the_detector_is_sure_fewer_joints_are_asked_for() -> None:
+    close_up = maps.figure(200, 100, 240)
+    close_up[[*range(8), 13, 15, 16]] += 5000
+    top, width = close_up[10, 1] - 20, np.ptp(close_up[[11, 14], 0])
+    box = np.array([close_up[10, 0] - width, top, close_up[10, 0] + width, close_up[12, 1] + 20])
+
+    def found(score: float, state: TrackingState, **settings: Any) -> int:
+        known = Track(4, state, box, score)
+        stage, _ = stage_for([close_up], [known], **settings)
+        return len(stage.process(IMAGE, 0, CAMERA, [known]).persons)
+
+    assert found(0.9, TrackingState.CONFIRMED) == found(0.9, TrackingState.TENTATIVE) == 1
+    assert found(0.5, TrackingState.CONFIRMED) == found(0.9, TrackingState.COASTING) == 0
+    assert found(0.9, TrackingState.CONFIRMED, detection_gain=0.0) == 0
+
+
 def test_no_tracks_still_give_heatmaps_and_tell_the_lifter() -> None:
     stage, lifter = stage_for([], [])
     result = stage.process(IMAGE, 5, CAMERA, [])
