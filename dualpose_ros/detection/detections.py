@@ -56,10 +56,11 @@ class BoxChoice:
 class Detector(Protocol):
     """Finds people in an RGB image (H, W, 3) uint8; ImageError if it is none.
 
-    Scores go down to a low threshold on purpose: the tracker uses weak boxes too.
+    Scores go down to a low threshold on purpose: the tracker uses weak boxes too. far: whether to look for people who
+    are far as well, where that is work of its own.
     """
 
-    def __call__(self, image: RgbImage) -> Detections: ...
+    def __call__(self, image: RgbImage, far: bool = True) -> Detections: ...
 
 
 def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float, max_inside: float = 1.0) -> Indices:

@@ -24,8 +24,8 @@ class FasterRCNNDetector:
         self._choice = choice or BoxChoice()
         self._torch, self._model = _load(threads, pretrained)
 
-    def __call__(self, image: RgbImage) -> Detections:
-        """Detections in an RGB image; ImageError if it is none."""
+    def __call__(self, image: RgbImage, far: bool = True) -> Detections:
+        """Detections in an RGB image, of people near and far at once; ImageError if it is none."""
         check_image(image)
         torch = self._torch
         with torch.inference_mode():

@@ -21,6 +21,8 @@ from dualpose_ros.settings import SettingError, Settings, setting
 
 USUAL_INTERVAL_S = 0.1
 """Between two looks of the detector, where frames come faster: people hardly leave the path that was predicted."""
+FAR_INTERVAL_S = 0.2
+"""Between two looks for people who are far, who move little on the image; while somebody is new, USUAL_INTERVAL_S."""
 
 SPECS = "own, own:FILE.onnx, yolox:FILE.onnx or fasterrcnn"
 
@@ -92,21 +94,23 @@ def existing_file(name: str) -> Path:
 
 
 class DetectorTurn:
-    """Which frames the detector looks at: each n-th, or for 0 those nearest to every USUAL_INTERVAL_S; all while
-    somebody is new, and the first after time was set back."""
+    """Which frames the detector looks at: each n-th, or for 0 those nearest to every `interval_s`; all while somebody
+    is new, and the first after time was set back."""
 
     def __init__(self) -> None:
         self._passed = 0
         self._last_ns: int | None = None
         self._pace = FramePeriod()
 
-    def has_come(self, stamp_ns: int, every: int, somebody_is_new: bool) -> bool:
+    def has_come(
+        self, stamp_ns: int, every: int = 0, somebody_is_new: bool = False, interval_s: float = USUAL_INTERVAL_S
+    ) -> bool:
         """Whether a frame is one of them."""
         period_s = self._pace.see(stamp_ns)
         self._passed += 1
         if self._last_ns is not None and stamp_ns >= self._last_ns and not somebody_is_new:
             elapsed_s = (stamp_ns - self._last_ns) * 1e-9
-            if self._passed < every or (not every and elapsed_s + period_s / 2 < USUAL_INTERVAL_S):
+            if self._passed < every or (not every and elapsed_s + period_s / 2 < interval_s):
                 return False
         self._passed, self._last_ns = 0, stamp_ns
         return True
@@ -122,7 +126,7 @@ class DetectionStage:
         self.config = config if config is not None else DetectionConfig()
         self._detector = detector if detector is not None else create_detector(self.config)
         self._tracker = Tracker(self.config.tracker)
-        self._turn = DetectorTurn()
+        self._turn, self._far_turn = DetectorTurn(), DetectorTurn()
         self._cuts = CutWatch() if watches_cuts else None
         self.is_cut = False
 
@@ -140,10 +144,11 @@ class DetectionStage:
         self.is_cut = self._cuts is not None and self._cuts.is_cut(image, stamp_ns)
         if self.is_cut:
             self._tracker.reset()
-            self._turn = DetectorTurn()
+            self._turn, self._far_turn = DetectorTurn(), DetectorTurn()
         if not self._turn.has_come(stamp_ns, self.config.detect_every, self._tracker.has_tentative):
             return self._tracker.predict(stamp_ns, size)
-        found = self._detector(image)
+        interval_s = USUAL_INTERVAL_S if self._tracker.has_tentative else FAR_INTERVAL_S
+        found = self._detector(image, far=self._far_turn.has_come(stamp_ns, interval_s=interval_s))
         wants_colours = self.config.tracker.appearance_weight > 0 and len(found) > 0
         appearance = describe_people(image, found.boxes_px) if wants_colours else None
         return self._tracker.update(found, stamp_ns, appearance, size)

@@ -71,18 +71,20 @@ class YoloxDetector:
         self._input, self._size = _input_of(engine)
         self._takes_bytes = engine.inputs[self._input].dtype == np.uint8
 
-    def __call__(self, image: RgbImage) -> Detections:
-        """Detections in an RGB image; ImageError or DetectionError if it, or the network's output, is unusable."""
+    def __call__(self, image: RgbImage, far: bool = True) -> Detections:
+        """Detections in an RGB image, with the second look or without; ImageError or DetectionError if it, or the
+        network's output, is unusable."""
         check_image(image)
         height, width = image.shape[:2]
         boxes, scores = self._look(image, self._long_side)
         far_side = min(self._far_long_side, max(width, height))
-        if self._size is None and far_side > self._long_side:
-            far, far_scores = self._look(image, far_side)
-            is_new = (far[:, 2:] - far[:, :2]).max(axis=1, initial=0) < FAR_PERSON_PX / far_side * max(width, height)
-            overlap = box_overlap(far, boxes[scores >= SEEN_SCORE])
-            is_new &= overlap.max(axis=1, initial=0) < 0.5 * box_area(far)
-            boxes, scores = np.concatenate([boxes, far[is_new]]), np.concatenate([scores, far_scores[is_new]])
+        if far and self._size is None and far_side > self._long_side:
+            found, certain = self._look(image, far_side)
+            most_px = FAR_PERSON_PX / far_side * max(width, height)
+            is_new = (found[:, 2:] - found[:, :2]).max(axis=1, initial=0) < most_px
+            overlap = box_overlap(found, boxes[scores >= SEEN_SCORE])
+            is_new &= overlap.max(axis=1, initial=0) < 0.5 * box_area(found)
+            boxes, scores = np.concatenate([boxes, found[is_new]]), np.concatenate([scores, certain[is_new]])
         return clean(boxes, scores, width, height, self._choice)
 
     def _look(self, image: RgbImage, long_side: int) -> tuple[Floats, Floats]:

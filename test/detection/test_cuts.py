@@ -106,7 +106,7 @@ def test_the_demo_has_no_cut(step: int) -> None:
 class Everybody:
     """Finds one person, always there."""
 
-    def __call__(self, image: RgbImage) -> Detections:
+    def __call__(self, image: RgbImage, far: bool = True) -> Detections:
         return Detections(np.array([[100.0, 50, 200, 400]]), np.array([0.9]))
 
 

@@ -27,7 +27,7 @@ VIDEO = DATA / "video" / "one-by-one-person-detection.mp4"
 class RedBlocks:
     """Finds the bounding box of what is red: an honest detector of one thing."""
 
-    def __call__(self, image: np.ndarray) -> Detections:
+    def __call__(self, image: np.ndarray, far: bool = True) -> Detections:
         y, x = np.nonzero(image[..., 0] > 200)
         box = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=float) if len(x) else np.zeros((0, 4))
         return Detections(box, np.full(len(box), 0.9))
@@ -67,7 +67,7 @@ def test_between_looks_of_the_detector_people_are_predicted(every: int, period_m
     looks: list[str] = []
 
     class Counted(RedBlocks):
-        def __call__(self, image: np.ndarray) -> Detections:
+        def __call__(self, image: np.ndarray, far: bool = True) -> Detections:
             looks[-1] = "1"
             return super().__call__(image)
 
@@ -81,6 +81,27 @@ def test_between_looks_of_the_detector_people_are_predicted(every: int, period_m
     looks.append("0")
     stage.process(picture(40), 10**9)
     assert looks[-1] == "1", "after time was set back the first frame is looked at"
+
+
+@pytest.mark.parametrize("period_ms", [33, 50, 100, 250])
+def test_people_who_are_far_are_looked_for_half_as_often_once_nobody_is_new(period_ms: int) -> None:
+    stamps: list[int] = []
+
+    class Far(RedBlocks):
+        def __call__(self, image: np.ndarray, far: bool = True) -> Detections:
+            if far:
+                stamps.append(k * period_ms)
+                return super().__call__(image)
+            return Detections.empty()
+
+    stage = DetectionStage(DetectionConfig(), Far())
+    for k in range(80):
+        tracks = stage.process(picture(40 + k), k * period_ms * 10**6)
+        assert len(tracks) == 1 or 0 < k * period_ms < 150
+    assert tracks[0].track_id == 1
+    assert stamps[0] == 0 and stamps[1] <= max(150, period_ms)
+    gaps = np.diff(stamps[1:])
+    assert gaps.min() >= min(150, period_ms) and gaps.max() <= max(250, period_ms)
 
 
 def test_somebody_who_left_coasts_no_longer_for_fewer_looks() -> None:

@@ -183,7 +183,7 @@ def fuzz(what: str, good: Callable[[int], Any], receive: Callable[[Any], None], 
 
 def main(name: str, count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Fuzz each callback of a node in turn."""
-    detection_node.create_detector = lambda config: lambda image: None  # type: ignore[assignment, misc]
+    detection_node.create_detector = lambda config: lambda image, far=True: None  # type: ignore[assignment, misc]
     detection_node.DetectionStage = Detection  # type: ignore[misc, assignment]
     top_down_node.TopDownStage = TopDown  # type: ignore[misc, assignment]
     bottom_up_node.BottomUpStage = BottomUp  # type: ignore[misc, assignment]

@@ -269,7 +269,7 @@ def detection() -> dict[str, Any]:
             return [Track(2, TrackingState.TENTATIVE, np.array([1.0, 2.0, 3.0, 4.0]), 0.6)]
 
     prepared: list[tuple[int, ...]] = []
-    detection_node.create_detector = lambda config: lambda image: prepared.append(image.shape)  # type: ignore
+    detection_node.create_detector = lambda config: lambda image, far=True: prepared.append(image.shape)  # type: ignore
     detection_node.DetectionStage = Stage  # type: ignore[misc, assignment]
     gives = {"dualpose/detections": Detection2DArray, "dualpose/image": Image}
     rig = Rig(detection_node.DetectionNode, {"image_raw": Image, "camera_info": CameraInfo}, gives,
