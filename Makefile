@@ -46,7 +46,7 @@ RESULTS := docs/results
 results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and write docs/results.md; needs DUALPOSE_DATA
 	@test -d "$$DUALPOSE_DATA" || { echo "DUALPOSE_DATA names no folder; see docs/data.md" >&2; exit 2; }
 	rm -f $(RESULTS)/demo_*.json
-	for run in 1 2 3; do $(BIN)/dualpose demo --no-overlay --out build/demo_$$run || exit; done
+	for run in 1 2 3 4 5; do $(BIN)/dualpose demo --no-overlay --out build/demo_$$run || exit; done
 	for what in trajectory top-down bottom-up "fusion --ground" ablation refinement ground; do \
 	  $(BIN)/dualpose eval $$what --json $(RESULTS)/$${what%% *}.json || exit; done
 	$(BIN)/dualpose synth frames --count 400 --seed 1000 --out build/frames \
@@ -59,7 +59,7 @@ results: $(TEST_STAMP) ## measure the shipped networks anew (an hour or two) and
 	    --json $(RESULTS)/people.json; fi
 	$(BIN)/dualpose eval scores --json $(RESULTS)/scores.json --out docs/images \
 	  $$(test -d "$$DUALPOSE_DATA/real" && echo --root "$$DUALPOSE_DATA/real" --incomplete lspet)
-	$(BIN)/dualpose results $(foreach run,1 2 3,--demo build/demo_$(run)/summary.json)
+	$(BIN)/dualpose results $(foreach run,1 2 3 4 5,--demo build/demo_$(run)/summary.json)
 
 speed: $(TEST_STAMP) ## time the graph anew (some minutes, on a machine that does nothing else) and write docs/speed.md
 	for what in stages people transport pipeline; do \
