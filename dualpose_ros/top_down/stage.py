@@ -213,9 +213,10 @@ class TopDownStage:
 
     def _bonus(self, track: Track) -> float:
         """What a track's detection adds to its joints' mean score; a coasting one's was of an earlier frame."""
-        return (
-            0.0 if track.state == TrackingState.COASTING else self.config.detection_gain * max(track.score - 0.5, 0.0)
-        )
+        if track.state == TrackingState.COASTING:
+            return 0.0
+        # Another detector's score may be anything.
+        return self.config.detection_gain * (float(np.clip(np.nan_to_num(track.score), 0.5, 1.0)) - 0.5)
 
     def _strangers(self, others: Sequence[Pose2D], camera: Camera) -> list[tuple[Track, Pose2D]]:
         """People whom no track owns, of whom enough is in view, as tracks without a past."""
