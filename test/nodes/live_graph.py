@@ -55,12 +55,16 @@ def namespaces() -> dict[str, Any]:
     }
 
 
+def threads_of_blas() -> list[int]:
+    """Of each that was not built for one alone, as OpenCV's own may be."""
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return [pool["num_threads"] for pool in pools if pool.get("threading_layer") != "disabled"]
+
+
 def blas_threads() -> dict[str, Any]:
-    """Threads of each BLAS before a node starts, and while it runs."""
+    """Threads of each BLAS that can have several before a node starts, and while it runs."""
     threadpool_limits(2, user_api="blas")
-    found: dict[str, Any] = {
-        "before": [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    }
+    found: dict[str, Any] = {"before": threads_of_blas()}
 
     class Probe(Node):
         def __init__(self) -> None:
@@ -68,7 +72,7 @@ def blas_threads() -> dict[str, Any]:
             self.create_timer(0.01, self.look)
 
         def look(self) -> None:
-            found["spinning"] = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+            found["spinning"] = threads_of_blas()
             raise KeyboardInterrupt
 
     assert run_node(Probe, []) == 0
