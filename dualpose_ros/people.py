@@ -200,7 +200,7 @@ def box_area(boxes_px: AnyFloats) -> Floats:
     return size[..., 0] * size[..., 1]
 
 
-def box_overlap(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
+def _box_overlap(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
     """Area that every box of a (N, 4) has in common with every box of b (M, 4): (N, M), in square pixels."""
     a = np.asarray(a_px, dtype=np.float64).reshape(-1, 1, 4)
     b = np.asarray(b_px, dtype=np.float64).reshape(1, -1, 4)
@@ -210,10 +210,16 @@ def box_overlap(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
 
 def box_iou(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
     """Intersection over union of every box of a (N, 4) with every box of b (M, 4): (N, M)."""
-    overlap = box_overlap(a_px, b_px)
+    overlap = _box_overlap(a_px, b_px)
     areas = (box_area(np.asarray(boxes, dtype=np.float64).reshape(-1, 4)) for boxes in (a_px, b_px))
     union = np.add.outer(*areas) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def share_inside(a_px: AnyFloats, b_px: AnyFloats) -> Floats:
+    """Share (N, M) of every box of a (N, 4) that lies in every box of b (M, 4)."""
+    area = box_area(np.asarray(a_px, dtype=np.float64).reshape(-1, 1, 4))
+    return _box_overlap(a_px, b_px) / np.maximum(area, 1e-9)
 
 
 def oks(

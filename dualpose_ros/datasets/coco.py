@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask, UInt8s
+from dualpose_ros.arrays import AnyFloats, Float32s, Floats, Mask, RgbImage, UInt8s
 from dualpose_ros.camera import CameraError, camera_from_hfov
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, LabelledImage, Origin, People
@@ -118,15 +118,20 @@ def people_of(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     return [a for a in annotations if str(a.get("category_id")) not in others]
 
 
+def read_photograph(path: Path) -> RgbImage:
+    """The picture of a file; CocoError if it is missing, no image or of an absurd size."""
+    try:
+        return read_picture(path)
+    except SourceError as error:
+        raise CocoError(str(error)) from None
+
+
 def load(photograph: Photograph, max_side: int = 640) -> LabelledImage:
     """Decode a picture and shrink it to `max_side`.
 
     CocoError if the file is missing, no image, of an absurd shape, or of another size than is said.
     """
-    try:
-        image = read_picture(photograph.path)
-    except SourceError as error:
-        raise CocoError(str(error)) from None
+    image = read_photograph(photograph.path)
     if image.shape[:2] != (photograph.height, photograph.width):
         found = f"{image.shape[1]}x{image.shape[0]}"
         raise CocoError(f"{photograph.path} has {found} pixels, not {photograph.width}x{photograph.height} as said")

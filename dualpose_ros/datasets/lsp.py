@@ -14,11 +14,17 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats, UInt8s
 from dualpose_ros.datasets.apart import read_matlab
-from dualpose_ros.datasets.coco import CocoError, ImportOptions, Photograph, make_people, of_known_sources, split_of
+from dualpose_ros.datasets.coco import (
+    CocoError,
+    ImportOptions,
+    Photograph,
+    make_people,
+    of_known_sources,
+    read_photograph,
+    split_of,
+)
 from dualpose_ros.datasets.joint_names import to_inner
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
-from dualpose_ros.sources.pictures import read_picture
-from dualpose_ros.sources.source import SourceError
 
 LSP_JOINTS = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
@@ -44,10 +50,7 @@ def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograp
 
 
 def _photograph(file: Path, joints: Floats, state: UInt8s, origin: Origin) -> Photograph:
-    try:
-        pixels = read_picture(file)
-    except SourceError as error:
-        raise CocoError(str(error)) from None
+    pixels = read_photograph(file)
     size = (pixels.shape[1], pixels.shape[0])
     known = joints[state != UNKNOWN]
     low, high = (known.min(axis=0), known.max(axis=0)) if len(known) else (np.zeros(2), np.array(size, np.float64))

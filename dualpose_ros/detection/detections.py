@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Indices, RgbImage, Rows, rows_of
-from dualpose_ros.people import box_area, box_iou, box_overlap
+from dualpose_ros.people import box_area, box_iou, share_inside
 
 _SMALLEST_PART = 0.15
 """Halves of people that a detector takes for somebody are no smaller, as a share of the person's box."""
@@ -73,7 +73,8 @@ def nms(boxes_px: AnyFloats, scores: AnyFloats, max_iou: float, max_inside: floa
     order = np.argsort(-np.asarray(scores), kind="stable")
     boxes = np.asarray(boxes_px, dtype=np.float64)[order]
     area = box_area(boxes)
-    is_part = (box_overlap(boxes, boxes) > max_inside * area) & (area > _SMALLEST_PART * area[:, None])
+    inside = share_inside(boxes, boxes).T
+    is_part = (inside > max_inside) & (area > _SMALLEST_PART * area[:, None])
     goes = (box_iou(boxes, boxes) > max_iou) | is_part
     alive = np.ones(len(order), dtype=bool)
     for i in range(len(order)):

@@ -145,9 +145,10 @@ class DetectionStage:
         if self.is_cut:
             self._tracker.reset()
             self._turn, self._far_turn = DetectorTurn(), DetectorTurn()
-        if not self._turn.has_come(stamp_ns, self.config.detect_every, self._tracker.has_tentative):
+        somebody_is_new = self._tracker.has_tentative
+        if not self._turn.has_come(stamp_ns, self.config.detect_every, somebody_is_new):
             return self._tracker.predict(stamp_ns, size)
-        interval_s = USUAL_INTERVAL_S if self._tracker.has_tentative else FAR_INTERVAL_S
+        interval_s = USUAL_INTERVAL_S if somebody_is_new else FAR_INTERVAL_S
         found = self._detector(image, far=self._far_turn.has_come(stamp_ns, interval_s=interval_s))
         wants_colours = self.config.tracker.appearance_weight > 0 and len(found) > 0
         appearance = describe_people(image, found.boxes_px) if wants_colours else None

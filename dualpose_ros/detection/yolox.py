@@ -16,7 +16,7 @@ from dualpose_ros.camera import check_image
 from dualpose_ros.detection.detections import BoxChoice, DetectionError, Detections, clean
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.letterbox import fit_inside, fit_long_side
-from dualpose_ros.people import box_area, box_overlap
+from dualpose_ros.people import share_inside
 
 STRIDES = (8, 16, 32)
 PERSON = 0
@@ -82,8 +82,7 @@ class YoloxDetector:
             found, certain = self._look(image, far_side)
             most_px = FAR_PERSON_PX / far_side * max(width, height)
             is_new = (found[:, 2:] - found[:, :2]).max(axis=1, initial=0) < most_px
-            overlap = box_overlap(found, boxes[scores >= SEEN_SCORE])
-            is_new &= overlap.max(axis=1, initial=0) < 0.5 * box_area(found)
+            is_new &= share_inside(found, boxes[scores >= SEEN_SCORE]).max(axis=1, initial=0) < 0.5
             boxes, scores = np.concatenate([boxes, found[is_new]]), np.concatenate([scores, certain[is_new]])
         return clean(boxes, scores, width, height, self._choice)
 

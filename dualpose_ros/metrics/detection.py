@@ -11,7 +11,7 @@ import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.metrics.poses import average_precision
-from dualpose_ros.people import box_area, box_iou
+from dualpose_ros.people import box_iou, share_inside
 
 RIGHT_IOU = 0.5
 """From this overlap on a box is right."""
@@ -112,7 +112,7 @@ def match_image(truth: TrueBoxes, found: FoundBoxes, min_iou: float) -> tuple[Fl
     boxes, scores = found.boxes_px[order], found.scores[order]
     real = truth.boxes_px[~truth.ignored]
     overlaps = box_iou(boxes, real)
-    excused = _share_inside(boxes, truth.boxes_px[truth.ignored]).max(axis=1, initial=0) >= min_iou
+    excused = share_inside(boxes, truth.boxes_px[truth.ignored]).max(axis=1, initial=0) >= min_iou
     right, counts = np.zeros(len(boxes), dtype=bool), np.ones(len(boxes), dtype=bool)
     free = np.ones(len(real), dtype=bool)
     for i in range(len(boxes)):
@@ -123,10 +123,3 @@ def match_image(truth: TrueBoxes, found: FoundBoxes, min_iou: float) -> tuple[Fl
         else:
             counts[i] = not excused[i]
     return scores[counts], right[counts]
-
-
-def _share_inside(boxes_px: AnyFloats, regions_px: AnyFloats) -> Floats:
-    """Share (M, R) of each box (M, 4) that lies in each region (R, 4)."""
-    a, b = np.asarray(boxes_px)[:, None], np.asarray(regions_px)[None]
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    return box_area(np.concatenate([low, high], axis=-1)) / np.maximum(box_area(a), 1e-9)

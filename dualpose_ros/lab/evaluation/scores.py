@@ -30,7 +30,7 @@ from dualpose_ros.lab.evaluation.report import Rows as Table
 from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
 from dualpose_ros.lab.synthetic.scenes.sequences import SequenceConfig
 from dualpose_ros.metrics.goals import Goal, judged
-from dualpose_ros.people import SEEN, Persons, Source, box_area, box_iou, oks
+from dualpose_ros.people import SEEN, Persons, Source, box_iou, oks, share_inside
 from dualpose_ros.skeleton import H36M17
 
 FRAMES, SEQUENCES, PHOTOGRAPHS = 12, 36, 200
@@ -188,10 +188,7 @@ def seen_boxes(persons: Persons) -> Floats:
 
 def lies_within(boxes_px: Floats, others_px: Floats) -> Mask:
     """Which boxes (N, 4) have more than half of their area in one of others (M, 4)."""
-    low = np.maximum(boxes_px[:, None, :2], others_px[:, :2])
-    high = np.minimum(boxes_px[:, None, 2:], others_px[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    return np.asarray((shared > 0.5 * box_area(boxes_px)[:, None]).any(axis=1))
+    return np.asarray((share_inside(boxes_px, others_px) > 0.5).any(axis=1))
 
 
 def _stages(count: int) -> list[FusionStage]:
