@@ -22,7 +22,7 @@ def generate_launch_description() -> LaunchDescription:
     )
 
     def start(context: LaunchContext) -> list[Any]:
-        values = read(arguments, context)
+        values = read(arguments, context, __file__)
         topics = (values["image_topic"], values["camera_info_topic"])
         actions: list[Any] = []
         for index, name in enumerate(cameras_of(values)):

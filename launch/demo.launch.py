@@ -22,7 +22,7 @@ def generate_launch_description() -> LaunchDescription:
     )
 
     def start(context: LaunchContext) -> list[Any]:
-        values = read(arguments, context)
+        values = read(arguments, context, __file__)
         parameters = demo_camera(values)
         is_film = kind_of(parameters["source"]) == "file"
         graph, actions = graph_of(values)

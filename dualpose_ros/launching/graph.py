@@ -14,11 +14,11 @@ from launch_ros.parameter_descriptions import ParameterValue
 from dualpose_ros.launching.arguments import Argument
 from dualpose_ros.launching.parameter_file import parameter_file
 from dualpose_ros.launching.supervision import supervised
+from dualpose_ros.paths import PACKAGE
 from dualpose_ros.standalone.arguments import LOG_LEVELS, parameter_of
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.run_node import END_WITH_PARENT
 
-PACKAGE = "dualpose_ros"
 NODES = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
 )  # fmt: skip

@@ -1,14 +1,11 @@
 """The launch files, run with stand-ins for ROS 2's launch: what they start, start again, and leave behind."""
 
 import ast
-import dataclasses
 import importlib
-import runpy
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,99 +16,21 @@ from dualpose_ros.nodes.humans.humans_node import HumansNodeConfig
 from dualpose_ros.runs.parameter_lists import NODES as PARAMETERS
 from dualpose_ros.settings import all_settings, with_values
 from dualpose_ros.standalone.process import BAD_INPUT, RestartPolicy
+from support import launch_files
+from support.data import ROOT
+from support.launch_files import (
+    LAUNCH_FILES,
+    Recorded,
+    actions_of,
+    arguments_of,
+    describe,
+    handlers_of,
+    nodes_of,
+    values_of,
+)  # fmt: skip
 
-ROOT = Path(__file__).resolve().parents[2]
-LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 NODES = ("detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node")
 PYTHON_KEYS = {"yaml": "python3-yaml"}
-
-
-@dataclasses.dataclass
-class Recorded:
-    """Stands for any class of the launch packages: remembers how it was made."""
-
-    kind: str
-    args: tuple[Any, ...]
-    options: dict[str, Any]
-
-    def perform(self, context: dict[str, str]) -> str:
-        return context[self.args[0]]
-
-
-@pytest.fixture
-def launch_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The names that our launch files import, where ROS 2's launch is not installed."""
-
-    def recorder(kind: str) -> Any:
-        return lambda *args, **options: Recorded(kind, args, options)
-
-    names: dict[str, tuple[str, ...]] = {
-        "launch": ("LaunchContext", "LaunchDescription"),
-        "launch.actions": ("DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "RegisterEventHandler", "TimerAction"),
-        "launch.launch_context": ("LaunchContext",),
-        "launch.event_handlers": ("OnProcessExit", "OnShutdown"),
-        "launch.substitutions": ("LaunchConfiguration",),
-        "launch_ros": (),
-        "launch_ros.actions": ("Node",),
-        "launch_ros.parameter_descriptions": ("ParameterValue",),
-        "ament_index_python": (),
-        "ament_index_python.packages": (),
-    }
-    for name in [name for name in sys.modules if name.startswith("dualpose_ros.launching")]:
-        monkeypatch.delitem(sys.modules, name)
-    for module_name, attributes in names.items():
-        module = ModuleType(module_name)
-        for attribute in attributes:
-            setattr(module, attribute, recorder(attribute))
-        monkeypatch.setitem(sys.modules, module_name, module)
-    sys.modules["ament_index_python.packages"].get_package_share_directory = find  # type: ignore
-    yield
-    for name in [name for name in sys.modules if name.startswith("dualpose_ros.launching")]:
-        del sys.modules[name]
-
-
-INSTALLED = {"dualpose_ros", "rviz2", "tf2_ros"}
-
-
-def find(package: str) -> str:
-    """Where a package's data is; KeyError, as ament's PackageNotFoundError is one, where it is not installed."""
-    if package not in INSTALLED:
-        raise KeyError(package)
-    return str(ROOT)
-
-
-def arguments_of(description: Recorded) -> dict[str, str]:
-    """The arguments at their defaults; cameras, which there are none of by default, are two."""
-    declared = [item for item in description.args[0] if item.kind == "DeclareLaunchArgument"]
-    assert all(item.options["description"] for item in declared)
-    defaults = {item.args[0]: item.options["default_value"] for item in declared}
-    return defaults | ({"cameras": "front,rear"} if "cameras" in defaults else {})
-
-
-def actions_of(description: Recorded, context: dict[str, str]) -> list[Recorded]:
-    """What the launch file does once its arguments are known."""
-    functions = [item.options["function"] for item in description.args[0] if item.kind == "OpaqueFunction"]
-    return [action for function in functions for action in function(context)]
-
-
-def nodes_of(actions: list[Recorded]) -> dict[str, dict[str, Any]]:
-    return {action.options["executable"]: action.options for action in actions if action.kind == "Node"}
-
-
-def values_of(parameters: dict[str, Recorded]) -> dict[str, Any]:
-    """The parameters of a node, each typed as its own value is."""
-    assert all(value.options == {"value_type": type(value.args[0])} for value in parameters.values())
-    return {name: value.args[0] for name, value in parameters.items()}
-
-
-def handlers_of(actions: list[Recorded], kind: str) -> list[Recorded]:
-    """The event handlers of one kind."""
-    handlers = [action.args[0] for action in actions if action.kind == "RegisterEventHandler"]
-    return [handler for handler in handlers if handler.kind == kind]
-
-
-def describe(name: str) -> Recorded:
-    return runpy.run_path(str(ROOT / "launch" / name))["generate_launch_description"]()
 
 
 def test_pipeline_launch(launch_stub: None) -> None:
@@ -177,23 +96,11 @@ def test_the_live_view_is_started_on_the_graphs_topics_and_ground(launch_stub: N
     assert "view" not in arguments_of(describe("cameras.launch.py"))
 
 
-@pytest.mark.parametrize(
-    "wrong", ["use_sim_time:=maybe", "rviz:=2", "log_level:=loud", "hfov_deg:=wide", "params_file:=nothing.yaml",
-              "params_file:=LICENSE", "hfov_deg:=60 calibration:=a.yaml", "source:=0"],
-)  # fmt: skip
-def test_a_wrong_argument_stops_the_launch_before_anything_starts(launch_stub: None, wrong: str) -> None:
-    """launch forgets nodes that are on their way when an error meets it, and they run on."""
-    description = describe("demo.launch.py")
-    given = dict(word.split(":=") for word in wrong.split())
-    with pytest.raises(RuntimeError, match=next(iter(given))):
-        actions_of(description, arguments_of(description) | given)
-
-
 @pytest.mark.parametrize("name", [path.name for path in LAUNCH_FILES])
 def test_the_graph_runs_where_rviz_and_tf2_are_missing(
     launch_stub: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "INSTALLED", {"dualpose_ros"})
+    monkeypatch.setattr(launch_files, "INSTALLED", {"dualpose_ros"})
     description = describe(name)
     actions = actions_of(description, arguments_of(description) | {"rviz": "true"})
     assert set(NODES) <= set(nodes_of(actions)) and not {"rviz2", "static_transform_publisher"} & set(nodes_of(actions))
