@@ -304,8 +304,8 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _inputs(path: Path) -> str:
     """What a network takes, by name, which tells its kind whatever it gives; WeightsError if it is none."""
+    from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
     from dualpose_ros.inference.engine import EngineError
-    from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
     try:
         engine = OnnxRuntimeEngine(path, threads=1)

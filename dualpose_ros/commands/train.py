@@ -215,8 +215,8 @@ def build_engine(path: Path, precision: str, shapes: Mapping[str, tuple[int, ...
 
     shapes: of inputs, those that are not said are of the usual call. EngineError says why there is no plan.
     """
+    from dualpose_ros.inference.backends.tensorrt_build import usual_shapes
     from dualpose_ros.inference.load import load_engine
-    from dualpose_ros.inference.tensorrt_build import usual_shapes
 
     engine = load_engine(path, "tensorrt", 1, precision)
     if unknown := sorted(set(shapes) - set(engine.inputs)):

@@ -1,4 +1,4 @@
-"""What runs networks: one file a back end, none imported before it is asked for."""
+"""What runs networks: one file a back end in `backends`, none imported before it is asked for."""
 
 import os
 

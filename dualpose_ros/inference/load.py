@@ -1,4 +1,4 @@
-"""Choosing what runs a network: one file a backend, none imported before it is asked for.
+"""Choosing what runs a network, and importing that back end alone.
 
 So only ONNX Runtime has to be installed.
 """
@@ -89,7 +89,7 @@ class EngineConfig(Settings):
     def _load_on_cpu(self, path: Path) -> Engine:
         """A network over images by OpenVINO, in bf16 or what of it is not in 8 bits, where that is the fastest; else
         by ONNX Runtime."""
-        from dualpose_ros.inference.onnxruntime_engine import takes_images
+        from dualpose_ros.inference.backends.onnxruntime_engine import takes_images
 
         wants = self.precision in (AUTO, "bf16", "int8") and best_backend(None)[0] == "openvino"
         if wants and takes_images(path):
@@ -108,10 +108,10 @@ class EngineConfig(Settings):
 
 def prepare() -> None:
     """Import what will run networks here, and read what the shipped ones' files say of themselves; without a thread."""
-    from dualpose_ros.inference.onnxruntime_engine import takes_images
+    from dualpose_ros.inference.backends.onnxruntime_engine import takes_images
 
     if best_backend(None)[0] == "openvino":
-        importlib.import_module("dualpose_ros.inference.openvino_engine")
+        importlib.import_module("dualpose_ros.inference.backends.openvino_engine")
     wants = EngineConfig()._prefers_int8()
     for name in SHIPPED:
         takes_images(network_file(name, wants))
@@ -177,17 +177,17 @@ def load_engine(path: Path | str, backend: str = "onnxruntime", threads: int = 1
 
 def _load(path: Path, backend: str, threads: int, precision: str) -> Engine:
     if backend.startswith("onnxruntime"):
-        from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+        from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(path, threads, backend, precision)
     if backend == "openvino":
-        from dualpose_ros.inference.openvino_engine import OpenVinoEngine
+        from dualpose_ros.inference.backends.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(path, threads, precision)
     if backend == "torch":
-        from dualpose_ros.inference.torch_engine import TorchEngine
+        from dualpose_ros.inference.backends.torch_engine import TorchEngine
 
         return TorchEngine(path, threads, precision)
-    from dualpose_ros.inference.tensorrt_engine import TensorRtEngine
+    from dualpose_ros.inference.backends.tensorrt_engine import TensorRtEngine
 
     return TensorRtEngine(path, threads, precision)

@@ -18,9 +18,9 @@ from onnx import numpy_helper
 from onnxruntime import quantization
 
 from dualpose_ros.arrays import Floats
+from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
 from dualpose_ros.inference.engine import Arrays
 from dualpose_ros.inference.graphs import GraphError, folded
-from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
 _OPERATORS = ["Conv", "Add", "Relu", "Resize", "Concat"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Mask
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors, joints_from_bones, median_of
+from dualpose_ros.refinement.least_squares.terms import HAS_BONE, bone_vectors, joints_from_bones, median_of
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
 

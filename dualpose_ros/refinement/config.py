@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dualpose_ros.camera import GroundConfig
 from dualpose_ros.refinement.bones import BoneConfig
 from dualpose_ros.refinement.ground.stance import StandingConfig
-from dualpose_ros.refinement.solver import SolverConfig
+from dualpose_ros.refinement.least_squares.solver import SolverConfig
 from dualpose_ros.settings import SettingError, Settings, setting
 
 SHORTEST_WINDOW = 3

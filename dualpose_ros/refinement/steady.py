@@ -9,7 +9,7 @@ camera optical frame.
 import numpy as np
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.refinement.terms import NEAREST_M
+from dualpose_ros.refinement.least_squares.terms import NEAREST_M
 from dualpose_ros.skeleton import H36M17
 
 SWIFT_M_S = 0.8

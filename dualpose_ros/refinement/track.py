@@ -16,10 +16,10 @@ from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import smooth_distances
 from dualpose_ros.refinement.ground.stance import bones_height
 from dualpose_ros.refinement.ground.standing import Correction
+from dualpose_ros.refinement.least_squares.solver import Solution, refine
+from dualpose_ros.refinement.least_squares.terms import HAS_BONE
 from dualpose_ros.refinement.motion import HOLD_SPEED, prediction_stddev
-from dualpose_ros.refinement.solver import Solution, refine
 from dualpose_ros.refinement.steady import steadied
-from dualpose_ros.refinement.terms import HAS_BONE
 from dualpose_ros.refinement.window import (
     Frame,
     Window,

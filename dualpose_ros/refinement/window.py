@@ -14,9 +14,9 @@ import numpy as np
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.people import Pose3D
+from dualpose_ros.refinement.least_squares.solver import Observations
+from dualpose_ros.refinement.least_squares.terms import NEAREST_M, median_of
 from dualpose_ros.refinement.motion import motion_row, steady_row
-from dualpose_ros.refinement.solver import Observations
-from dualpose_ros.refinement.terms import NEAREST_M, median_of
 from dualpose_ros.skeleton import H36M17
 
 LEAST_RELATIVE_M = 0.02

@@ -22,7 +22,7 @@ from dualpose_ros.camera import Camera
 from dualpose_ros.people import Pose2D
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.lifting import LiftedPose
+from dualpose_ros.top_down.lifting.lifter import LiftedPose
 
 _ANKLES = (H36M17.index("left_ankle"), H36M17.index("right_ankle"))
 _MIN_SCORE = 0.3

@@ -19,7 +19,7 @@ from dualpose_ros.top_down.decode import DecodeConfig
 from dualpose_ros.top_down.estimator import FLIP_MOST_MS, FLIP_UP_TO, PatchMaps, PoseEstimator
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.identities import FIRST_STRANGER, MIN_COMMON_JOINTS, PoseIdentities
-from dualpose_ros.top_down.lifting import LiftedPose, Lifter
+from dualpose_ros.top_down.lifting.lifter import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down

@@ -60,7 +60,7 @@ def test_sequences_are_longer_than_the_window() -> None:
     pytest.importorskip("torch", reason="training needs torch")
     from dualpose_ros.lab.training.lifting.task import LiftingTraining
     from dualpose_ros.settings import SettingError
-    from dualpose_ros.top_down.lifting_network import LiftingConfig
+    from dualpose_ros.top_down.lifting.network import LiftingConfig
 
     with pytest.raises(SettingError, match="is 54; it must be more than the network's window, 243"):
         LiftingTraining(network=LiftingConfig(window=243))

@@ -84,7 +84,7 @@ def test_outputs_of_a_run_survive_the_next(engine: Any) -> None:
 
 
 def test_shapes_have_plans_of_their_own(network_file: Any) -> None:
-    openvino_engine = pytest.importorskip("dualpose_ros.inference.openvino_engine")
+    openvino_engine = pytest.importorskip("dualpose_ros.inference.backends.openvino_engine")
     engine: Any = load_engine(network_file, "openvino")
     for _ in range(3):
         for size in [(n, 4 + 4 * (n % 2), 4) for n in (1, 7, 4, 8)]:
@@ -103,7 +103,7 @@ _LET_GO = """
 import gc, os, signal, sys
 from pathlib import Path
 import numpy as np
-from dualpose_ros.inference.openvino_engine import OpenVinoEngine
+from dualpose_ros.inference.backends.openvino_engine import OpenVinoEngine
 told = []
 signal.signal(signal.SIGINT, lambda *_: told.append(1))
 engine = OpenVinoEngine(Path(sys.argv[1]), 1)
@@ -220,7 +220,7 @@ def test_no_patch_waits_for_a_plan() -> None:
 def test_a_compiled_network_serves_no_other_version_or_setting(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network_file: Any
 ) -> None:
-    module = pytest.importorskip("dualpose_ros.inference.openvino_engine")
+    module = pytest.importorskip("dualpose_ros.inference.backends.openvino_engine")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     load_engine(network_file, "openvino").run(good_inputs())
     others = {"version": (module.openvino, "__version__", "1.0"), "source": (module, "__file__", __file__)}
@@ -287,11 +287,11 @@ def test_wrong_requests(network_file: Any) -> None:
 def test_a_library_that_is_not_installed_is_named(
     network_file: Any, backend: Any, blocked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dualpose_ros.inference.tensorrt_engine as tensorrt_engine
+    import dualpose_ros.inference.backends.tensorrt_engine as tensorrt_engine
 
     monkeypatch.setattr(tensorrt_engine, "find_gpu", lambda: Gpu("a GPU", "9.0", 13000))
     if backend != "tensorrt":
-        for module in [m for m in sys.modules if m.startswith(f"dualpose_ros.inference.{backend}")]:
+        for module in [m for m in sys.modules if m.startswith(f"dualpose_ros.inference.backends.{backend}")]:
             monkeypatch.delitem(sys.modules, module)
     if blocked == "cuda.bindings":
         monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace())

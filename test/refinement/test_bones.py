@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.refinement.bones import PROPORTIONS, UNUSUAL, USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.refinement.least_squares.terms import HAS_BONE, bone_vectors
 from dualpose_ros.skeleton import H36M17
 from support import windows
 

@@ -11,10 +11,10 @@ from dualpose_ros.people import Persons, Pose3D, TrackingState
 from dualpose_ros.refinement.bones import USUAL_SIZE_M, BoneConfig, BoneMemory, with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.distance import LASTING_SHARE, smooth_distances
-from dualpose_ros.refinement.noise import ErrorModel
-from dualpose_ros.refinement.solver import SolverConfig, refine
+from dualpose_ros.refinement.least_squares.noise import ErrorModel
+from dualpose_ros.refinement.least_squares.solver import SolverConfig, refine
+from dualpose_ros.refinement.least_squares.terms import HAS_BONE, bone_vectors
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
 from dualpose_ros.refinement.track import FIRST_BONES_S
 from dualpose_ros.refinement.window import (
     at_distances,

@@ -8,7 +8,7 @@ from dualpose_ros.camera import Ground, ground_below, project
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.ground.stance import ANKLE_OVER_HEIGHT, StandingConfig, bones_height
 from dualpose_ros.refinement.ground.standing import Standing
-from dualpose_ros.refinement.terms import bone_vectors
+from dualpose_ros.refinement.least_squares.terms import bone_vectors
 from support.windows import CAMERA, K, pose_of, usual_body
 
 GROUND = ground_below(1.4, pitch_rad=0.1)

@@ -6,8 +6,8 @@ from dualpose_ros.camera import Camera, project
 from dualpose_ros.lab.evaluation.refinement.published_solver import trajectory_matrix
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.refinement.bones import PROPORTIONS
-from dualpose_ros.refinement.solver import Observations
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.refinement.least_squares.solver import Observations
+from dualpose_ros.refinement.least_squares.terms import HAS_BONE, bone_vectors
 from dualpose_ros.skeleton import H36M17, K
 
 CAMERA = Camera(640, 480, 500.0, 520.0, 320.0, 240.0)

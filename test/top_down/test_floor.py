@@ -11,7 +11,7 @@ from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, Scale, fit_floor, lower_foot, scaled
-from dualpose_ros.top_down.lifting import LiftedPose
+from dualpose_ros.top_down.lifting.lifter import LiftedPose
 
 CONFIG = FloorConfig()
 UNKNOWN = Scale(1.0, 1.0, float(np.hypot(CONFIG.size_stddev, CONFIG.pose_error_stddev)))

@@ -12,9 +12,9 @@ from dualpose_ros.inference.engine import Engine, EngineError, TensorSpec
 from dualpose_ros.people import Track, TrackingState
 from dualpose_ros.settings import SettingError
 from dualpose_ros.skeleton import COCO17, H36M17
-from dualpose_ros.top_down.completion import complete
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.person_view import back
+from dualpose_ros.top_down.lifting.completion import complete
+from dualpose_ros.top_down.lifting.person_view import back
 from dualpose_ros.top_down.published import KINDS, KNOWN, PublishedEngine, load_top_down
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 from support.data import data_path

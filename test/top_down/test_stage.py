@@ -14,7 +14,7 @@ from dualpose_ros.people import Pose2D, Source, Track, TrackingState
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.floor import FloorConfig
 from dualpose_ros.top_down.identities import FIRST_STRANGER
-from dualpose_ros.top_down.lifting import LiftedPose
+from dualpose_ros.top_down.lifting.lifter import LiftedPose
 from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
 from support import people_maps as maps
 

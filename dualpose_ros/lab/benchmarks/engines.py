@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dualpose_ros.inference.backends.tensorrt_build import is_whole, usual_shapes
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.inference.load import SHIPPED, load_engine
 from dualpose_ros.inference.parity import example_inputs, worst_difference
-from dualpose_ros.inference.tensorrt_build import is_whole, usual_shapes
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.lab.timing import WARM_UP, timed
 from dualpose_ros.metrics.goals import Goal, judged

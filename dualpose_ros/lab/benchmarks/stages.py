@@ -15,7 +15,7 @@ import dualpose_ros.bottom_up.stage as bottom_up_stage
 import dualpose_ros.detection.stage as detection_stage
 import dualpose_ros.fusion.stage as fusion_stage
 import dualpose_ros.top_down.estimator as estimator
-import dualpose_ros.top_down.lifting as lifting
+import dualpose_ros.top_down.lifting.lifter as lifting
 from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.bottom_up.stage import BottomUpConfig, BottomUpStage
 from dualpose_ros.camera import Camera

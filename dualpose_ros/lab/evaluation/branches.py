@@ -12,7 +12,7 @@ from dualpose_ros.inference.load import EngineConfig
 from dualpose_ros.people import Persons, Track
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.lifting.lifter import Lifter
 from dualpose_ros.top_down.published import load_top_down
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
 

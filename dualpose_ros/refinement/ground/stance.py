@@ -12,7 +12,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera, Ground, pixels_to_rays
-from dualpose_ros.refinement.terms import NEAREST_M, bone_vectors
+from dualpose_ros.refinement.least_squares.terms import NEAREST_M, bone_vectors
 from dualpose_ros.refinement.window import Frame
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17

@@ -20,7 +20,7 @@ from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame
 from dualpose_ros.lab.evaluation.people import match_people
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.people import Pose3D, Source, TrackingState
-from dualpose_ros.refinement.terms import joints_from_bones
+from dualpose_ros.refinement.least_squares.terms import joints_from_bones
 from dualpose_ros.skeleton import H36M17, ROOT, K
 
 _PARENTS = [max(parent, 0) for parent in H36M17.parents]

@@ -16,9 +16,9 @@ from dualpose_ros.lab.evaluation.refinement.published_solver import Stage, optim
 from dualpose_ros.lab.timing import timed
 from dualpose_ros.people import Pose3D
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.solver import Observations, terms_of
+from dualpose_ros.refinement.least_squares.solver import Observations, terms_of
+from dualpose_ros.refinement.least_squares.terms import Terms, cost
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.refinement.terms import Terms, cost
 from dualpose_ros.refinement.track import TrackSmoother
 from dualpose_ros.refinement.window import frame_of, observations, stacked
 from dualpose_ros.skeleton import H36M17

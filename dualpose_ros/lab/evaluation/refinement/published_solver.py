@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats
-from dualpose_ros.refinement import terms
+from dualpose_ros.refinement.least_squares import terms
 from dualpose_ros.refinement.trajectory import PUBLISHED_WINDOWS, Windows, trajectory_weights
 
 _BETAS = (0.9, 0.999)

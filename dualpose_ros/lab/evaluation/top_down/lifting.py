@@ -17,8 +17,8 @@ from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.lab.synthetic.scenes.placing import look_at
 from dualpose_ros.metrics.poses import joint_errors, pa_mpjpe, root_depth_error, sigma_radii
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, complete, time_feature
-from dualpose_ros.top_down.lifting import ANSWERS, PlacedPeople, empty_memory, lookahead_frames, place_people
+from dualpose_ros.top_down.lifting.completion import LONGEST_GAP_S, complete, time_feature
+from dualpose_ros.top_down.lifting.lifter import ANSWERS, PlacedPeople, empty_memory, lookahead_frames, place_people
 
 HZ = 30.0
 LONGEST_PASSAGE = 150

@@ -17,7 +17,7 @@ from dualpose_ros.metrics.poses import joint_errors
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.lifting import Lifter
+from dualpose_ros.top_down.lifting.lifter import Lifter
 
 MIN_VISIBLE = 0.2
 """People of whom less is in view are not asked for."""

@@ -37,9 +37,9 @@ from dualpose_ros.lab.synthetic.scenes.world import World
 from dualpose_ros.lab.timing import median_ms
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import NUM_FEATURES, complete, time_feature
 from dualpose_ros.top_down.estimator import PoseEstimator
-from dualpose_ros.top_down.lifting import Lifter, empty_memory, lookahead_frames
+from dualpose_ros.top_down.lifting.completion import NUM_FEATURES, complete, time_feature
+from dualpose_ros.top_down.lifting.lifter import Lifter, empty_memory, lookahead_frames
 from dualpose_ros.weights import weights_path
 
 OVERLAPS, NOISE_FRAMES, VIEWS = 200, 160, 3

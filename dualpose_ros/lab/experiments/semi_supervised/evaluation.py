@@ -15,8 +15,8 @@ from dualpose_ros.fusion.integrate import NetworkIntegrator
 from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.lab.evaluation.fusion.measures import COLUMNS, Fuse, RecordedFrame, pose_row, recorded_frames, staged
 from dualpose_ros.skeleton import K
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES, CompletedPoses, complete, time_feature
-from dualpose_ros.top_down.lifting import ANSWERS, empty_memory, lookahead_frames, place_people
+from dualpose_ros.top_down.lifting.completion import LONGEST_GAP_S, NUM_FEATURES, CompletedPoses, complete, time_feature
+from dualpose_ros.top_down.lifting.lifter import ANSWERS, empty_memory, lookahead_frames, place_people
 
 
 @dataclass(frozen=True)

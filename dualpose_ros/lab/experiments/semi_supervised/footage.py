@@ -22,7 +22,7 @@ from dualpose_ros.people import Persons, Pose3D
 from dualpose_ros.sources.calibration import load_calibration, load_ground
 from dualpose_ros.sources.frames import IMAGE_SUFFIXES, images_of, open_source
 from dualpose_ros.sources.video import VIDEO_SUFFIXES
-from dualpose_ros.top_down.completion import LONGEST_GAP_S
+from dualpose_ros.top_down.lifting.completion import LONGEST_GAP_S
 
 SEQUENCE_FRAMES = 60
 """Longer videos are several sequences, of one length, as networks learn from them."""

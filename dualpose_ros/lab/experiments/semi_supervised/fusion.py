@@ -58,7 +58,7 @@ from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.people import Poses
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import BODY, ROOT
-from dualpose_ros.top_down.person_view import through
+from dualpose_ros.top_down.lifting.person_view import through
 
 _NEAREST_M = 0.5
 

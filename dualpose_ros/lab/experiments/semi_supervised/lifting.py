@@ -1,6 +1,6 @@
 """Semi-supervised training of a lifting network on recorded tracks (paper, section 3.4), for `loop.trainer`.
 
-N tracks, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.person_view`).
+N tracks, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.lifting.person_view`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,8 +49,8 @@ from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import BODY
-from dualpose_ros.top_down.lifting import ANSWERS, empty_memory
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.lifting.lifter import ANSWERS, empty_memory
+from dualpose_ros.top_down.lifting.network import LiftingConfig, TemporalLifter
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def easy_weights(errors: Sequence[Tensor], epoch: float) -> Tensor:
 def place(joints: Tensor, depth: Tensor, rays: Tensor, weight: Tensor) -> Tensor:
     """Joints in a virtual camera (N, K, 3) from those relative to the root and its depth (N,) along the axis.
 
-    As `top_down.person_view.place_root`: x and y fit the rays (N, K, 2) found best, weighted (N, K).
+    As `top_down.lifting.person_view.place_root`: x and y fit the rays (N, K, 2) found best, weighted (N, K).
     """
     wanted = rays * (joints[..., 2:] + depth[:, None, None]) - joints[..., :2]
     shares = weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-9)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dualpose_ros.grouping import HEATMAP_STRIDE
-from dualpose_ros.inference.torch_engine import TorchEngine
+from dualpose_ros.inference.backends.torch_engine import TorchEngine
 from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
 from dualpose_ros.lab.training.on_device.views import Draws, inverse_views, show, similarity_views
 from dualpose_ros.skeleton import H36M17

@@ -19,8 +19,8 @@ from dualpose_ros.lab.training.lifting.views import NEAREST_M, Sequences
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
-from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES
+from dualpose_ros.top_down.lifting.gcn_network import DirectedGCN, GCNConfig
+from dualpose_ros.top_down.lifting.person_view import NUM_VIEW_FEATURES
 
 _FARTHEST = 6.0
 """Joints further out, in units of the person's extent, are behind or beside the camera: no place to learn."""
@@ -99,7 +99,7 @@ class GCNTask(MotionTask):
         return float(np.mean([value for name, value in figures.items() if name.startswith("mpjpe")]))
 
     def export_spec(self) -> ExportSpec:
-        """Inputs `joints` (N, K, 3) and `view` (N, 3); outputs as `top_down.completion.complete` takes them."""
+        """Inputs `joints` (N, K, 3) and `view` (N, 3); outputs as `top_down.lifting.completion.complete` takes them."""
         example = {"joints": torch.zeros((2, H36M17.num_joints, 3)), "view": torch.zeros((2, NUM_VIEW_FEATURES))}
         axis = {0: Axis("people")}
         return ExportSpec(example, ("joints_2d", "log_stddev_2d", "joints_rel"), {"joints": axis, "view": axis})

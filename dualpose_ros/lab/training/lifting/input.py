@@ -1,4 +1,4 @@
-"""The lifting network's input, of many people at once and on any device, as `top_down.completion` makes it live.
+"""The lifting network's input of many people at once, on any device, as `top_down.lifting.completion` makes it live.
 
 Needs torch. N people, K joints of `skeleton.H36M17`; that both give the same numbers is tested.
 """
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dualpose_ros.skeleton import H36M17, K
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, MIN_CONFIDENCE, MIRRORED_VIEW, TRUST
-from dualpose_ros.top_down.person_view import FARTHEST, MIN_EXTENT, NEAREST
+from dualpose_ros.top_down.lifting.completion import LONGEST_GAP_S, MIN_CONFIDENCE, MIRRORED_VIEW, TRUST
+from dualpose_ros.top_down.lifting.person_view import FARTHEST, MIN_EXTENT, NEAREST
 
 
 @dataclass(frozen=True)

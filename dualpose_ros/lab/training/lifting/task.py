@@ -1,6 +1,6 @@
 """Training of the lifting network, root-relative pose and root depth over time, for `loop.trainer`.
 
-N sequences, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.person_view`).
+N sequences, T frames, K joints of `skeleton.H36M17`; metres, virtual camera axes (see `top_down.lifting.person_view`).
 """
 
 from collections.abc import Iterable
@@ -29,9 +29,9 @@ from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe, sigma_radii
 from dualpose_ros.settings import SettingError, Settings, setting, share
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import LONGEST_GAP_S, NUM_FEATURES
-from dualpose_ros.top_down.gcn_network import DirectedGCN, GCNConfig
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.lifting.completion import LONGEST_GAP_S, NUM_FEATURES
+from dualpose_ros.top_down.lifting.gcn_network import DirectedGCN, GCNConfig
+from dualpose_ros.top_down.lifting.network import LiftingConfig, TemporalLifter
 
 Errors = dict[str, Floats]
 

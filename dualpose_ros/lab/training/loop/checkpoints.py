@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dualpose_ros.inference.onnxruntime_engine import onnx_metadata
+from dualpose_ros.inference.backends.onnxruntime_engine import onnx_metadata
 from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
 from dualpose_ros.paths import written_whole

@@ -16,9 +16,9 @@ from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
 from dualpose_ros.people import Persons, Pose3D, Source, TrackingState
 from dualpose_ros.refinement.bones import with_lengths
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.refinement.solver import SolverConfig, terms_of
+from dualpose_ros.refinement.least_squares.solver import SolverConfig, terms_of
+from dualpose_ros.refinement.least_squares.terms import cost
 from dualpose_ros.refinement.stage import RefinementStage
-from dualpose_ros.refinement.terms import cost
 from dualpose_ros.refinement.window import LEAST_RELATIVE_M
 from dualpose_ros.skeleton import H36M17, K
 

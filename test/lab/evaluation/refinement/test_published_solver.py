@@ -15,7 +15,7 @@ from dualpose_ros.lab.evaluation.refinement.published_solver import (
     trajectory_matrix,
     value_and_gradient,
 )
-from dualpose_ros.refinement.terms import HAS_BONE, bone_vectors
+from dualpose_ros.refinement.least_squares.terms import HAS_BONE, bone_vectors
 from support import windows
 
 

@@ -11,9 +11,9 @@ from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError, TensorS
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.evaluation.top_down import lifting as evaluation
 from dualpose_ros.skeleton import H36M17, K
-from dualpose_ros.top_down.completion import NUM_FEATURES
-from dualpose_ros.top_down.lifting import UNSEEN_STDDEV_SCALE
-from dualpose_ros.top_down.person_view import view_person
+from dualpose_ros.top_down.lifting.completion import NUM_FEATURES
+from dualpose_ros.top_down.lifting.lifter import UNSEEN_STDDEV_SCALE
+from dualpose_ros.top_down.lifting.person_view import view_person
 from dualpose_ros.weights import weights_path
 
 F32 = np.dtype(np.float32)

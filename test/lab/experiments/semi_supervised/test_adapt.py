@@ -23,7 +23,7 @@ from dualpose_ros.nodes import convert  # brings the message packages, with or w
 from dualpose_ros.people import Persons, Source
 from dualpose_ros.recording.mcap_file import McapFile
 from dualpose_ros.sources.frames import SourceError
-from dualpose_ros.top_down.lifting import empty_memory
+from dualpose_ros.top_down.lifting.lifter import empty_memory
 from dualpose_ros.weights import weights_path
 from support import made_recordings as made
 

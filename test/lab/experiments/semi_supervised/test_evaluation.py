@@ -19,9 +19,9 @@ from dualpose_ros.lab.experiments.semi_supervised import evaluation
 from dualpose_ros.lab.training.fusion.pair_rows import pair_rows
 from dualpose_ros.lab.training.lifting.task import LiftingTask, LiftingTraining
 from dualpose_ros.people import Pose2D
-from dualpose_ros.top_down.completion import LONGEST_GAP_S
-from dualpose_ros.top_down.lifting import Lifter
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.lifting.completion import LONGEST_GAP_S
+from dualpose_ros.top_down.lifting.lifter import Lifter
+from dualpose_ros.top_down.lifting.network import LiftingConfig, TemporalLifter
 from dualpose_ros.top_down.stage import absolute_stddev
 from support import made_recordings as made
 

@@ -22,8 +22,8 @@ from dualpose_ros.lab.experiments.semi_supervised.run import TrainedRow, onnx_fi
 from dualpose_ros.lab.training.fusion.discriminator import DiscriminatorConfig
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.settings import SettingError
-from dualpose_ros.top_down.lifting import empty_memory
-from dualpose_ros.top_down.person_view import place_root
+from dualpose_ros.top_down.lifting.lifter import empty_memory
+from dualpose_ros.top_down.lifting.person_view import place_root
 from support import made_recordings as made
 from support.data import ROOT
 

@@ -11,8 +11,8 @@ from dualpose_ros.lab.training.lifting.sequences import NOISY, MotionData
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.lab.training.settings import filled, read_settings
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down import gcn_network
-from dualpose_ros.top_down.gcn_network import DirectedGCN, DirectedLayer, GCNConfig
+from dualpose_ros.top_down.lifting import gcn_network
+from dualpose_ros.top_down.lifting.gcn_network import DirectedGCN, DirectedLayer, GCNConfig
 from support.data import ROOT
 
 CONFIG = ROOT / "config" / "training" / "gcn.yaml"

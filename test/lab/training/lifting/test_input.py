@@ -12,8 +12,8 @@ from dualpose_ros.lab.training.lifting import input as training
 from dualpose_ros.lab.training.lifting.gcn import GCNTask, GCNTraining
 from dualpose_ros.lab.training.lifting.task import load_gcn
 from dualpose_ros.lab.training.loop.task import TrainingError
-from dualpose_ros.top_down import completion
-from dualpose_ros.top_down.gcn_network import GCNConfig
+from dualpose_ros.top_down.lifting import completion
+from dualpose_ros.top_down.lifting.gcn_network import GCNConfig
 
 SMALL = GCNConfig(channels=16, layers=2)
 

@@ -25,9 +25,9 @@ from dualpose_ros.lab.training.settings import filled, read_settings
 from dualpose_ros.metrics.poses import SIGMA_SHARES
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import NUM_FEATURES
-from dualpose_ros.top_down.lifting import Lifter, lookahead_frames
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.lifting.completion import NUM_FEATURES
+from dualpose_ros.top_down.lifting.lifter import Lifter, lookahead_frames
+from dualpose_ros.top_down.lifting.network import LiftingConfig, TemporalLifter
 from dualpose_ros.weights import weights_path
 from support.data import ROOT
 

@@ -15,8 +15,8 @@ from dualpose_ros.inference.export import Axis, ExportSpec, export_onnx
 from dualpose_ros.lab.training.loop.from_onnx import load_onnx, unfold_norms
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import NUM_FEATURES
-from dualpose_ros.top_down.lifting_network import LiftingConfig, TemporalLifter
+from dualpose_ros.top_down.lifting.completion import NUM_FEATURES
+from dualpose_ros.top_down.lifting.network import LiftingConfig, TemporalLifter
 from dualpose_ros.top_down.network import TopDownNetwork
 
 TINY = HRNetConfig(stem=16, widths=(8, 16), blocks=1, modules=(1,), out_channels=16)

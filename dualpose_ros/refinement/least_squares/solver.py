@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Mask
-from dualpose_ros.refinement.noise import ErrorModel, inverses
-from dualpose_ros.refinement.normal import step_system
-from dualpose_ros.refinement.terms import Terms, cost, reprojection_residuals
-from dualpose_ros.refinement.tree import TreeSolution, solve
+from dualpose_ros.refinement.least_squares.noise import ErrorModel, inverses
+from dualpose_ros.refinement.least_squares.normal import step_system
+from dualpose_ros.refinement.least_squares.terms import Terms, cost, reprojection_residuals
+from dualpose_ros.refinement.least_squares.tree import TreeSolution, solve
 from dualpose_ros.settings import Settings, setting
 
 

@@ -15,7 +15,7 @@ from dualpose_ros.camera import Camera, pixels_to_rays
 from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, Engine, EngineError
 from dualpose_ros.people import SEEN, Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import (
+from dualpose_ros.top_down.lifting.completion import (
     JOINTS_REL,
     LONGEST_GAP_S,
     NUM_FEATURES,
@@ -23,8 +23,8 @@ from dualpose_ros.top_down.completion import (
     complete,
     time_feature,
 )
-from dualpose_ros.top_down.person_view import place_root
-from dualpose_ros.top_down.root_geometry import fit_root, fuse_depth
+from dualpose_ros.top_down.lifting.person_view import place_root
+from dualpose_ros.top_down.lifting.root_geometry import fit_root, fuse_depth
 
 _MIN_SCORE = 0.05
 _FAR_M, _SURE = 100.0, 0.25
@@ -68,7 +68,7 @@ class _Memory:
 class Lifter:
     """Keeps what the network remembers of each track, and lifts all people of a frame at once.
 
-    Takes engines of lifting.onnx (see `lifting_network.TemporalLifter`; the answer must not be late) and of
+    Takes engines of lifting.onnx (see `network.TemporalLifter`; the answer must not be late) and of
     gcn.onnx (see `gcn_network.DirectedGCN`), None to do without. EngineError if the former is another network, or looks
     ahead.
     """

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Indices
-from dualpose_ros.refinement.noise import inverses
+from dualpose_ros.refinement.least_squares.noise import inverses
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray
+from dualpose_ros.inference.backends.onnxruntime_engine import onnx_metadata, takes_images
 from dualpose_ros.inference.cache import cache_file, keep, kept
 from dualpose_ros.inference.cpu import cpu_flags
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, require_file
-from dualpose_ros.inference.onnxruntime_engine import onnx_metadata, takes_images
 
 _CONVERTER = "openvino.tools.ovc"
 # Of a file that says where its weights are, in another file, the bytes do not tell what the network is.

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dualpose_ros.refinement.noise import inverses
-from dualpose_ros.refinement.tree import TreeSystem, solve
+from dualpose_ros.refinement.least_squares.noise import inverses
+from dualpose_ros.refinement.least_squares.tree import TreeSystem, solve
 
 PARENTS = (-1, 0, 1, 1, 0, 4, 1)
 PEOPLE, N, AXES, FRAMES = 2, len(PARENTS), 2, 3

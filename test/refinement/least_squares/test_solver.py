@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from dualpose_ros.refinement.noise import ErrorModel, inverses
-from dualpose_ros.refinement.normal import step_system
-from dualpose_ros.refinement.solver import Observations, SolverConfig, refine, terms_of
-from dualpose_ros.refinement.terms import (
+from dualpose_ros.refinement.least_squares.noise import ErrorModel, inverses
+from dualpose_ros.refinement.least_squares.normal import step_system
+from dualpose_ros.refinement.least_squares.solver import Observations, SolverConfig, refine, terms_of
+from dualpose_ros.refinement.least_squares.terms import (
     PARENTS,
     Terms,
     bone_residuals,

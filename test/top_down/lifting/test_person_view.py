@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dualpose_ros.camera import turned_to
-from dualpose_ros.top_down import person_view as pv
+from dualpose_ros.top_down.lifting import person_view as pv
 
 
 def person(seed: int = 0, depth: float = 4.0) -> np.ndarray:

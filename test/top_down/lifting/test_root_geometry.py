@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from dualpose_ros.top_down.root_geometry import RAY_NOISE, SIZE_STDDEV, RootFit, fit_root, fuse_depth
+from dualpose_ros.top_down.lifting.root_geometry import RAY_NOISE, SIZE_STDDEV, RootFit, fit_root, fuse_depth
 
 K = 17
 

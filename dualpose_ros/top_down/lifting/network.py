@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dualpose_ros.settings import SettingError, Settings, setting
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import JOINTS_REL, NUM_FEATURES
+from dualpose_ros.top_down.lifting.completion import JOINTS_REL, NUM_FEATURES
 
 LOG_STDDEV_RANGE = (-6.0, 1.0)
 WINDOWS = (1, 3, 9, 27, 81, 243)

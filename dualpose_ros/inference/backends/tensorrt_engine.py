@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray
+from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
+from dualpose_ros.inference.backends.tensorrt_build import Profile, Shape, build_plan, plan_file, profile_of
 from dualpose_ros.inference.cache import write_atomically
 from dualpose_ros.inference.cuda import CudaMemory, find_gpu
 from dualpose_ros.inference.engine import Arrays, EngineError, check_inputs, gpu_precision
-from dualpose_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from dualpose_ros.inference.parity import difference, example_inputs
-from dualpose_ros.inference.tensorrt_build import Profile, Shape, build_plan, plan_file, profile_of
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dualpose_ros.inference.tensorrt_engine as module
+import dualpose_ros.inference.backends.tensorrt_engine as module
 from dualpose_ros import cli
+from dualpose_ros.inference.backends.tensorrt_build import plan_file, profile_of
+from dualpose_ros.inference.backends.tensorrt_engine import TensorRtEngine
 from dualpose_ros.inference.cuda import Gpu
 from dualpose_ros.inference.engine import EngineError
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.inference.parity import difference, example_inputs
-from dualpose_ros.inference.tensorrt_build import plan_file, profile_of
-from dualpose_ros.inference.tensorrt_engine import TensorRtEngine
 from dualpose_ros.weights import weights_path
 from support.command_line import refused
 from support.fake_tensorrt import FakeCuda, FakeTensorRt

@@ -11,7 +11,7 @@ from dualpose_ros.inference.engine import LOOKAHEAD_FRAMES, EngineError, TensorS
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.completion import (
+from dualpose_ros.top_down.lifting.completion import (
     JOINTS_REL,
     LONGEST_GAP_S,
     MIRRORED_VIEW,
@@ -20,8 +20,8 @@ from dualpose_ros.top_down.completion import (
     mirrored,
     time_feature,
 )
-from dualpose_ros.top_down.lifting import Lifter, lookahead_frames
-from dualpose_ros.top_down.person_view import view_person
+from dualpose_ros.top_down.lifting.lifter import Lifter, lookahead_frames
+from dualpose_ros.top_down.lifting.person_view import view_person
 from dualpose_ros.weights import WeightsEntry, list_weights, weights_path
 
 CAMERA = camera_from_hfov(640, 480, np.radians(70))

@@ -10,7 +10,7 @@ import numpy as np
 from dualpose_ros.arrays import AnyFloats, Float32s, Rows
 from dualpose_ros.inference.engine import Engine
 from dualpose_ros.skeleton import H36M17, K
-from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES, PersonView, back, view_person
+from dualpose_ros.top_down.lifting.person_view import NUM_VIEW_FEATURES, PersonView, back, view_person
 
 NUM_FEATURES = 7 * K + NUM_VIEW_FEATURES + 1
 JOINTS_REL = slice(4 * K, 7 * K)

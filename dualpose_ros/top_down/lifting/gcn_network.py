@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dualpose_ros.settings import Settings, setting, share
 from dualpose_ros.skeleton import H36M17
-from dualpose_ros.top_down.person_view import NUM_VIEW_FEATURES
+from dualpose_ros.top_down.lifting.person_view import NUM_VIEW_FEATURES
 
 LOG_STDDEV_RANGE = (-5.0, 1.5)
 _RELATIONS = 3

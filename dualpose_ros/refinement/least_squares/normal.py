@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import Floats, Indices
-from dualpose_ros.refinement.noise import inverses
-from dualpose_ros.refinement.terms import (
+from dualpose_ros.refinement.least_squares.noise import inverses
+from dualpose_ros.refinement.least_squares.terms import (
     PARENTS,
     Terms,
     bone_residuals,
@@ -19,7 +19,7 @@ from dualpose_ros.refinement.terms import (
     reprojection_jacobian,
     reprojection_residuals,
 )
-from dualpose_ros.refinement.tree import TreeSystem
+from dualpose_ros.refinement.least_squares.tree import TreeSystem
 
 _UP = np.maximum(PARENTS, 0)
 

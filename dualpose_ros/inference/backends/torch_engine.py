@@ -12,8 +12,8 @@ from onnx import numpy_helper
 from torch import Tensor
 
 from dualpose_ros.arrays import AnyArray
+from dualpose_ros.inference.backends.torch_operators import OPERATORS
 from dualpose_ros.inference.engine import Arrays, EngineError, TensorSpec, check_inputs, gpu_precision, require_file
-from dualpose_ros.inference.torch_operators import OPERATORS
 
 _OPSETS = range(18, 22)
 MAX_RECORDED = 16
