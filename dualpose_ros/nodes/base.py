@@ -23,7 +23,7 @@ from dualpose_ros.nodes.composed.bus import Bus, LocalSubscription
 from dualpose_ros.nodes.convert import stamp_to_ns
 from dualpose_ros.nodes.diagnostics import Diagnostics
 from dualpose_ros.nodes.inputs.said import LastInfo, stamp_of
-from dualpose_ros.nodes.inputs.watch import InputWatch
+from dualpose_ros.nodes.inputs.watch import NO_CLOCK, InputWatch
 from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.lifecycle.managed import ManagedNode, can_be_managed
 from dualpose_ros.nodes.lifecycle.spinning import spin
@@ -43,8 +43,7 @@ SENSOR_DATA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=R
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of what was sent once, before anybody listened."""
 
-_LOOK_S = 1.0
-_TRIM_S = 10.0
+_LOOK_S, _TRIM_S = 1.0, 10.0
 _KEPT_ANSWERS = 3
 _MOST_WARNINGS = 8
 """As many as a source that waits for the graph has it work on at once."""
@@ -282,6 +281,8 @@ class PipelineNode(ManagedNode):
         self.take_in(CameraInfo, "camera_info", lambda said: callback(stamp_of(said), last.read(said)), qos, once=True)
 
     def _look_for_missing(self) -> None:
+        if self.diagnostics.clock_stands():
+            return
         now = time.monotonic()
         self._inputs.looked(now)
         for name, subscribe in list(self._when_latched.items()):
@@ -294,6 +295,7 @@ class PipelineNode(ManagedNode):
         # A source that waits for the graph says itself what it waits for.
         if missing is not None and not self.config.every_frame:
             text = self._inputs.describe(missing, self.count_publishers(missing.topic), now)
+        text = text if self.diagnostics.now_ns() else NO_CLOCK
         if text and not self.diagnostics.missing:
             self.get_logger().warning(text)
         self.diagnostics.missing, self.diagnostics.inputs_hz = text, self._inputs.rates_hz

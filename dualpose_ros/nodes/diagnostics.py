@@ -14,6 +14,8 @@ _ANOTHER_CLOCK_MS = 3.6e6
 
 T = TypeVar("T")
 _TIMED_FRAMES = 100
+_STANDS_S = 0.9
+"""A clock that has not moved for so long stands; nodes ask once a second."""
 _MOST_FRAMES = 10_000
 """Kept of the last seconds, should nobody read them."""
 
@@ -28,7 +30,7 @@ class Health:
 
 
 class HealthLog:
-    """Frames, latencies and errors of the last seconds; times are nanoseconds of any one clock.
+    """Frames, latencies and errors of the last seconds; times are nanoseconds of any clock that never goes back.
 
     An error keeps the level at "error" for `hold_ns`, so that a fault that comes and goes is
     seen by whoever looks once in a while. Without a frame for `hold_ns` the level is "warn".
@@ -42,10 +44,10 @@ class HealthLog:
         self.total_frames = 0
         self.total_errors = 0
 
-    def frame(self, now_ns: int, stamp_ns: int) -> None:
-        """Record that the frame stamped `stamp_ns` was done at `now_ns`."""
+    def frame(self, now_ns: int, latency_ns: int) -> None:
+        """Record that a frame was done, so long after its stamp."""
         self.total_frames += 1
-        self._frames.append((now_ns, now_ns - stamp_ns))
+        self._frames.append((now_ns, latency_ns))
         self._last_frame_ns = now_ns
 
     def error(self, now_ns: int, message: str) -> None:
@@ -55,7 +57,7 @@ class HealthLog:
 
     def read(self, now_ns: int) -> Health:
         """The node's health at `now_ns`."""
-        while self._frames and (self._frames[0][0] < now_ns - self._window_ns or self._frames[0][0] > now_ns):
+        while self._frames and self._frames[0][0] < now_ns - self._window_ns:
             self._frames.popleft()
         span_ns = min(self._window_ns, max(now_ns - self._started_ns, 1))
         values = {
@@ -69,7 +71,7 @@ class HealthLog:
         if self._frames and abs(np.median(latencies_ms)) < _ANOTHER_CLOCK_MS:
             values["latency_ms_p50"] = f"{np.percentile(latencies_ms, 50):.1f}"
             values["latency_ms_p95"] = f"{np.percentile(latencies_ms, 95):.1f}"
-        if self._error and 0 <= now_ns - self._error[0] <= self._hold_ns:
+        if self._error and now_ns - self._error[0] <= self._hold_ns:
             return Health("error", self._error[1], values)
         silent_ns = now_ns - self._last_frame_ns
         if silent_ns > self._hold_ns:
@@ -88,21 +90,33 @@ class Diagnostics:
     def __init__(self, node: Any, period_s: float) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.log = HealthLog(self.now_ns())
+        self.log = HealthLog(time.monotonic_ns())
         self.state = self.missing = self.hardware_id = ""
         self.extra: dict[str, str] = {}
         self.fixed: dict[str, str] = {}
         self.inputs_hz: dict[str, float] = {}
         self._stage_ms: deque[float] = deque(maxlen=_TIMED_FRAMES)
+        self._clock_moved = self.now_ns(), time.monotonic()
         self._timer = node.create_timer(period_s, self.publish)
 
     def now_ns(self) -> int:
         """The node's clock."""
         return int(self._node.get_clock().now().nanoseconds)
 
+    def clock_stands(self) -> bool:
+        """Whether the node's clock is one that came and has stopped, as of a bag that pauses; to be asked often."""
+        now_ns, now_s = self.now_ns(), time.monotonic()
+        if now_ns != self._clock_moved[0]:
+            self._clock_moved = now_ns, now_s
+        return now_ns != 0 and now_s - self._clock_moved[1] > _STANDS_S
+
+    def health(self) -> Health:
+        """How the node is doing now."""
+        return self.log.read(time.monotonic_ns())
+
     def frame(self, stamp_ns: int) -> None:
         """Record a frame that is done now."""
-        self.log.frame(self.now_ns(), stamp_ns)
+        self.log.frame(time.monotonic_ns(), self.now_ns() - stamp_ns)
 
     def timed(self, work: Callable[..., T], *args: Any) -> T:
         """What a stage's work on a frame gives; how long it takes is shown."""
@@ -113,8 +127,8 @@ class Diagnostics:
 
     def error(self, message: str) -> None:
         """Record an error, and publish it unless one was published within the last period."""
-        previous = self.log.read(self.now_ns()).level
-        self.log.error(self.now_ns(), message)
+        previous = self.health().level
+        self.log.error(time.monotonic_ns(), message)
         if previous != "error":
             self.publish()
 
@@ -122,14 +136,15 @@ class Diagnostics:
         """Publish the health now; nothing once a signal has ended the node's context."""
         if not self._node.context.ok():
             return
-        health = self.log.read(self.now_ns())
+        health = self.health()
         if self.missing and health.level != "error":
             health = Health("warn", self.missing, health.values)
+        state = self.state or ("/clock stands (a bag that pauses?)" if self.clock_stands() else "")
         levels = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
         status = DiagnosticStatus()
-        status.level = levels["ok" if self.state and health.level == "warn" else health.level]
+        status.level = levels["ok" if state and health.level == "warn" else health.level]
         status.name = f"{self._node.get_fully_qualified_name().lstrip('/')}: pipeline"
-        status.message = self.state if self.state and health.level != "error" else health.message
+        status.message = state if state and health.level != "error" else health.message
         status.hardware_id = self.hardware_id
         values = {**health.values, "lifecycle": self._node.state, **self._measured(), **self.fixed, **self.extra}
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]

@@ -119,7 +119,7 @@ def fusion() -> dict[str, Any]:
     for number, spoilt in ((4, not_a_number), (5, too_short)):
         send(number, "bottom_up", spoilt=spoilt)
         rig.spin(lambda n=number: rig.node.diagnostics.log.total_errors >= n - 3, 3)
-        errors.append(rig.node.diagnostics.log.read(rig.node.diagnostics.now_ns()).values["last_error"])
+        errors.append(rig.node.diagnostics.health().values["last_error"])
     nonsense = [number for number in published() if number in (4, 5)]
     # The bottom-up branch dies: frames of the other one, ten a second.
     start = time.monotonic()

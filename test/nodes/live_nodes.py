@@ -156,7 +156,7 @@ def top_down() -> dict[str, Any]:
         send(**arguments)
         rig.spin(lambda c=count: rig.node.diagnostics.log.total_errors >= c, 3)  # type: ignore[misc]
     published_from_bad = len(rig.received["dualpose/top_down/poses3d"])
-    seen_errors = rig.node.diagnostics.log.read(rig.node.diagnostics.now_ns()).values["last_error"]
+    seen_errors = rig.node.diagnostics.health().values["last_error"]
     send(20)
     rig.spin(lambda: bool(rig.received["dualpose/top_down/poses3d"]) and bool(rig.received[
         "dualpose/top_down/heatmaps"]))  # fmt: skip

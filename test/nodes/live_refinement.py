@@ -92,7 +92,7 @@ def send(rig: Rig, number: int, frame: str = "eye", spoilt: bool = False, output
 
 
 def last_error(rig: Rig) -> str:
-    return rig.node.diagnostics.log.read(rig.node.diagnostics.now_ns()).values["last_error"]
+    return rig.node.diagnostics.health().values["last_error"]
 
 
 def send_info(rig: Rig, number: int, focal: float = 60.0) -> None:

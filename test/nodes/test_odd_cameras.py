@@ -15,5 +15,5 @@ def test_an_odd_calibration_is_named_once(started: Any) -> None:
     for stamp_ns in (1, 2, 3):
         node._on_info(stamp_ns, info)
     assert node.diagnostics.log.total_errors == 1
-    assert "cx and cy swapped" in node.diagnostics.log.read(1).values["last_error"]
+    assert "cx and cy swapped" in node.diagnostics.health().values["last_error"]
     assert node._cameras.find(3, "eye").cy == 320.0

@@ -18,6 +18,8 @@ MEND = (
     "</Domain></CycloneDDS>'`; or set image_reliability: reliable, if the camera offers that"
 )
 
+NO_CLOCK = "use_sim_time is true and nothing has come on /clock: play the bag with --clock, or leave use_sim_time false"
+
 
 @dataclass
 class WatchedInput:

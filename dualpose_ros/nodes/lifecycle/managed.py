@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from dualpose_ros import standalone
@@ -15,6 +16,7 @@ from dualpose_ros.nodes.lifecycle.logs import pass_on_logs
 from dualpose_ros.nodes.parameters import declare
 from dualpose_ros.settings import Settings, all_settings, with_values
 
+_STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -131,9 +133,10 @@ class ManagedNode(LifecycleNode):  # type: ignore[misc, unused-ignore]
         """As rclpy's; taken down with the state in which it was made."""
         return self._keep(self.destroy_subscription, super().create_subscription(*args, **kwargs))
 
-    def create_timer(self, *args: Any, **kwargs: Any) -> Any:
-        """As rclpy's; taken down with the state in which it was made."""
-        return self._keep(self.destroy_timer, super().create_timer(*args, **kwargs))
+    def create_timer(self, timer_period_sec: float, callback: Callable[[], None]) -> Any:
+        """As rclpy's, by steady time: with use_sim_time a bag that pauses, or no /clock, would stop waiting frames,
+        warnings and diagnostics. Taken down with the state in which it was made."""
+        return self._keep(self.destroy_timer, super().create_timer(timer_period_sec, callback, clock=_STEADY))
 
     def destroy_publisher(self, publisher: Any) -> bool:
         """As rclpy's."""

@@ -9,7 +9,7 @@ from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.guard import GuardCondition
 from dualpose_ros.standalone.messages import Message, message_class
 from dualpose_ros.standalone.rclpy import logging
-from dualpose_ros.standalone.rclpy.clock import ROSClock
+from dualpose_ros.standalone.rclpy.clock import Clock, ROSClock
 from dualpose_ros.standalone.rclpy.context import Context
 from dualpose_ros.standalone.rclpy.exceptions import InvalidTopicNameException, NotInitializedException
 from dualpose_ros.standalone.rclpy.parameter import Parameter, ParameterStore
@@ -163,8 +163,11 @@ class Node:
         except StandaloneError as error:
             raise ValueError(str(error)) from error
 
-    def create_timer(self, timer_period_sec: float, callback: Callable[[], None]) -> Timer:
-        """A timer that calls `callback()` every so many seconds; errors as of Timer; ValueError for no number."""
+    def create_timer(
+        self, timer_period_sec: float, callback: Callable[[], None], *, clock: Clock | None = None
+    ) -> Timer:
+        """A timer that calls `callback()` every so many seconds, by steady time whatever the clock; errors as of Timer;
+        ValueError for no number."""
         timer = Timer(callback, int(float(timer_period_sec) * 1e9))
         self.timers_.append(timer)
         return timer

@@ -118,7 +118,7 @@ def test_poses_wait_for_the_transform_at_their_stamp(started: Any, monkeypatch: 
     assert [header_of(poses).stamp.sec for poses in sent] == [2, 4], "the third was given up, and nobody waits for it"
     values = node.diagnostics.extra
     assert (values["in_frame"], values["without_transform"]) == ("2", "1")
-    assert "'eye' with 'map'" in node.diagnostics.log.read(node.diagnostics.now_ns()).message
+    assert "'eye' with 'map'" in node.diagnostics.health().message
 
 
 @pytest.mark.usefixtures("stand_in")

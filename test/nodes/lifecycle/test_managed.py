@@ -19,7 +19,9 @@ from dualpose_ros.nodes.lifecycle.managed import refusing
 from dualpose_ros.runs.parameter_lists import NODES
 from dualpose_ros.settings import SettingError, all_settings, own_settings, setting
 
+from rclpy.clock import ClockType  # isort: skip
 from rclpy.lifecycle import TransitionCallbackReturn  # isort: skip
+from rclpy.node import Node  # isort: skip
 from rclpy.parameter import Parameter  # isort: skip
 from std_msgs.msg import String  # isort: skip
 
@@ -57,6 +59,21 @@ def counts(node: Any) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("stand_in")
+def test_timers_go_on_where_a_simulated_clock_stands(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ROS time, rclpy's default, a paused bag would keep what waits for a branch that is late."""
+    clocks: list[Any] = []
+    make = Node.create_timer
+
+    def create_timer(*args: Any, clock: Any = None) -> Any:
+        clocks.append(getattr(clock, "clock_type", None))
+        return make(*args)
+
+    monkeypatch.setattr(Node, "create_timer", create_timer)
+    started(Talker)
+    assert clocks == [ClockType.STEADY_TIME] * 3
+
+
+@pytest.mark.usefixtures("stand_in")
 def test_each_state_has_what_it_needs(started: Any) -> None:
     node = started(Talker)
     assert (node.state, counts(node)) == ("active", (1, 1)), "it brings itself up"
@@ -84,7 +101,7 @@ def test_a_failed_transition_says_why_and_leaves_nothing(
     steps = [node.trigger_configure(), *([node.trigger_activate()] if broken == "activate" else [])]
     assert steps[-1] == FAILURE and node.state == state
     assert counts(node) == (int(broken == "activate"), 0)
-    why = node.diagnostics.log.read(node.diagnostics.now_ns()).message
+    why = node.diagnostics.health().message
     for text in (why, capsys.readouterr().err):
         assert f"{state} -> " in text and ("none.onnx" in text or "no such camera" in text)
     monkeypatch.setattr(node, "broken", "")
