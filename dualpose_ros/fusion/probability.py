@@ -21,9 +21,9 @@ def _line(offset: float, slope: float, text: str) -> tuple[float, ...]:
 class ScoreScale(Settings):
     """From the log odds of the network's score to those that there is such a person, by who looked and who saw them."""
 
-    both: tuple[float, ...] = _line(2.85, 0.75, "of people whom both branches see")
+    both: tuple[float, ...] = _line(3.05, 0.74, "of people whom both branches see")
     top_down: tuple[float, ...] = _line(0.53, 0.6, "of those whom the top-down branch sees and the other does not")
-    bottom_up: tuple[float, ...] = _line(0.6, 0.75, "of those whom the bottom-up branch sees and the other does not")
+    bottom_up: tuple[float, ...] = _line(0.4, 0.72, "of those whom the bottom-up branch sees and the other does not")
     only_top_down: tuple[float, ...] = _line(4.15, 1.33, "where the top-down branch alone has looked")
     only_bottom_up: tuple[float, ...] = _line(3.61, 1.44, "where the bottom-up branch alone has looked")
 

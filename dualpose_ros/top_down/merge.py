@@ -20,6 +20,9 @@ from dualpose_ros.top_down.patch import apply_affines
 
 _MAX_UTILITY = 4.0
 
+BEST_JOINTS = 6
+"""Joints that say whether somebody is there: as many as head and shoulders have."""
+
 
 class Merged(NamedTuple):
     """poses: one a track, None where its patch shows nobody who is its own; others: gives people whom no track owns,
@@ -175,11 +178,12 @@ def pose_similarity(joints_px: AnyFloats, scores: AnyFloats) -> Floats:
 def suppressed_scores(
     poses: Sequence[Pose2D], seniority: AnyFloats | None = None, bonus: AnyFloats | float = 0.0
 ) -> Floats:
-    """Mean joint scores (N,) of poses, and a bonus (N,), each less its similarity to a better one: linear soft-NMS.
+    """Mean scores (N,) of poses' best joints, with a bonus (N,), each less its likeness to a better pose: soft-NMS.
 
-    Better is who has more seniority (N,), by default all the same, and among equals who has the higher score.
-    Two tracks on one person give two poses that are alike, and a track on nobody one that is made of its
-    neighbours' joints; both are worth little beside the real one (Bodla et al., "Soft-NMS", ICCV 2017).
+    Of who is near, or behind a table, few joints show, as sure as others'. Better is who has more seniority (N,), by
+    default all the same, and among equals who has the higher mean score of all joints. Two tracks on one person give
+    two poses that are alike, and a track on nobody one that is made of its neighbours' joints; both are worth little
+    beside the real one (Bodla et al., "Soft-NMS", ICCV 2017).
     """
     if not poses:
         return np.zeros(0)
@@ -189,7 +193,8 @@ def suppressed_scores(
     senior = np.zeros(len(poses)) if seniority is None else seniority
     rank = np.argsort(np.lexsort((-mean, -senior)))
     better = rank[None, :] < rank[:, None]
-    return np.asarray((mean + bonus) * (1 - np.where(better, similarity, 0.0).max(axis=1)), dtype=np.float64)
+    best = np.sort(scores, axis=1)[:, -BEST_JOINTS:].mean(axis=1)
+    return np.asarray((best + bonus) * (1 - np.where(better, similarity, 0.0).max(axis=1)), dtype=np.float64)
 
 
 def _fill_from_others(joints: AnyFloats, scores: AnyFloats, own: int, members: Indices) -> Pose2D:

@@ -20,7 +20,7 @@ from dualpose_ros.top_down.estimator import FLIP_MOST_MS, FLIP_UP_TO, PatchMaps,
 from dualpose_ros.top_down.floor import FloorConfig, FloorScale, lower_foot, scaled
 from dualpose_ros.top_down.identities import FIRST_STRANGER, MIN_COMMON_JOINTS, PoseIdentities
 from dualpose_ros.top_down.lifting.lifter import LiftedPose, Lifter
-from dualpose_ros.top_down.merge import MergeConfig, suppressed_scores
+from dualpose_ros.top_down.merge import BEST_JOINTS, MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down
 
@@ -60,15 +60,16 @@ class TopDownConfig(Settings):
     )
     decode: DecodeConfig = setting(DecodeConfig(), "people from the maps of a patch")
     merge: MergeConfig = setting(MergeConfig(), "people of overlapping patches into one pose a track")
-    min_score: float = share(
-        0.4, "people with a lower mean joint score, less their likeness to better ones, are not published", live=True
-    )
-    detection_gain: float = setting(
-        0.3,
-        "how much of what a detection's score has above 0.5 counts for min_score too: few joints of a close-up show",
+    min_score: float = setting(
+        0.6,
+        f"people are not published of whom this is lower: the mean score of the {BEST_JOINTS} best joints, with what "
+        "detection_gain adds, less their likeness to better ones",
         least=0,
         most=2,
         live=True,
+    )
+    detection_gain: float = setting(
+        0.5, "how much counts for min_score by what a detection's score differs from 0.5", least=0, most=2, live=True
     )
     others_min_score: float = share(
         1.0,
@@ -192,8 +193,8 @@ class TopDownStage:
         if self.config.others_min_score < 1:
             posed += self._strangers(found.others(), camera)
         seniority = self._identities.seniority([(track.track_id, pose) for track, pose in posed])
-        bonus = np.array([self._bonus(track) for track, _ in posed]) * self._known_share
-        worth = suppressed_scores([pose for _, pose in posed], seniority, bonus) / self._known_share
+        bonus = np.array([self._bonus(track) for track, _ in posed])
+        worth = suppressed_scores([pose for _, pose in posed], seniority, bonus)
         seen = [pair for pair, score in zip(posed, worth, strict=True) if score >= self.config.min_score]
         ids = self._identities.assign(stamp_ns, [(track.track_id, pose) for track, pose in seen])
         seen = [(replace(track, track_id=i), pose) for (track, pose), i in zip(seen, ids, strict=True)]
@@ -212,11 +213,11 @@ class TopDownStage:
         return TopDownResult(Persons.of(persons), combined[0])
 
     def _bonus(self, track: Track) -> float:
-        """What a track's detection adds to its joints' mean score; a coasting one's was of an earlier frame."""
+        """What a track's detection adds to its joints' score; a coasting one's was of an earlier frame."""
         if track.state == TrackingState.COASTING:
             return 0.0
         # Another detector's score may be anything.
-        return self.config.detection_gain * (float(np.clip(np.nan_to_num(track.score), 0.5, 1.0)) - 0.5)
+        return self.config.detection_gain * (float(np.clip(np.nan_to_num(track.score, nan=0.5), 0.0, 1.0)) - 0.5)
 
     def _strangers(self, others: Sequence[Pose2D], camera: Camera) -> list[tuple[Track, Pose2D]]:
         """People whom no track owns, of whom enough is in view, as tracks without a past."""

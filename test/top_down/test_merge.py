@@ -4,7 +4,7 @@ import pytest
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17, K
 from dualpose_ros.top_down.decode import PatchPeople
-from dualpose_ros.top_down.merge import merge_patches, pose_similarity, suppressed_scores
+from dualpose_ros.top_down.merge import BEST_JOINTS, merge_patches, pose_similarity, suppressed_scores
 from dualpose_ros.top_down.patch import apply_affines, invert_affines, patch_affines
 from support import people_maps as maps
 
@@ -112,6 +112,8 @@ def test_suppression_spares_the_best_and_the_senior() -> None:
     assert suppressed_scores([]).shape == (0,)
     sure = suppressed_scores(poses, bonus=np.array([0.2, 0.0, 0.1]))
     np.testing.assert_allclose(sure, [0.8 * (1 - like), 0.9, 0.6 * (1 - beside)])
+    few = Pose2D(left, np.where(np.arange(K) < BEST_JOINTS - 1, 0.9, 0.0))
+    assert suppressed_scores([few])[0] == pytest.approx(0.9 * (BEST_JOINTS - 1) / BEST_JOINTS)
 
 
 def test_two_of_one_patch_are_never_one_person() -> None:

@@ -177,13 +177,16 @@ def test_of_whom_the_detector_is_sure_fewer_joints_are_asked_for() -> None:
 
     def found(score: float, state: TrackingState, **settings: Any) -> int:
         known = Track(4, state, box, score)
-        stage, _ = stage_for([close_up], [known], **settings)
+        stage, _ = stage_for([close_up], [known], **{"min_score": 0.7, **settings})
         return len(stage.process(IMAGE, 0, CAMERA, [known]).persons)
 
+    # Head and shoulders are as many joints as anybody needs.
+    assert found(0.5, TrackingState.CONFIRMED) == found(0.9, TrackingState.COASTING) == 1
+    close_up[[8, 12]] += 5000
     assert found(0.9, TrackingState.CONFIRMED) == found(0.9, TrackingState.TENTATIVE) == 1
     assert found(0.5, TrackingState.CONFIRMED) == found(0.9, TrackingState.COASTING) == 0
     assert found(0.9, TrackingState.CONFIRMED, detection_gain=0.0) == 0
-    assert [found(score, TrackingState.CONFIRMED, min_score=0.6) for score in (1.0, 90.0)] == [0, 0]
+    assert [found(score, TrackingState.CONFIRMED, min_score=0.95) for score in (1.0, 90.0)] == [0, 0]
     whole = maps.figure(200, 100, 240)
     unknown = Track(4, TrackingState.CONFIRMED, maps.figure_box(whole), float("nan"))
     assert len(stage_for([whole], [unknown])[0].process(IMAGE, 0, CAMERA, [unknown]).persons) == 1
