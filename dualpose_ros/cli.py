@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dualpose_ros.errors import InputError, Stopped
-from dualpose_ros.standalone.stopping import STOPPED, leave_command, stop_signals
+from dualpose_ros.standalone.stopping import STOPPED, ignore, leave_command, stop_signals
 
 if TYPE_CHECKING:
     import typer
@@ -134,6 +134,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         # Where a module in C is imported, a KeyboardInterrupt becomes an ImportError.
         return _report(error if not is_told or isinstance(error, Stopped) else Stopped(STOPPED))
+    finally:
+        if args is None:
+            # The process ends here, and torch alone takes a second to unload.
+            ignore()
     return code if isinstance(code, int) else 0
 
 

@@ -50,6 +50,19 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.split() == [version()]
 
 
+def test_a_signal_while_libraries_unload_shows_nothing() -> None:
+    child = (
+        "import atexit, os, signal, sys\n"
+        "from dualpose_ros.cli import main\n"
+        "atexit.register(lambda: [os.kill(os.getpid(), signal.SIGINT), print('unloaded')])\n"
+        "sys.exit(main())\n"
+    )
+    command = [sys.executable, "-c", child, "weights", "no such"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, "unloaded\n")
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("dualpose: ")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_an_output_that_is_full_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
