@@ -6,6 +6,8 @@ import logging
 import os
 from pathlib import Path
 
+from dualpose_ros.paths import written_whole
+
 _LOGGER = logging.getLogger(__name__)
 _DIGEST_BYTES = 32
 _MOST_FILES = 64
@@ -32,15 +34,12 @@ def cache_file(kind: str, suffix: str, maker: str, network: bytes, *what: object
 
 def write_atomically(path: Path, data: bytes, level: int = logging.WARNING) -> bool:
     """Write a file that is there whole or not at all; where it can't be written, say so and return False."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        with written_whole(path) as file:
+            file.write_bytes(data)
     except OSError as error:
         _LOGGER.log(level, "%s can't be kept (%s): it is built anew at every start", path, error.strerror)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return False
     return True
 

@@ -19,7 +19,7 @@ from dualpose_ros.lab.training.lifting.task import LiftingTraining
 from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.settings import read_settings
 from dualpose_ros.lab.training.top_down.task import TopDownTraining
-from dualpose_ros.paths import share_dir
+from dualpose_ros.paths import share_dir, write_whole
 from dualpose_ros.settings import annotated_yaml
 
 Kinds = Mapping[str, Any]
@@ -69,7 +69,7 @@ def _lines(kinds: Kinds, content: Mapping[str, Any], indent: int = 0) -> list[st
 def main() -> None:
     """Write the comments of every file of config/training/ anew."""
     for path in files(share_dir() / "config" / "training"):
-        path.write_text(annotated(path), encoding="utf-8")
+        write_whole(path, annotated(path))
 
 
 if __name__ == "__main__":
