@@ -15,7 +15,7 @@ from dualpose_ros.detection.yolox import decode_people
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.lab.training.detector.device_pictures import DevicePictures, Pictures, draw_pictures, plain_pictures
 from dualpose_ros.lab.training.detector.losses import DetectorTargets, cells_of, detector_loss
-from dualpose_ros.lab.training.detector.teacher import Teacher, answer_loss, load_teacher
+from dualpose_ros.lab.training.detector.teacher import Teacher, answer_loss, load_teacher, train_norms
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
 from dualpose_ros.lab.training.on_device.frames import frame_rows
@@ -113,8 +113,7 @@ class DetectorTask:
         if not task.labels + task.answers:
             return total, {name: value.detach() for name, value in parts.items()}
         if task.still_norms:
-            for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
-                norm.eval()
+            train_norms(model, False)
         cells = cells_of(model.raw(batch.image))
         taught = ~batch.rendered if task.answers else torch.zeros_like(batch.rendered)
         if teacher is not None and bool(taught.any()):

@@ -63,6 +63,13 @@ def load_teacher(path: Path, config: DetectorConfig) -> DetectorNetwork:
     return network.requires_grad_(False)
 
 
+def train_norms(model: nn.Module, on: bool) -> None:
+    """Have a model's batch norms go by each batch and learn its statistics, or go by those that they have."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(on)
+
+
 class Teacher:
     """A network that others of its form learn from."""
 
@@ -79,8 +86,7 @@ class Teacher:
         """Squared error of each of a model's blocks, fed with what the teacher's is, over the variance of what that
         puts out; their mean."""
         self._batches += 1
-        for norm in (module for module in model.modules() if isinstance(module, nn.BatchNorm2d)):
-            norm.train(model.training and self._batches <= SETTLING)
+        train_norms(model, model.training and self._batches <= SETTLING)
         losses = []
         for name, (inputs, wanted) in self._blocks(image).items():
             given = model.get_submodule(name)(inputs).float()
