@@ -44,19 +44,8 @@ def demo(
     from dualpose_ros.runs.live import LiveOptions
 
     options = LiveOptions(
-        "",
-        out,
-        detector=detector,
-        calibrated_ground=ground,
-        rate=rate,
-        max_rate=max_rate,
-        params_file=params_file,
-        domain_id=domain_id,
-        overlay=overlay,
-        verbose=verbose,
-        composed=composed,
-        view=view,
-        browser=browser,
+        "", out, detector=detector, calibrated_ground=ground, rate=rate, max_rate=max_rate, params_file=params_file,
+        domain_id=domain_id, overlay=overlay, verbose=verbose, composed=composed, view=view, browser=browser,
         view_port=view_port,
-    )
+    )  # fmt: skip
     run_demo(options, run_console(), clip)
