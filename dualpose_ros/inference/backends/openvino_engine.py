@@ -21,7 +21,7 @@ _CONVERTER = "openvino.tools.ovc"
 # Of a file that says where its weights are, in another file, the bytes do not tell what the network is.
 _ELSEWHERE = b"location"
 
-# On CPUs with AMX the default is bf16, which is another network than the one that was measured.
+# On CPUs with products of bf16 that is the default, which is another network than the one that was measured.
 _HINTS = {"auto": "f32", "fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 
 

@@ -1,7 +1,7 @@
 """ONNX operators as torch computes them: those that exported networks of this package consist of.
 
 Each takes its inputs in ONNX's order, None for one left out, and its attributes by name. Shapes and indices stay on the
-CPU wherever the network runs. Source: the operators' pages at onnx.ai, of opset 18 to 20.
+CPU wherever the network runs. Source: the operators' pages at onnx.ai, of opset 18 to 21.
 """
 
 import math
