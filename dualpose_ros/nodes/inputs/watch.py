@@ -3,7 +3,9 @@
 Times are seconds of any clock that never goes back.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 LATE_S = 2.0
 """An input that has said nothing for so long is missing."""
@@ -21,6 +23,16 @@ MEND = (
 NO_CLOCK = "use_sim_time is true and nothing has come on /clock: play the bag with --clock, or leave use_sim_time false"
 
 
+def dropped_packets() -> int:
+    """UDP packets that this machine's receive buffers had no room for so far; 0 where nobody counts them."""
+    try:
+        lines = Path("/proc/net/snmp").read_text(encoding="ascii").splitlines()
+        names, counts = (line.split() for line in lines if line.startswith("Udp:"))
+        return int(counts[names.index("RcvbufErrors")])
+    except (OSError, ValueError):
+        return 0
+
+
 @dataclass
 class WatchedInput:
     """One input: what it is called and how it is taken, when a message last came, and whether one serves for ever."""
@@ -32,6 +44,11 @@ class WatchedInput:
     since_s: float
     last_s: float | None = None
     count: int = 0
+
+    @property
+    def can_lose(self) -> bool:
+        """Whether it goes on for ever, and what is lost of it is not sent again."""
+        return not self.once and self.qos.startswith("best effort")
 
     def is_missing(self, now_s: float) -> bool:
         """Whether a message should have come by now."""
@@ -47,8 +64,9 @@ class InputWatch:
     camera is away. `rates_hz` has how often each came of late, by topic.
     """
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, dropped: Callable[[], int] = dropped_packets) -> None:
         self._counted_since_s = self._looked_s = now_s
+        self._dropped, self._dropped_before, self._drops = dropped, dropped(), 0
         self._losses = ""
         self.rates_hz: dict[str, float] = {}
         self._inputs: dict[str, WatchedInput] = {}
@@ -79,7 +97,8 @@ class InputWatch:
             self._inputs[topic].count += 1
 
     def losses(self, now_s: float) -> str:
-        """One line where images come far less often than their camera_info, which is small; else an empty string."""
+        """One line where images come far less often than their camera_info, which is small, or where packets of images
+        that nobody sends again are dropped; else an empty string."""
         if now_s - self._counted_since_s >= _WINDOW_S:
             infos = max((item.count for item in self._inputs.values() if item.once), default=0)
             few = [item for item in self._inputs.values() if not item.once and item.count < (1 - _LOST_SHARE) * infos]
@@ -89,6 +108,10 @@ class InputWatch:
                 came = f"{few[0].count} of {few[0].topic} came with {infos} camera_info in {seconds:.0f} s"
                 self._losses = f"{came}: {MEND}"
             seconds = now_s - self._counted_since_s
+            before, self._dropped_before = self._dropped_before, self._dropped()
+            self._drops = self._dropped_before - before
+            if not self._losses and self._drops >= _FEWEST and any(item.can_lose for item in self._inputs.values()):
+                self._losses = f"receive buffers had no room for {self._drops} packets in {seconds:.0f} s: {MEND}"
             self.rates_hz = {item.topic: item.count / seconds for item in self._inputs.values()}
             self._count_from(now_s)
         return self._losses
@@ -116,6 +139,8 @@ class InputWatch:
         infos_s = max((other.last_s or -LATE_S for other in self._inputs.values() if other.once), default=-LATE_S)
         if not item.once and now_s - infos_s < LATE_S:
             advice = f"its camera_info comes: {MEND}"
+        elif publishers and item.can_lose and self._drops >= _FEWEST:
+            advice = f"packets are dropped: {MEND}"
         elif not publishers:
             advice = "nobody publishes it: check the camera's driver, the topic's name and remapping"
         elif item.last_s is None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dualpose_ros.nodes.inputs.watch import InputWatch, WatchedInput
+from dualpose_ros.nodes.inputs.watch import InputWatch, WatchedInput, dropped_packets
 
 
 def watch() -> InputWatch:
@@ -68,6 +68,26 @@ def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away()
     assert watch.losses(13.4) == ""
     quiet = watch.missing(30.0)
     assert quiet is not None and "its camera_info comes" not in watch.describe(quiet, 1, 30.0)
+
+
+@pytest.mark.parametrize("qos", ["best effort, depth 1", "reliable, depth 1"])
+def test_images_of_which_some_are_lost_are_told_by_the_kernels_count(qos: str) -> None:
+    """The detection node takes no camera_info to compare with, and a third of the images is no silence."""
+    dropped = [1000]
+    watch = InputWatch(0.0, lambda: dropped[0])
+    watch.expect("/image_raw", "sensor_msgs/msg/Image", qos, 0.0)
+    watch.came("/image_raw", 5.0)
+    assert watch.losses(5.0) == "", "those from before are not of these images"
+    dropped[0] += 500
+    is_told = watch.losses(10.0).startswith("receive buffers had no room for 500 packets in 5 s: large images are lost")
+    missing = watch.missing(10.0)
+    assert missing is not None
+    assert is_told == ("packets are dropped" in watch.describe(missing, 1, 10.0)) == qos.startswith("best")
+    assert watch.losses(15.0) == ""
+
+
+def test_the_kernels_count_is_there_or_nothing() -> None:
+    assert dropped_packets() >= 0
 
 
 def test_a_node_that_was_not_served_does_not_miss_what_it_could_not_take() -> None:
