@@ -74,18 +74,21 @@ class PoseIdentities:
         self._last: dict[int, _Last] = {}
         self._alias: dict[int, int] = {}
         self._pace = FramePeriod()
+        self._before_ns = self._now_ns = -1
 
     def begin(self, stamp_ns: int, track_ids: Sequence[int]) -> list[Pose2D | None]:
-        """Each track's last pose, None where there is no recent one. Poses from the future are forgotten too."""
+        """Each track's pose of the frame before, None where there is none. Poses from the future are forgotten."""
         # However seldom frames come, poses are recent until the next one.
         limit_ns = max(self._recent_ns, int(1.5e9 * self._pace.see(stamp_ns)))
         self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v.stamp_ns <= limit_ns}
         self._rename(stamp_ns, track_ids, max(self._empty_ns, limit_ns))
+        self._before_ns, self._now_ns = self._now_ns, stamp_ns
         track_ids = self._named(track_ids)
         alive = set(track_ids) | self._last.keys()
         self._alias = {k: v for k, v in self._alias.items() if k in alive}
         found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
-        return [last.pose if last is not None else None for last in found]
+        # Where somebody was earlier, somebody else may be by now.
+        return [last.pose if last is not None and last.stamp_ns == self._before_ns else None for last in found]
 
     def _rename(self, stamp_ns: int, track_ids: Sequence[int], limit_ns: int) -> None:
         """Give tracks that are there and showed nobody for longer than a limit names without a past."""
@@ -119,7 +122,8 @@ class PoseIdentities:
     def assign(self, stamp_ns: int, poses: Sequence[tuple[int, Pose2D]]) -> list[int]:
         """One id for each (track id, pose) of a frame, no id twice.
 
-        Ids go to poses by likeness to each id's last pose and by the tracks that had them, at the most in total.
+        Ids go to poses by likeness to each id's last pose and by the tracks that had them, at the most in total. A pose
+        that goes on with its own track's gets no id that was seen last before that.
         """
         tracks = self._named([track_id for track_id, _ in poses])
         self._shown_ns |= {track_id: stamp_ns for track_id, _ in poses}
@@ -131,7 +135,11 @@ class PoseIdentities:
             new = stacked([pose for _, pose in poses])
             last = stacked([self._last[known[column]].pose for column in seen])
             value[:, seen] = likeness(Pose2D(new.joints_px[:, None], new.scores[:, None]), last)
-        value += _TRACK_VALUE * (np.array(usual)[:, None] == np.array(known)[None, :]).reshape(value.shape)
+        own = (np.array(usual)[:, None] == np.array(known)[None, :]).reshape(value.shape)
+        ages = np.array([stamp_ns - self._last[i].stamp_ns if i in self._last else np.inf for i in known])
+        followed = np.where(own & (value >= self._alike), ages, np.inf).min(axis=1, initial=np.inf)
+        value[ages > followed[:, None]] = 0.0
+        value += _TRACK_VALUE * own
         chosen = assign(_MOST - np.where(value >= self._alike, value, -np.inf), _MOST - self._alike)
         ids = [known[column] if column >= 0 else None for column in chosen]
         free = [track_id for track_id in tracks if track_id not in ids]

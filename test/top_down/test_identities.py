@@ -57,6 +57,23 @@ def test_tracks_that_exchange_people_do_not_exchange_ids() -> None:
         assert ids == ([1, 2] if frame < 5 else [2, 1])
 
 
+def test_who_comes_to_where_somebody_was_before_they_were_hidden_keeps_their_own_id() -> None:
+    identities = PoseIdentities()
+    assert run(identities, 0, [(1, pose(0)), (2, pose(0, 48))]) == [1, 2]
+    assert run(identities, 1, [(1, pose(0, 16))]) == run(identities, 2, [(1, pose(0, 32))]) == [1]
+    # The first is where the second was, who shows again where the first was.
+    assert run(identities, 3, [(1, pose(0, 48)), (2, pose(0, 32))]) == [1, 2]
+
+
+def test_the_pose_before_is_that_of_the_last_frame_alone() -> None:
+    identities = PoseIdentities()
+    run(identities, 0, [(1, pose(0)), (2, pose(1))])
+    identities.begin(FRAME_NS, [1, 2])
+    identities.assign(FRAME_NS, [(1, pose(0, 1))])
+    first, second = identities.begin(2 * FRAME_NS, [1, 2])
+    assert first is not None and second is None
+
+
 def test_somebody_new_gets_an_id_of_their_own_and_so_does_who_comes_late() -> None:
     identities = PoseIdentities(recent_s=0.5)
     assert run(identities, 0, [(1, pose(0))]) == [1]
