@@ -5,17 +5,20 @@ SLOWEST_S = 5.0
 
 
 class FramePeriod:
-    """The usual time between frames: the shorter of the last two intervals, so that a single gap is none of it."""
+    """The usual time between frames: the shorter of the last two intervals, so that a single gap is none of it.
+
+    last_ns: stamp of the frame that was seen last, None before the first.
+    """
 
     def __init__(self) -> None:
-        self._last_ns: int | None = None
+        self.last_ns: int | None = None
         self._interval_s: float | None = None
 
     def see(self, stamp_ns: int) -> float:
         """Take note of a frame; the usual time between frames in seconds, 0 until a second one and after time went
         back."""
-        last_ns, before_s = self._last_ns, self._interval_s
-        self._last_ns = stamp_ns
+        last_ns, before_s = self.last_ns, self._interval_s
+        self.last_ns = stamp_ns
         if last_ns is None or stamp_ns < last_ns:
             self._interval_s = None
             return 0.0

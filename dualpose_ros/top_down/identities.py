@@ -74,21 +74,20 @@ class PoseIdentities:
         self._last: dict[int, _Last] = {}
         self._alias: dict[int, int] = {}
         self._pace = FramePeriod()
-        self._before_ns = self._now_ns = -1
 
     def begin(self, stamp_ns: int, track_ids: Sequence[int]) -> list[Pose2D | None]:
         """Each track's pose of the frame before, None where there is none. Poses from the future are forgotten."""
+        before_ns = self._pace.last_ns
         # However seldom frames come, poses are recent until the next one.
         limit_ns = max(self._recent_ns, int(1.5e9 * self._pace.see(stamp_ns)))
         self._last = {k: v for k, v in self._last.items() if 0 <= stamp_ns - v.stamp_ns <= limit_ns}
         self._rename(stamp_ns, track_ids, max(self._empty_ns, limit_ns))
-        self._before_ns, self._now_ns = self._now_ns, stamp_ns
         track_ids = self._named(track_ids)
         alive = set(track_ids) | self._last.keys()
         self._alias = {k: v for k, v in self._alias.items() if k in alive}
         found = [self._last.get(self._alias.get(track_id, track_id)) for track_id in track_ids]
         # Where somebody was earlier, somebody else may be by now.
-        return [last.pose if last is not None and last.stamp_ns == self._before_ns else None for last in found]
+        return [last.pose if last is not None and last.stamp_ns == before_ns else None for last in found]
 
     def _rename(self, stamp_ns: int, track_ids: Sequence[int], limit_ns: int) -> None:
         """Give tracks that are there and showed nobody for longer than a limit names without a past."""

@@ -63,8 +63,8 @@ def merge_patches(
     those not found there are taken from other patches' views of the same person.
 
     people: those of each patch; patch_to_image: (N, 2, 3), from patch pixels to those of the image; config: what is one
-    person; previous: each track's last pose, if it is recent; likeness to it counts too, so that of two tracks on one
-    person one keeps them.
+    person; previous: each track's pose of the frame before, None where there is none; likeness to it counts too, so
+    that of two tracks on one person one keeps them.
     """
     config = config or MergeConfig()
     patch = np.repeat(np.arange(len(people)), [len(p) for p in people])
