@@ -54,6 +54,7 @@ from dualpose_ros.lab.training.fusion.task import (
     measured,
     supervised_loss,
 )
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import DrawnSamples
 from dualpose_ros.people import Poses
 from dualpose_ros.settings import Settings, setting
@@ -216,7 +217,8 @@ class SemiSupervisedFusionTask:
         told["score"] = binary_cross_entropy(score[:half][found.known[:half]], found.scores[:half][found.known[:half]])
         total = total + data.sureness * told["score"]
         if terms.adversarial:
-            people = torch.einsum("nab,nkb->nka", found.upright, joints)
+            with in_full_precision(joints.device):
+                people = torch.einsum("nab,nkb->nka", found.upright, joints)
             both = torch.stack([people[:half], people[half:]], dim=1)
             told["adversarial"] = unnatural(model, both, found.real, found.together, data.adversarial)
             total = total + told["adversarial"]

@@ -22,6 +22,7 @@ from dualpose_ros.lab.training.bottom_up.device_batches import draw_batch, plain
 from dualpose_ros.lab.training.bottom_up.device_guide import DeviceGuide
 from dualpose_ros.lab.training.bottom_up.frames import FrameConfig
 from dualpose_ros.lab.training.calibration import fit_calibration
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.on_device.data import DeviceRecipe
 from dualpose_ros.lab.training.on_device.frames import frame_rows
@@ -97,14 +98,14 @@ class BottomUpTask:
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Heatmap loss (Eq. 1), in units of one peak's energy, tag losses, and depth losses (Eq. 2)."""
         config = self.training.loss
-        with torch.autocast(batch.image.device.type, enabled=False):
+        with in_full_precision(batch.image.device):
             size = (batch.guidance.shape[2], batch.guidance.shape[3])
             target, cells = losses.heatmap_targets(batch.joints_px, batch.weights, size, HEATMAP_STRIDE, config.sigma)
             if batch.extents_px is not None and batch.elsewhere is not None:
                 trust = judged_cells(batch.weights, batch.extents_px, batch.elsewhere, size, HEATMAP_STRIDE)
                 cells = torch.where(target > 0.01, cells, cells * trust)
         maps = model(batch.image, batch.guidance)
-        with torch.autocast(batch.image.device.type, enabled=False):
+        with in_full_precision(batch.image.device):
             heatmaps, tags, depths, log_stddev = (part.float() for part in maps)
             energy = torch.pi * config.sigma**2
             heat = losses.heatmap_loss(heatmaps, target, cells, config.foreground) / energy

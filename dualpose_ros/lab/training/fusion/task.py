@@ -34,6 +34,7 @@ from dualpose_ros.lab.training.fusion.discriminator import (
     InterPersonDiscriminator,
     adversarial_loss,
 )
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import DrawnSamples, TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import auc, sigma_radii
@@ -177,10 +178,11 @@ class FusionTask:
         discriminator = getattr(model, "discriminator", None)
         if discriminator is not None:
             groups = batch.present.shape
-            cam = [
-                torch.einsum("nab,nkb->nka", batch.to_camera, joints).reshape(*groups, K, 3)
-                for joints in (out.joints, batch.truth)
-            ]
+            with in_full_precision(out.joints.device):
+                cam = [
+                    torch.einsum("nab,nkb->nka", batch.to_camera, joints).reshape(*groups, K, 3)
+                    for joints in (out.joints, batch.truth)
+                ]
             there = batch.present[:, 0]
             adversarial = adversarial_loss(
                 discriminator, cam[0][there], cam[1][there], batch.present[there], self.training.adversarial

@@ -16,6 +16,7 @@ from dualpose_ros.lab.training.lifting.bank import Bank
 from dualpose_ros.lab.training.lifting.input import through, view_person
 from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import NEAREST_M, Sequences
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
@@ -64,7 +65,7 @@ class GCNTask(MotionTask):
         """What the seeds stand for, on their device; what was drawn before, as it is."""
         if isinstance(draw, Batch):
             return draw
-        with torch.no_grad():
+        with torch.no_grad(), in_full_precision(draw.seeds.device):
             parts = [single_frames(sequences, noisy) for sequences, noisy, _ in self.source.draw(draw)]
         return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
 

@@ -12,7 +12,7 @@ KEPT_BATCHES = 64
 class Replay:
     """The last KEPT_BATCHES batches, mixed: each sequence is learnt from `reuse` times on average.
 
-    To draw a sequence, and to complete it, costs a CPU three times what a step on it costs. `reuse` of 1 keeps
+    To draw a sequence, and to complete it, costs a CPU four times what a step on it costs. `reuse` of 1 keeps
     nothing: only then does a resumed run go on exactly as it would have.
     """
 

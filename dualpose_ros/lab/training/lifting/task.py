@@ -24,6 +24,7 @@ from dualpose_ros.lab.training.lifting.replay import Replay
 from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import Sequences
 from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe, sigma_radii
@@ -47,7 +48,7 @@ class LiftingTraining(Settings):
     gcn: str | None = None
     gcn_network: GCNConfig = setting(GCNConfig(), "size of the GCN, where that is a run's best.pt")
     without_gcn: float = share(0.15, "share of the sequences that are not completed, so that it can do without")
-    reuse: float = setting(1.0, "times that a drawn sequence is learnt from, on average; 4 suits a CPU", least=1)
+    reuse: float = setting(1.0, "times that a drawn sequence is learnt from, on average; 10 suits a CPU", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,7 +93,7 @@ class LiftingTask(MotionTask):
         gcn, parts = self._gcn, []
         if gcn is not None:
             gcn.to(draw.seeds.device)
-        with torch.no_grad():
+        with torch.no_grad(), in_full_precision(draw.seeds.device):
             for sequences, noisy, dice in self.source.draw(draw):
                 share = self.training.without_gcn if gcn is not None else 1.0
                 bare = dice.happens((len(sequences.frames),), share)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -103,6 +104,8 @@ class _Run:
             start_from(self.model, config.init, task, self.source.first_batches())
         self.losses = losses_of(self.model, task.loss, processes)
         self.average = averaged_model(self.model, config.ema_decay)
+        if config.compile:
+            _compile(self.model, self.device)
         self.optimizer = _optimizer(self.model, config)
         self.checkpoints = Checkpoints(task.name, config)
         self.state = RunState()
@@ -184,8 +187,10 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         for number in range(self.config.accumulate):
             with unsynchronised(self.losses, number + 1 == self.config.accumulate):
+                # A device makes its batches in here: of their coordinates bfloat16 would leave one or two pixels.
+                batch = to_device(next(batches), self.device)
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
-                    loss, parts = self.losses(to_device(next(batches), self.device))
+                    loss, parts = self.losses(batch)
                 self.log.add_batch({"loss": loss, **parts})
                 # A device that computes ahead is asked at the next line of the log.
                 if self.device.type == "cpu" and not torch.isfinite(loss):
@@ -248,6 +253,17 @@ class _Run:
             self.config.out, self.task.name, self.checkpoints.settings, self.source.described(), parameters, state
         )
         return TrainResult(model, state.best_figures, state.step, state.seconds, report)
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler, which compiled networks need on a CPU."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+
+
+def _compile(model: nn.Module, device: torch.device) -> None:
+    if device.type == "cpu" and not has_compiler():
+        raise TrainingError("run.compile needs a C++ compiler, such as g++; install one, or leave the setting out")
+    model.compile()
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:

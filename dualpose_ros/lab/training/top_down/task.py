@@ -15,6 +15,7 @@ from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.datasets.labels import RENDERED_ORIGIN
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.losses import (
     associative_embedding_loss,
@@ -98,7 +99,7 @@ class TopDownTask:
     def _loss_of(self, heatmaps: Tensor, tags: Tensor | None, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.training.loss
         people = 1 if tags is None else batch.joints_px.shape[1]
-        with torch.autocast(heatmaps.device.type, enabled=False):
+        with in_full_precision(heatmaps.device):
             size = (heatmaps.shape[2], heatmaps.shape[3])
             joints, weights = batch.joints_px[:, :people], batch.weights[:, :people]
             target, cells = heatmap_targets(joints, weights, size, HEATMAP_STRIDE, config.sigma)

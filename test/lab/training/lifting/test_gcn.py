@@ -79,6 +79,16 @@ def test_a_joint_not_found_says_nothing_by_its_place() -> None:
         torch.testing.assert_close(part[0], part[1])
 
 
+def test_what_is_drawn_keeps_its_digits_where_the_network_computes_in_bfloat16() -> None:
+    bank = make_bank(DATA.bank, np.random.default_rng(0))
+    task = training.GCNTask(training.GCNTraining(network=SMALL, data=DATA), (bank, bank))
+    draw = task.collate([(3, NOISY)])
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = task.drawn(draw)
+    for part, whole in zip(rounded, task.drawn(draw), strict=True):
+        torch.testing.assert_close(part, whole, rtol=0, atol=0)
+
+
 def test_a_few_steps_lower_the_loss_and_find_missing_joints() -> None:
     torch.manual_seed(0)
     bank = make_bank(DATA.bank, np.random.default_rng(0))

@@ -102,6 +102,17 @@ def test_the_same_seed_draws_the_same_chunk(bank: Bank) -> None:
     assert torch.all(torch.isfinite(first.features))
 
 
+@pytest.mark.parametrize("gcn", [False, True])
+def test_what_is_drawn_keeps_its_digits_where_the_network_computes_in_bfloat16(bank: Bank, gcn: bool) -> None:
+    config = training.LiftingTraining(network=SMALL, data=DATA, gcn=str(weights_path("gcn")) if gcn else None)
+    task = training.LiftingTask(config, (bank, bank))
+    whole = task.drawn(draws(task, 3))
+    with torch.autocast("cpu", torch.bfloat16):
+        again = task.drawn(draws(task, 3))
+    torch.testing.assert_close(again.features, whole.features, rtol=0, atol=0)
+    torch.testing.assert_close(again.joints, whole.joints, rtol=0, atol=0)
+
+
 def test_samples_are_seeds_and_half_of_the_validation_is_exact(bank: Bank) -> None:
     task = training.LiftingTask(training.LiftingTraining(network=SMALL, data=DATA), (bank, bank))
     samples, kept_apart = task.datasets()

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from dualpose_ros.lab.training.loop import trainer
 from dualpose_ros.lab.training.loop.checkpoints import load_best, start_from
 from dualpose_ros.lab.training.loop.curves import draw_curves, read_lines
 from dualpose_ros.lab.training.loop.loading import StepSampler, to_device, validation_loader
@@ -55,6 +57,19 @@ def test_it_learns_and_leaves_all_it_promises(tmp_path: Path) -> None:
     with torch.no_grad():
         again = TinyTask().validate(load_best(TinyTask(), tmp_path), batches)
     assert again["mse"] == pytest.approx(result.figures["mse"], rel=1e-6)
+
+
+def test_a_network_is_compiled_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
+    monkeypatch.setattr(trainer, "has_compiler", lambda: True)
+    train(TinyTask(), config(tmp_path / "plain", epochs=1))
+    assert not compiled
+    train(TinyTask(), config(tmp_path / "compiled", epochs=1, compile=True))
+    assert [type(model) for model in compiled] == [type(TinyTask().build_model())]
+    monkeypatch.setattr(trainer, "has_compiler", lambda: False)
+    with pytest.raises(TrainingError, match=r"compile.* needs a C\+\+ compiler"):
+        train(TinyTask(), config(tmp_path / "none", epochs=1, compile=True))
 
 
 def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path: Path) -> None:

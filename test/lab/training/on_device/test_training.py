@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.camera import camera_from_hfov
@@ -16,6 +17,7 @@ from dualpose_ros.lab.training.loop.task import TrainConfig, TrainingError
 from dualpose_ros.lab.training.loop.trainer import train
 from dualpose_ros.lab.training.on_device.store import DeviceMixture, Rows, RowStore, ShardFeed
 from dualpose_ros.lab.training.on_device.views import Draws
+from dualpose_ros.lab.training.top_down.batch import Batch
 from dualpose_ros.lab.training.top_down.device_patches import DeviceViews, patch_rows, plain_patches
 from dualpose_ros.lab.training.top_down.task import TopDownTask, TopDownTraining
 from dualpose_ros.skeleton import H36M17
@@ -72,6 +74,22 @@ def test_a_mixture_trains_resumes_and_says_where_it_learnt(tmp_path: Path) -> No
     assert whole.report["data"]["cache"] == "real:0.6 rendered:0.4"
     assert whole.report["data"]["real_rows"] == whole.report["data"]["rendered_rows"] == 6
     assert {"oks", "oks_real", "oks_rendered"} <= whole.figures.keys()
+
+
+def test_batches_are_made_in_full_precision_where_the_network_computes_in_bfloat16(tmp_path: Path) -> None:
+    class Watched(TopDownTask):
+        def loss(self, model: nn.Module, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            seen.append(batch)
+            return super().loss(model, batch)
+
+    caches(tmp_path)
+    batches = []
+    for bf16 in (False, True):
+        seen: list[Batch] = []
+        train(Watched(TRAINING, TINY), config(tmp_path, f"bf16_{bf16}", bf16=bf16, epochs=0.5))
+        batches.append(seen[0])
+    torch.testing.assert_close(batches[1].joints_px, batches[0].joints_px, rtol=0, atol=0)
+    torch.testing.assert_close(batches[1].patches, batches[0].patches, rtol=0, atol=0)
 
 
 def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
