@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -256,13 +257,13 @@ class _Run:
 
 
 def has_compiler() -> bool:
-    """Whether there is a C++ compiler, which compiled networks need on a CPU."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
+    """Whether there is the C++ compiler that torch takes for networks on a CPU."""
+    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")) is not None
 
 
 def _compile(model: nn.Module, device: torch.device) -> None:
     if device.type == "cpu" and not has_compiler():
-        raise TrainingError("run.compile needs a C++ compiler, such as g++; install one, or leave the setting out")
+        raise TrainingError("run.compile needs a C++ compiler: install g++, or set CXX, or leave the setting out")
     model.compile()
 
 
