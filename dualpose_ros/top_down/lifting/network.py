@@ -26,7 +26,7 @@ class LiftingConfig(Settings):
         27, "frames that an answer depends on, a power of three; the paper has 243", unit="frames", least=1, most=243
     )
     channels: int = setting(256, "channels of the temporal layers", unit="channels", least=1)
-    hidden: int = setting(256, "width of the layers that refine the frame itself", unit="channels", least=1)
+    hidden: int = setting(512, "width of the layers that refine the frame itself", unit="channels", least=1)
     blocks: int = setting(2, "number of those", unit="blocks", least=0)
     dropout: float = setting(0.05, "share of them that is dropped in training", least=0, below=1)
     lookahead: int = setting(

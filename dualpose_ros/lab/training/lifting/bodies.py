@@ -27,12 +27,12 @@ _FLIP_X = (-1.0, 1.0, 1.0)
 class BodyConfig(Settings):
     """Whose movements are drawn, and at which frame rates."""
 
-    vary_bones: float = setting(0.05, "deviation of bone lengths within a body, as a share", least=0, below=1)
+    vary_bones: float = setting(0.06, "deviation of bone lengths within a body, as a share", least=0, below=1)
     stature_m: tuple[float, float] = setting((1.70, 0.095), "mean and deviation of adults' stature", unit="m", above=0)
     adult_m: tuple[float, float] = setting((1.45, 2.05), "limits of adults' stature", unit="m", above=0)
     child_m: tuple[float, float] = setting((0.95, 1.5), "limits of children's stature", unit="m", above=0)
     evenly: float = share(0.2, "share of adults of any stature alike")
-    children: float = share(0.08, "share of children")
+    children: float = share(0.03, "share of children")
     mixed: float = share(0.2, "share of people whose upper body moves by another sequence than their legs")
     bent: float = share(0.4, "share of people whose limbs all point a little elsewhere for as long as they are seen")
     fps: tuple[float, float] = setting((8.0, 40.0), "range of frame rates", unit="frames/s", above=0)

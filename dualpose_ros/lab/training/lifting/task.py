@@ -48,7 +48,7 @@ class LiftingTraining(Settings):
     gcn: str | None = None
     gcn_network: GCNConfig = setting(GCNConfig(), "size of the GCN, where that is a run's best.pt")
     without_gcn: float = share(0.15, "share of the sequences that are not completed, so that it can do without")
-    reuse: float = setting(1.0, "times that a drawn sequence is learnt from, on average; 4 suits a CPU", least=1)
+    reuse: float = setting(1.0, "times that a drawn sequence is learnt from, on average; 10 suits a CPU", least=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

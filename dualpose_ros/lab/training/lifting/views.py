@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dualpose_ros.lab.training.lifting.bodies import BodyConfig, MotionTensors, draw_motion, turned_about_y
+from dualpose_ros.lab.training.lifting.clothes import ClothesConfig, seeming
 from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.lab.training.lifting.faults import (
     ErrorTensors,
@@ -55,6 +56,7 @@ class ViewConfig(Settings):
 
     bodies: BodyConfig = setting(BodyConfig(), "whose movements are drawn, and at which frame rates")
     cameras: CameraConfig = setting(CameraConfig(), "where cameras are")
+    clothes: ClothesConfig = setting(ClothesConfig(), "how far off joints seem under clothes and hair")
     faults: FaultConfig = setting(FaultConfig(), "what 2D networks get wrong")
     measured: float = share(0.6, "share of people with the errors of a real network, where such are given")
     exact: float = share(0.4, "share of people without errors")
@@ -87,11 +89,12 @@ def draw_sequences(
     """
     times, world = draw_motion(bank, config.bodies, dice, count, frames)
     joints_cam, half_view = film(world, times, config.cameras, dice)
-    rays = joints_cam[..., :2] / joints_cam[..., 2:].clamp(min=NEAREST_M)
-    outside = (joints_cam[..., 2] < NEAREST_M) | (rays.abs() > half_view[:, None, None]).any(dim=-1)
+    exact = dice.happens((count, 1, 1), config.exact)
+    shown = torch.where(exact[..., None], joints_cam, seeming(joints_cam, config.clothes, dice))
+    rays = shown[..., :2] / shown[..., 2:].clamp(min=NEAREST_M)
+    outside = (shown[..., 2] < NEAREST_M) | (rays.abs() > half_view[:, None, None]).any(dim=-1)
     scores = torch.where(outside, 0.0, 1.0)
     whole = dice.happens((count, 1, 1), config.whole)
-    exact = dice.happens((count, 1, 1), config.exact)
     clock = torch.where(times.isfinite(), times, 0.0)
     if config.whole < 1:
         scores = torch.where(whole, scores, hidden_for_good(scores, rays, config.faults, dice))

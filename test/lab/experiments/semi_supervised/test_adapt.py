@@ -19,6 +19,7 @@ from dualpose_ros.lab.experiments.semi_supervised.adapt import Footage, adapt, b
 from dualpose_ros.lab.experiments.semi_supervised.evaluation import track_input
 from dualpose_ros.lab.experiments.semi_supervised.footage import SEQUENCE_FRAMES, read_footage
 from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.lab.training.settings import read_settings
 from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
 from dualpose_ros.people import Persons, Source
 from dualpose_ros.recording.mcap_file import McapFile
@@ -27,6 +28,7 @@ from dualpose_ros.top_down.lifting.lifter import empty_memory
 from dualpose_ros.weights import weights_path
 from support import made_recordings as made
 
+SHIPPED = read_settings(Path(__file__).parents[4] / "config" / "training" / "lifting.yaml")["task"]["network"]
 TINY: dict[str, dict[str, Any]] = {
     "run": {
         "common": {"batch_size": 1, "workers": 0, "bf16": False, "channels_last": False, "validations": 1,
@@ -35,7 +37,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "task": {
         "terms": {"meetings": 8, "epoch": 2},
-        "lifting": {"network": {"window": 27, "channels": 256, "hidden": 256, "blocks": 2, "dropout": 0.0},
+        "lifting": {"network": SHIPPED,
                     "discriminator": {"people": 2, "hidden": 8}, "tracks": 3, "groups": 4, "samples": 2},
         "fusion": {"network": {"hidden": 256}, "discriminator": {"people": 2, "hidden": 8}, "groups": 4, "samples": 2},
     },
@@ -209,3 +211,13 @@ def test_the_distance_on_the_image_is_of_who_is_not_labelled() -> None:
     moved = dataclasses.replace(recordings.top_down, keypoints_px=recordings.top_down.keypoints_px + np.float32(3))
     found = off_image_pct(dataclasses.replace(recordings, frames=frames, top_down=moved))
     assert found is not None and 0.5 < found < 5
+
+
+def test_the_settings_for_videos_are_of_the_networks_that_ship() -> None:
+    """Who adapts starts from the installed files."""
+    folder = Path(__file__).parents[4] / "config" / "training"
+    task = read_settings(folder / "semi_supervised_video.yaml")["task"]
+    sizes = ("window", "channels", "hidden", "blocks")
+    assert [task["lifting"]["network"][name] for name in sizes] == [SHIPPED[name] for name in sizes]
+    fusion = read_settings(folder / "fusion.yaml")["task"]
+    assert task["fusion"]["network"]["hidden"] == fusion["network"]["hidden"]

@@ -176,7 +176,7 @@ def test_a_gaussian_of_three_axes_lies_within_the_radii_as_often_as_one_of_one()
 
 def test_exported_networks_are_small_and_run_live(tmp_path: Path) -> None:
     task = training.LiftingTask(filled(training.LiftingTraining, read_settings(CONFIG)["task"], str(CONFIG)))
-    lifting = export_onnx(network(task.training.network), task.export_spec(), tmp_path / "lifting.onnx", "fp16").path
+    lifting = export_onnx(network(task.training.network), task.export_spec(), tmp_path / "lifting.onnx", "int8").path
     assert lifting.stat().st_size <= 2.4e6
     live = Lifter(load_engine(lifting), load_engine(weights_path("gcn")))
     camera = camera_from_hfov(640, 480, 1.2)
@@ -192,7 +192,7 @@ def test_exported_networks_are_small_and_run_live(tmp_path: Path) -> None:
 def test_an_exported_network_says_how_far_it_looks_ahead(tmp_path: Path, lookahead: int) -> None:
     config = dataclasses.replace(SMALL, lookahead=lookahead)
     task = training.LiftingTask(training.LiftingTraining(network=config))
-    file = export_onnx(network(config), task.export_spec(), tmp_path / "lifting.onnx", "fp16").path
+    file = export_onnx(network(config), task.export_spec(), tmp_path / "lifting.onnx", "int8").path
     engine = load_engine(file)
     assert engine.metadata == {LOOKAHEAD_FRAMES: str(lookahead)} and lookahead_frames(engine) == lookahead
     before = onnx.load(file)
