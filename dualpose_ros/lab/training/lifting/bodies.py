@@ -6,6 +6,7 @@ N sequences, M frames, K joints of `skeleton.H36M17`; world y up, metres, second
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,10 +116,12 @@ def turned_about_y(points: Tensor, angle: Tensor) -> Tensor:
     return torch.stack([c * x + s * z, y, c * z - s * x], dim=-1)
 
 
-_BEND_DEG = {"thorax": 4, "neck": 8, "elbow": 18, "wrist": 15, "knee": 10, "ankle": 8}
-_BENDS = np.radians(
-    [next((deg for part, deg in _BEND_DEG.items() if name.endswith(part)), 0) for name in H36M17.joint_names]
-)
+def by_part(values: Mapping[str, float]) -> list[float]:
+    """The value of each joint's part, such as that of "knee" for both knees; 0 where there is none."""
+    return [next((value for part, value in values.items() if name.endswith(part)), 0.0) for name in H36M17.joint_names]
+
+
+_BENDS = np.radians(by_part({"thorax": 4, "neck": 8, "elbow": 18, "wrist": 15, "knee": 10, "ankle": 8}))
 
 
 def bent(joints: Tensor, dice: Dice) -> Tensor:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.lab.training.lifting.bank import Bank
+from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.lab.training.lifting.input import through, view_person
 from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import NEAREST_M, Sequences
-from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
     noisy: Tensor
 
 
-class GCNTask(MotionTask):
+class GCNTask(MotionTask[Batch]):
     """The directed GCN as a `loop.task.Task`."""
 
     name = "gcn"
@@ -61,13 +61,9 @@ class GCNTask(MotionTask):
         """The untrained network."""
         return DirectedGCN(self.training.network)
 
-    def drawn(self, draw: Draw | Batch) -> Batch:
-        """What the seeds stand for, on their device; what was drawn before, as it is."""
-        if isinstance(draw, Batch):
-            return draw
-        with torch.no_grad(), in_full_precision(draw.seeds.device):
-            parts = [single_frames(sequences, noisy) for sequences, noisy, _ in self.source.draw(draw)]
-        return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    def batch_of(self, sequences: Sequences, noisy: bool, dice: Dice) -> Batch:
+        """Every frame of the sequences by itself."""
+        return single_frames(sequences, noisy)
 
     def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors of the 2D joints, in extents, and of the 3D joints, and the likelihood of the former."""

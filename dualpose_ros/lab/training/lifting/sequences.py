@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +22,12 @@ from dualpose_ros.lab.training.lifting.bodies import MotionTensors
 from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.lab.training.lifting.faults import ErrorTensors
 from dualpose_ros.lab.training.lifting.views import Sequences, ViewConfig, draw_sequences
+from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.settings import Settings, setting
 from dualpose_ros.skeleton import H36M17
+
+MotionBatch = TypeVar("MotionBatch", bound=Any)
+"""A task's named tuple of tensors, each with the rows of one chunk after the other."""
 
 _HELD_OUT_KINDS = ("walk", "turn", "conversation", "sit_down", "reach", "pick_up")
 
@@ -112,7 +116,7 @@ class MotionSource:
         return self._placed[what, device]
 
 
-class MotionTask:
+class MotionTask(Generic[MotionBatch]):
     """What the tasks that learn from motion have in common: samples are seeds, drawn where the network is."""
 
     def __init__(self, data: MotionData, banks: tuple[Bank, Bank] | None = None) -> None:
@@ -127,6 +131,20 @@ class MotionTask:
     def collate(self, samples: Sequence[tuple[int, int]]) -> Draw:
         """Seeds to a batch."""
         return to_draw(samples)
+
+    def drawn(self, draw: Draw | MotionBatch) -> MotionBatch:
+        """What the seeds stand for, on their device, whatever the network computes in; what was drawn before, as it
+        is."""
+        if not isinstance(draw, Draw):
+            return draw
+        with torch.no_grad(), in_full_precision(draw.seeds.device):
+            parts = [self.batch_of(*chunk) for chunk in self.source.draw(draw)]
+        joined: MotionBatch = type(parts[0])(*(torch.cat(part) for part in zip(*parts, strict=True)))
+        return joined
+
+    def batch_of(self, sequences: Sequences, noisy: bool, dice: Dice) -> MotionBatch:
+        """What the network learns from of one chunk, as `MotionSource.draw` gives it."""
+        raise NotImplementedError
 
 
 def _views(views: ViewConfig, kind: int) -> ViewConfig:

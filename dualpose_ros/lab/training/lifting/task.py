@@ -19,12 +19,12 @@ from dualpose_ros.inference.export import Axis, ExportSpec
 from dualpose_ros.inference.load import load_engine
 from dualpose_ros.lab.training.calibration import fit_calibration
 from dualpose_ros.lab.training.lifting.bank import Bank
+from dualpose_ros.lab.training.lifting.dice import Dice
 from dualpose_ros.lab.training.lifting.input import complete, time_feature
 from dualpose_ros.lab.training.lifting.replay import Replay
 from dualpose_ros.lab.training.lifting.sequences import Draw, MotionData, MotionTask, truth_in_view
 from dualpose_ros.lab.training.lifting.views import Sequences
 from dualpose_ros.lab.training.loop.checkpoints import read_checkpoint
-from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import TrainingError
 from dualpose_ros.lab.training.losses import gaussian_nll
 from dualpose_ros.metrics.poses import mpjpe, pa_mpjpe, sigma_radii
@@ -70,7 +70,7 @@ class Batch(NamedTuple):
     noisy: Tensor
 
 
-class LiftingTask(MotionTask):
+class LiftingTask(MotionTask[Batch]):
     """The lifting network as a `loop.task.Task`; TrainingError if the GCN's file can't be used."""
 
     name = "lifting"
@@ -86,19 +86,13 @@ class LiftingTask(MotionTask):
         """The untrained network."""
         return TemporalLifter(self.training.network)
 
-    def drawn(self, draw: Draw | Batch) -> Batch:
-        """What the seeds stand for, on their device; what was drawn before, as it is."""
-        if isinstance(draw, Batch):
-            return draw
-        gcn, parts = self._gcn, []
+    def batch_of(self, sequences: Sequences, noisy: bool, dice: Dice) -> Batch:
+        """The sequences completed by the GCN, where there is one, but for `without_gcn` of them."""
+        gcn = self._gcn
         if gcn is not None:
-            gcn.to(draw.seeds.device)
-        with torch.no_grad(), in_full_precision(draw.seeds.device):
-            for sequences, noisy, dice in self.source.draw(draw):
-                share = self.training.without_gcn if gcn is not None else 1.0
-                bare = dice.happens((len(sequences.frames),), share)
-                parts.append(sequence_batch(sequences, noisy, gcn, bare, self.training.network.lookahead))
-        return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
+            gcn.to(dice.device)
+        bare = dice.happens((len(sequences.frames),), self.training.without_gcn if gcn is not None else 1.0)
+        return sequence_batch(sequences, noisy, gcn, bare, self.training.network.lookahead)
 
     def loss(self, model: nn.Module, batch: Draw | Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean errors, plus the Gaussian likelihood of those errors, which alone trains the standard deviations."""

@@ -27,8 +27,10 @@ from dualpose_ros.sources.frames import SourceError
 from dualpose_ros.top_down.lifting.lifter import empty_memory
 from dualpose_ros.weights import weights_path
 from support import made_recordings as made
+from support.data import ROOT
 
-SHIPPED = read_settings(Path(__file__).parents[4] / "config" / "training" / "lifting.yaml")["task"]["network"]
+SETTINGS = ROOT / "config" / "training"
+SHIPPED = read_settings(SETTINGS / "lifting.yaml")["task"]["network"]
 TINY: dict[str, dict[str, Any]] = {
     "run": {
         "common": {"batch_size": 1, "workers": 0, "bf16": False, "channels_last": False, "validations": 1,
@@ -215,9 +217,8 @@ def test_the_distance_on_the_image_is_of_who_is_not_labelled() -> None:
 
 def test_the_settings_for_videos_are_of_the_networks_that_ship() -> None:
     """Who adapts starts from the installed files."""
-    folder = Path(__file__).parents[4] / "config" / "training"
-    task = read_settings(folder / "semi_supervised_video.yaml")["task"]
+    task = read_settings(SETTINGS / "semi_supervised_video.yaml")["task"]
     sizes = ("window", "channels", "hidden", "blocks")
     assert [task["lifting"]["network"][name] for name in sizes] == [SHIPPED[name] for name in sizes]
-    fusion = read_settings(folder / "fusion.yaml")["task"]
+    fusion = read_settings(SETTINGS / "fusion.yaml")["task"]
     assert task["fusion"]["network"]["hidden"] == fusion["network"]["hidden"]
