@@ -13,7 +13,7 @@ from dualpose_ros.arrays import Floats, Mask, Rows
 from dualpose_ros.camera import Ground, GroundAccuracy
 from dualpose_ros.lab.evaluation.ground.scenes import SeenFrame
 from dualpose_ros.lab.evaluation.people import asked_for, match_people
-from dualpose_ros.lab.evaluation.refinement.measures import calibration_row
+from dualpose_ros.lab.evaluation.refinement.measures import Stated, calibration_row
 from dualpose_ros.people import TrackingState
 from dualpose_ros.refinement.stage import RefinementStage
 from dualpose_ros.skeleton import H36M17, K
@@ -96,7 +96,7 @@ def placed_row(name: str, people: Placed) -> dict[str, Any]:
 
     As `calibration_row` counts, but of roots along z.
     """
-    shares = calibration_row(name, people.joints, people.stddev, people.truth)
+    shares = calibration_row(name, Stated(people.joints, people.stddev, people.truth))
     row: dict[str, Any] = {"row": name, "people": len(people.whole)}
     if not len(people.whole):
         return {**row, **dict.fromkeys(COLUMNS)}

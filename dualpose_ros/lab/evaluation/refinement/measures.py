@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats, Indices
+from dualpose_ros.arrays import Floats, Indices, Rows, rows_of
 from dualpose_ros.camera import Camera, Ground, pixels_to_rays, project
 from dualpose_ros.lab.evaluation.fusion.measures import RecordedFrame, pose_row
 from dualpose_ros.lab.evaluation.people import asked_for, match_people
@@ -245,14 +245,23 @@ def lost_rows(movements: Sequence[Movement], answers: Sequence[Answer]) -> list[
     ]
 
 
-def calibration_row(name: str, joints: Floats, stddev: Floats, truth: Floats) -> dict[str, Any]:
-    """Shares of true joints (N, K, 3) within the ellipsoids that hold 68.3 and 95.4 % of a Gaussian, and of true roots
-    within one and two deviations of their depth.
+@dataclass(frozen=True, eq=False)
+class Stated(Rows):
+    """Joints (N, K, 3), their stated deviations stddev (N, K), and the true joints (N, K, 3)."""
 
-    An ellipsoid is as long along the ray to the root as stddev (N, K) has it, and across as what is not the root's.
+    joints: Floats = field(metadata=rows_of(K, 3))
+    stddev: Floats = field(metadata=rows_of(K))
+    truth: Floats = field(metadata=rows_of(K, 3))
+
+
+def calibration_row(name: str, stated: Stated) -> dict[str, Any]:
+    """Shares of true joints within the ellipsoids that hold 68.3 and 95.4 % of a Gaussian, and of true roots within one
+    and two deviations of their depth.
+
+    An ellipsoid is as long along the ray to the root as stddev has it, and across as what is not the root's.
     """
-    own, depth = split_stddev(stddev)
-    off, root = truth - joints, joints[:, H36M17.root]
+    own, depth = split_stddev(stated.stddev)
+    off, root = stated.truth - stated.joints, stated.joints[:, H36M17.root]
     along = np.einsum("nka,na->nk", off, root / np.linalg.norm(root, axis=-1, keepdims=True))
     across = np.maximum(np.sum(off**2, axis=-1) - along**2, 0.0)
     errors = np.sqrt(along**2 / (own**2 + depth[:, None] ** 2) + across / own**2)
@@ -265,19 +274,18 @@ def calibration_row(name: str, joints: Floats, stddev: Floats, truth: Floats) ->
     return {"row": name, "joints": errors.size, **shares}
 
 
-def movement_calibration(movements: Sequence[Movement], answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    """Calibration of what went in, and of what the live stage says with and without a lag."""
+def stated_of_movements(movements: Sequence[Movement], answers: Sequence[Answer]) -> dict[str, Stated]:
+    """What went in, and what the live stage says with and without a lag."""
     truth = np.concatenate([movement.joints_cam[movement.seen] for movement in movements])
     poses = [pose for movement in movements for pose in movement.said()]
-    rows = [calibration_row(
-        BASELINE, np.array([p.joints_cam for p in poses]), np.array([p.joint_stddev for p in poses]), truth
-    )]  # fmt: skip
+    said = {BASELINE: Stated(np.array([p.joints_cam for p in poses]), np.array([p.joint_stddev for p in poses]), truth)}
     for name in (OURS, lagging_name()):
-        joints, stddev = (np.concatenate([getattr(answer.streamed[name], part) for answer in answers])
-                          for part in ("joints", "stddev"))  # fmt: skip
-        given = np.isfinite(stddev).all(axis=1)
-        rows.append(calibration_row(name, joints[given], stddev[given], truth[given]))
-    return rows
+        joints, stddev = (
+            np.concatenate([getattr(answer.streamed[name], part) for answer in answers])
+            for part in ("joints", "stddev")
+        )
+        said[name] = Stated(joints, stddev, truth)[np.isfinite(stddev).all(axis=1)]
+    return said
 
 
 def refined_people(
@@ -302,13 +310,10 @@ def refined_people(
 
 @dataclass(frozen=True)
 class Tracked:
-    """Found people of videos who are asked for: their tracks, and of all their frames joints and truth (N, K, 3) and
-    stddev (N, K)."""
+    """Found people of videos who are asked for: their tracks, and what is said of them in all their frames."""
 
     series: list[Series]
-    joints: Floats
-    truth: Floats
-    stddev: Floats
+    stated: Stated
 
 
 def tracked(frames: Sequence[RecordedFrame], people: Sequence[Sequence[Pose3D]]) -> Tracked:
@@ -328,12 +333,10 @@ def tracked(frames: Sequence[RecordedFrame], people: Sequence[Sequence[Pose3D]])
                np.array([truth for *_, truth in track]))
         for track in tracks.values()
     ]  # fmt: skip
-    return Tracked(
-        series,
-        np.concatenate([*(one.joints for one in series), np.zeros((0, K, 3))]),
-        np.concatenate([*(one.truth for one in series), np.zeros((0, K, 3))]),
-        np.array([person.joint_stddev for track in tracks.values() for _, person, _ in track]).reshape(-1, K),
-    )
+    stddev = np.array([person.joint_stddev for track in tracks.values() for _, person, _ in track]).reshape(-1, K)
+    joints, truth = (np.concatenate([*of, np.zeros((0, K, 3))]) for of in
+                     ([one.joints for one in series], [one.truth for one in series]))  # fmt: skip
+    return Tracked(series, Stated(joints, stddev, truth))
 
 
 def video_row(name: str, frames: Sequence[RecordedFrame], people: Sequence[Sequence[Pose3D]]) -> dict[str, Any]:

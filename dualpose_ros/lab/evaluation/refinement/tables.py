@@ -35,6 +35,10 @@ VIDEOS, VIDEO_FRAMES = 24, 36
 MOVEMENTS, MOVEMENT_FRAMES = 24, 48
 """Recorded videos, which give the branches' errors; passages of captured movement that these errors are put on."""
 
+WORLDS, WORLD_VIDEOS, WORLD_STEP = 4, 16, 1000
+"""Worlds, this one included, whose people say how honest deviations are, videos of each of the others, and how far
+their seeds are apart: a distance is off by how large somebody is, and a world has 24 bodies."""
+
 PICTURES = 8
 BODIES = 4
 """That perform each clip."""
@@ -59,11 +63,12 @@ def evaluate_refinement(
     movements: int = MOVEMENTS,
     reference: Mapping[str, measures.Stages] = measures.REFERENCE_ROWS,
     pictures: Path | None = None,
+    worlds: int = WORLDS,
 ) -> Outcome:
     """All tables and goals; `find_data` says what is in the folder `data`.
 
     videos, movements: how many; reference: rows of Table 6 by the published optimisation, two stages among them;
-    pictures: folder for the depth of a wrist in each of the first movements.
+    pictures: folder for the depth of a wrist in each of the first movements; worlds: how many calibration is of.
     """
     mocap, body = find_data(data)
     clips, config, two_stages = load_clips(mocap, "held_out"), RefinementConfig(), reference[measures.TWO_STAGE]
@@ -72,6 +77,9 @@ def evaluate_refinement(
     errors = videos_seen.errors()
     seen = corrupted(on_bodies(world, clips, seed), errors, movements, seed)
     answers = [measures.answer_all(one, config, reference) for one in _slowly(seen, "movements")]
+    stages = videos_seen.stages()
+    stated = {**measures.stated_of_movements(seen, answers), **stated_of_stages(videos_seen, stages)}
+    others = range(seed + WORLD_STEP, seed + WORLD_STEP * worlds, WORLD_STEP)
     if pictures is not None:
         write_depths(pictures, seen, answers)
     true_2d = [one.with_true_2d() for one in seen]
@@ -84,7 +92,8 @@ def evaluate_refinement(
         "single people: what smoothing of distances could gain": measures.distance_bounds(seen),
         "two stages at other rates": measures.rate_rows(seen[:RATE_MOVEMENTS], two_stages, RATES),
         "lost for a while": measures.lost_rows(seen, answers),
-        **video_tables(videos_seen, measures.movement_calibration(seen, answers)),
+        "video": [measures.video_row(name, videos_seen.frames, people) for name, people in stages.items()],
+        "calibration": calibration_table([stated, *stated_by_others(mocap, body, clips, movements, others)]),
         "cost": cost_table(seen, two_stages),
         **trajectory_tables(clips, load_clips(mocap, "all")),
     }
@@ -104,6 +113,17 @@ class Videos:
         """How the fused people err."""
         known = iter(self.people)
         return branch_errors.recorded_errors(self.frames, lambda frame: next(known))
+
+    def stages(self) -> dict[str, Sequence[Sequence[Pose3D]]]:
+        """The people before and after refinement, without and with the known ground."""
+        seen = (self.frames, self.cameras, self.people)
+        grounded = measures.refined_people(*seen, grounds=self.grounds)
+        return {BEFORE: self.people, AFTER: measures.refined_people(*seen), GROUNDED: grounded}
+
+
+def stated_of_stages(videos: Videos, stages: Mapping[str, Sequence[Sequence[Pose3D]]]) -> dict[str, measures.Stated]:
+    """What each of a video's stages says, by the calibration's rows."""
+    return {f"video: {name}": measures.tracked(videos.frames, people).stated for name, people in stages.items()}
 
 
 def record_videos(world: World, clips: Sequence[Clip], count: int, seed: int) -> Videos:
@@ -158,19 +178,24 @@ def _movement(
     return measures.Movement(one.camera, stamps, one.joints_cam, tuple(said.pose(t, 1) for t in range(len(stamps))))
 
 
-def video_tables(videos: Videos, calibration: Rows) -> dict[str, Rows]:
-    """Videos before and after refinement, and all rows of the calibration, of which those of movements are given."""
-    seen = (videos.frames, videos.cameras, videos.people)
-    grounded = measures.refined_people(*seen, grounds=videos.grounds)
-    stages = {BEFORE: videos.people, AFTER: measures.refined_people(*seen), GROUNDED: grounded}
-    rows = list(calibration)
-    for name, persons in stages.items():
-        found = measures.tracked(videos.frames, persons)
-        rows.append(measures.calibration_row(f"video: {name}", found.joints, found.stddev, found.truth))
-    return {
-        "video": [measures.video_row(name, videos.frames, people) for name, people in stages.items()],
-        "calibration": rows,
-    }
+def stated_by_others(
+    mocap: Path, body: Path | None, clips: Sequence[Clip], movements: int, seeds: Iterable[int]
+) -> Iterable[dict[str, measures.Stated]]:
+    """What is said of people of further worlds, as the calibration's rows have it."""
+    for seed in seeds:
+        world = held_out_world(mocap, body, seed)
+        videos = record_videos(world, clips, WORLD_VIDEOS, seed)
+        seen = corrupted(on_bodies(world, clips, seed), videos.errors(), movements, seed)
+        answers = [measures.answer_all(one, RefinementConfig(), {}) for one in seen]
+        yield {**measures.stated_of_movements(seen, answers), **stated_of_stages(videos, videos.stages())}
+
+
+def calibration_table(worlds: Sequence[Mapping[str, measures.Stated]]) -> Rows:
+    """The calibration of all worlds together."""
+    return [
+        measures.calibration_row(name, measures.Stated.concatenate([world[name] for world in worlds]))
+        for name in worlds[0]
+    ]
 
 
 def cost_table(movements: Sequence[measures.Movement], stages: Sequence[Stage]) -> Rows:

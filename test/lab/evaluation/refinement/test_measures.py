@@ -183,15 +183,15 @@ def test_calibration_is_of_ellipsoids_that_are_long_along_the_ray() -> None:
     too_near = (depth * rng.normal(size=(3000, 1)))[..., None] * ray
     truth = joints + own[..., None] * rng.normal(size=joints.shape) + too_near
     stddev = np.hypot(np.where(np.arange(K) > 0, own, 0), depth)
-    row = measures.calibration_row("gaussian", joints, stddev, truth)
+    row = measures.calibration_row("gaussian", measures.Stated(joints, stddev, truth))
     assert row["joints"] == 3000 * K
     for prefix in ("", "depth_"):
         assert row[prefix + "within_1_sigma"] == pytest.approx(0.683, abs=0.02)
         assert row[prefix + "within_2_sigma"] == pytest.approx(0.954, abs=0.02)
-    assert measures.calibration_row("nobody", truth[:0], stddev[:0], truth[:0])["within_1_sigma"] is None
+    assert measures.calibration_row("nobody", measures.Stated.empty())["within_1_sigma"] is None
     movements = [movement(10, lost=(4,))]
-    rows = measures.movement_calibration(movements, [measures.answer_all(movements[0], RefinementConfig(), {})])
-    assert [row["joints"] for row in rows] == [9 * K, 9 * K, (9 - measures.LAG_FRAMES) * K]
+    stated = measures.stated_of_movements(movements, [measures.answer_all(movements[0], RefinementConfig(), {})])
+    assert [len(one) for one in stated.values()] == [9, 9, 9 - measures.LAG_FRAMES]
 
 
 def recorded_frame(t: int, sequence: int, joints: np.ndarray) -> RecordedFrame:
@@ -214,7 +214,7 @@ def test_videos_are_measured_by_track_and_start_anew() -> None:
         people[t] = [replace(people[t][0], track_id=2 if t < 12 else 3)]
     found = measures.tracked(frames, people)
     assert [len(one.times) for one in found.series] == [8, 4, 4]
-    assert found.joints.shape == found.truth.shape == (16, K, 3) and found.stddev.shape == (16, K)
+    assert len(found.stated) == 16
     row = measures.video_row("before", frames, people)
     assert row["mpjpe_abs_mm"] == pytest.approx(100) and row["mpjpe_mm"] == pytest.approx(0, abs=1e-6)
     assert row["people"] == 16 and row["found"] == 100 and row["pck_abs"] == 100
@@ -225,7 +225,7 @@ def test_videos_are_measured_by_track_and_start_anew() -> None:
     gone = measures.refined_people(frames, [CAMERA] * 16, people)
     assert gone[5][0].state is TrackingState.COASTING
     assert (
-        len(measures.tracked(frames, gone).joints) == 15 and measures.video_row("after", frames, gone)["found"] == 100
+        len(measures.tracked(frames, gone).stated) == 15 and measures.video_row("after", frames, gone)["found"] == 100
     )
 
 

@@ -15,7 +15,7 @@ from dualpose_ros.lab.evaluation.report import report
 from dualpose_ros.lab.evaluation.trajectory import HELD_OUT
 from dualpose_ros.lab.synthetic.body.builtin_body import builtin_body
 from dualpose_ros.lab.synthetic.motion.kinematics import REST_JOINTS_M
-from dualpose_ros.lab.synthetic.scenes.world import WorldConfig, make_world
+from dualpose_ros.lab.synthetic.scenes.world import World, WorldConfig, make_world
 
 SMALL = WorldConfig(cast=12, textures=3, poses=2, seated=2, props=1)
 
@@ -99,15 +99,22 @@ def test_clips_are_performed_by_bodies_of_the_world() -> None:
 def test_the_tables_are_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     world = make_world(SMALL, np.random.default_rng(0), builtin_body(), ())
     monkeypatch.setattr(eval_refinement, "find_data", lambda data: (data, None))
-    monkeypatch.setattr(eval_refinement, "held_out_world", lambda mocap, body, seed: world)
+    seeds: list[int] = []
+
+    def same_world(mocap: Path, body: Path | None, seed: int) -> World:
+        seeds.append(seed)
+        return world
+
+    monkeypatch.setattr(eval_refinement, "held_out_world", same_world)
     monkeypatch.setattr(eval_refinement, "load_clips", lambda mocap, split: [walk()])
-    for name, value in (("VIDEO_FRAMES", 10), ("MOVEMENT_FRAMES", 24), ("COST_MOVEMENTS", 1), ("COST_WINDOWS", (6,)),
-                        ("RATES", (1e-3,))):  # fmt: skip
+    for name, value in (("VIDEO_FRAMES", 10), ("WORLD_VIDEOS", 2), ("MOVEMENT_FRAMES", 24), ("COST_MOVEMENTS", 1),
+                        ("COST_WINDOWS", (6,)), ("RATES", (1e-3,))):  # fmt: skip
         monkeypatch.setattr(eval_refinement, name, value)
     reference = {TWO_STAGE: (Stage(steps=3), Stage(reprojection=100.0, steps=3))}
     result = eval_refinement.evaluate_refinement(
-        Path("nowhere"), 3, videos=3, movements=2, reference=reference, pictures=tmp_path / "pictures"
+        Path("nowhere"), 3, videos=3, movements=2, reference=reference, pictures=tmp_path / "pictures", worlds=2
     )
+    assert seeds == [3, 1003]
     found = result["tables"]
     assert [line["row"] for line in found[eval_refinement.SINGLE]] == [BASELINE, TWO_STAGE, OURS, lagging_name()]
     assert all(line[column] > 0 for line in found[eval_refinement.SINGLE] for column in COLUMNS)
