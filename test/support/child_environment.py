@@ -32,7 +32,7 @@ def make_environment() -> Any:
 
 
 def scenario(script: str, *words: object, timeout_s: float = 90, environment: dict[str, str] | None = None) -> Any:
-    """What `test/nodes/live/live_SCRIPT.py` prints, run in a DDS domain of its own unless it is given an environment."""
+    """What `nodes/live/live_SCRIPT.py` prints, run in a DDS domain of its own unless it is given an environment."""
     command = [sys.executable, str(_TESTS / "nodes" / "live" / f"live_{script}.py"), *map(str, words)]
     env = environment or make_environment()
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s)

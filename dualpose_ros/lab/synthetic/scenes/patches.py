@@ -6,7 +6,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.camera import Camera
-from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.datasets.labels import HIDDEN, OCCLUDER, OUTSIDE, RENDERED_ORIGIN, VISIBLE, LabelledImage, People
 from dualpose_ros.lab.synthetic.backdrop.backgrounds import background
 from dualpose_ros.lab.synthetic.render.degrade import degrade
 from dualpose_ros.lab.synthetic.render.render import View, paint, random_lighting, trace
@@ -25,6 +25,12 @@ _DEGRADATION = 0.7
 
 PATCH_SIDE = 288
 """Pixels."""
+
+
+def is_patch(image: LabelledImage) -> bool:
+    """Whether a labelled image is a patch as `make_patch` draws them, not a frame, of whose people each has one."""
+    size = (image.camera.width, image.camera.height)
+    return image.origin.source == RENDERED_ORIGIN.source and size == (PATCH_SIDE, PATCH_SIDE)
 
 
 def make_patch(world: World, rng: np.random.Generator, size: int = PATCH_SIDE) -> LabelledImage:

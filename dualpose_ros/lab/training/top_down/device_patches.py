@@ -37,6 +37,9 @@ PEOPLE = 8
 CONTEXT = 1.7
 """Of patches cut from whole pictures; rendered patches come with 1.5."""
 
+_IN_CACHE = 32
+"""Patches that a CPU makes together: of many more, each step would go to memory and back, for twice the time."""
+
 _LEAST_JOINTS = 4
 _UPPER = [H36M17.index(n) for n in H36M17.joint_names if n.split("_")[-1] not in ("hip", "knee", "ankle", "pelvis")]
 _LOWER = [H36M17.index(n) for n in H36M17.joint_names if n.split("_")[-1] in ("hip", "knee", "ankle", "pelvis")]
@@ -124,6 +127,15 @@ def _row(sample: LabelledImage, own: int, window: Floats, size: int, config: Dev
 
 def draw_patches(rows: dict[str, Tensor], size: int, config: DeviceViews, draws: Draws) -> Batch:
     """Random views of rows, changed in look, as the network's patches of `size` pixels."""
+    count = len(rows["image"])
+    if rows["image"].device.type != "cpu" or count <= _IN_CACHE:
+        return _draw_part(rows, size, config, draws)
+    starts = range(0, count, _IN_CACHE)
+    parts = [_draw_part({k: v[at : at + _IN_CACHE] for k, v in rows.items()}, size, config, draws) for at in starts]
+    return Batch(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def _draw_part(rows: dict[str, Tensor], size: int, config: DeviceViews, draws: Draws) -> Batch:
     count = len(rows["image"])
     views, mirrored = _draw_views(rows, size, config, draws)
     batch = _see(rows, views, mirrored, size)

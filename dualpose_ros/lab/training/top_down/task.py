@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from dualpose_ros.arrays import Float32s, Floats, Mask
 from dualpose_ros.backbone import HRNetConfig
-from dualpose_ros.datasets.labels import RENDERED_ORIGIN
 from dualpose_ros.grouping import HEATMAP_STRIDE
 from dualpose_ros.inference.export import Axis, ExportSpec
+from dualpose_ros.lab.synthetic.scenes.patches import is_patch
 from dualpose_ros.lab.training.loop.precision import in_full_precision
 from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.losses import (
@@ -80,11 +80,12 @@ class TopDownTask:
         return TopDownNetwork(self.network, tags=self.training.people == "all")
 
     def device_recipe(self, config: TrainConfig) -> DeviceRecipe:
-        """Patches made on the device: rendered ones of their own person, of photographs one of everybody labelled."""
+        """Patches made on the device: rendered ones of their own person; of frames and photographs one of everybody
+        who is labelled."""
         training = self.training
         views, stored, size = training.views, training.stored_size, training.patch_size
         return DeviceRecipe(
-            to_rows=lambda image: patch_rows(image, stored, views, image.origin.source == RENDERED_ORIGIN.source),
+            to_rows=lambda image: patch_rows(image, stored, views, is_patch(image)),
             make=lambda rows, draws: draw_patches(rows, size, views, draws),
             show=lambda rows: plain_patches(rows, size, sum(views.enlarge) / 2),
             capacity=training.capacity,

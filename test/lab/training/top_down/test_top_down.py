@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from dualpose_ros.backbone import HRNetConfig
 from dualpose_ros.camera import camera_from_hfov
-from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, People
+from dualpose_ros.datasets.labels import HIDDEN, OUTSIDE, VISIBLE, LabelledImage, Origin, People
 from dualpose_ros.inference.export import export_onnx
 from dualpose_ros.inference.load import load_engine
+from dualpose_ros.lab.synthetic.scenes.patches import PATCH_SIDE
+from dualpose_ros.lab.training.loop.task import TrainConfig
 from dualpose_ros.lab.training.losses import ABSENT
 from dualpose_ros.lab.training.on_device.views import Draws, PhotometryConfig
 from dualpose_ros.lab.training.top_down.batch import Batch
@@ -220,6 +222,29 @@ def test_of_images_without_people_nothing_is_learnt() -> None:
     sample = dotted_person(0)
     nobody = People(*(getattr(sample.people, f.name)[:0] for f in dataclasses.fields(People)))
     assert patch_rows(dataclasses.replace(sample, people=nobody), SIZE, DeviceViews(), True) == []
+
+
+def test_many_patches_are_drawn_in_parts_and_none_is_lost() -> None:
+    rows = on_device(row for seed in range(70) for row in patch_rows(dotted_person(seed), SIZE, GEOMETRY_ONLY, True))
+    batch = draw_patches(rows, 64, GEOMETRY_ONLY, Draws(3, "cpu"))
+    assert all(part is not None and len(part) == 70 for part in batch)
+    # Where a joint is, its dot is: patches and labels stay together.
+    for n in (0, 31, 32, 69):
+        for k in np.flatnonzero((batch.weights[n, 0] >= 1).numpy()):
+            x, y = (round(float(v)) for v in batch.joints_px[n, 0, k])
+            assert not (batch.patches[n, y, x] == 128).all()
+
+
+def test_of_a_frame_everybody_has_a_patch_and_of_a_rendered_patch_its_own_person() -> None:
+    config = TrainConfig(Path("out"), Path("cache"), epochs=1.0)
+    to_rows = TopDownTask(TopDownTraining(), TINY).device_recipe(config).to_rows
+    frame = dotted_person(3, people=2)
+    assert len(to_rows(frame)) == 2
+    camera = camera_from_hfov(PATCH_SIDE, PATCH_SIDE, 1.0)
+    blank = np.zeros((PATCH_SIDE, PATCH_SIDE, 3), np.uint8)
+    patch = LabelledImage(blank, blank[..., 0], frame.people, camera)
+    assert len(to_rows(patch)) == 1
+    assert len(to_rows(dataclasses.replace(patch, origin=Origin("street")))) == 2
 
 
 def test_a_network_of_one_person_learns_from_the_patchs_own_alone() -> None:
