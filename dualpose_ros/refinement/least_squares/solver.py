@@ -47,7 +47,7 @@ class SolverConfig(Settings):
     )
     # Such that one and two deviations hold as many true joints as they should.
     stddev_scale: float = setting(
-        1.06, "by how much joints about the root are stated less sure than the least-squares equations have it", above=0
+        1.09, "by how much joints about the root are stated less sure than the least-squares equations have it", above=0
     )
     max_step_m: float = setting(0.5, "farthest that a joint moves in one step", unit="m", above=0)
 
