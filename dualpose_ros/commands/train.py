@@ -67,7 +67,8 @@ NETWORKS = {
             "detector.task:DetectorTask:DetectorTaskConfig", (*_IMAGES, "teacher"),
         ),
         Network(
-            "top-down", "Train the top-down network, 2D joints of all in a patch, on labelled patches.", "patches",
+            "top-down", "Train the top-down network, 2D joints of all in a patch, on labelled patches or frames.",
+            "patches",
             "top_down.task:TopDownTask:TopDownTraining", _IMAGES,
         ),
         Network(
@@ -117,7 +118,9 @@ EVERY_RUN: _Options = {
     "max_minutes": _option(float | None, None, "--max-minutes", "Length of the run, of each network.", min=0.01),
     "epochs": _option(float | None, None, "--epochs", "Length in passes over the data.", min=0.001),
     "batch_size": _option(int | None, None, "--batch-size", "Samples a step.", min=1),
-    "workers": _option(int | None, None, "--workers", "Processes that prepare batches.", min=0),
+    "workers": _option(
+        int | None, None, "--workers", "Processes that make batches; of images, threads that read them.", min=0
+    ),
     "seed": _option(int | None, None, "--seed", "Of initial weights, order and variation.", min=0),
     "device": _option(str | None, None, "--device", "torch device, such as cpu or cuda."),
     "init": _option(

@@ -46,7 +46,7 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
             "ground_frame", "", "frame whose x-y plane is the ground that people stand on (base_footprint, map, ...)"
         ),
         Argument("target_frame", "", "publish humans/poses3d_in_frame too, in this frame (base_link, map, ...)"),
-        Argument("bodies", False, "publish people as frames body_<id> and, with hri_msgs, as REP-155's topics"),
+        Argument("bodies", False, "publish people as frames body_p<id> and, with hri_msgs, as REP-155's topics"),
         Argument("view", False, "show people, image and latencies live in a browser, where rerun-sdk is installed"),
         Argument("rviz", rviz, "start RViz, where it is installed"),
         Argument("rviz_config", str(share() / "config" / "rviz" / "pipeline.rviz"), "RViz's layout"),

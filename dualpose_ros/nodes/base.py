@@ -45,8 +45,8 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 
 _LOOK_S, _TRIM_S = 1.0, 10.0
 _KEPT_ANSWERS = 3
-_MOST_WARNINGS = 8
 """As many as a source that waits for the graph has it work on at once."""
+_MOST_WARNINGS = 8
 
 _BAD_INPUT = (ValueError, OSError, RuntimeError, ImportError, ParameterException, NameValidationException)
 """What a node's start ends with where a file, a library, a parameter or a name is wrong."""

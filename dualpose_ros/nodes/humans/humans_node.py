@@ -1,4 +1,4 @@
-"""People in the robot's frames: humans/poses3d and TF -> humans/poses3d_in_frame, frames body_<id>, REP-155's topics.
+"""People in the robot's frames: humans/poses3d and TF -> humans/poses3d_in_frame, frames body_p<id>, REP-155's topics.
 
 Poses wait for the transform at their image's stamp, in order and not for ever; none is taken from another time.
 """
@@ -37,7 +37,9 @@ class HumansNodeConfig(NodeConfig):
     transform_timeout_s: float = setting(
         0.2, "how long poses wait for the transform at their stamp", unit="s", above=0, most=10, live=True
     )
-    body_frames: bool = setting(True, "broadcast a frame body_<id> of everybody confirmed on /tf", live=True)
+    body_frames: bool = setting(
+        True, "broadcast a frame body_p<id> of everybody who is not tentative on /tf", live=True
+    )
     rep155: str = setting(
         "auto", "topics below humans/bodies; auto: where hri_msgs is installed", choices=("auto", "always", "never")
     )
