@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +14,10 @@ from support.launch_files import Recorded, find
 
 
 @pytest.fixture
-def launch_stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The names that our launch files import, where ROS 2's launch is not installed."""
+def launch_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The names that our launch files import, where ROS 2's launch is not installed; no launch ends here, and what one
+    would delete then lies in the test's own folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def recorder(kind: str) -> Any:
         return lambda *args, **options: Recorded(kind, args, options)
