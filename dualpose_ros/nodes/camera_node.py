@@ -17,6 +17,7 @@ from dualpose_ros.arrays import RgbImage
 from dualpose_ros.camera import Camera, camera_from_hfov
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import (
+    NUMBERS,
     RELIABILITY,
     RELIABLE,
     ImageNodeConfig,
@@ -26,6 +27,7 @@ from dualpose_ros.nodes.base import (
     run_node,
 )
 from dualpose_ros.nodes.convert import camera_to_info
+from dualpose_ros.nodes.joining.numbers import FRAME_NUMBER
 from dualpose_ros.nodes.joining.pacing import RECORDED, AnsweredFrames
 from dualpose_ros.nodes.wire import image_to_bytes, stamp_ns_of
 from dualpose_ros.paths import user_path
@@ -101,6 +103,19 @@ def camera_of(config: CameraNodeConfig, width: int, height: int) -> Camera:
     raise StartupError("the camera is unknown: give a calibration file or hfov_deg, the horizontal field of view")
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A file's image that was read, its time in the file, and how many before it could not be had."""
+
+    image: RgbImage
+    at_ns: int
+    left_out: int
+
+
+def _time_of(stamp_ns: int) -> Time:
+    return Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+
+
 class CameraNode(PipelineNode):
     """Publishes Image and CameraInfo at the source's pace, or at the graph's."""
 
@@ -117,6 +132,7 @@ class CameraNode(PipelineNode):
         self._fps = c.fps or info.fps
         self._images = self.create_publisher(Image, "image_raw", image_qos(c, depth=5))
         self._infos = self.create_publisher(CameraInfo, "camera_info", image_qos(c, depth=5))
+        self._numbers = self.create_publisher(Header, FRAME_NUMBER, NUMBERS)
         camera = next(iter(self._cameras.values()))
         self.get_logger().info(
             f"{self._shown}: {info.width}x{info.height} at {self._fps:g} frames/s, "
@@ -125,9 +141,9 @@ class CameraNode(PipelineNode):
 
     def activate(self) -> None:
         """Wait for subscribers, then play."""
-        self._sent = self._read = self._left_out = 0
-        self._offset_ns = 0
-        self._ready: tuple[RgbImage, int] | None = None
+        self._sent = self._read = self._left_out = self._said_left_out = 0
+        self._offset_ns = self._offset_number = 0
+        self._ready: _Ready | None = None
         self._started = 0.0
         self._in_work: AnsweredFrames | None = None
         self._listeners, self._node_is_back = 0, False
@@ -193,14 +209,15 @@ class CameraNode(PipelineNode):
         self._ready = self._next_readable()
         if self._ready is None and self.config.loop:
             self._offset_ns += self._source.time_ns + round(1e9 / self._fps)
+            self._offset_number = self._read + self._left_out
             self._source.rewind()
             self._ready = self._next_readable()
 
     def _is_enough(self) -> bool:
         return bool(self.config.max_frames) and self._read >= self.config.max_frames
 
-    def _next_readable(self) -> tuple[RgbImage, int] | None:
-        """The next image that has a camera, and its time in the file (ns), past those that can't be had."""
+    def _next_readable(self) -> _Ready | None:
+        """The next image that has a camera, past those that can't be had."""
         while True:
             try:
                 image = self._source.read()
@@ -211,9 +228,13 @@ class CameraNode(PipelineNode):
                 self._left_out += 1
                 self.report(str(error))
                 continue
-            at_ns = round(self._read * 1e9 / self._fps) if self.config.fps else self._offset_ns + self._source.time_ns
+            number = self._offset_number + self._source.number
+            if (lost := number - self._read - self._left_out) > 0:
+                self._left_out += lost
+                self.report(f"{self._shown}: {self._left_out} frames can't be decoded so far, the last before {number}")
+            at_ns = round(number * 1e9 / self._fps) if self.config.fps else self._offset_ns + self._source.time_ns
             self._read += 1
-            return image, at_ns
+            return _Ready(image, at_ns, self._left_out)
 
     def _camera_for(self, image: RgbImage) -> Camera:
         height, width = image.shape[:2]
@@ -233,12 +254,12 @@ class CameraNode(PipelineNode):
         if self._ready is None:
             self._finish()
             return
-        self._publish(self._ready[0], self.diagnostics.now_ns())
+        self._publish_next(self._ready, self.diagnostics.now_ns())
         self._prefetch()
         rate = self.config.playback_rate
         wait_s = 0.0
         if self._ready is not None and rate:
-            wait_s = self._started + self._ready[1] * 1e-9 / rate - time.monotonic()
+            wait_s = self._started + self._ready.at_ns * 1e-9 / rate - time.monotonic()
             # Behind by more than a frame, it does not run to catch up.
             if wait_s < -1 / (self._fps * rate):
                 self._started -= wait_s
@@ -254,10 +275,10 @@ class CameraNode(PipelineNode):
             why = "a node is back, and the frame" if is_back else "no poses of the frame"
             self.report(f"{why} at {(stamp_ns - FIRST_STAMP_NS) * 1e-9:.3f} s{'' if is_back else ': it'} is sent again")
             self._publish(image, stamp_ns, again=True)
-        while self._ready is not None and self._in_work.has_room(FIRST_STAMP_NS + self._ready[1]):
-            image, at_ns = self._ready
-            self._in_work.sent(FIRST_STAMP_NS + at_ns, image, time.monotonic())
-            self._publish(image, FIRST_STAMP_NS + at_ns)
+        while self._ready is not None and self._in_work.has_room(FIRST_STAMP_NS + self._ready.at_ns):
+            stamp_ns = FIRST_STAMP_NS + self._ready.at_ns
+            self._in_work.sent(stamp_ns, self._ready.image, time.monotonic())
+            self._publish_next(self._ready, stamp_ns)
             self._prefetch()
         if self._ready is None and not len(self._in_work):
             self._finish()
@@ -283,8 +304,15 @@ class CameraNode(PipelineNode):
         if self.diagnostics.state == "playing":
             self._send_what_fits()
 
+    def _publish_next(self, ready: _Ready, stamp_ns: int) -> None:
+        """A file's next frame; where some before it could not be had, its number first."""
+        if ready.left_out != self._said_left_out:
+            self._said_left_out = ready.left_out
+            self._numbers.publish(Header(stamp=_time_of(stamp_ns), frame_id=str(self._sent + ready.left_out)))
+        self._publish(ready.image, stamp_ns)
+
     def _publish(self, image: RgbImage, stamp_ns: int, again: bool = False) -> None:
-        header = Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=self.config.frame_id)
+        header = Header(stamp=_time_of(stamp_ns), frame_id=self.config.frame_id)
         self._infos.publish(camera_to_info(self._camera_for(image), header))
         self._images.publish(image_to_bytes(image, header))
         self._sent += not again

@@ -6,7 +6,6 @@ bytes, which are decoded where their content matters.
 
 import functools
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -28,8 +27,10 @@ from visualization_msgs.msg import MarkerArray
 from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.inference.cpu import keep_memory
 from dualpose_ros.msg import MultiPersonPose3D
+from dualpose_ros.nodes.base import NUMBERS
 from dualpose_ros.nodes.convert import camera_from_info
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.joining.numbers import FRAME_NUMBER, FrameNumbers
 from dualpose_ros.nodes.joining.pacing import RECORDED
 from dualpose_ros.nodes.joining.stamps import UNSET_NS, StampRing
 from dualpose_ros.nodes.wire import ImageBytes, header_of, poses_from_bytes, stamp_ns_of
@@ -53,8 +54,8 @@ their stamp."""
 class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     """Writes every message of interest into a `Recording`, and keeps what the run has to know.
 
-    `camera` is the camera of the newest CameraInfo, `info_stamps_ns` the stamps of all of them in order, by which
-    frames are numbered; `statuses` the newest diagnostic values of each node of its namespace by its name.
+    `camera` is the camera of the newest CameraInfo, `statuses` the newest diagnostic values of each node of its
+    namespace by its name.
     """
 
     def __init__(self, recording: Recording, every_frame: bool = False) -> None:
@@ -62,10 +63,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         super().__init__("recorder")
         self._recording = recording
         self._intensities = IntensityRange()
-        self._numbers: OrderedDict[int, int] = OrderedDict()
+        self._numbers = FrameNumbers()
         self.camera: Camera | None = None
         self._camera_said = b""
-        self.info_stamps_ns: list[int] = []
         self.statuses: dict[str, dict[str, str]] = {}
         self.errors: dict[str, str] = {}
         wanted = ReliabilityPolicy.RELIABLE if every_frame else ReliabilityPolicy.BEST_EFFORT
@@ -74,6 +74,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._take_bytes(CameraInfo, "camera_info", self._on_camera_info, infos)
         if recording.keeps_frames:
             self._take_bytes(Image, "image_raw", self._on_image, images)
+        self._take_bytes(Header, FRAME_NUMBER, self._on_frame_number, NUMBERS)
         self._recorded = self.create_publisher(Header, RECORDED, reliable)
         record = functools.partial(recording.add_poses, "/humans/poses3d")
         said = self._recorded.publish if every_frame else None
@@ -85,6 +86,11 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         self._take_bytes(MultiPersonPose3D, "dualpose/bottom_up/poses3d", self._on_bottom_up_poses, reliable)
         self._take_bytes(MarkerArray, "humans/markers", self._on_markers, reliable)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._survive(self._on_diagnostics), reliable)
+
+    @property
+    def info_stamps_ns(self) -> list[int]:
+        """Stamps of all CameraInfos in their order."""
+        return self._numbers.stamps_ns
 
     def status(self, node: str, key: str) -> str:
         """Newest diagnostic value of a node; an empty string where it has said nothing of it."""
@@ -138,11 +144,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
             # Said ahead of all images.
             return
         self._record("/camera_info", "sensor_msgs/msg/CameraInfo", cdr, stamp_ns)
-        if stamp_ns not in self._numbers:
-            self._numbers[stamp_ns] = len(self.info_stamps_ns)
-            if len(self._numbers) > _MOST_NUMBERED:
-                self._numbers.popitem(last=False)
-            self.info_stamps_ns.append(stamp_ns)
+        self._numbers.come(stamp_ns)
         said = cdr[_AFTER_STAMP:]
         if said == self._camera_said:
             return
@@ -154,6 +156,9 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
             self.camera = camera_from_info(info)
         except CameraError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
+
+    def _on_frame_number(self, cdr: bytes) -> None:
+        self._numbers.said(stamp_ns_of(cdr), int(header_of(cdr).frame_id))
 
     def _on_image(self, cdr: bytes) -> None:
         self._recording.add_image(stamp_ns_of(cdr), decode_image(ImageBytes.of(cdr), self._intensities))
@@ -179,7 +184,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """The people of a message that has just arrived."""
         received_ns, header, stamp_ns = time.time_ns(), header_of(cdr), stamp_ns_of(cdr)
         persons = tuple(poses_from_bytes(cdr))
-        return PoseFrame(stamp_ns, received_ns, header.frame_id, persons, self._numbers.get(stamp_ns))
+        return PoseFrame(stamp_ns, received_ns, header.frame_id, persons, self._numbers.of(stamp_ns))
 
     def _record(self, topic: str, type_name: str, cdr: bytes, stamp_ns: int) -> None:
         self._recording.add_message(topic, type_name, cdr, stamp_ns=stamp_ns, received_ns=time.time_ns())

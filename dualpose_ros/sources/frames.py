@@ -58,7 +58,7 @@ class ImageDirectory:
         self._paths = natsorted(files, key=lambda p: printable(p.name))
         if not self._paths:
             raise SourceError(f"directory {printable(path)} holds no images ({', '.join(IMAGE_SUFFIXES)})")
-        self._next = self.time_ns = 0
+        self._next = self.time_ns = self.number = 0
         self._intensities = IntensityRange()
         first = self._first_readable()
         self.info = SourceInfo(first.shape[1], first.shape[0], DEFAULT_FPS, len(self._paths), False)
@@ -67,9 +67,10 @@ class ImageDirectory:
         """The next image, None at the end; SourceError for one that is unreadable."""
         if self._next >= len(self._paths):
             return None
-        self.time_ns = round(self._next * 1e9 / DEFAULT_FPS)
+        self.number = self._next
+        self.time_ns = round(self.number * 1e9 / DEFAULT_FPS)
         self._next += 1
-        return read_picture(self._paths[self._next - 1], self._intensities)
+        return read_picture(self._paths[self.number], self._intensities)
 
     def _first_readable(self) -> RgbImage:
         first_error: SourceError | None = None

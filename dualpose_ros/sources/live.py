@@ -42,7 +42,7 @@ class LiveSource:
         """SourceError where it gives no image at first."""
         self._name, self._open = name, open_reader
         self._pause_s = _FIRST_PAUSE_S
-        self.time_ns = 0
+        self.time_ns = self.number = 0
         self._reader: Reader | None = open_reader()
         first = self._reader.read()
         if first is None:

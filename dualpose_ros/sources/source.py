@@ -35,6 +35,8 @@ class FrameSource(Protocol):
     info: SourceInfo
     time_ns: int
     """When the last image is to be shown, from the first one on, in nanoseconds; of no meaning where it is live."""
+    number: int
+    """The last image's place in the source, from 0 on, counting those that could not be had; of no meaning likewise."""
 
     def read(self) -> RgbImage | None:
         """The next image, None at the end; SourceError if it can't be had, and the one after it may be."""

@@ -3,6 +3,7 @@
 Pixels are made square by the stated sample aspect ratio, and pictures upright by the stated rotation.
 """
 
+import heapq
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -44,7 +45,10 @@ class Decoder:
         self._reformatter = VideoReformatter()
         self._first: Fraction | None = None
         self.broken = 0
-        self.time_ns = -1
+        self.time_ns = self.number = -1
+        self._starts_anew, self._newest = False, Fraction(-(10**6))
+        self._waiting_pts: list[int] = []
+        self._passed = 0
 
     @property
     def fps(self) -> float:
@@ -64,9 +68,10 @@ class Decoder:
 
     def read(self) -> RgbImage | None:
         """The next picture, None at the end; `time_ns` is then its presentation time from the first one on."""
-        frame = next(self._frames, None)
+        frame = next((frame for frame in self._frames if not self._is_late(frame)), None)
         if frame is None:
             return None
+        self.number = self._number_of(frame)
         step_ns = max(round(1e9 / self.fps), 1)
         at = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
         following_ns = self.time_ns + step_ns if self.time_ns >= 0 else 0
@@ -74,8 +79,9 @@ class Decoder:
             self.time_ns = following_ns
             return self._square_and_upright(frame)
         # Times begin with the first frame that has one, and anew where films were joined that each began at zero.
-        if self._first is None or (at - self._first) * 10**9 < self.time_ns - _MOST_BACK_NS:
+        if self._first is None or self._is_back(at):
             self._first = at - Fraction(following_ns, 10**9)
+            self._starts_anew = False
         # Some files repeat a time or step back by a tick.
         least_ns = self.time_ns + step_ns // 10 + 1 if self.time_ns >= 0 else 0
         self.time_ns = max(round((at - self._first) * 10**9), least_ns)
@@ -91,6 +97,8 @@ class Decoder:
         while True:
             try:
                 packet = next(packets, None)
+                if packet is not None:
+                    self._note_times(packet)
                 frames = [] if packet is None else packet.decode()
             except (av.error.FFmpegError, UnicodeDecodeError):
                 self.broken += 1
@@ -100,6 +108,32 @@ class Decoder:
             if packet is None:
                 return
             yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
+
+    def _note_times(self, packet: av.Packet) -> None:
+        if packet.pts is not None:
+            heapq.heappush(self._waiting_pts, packet.pts)
+        if packet.dts is not None and packet.time_base is not None:
+            at = packet.dts * packet.time_base
+            self._starts_anew |= at < self._newest - Fraction(_MOST_BACK_NS, 10**9)
+            self._newest = at
+
+    def _is_back(self, at: Fraction) -> bool:
+        """Whether a time is too far before that of the last picture to be a tick of its."""
+        return self._first is not None and (at - self._first) * 10**9 < self.time_ns - _MOST_BACK_NS
+
+    def _is_late(self, frame: av.VideoFrame) -> bool:
+        """Whether a picture comes long after its place: decoders hold some back where the file is damaged."""
+        if frame.pts is None or frame.time_base is None or self._starts_anew:
+            return False
+        return self._is_back(frame.pts * frame.time_base)
+
+    def _number_of(self, frame: av.VideoFrame) -> int:
+        """A frame's place in the file: a packet before it that was broken held a picture, too."""
+        if frame.pts is not None:
+            while self._waiting_pts and self._waiting_pts[0] <= frame.pts:
+                heapq.heappop(self._waiting_pts)
+                self._passed += 1
+        return max(self.number + 1, self._passed - 1)
 
     def _square_and_upright(self, frame: av.VideoFrame) -> RgbImage:
         ratio = self._stream.sample_aspect_ratio or Fraction(1)
@@ -121,7 +155,7 @@ class VideoFile:
     def __init__(self, path: Path | str, decoder: Decoder | None = None) -> None:
         self._url = str(path)
         self._decoder = decoder or Decoder(self._url)
-        self.time_ns = 0
+        self.time_ns = self.number = 0
         first = self._decoder.read()
         if first is None:
             self._decoder.close()
@@ -135,7 +169,7 @@ class VideoFile:
         image, self._first = self._first, None
         if image is None:
             image = self._decoder.read()
-        self.time_ns = self._decoder.time_ns
+        self.time_ns, self.number = self._decoder.time_ns, self._decoder.number
         return image
 
     def rewind(self) -> None:

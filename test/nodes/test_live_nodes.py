@@ -205,6 +205,18 @@ def test_a_film_waits_for_its_recorder(tmp_path: Path) -> None:
     assert scenario("graph", "film", tmp_path)["sent"] == [3, 4]
 
 
+def test_pictures_that_can_not_be_had_keep_their_time_and_number(tmp_path: Path) -> None:
+    for number in range(6):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), np.full((48, 64, 3), 40 * number, np.uint8))
+        if number in (0, 2, 3):
+            path.write_bytes(path.read_bytes()[:40])
+    result = scenario("graph", "numbers", tmp_path)
+    at = {number: 1_000_000_000 + number * 100_000_000 for number in range(6)}
+    assert result["sent"] == [at[1], at[4], at[5]]
+    assert result["said"] == {"1": at[1], "4": at[4]}
+
+
 @pytest.mark.live("graph", "blas_threads")
 def test_blas_has_one_thread_in_a_node(result: dict[str, Any]) -> None:
     assert result["before"] and set(result["before"]) == {2}

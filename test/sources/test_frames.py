@@ -57,6 +57,52 @@ def test_video(tmp_path: Path) -> None:
     source.close()
 
 
+def write_h264(path: Path, count: int) -> None:
+    """With frames that are stored in another order than they are shown in."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20, options={"bf": "3", "g": "12"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(numbered(index % 24), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_frames_behind_a_hole_keep_their_numbers(tmp_path: Path) -> None:
+    whole, holed = tmp_path / "whole.mp4", tmp_path / "holed.mp4"
+    write_h264(whole, 60)
+    with av.open(str(whole)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        at = [p.pos for p in sorted(packets, key=lambda p: p.pos)][20:26]
+    content = bytearray(whole.read_bytes())
+    content[at[0] : at[-1]] = b"\xff" * (at[-1] - at[0])
+    holed.write_bytes(content)
+    for path, lost in ((whole, 0), (holed, 1)):
+        source, found = open_source(str(path)), []
+        while source.read() is not None:
+            found.append((source.number, round(source.time_ns * 20e-9)))
+        # A decoder may give a picture beside the hole too soon or too late; times go on as they were.
+        wrong = [(number, at_time) for number, at_time in found if number != at_time]
+        assert len(wrong) <= lost and all(abs(number - at_time) == 1 for number, at_time in wrong), found
+        assert found[-1] == (59, 59) and (len(found) < 60) == bool(lost)
+
+
+def test_a_picture_that_can_not_be_read_keeps_its_number(tmp_path: Path) -> None:
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), numbered(index))
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    source, found = open_source(str(tmp_path)), []
+    for _ in range(4):
+        try:
+            assert source.read() is not None
+        except SourceError:
+            continue
+        found.append(source.number)
+    assert found == [0, 2, 3]
+    source.rewind()
+    assert source.read() is not None and source.number == 0
+
+
 def test_a_file_may_be_named_as_url(tmp_path: Path) -> None:
     path = tmp_path / "a clip\nü.avi"
     write_video(path, 2)

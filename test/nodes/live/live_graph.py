@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from dualpose_ros.nodes import camera_node, refinement_node, visualization_node
 from dualpose_ros.nodes.base import RELIABLE, run_node
 from dualpose_ros.nodes.convert import camera_to_info, poses_to_message, stamp_to_ns
+from dualpose_ros.nodes.joining.numbers import FRAME_NUMBER
 from dualpose_ros.nodes.joining.pacing import RECORDED
 from dualpose_ros.nodes.recorder import RecorderNode
 from dualpose_ros.recording.overlay import write_overlay
@@ -167,6 +168,22 @@ def film() -> dict[str, Any]:
     rig.spin(lambda: len(sent) > counts[0])
     rig.spin(seconds=0.3)
     return {"sent": [*counts, len(sent)]}
+
+
+def numbers() -> dict[str, Any]:
+    """A folder some of whose pictures can't be had: stamps of what is sent, and which numbers are said."""
+    args = ("-p", f"source:={sys.argv[2]}", "-p", "hfov_deg:=60.0", "-p", "every_frame:=true", "-p", "fps:=10.0")
+    gives = {"camera_info": CameraInfo, FRAME_NUMBER: Header}
+    rig = Rig(camera_node.CameraNode, {}, gives, "--ros-args", *args)
+    poses = rig.driver.create_publisher(MultiPersonPose3D, "humans/poses3d", RELIABLE)
+    rig.driver.create_publisher(MultiPersonPose3D, "dualpose/fused/poses3d", RELIABLE)
+    sent = rig.received["camera_info"]
+    answered: list[Any] = []
+    while rig.spin(lambda: len(sent) > len(answered), seconds=3.0):
+        answered.append(sent[len(answered)])
+        poses.publish(poses_to_message([], answered[-1].header, (64, 48)))
+    said = {message.frame_id: stamp_to_ns(message.stamp) for message in rig.received[FRAME_NUMBER]}
+    return {"sent": [stamp_to_ns(info.header.stamp) for info in sent], "said": said}
 
 
 if __name__ == "__main__":

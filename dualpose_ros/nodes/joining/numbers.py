@@ -1,0 +1,55 @@
+"""Which number a frame has in its source: what comes of it has a stamp alone."""
+
+from bisect import bisect_right
+from collections import OrderedDict
+
+# Frames whose poses may still be on their way.
+_MOST_IN_WORK = 1000
+
+FRAME_NUMBER = "dualpose/frame_number"
+"""Where frames of a file could not be had: the stamp of the next one and, as its frame_id, its number in the file."""
+
+
+class FrameNumbers:
+    """Frames counted as they come, and on from what the camera says where some could not be had.
+
+    `stamps_ns` are those of all frames in order. What the camera says of one may come before the frame or after it.
+    """
+
+    def __init__(self) -> None:
+        self.stamps_ns: list[int] = []
+        self._places: OrderedDict[int, int] = OrderedDict()
+        self._said: dict[int, int] = {}
+        self._begins: list[int] = []
+        self._left_out: list[int] = []
+
+    def come(self, stamp_ns: int) -> None:
+        """A frame has come; more than once is once."""
+        if stamp_ns in self._places:
+            return
+        self._places[stamp_ns] = len(self.stamps_ns)
+        self.stamps_ns.append(stamp_ns)
+        if len(self._places) > _MOST_IN_WORK:
+            self._places.popitem(last=False)
+        self._count_on(stamp_ns)
+
+    def said(self, stamp_ns: int, number: int) -> None:
+        """The camera says a frame's number."""
+        self._said[stamp_ns] = number
+        self._count_on(stamp_ns)
+
+    def of(self, stamp_ns: int) -> int | None:
+        """A frame's number; None where it has not come, or long ago."""
+        place = self._places.get(stamp_ns)
+        if place is None:
+            return None
+        at = bisect_right(self._begins, place)
+        return place + (self._left_out[at - 1] if at else 0)
+
+    def _count_on(self, stamp_ns: int) -> None:
+        if stamp_ns not in self._said or stamp_ns not in self._places:
+            return
+        place = self._places[stamp_ns]
+        at = bisect_right(self._begins, place)
+        self._begins.insert(at, place)
+        self._left_out.insert(at, self._said.pop(stamp_ns) - place)
