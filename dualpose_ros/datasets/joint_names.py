@@ -22,11 +22,15 @@ person's size from ours (LSP's neck lies half way between our thorax and neck). 
 _PELVIS, _HIPS = H36M17.index("pelvis"), (H36M17.index("right_hip"), H36M17.index("left_hip"))
 
 
+def plain_name(name: str) -> str:
+    """A joint's name in our spelling: small letters, `_` between words, left and right in full."""
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    return {"l_": "left_", "r_": "right_"}.get(plain[:2], plain[:2]) + plain[2:]
+
+
 def inner_joint(name: str, aliases: dict[str, str] | None = None) -> int:
     """The joint of H36M17 that a source calls `name`, -1 for none. aliases: further names, by source name."""
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    if plain[:2] in ("l_", "r_"):
-        plain = {"l": "left", "r": "right"}[plain[0]] + plain[1:]
+    plain = plain_name(name)
     known = {**ALIASES, **(aliases or {})}
     if name in known or plain in known:
         return H36M17.index(known.get(name, known.get(plain, "")))

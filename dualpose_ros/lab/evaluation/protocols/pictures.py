@@ -8,7 +8,7 @@ import numpy as np
 
 from dualpose_ros.arrays import Floats
 from dualpose_ros.datasets.published.keypoints import CROWDPOSE_SIGMAS
-from dualpose_ros.datasets.published.truth import TruthSequence
+from dualpose_ros.datasets.published.truth import DatasetError, TruthSequence
 from dualpose_ros.lab.evaluation.protocols.protocol import Pairs, Protocol
 from dualpose_ros.lab.evaluation.report import Rows
 from dualpose_ros.metrics.keypoints import FoundKeypoints, TrueKeypoints, keypoint_figures
@@ -35,18 +35,20 @@ def measure(used: tuple[int, ...], sequence: TruthSequence, pairs: Pairs) -> Out
 
 
 def tables(name: str, sigmas: Floats, measured: Mapping[str, Outcomes]) -> dict[str, Rows]:
-    """A row a group of pictures, and all of them together."""
+    """A row a group of pictures, and all of them together; DatasetError where nobody is to be found in any."""
     rows = [_row(group, truth, found, sigmas) for group, (truth, found) in measured.items()]
     if len(measured) > 1:
         truth, found = ([p for outcome in measured.values() for p in outcome[side]] for side in (0, 1))
         rows.append(_row("all", truth, found, sigmas))  # type: ignore[arg-type]
+    if not any(row["people"] for row in rows):
+        raise DatasetError("nobody on these pictures has a labelled joint: there is nothing to score")
     return {name: rows}
 
 
 def _row(name: str, truth: list[TrueKeypoints], found: list[FoundKeypoints], sigmas: Floats) -> dict[str, Any]:
     figures = keypoint_figures(truth, found, sigmas)
-    return {"pictures": name, **{k: 100 * v if isinstance(v, float) else v for k, v in figures.items()
-                                 if k != "pictures"}, "n": figures["pictures"]}  # fmt: skip
+    shown = {k: 100 * v if isinstance(v, float) else v for k, v in figures.items() if k != "pictures"}
+    return {"pictures": name, **{k: v if v == v else None for k, v in shown.items()}, "n": figures["pictures"]}
 
 
 def _protocol(name: str, dataset: str, sigmas: tuple[float, ...], used: tuple[int, ...], *assumes: str) -> Protocol:
