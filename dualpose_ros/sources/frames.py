@@ -1,9 +1,9 @@
-"""Where images come from: a video file, a folder of images, a camera device, or a stream of the network.
+"""Where images come from: a video file, pictures, a camera device, or a stream of the network.
 
 Images are RGB (H, W, 3) uint8 with square pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.request import url2pathname
 
@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = (".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".ti
 
 
 def open_source(source: str) -> FrameSource:
-    """Open a video file, a folder of images (both as file:// too), a device (index such as "0", or /dev/videoN), a
+    """Open a video file, a picture or a folder of them (file:// too), a device (index such as "0", or /dev/videoN), a
     stream (rtsp://, http:// and the like), or a GStreamer pipeline ("... ! appsink").
 
     SourceError says what is wrong with anything that gives no image.
@@ -36,11 +36,11 @@ def open_source(source: str) -> FrameSource:
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
     if path.is_dir():
-        return ImageDirectory(path)
+        return Pictures(pictures_in(path))
     if not path.is_file():
         # It would be read twice: to look at it, and to work on it.
         raise SourceError(f"source {printable(source)} is no file that can be read again, but a pipe or the like")
-    return VideoFile(path)
+    return Pictures([path]) if path.suffix.lower() in IMAGE_SUFFIXES else VideoFile(path)
 
 
 def images_of(source: FrameSource) -> Iterator[RgbImage]:
@@ -49,15 +49,21 @@ def images_of(source: FrameSource) -> Iterator[RgbImage]:
         yield image
 
 
-class ImageDirectory:
-    """The images of a directory, in natural order of their names (2 before 10), each of its own size."""
+def pictures_in(folder: Path) -> list[Path]:
+    """The images of a folder in natural order of their names (2 before 10); SourceError where there are none."""
+    # macOS keeps a `._a.jpg` beside an `a.jpg`; of other things with such names a pipe would never end.
+    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "." and p.is_file())
+    if found := natsorted(files, key=lambda p: printable(p.name)):
+        return found
+    raise SourceError(f"directory {printable(folder)} holds no images ({', '.join(IMAGE_SUFFIXES)})")
 
-    def __init__(self, path: Path) -> None:
-        # macOS keeps a `._a.jpg` beside an `a.jpg`; of other things with such names a pipe would never end.
-        files = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "." and p.is_file())
-        self._paths = natsorted(files, key=lambda p: printable(p.name))
-        if not self._paths:
-            raise SourceError(f"directory {printable(path)} holds no images ({', '.join(IMAGE_SUFFIXES)})")
+
+class Pictures:
+    """The pictures of files, one after the other, each of its own size."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """SourceError where none of them can be read."""
+        self._paths = paths
         self._next = self.time_ns = self.number = 0
         self._intensities = IntensityRange()
         first = self._first_readable()

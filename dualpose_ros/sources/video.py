@@ -1,18 +1,20 @@
 """Video files and network streams through FFmpeg (PyAV): every codec that it has, by presentation time.
 
-Pixels are made square by the stated sample aspect ratio, and pictures upright by the stated rotation.
+Pixels are made square by the stated sample aspect ratio, and pictures upright, and unmirrored, by the display matrix.
 """
 
 import heapq
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
-from dualpose_ros.arrays import RgbImage
+from dualpose_ros.arrays import RgbImage, UInt8s
 from dualpose_ros.sources.source import DEFAULT_FPS, SourceError, SourceInfo, printable
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
@@ -145,8 +147,19 @@ class Decoder:
         if max(width, height) > _LARGEST_SIDE_PX:
             raise SourceError(f"video {printable(self.url)} has pictures of {width}x{height}, which is absurd")
         image = self._reformatter.reformat(frame, width, height, "rgb24").to_ndarray()
-        quarter_turns = round(getattr(frame, "rotation", 0) / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, quarter_turns), dtype=np.uint8)
+        return np.ascontiguousarray(_as_displayed(np.asarray(image, dtype=np.uint8), frame))
+
+
+def _as_displayed(image: UInt8s, frame: av.VideoFrame) -> UInt8s:
+    """The picture turned by quarters and mirrored, as its display matrix says: x' = a x + c y, y' = b x + d y."""
+    stated: Any = frame.side_data
+    matrix = stated.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return image
+    a, b, _, c, d, *_ = np.frombuffer(matrix, dtype=np.int32).tolist()
+    if abs(b) > abs(a):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 class VideoFile:

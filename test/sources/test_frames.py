@@ -183,8 +183,14 @@ def test_bad_sources(tmp_path: Path) -> None:
         open_source("/dev/video987")
 
 
-def encode(path: Path, times_ms: list[int], codec: str = "libx264", aspect: Fraction | None = None) -> None:
-    """Numbered pictures with presentation times."""
+def encode(
+    path: Path,
+    times_ms: list[int],
+    codec: str = "libx264",
+    aspect: Fraction | None = None,
+    image: np.ndarray | None = None,
+) -> None:
+    """Numbered pictures, or one again and again, with presentation times."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -192,7 +198,7 @@ def encode(path: Path, times_ms: list[int], codec: str = "libx264", aspect: Frac
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         for index, at in enumerate(times_ms):
-            frame = av.VideoFrame.from_ndarray(numbered(index), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(numbered(index) if image is None else image, format="rgb24")
             frame.pts, frame.time_base = at, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -244,18 +250,53 @@ def test_pixels_are_made_square(tmp_path: Path) -> None:
     assert (high.info.width, high.info.height) == (64, 64)
 
 
-def test_a_film_of_an_upright_phone_is_turned(tmp_path: Path) -> None:
+MARKED = np.zeros((48, 64, 3), np.uint8)
+MARKED[:24, :32], MARKED[:24, 32:], MARKED[24:, :32] = (240, 0, 0), (0, 240, 0), (0, 0, 240)
+DISPLAYED = {
+    1: ((1, 0, 0, 1), MARKED),
+    2: ((-1, 0, 0, 1), MARKED[:, ::-1]),
+    3: ((-1, 0, 0, -1), MARKED[::-1, ::-1]),
+    4: ((1, 0, 0, -1), MARKED[::-1]),
+    5: ((0, 1, 1, 0), MARKED.swapaxes(0, 1)),
+    6: ((0, 1, -1, 0), np.rot90(MARKED, -1)),
+    7: ((0, -1, -1, 0), np.rot90(MARKED, 2).swapaxes(0, 1)),
+    8: ((0, -1, 1, 0), np.rot90(MARKED)),
+}
+"""By EXIF's orientation: the same as a matrix (a, b, c, d) of a track's header, and how MARKED is then shown."""
+
+
+@pytest.mark.parametrize("orientation", DISPLAYED)
+def test_a_film_is_turned_and_mirrored_as_its_track_says(orientation: int, tmp_path: Path) -> None:
     path = tmp_path / "phone.mp4"
-    encode(path, [0, 40])
+    encode(path, [0, 40], image=MARKED)
     data = bytearray(path.read_bytes())
-    # The matrix of the track's header: a quarter turn clockwise.
+    (a, b, c, d), shown = DISPLAYED[orientation]
     start = data.index(b"tkhd") + 44
-    matrix = [0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000]
+    matrix = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
     data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
     path.write_bytes(bytes(data))
     image = open_source(str(path)).read()
-    assert image is not None and image.shape == (64, 48, 3)
-    assert image[10, 24, 0] > 200 > image[54, 24, 0], "what was at the left is at the top"
+    assert image is not None and image.shape == shown.shape
+    assert np.abs(image.astype(int) - shown).mean() < 20
+
+
+@pytest.mark.parametrize("orientation", DISPLAYED)
+def test_a_picture_is_the_same_alone_and_in_a_folder(orientation: int, tmp_path: Path) -> None:
+    tag = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(MARKED, cv2.COLOR_RGB2BGR))[1].tobytes()
+    (tmp_path / "a.JPG").write_bytes(jpeg[:2] + b"\xff\xe1" + (len(tag) + 2).to_bytes(2, "big") + tag + jpeg[2:])
+    shown = DISPLAYED[orientation][1]
+    for name in ("", "a.JPG"):
+        source = open_source(str(tmp_path / name))
+        (image,) = images_of(source)
+        assert (source.info.width, source.info.height, source.info.count) == (shown.shape[1], shown.shape[0], 1)
+        assert image.shape == shown.shape and np.abs(image.astype(int) - shown).mean() < 20
+
+
+def test_twelve_bits_are_as_bright_alone_as_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.full((8, 8), 4000, np.uint16))[1].tobytes())
+    for name in ("", "a.png"):
+        assert [int(image.max()) for image in images_of(open_source(str(tmp_path / name)))] == [249]
 
 
 def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
