@@ -6,7 +6,8 @@ lies at integer coordinates, as in CameraInfo and OpenCV.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -128,6 +129,19 @@ class Camera:
             self.distortion,
             self.fisheye,
         )
+
+
+def cropped_and_binned(camera: Camera, region: Sequence[int], binning: Sequence[int]) -> Camera:
+    """The camera of images of a part of its sensor (sensor_msgs/CameraInfo).
+
+    region: x, y, width and height in pixels, of no size for all of it; binning: pixels across and down that then became
+    one, 0 for 1.
+    """
+    x, y, width, height = region
+    if width and height:
+        camera = replace(camera, width=width, height=height, cx=camera.cx - x, cy=camera.cy - y)
+    across, down = (max(size, 1) for size in binning)
+    return camera if across == down == 1 else camera.resized(camera.width // across, camera.height // down)
 
 
 PINHOLE_MODELS = ("", "plumb_bob", "rational_polynomial", "radtan", "pinhole", "pinhole-radtan")

@@ -6,7 +6,6 @@ N people, K joints of `skeleton.H36M17`; pixels of the image, metres in the came
 import zlib
 from array import array
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from dualpose_ros.arrays import AnyArray, Floats
-from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, camera_from_model
+from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, camera_from_model, cropped_and_binned
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
 from dualpose_ros.msg import MultiPersonPose3D
@@ -49,17 +48,9 @@ def camera_from_info(info: Any, rectified: bool = False) -> Camera:
                 "K is all zero, but P is not: where the images are rectified, set the parameter 'rectified' to true"
             )
         camera = camera_from_model(width, height, info.distortion_model, info.k, info.d)
-    return _cropped_and_binned(camera, info)
-
-
-def _cropped_and_binned(camera: Camera, info: Any) -> Camera:
-    """Intrinsics after the sensor's region of interest, then its binning (sensor_msgs/CameraInfo)."""
     roi = info.roi
-    if roi.width and roi.height:
-        cx, cy = camera.cx - int(roi.x_offset), camera.cy - int(roi.y_offset)
-        camera = replace(camera, width=int(roi.width), height=int(roi.height), cx=cx, cy=cy)
-    bin_x, bin_y = max(int(info.binning_x), 1), max(int(info.binning_y), 1)
-    return camera if bin_x == bin_y == 1 else camera.resized(camera.width // bin_x, camera.height // bin_y)
+    region = [int(value) for value in (roi.x_offset, roi.y_offset, roi.width, roi.height)]
+    return cropped_and_binned(camera, region, (int(info.binning_x), int(info.binning_y)))
 
 
 def camera_for_image(info: Any, image: AnyArray, rectified: bool = False) -> Camera:

@@ -4,6 +4,7 @@ They may say besides where the ground is.
 """
 
 import codecs
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dualpose_ros.camera import Camera, CameraError, GroundConfig, camera_from_model, ground_config
+from dualpose_ros.camera import Camera, CameraError, GroundConfig, camera_from_model, cropped_and_binned, ground_config
 
 Found = TypeVar("Found")
 
@@ -41,9 +42,22 @@ for _kind in ("opencv-matrix", "opencv-nd-matrix"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _matrix)
 
 
-def load_calibration(path: Path) -> Camera:
-    """Camera of a calibration file; CameraError names the file and what is wrong with it."""
-    return _read(path, _camera)
+def load_calibration(path: Path, size: tuple[int, int] | None = None) -> Camera:
+    """Camera of a calibration file, or of one of those of a file of several (`FILE:cam1`).
+
+    size: width and height in pixels of the images, to which that of others is rescaled; None: those it was made with.
+    CameraError names the file and what is wrong with it, or that images have another aspect ratio.
+    """
+    camera = _read(path, _camera)
+    if size is None or size == (camera.width, camera.height):
+        return camera
+    width, height = size
+    if abs(camera.width * height - camera.height * width) > 0.01 * camera.width * height:
+        raise CameraError(
+            f"calibration {path} is for {camera.width}x{camera.height}; the images have {width}x{height}, "
+            "another aspect ratio"
+        )
+    return camera.resized(width, height)
 
 
 def load_ground(path: Path) -> GroundConfig | None:
@@ -55,6 +69,9 @@ def load_ground(path: Path) -> GroundConfig | None:
 
 
 def _read(path: Path, understand: Callable[[Mapping[str, Any]], Found]) -> Found:
+    name, colon, chosen = path.name.rpartition(":")
+    is_of_several = colon and name and not os.path.exists(path) and os.path.exists(path.with_name(name))
+    path, chosen = (path.with_name(name), chosen) if is_of_several else (path, "")
     try:
         content = _first_document(path)
     except FileNotFoundError:
@@ -64,7 +81,7 @@ def _read(path: Path, understand: Callable[[Mapping[str, Any]], Found]) -> Found
     try:
         if not isinstance(content, Mapping):
             raise CameraError(f"holds no mapping; needed is {_FORMATS}")
-        return understand(content)
+        return understand(_of_one_camera(content, chosen))
     except (CameraError, TypeError, ValueError, OverflowError) as error:
         raise CameraError(f"calibration file {path}: {error}") from None
 
@@ -93,6 +110,21 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def _of_one_camera(content: Mapping[str, Any], chosen: str) -> Mapping[str, Any]:
+    """What a file says of the camera that was chosen, and of all: Kalibr's have several, and OpenCV's of two."""
+    rig = {
+        str(name): entry
+        for name, entry in content.items()
+        if re.fullmatch(r"cam\d+", str(name)) and isinstance(entry, Mapping)
+    }
+    if "M2" in content:
+        rig = {f"M{n}": {"camera_matrix": content.get(f"M{n}"), "dist_coeffs": content.get(f"D{n}")} for n in (1, 2)}
+    if chosen not in rig and (chosen or len(rig) > 1):
+        several = f"the cameras {', '.join(rig)}: name one, as in FILE:{next(iter(rig), '')}"
+        raise CameraError(f"holds {several if rig else f'one camera, without a name: leave out {chosen}'}")
+    return {**content, **rig.get(chosen, next(iter(rig.values()), {}))}
+
+
 def _ground(content: Mapping[str, Any]) -> GroundConfig | None:
     if "camera_height_m" not in content:
         return None
@@ -101,8 +133,6 @@ def _ground(content: Mapping[str, Any]) -> GroundConfig | None:
 
 
 def _camera(content: Mapping[str, Any]) -> Camera:
-    if isinstance(content.get("cam0"), Mapping):
-        content = content["cam0"]
     entries = {str(key).lower().replace("_", "").replace("-", ""): value for key, value in content.items()}
     if str(entries.get("cameramodel", "pinhole")).lower() not in ("pinhole", "pinholecamera"):
         raise CameraError(f"camera_model '{entries['cameramodel']}' is not supported; calibrate as pinhole")
@@ -120,7 +150,13 @@ def _camera(content: Mapping[str, Any]) -> Camera:
         height = int(_entry(entries, _HEIGHT, "image_height"))
     model = str(entries.get("distortionmodel", "fisheye" if entries.get("fisheyemodel") else "plumb_bob"))
     distortion = _numbers(_entry(entries, _DISTORTION, "distortion_coefficients"), "distortion_coefficients")
-    return camera_from_model(width, height, model, matrix, distortion)
+    camera = camera_from_model(width, height, model, matrix, distortion)
+    region = entries.get("roi") or {}
+    if not isinstance(region, Mapping):
+        raise CameraError("'roi' is no mapping")
+    bins = [int(entries.get(f"binning{axis}", 0)) for axis in "xy"]
+    place = [int(region.get(name, 0)) for name in ("x_offset", "y_offset", "width", "height")]
+    return cropped_and_binned(camera, place, bins)
 
 
 def _entry(entries: Mapping[str, Any], names: tuple[str, ...], told: str) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from dualpose_ros.camera import CameraError
+from dualpose_ros.camera import Camera, CameraError
 from dualpose_ros.sources.calibration import load_calibration, load_ground
 
 CALIBRATION = {
@@ -61,6 +61,15 @@ def test_as_editors_and_libraries_store_it(tmp_path: Path, encoding: str) -> Non
     path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
     camera = load_calibration(path)
     assert (camera.width, camera.fx) == (640, 500) and camera.distortion[:2] == (-0.1, 2e-05)
+
+
+def test_it_is_rescaled_to_images_of_another_size(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(yaml.safe_dump(CALIBRATION))
+    assert load_calibration(path, (640, 480)) == load_calibration(path)
+    assert load_calibration(path, (1280, 960)) == load_calibration(path).resized(1280, 960)
+    with pytest.raises(CameraError, match=r"camera\.yaml is for 640x480; the images have 640x360, another aspect"):
+        load_calibration(path, (640, 360))
 
 
 def test_missing_calibration(tmp_path: Path) -> None:
@@ -117,6 +126,62 @@ def test_what_other_tools_write(tmp_path: Path, text: str, fisheye: bool) -> Non
         239.5,
     )
     assert camera.fisheye is fisheye and camera.distortion[:4] == FISHEYE_D
+
+
+PRINTED = """\
+header: {stamp: {sec: 1, nanosec: 2}, frame_id: eye}
+height: 960
+width: 1280
+distortion_model: plumb_bob
+d: [0.0, 0.0, 0.0, 0.0, 0.0]
+k: [1000.0, 0.0, 640.0, 0.0, 1000.0, 480.0, 0.0, 0.0, 1.0]
+binning_x: 2
+binning_y: 2
+roi: {x_offset: 320, y_offset: 240, height: 480, width: 640, do_rectify: false}
+"""
+
+
+def test_a_printed_camera_info_is_of_its_region_and_binned(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(PRINTED)
+    assert load_calibration(path) == Camera(320, 240, 500.0, 500.0, 159.75, 119.75)
+    path.write_text(PRINTED.replace("binning_x: 2\nbinning_y: 2\n", ""))
+    assert load_calibration(path) == Camera(640, 480, 1000.0, 1000.0, 320.0, 240.0)
+    path.write_text(PRINTED.replace("roi: {", "roi: [1]\nleft: {"))
+    with pytest.raises(CameraError, match="'roi' is no mapping"):
+        load_calibration(path)
+
+
+KALIBR = "".join(
+    f"cam{n}:\n  camera_model: pinhole\n  distortion_coeffs: [0, 0, 0, 0]\n  distortion_model: radtan\n"
+    f"  intrinsics: [{focal}, {focal}, 320, 240]\n  resolution: [640, 480]\n  camera_height_m: {1 + n}\n"
+    for n, focal in enumerate((500, 700))
+)
+STEREO = (
+    "image_size: [640, 480]\nM1: [[500, 0, 320], [0, 500, 240], [0, 0, 1]]\nD1: [0, 0, 0, 0]\n"
+    "M2: [[700, 0, 320], [0, 700, 240], [0, 0, 1]]\nD2: [0, 0, 0, 0]\n"
+)
+
+
+@pytest.mark.parametrize(("text", "names"), [(KALIBR, ("cam0", "cam1")), (STEREO, ("M1", "M2"))])
+def test_of_several_cameras_one_is_named(text: str, names: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "rig.yaml"
+    path.write_text(text)
+    with pytest.raises(CameraError, match=rf"holds the cameras {', '.join(names)}: name one, as in FILE:{names[0]}"):
+        load_calibration(path)
+    with pytest.raises(CameraError, match="holds the cameras"):
+        load_calibration(tmp_path / "rig.yaml:cam7")
+    assert [load_calibration(tmp_path / f"rig.yaml:{name}").fx for name in names] == [500, 700]
+    if text is KALIBR:
+        ground = load_ground(tmp_path / "rig.yaml:cam1")
+        assert ground is not None and ground.camera_height_m == 2.0
+    path.write_text(yaml.safe_dump(CALIBRATION))
+    with pytest.raises(CameraError, match="one camera, without a name: leave out cam0"):
+        load_calibration(tmp_path / "rig.yaml:cam0")
+    path.rename(tmp_path / "a:cam0")
+    assert load_calibration(tmp_path / "a:cam0").fx == 500
+    with pytest.raises(CameraError, match=r"b:cam0 does not exist"):
+        load_calibration(tmp_path / "b:cam0")
 
 
 def test_a_file_may_say_where_the_ground_is(tmp_path: Path) -> None:
