@@ -89,13 +89,13 @@ def bench(
         require_numba("bench synth")
         from dualpose_ros.lab.benchmarks.synth import bench_synth
 
-        report(bench_synth(body, mocap, repeats), json_file)
+        report(context, bench_synth(body, mocap, repeats), json_file)
         return
     if what is Benchmark.soak:
         from dualpose_ros.lab.benchmarks.soak import bench_soak
 
         result = bench_soak(minutes, faults, seed, rate)
-        report(result, json_file, seed)
+        report(context, result, json_file, seed)
         if not all(goal["met"] for goal in result["goals"]):
             raise typer.Exit(1)
         return
@@ -115,16 +115,16 @@ def bench(
         if what is Benchmark.pipeline:
             from dualpose_ros.lab.benchmarks.pipeline import bench_pipeline
 
-            report(bench_pipeline(repeats, composed), json_file)
+            report(context, bench_pipeline(repeats, composed), json_file)
         elif what is Benchmark.engines:
             from dualpose_ros.lab.benchmarks.engines import bench_engines
 
-            report(bench_engines(repeats, threads), json_file)
+            report(context, bench_engines(repeats, threads), json_file)
         elif what is Benchmark.transport:
             from dualpose_ros.lab.benchmarks.transport import bench_transport
 
-            report(bench_transport(repeats), json_file)
+            report(context, bench_transport(repeats), json_file)
         else:
             from dualpose_ros.lab.benchmarks.stages import bench_people, bench_stages
 
-            report((bench_stages if what is Benchmark.stages else bench_people)(repeats, threads), json_file)
+            report(context, (bench_stages if what is Benchmark.stages else bench_people)(repeats, threads), json_file)

@@ -48,4 +48,4 @@ def demo(
         domain_id=domain_id, overlay=overlay, verbose=verbose, composed=composed, view=view, browser=browser,
         view_port=view_port,
     )  # fmt: skip
-    run_demo(options, run_console(), clip)
+    run_demo(options, run_console(), clip, opt.given_options(context))

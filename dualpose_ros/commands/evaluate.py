@@ -13,6 +13,7 @@ app = typer.Typer(help="Measure the shipped weights; tables in the terminal, JSO
 
 @app.command("photographs")
 def photographs(
+    context: typer.Context,
     root: Annotated[
         Path, typer.Option("--root", help="Folder with images/ and COCO annotations, person_keypoints.json.")
     ],
@@ -30,11 +31,12 @@ def photographs(
     """
     from dualpose_ros.lab.evaluation.photographs import evaluate_photographs
 
-    opt.report(evaluate_photographs(root, weights, out, flip_test), json_file, seed)
+    opt.report(context, evaluate_photographs(root, weights, out, flip_test), json_file, seed)
 
 
 @app.command("video")
 def video(
+    context: typer.Context,
     root: Annotated[
         Path,
         typer.Option(
@@ -58,11 +60,12 @@ def video(
     from dualpose_ros.lab.evaluation.video import evaluate_video, find_files
 
     files = find_files(root, source, calibration, truth or ())
-    opt.report(evaluate_video(files, out, max_frames, weights or "top_down"), json_file, seed)
+    opt.report(context, evaluate_video(files, out, max_frames, weights or "top_down"), json_file, seed)
 
 
 @app.command("joints")
 def joints(
+    context: typer.Context,
     data: opt.FramesOption,
     weights: opt.TopDownWeightsOption = None,
     count: opt.CountOption = 400,
@@ -78,11 +81,12 @@ def joints(
     """
     from dualpose_ros.lab.evaluation.joints import evaluate_joints
 
-    opt.report(evaluate_joints(data, weights, count, seed, save), json_file, seed)
+    opt.report(context, evaluate_joints(data, weights, count, seed, save), json_file, seed)
 
 
 @app.command("top-down")
 def top_down(
+    context: typer.Context,
     data: opt.CaptureOption,
     real_errors: Annotated[
         Path | None,
@@ -101,11 +105,12 @@ def top_down(
 
     overlaps, noise_frames, views = (opt.share_of(whole, part) for whole in (OVERLAPS, NOISE_FRAMES, VIEWS))
     result = evaluate_top_down(data, seed, real_errors, overlaps, noise_frames, views)
-    opt.report(result, json_file, seed, part)
+    opt.report(context, result, json_file, seed)
 
 
 @app.command("bottom-up")
 def bottom_up(
+    context: typer.Context,
     data: opt.CaptureOption,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Another bottom-up network (.onnx) than the shipped one.")
@@ -129,11 +134,12 @@ def bottom_up(
 
     frames, scenes = (opt.share_of(whole, part) for whole in (FRAMES, SCENES))
     result = evaluate_bottom_up(data, seed, frames, scenes, weights, pictures)
-    opt.report(result, json_file, seed, part)
+    opt.report(context, result, json_file, seed)
 
 
 @app.command("fusion")
 def fusion(
+    context: typer.Context,
     data: opt.CaptureOption,
     pictures: Annotated[
         Path | None,
@@ -153,11 +159,12 @@ def fusion(
     opt.require_numba("eval fusion")
     from dualpose_ros.lab.evaluation.fusion.tables import evaluate_fusion
 
-    opt.report(evaluate_fusion(data, seed, pictures=pictures, ground=ground), json_file, seed)
+    opt.report(context, evaluate_fusion(data, seed, pictures=pictures, ground=ground), json_file, seed)
 
 
 @app.command("scores")
 def scores(
+    context: typer.Context,
     data: opt.CaptureOption,
     root: Annotated[
         Path | None, typer.Option("--root", help="Photographs with COCO annotations; their validation split is used.")
@@ -182,11 +189,14 @@ def scores(
     opt.require_numba("eval scores")
     from dualpose_ros.lab.evaluation.scores import evaluate_scores
 
-    opt.report(evaluate_scores(data, seed, root, incomplete or (), out, sequences, every_split), json_file, seed)
+    result = evaluate_scores(data, seed, root, incomplete or (), out, sequences, every_split)
+    opt.report(context, result, json_file, seed)
 
 
 @app.command("ground")
-def ground(data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0) -> None:
+def ground(
+    context: typer.Context, data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0
+) -> None:
     """Place and height of people on a known ground, against none: what refinement makes of it.
 
     Videos are drawn for the purpose, of people of 1.1 to 2.05 m before cameras 0.3 to 3 m above the floor, some of
@@ -196,11 +206,12 @@ def ground(data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.
     opt.require_numba("eval ground")
     from dualpose_ros.lab.evaluation.ground.tables import evaluate_ground
 
-    opt.report(evaluate_ground(data, seed), json_file, seed)
+    opt.report(context, evaluate_ground(data, seed), json_file, seed)
 
 
 @app.command("ablation")
 def ablation(
+    context: typer.Context,
     data: opt.CaptureOption,
     table: Annotated[int, typer.Option("--table", min=3, max=12, help="Of the paper, 3 to 12.")] = 3,
     recordings: Annotated[
@@ -218,11 +229,12 @@ def ablation(
     opt.require_numba("eval ablation")
     from dualpose_ros.lab.evaluation.ablation.tables import evaluate_ablation
 
-    opt.report(evaluate_ablation(data, table, recordings), json_file, seed)
+    opt.report(context, evaluate_ablation(data, table, recordings), json_file, seed)
 
 
 @app.command("refinement")
 def refinement(
+    context: typer.Context,
     data: opt.CaptureOption,
     pictures: Annotated[
         Path | None, opt.folder_option("--pictures", "Folder for a wrist's depth over time in the first movements.")
@@ -242,19 +254,22 @@ def refinement(
 
     videos, movements = (opt.share_of(whole, part) for whole in (VIDEOS, MOVEMENTS))
     result = evaluate_refinement(data, seed, videos, movements, pictures=pictures)
-    opt.report(result, json_file, seed, part)
+    opt.report(context, result, json_file, seed)
 
 
 @app.command("trajectory")
-def trajectory(data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0) -> None:
+def trajectory(
+    context: typer.Context, data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0
+) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
     from dualpose_ros.lab.evaluation.trajectory import evaluate_trajectory
 
-    opt.report(evaluate_trajectory(data), json_file, seed)
+    opt.report(context, evaluate_trajectory(data), json_file, seed)
 
 
 @app.command("detector")
 def detector(
+    context: typer.Context,
     data: Annotated[Path | None, typer.Option("--data", help="Folder that `dualpose synth frames` made.")] = None,
     root: Annotated[
         Path | None, typer.Option("--root", help="Photographs with COCO annotations, instead of rendered frames.")
@@ -278,11 +293,11 @@ def detector(
     if (data is None) == (root is None):
         raise InputError("`eval detector` takes either --data, rendered frames, or --root, photographs")
     if root is not None:
-        opt.report(evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
+        opt.report(context, evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
     elif data is not None:
         if pictures is not None:
             raise InputError("--pictures does nothing without --root")
-        opt.report(evaluate_detector(data, spec, count, seed), json_file, seed)
+        opt.report(context, evaluate_detector(data, spec, count, seed), json_file, seed)
 
 
 def _dataset_command(name: str, what: str) -> None:
@@ -333,7 +348,7 @@ def _dataset_command(name: str, what: str) -> None:
             out,
             weights or "top_down",
         )
-        opt.report(evaluate_dataset(options), json_file, seed)
+        opt.report(context, evaluate_dataset(options), json_file, seed)
 
     command.__doc__ = f"{what}, under a named protocol that says what it assumes."
     app.command(name)(command)

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -169,11 +170,49 @@ def refuse_others(context: typer.Context, kind: str, own: Iterable[str]) -> None
     refuse(context, options.difference(own), f"with `{context.command_path} {kind}`")
 
 
-def report(result: Mapping[str, Any], json_file: Path | None, seed: int = 0, part: float = 1.0) -> None:
-    """Print a result, and write it where a file is named; part: of the images and movements that is usual."""
+_SHOWN_ONLY = ("json_file", "seed", "out", "pictures", "save", "domain_id", "overlay", "view", "browser", "view_port",
+               "verbose")  # fmt: skip
+"""Parameters of options that don't change what is measured, and the seed, which every result has."""
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """What the command line says of what is measured, by flags without dashes; files and folders by their names alone.
+
+    `KIND:FILE` keeps its kind. What is as it would be without the option is left out.
+    """
+    given: dict[str, Any] = {}
+    for option in context.command.params:
+        name = option.name or ""
+        source, value = context.get_parameter_source(name), context.params.get(name)
+        if option.param_type_name != "option" or name in _SHOWN_ONLY or value == option.default:
+            continue
+        if source is not None and source.name == "COMMANDLINE":
+            given[option.opts[0].lstrip("-")] = _portable(value)
+    return given
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_portable(each) for each in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return value.absolute().name
+    parts = re.fullmatch(r"(\w+:)?(.*/)(.+)", value) if isinstance(value, str) else None
+    # Sequences of data sets have such names too.
+    is_path = parts is not None and (parts[2].startswith("//") or Path(parts[2]).is_dir())
+    return f"{parts[1] or ''}{parts[3]}" if parts is not None and is_path else value
+
+
+def report(context: typer.Context, result: Mapping[str, Any], json_file: Path | None, seed: int = 0) -> None:
+    """Print a result, and write it where a file is named, with the command and the options that were given."""
     from dualpose_ros.lab.evaluation.report import report as tell
 
-    tell(result if part == 1 else {**result, "part": part}, json_file, seed)
+    words, at = [context.info_name or ""], context.parent
+    while at is not None and at.parent is not None:
+        words.insert(0, at.info_name or "")
+        at = at.parent
+    tell({**result, "command": " ".join(words), "options": given_options(context)}, json_file, seed)
 
 
 def counted(work: Iterable[int], total: int, what: str) -> int:

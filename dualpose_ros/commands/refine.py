@@ -41,4 +41,5 @@ def refine(
         refuse(context, ("steps",), f"with --method {method.value}")
     from dualpose_ros.lab.evaluation.refinement.offline import refine_recording
 
-    report(refine_recording(recording, method.value, out or recording / "refined.jsonl", calibration, steps), json_file)
+    result = refine_recording(recording, method.value, out or recording / "refined.jsonl", calibration, steps)
+    report(context, result, json_file)

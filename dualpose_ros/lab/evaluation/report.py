@@ -56,7 +56,7 @@ def ratio(row: Mapping[str, Any], other: Mapping[str, Any], column: str) -> floa
 def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console: Console | None = None) -> None:
     """Print the tables and goals of a result, and write it with version, seed and networks where a file is named.
 
-    `result` is what an `evaluation` makes.
+    `result` is what an `evaluation` makes, with the command and its options where it has them.
     """
     console = console or Console()
     for name, rows in result["tables"].items():
@@ -66,10 +66,10 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
     if json_file is not None:
         record = {
             "what": result["what"],
+            **{name: result[name] for name in ("command", "options") if name in result},
             "version": version(),
             "seed": seed,
             "seconds": result["seconds"],
-            **({"part": result["part"]} if "part" in result else {}),
             "networks": shipped_networks(),
             "tables": result["tables"],
             "goals": result["goals"],

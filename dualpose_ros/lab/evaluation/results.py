@@ -6,6 +6,7 @@ from the least to the most.
 
 import json
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 _MOST_ROWS = 30
 _KEYS = ("what", "version", "seed", "seconds", "tables", "goals")
+_OF_OTHERS = ("weights", "detector", "params-file", "stored-only")
+"""Options by which something else is measured than what ships, but for `--detector own`."""
 
 
 @dataclass(frozen=True)
@@ -142,18 +145,18 @@ def page(folder: Path, shipped: Mapping[str, str] | None = None) -> str:
     folder: with the JSON files; shipped: the first digits of the sha256 of the networks to compare with; those of the
     manifest if left out.
     Returns a section for each of EVALUATIONS, which says so where it was not run, then one for each other file.
-    InputError if a file is not a result, or several of one name are not of the same form.
+    InputError if a file is not a result, or one of something else than its name says, or several of one name are not
+    of the same form, or were made with different options.
     """
     current = shipped_networks() if shipped is None else shipped
     groups: dict[str, list[Result]] = defaultdict(list)
     for path in _files(folder):
-        groups[re.sub(r"_\d+$", "", path.stem)].append(_read(path))
+        groups[_name(path)].append(_read(path))
     parts = [_HEAD]
     for evaluation in EVALUATIONS:
         parts.append(_section(evaluation, groups.pop(evaluation.name, []), current))
     for name, runs in groups.items():
-        command = f"eval {runs[0]['what']}"
-        parts.append(_section(Evaluation(name, command, "", SHIPPED), runs, current))
+        parts.append(_section(Evaluation(name, f"eval {runs[0]['what']}", "", SHIPPED), runs, current))
     return "\n".join(parts)
 
 
@@ -175,6 +178,7 @@ def take_in(summary: Path, folder: Path) -> Path:
     ]
     record = {
         "what": "demo",
+        **({"command": "demo", "options": content["options"]} if "options" in content else {}),
         "version": content["version"],
         "seed": 0,
         "seconds": content["seconds"],
@@ -220,7 +224,41 @@ def _read(path: Path) -> Result:
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise InputError(f"{path} is no result of `dualpose eval ... --json`: it lacks {missing[0]}")
+    options = content.get("options", {})
+    if not isinstance(options, dict):
+        raise InputError(f"{path}: 'options' is no object")
+    own = next((e for e in EVALUATIONS if e.name == _name(path)), None)
+    if own is None:
+        return content
+    asked = re.findall(r"--[a-z-]+(?: [0-9a-z]+)?", own.command)  # what is free there is in capitals
+    given = f"{shlex.join(_flags(options))} "
+    # Photographs are half of what `eval scores` looks at, where there are any; elsewhere it asks for them itself.
+    lacks = [flag for flag in asked if "options" in content and flag != "--root" and f"{flag} " not in given]
+    if content["what"] != own.command.removeprefix("eval ").split()[0] or lacks:
+        made = _command(own, content) if "command" in content else f"eval {content['what']}"
+        raise InputError(f"{path} is of `dualpose {made}`, its name means `dualpose {own.command}`: rename it")
     return content
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"_\d+$", "", path.stem)
+
+
+def _flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as they are typed."""
+    words = []
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            words.append(f"--no-{name}" if each is False else f"--{name}")
+            words += [] if isinstance(each, bool) else [str(each)]
+    return words
+
+
+def _command(evaluation: Evaluation, run: Result) -> str:
+    """What was typed; of files that don't say it, what is usual, and the part."""
+    if "options" in run:
+        return shlex.join([*str(run.get("command", evaluation.command)).split(), *_flags(run["options"])])
+    return evaluation.command + (f" --part {run['part']}" if "part" in run else "")
 
 
 def _section(evaluation: Evaluation, runs: Sequence[Result], shipped: Mapping[str, str]) -> str:
@@ -247,12 +285,17 @@ def _made_by(evaluation: Evaluation, runs: Sequence[Result], shipped: Mapping[st
     times = "" if len(runs) == 1 else f" {len(runs)} times"
     versions = ", ".join(sorted({str(run["version"]) for run in runs}))
     seeds = ", ".join(sorted({str(run["seed"]) for run in runs}))
-    part = "".join(f" --part {share}" for share in sorted({run["part"] for run in runs if "part" in run}))
-    text = f"`dualpose {evaluation.command}{part}`{times}, version {versions}, seed {seeds}, {seconds:.0f} s."
+    commands = list(dict.fromkeys(_command(evaluation, run) for run in runs))
+    if len(commands) > 1:
+        raise InputError(f"results named {evaluation.name} are of different commands: {' and '.join(commands)}")
+    text = f"`dualpose {commands[0]}`{times}, version {versions}, seed {seeds}, {seconds:.0f} s."
     others = sorted(
         {name for name in evaluation.networks for run in runs if run.get("networks", {}).get(name) != shipped.get(name)}
     )
-    return f"{text} **With other networks than those that ship now: {', '.join(others)}.**" if others else text
+    text += f" **With other networks than those that ship now: {', '.join(others)}.**" if others else ""
+    options = runs[0].get("options", {})
+    foreign = {name: options[name] for name in _OF_OTHERS if options.get(name, "own") != "own"}
+    return f"{text} **Not of what ships: `{shlex.join(_flags(foreign))}`.**" if foreign else text
 
 
 def merged(tables: Sequence[Rows]) -> Rows:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from dualpose_ros.cli import main
 from dualpose_ros.errors import InputError
+from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.lab.evaluation.results import EVALUATIONS, merged, page, take_in, write_page
 from dualpose_ros.weights import shipped_networks
 from support.data import ROOT
@@ -57,6 +59,61 @@ def test_every_evaluation_is_told_of_run_or_not(tmp_path: Path) -> None:
 def test_a_result_of_fewer_images_says_so(tmp_path: Path) -> None:
     save(tmp_path, "bottom-up", result("bottom-up", 1.0, part=0.25))
     assert "`dualpose eval bottom-up --part 0.25`, version 1.0" in section(page(tmp_path, NETWORKS), "bottom-up")
+
+
+def test_the_command_line_is_what_was_typed(tmp_path: Path) -> None:
+    options = {"data": "held out", "count": 50, "flag": True, "other": False, "name": ["a", "b"]}
+    save(tmp_path, "joints", result("joints", 1.0, command="eval joints", options=options))
+    line = "`dualpose eval joints --data 'held out' --count 50 --flag --no-other --name a --name b`, version 1.0"
+    assert line in section(page(tmp_path, NETWORKS), "joints")
+    save(tmp_path, "joints_1", result("joints", 1.0, command="eval joints", options={"data": "others"}))
+    with pytest.raises(InputError, match="results named joints are of different commands: eval joints --data 'held"):
+        page(tmp_path, NETWORKS)
+
+
+def test_figures_of_others_are_not_given_as_those_of_what_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--weights` is in the file, without the machine's folders, and the page says whose figures they are."""
+    monkeypatch.setattr(photographs, "evaluate_photographs", lambda *_: result("photographs", 1.0))
+    weights, root, saved = tmp_path / "models" / "movenet.onnx", tmp_path / "coco", tmp_path / "photographs.json"
+    command = ["eval", "photographs", "--root", str(root), "--json", str(saved), "--out", str(tmp_path / "drawn")]
+    weights.parent.mkdir()
+    assert main([*command, "--weights", f"movenet:{weights}", "--flip-test"]) == 0
+    record = json.loads(saved.read_text())
+    assert record["options"] == {"root": "coco", "weights": "movenet:movenet.onnx", "flip-test": True}
+    assert str(tmp_path) not in saved.read_text()
+    text = section(page(tmp_path), "photographs")
+    assert "`dualpose eval photographs --root coco --weights movenet:movenet.onnx --flip-test`, version" in text
+    assert "**Not of what ships: `--weights movenet:movenet.onnx`.**" in text
+    assert main(command) == 0
+    assert "Not of what ships" not in section(page(tmp_path), "photographs")
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "more", "said"),
+    [
+        ("detector", "photographs", {}, "is of `dualpose eval photographs`, its name means `dualpose eval detector"),
+        ("detector", "detector", {"root": "coco"}, "is of `dualpose eval detector --root coco`"),
+        (
+            "people",
+            "scores",
+            {"sequences": 0, "root": "coco"},
+            "is of `dualpose eval scores --sequences 0 --root coco`",
+        ),
+        ("demo_2", "trajectory", {}, "its name means `dualpose demo`"),
+    ],
+)
+def test_a_file_is_of_what_its_name_says(name: str, what: str, more: dict[str, Any], said: str, tmp_path: Path) -> None:
+    save(tmp_path, name, result(what, 1.0, **({"command": f"eval {what}", "options": more} if more else {})))
+    with pytest.raises(InputError, match=said):
+        page(tmp_path, NETWORKS)
+
+
+def test_photographs_of_scores_are_as_may_be(tmp_path: Path) -> None:
+    save(tmp_path, "scores", result("scores", 1.0, command="eval scores", options={"incomplete": ["lspet"]}))
+    save(tmp_path, "people", result("scores", 1.0))
+    assert "`dualpose eval scores --incomplete lspet`, version" in section(page(tmp_path, NETWORKS), "scores")
 
 
 def test_networks_that_changed_since_are_named(tmp_path: Path) -> None:
@@ -121,3 +178,7 @@ def test_demos_are_taken_in(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="is no summary"):
         take_in(save(tmp_path, "other", {"fps": 1}), folder)
+    save(tmp_path, "summary", {**summary, "options": {"detector": "yolox:a.onnx"}})
+    take_in(path, tmp_path / "more")
+    text = section(page(tmp_path / "more"), "demo")
+    assert "`dualpose demo --detector yolox:a.onnx`, " in text and "**Not of what ships: `--detector yolox" in text

@@ -25,11 +25,14 @@ from dualpose_ros.runs.session import GraphResult
 from dualpose_ros.skeleton import H36M17
 
 
-def run_demo(options: LiveOptions, console: Console, clip: Path | None = None) -> None:
+def run_demo(
+    options: LiveOptions, console: Console, clip: Path | None = None, given: Mapping[str, Any] | None = None
+) -> None:
     """Run the graph on a clip, write and print how it compares with the truth.
 
     options: of the run; its source and calibration are the clip's, whatever they say. console: to print to; clip:
-    folder that `dualpose synth clip` made, instead of the clip that ships with the package.
+    folder that `dualpose synth clip` made, instead of the clip that ships with the package; given: the options as the
+    summary is to name them.
     InputError where the folder lacks a file, or its files do not belong together; others as of `run_live`.
     """
     folder = clip or share_dir() / "demo"
@@ -45,6 +48,7 @@ def run_demo(options: LiveOptions, console: Console, clip: Path | None = None) -
         stages = {stage: estimated_frames(result, truth, rate, result.recording.stage_lines(stage)) for stage in STAGES}
         figures = {**live_figures(options, result), **accuracy(frames, truth)}
         figures |= {stage: accuracy(found, truth) for stage, found in stages.items()}
+        figures["options"] = dict(given or {})
         goals = goals_of(figures, (*LIVE_GOALS, *ACCURACY_GOALS))
         # Before the pictures, which take a while: whoever stops those has the figures.
         write_summary(out / "summary.json", figures, goals)
