@@ -311,12 +311,13 @@ def _dataset_command(name: str, what: str) -> None:
             Path | None,
             opt.folder_option(
                 "--predictions",
-                "Folder of stored predictions, a JSON file a sequence. Sequences without one run through the "
-                "live stages, and theirs are written there: an interrupted run goes on.",
+                "Folder of stored predictions, a JSON file a sequence. What it lacks runs through the live stages, and "
+                "is written there as they go: an interrupted run goes on.",
             ),
         ] = None,
         stored_only: Annotated[
-            bool, typer.Option("--stored-only", help="Score what is stored; a missing file is an error.")
+            bool,
+            typer.Option("--stored-only", help="Score what is stored, whosever it is; a missing file is an error."),
         ] = False,
         stage: Annotated[
             str, typer.Option("--stage", help="Whose people: top_down, bottom_up, fused or refined.")

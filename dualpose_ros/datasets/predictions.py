@@ -6,7 +6,8 @@
 
 `joints_m` are in metres in the camera's optical frame, `joints_px` pixels of the picture; either may be left out, and
 a joint that was not found is null. A frame in which nobody was found has no people, but is there. Joints are called as
-`skeleton.H36M17` calls them, and as the data set does where it has others.
+`skeleton.H36M17` calls them, and as the data set does where it has others. A frame's `picture` is told by the live
+stages alone, which don't take what was said of another one.
 """
 
 from __future__ import annotations
@@ -49,12 +50,14 @@ class FoundPeople(Rows):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Of one sequence: who said it, the joints' names, and the people of each frame by its index."""
+    """Of one sequence: who said it, the joints' names, the people of each frame by its index, and as far as it is told
+    which picture each frame was."""
 
     sequence: str
     system: str
     joint_names: tuple[str, ...]
     frames: Mapping[int, FoundPeople]
+    pictures: Mapping[int, str] = field(default_factory=dict)
 
 
 def predictions_file(folder: Path, sequence: str) -> Path:
@@ -67,6 +70,7 @@ def write_predictions(folder: Path, predictions: Predictions) -> Path:
     frames = [
         {
             "frame": index,
+            **({"picture": predictions.pictures[index]} if index in predictions.pictures else {}),
             "people": [
                 {
                     "id": int(people.ids[n]),
@@ -95,15 +99,18 @@ def read_predictions(path: Path) -> Predictions:
     if not isinstance(names, list) or not names or len({str(name) for name in names}) != len(names):
         raise DatasetError(f"{path}: 'joint_names' is no list of different names")
     frames: dict[int, FoundPeople] = {}
+    pictures: dict[int, str] = {}
     for number, entry in enumerate(list_of(content, "frames", path)):
         index = field_of(entry, "frame", path)
         if not isinstance(index, int) or index in frames:
             raise DatasetError(
                 f"{path}: frames[{number}].frame is {index!r}, which is there already or no whole number"
             )
+        if "picture" in entry:
+            pictures[index] = str(entry["picture"])
         frames[index] = _people(field_of(entry, "people", path), len(names), f"{path}: frame {index}")
     sequence, system = str(field_of(content, "sequence", path)), str(content.get("system", "unknown"))
-    return Predictions(sequence, system, tuple(str(name) for name in names), frames)
+    return Predictions(sequence, system, tuple(str(name) for name in names), frames, pictures)
 
 
 def _people(entries: Any, joints: int, where: str) -> FoundPeople:

@@ -1,16 +1,19 @@
 """What the stages of the live graph say of a data set's sequence, as predictions."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
 from dualpose_ros.arrays import RgbImage
-from dualpose_ros.datasets.predictions import FoundPeople, Predictions
+from dualpose_ros.datasets.predictions import FoundPeople
 from dualpose_ros.datasets.published.truth import DatasetError, TruthFrame, TruthSequence
 from dualpose_ros.lab.evaluation.branches import Branches, LiveStages
-from dualpose_ros.paths import version
-from dualpose_ros.skeleton import H36M17
+from dualpose_ros.paths import user_path, version
 from dualpose_ros.sources.frames import open_source
 from dualpose_ros.sources.pictures import IntensityRange, read_picture
+from dualpose_ros.weights import sha256_of, shipped_networks
 
 
 @cache
@@ -18,31 +21,63 @@ def _branches(top_down: str) -> Branches:
     return Branches(top_down)
 
 
-def predict(sequence: TruthSequence, frames: Iterable[TruthFrame], stage: str, top_down: str) -> Predictions:
-    """The people that a stage finds in every frame of a sequence, its picture size and camera as the data set says.
+def system_of(stage: str, top_down: str) -> str:
+    """What the live stages are called in predictions: version, stage and networks, by their files' sha256."""
+    shipped = json.dumps(shipped_networks(), sort_keys=True).encode()
+    text = f"dualpose_ros {version()}, {stage}, networks {hashlib.sha256(shipped).hexdigest()[:12]}"
+    if top_down == "top_down":
+        return text
+    kind, colon, path = top_down.partition(":")
+    file = user_path(path if colon else kind)
+    return f"{text}, {kind if colon else file.name} {sha256_of(file)[:12] if file.is_file() else 'missing'}"
 
-    Frames of one picture each, whose stamps are alike, are each seen for the first time.
 
-    sequence, frames: of the data set; stage: whose people; top_down: the network on patches, as `top_down.weights`
-    names it.
+def shots_of(frames: Iterable[TruthFrame]) -> list[list[TruthFrame]]:
+    """Frames by what the stages see as one video: a frame that isn't later than the one before begins another.
+
+    Pictures that don't belong together have stamps that are alike, and are one each.
+    """
+    shots: list[list[TruthFrame]] = []
+    for frame in frames:
+        if not shots or frame.stamp_s <= shots[-1][-1].stamp_s:
+            shots.append([])
+        shots[-1].append(frame)
+    return shots
+
+
+def picture_of(sequence: TruthSequence, frame: TruthFrame) -> str:
+    """Which file a frame is in, by its name and size, to tell it from another one."""
+    file: Path | None = frame.picture if frame.picture is not None else sequence.video
+    if file is None or not file.is_file():
+        return "no file"
+    return f"{file.name} of {file.stat().st_size} bytes"
+
+
+def predict(
+    sequence: TruthSequence, shots: Iterable[Sequence[TruthFrame]], stage: str, top_down: str
+) -> Iterator[tuple[TruthFrame, FoundPeople]]:
+    """The people that a stage finds in every frame of shots, its picture size and camera as the data set says.
+
+    sequence, shots: of the data set, see `shots_of`; stage: whose people; top_down: the network on patches, as
+    `top_down.weights` names it.
     DatasetError for pictures that are missing, unreadable or not of the camera.
     """
-    stages, found, last_s = LiveStages(_branches(top_down)), {}, None
-    for frame, image in _pictures(sequence, frames):
-        if frame.camera is None:
-            raise DatasetError(f"{sequence.name}: frame {frame.index} has no camera, which the stages need")
-        if last_s is not None and frame.stamp_s <= last_s:
+    stages, video = LiveStages(_branches(top_down)), _Video(sequence)
+    for number, shot in enumerate(shots):
+        if number:
             stages.restart()
-        last_s = frame.stamp_s
-        persons = stages.process(image, round(frame.stamp_s * 1e9), frame.camera, stage)[stage]
-        found[frame.index] = FoundPeople(persons.track_ids, persons.scores, persons.joints_cam, persons.keypoints_px)
-    network = "" if top_down == "top_down" else f", {top_down.partition(':')[0]}"
-    return Predictions(sequence.name, f"dualpose_ros {version()}, {stage}{network}", H36M17.joint_names, found)
+        for frame, image in _pictures(sequence, video, shot):
+            if frame.camera is None:
+                raise DatasetError(f"{sequence.name}: frame {frame.index} has no camera, which the stages need")
+            persons = stages.process(image, round(frame.stamp_s * 1e9), frame.camera, stage)[stage]
+            yield (frame, FoundPeople(persons.track_ids, persons.scores, persons.joints_cam, persons.keypoints_px))
 
 
-def _pictures(sequence: TruthSequence, frames: Iterable[TruthFrame]) -> Iterator[tuple[TruthFrame, RgbImage]]:
-    video, intensities = _Video(sequence), IntensityRange()
-    for frame in frames:
+def _pictures(
+    sequence: TruthSequence, video: "_Video", shot: Sequence[TruthFrame]
+) -> Iterator[tuple[TruthFrame, RgbImage]]:
+    intensities = IntensityRange()
+    for frame in shot:
         image = video.at(frame.index) if frame.picture is None else read_picture(frame.picture, intensities)
         camera = frame.camera
         if camera is not None and image.shape[:2] != (camera.height, camera.width):

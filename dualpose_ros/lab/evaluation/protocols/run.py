@@ -1,5 +1,6 @@
 """One data set under one protocol: the live stages or stored predictions, sequence by sequence, resumable."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,9 @@ from dualpose_ros.lab.evaluation.branches import STAGES
 from dualpose_ros.lab.evaluation.protocols import bodies, crowds, mupots, pictures
 from dualpose_ros.lab.evaluation.protocols.protocol import Protocol
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
+from dualpose_ros.skeleton import H36M17
+
+_STORED_EVERY_S = 60.0
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -38,10 +42,10 @@ PROTOCOLS = {
 @dataclass(frozen=True)
 class DatasetOptions:
     """dataset, root: what to read; protocol: how to score it, the data set's first one without; predictions: folder
-    of stored ones, read where they are there and written by the live stages where not (none: they are not kept);
-    stored_only: refuse to run the stages; stage: whose people count; sequences: some alone; max_frames: of each;
-    out: folder for a picture of the PCK curve; top_down: the
-    network on patches, as `top_down.weights` names it."""
+    of the live stages' own, which write there as they go what it lacks (none: they are not kept); stored_only: what is
+    there counts, whose ever it is, and no stage runs; stage: whose people count; sequences: some alone; max_frames: of
+    each; out: folder for a picture of the PCK curve; top_down: the network on patches, as `top_down.weights` names
+    it."""
 
     dataset: str
     root: Path
@@ -118,21 +122,71 @@ def _chosen(sequences: Sequence[TruthSequence], names: Sequence[str]) -> list[Tr
 
 
 def _predictions(sequence: TruthSequence, options: DatasetOptions, title: str) -> Predictions:
-    """Those that are stored, or what the live stages say, stored where a folder is named."""
+    """Those that are stored, or what the live stages say, stored as they go where a folder is named."""
+    stored = None
     if options.predictions is not None and (path := predictions_file(options.predictions, sequence.name)).is_file():
-        found = read_predictions(path)
-        if found.sequence != sequence.name:
-            raise DatasetError(f"{path} is of sequence '{found.sequence}', not '{sequence.name}'")
-        return found
-    if options.stored_only:
+        stored = read_predictions(path)
+        if stored.sequence != sequence.name:
+            raise DatasetError(f"{path} is of sequence '{stored.sequence}', not '{sequence.name}'")
+    if not options.stored_only:
+        return _seen(sequence, stored, options, title)
+    if stored is None:
         raise DatasetError(f"no predictions of {sequence.name}: {options.predictions}/{sequence.name}.json is missing")
-    from dualpose_ros.lab.evaluation.protocols.live import predict
+    return stored
 
-    frames = track(_frames(sequence, options), title, transient=True)
-    found = predict(sequence, frames, options.stage, options.top_down)
-    if options.predictions is not None:
-        write_predictions(options.predictions, found)
+
+def _seen(sequence: TruthSequence, stored: Predictions | None, options: DatasetOptions, title: str) -> Predictions:
+    """What the live stages say of a sequence, some of which they may have stored before."""
+    from dualpose_ros.lab.evaluation.protocols.live import picture_of, predict, shots_of, system_of
+
+    system, shots = system_of(options.stage, options.top_down), shots_of(_frames(sequence, options))
+    frames: dict[int, FoundPeople] = {}
+    pictures: dict[int, str] = {}
+    if stored is not None:
+        _check_own(sequence, stored, system, [frame for shot in shots for frame in shot], options)
+        frames, pictures = dict(stored.frames), dict(stored.pictures)
+    found = Predictions(sequence.name, system, H36M17.joint_names, frames, pictures)
+    missing = [shot for shot in shots if any(frame.index not in frames for frame in shot)]
+    folder, before, stored_s = options.predictions, len(frames), time.monotonic()
+    ends, own = {shot[-1].index for shot in missing}, list[tuple[TruthFrame, FoundPeople]]()
+    seen = predict(sequence, missing, options.stage, options.top_down)
+    try:
+        for frame, people in track(seen, title, sum(map(len, missing)), transient=True):
+            own.append((frame, people))
+            if frame.index not in ends:
+                continue
+            # A video that ended half way has to be seen from its beginning.
+            frames.update((done.index, there) for done, there in own)
+            pictures.update((done.index, picture_of(sequence, done)) for done, _ in own)
+            own.clear()
+            if folder is not None and time.monotonic() - stored_s > _STORED_EVERY_S:
+                write_predictions(folder, found)
+                stored_s = time.monotonic()
+    finally:
+        if folder is not None and len(frames) > before:
+            write_predictions(folder, found)
     return found
+
+
+def _check_own(
+    sequence: TruthSequence, stored: Predictions, system: str, frames: Sequence[TruthFrame], options: DatasetOptions
+) -> None:
+    """DatasetError where what is stored is another system's, or of other pictures: a run can't go on with it."""
+    from dualpose_ros.lab.evaluation.protocols.live import picture_of
+
+    path = predictions_file(options.predictions or Path(), sequence.name)
+    if stored.system != system:
+        raise DatasetError(
+            f"{path} holds what '{stored.system}' says, not '{system}': score it as it is with --stored-only, or name "
+            "another folder with --predictions"
+        )
+    for frame in frames:
+        told, here = stored.pictures.get(frame.index, "an unknown picture"), picture_of(sequence, frame)
+        if frame.index in stored.frames and told != here:
+            raise DatasetError(
+                f"{path}: frame {frame.index} is of {told}, but in {options.root} it is {here}: score it as it is with "
+                "--stored-only, or name another folder with --predictions"
+            )
 
 
 def _frames(sequence: TruthSequence, options: DatasetOptions) -> Iterator[TruthFrame]:

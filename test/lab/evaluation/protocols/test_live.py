@@ -60,27 +60,46 @@ def video(path: Path, frames: int) -> Path:
 def test_frames_of_a_video_by_their_index(watching: Watching, tmp_path: Path) -> None:
     """JTA counts from 1, and has no rows of frames without people: these are skipped in the video too."""
     made = sequence(video=video(tmp_path / "a.avi", 8), offset=1)
-    found = live.predict(made, [frame(1, 0.0), frame(4, 0.3), frame(5, 0.4)], "fused", "top_down")
+    found = list(live.predict(made, [[frame(1, 0.0), frame(4, 0.3), frame(5, 0.4)]], "fused", "top_down"))
     assert [shown for shown, _ in watching.shown] == [0, 3, 4] and watching.restarts == 1
-    assert sorted(found.frames) == [1, 4, 5] and "fused" in found.system
+    assert [seen.index for seen, _ in found] == [1, 4, 5]
     with pytest.raises(DatasetError, match="ends before frame 9"):
-        live.predict(made, [frame(9, 0.8)], "fused", "top_down")
+        list(live.predict(made, [[frame(9, 0.8)]], "fused", "top_down"))
 
 
 def test_pictures_that_do_not_belong_together_are_seen_for_the_first_time(watching: Watching, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for number, path in enumerate(paths):
         cv2.imwrite(str(path), np.full((48, 64, 3), 20 * number, np.uint8))
-    live.predict(sequence(), [frame(n, 0.0, path) for n, path in enumerate(paths)], "refined", "movenet:FILE.onnx")
+    shots = live.shots_of(frame(n, 0.0, path) for n, path in enumerate(paths))
+    list(live.predict(sequence(), shots, "refined", "movenet:FILE.onnx"))
     assert [shown for shown, _ in watching.shown] == [0, 1, 2] and watching.restarts == 3
 
 
 def test_pictures_that_are_missing_or_of_another_size_are_named(watching: Watching, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.png cannot be read: No such file"):
-        live.predict(sequence(), [frame(0, 0.0, tmp_path / "none.png")], "top_down", "top_down")
+        list(live.predict(sequence(), [[frame(0, 0.0, tmp_path / "none.png")]], "top_down", "top_down"))
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(DatasetError, match="frame 0 of one is 64x48, but its camera 640x480"):
         other = camera_from_hfov(640, 480, 1.0)
-        live.predict(sequence(), [frame(0, 0.0, tmp_path / "a.png", other)], "top_down", "top_down")
+        list(live.predict(sequence(), [[frame(0, 0.0, tmp_path / "a.png", other)]], "top_down", "top_down"))
     with pytest.raises(DatasetError, match="one has no pictures"):
-        live.predict(sequence(), [frame(0, 0.0)], "top_down", "top_down")
+        list(live.predict(sequence(), [[frame(0, 0.0)]], "top_down", "top_down"))
+
+
+def test_a_frame_that_is_not_later_begins_another_video() -> None:
+    stamps = (0.0, 0.1, 0.2, 0.0, 0.0, 0.5)
+    shots = live.shots_of(frame(n, stamp_s) for n, stamp_s in enumerate(stamps))
+    assert [[own.index for own in shot] for shot in shots] == [[0, 1, 2], [3], [4, 5]]
+
+
+def test_systems_are_called_by_what_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tmp_path / "a.onnx"
+    network.write_bytes(b"one")
+    names = [live.system_of("refined", "top_down"), live.system_of("fused", "top_down")]
+    names += [live.system_of("refined", given) for given in (str(network), f"movenet:{network}")]
+    network.write_bytes(b"two")
+    names.append(live.system_of("refined", str(network)))
+    monkeypatch.setattr(live, "shipped_networks", lambda: {"top_down": "0123"})
+    names.append(live.system_of("refined", "top_down"))
+    assert len(set(names)) == len(names) == 6 and not any(str(tmp_path) in name for name in names)

@@ -168,14 +168,14 @@ def test_the_stages_predictions_are_kept_sequence_by_sequence(
 
     made, asked = write_jta(tmp_path / "jta"), []
 
-    def predict(sequence: TruthSequence, frames: Any, stage: str, top_down: str) -> Predictions:
-        asked.append(sequence.name)
-        if asked == ["seq_0", "seq_1"]:
-            raise live.DatasetError("the video ends")
-        joints = made[sequence.name]
-        found = {f.index: FoundPeople(np.arange(2), np.ones(2), joints[f.index - 1], pixels(joints[f.index - 1]))
-                 for f in frames}  # fmt: skip
-        return Predictions(sequence.name, f"ours, {stage}", jta.JOINTS, found)
+    def predict(sequence: TruthSequence, shots: Any, *_: str) -> Iterator[tuple[TruthFrame, FoundPeople]]:
+        for (frames,) in [shots] if shots else []:
+            asked.append(sequence.name)
+            for f in frames:
+                if asked == ["seq_0", "seq_1"] and f.index == 3:
+                    raise live.DatasetError("the video ends")
+                joints = made[sequence.name][f.index - 1, :, :17]
+                yield f, FoundPeople(np.arange(2), np.ones(2), joints, pixels(joints))
 
     monkeypatch.setattr(live, "predict", predict)
     arguments = ["eval", "jta", "--root", str(tmp_path / "jta"), "--predictions", str(tmp_path / "found")]
