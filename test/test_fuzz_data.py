@@ -69,7 +69,7 @@ def trc(path: Path) -> None:
     rows = [
         "PathFileType\t4\t(X/Y/Z)\ta.trc", "DataRate\tNumFrames\tNumMarkers\tUnits", f"30\t2\t{len(names)}\tm",
         "Frame#\tTime\t" + "\t\t\t".join(names), "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(len(names))),
-        *("\t".join([str(n), f"{n / 30:.3f}", *(["1.5"] * 3 * len(names))]) for n in (1, 2)),
+        *("\t".join([str(n), f"{n / 30:.3f}", *(f"{0.03 * k:.2f}" for k in range(3 * len(names)))]) for n in (1, 2)),
     ]  # fmt: skip
     path.write_text("\n".join(rows) + "\n")
 

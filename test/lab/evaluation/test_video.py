@@ -8,7 +8,7 @@ import pytest
 
 from dualpose_ros.camera import camera_from_hfov, project
 from dualpose_ros.datasets.clip import load_clip_truth
-from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError
+from dualpose_ros.datasets.video_truth import Take, VideoTruth, VideoTruthError
 from dualpose_ros.lab.evaluation import video
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17, ROOT, K
@@ -27,7 +27,7 @@ def body(x: float) -> np.ndarray:
 def video_truth(frames: int = 8) -> VideoTruth:
     joints = np.stack([np.stack([body(-1), body(1)])] * frames)
     joints[:, 0, 3] = np.nan
-    return VideoTruth(np.arange(frames) / HZ, joints, True)
+    return VideoTruth((Take(np.arange(frames) / HZ, joints),), True)
 
 
 FILES = video.VideoFiles("", CAMERA, video_truth())
@@ -46,7 +46,7 @@ def published(error_m: float = 0.0, closer: float = 1.0) -> list[video.Published
     off = np.array([error_m, 0, 0]) * (np.arange(K) != ROOT)[:, None]
     return [
         video.Published(t / HZ, tuple(pose(7 + n, (joints + off) * closer) for n, joints in enumerate(frame)))
-        for t, frame in enumerate(FILES.truth.joints_cam)
+        for t, frame in enumerate(FILES.truth.takes[0].joints_cam)
     ]
 
 
