@@ -47,6 +47,7 @@ def video(
     source: Annotated[str | None, typer.Option("--source", help="Another video or folder of images.")] = None,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Another calibration file.")] = None,
     truth: Annotated[list[Path] | None, typer.Option("--truth", help="Other truth files; may be repeated.")] = None,
+    fps: opt.FpsOption = None,
     max_frames: opt.MaxFramesOption = None,
     weights: opt.TopDownWeightsOption = None,
     out: Annotated[Path | None, opt.folder_option("--out", "Folder for overlays and errors by joint.")] = None,
@@ -60,7 +61,7 @@ def video(
     from dualpose_ros.lab.evaluation.video import evaluate_video, find_files
 
     files = find_files(root, source, calibration, truth or ())
-    opt.report(context, evaluate_video(files, out, max_frames, weights or "top_down"), json_file, seed)
+    opt.report(context, evaluate_video(files, out, max_frames, weights or "top_down", fps), json_file, seed)
 
 
 @app.command("joints")

@@ -97,6 +97,16 @@ RateOption = Annotated[
 MaxRateOption = Annotated[
     float | None, typer.Option("--max-rate", min=0, help="Most frames a second that are processed; 0 for no limit.")
 ]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        min=0.01,
+        max=1000,
+        help="Frames a second of a file instead of what it states; of a folder 30 without this. Pictures that have "
+        "nothing to do with each other: 0.1.",
+    ),
+]
 MaxFramesOption = Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after so many frames.")]
 ParamsOption = Annotated[
     Path | None, typer.Option("--params-file", help="ROS parameters of the nodes, instead of config/pipeline.yaml.")

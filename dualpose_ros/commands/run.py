@@ -30,16 +30,6 @@ PaceOption = Annotated[
     float | None,
     typer.Option("--rate", min=0, help="Live pace of a file: 1 its own, 2 twice as fast; 0 is --every-frame."),
 ]
-FpsOption = Annotated[
-    float | None,
-    typer.Option(
-        "--fps",
-        min=0.01,
-        max=1000,
-        help="Frames a second of a file instead of what it states; of a folder 30 without this. Pictures that have "
-        "nothing to do with each other: 0.1.",
-    ),
-]
 EveryFrameOption = Annotated[
     bool | None,
     typer.Option(
@@ -78,7 +68,7 @@ def run(
     camera_pitch_deg: CameraPitchOption = 0.0,
     camera_roll_deg: CameraRollOption = 0.0,
     every_frame: EveryFrameOption = None,
-    fps: FpsOption = None,
+    fps: opt.FpsOption = None,
     rate: PaceOption = None,
     max_rate: opt.MaxRateOption = None,
     max_frames: opt.MaxFramesOption = None,

@@ -7,16 +7,15 @@ joints that the truth has. T frames, N true people, K joints of `skeleton.H36M17
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from dualpose_ros.arrays import Floats, Indices
+from dualpose_ros.arrays import Floats, Mask
 from dualpose_ros.camera import Camera, GroundConfig, project
-from dualpose_ros.datasets.video_truth import VideoTruth, VideoTruthError, at_times, load_video_truth
+from dualpose_ros.datasets.video_truth import FEWEST_JOINTS, VideoTruth, VideoTruthError, at_times, load_video_truth
 from dualpose_ros.drawing import draw_skeletons, write_figure, write_picture
 from dualpose_ros.lab.evaluation.branches import STAGES, Branches, LiveStages
 from dualpose_ros.lab.evaluation.protocols.matching import pairs_by_joints
@@ -27,11 +26,15 @@ from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.skeleton import H36M17, ROOT, K
 from dualpose_ros.sources.calibration import load_calibration, load_ground
-from dualpose_ros.sources.frames import FrameSource, images_of, open_source
+from dualpose_ros.sources.frames import FrameSource, open_source
+from dualpose_ros.sources.source import SourceError
 from dualpose_ros.sources.video import VIDEO_SUFFIXES
 
 GHOST_S = 0.5
 """A ghost that lasts as long is one that somebody sees."""
+
+_FARTHEST_M = 200.0
+"""Nobody is seen further away."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,19 @@ def find_files(
 
 @evaluation("video")
 def evaluate_video(
-    files: VideoFiles, out: Path | None = None, max_frames: int | None = None, top_down: str = "top_down"
+    files: VideoFiles,
+    out: Path | None = None,
+    max_frames: int | None = None,
+    top_down: str = "top_down",
+    fps: float | None = None,
 ) -> Outcome:
     """Run the live stages on every frame, with no frame skipped, and measure each stage's people.
 
     files: what `find_files` gives; out: folder for overlays of twenty frames and a picture of errors by joint; None for
-    none. max_frames: stop after so many; top_down: the network on patches, as `top_down.weights` names it.
-    Returns a result in the design's form: a row a stage, joint by joint errors of the refined poses.
+    none. max_frames: stop after so many; top_down: the network on patches, as `top_down.weights` names it; fps: frames
+    a second of the video instead of what it states.
+    Returns a result in the design's form: a row a stage, joint by joint errors of the refined poses, and notes of what
+    is doubtful, if anything. VideoTruthError where nobody of the truth is in view.
     """
     source = open_source(files.source)
     try:
@@ -114,34 +123,88 @@ def evaluate_video(
                 f"{files.source} is {source.info.width}x{source.info.height}, but its camera "
                 f"{files.camera.width}x{files.camera.height}"
             )
-        frames = _run(source, files, out, max_frames, top_down)
+        slower = source.info.fps / fps if fps else 1.0
+        if source.info.count is not None:
+            # Stated rates and lengths are not exact; the frames' own times are known at the end.
+            _check_in_view(files, 2 * source.info.count / source.info.fps * slower)
+        frames, notes = _run(source, files, out, max_frames, top_down, slower)
     finally:
         source.close()
     scores = {stage: score_video(files, frames[stage]) for stage in STAGES}
+    if not scores["refined"].asked:
+        _check_in_view(files, frames["refined"][-1].stamp_s, anyway=True)
     rows = [{"stage": stage, **figures_of(score, files.truth.everybody)} for stage, score in scores.items()]
     joints = _joint_rows(scores["refined"])
     if out is not None:
         _draw_joints(out / "joints.png", joints)
-    tables = {"video": rows, "joints": joints}
-    return tables, []
+    return {"notes": [{"note": note} for note in notes], "video": rows, "joints": joints}, []
+
+
+def _check_in_view(files: VideoFiles, until_s: float, anyway: bool = False) -> None:
+    """VideoTruthError where nobody of the truth is in view in the video's time, or `anyway`; it says where they are."""
+    takes, camera = files.truth.takes, files.camera
+    seen = np.concatenate([take.stamps_s[_in_view(take.joints_cam, camera).any(axis=1)] for take in takes])
+    if not seen.size:
+        raise VideoTruthError(f"nobody of the truth is in view at any time: {_whereabouts(files)}")
+    if anyway or not ((seen >= 0) & (seen <= until_s)).any():
+        raise VideoTruthError(
+            f"nobody of the truth is in view in the frames that were asked for, which end at {until_s:.6g} s or before "
+            f"that: by the truth's times somebody is from {seen.min():.6g} to {seen.max():.6g} s; check start_s and "
+            "fps in truth.yaml, and --fps"
+        )
+
+
+def _whereabouts(files: VideoFiles) -> str:
+    """Where people are who are not in view, and what to check."""
+    people = np.concatenate([take.joints_cam.reshape(-1, K, 3) for take in files.truth.takes])
+    counted = np.isfinite(people).all(axis=-1).sum(axis=-1) >= FEWEST_JOINTS
+    roots = people[counted & np.isfinite(people[:, ROOT]).all(axis=-1), ROOT]
+    if not len(roots):
+        return f"nobody has {FEWEST_JOINTS} measured joints, with the pelvis or both hips among them"
+    where = np.median(roots, axis=0)
+    place = "behind the camera"
+    if where[2] > 0:
+        x, y = project(files.camera, where)
+        place = f"({x:.0f}, {y:.0f}) px of an image of {files.camera.width}x{files.camera.height}"
+    return (
+        f"their pelvises are about ({', '.join(f'{v:.4g}' for v in where)}) m in the camera's frame (x right, y down, "
+        f"z forward), {place}; check rotation, translation_m and axes in truth.yaml, and the units"
+    )
 
 
 def _run(
-    source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None, top_down: str
-) -> dict[str, list[Published]]:
-    """What each stage publishes of each frame."""
+    source: FrameSource, files: VideoFiles, out: Path | None, max_frames: int | None, top_down: str, slower: float
+) -> tuple[dict[str, list[Published]], list[str]]:
+    """What each stage publishes of each frame, and notes of what is doubtful; slower: factor of the source's times."""
     stages = LiveStages(Branches(top_down), RefinementConfig(ground=files.ground or GroundConfig()))
     count = min(c for c in (source.info.count, max_frames, 10**9) if c is not None)
     shown = set(np.linspace(0, max(count - 1, 0), 20).astype(int).tolist()) if count < 10**9 else set(range(0, 600, 30))
     frames: dict[str, list[Published]] = {stage: [] for stage in STAGES}
-    for index, image in enumerate(track(islice(images_of(source), count), "video", count, transient=True)):
-        stamp_ns = source.time_ns
+    notes, lost = [f"the calibration: {doubt}" for doubt in (files.camera.doubt,) if doubt], []
+    for index in track(range(count), "video", count, transient=True):
+        try:
+            image = source.read()
+        except SourceError as error:
+            lost.append(str(error))
+            continue
+        if image is None:
+            if source.info.count is not None:
+                notes.append(f"{files.source} states {source.info.count} frames, but has {index}: is it damaged?")
+            break
+        if image.shape[:2] != (files.camera.height, files.camera.width):
+            lost.append(f"frame {index} is {image.shape[1]}x{image.shape[0]}, unlike its camera")
+            continue
+        stamp_ns = round(source.time_ns * slower)
         people = stages.process(image, stamp_ns, files.camera)
         for stage, persons in people.items():
             frames[stage].append(Published(stamp_ns * 1e-9, tuple(persons)))
         if out is not None and index in shown:
             write_picture(out / f"frame_{index:05d}.jpg", draw_skeletons(image, people["refined"]))
-    return frames
+    if not frames["refined"]:
+        raise VideoTruthError(f"{files.source}: no frame of those asked for can be used: {lost[0]}")
+    if lost:
+        notes.append(f"{len(lost)} frames are left out, of which the first: {lost[0]}")
+    return frames, notes
 
 
 def score_video(files: VideoFiles, frames: Sequence[Published]) -> Score:
@@ -149,7 +212,7 @@ def score_video(files: VideoFiles, frames: Sequence[Published]) -> Score:
     score, last = Score(), dict[int, int]()
     truth = at_times(files.truth, np.array([frame.stamp_s for frame in frames]))
     for frame, joints in zip(frames, truth, strict=True):
-        there = _there(joints, files.camera)
+        there = np.flatnonzero(_in_view(joints, files.camera))
         if not len(there):
             continue
         pairs = match_on_image(joints[there], frame.persons, files.camera)
@@ -167,13 +230,14 @@ def score_video(files: VideoFiles, frames: Sequence[Published]) -> Score:
     return score
 
 
-def _there(joints: Floats, camera: Camera) -> Indices:
-    """The people (M,) of a frame's truth (N, K, 3) whose measured joints are mostly within the image."""
+def _in_view(joints: Floats, camera: Camera) -> Mask:
+    """Which people (..., N) of the truth (..., N, K, 3) have their measured joints mostly within the image."""
     measured = np.isfinite(joints).all(axis=-1)
     pixels = np.nan_to_num(project(camera, joints), nan=-1e6)
     inside = ((pixels >= 0) & (pixels < (camera.width, camera.height))).all(axis=-1) & measured
-    rooted = np.nan_to_num(joints[:, ROOT, 2], nan=-1.0) > 0
-    return np.flatnonzero(rooted & (measured.sum(1) >= 6) & (inside.sum(1) >= 0.5 * measured.sum(1)))
+    depth, count = np.nan_to_num(joints[..., ROOT, 2], nan=-1.0), measured.sum(axis=-1)
+    rooted = (depth > 0) & (depth < _FARTHEST_M)
+    return np.asarray(rooted & (count >= FEWEST_JOINTS) & (inside.sum(axis=-1) >= 0.5 * count))
 
 
 def match_on_image(truth: Floats, persons: Sequence[Pose3D], camera: Camera) -> list[tuple[int, int]]:

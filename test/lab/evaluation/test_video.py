@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from dualpose_ros.datasets.video_truth import Take, VideoTruth, VideoTruthError
 from dualpose_ros.lab.evaluation import video
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17, ROOT, K
+from dualpose_ros.sources.frames import FrameSource, open_source
 from support.data import ROOT as CHECKOUT
 
 CAMERA = camera_from_hfov(640, 480, 1.2)
@@ -93,6 +95,101 @@ def test_matching_takes_the_nearest_of_all() -> None:
     assert video.match_on_image(truth, persons, CAMERA) == [(0, 1), (1, 0)]
     assert video.match_on_image(truth, [pose(0, body(3.0))], CAMERA) == []
     assert video.match_on_image(truth[:0], persons, CAMERA) == [] and video.match_on_image(truth, [], CAMERA) == []
+
+
+class NobodyFound:
+    """Stages without networks."""
+
+    def __init__(self, *_: object) -> None:
+        self.stamps_s: list[float] = []
+
+    def process(self, image: np.ndarray, stamp_ns: int, camera: object) -> dict[str, tuple[Pose3D, ...]]:
+        self.stamps_s.append(stamp_ns * 1e-9)
+        return {stage: () for stage in video.STAGES}
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> NobodyFound:
+    made = NobodyFound()
+    monkeypatch.setattr(video, "Branches", NobodyFound)
+    monkeypatch.setattr(video, "LiveStages", lambda *_: made)
+    return made
+
+
+def pictures(folder: Path, count: int = 8) -> video.VideoFiles:
+    """A folder of grey pictures, and the truth of them at ten a second."""
+    folder.mkdir()
+    for n in range(count):
+        cv2.imwrite(str(folder / f"{n}.png"), np.full((480, 640, 3), 99, np.uint8))
+    return replace(FILES, source=str(folder))
+
+
+def changed(joints: np.ndarray, first_s: float = 0.0) -> VideoTruth:
+    return VideoTruth((Take(first_s + np.arange(len(joints)) / HZ, joints),), True)
+
+
+JOINTS = FILES.truth.takes[0].joints_cam
+
+
+@pytest.mark.parametrize(
+    ("truth", "what"),
+    [
+        (
+            changed(JOINTS * [-1, 1, -1]),
+            r"-4\.829\) m.*behind the camera; check rotation, translation_m and axes.*units",
+        ),
+        (changed(np.add(JOINTS, [30, 0, 0])), r"px of an image of 640x480; check rotation"),
+        (changed(JOINTS * 1000), r"4829\) m"),
+        (changed(np.full_like(JOINTS, np.nan)), "nobody has 6 measured joints"),
+        (changed(JOINTS, 100.0), r"from 100 to 100\.7 s; check start_s"),
+    ],
+)
+def test_a_truth_that_is_never_in_view_is_refused_before_the_networks_run(
+    tmp_path: Path, stages: NobodyFound, truth: VideoTruth, what: str
+) -> None:
+    with pytest.raises(VideoTruthError, match="nobody of the truth is in view.*" + what):
+        video.evaluate_video(replace(pictures(tmp_path / "images"), truth=truth))
+    assert not stages.stamps_s
+
+
+def test_a_truth_after_the_last_frame_is_refused(tmp_path: Path, stages: NobodyFound) -> None:
+    with pytest.raises(VideoTruthError, match=r"end at 0\.233333 s .*from 0\.4 to 1\.1 s; check start_s"):
+        video.evaluate_video(replace(pictures(tmp_path / "images"), truth=changed(JOINTS, 0.4)))
+
+
+def test_pictures_have_the_rate_that_is_given(tmp_path: Path, stages: NobodyFound) -> None:
+    result = video.evaluate_video(pictures(tmp_path / "images"), fps=HZ)
+    assert np.allclose(stages.stamps_s, np.arange(8) / HZ) and result["tables"]["notes"] == []
+    assert result["tables"]["video"][0]["people"] == 16
+
+
+def test_pictures_that_can_not_be_used_are_told(tmp_path: Path, stages: NobodyFound) -> None:
+    files = pictures(tmp_path / "images")
+    (tmp_path / "images" / "2.png").write_bytes(b"\x89PNG no more")
+    cv2.imwrite(str(tmp_path / "images" / "5.png"), np.zeros((48, 64, 3), np.uint8))
+    result = video.evaluate_video(files, fps=HZ)
+    assert np.allclose(stages.stamps_s, np.array([0, 1, 3, 4, 6, 7]) / HZ)
+    (note,) = result["tables"]["notes"]
+    assert note["note"].startswith("2 frames are left out") and "2.png" in note["note"]
+    (tmp_path / "images" / "0.png").write_bytes(b"\x89PNG no more")
+    with pytest.raises(VideoTruthError, match=r"no frame.*0\.png"):
+        video.evaluate_video(files, max_frames=1)
+
+
+def test_a_damaged_video_and_a_doubtful_camera_are_told(
+    tmp_path: Path, stages: NobodyFound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(source: str) -> FrameSource:
+        opened = open_source(source)
+        opened.info = replace(opened.info, count=20)
+        return opened
+
+    monkeypatch.setattr(video, "open_source", cut_off)
+    files = replace(pictures(tmp_path / "images"), camera=replace(CAMERA, cx=0.0, cy=0.0))
+    files = replace(files, truth=changed(np.add(JOINTS, [3.5, 2, 0])))
+    notes = [row["note"] for row in video.evaluate_video(files, fps=HZ)["tables"]["notes"]]
+    assert "cx 0 is far from the middle" in notes[0] and "states 20 frames, but has 8: is it damaged?" in notes[1]
+    assert len(video.evaluate_video(files, fps=HZ, max_frames=5)["tables"]["notes"]) == 1
 
 
 def test_folders_say_what_they_lack(tmp_path: Path) -> None:
