@@ -160,14 +160,20 @@ def _to_int8(network: Network, source: Path, target: Path, pictures: list[Path],
     if not pictures:
         raise InputError("--precision int8 needs --calibration: a video or a folder of pictures with people")
     inputs = calibration_inputs(network.file, source, pictures, count)
-    model = quantised(source, [fed for index, fed in enumerate(inputs) if index % HELD_APART])
+    if len(inputs) < 2:
+        raise InputError(
+            f"--calibration makes one input of {network.name}, and one in {HELD_APART} is held apart to be measured: "
+            "two pictures with people are the least"
+        )
+    calibrating = [fed for index, fed in enumerate(inputs) if index % HELD_APART]
+    model = quantised(source, calibrating)
     with written_whole(target) as file:
         file.write_bytes(model.SerializeToString())
     figures = compare(source, target, inputs[::HELD_APART])
     names = ", ".join(path.name for path in pictures)
     report = {
         "command": portable_command(" ".join(["dualpose", *sys.argv[1:]])),
-        "trained_on": f"{network.file} in 8 bits, calibrated on {len(inputs)} of its inputs from {names}",
+        "trained_on": f"{network.file} in 8 bits, calibrated on {len(calibrating)} of its inputs from {names}",
         "figures": figures,
         "domain": "mixed",
         "data": {MADE_OF: sha256_of(source)},

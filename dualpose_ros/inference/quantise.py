@@ -44,7 +44,7 @@ def quantised(path: Path, feeds: Iterable[Arrays]) -> onnx.ModelProto:
     """The network of an exported file, computing in 8 bits.
 
     feeds: inputs of the network as it meets them, from which the ranges of its activations are taken. What the file
-    says of itself stays, with `precision` int8 besides. GraphError for a network without convolutions.
+    says of itself stays, with `precision` int8 besides. GraphError for a network without convolutions, or no inputs.
     """
     with tempfile.TemporaryDirectory() as folder:
         model = folded(path, Path(folder) / "folded.onnx")
@@ -52,8 +52,10 @@ def quantised(path: Path, feeds: Iterable[Arrays]) -> onnx.ModelProto:
         heads = head_nodes(model.graph)
         if not heads:
             raise GraphError(f"{path} has no convolution to quantise")
-        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         feeds = list(feeds)
+        if not feeds:
+            raise GraphError(f"there are no inputs of {path} to take its activations' ranges from")
+        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         equalise(model, feeds, Path(folder) / "watched.onnx")
         onnx.save(model, source)
         overrides = (

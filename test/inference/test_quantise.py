@@ -265,3 +265,17 @@ def test_a_shipped_network_is_exported_in_8_bits(tmp_path: Path, capsys: pytest.
     entry = install_weights(target, target.with_suffix(".json"), "bottom_up_int8", tmp_path / "weights")
     assert entry.figures["heatmaps_mean_difference"] < 0.01
     assert entry.data["made_of"] == {e.name: e.sha256 for e in list_weights()}["bottom_up"]
+    assert "calibrated on 7 of its inputs from clip.mp4" in entry.trained_on
+
+
+def test_inputs_that_leave_none_to_calibrate_on_are_refused(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One in eight is held apart, the first among them."""
+    _, picture = cv2.VideoCapture(str(ROOT / "demo" / "clip.mp4")).read()
+    cv2.imwrite(str(tmp_path / "one.png"), picture)
+    given = ("export", "bottom-up", "--precision", "int8", "--calibration", str(tmp_path / "one.png"), "--count", "8")
+    said = refused(capsys, *given, "--out", str(tmp_path / "small.onnx"))
+    assert "two pictures with people are the least" in said and [p.name for p in tmp_path.iterdir()] == ["one.png"]
+    with pytest.raises(GraphError, match=r"no inputs of .*top_down\.onnx to take its activations' ranges from"):
+        quantised(network, [])
