@@ -4,6 +4,7 @@ N people, J joints of the source, K joints of the inner skeleton. What a source 
 follow exactly from what it says, is UNKNOWN.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,8 +24,8 @@ _PELVIS, _HIPS = H36M17.index("pelvis"), (H36M17.index("right_hip"), H36M17.inde
 
 
 def plain_name(name: str) -> str:
-    """A joint's name in our spelling: small letters, `_` between words, left and right in full."""
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    """A joint's name in our spelling, as of `L-Knee` or `leftKnee`: small letters, `_` between words, sides in full."""
+    plain = re.sub("([a-z])([A-Z])", r"\1_\2", name.strip()).lower().replace(" ", "_").replace("-", "_")
     return {"l_": "left_", "r_": "right_"}.get(plain[:2], plain[:2]) + plain[2:]
 
 

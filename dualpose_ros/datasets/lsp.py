@@ -2,12 +2,14 @@
 
 A folder holds `images/im0001.jpg` and so on, and `joints.mat`: `joints` of shape (3, 14, N), or (14, 3, N) in the
 extended set, whose rows are x, y and a flag; Johnson and Everingham, BMVC 2010 and CVPR 2011. In the first set the
-flag says that a joint is hidden, in the extended one that it is labelled. One person an image has labels.
+flag says that a joint is hidden, in the extended one that it is labelled. One person an image has labels;
+the number in an image's name says which.
 
 The set's neck lies 4 per cent of a person's size from both our thorax and our neck (measured), so it is unknown;
 its head top is ours.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ import numpy as np
 from dualpose_ros.arrays import Floats, UInt8s
 from dualpose_ros.datasets.apart import read_matlab
 from dualpose_ros.datasets.coco import (
-    CocoError,
     ImportOptions,
     Photograph,
     make_people,
@@ -24,12 +25,14 @@ from dualpose_ros.datasets.coco import (
     split_of,
 )
 from dualpose_ros.datasets.joint_names import to_inner
+from dualpose_ros.datasets.keypoint_file import CocoError
 from dualpose_ros.datasets.labels import HIDDEN, UNKNOWN, VISIBLE, Origin
 
 LSP_JOINTS = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
     "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
 )  # fmt: skip
+_NAME = re.compile(r"im([0-9]{1,9})\.jpg")
 MARGIN = 0.12
 """A person's box is that of the joints, grown by this share of its longer side: they lie inside the body."""
 
@@ -39,14 +42,29 @@ def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograp
     options = options or ImportOptions()
     path = options.annotations or root / "joints.mat"
     joints, states = _read_joints(path)
-    folder = options.images or root / "images"
-    files = sorted(folder.glob("im*.jpg")) if folder.is_dir() else []
-    if len(files) != len(joints):
-        raise CocoError(f"{path} has joints of {len(joints)} pictures, but {folder} holds {len(files)} im*.jpg")
+    files = _pictures(options.images or root / "images", len(joints), path)
     name = root.name
     origin = Origin(name, float(options.weights.get(name, 1.0)), float(options.stretches.get(name, 1.0)), False)
     rows = zip(files, joints, states, strict=True)
     return of_known_sources([_photograph(file, place, state, origin) for file, place, state in rows], options)
+
+
+def _pictures(folder: Path, count: int, path: Path) -> list[Path]:
+    """Files of pictures 1 to `count`, by the numbers in their names; CocoError where one lacks or is too many."""
+    found: dict[int, Path] = {}
+    for file in sorted(folder.glob("im*.jpg")):
+        name = _NAME.fullmatch(file.name)
+        if name is None or not 1 <= int(name[1]) <= count or int(name[1]) in found:
+            also = found.get(int(name[1])) if name else None
+            why = f"has the number of {also.name}" if also else f"is none of im1.jpg to im{count}.jpg"
+            raise CocoError(f"{path} has joints of {count} pictures, but {file} {why}")
+        found[int(name[1])] = file
+    lacking = [number for number in range(1, count + 1) if number not in found]
+    if lacking:
+        raise CocoError(
+            f"{path} has joints of {count} pictures, but {folder} holds {len(found)} im*.jpg: number {lacking[0]} lacks"
+        )
+    return [found[number] for number in range(1, count + 1)]
 
 
 def _photograph(file: Path, joints: Floats, state: UInt8s, origin: Origin) -> Photograph:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from dualpose_ros.camera import CameraError, camera_from_hfov
-from dualpose_ros.datasets.coco import BOX_TO_AREA, GUESSED_HFOV_DEG, CocoError, keypoint_names, people_of
+from dualpose_ros.datasets.coco import BOX_TO_AREA, GUESSED_HFOV_DEG
 from dualpose_ros.datasets.joint_names import plain_name
+from dualpose_ros.datasets.keypoint_file import CocoError, people_of
 from dualpose_ros.datasets.published.truth import (
     DatasetError,
     TruePeople,
@@ -88,15 +89,10 @@ def _labelled(content: Any, joints: tuple[str, ...], path: Path) -> tuple[Sequen
     if "categories" not in content:
         return joints, annotations
     try:
-        names = [_plain(name) for name in keypoint_names(content, path)]
-        people = people_of(content, path)
+        named, labelled = people_of(content, path)
     except CocoError as error:
         raise DatasetError(str(error)) from None
-    known = {str(category.get("id")) for category in content["categories"]}
-    for annotation in people:
-        if annotation.get("category_id") is not None and str(annotation["category_id"]) not in known:
-            raise DatasetError(f"{path}: annotation {annotation.get('id')} is of category "
-                               f"{annotation['category_id']!r}, which is not among its categories")  # fmt: skip
+    names, people = [_plain(name) for name in named], [entry for _, entry in labelled]
     for joint in joints:
         if names.count(joint) != 1:
             how = "twice" if joint in names else "not"

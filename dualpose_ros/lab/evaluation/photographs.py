@@ -4,24 +4,29 @@ A folder holds `images/` and a COCO `person_keypoints.json`. Scored are people w
 keypoints or more, over the 12 joints that COCO and the inner skeleton share (shoulders to ankles).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
-from dualpose_ros.datasets import coco
-from dualpose_ros.datasets.coco import CocoError
+from dualpose_ros.datasets.coco import BOX_TO_AREA, joints_of, read_photograph
+from dualpose_ros.datasets.keypoint_file import (
+    Annotation,
+    CocoError,
+    Picture,
+    annotation_file,
+    check_joints,
+    read_keypoint_file,
+)
 from dualpose_ros.datasets.labels import UNKNOWN
 from dualpose_ros.drawing import write_picture
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.people import Pose2D, box_iou, oks
 from dualpose_ros.skeleton import COCO17, H36M17, joint_mapping
-from dualpose_ros.sources.pictures import read_picture
 from dualpose_ros.top_down.estimator import PoseEstimator
 from dualpose_ros.top_down.published import load_top_down
 
@@ -44,12 +49,16 @@ _COLUMNS = 8
 
 @dataclass(frozen=True)
 class Person:
-    """One annotated person: box_px (4,), joints_px (J, 2) and visibility (J,; 0 = not labelled) of `SHARED`, area."""
+    """One annotated person: box_px (4,), joints_px (J, 2) and visibility (J,; 0 = not labelled) of `SHARED`, area.
+
+    picture_px: width and height that the picture is said to have, None where nothing is said.
+    """
 
     box_px: Floats
     joints_px: Floats
     visibility: Ints
     area_px: float
+    picture_px: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def evaluate_photographs(
     scored: list[Scored] = []
     tiles: list[RgbImage] = []
     for file, people in images.items():
-        image = read_picture(root / "images" / file)
+        image = read_photograph(root / "images" / file, people[0].picture_px)
         found = estimator(image, np.stack([p.box_px for p in people]))
         for person, pose in zip(people, found.poses, strict=True):
             kind = kind_of(person, people)
@@ -93,40 +102,36 @@ def evaluate_photographs(
 
 def read_annotations(root: Path) -> dict[str, list[Person]]:
     """People to score by file name, images without any left out; CocoError names what is missing or wrong."""
-    path = coco.annotation_file(root)
+    path = annotation_file(root)
     if not (root / "images").is_dir():
         raise CocoError(f"{root} has no folder images/")
-    content = coco.read_json(path)
-    people: dict[str, list[Person]] = {}
-    try:
-        names = coco.keypoint_names(content, path) if content.get("categories") else COCO17.joint_names
-        files = {image["id"]: image["file_name"] for image in content["images"]}
-        for annotation in coco.people_of(content, path):
-            if annotation.get("iscrowd", 0) or not annotation.get("keypoints"):
-                continue
-            labelled = int((coco.keypoint_rows(annotation, names)[:, 2] > 0).sum())
-            if annotation.get("num_keypoints", labelled) < MIN_KEYPOINTS:
-                continue
-            person = _person(annotation, names)
-            if (person.visibility > 0).any():
-                people.setdefault(files[annotation["image_id"]], []).append(person)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        if isinstance(error, CocoError):
-            raise
-        raise CocoError(f"{path} is no COCO keypoint file: {type(error).__name__} {error}") from error
-    if not people:
+    file = read_keypoint_file(path, COCO17.joint_names)
+    check_joints(file, {}, required=True)
+    people = {p.file_name: [_person(a, p, file.names) for a in p.people if _is_scored(a, path)] for p in file.pictures}
+    scored = {name: own for name, them in people.items() if (own := [p for p in them if (p.visibility > 0).any()])}
+    if not scored:
         raise CocoError(f"{path} has nobody with {MIN_KEYPOINTS} labelled keypoints or more")
-    return people
+    return scored
 
 
-def _person(annotation: Mapping[str, Any], names: Sequence[str]) -> Person:
+def _is_scored(annotation: Annotation, path: Path) -> bool:
+    labelled = annotation.entry.get("num_keypoints", int((annotation.rows[:, 2] > 0).sum()))
+    if not isinstance(labelled, int | float):
+        raise CocoError(f"{path}: {annotation.where} has the num_keypoints {labelled!r}")
+    return not annotation.crowd and bool(annotation.entry.get("keypoints")) and labelled >= MIN_KEYPOINTS
+
+
+def _person(annotation: Annotation, picture: Picture, names: Sequence[str]) -> Person:
     """A person; the area of who has none is that which COCO's have."""
-    joints, seen = coco.joints_of(annotation, names)
-    box, inner = np.array(coco.box_of(annotation["bbox"])), _INNER[SHARED]
-    area = float(annotation.get("area") or coco.BOX_TO_AREA * (box[2:] - box[:2]).prod())
+    joints, seen = joints_of(annotation, names)
+    box, inner = annotation.box_px, _INNER[SHARED]
+    try:
+        area = float(annotation.entry.get("area") or BOX_TO_AREA * (box[2:] - box[:2]).prod())
+    except (TypeError, ValueError) as error:
+        raise CocoError(f"{annotation.where}: area: {error}") from error
     if not area > 0:
-        raise ValueError(f"bbox {annotation['bbox']} is of a person without any area")
-    return Person(box, joints[inner].astype(np.float64), (seen[inner] != UNKNOWN).astype(np.int64), area)
+        raise CocoError(f"{annotation.where}: bbox {annotation.entry['bbox']} is of a person without any area")
+    return Person(box, joints[inner].astype(np.float64), (seen[inner] != UNKNOWN).astype(np.int64), area, picture.size)
 
 
 def kind_of(person: Person, people: Sequence[Person]) -> str:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dualpose_ros.datasets.coco import CocoError
+from dualpose_ros.datasets.keypoint_file import CocoError
 from dualpose_ros.lab.evaluation import photographs
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import COCO17, H36M17, K
-from dualpose_ros.sources.source import SourceError
 from support.data import data_path
 
 BOX = (40.0, 30.0, 120.0, 160.0)  # x, y, width, height
@@ -144,6 +144,17 @@ def test_unlabelled_joints_are_left_out_and_missing_ones_count_as_wrong(tmp_path
     assert photographs.score_person(person, None).oks == 0
 
 
+CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another size": lambda content: content["images"][0].update(width=640, height=480),
+    "turned": lambda content: content["images"][0].update(width=240, height=320),
+    "image twice": lambda content: content["images"].append({"id": 7, "file_name": "b.jpg"}),
+    "no such image": lambda content: content["annotations"][0].update(image_id=8),
+    "unknown joints": lambda content: content.update(
+        categories=[{"id": 1, "name": "person", "keypoints": [f"p{n}" for n in range(17)]}]
+    ),
+}
+
+
 def spoil(kind: str, root: Path) -> None:
     annotations = root / "person_keypoints.json"
     content: dict[str, Any] = json.loads(annotations.read_text())
@@ -157,6 +168,9 @@ def spoil(kind: str, root: Path) -> None:
         annotations.write_text(json.dumps({**content, "annotations": []}))
     elif kind == "image missing":
         (root / "images" / "a.jpg").unlink()
+    elif kind in CHANGES:
+        CHANGES[kind](content)
+        annotations.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -167,13 +181,18 @@ def spoil(kind: str, root: Path) -> None:
         ("another format", "no COCO keypoint file"),
         ("nobody", "nobody with 8"),
         ("image missing", r"a\.jpg cannot be read"),
+        ("another size", r"a\.jpg has 320x240 pixels, not 640x480 as said$"),
+        ("turned", r"a\.jpg has 320x240 pixels, not 240x320 as said, perhaps because its EXIF turns it"),
+        ("image twice", r"images\[1\] has the id 7, which another image has"),
+        ("no such image", r"1 annotations of people are of no picture .* annotations\[0\] with image_id 8"),
+        ("unknown joints", "none of its joints p0, p1, .* is known"),
     ],
 )
 def test_folders_that_cannot_be_used_are_named(tmp_path: Path, kind: str, message: str) -> None:
     constant_network(tmp_path / "net.onnx", person_cells())
     make_folder(tmp_path / "photos", keypoints_at(cells_in_image(person_cells())))
     spoil(kind, tmp_path / "photos")
-    with pytest.raises((CocoError, SourceError), match=message):
+    with pytest.raises(CocoError, match=message):
         photographs.evaluate_photographs(tmp_path / "photos", tmp_path / "net.onnx")
 
 
