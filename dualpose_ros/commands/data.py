@@ -61,7 +61,8 @@ def import_data(
 
     Joints are found by name. A joint that is not labelled is not judged: training neither asks for it nor denies
     it. People without labels and crowds are left out of the losses. A twentieth, by file name unless the data set
-    says which, is for validation. Run it again and it goes on with the shards that are missing.
+    says which, is for validation; pictures of a split `test` are left out. Run it again and it goes on with the shards
+    that are missing.
     """
     if kind is Format.lsp:
         refuse(context, ("incomplete", "joint"), f"with `{context.command_path} lsp`")
@@ -78,15 +79,20 @@ def import_data(
         stretches=numbers(squashed, "--squashed", least=1.0),
         incomplete=frozenset(incomplete or ()),
         aliases=joints(joint),
+        needs_joints=True,
     )
     encoding, quality = (".jpg", JPEG_QUALITY) if webp is None else (".webp", webp)
     photographs = (read_coco if kind is Format.coco else read_lsp)(root, options)
     shards = plan(photographs)
     made = counted(write(shards, out, max_side, encoding, quality), missing(shards, out), "pictures")
-    people = sum(len(p.people) for p in photographs)
-    labelled = sum(int((p.people.visibility != UNKNOWN).any(axis=1).sum()) for p in photographs)
-    all_of_them = f"{len(photographs)} in all, with {people} people, {labelled} of them with joints of ours"
-    typer.echo(f"{out}: {made} pictures written, {all_of_them}")
+    ours = [p for shard in shards for p in shard]
+    people = sum(len(p.people) for p in ours)
+    labelled = sum(int((p.people.visibility != UNKNOWN).any(axis=1).sum()) for p in ours)
+    held_out = sum(len(shard) for shard in shards if shard[0].split == "validation")
+    all_of_them = f"{len(ours)} in all, {held_out} of them for validation, with {people} people, {labelled} of them"
+    typer.echo(f"{out}: {made} pictures written, {all_of_them} with joints of ours")
+    if apart := len(photographs) - len(ours):
+        typer.echo(f"pictures of the split 'test', kept apart and in no shard: {apart}")
 
 
 def numbers(given: list[str] | None, option: str, least: float = 0.0) -> dict[str, float]:

@@ -69,10 +69,12 @@ def write_shard(
     quality: int = JPEG_QUALITY,
     encoding: str = ".jpg",
     split: str = "",
+    digest: str = "",
 ) -> None:
     """Write images with their labels as one shard, whole or not at all (temporary file, then rename).
 
-    encoding: ".jpg", or ".webp" for half of the size at the same quality; split: one of SPLITS.
+    encoding: ".jpg", or ".webp" for half of the size at the same quality; split: one of SPLITS;
+    digest: of what the images were made from, kept with them.
     ValueError names the sample whose arrays don't fit each other or that OpenCV can't encode.
     """
     if encoding not in _QUALITY or split not in SPLITS:
@@ -84,6 +86,8 @@ def write_shard(
         _check_sample(sample, index)
     arrays: dict[str, AnyArray] = {"version": np.int64(FORMAT_VERSION).reshape(1)}
     arrays["split"] = np.array([SPLITS.index(split)], np.uint8)
+    if digest:
+        arrays["digest"] = np.array([digest])
     options = (_QUALITY[encoding], quality)
     _pack(arrays, "image", (_encode(encoding, s.image[..., ::-1], options) for s in samples))
     _pack(arrays, "mask", (_encode(".png", s.mask, (cv2.IMWRITE_PNG_COMPRESSION, 6)) for s in samples))
