@@ -9,7 +9,10 @@ import pytest
 
 from dualpose_ros.camera import camera_from_hfov
 from dualpose_ros.datasets import joint_errors
+from dualpose_ros.datasets.cache import shard_path, write_shard
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, VISIBLE, LabelledImage, People
+from dualpose_ros.errors import InputError
+from dualpose_ros.lab.evaluation import joints
 from dualpose_ros.lab.evaluation.joints import jittered, measure_joint_errors
 from dualpose_ros.people import Pose2D
 from dualpose_ros.skeleton import H36M17, K
@@ -62,6 +65,19 @@ def test_errors_are_shares_of_the_persons_size() -> None:
     assert figures["found"] == pytest.approx((K - 2) / (K - 1))
     assert figures["median_error"] == pytest.approx(10 / size, rel=1e-5)
     assert figures["within_10_percent"] == float(10 / size < 0.1)
+
+
+def test_frames_in_which_nobody_is_labelled_are_an_error_and_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = labelled_image(0)
+    image.people.visibility[:] = UNKNOWN
+    write_shard(shard_path(tmp_path, 0), [image])
+    monkeypatch.setattr(joints, "load_top_down", lambda name: None)
+    monkeypatch.setattr(joints, "PoseEstimator", lambda network: OffBy(image.people[:0], (0.0, 0.0)))
+    with pytest.raises(InputError, match="in 1 frames nobody is in view with 8 joints that are labelled"):
+        joints.evaluate_joints(tmp_path, None, 5, 0, tmp_path / "errors.npz")
+    assert not (tmp_path / "errors.npz").exists()
 
 
 def test_joints_that_nobody_judged_do_not_count_in_figures_or_size() -> None:

@@ -13,6 +13,7 @@ from dualpose_ros.arrays import AnyFloats, Floats, Mask
 from dualpose_ros.datasets.cache import choose_images
 from dualpose_ros.datasets.joint_errors import JointErrors, error_figures, filled, save_joint_errors
 from dualpose_ros.datasets.labels import OUTSIDE, UNKNOWN, LabelledImage, People
+from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.skeleton import H36M17
 from dualpose_ros.top_down.estimator import PoseEstimator
@@ -29,13 +30,19 @@ MIN_JUDGED = 8
 def evaluate_joints(data: Path, weights: Path | str | None, count: int, seed: int, save: Path | None) -> Outcome:
     """Errors of the top-down network on up to `count` frames, chosen by `seed`; all of them into `save` if given.
 
-    Errors: CacheError for a folder without shards, EngineError for an unusable network.
+    Errors: CacheError for a folder without shards, InputError where nobody is labelled, EngineError for an unusable
+    network.
     """
     estimator = PoseEstimator(load_top_down(str(weights or "top_down")))
     rng = np.random.default_rng(seed)
     images, chosen = choose_images(data, count, rng)
     frames = (images[index] for index in track(chosen, description="frames", transient=True))
     errors = measure_joint_errors(frames, estimator, rng)
+    if not len(errors):
+        raise InputError(
+            f"--data {data}: in {len(chosen)} frames nobody is in view with {MIN_JUDGED} joints that are labelled, "
+            "and answered by the network"
+        )
     if save is not None:
         save_joint_errors(save, filled(errors, rng))
     row = {"images": len(chosen), **error_figures(errors)}

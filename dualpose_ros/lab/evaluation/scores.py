@@ -13,7 +13,7 @@ from rich.progress import track
 from scipy.optimize import linear_sum_assignment, minimize
 
 from dualpose_ros.arrays import Floats, Ints, Mask, Rows, rows_of
-from dualpose_ros.datasets.coco import ImportOptions, load, read_coco
+from dualpose_ros.datasets.coco import ImportOptions, Photograph, load, read_coco
 from dualpose_ros.datasets.labels import UNKNOWN, People
 from dualpose_ros.datasets.motion import load_clips
 from dualpose_ros.drawing import write_figure
@@ -93,10 +93,11 @@ def evaluate_scores(
     """
     if not sequences and root is None:
         raise InputError("`eval scores` looks at rendered videos, photographs of --root, or both")
+    chosen = [] if root is None else choose_photographs(root, incomplete, every_split)
     branches = Branches()
     found = {RENDERED: rendered(data, seed, sequences, branches)} if sequences else {}
     if root is not None:
-        found[PICTURES] = photographs(root, incomplete, branches, every_split=every_split)
+        found[PICTURES] = photographs(chosen, branches)
     scale = FusionConfig().score_scale
     tables: dict[str, Table] = {
         "reliability": [row for name, of in found.items() for row in reliability_rows(name, of.people, scale)],
@@ -129,17 +130,25 @@ def rendered(data: Path, seed: int, sequences: int, branches: Branches) -> Measu
     return Measured(Judged.concatenate(rows), asked, len(frames))
 
 
-def photographs(root: Path, incomplete: Sequence[str], branches: Branches, every_split: bool) -> Measured:
-    """People in photographs of a folder's validation split, or of all, each seen as the first two frames of a video.
-
-    Who is found where there is a crowd is neither right nor wrong.
-    """
+def choose_photographs(root: Path, incomplete: Sequence[str], every_split: bool) -> list[Photograph]:
+    """Up to PHOTOGRAPHS of a folder's validation split, or of all, whose people all have boxes; InputError for none."""
     known = [
         p
         for p in read_coco(root, ImportOptions(incomplete=frozenset(incomplete)))
         if (every_split or p.split == "validation") and p.origin.complete
     ]
-    chosen = [known[i] for i in np.linspace(0, len(known) - 1, min(PHOTOGRAPHS, len(known))).astype(int)]
+    if not known:
+        split = "" if every_split else "of the validation split "
+        more = " without --incomplete" if every_split else ", --every-split takes all"
+        raise InputError(f"--root {root} has no picture {split}whose people all have boxes{more}")
+    return [known[i] for i in np.linspace(0, len(known) - 1, min(PHOTOGRAPHS, len(known))).astype(int)]
+
+
+def photographs(chosen: Sequence[Photograph], branches: Branches) -> Measured:
+    """People in photographs, each seen as the first two frames of a video.
+
+    Who is found where there is a crowd is neither right nor wrong.
+    """
     rows, asked = [], 0
     for photograph in track(chosen, description=PICTURES, transient=True):
         sample = load(photograph)

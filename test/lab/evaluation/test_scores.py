@@ -23,6 +23,7 @@ from dualpose_ros.lab.evaluation.scores import (
 )
 from dualpose_ros.people import Persons, Poses, Source
 from dualpose_ros.skeleton import K
+from support.coco_folder import coco, save
 
 
 def drawn(scale: ScoreScale, count: int = 4000, seed: int = 0) -> Judged:
@@ -87,6 +88,17 @@ def test_who_is_in_a_crowd_lies_in_its_box() -> None:
 def test_something_has_to_be_looked_at(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--root"):
         evaluate_scores(tmp_path, 0, sequences=0)
+
+
+def test_a_folder_without_a_picture_for_validation_is_named_before_anything_is_rendered(tmp_path: Path) -> None:
+    content = coco(tmp_path, 2)
+    for image in content["images"]:
+        image.update(split="train", source="mine")
+    save(tmp_path, content)
+    with pytest.raises(InputError, match=r"no picture of the validation split .*--every-split takes all"):
+        evaluate_scores(tmp_path, 0, tmp_path)
+    with pytest.raises(InputError, match="no picture whose people all have boxes without --incomplete"):
+        evaluate_scores(tmp_path, 0, tmp_path, ["mine"], every_split=True)
 
 
 def test_the_diagram_is_written(tmp_path: Path) -> None:
