@@ -1,7 +1,7 @@
 """The ROS command line and parameter files: `--ros-args -r a:=b -p x:=y --params-file f.yaml --log-level info`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,9 +170,20 @@ def read_parameter_file(path: Path) -> list[Override]:
     return [item for name, section in tree.items() for item in _section("", str(name), section, path)]
 
 
+def in_force(overrides: Iterable[Override], node: str) -> dict[str, Override]:
+    """By parameter, the value that holds for the node of a fully qualified name.
+
+    ROS 2's order: `/**` first, more exact sections over it, the command line last; later lines win.
+    """
+    rank = {"/**": 0, "**": 2}
+    meant = [item for item in overrides if item.matches(node)]
+    return {item.name: item for item in sorted(meant, key=lambda item: rank.get(item.node_pattern, 1))}
+
+
 def parameter_of(path: Path, node: str, name: str, default: Any) -> Any:
     """What a parameter file says of a node's parameter, `default` where it says nothing; StandaloneError as above."""
-    return next((p.value for p in read_parameter_file(path) if p.name == name and p.matches(f"/{node}")), default)
+    said = in_force(read_parameter_file(path), f"/{node}").get(name)
+    return default if said is None else said.value
 
 
 def _section(prefix: str, name: str, section: Any, path: Path) -> Iterator[Override]:

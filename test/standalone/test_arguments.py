@@ -9,6 +9,7 @@ from dualpose_ros.standalone.arguments import (
     Override,
     Remap,
     expand_topic,
+    parameter_of,
     parse,
     parse_value,
     read_parameter_file,
@@ -166,6 +167,16 @@ def test_parameter_file(tmp_path: Path) -> None:
         ("/robot/top_down_node", "scale"): 1.5,
     }
     assert all(item.origin == str(path) for item in read_parameter_file(path))
+
+
+def test_a_nodes_own_section_holds_over_that_of_all(tmp_path: Path) -> None:
+    section = "{ros__parameters: {threads: 3}}"
+    path = write(tmp_path, f"camera_node: {section}\n/**: {section.replace('3', '2')}\n")
+    assert parameter_of(path, "camera_node", "threads", 1) == 3
+    path = write(tmp_path, f"/**: {section.replace('3', '2')}\ncamera_node: {section}\n")
+    assert parameter_of(path, "camera_node", "threads", 1) == 3
+    assert parameter_of(path, "top_down_node", "threads", 1) == 2
+    assert parameter_of(path, "top_down_node", "scale", 1) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
-from dualpose_ros.standalone.arguments import Override
+from dualpose_ros.standalone.arguments import Override, in_force
 from dualpose_ros.standalone.messages import Message, message_class
 from dualpose_ros.standalone.rclpy.exceptions import (
     InvalidParameterTypeException,
@@ -117,14 +117,7 @@ class ParameterStore:
 
     def __init__(self, node: str, overrides: Sequence[Override]) -> None:
         self._node = node
-        # ROS 2's order: `/**` first, more exact sections over it, the command line last; later lines win.
-        rank = {"/**": 0, "**": 2}
-        self._overrides = {
-            item.name: item
-            for item in sorted(
-                (item for item in overrides if item.matches(node)), key=lambda item: rank.get(item.node_pattern, 1)
-            )
-        }
+        self._overrides = in_force(overrides, node)
         self._parameters: dict[str, Parameter] = {}
         self._descriptors: dict[str, Any] = {}
         self._types: dict[str, Parameter.Type] = {}
