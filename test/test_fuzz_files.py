@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from dualpose_ros.datasets.cache import read_shard
 from dualpose_ros.datasets.clip import load_clip_truth
 from dualpose_ros.inference.load import load_engine
-from dualpose_ros.lab.evaluation.refinement.offline import read_frames, recorded_camera
+from dualpose_ros.lab.evaluation.refinement.offline import read_frames
+from dualpose_ros.lab.evaluation.refinement.recorded import cameras_of
 from dualpose_ros.paths import share_dir
 from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.recording.mcap_file import McapFile
@@ -133,7 +134,7 @@ READERS = {
     "onnx": Reader("n.onnx", network, load_engine),
     "manifest": Reader("manifest.json", manifest, lambda path: list_weights(path.parent)),
     "pose lines": Reader("poses.jsonl", pose_lines, read_frames),
-    "mcap": Reader("poses.mcap", mcap, recorded_camera),
+    "mcap": Reader("poses.mcap", mcap, cameras_of),
 }
 SEEDS: list[Spoils] = [
     # A zip archive of a version that zipfile has not.

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dualpose_ros.commands.options import JsonOption, file_option, refuse, report
+from dualpose_ros.commands.run import CameraHeightOption, CameraPitchOption, CameraRollOption
 
 
 class Method(str, Enum):
@@ -31,15 +32,27 @@ def refine(
         Path | None, file_option("--out", "File of JSON lines; `refined.jsonl` in the folder without.")
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="Another camera than the recorded camera_info.")
+        Path | None,
+        typer.Option(
+            "--calibration", help="Another camera than the recorded one; and another ground, where it has one."
+        ),
     ] = None,
+    camera_height_m: CameraHeightOption = None,
+    camera_pitch_deg: CameraPitchOption = 0.0,
+    camera_roll_deg: CameraRollOption = 0.0,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of each of the paper's two stages.")] = 3000,
     json_file: JsonOption = None,
 ) -> None:
-    """Refine the fused poses of a run off line, and say how much that changed them."""
-    if method is not Method.two_stage:
-        refuse(context, ("steps",), f"with --method {method.value}")
-    from dualpose_ros.lab.evaluation.refinement.offline import refine_recording
+    """Refine the fused poses of a run off line, and say how much that changed them.
 
-    result = refine_recording(recording, method.value, out or recording / "refined.jsonl", calibration, steps)
-    report(context, result, json_file)
+    `ours` begins with the run's own settings and ground; --camera-height and the like, or a calibration file that has
+    one, name another ground.
+    """
+    ground_options = ("camera_height_m", "camera_pitch_deg", "camera_roll_deg")
+    refuse(context, ("steps",) if method is Method.ours else ground_options, f"with --method {method.value}")
+    from dualpose_ros.lab.evaluation.refinement.offline import refine_recording
+    from dualpose_ros.runs.live import stated_ground
+
+    ground = stated_ground(camera_height_m, camera_pitch_deg, camera_roll_deg, calibration)
+    file = out or recording / "refined.jsonl"
+    report(context, refine_recording(recording, method.value, file, calibration, steps, ground), json_file)

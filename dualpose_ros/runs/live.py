@@ -20,16 +20,8 @@ from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.recording import STALE
 from dualpose_ros.recording.summary import write_summary
-from dualpose_ros.runs.session import (
-    CAMERA,
-    DETECTION,
-    REFINEMENT,
-    GraphError,
-    GraphOptions,
-    GraphResult,
-    Watch,
-    run_graph,
-)
+from dualpose_ros.runs.refinement_settings import REFINEMENT
+from dualpose_ros.runs.session import CAMERA, DETECTION, GraphError, GraphOptions, GraphResult, Watch, run_graph
 from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import parameter_of
@@ -135,14 +127,20 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
 
 def ground_of(options: LiveOptions) -> GroundConfig | None:
     """The ground before the camera, None where nobody says; InputError or CameraError names what is wrong."""
-    pitch, roll = options.camera_pitch_deg, options.camera_roll_deg
-    if options.camera_height_m is None:
-        if pitch or roll:
+    told = options.calibration if options.calibrated_ground else None
+    return stated_ground(options.camera_height_m, options.camera_pitch_deg, options.camera_roll_deg, told)
+
+
+def stated_ground(
+    height_m: float | None, pitch_deg: float, roll_deg: float, calibration: Path | None
+) -> GroundConfig | None:
+    """The ground by --camera-height and the like, by a file where that is None; errors as of `ground_of`."""
+    if height_m is None:
+        if pitch_deg or roll_deg:
             raise InputError("--camera-pitch and --camera-roll say where the ground is with --camera-height alone")
-        told = options.calibration if options.calibrated_ground else None
-        return load_ground(told) if told is not None else None
+        return load_ground(calibration) if calibration is not None else None
     try:
-        return ground_config(options.camera_height_m, pitch, roll)
+        return ground_config(height_m, pitch_deg, roll_deg)
     except ValueError as error:
         raise InputError(str(error)) from None
 

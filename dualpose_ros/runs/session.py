@@ -20,13 +20,14 @@ from dualpose_ros.errors import InputError
 from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
+from dualpose_ros.runs.refinement_settings import REFINEMENT, keep_refinement_settings
 from dualpose_ros.standalone.launcher import Launcher, NodeSpec, NodeState
 from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage, RestartPolicy
 from dualpose_ros.standalone.stopping import stop_signals
 
 CAMERA, DETECTION, VISUALIZATION = "camera_node", "detection_node", "visualization_node"
 TOP_DOWN, BOTTOM_UP, FUSION = "top_down_node", "bottom_up_node", "fusion_node"
-REFINEMENT, COMPOSED, VIEW = "refinement_node", "composed", "view_node"
+COMPOSED, VIEW = "composed", "view_node"
 IMPORT_AHEAD = ("dualpose_ros.inference.load",)
 """What nodes need beside their modules."""
 # Who takes images: the detector and both branches, which the source waits for as for our own recorder and the view,
@@ -127,6 +128,7 @@ def run_graph(options: GraphOptions, console: Console, watch: Watch | None = Non
 def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watch | None) -> GraphResult:
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        keep_refinement_settings(options.out, options.params_file, options.overrides.get(REFINEMENT, {}))
         log = NodeLog(options.out / "nodes.log", echo=options.verbose)
         recording = Recording(options.out, keep_frames=options.keep_frames, timed_by_stamps=options.every_frame)
     except OSError as error:

@@ -21,6 +21,8 @@ from dualpose_ros.datasets.clip import load_clip_truth
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, evaluate_demo, frame_indices
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.video import VideoWriter
+from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.runs.refinement_settings import FILE, kept_refinement_settings
 from dualpose_ros.weights import WeightsError, verify_weights
 
 
@@ -158,6 +160,7 @@ def check_recording(out: Path) -> dict[str, Any]:
     for stage in ("top_down", "fused"):
         assert counts[f"/dualpose/{stage}/poses3d"] == len((out / f"{stage}.jsonl").read_text().splitlines()) > 0
     assert counts["/camera_info"] > 0
+    assert (out / FILE).exists() and kept_refinement_settings(out)[1] == RefinementConfig()
     with av.open(str(out / "overlay.mp4")) as container:
         assert len(list(container.decode(video=0))) == summary["overlay_frames"]
     # An image may be lost on its way to the recorder; its poses then have no picture.

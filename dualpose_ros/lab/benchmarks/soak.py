@@ -31,12 +31,12 @@ from dualpose_ros.lab.benchmarks.stages import demo_clip
 from dualpose_ros.lab.evaluation.report import Outcome, Rows, evaluation
 from dualpose_ros.metrics.goals import Goal, judged
 from dualpose_ros.runs.live import default_params
+from dualpose_ros.runs.refinement_settings import REFINEMENT
 from dualpose_ros.runs.session import (
     BOTTOM_UP,
     DETECTION,
     FUSION,
     IMPORT_AHEAD,
-    REFINEMENT,
     TOP_DOWN,
     VISUALIZATION,
     claimed_domain,

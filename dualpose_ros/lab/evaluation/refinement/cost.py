@@ -80,7 +80,7 @@ def cost_row(
     seconds, objectives, ratios = [], [], []
     for movement in movements:
         solved = solved_window(movement, length, config)
-        sequence = sequence_of(movement.camera, solved.times, solved.poses)
+        sequence = sequence_of([movement.camera] * len(solved.poses), solved.times, solved.poses)
         took, (joints, _) = timed(partial(optimise, sequence, stages))
         seconds.append(took)
         pairs = []

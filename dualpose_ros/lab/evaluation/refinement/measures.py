@@ -125,11 +125,11 @@ def series_figures(series: Sequence[Series]) -> dict[str, float | None]:
     return dict(zip(COLUMNS, found, strict=True))
 
 
-def sequence_of(camera: Camera, times: Floats, poses: Sequence[Pose3D]) -> Sequence3D:
-    """What the reference solver is given of poses (S,) at times (S,)."""
+def sequence_of(cameras: Sequence[Camera], times: Floats, poses: Sequence[Pose3D]) -> Sequence3D:
+    """What the reference solver is given of poses (S,) before cameras (S,) at times (S,)."""
     return Sequence3D(
         np.array([pose.joints_cam for pose in poses]),
-        np.array([pixels_to_rays(camera, pose.keypoints_px) for pose in poses]),
+        np.array([pixels_to_rays(own, pose.keypoints_px) for own, pose in zip(cameras, poses, strict=True)]),
         np.array([pose.joint_scores for pose in poses]),
         trajectory_matrix(times),
     )
@@ -137,7 +137,8 @@ def sequence_of(camera: Camera, times: Floats, poses: Sequence[Pose3D]) -> Seque
 
 def by_reference(movement: Movement, stages: Sequence[Stage]) -> Floats:
     """Joints (S, K, 3) after the published optimisation of all frames at once, those not seen left out."""
-    return optimise(sequence_of(movement.camera, movement.times[movement.seen], movement.said()), stages)[0]
+    said = movement.said()
+    return optimise(sequence_of([movement.camera] * len(said), movement.times[movement.seen], said), stages)[0]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import numpy as np
 from rich.progress import track
 
 from dualpose_ros.arrays import DAMAGED, Floats
-from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, project
+from dualpose_ros.camera import GroundConfig, project
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.evaluation.refinement.measures import sequence_of
 from dualpose_ros.lab.evaluation.refinement.published_solver import TWO_STAGES, Stage, optimise
+from dualpose_ros.lab.evaluation.refinement.recorded import RUN, Cameras, cameras_of
 from dualpose_ros.lab.evaluation.report import Outcome, evaluation
 from dualpose_ros.metrics.steadiness import accelerations_of, mean_of
 from dualpose_ros.paths import write_whole
@@ -23,7 +24,7 @@ from dualpose_ros.people import Pose3D, TrackingState
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines, to_line
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.refinement.stage import RefinedFrame, RefinementStage
-from dualpose_ros.sources.calibration import load_calibration
+from dualpose_ros.runs.refinement_settings import kept_refinement_settings
 
 METHODS = ("two-stage", "ours")
 FUSED = "fused.jsonl"
@@ -36,27 +37,59 @@ LONGEST_GAP_S, FEWEST_FRAMES = 1.0, 5
 
 @evaluation("refine")
 def refine_recording(
-    folder: Path, method: str, out: Path, calibration: Path | None = None, steps: int = TWO_STAGES[0].steps
+    folder: Path,
+    method: str,
+    out: Path,
+    calibration: Path | None = None,
+    steps: int = TWO_STAGES[0].steps,
+    ground: GroundConfig | None = None,
 ) -> Outcome:
     """Refine a run's fused poses, and write them as its `poses.jsonl` are.
 
     folder: what `dualpose run --out` wrote; method: one of METHODS: the paper's two stages over whole tracks, or the
-    live stage with its largest lag. out: the file of JSON lines, written whole or not at all; calibration: the camera,
-    where not the one that was recorded; steps: of each of the paper's stages.
-    Returns one table: how many frames and tracks, how far joints moved, and accelerations and distances of 2D joints
-    before and after. There is no truth in a recording: these say how much was changed, not whether it is better.
+    live stage with the run's settings, but its largest lag. out: the file of JSON lines, written whole or not at all;
+    calibration: the camera, where not the one that was recorded; steps: of each of the paper's stages; ground: of the
+    live stage, where not the run's.
+    Returns one table: how many frames and tracks, frames left out since they repeat a stamp, how far joints moved, and
+    accelerations and distances of 2D joints before and after, and which ground the live stage knew. There is no truth
+    in a recording: these say how much was changed, not whether it is better.
     InputError, CameraError for what is missing or damaged.
     """
     if method not in METHODS:
         raise InputError(f"no method '{method}'; there are {', '.join(METHODS)}")
-    frames = read_frames(folder / FUSED)
-    camera = load_calibration(calibration) if calibration is not None else recorded_camera(folder / "poses.mcap")
+    recorded = read_frames(folder / FUSED)
+    frames = list({frame.stamp_ns: frame for frame in reversed(recorded)}.values())[::-1]
+    cameras = cameras_of(folder / RUN, calibration)
+    row: dict[str, Any] = {"method": method, "repeated_frames": len(recorded) - len(frames)}
     if method == "ours":
-        refined = _by_stage(frames, camera)
+        config, known = settings_of(folder, ground)
+        refined = _by_stage(frames, cameras, config)
+        row["ground"] = known
     else:
-        refined = by_tracks(frames, camera, [replace(stage, steps=steps) for stage in TWO_STAGES])
+        refined = by_tracks(frames, cameras, [replace(stage, steps=steps) for stage in TWO_STAGES])
     write_whole(out, "".join(to_line(frame) + "\n" for frame in refined))
-    return {"refine": [{"method": method, **figures(frames, refined, camera)}]}, []
+    return {"refine": [{**row, **figures(frames, refined, cameras)}]}, []
+
+
+def settings_of(folder: Path, ground: GroundConfig | None) -> tuple[RefinementConfig, str]:
+    """A run's settings of refinement, with a lag for off line and another ground where one is named; and what is known
+    of the ground, in words."""
+    node, config = kept_refinement_settings(folder)
+    if ground is not None:
+        ground = replace(ground, accuracy=config.ground.accuracy)
+    window = max(config.window_frames, LONG_WINDOW)
+    config = replace(
+        config,
+        enabled=True,
+        window_frames=window,
+        lag_frames=window - 1,
+        smoothing_time_constant_s=0.0,
+        max_coast_s=0.0,
+        ground=ground or config.ground,
+    )
+    known = f"camera {height_m:.2f} m above it" if (height_m := config.ground.camera_height_m) else "none is known"
+    by_tf = f"; that of {node.ground_frame} by TF is not recorded" if node.ground_frame and ground is None else ""
+    return config, known + by_tf
 
 
 def read_frames(path: Path) -> list[PoseFrame]:
@@ -72,43 +105,15 @@ def read_frames(path: Path) -> list[PoseFrame]:
     return sorted(frames, key=lambda frame: frame.stamp_ns)
 
 
-def messages_of(path: Path, topic: str | None = None, kind: str | None = None, raw: bool = False) -> Iterator[Any]:
-    """The messages of a run's MCAP of a topic, or of a kind such as `sensor_msgs/msg/CameraInfo`, in their order; their
-    CDR bytes where raw.
-
-    InputError if it can't be read.
-    """
-    from mcap.reader import make_reader
-
-    from dualpose_ros.standalone.typestore import typestore
-
-    try:
-        with path.open("rb") as stream:
-            for schema, _, message in make_reader(stream).iter_messages(topics=topic):
-                if schema is not None and kind in (None, schema.name):
-                    yield message.data if raw else typestore().deserialize_cdr(message.data, schema.name)
-    except Exception as error:  # mcap lets through what its decoders raise
-        raise InputError(f"{path} can't be read ({type(error).__name__}: {' '.join(str(error).split())})") from None
-
-
-def recorded_camera(path: Path) -> Camera:
-    """The first camera_info of a run's MCAP; InputError if there is none."""
-    try:
-        for info in messages_of(path, kind="sensor_msgs/msg/CameraInfo"):
-            return camera_from_matrix(int(info.width), int(info.height), info.k, info.d)
-    except (InputError, CameraError) as error:
-        raise InputError(f"{path} gives no camera ({error}); name one with --calibration") from None
-    raise InputError(f"{path} holds no camera_info; name the camera with --calibration")
-
-
-def by_tracks(frames: Sequence[PoseFrame], camera: Camera, stages: Sequence[Stage]) -> list[PoseFrame]:
+def by_tracks(frames: Sequence[PoseFrame], cameras: Cameras, stages: Sequence[Stage]) -> list[PoseFrame]:
     """Frames whose tracks went through the paper's optimisation, each over all of its frames; who was predicted and
-    not seen is left as recorded."""
+    not seen is left as recorded. cameras: of the frames; stages: of the optimisation."""
     changed: dict[tuple[int, int], Floats] = {}
     tracks = list(_tracks(frames))
     for rows in track(tracks, description="tracks", transient=True):
         times = np.array([frames[row].stamp_ns * 1e-9 for row, _ in rows])
-        sequence = sequence_of(camera, times - times[0], [person for _, person in rows])
+        own = [cameras.at(frames[row].stamp_ns) for row, _ in rows]
+        sequence = sequence_of(own, times - times[0], [person for _, person in rows])
         usable = np.asarray(np.isfinite(sequence.rays).all(axis=-1), dtype=bool)
         sequence = replace(
             sequence,
@@ -131,7 +136,8 @@ def _tracks(frames: Sequence[PoseFrame]) -> Iterator[list[tuple[int, Pose3D]]]:
     """(frame, person) of each track without a long gap, FEWEST_FRAMES of them or more."""
     by_id: dict[int, list[tuple[int, Pose3D]]] = {}
     for row, frame in enumerate(frames):
-        for person in frame.persons:
+        # Of two poses of a track the first one counts, as to the live stage.
+        for person in {person.track_id: person for person in reversed(frame.persons)}.values():
             if person.state is not TrackingState.COASTING:
                 by_id.setdefault(person.track_id, []).append((row, person))
     for rows in by_id.values():
@@ -142,21 +148,18 @@ def _tracks(frames: Sequence[PoseFrame]) -> Iterator[list[tuple[int, Pose3D]]]:
                 yield [rows[n] for n in part]
 
 
-def _by_stage(frames: Sequence[PoseFrame], camera: Camera) -> list[PoseFrame]:
+def _by_stage(frames: Sequence[PoseFrame], cameras: Cameras, config: RefinementConfig) -> list[PoseFrame]:
     """What the live stage says where each frame may wait for as many as its window holds."""
-    config = RefinementConfig(
-        window_frames=LONG_WINDOW, lag_frames=LONG_WINDOW - 1, smoothing_time_constant_s=0.0, max_coast_s=0.0
-    )
     stage = RefinementStage(config)
     given: list[RefinedFrame] = []
     for frame in track(frames, description="frames", transient=True):
-        given += stage.process(frame.stamp_ns, camera, frame.persons)
+        given += stage.process(frame.stamp_ns, cameras.at(frame.stamp_ns), frame.persons)
     given += stage.flush()
     people = {one.stamp_ns: one.persons for one in given}
     return [replace(frame, persons=tuple(people.get(frame.stamp_ns, frame.persons))) for frame in frames]
 
 
-def figures(before: Sequence[PoseFrame], after: Sequence[PoseFrame], camera: Camera) -> dict[str, Any]:
+def figures(before: Sequence[PoseFrame], after: Sequence[PoseFrame], cameras: Cameras) -> dict[str, Any]:
     """How much refinement changed, over people seen: see `refine_recording`."""
     row: dict[str, Any] = {"frames": len(before), "tracks": sum(1 for _ in _tracks(before))}
     own = {(n, p.track_id): p for n, frame in enumerate(after) for p in frame.persons}
@@ -169,7 +172,8 @@ def figures(before: Sequence[PoseFrame], after: Sequence[PoseFrame], camera: Cam
             times = np.array([frames[n].stamp_ns * 1e-9 for n, _ in rows])
             joints = np.array([person.joints_cam for _, person in rows])
             accelerations.append(np.linalg.norm(accelerations_of(joints, times), axis=-1).ravel())
-            away = np.linalg.norm(project(camera, joints) - np.array([p.keypoints_px for _, p in rows]), axis=-1)
+            seen = np.array([project(cameras.at(frames[n].stamp_ns), p.joints_cam) for n, p in rows])
+            away = np.linalg.norm(seen - np.array([p.keypoints_px for _, p in rows]), axis=-1)
             off.append(away[np.isfinite(away) & (np.array([p.joint_scores for _, p in rows]) > 0)])
         row[f"acceleration_{name}_m_s2"], row[f"off_2d_{name}_px"] = mean_of(accelerations), mean_of(off)
     return row

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from dualpose_ros.camera import CameraError
 from dualpose_ros.datasets.recordings import Recordings, load_recordings, save_recordings
 from dualpose_ros.errors import InputError
 from dualpose_ros.inference.load import load_engine
@@ -23,6 +24,7 @@ from dualpose_ros.lab.training.settings import read_settings
 from dualpose_ros.nodes import convert  # brings the message packages, with or without ROS 2
 from dualpose_ros.people import Persons, Source
 from dualpose_ros.recording.mcap_file import McapFile
+from dualpose_ros.runs.refinement_settings import keep_refinement_settings
 from dualpose_ros.sources.frames import SourceError
 from dualpose_ros.top_down.lifting.lifter import empty_memory
 from dualpose_ros.weights import weights_path
@@ -61,8 +63,9 @@ def tracked(recordings: Recordings) -> Recordings:
     )
 
 
-def write_run(folder: Path, recordings: Recordings, camera: bool = True) -> None:
-    """What a run of the graph leaves of both branches, and nothing of any truth."""
+def write_run(folder: Path, recordings: Recordings, zoomed: int = -1) -> None:
+    """What a run of the graph leaves of both branches, and nothing of any truth; zoomed: the frame from which on the
+    camera has twice the focal length."""
     from rclpy.serialization import serialize_message
     from std_msgs.msg import Header
 
@@ -73,8 +76,9 @@ def write_run(folder: Path, recordings: Recordings, camera: bool = True) -> None
             header.stamp.nanosec = frame * 50_000_000 % 10**9
             header.stamp.sec = frame * 50_000_000 // 10**9
             stamp = frame * 50_000_000
-            if camera and frame == 0:
-                info = serialize_message(convert.camera_to_info(made.CAMERA, header))
+            if frame in (0, zoomed):
+                camera = dataclasses.replace(made.CAMERA, fx=(2 if frame else 1) * made.CAMERA.fx)
+                info = serialize_message(convert.camera_to_info(camera, header))
                 out.write("/camera_info", "sensor_msgs/msg/CameraInfo", info, log_ns=stamp, publish_ns=stamp)
             for name, source in (("top_down", Source.TOP_DOWN), ("bottom_up", Source.BOTTOM_UP)):
                 branch = getattr(recordings, name)
@@ -116,6 +120,17 @@ def test_a_run_of_the_graph_is_footage_without_truth(video: Path, tmp_path: Path
     np.testing.assert_allclose(down, np.tile([0, np.cos(np.radians(20)), np.sin(np.radians(20))], (6, 1)), atol=1e-6)
 
 
+def test_a_run_has_its_own_cameras_and_ground(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", tracked(made.made_recordings(np.random.default_rng(5), 1, 6)), zoomed=4)
+    keep_refinement_settings(
+        tmp_path / "run", None, {"ground.camera_height_m": 1.0, "ground.camera_pitch_rad": np.pi / 6}
+    )
+    frames = read_footage(tmp_path / "run", None).frames
+    assert frames.sequence.tolist() == [0, 0, 0, 0, 1, 1]
+    np.testing.assert_allclose(frames.camera[:, 0], made.CAMERA.fx * np.array([1, 1, 1, 1, 2, 2]))
+    np.testing.assert_allclose(frames.down, np.tile([0, np.sqrt(0.75), 0.5], (6, 1)), atol=1e-6)
+
+
 def test_footage_that_says_too_little_is_refused(video: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_footage(tmp_path / "none", None)
@@ -135,8 +150,8 @@ def test_footage_that_says_too_little_is_refused(video: Path, tmp_path: Path) ->
         cv2.imwrite(str(empty / f"{number}.png"), np.full((480, 640, 3), 90, np.uint8))
     with pytest.raises(InputError, match="shows nobody"):
         read_footage(empty, calibration)
-    cv2.imwrite(str(empty / "0.png"), np.full((48, 64, 3), 90, np.uint8))
-    with pytest.raises(InputError, match="is 64x48, its calibration of 640x480"):
+    cv2.imwrite(str(empty / "0.png"), np.full((64, 64, 3), 90, np.uint8))
+    with pytest.raises(CameraError, match="is for 640x480; the images have 64x64, another aspect ratio"):
         read_footage(empty, calibration)
     cut = tmp_path / "run"
     cut.mkdir()

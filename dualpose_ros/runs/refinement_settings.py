@@ -1,0 +1,49 @@
+"""The settings with which a run refines, kept in its folder: who refines it anew begins with them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dualpose_ros.errors import InputError
+from dualpose_ros.refinement.config import RefinementConfig
+from dualpose_ros.settings import with_values, yaml_lines
+from dualpose_ros.standalone.arguments import in_force, read_parameter_file
+from dualpose_ros.standalone.errors import StandaloneError
+
+REFINEMENT = "refinement_node"
+FILE = "refinement.yaml"
+
+
+def keep_refinement_settings(folder: Path, params_file: Path | None, given: Mapping[str, Any]) -> None:
+    """Write FILE, a parameter file: what a run's parameter file says of refinement, and what is given besides.
+
+    Nothing is written of settings that the node will refuse, and say why. OSError, StandaloneError for files.
+    """
+    path = folder / FILE
+    path.unlink(missing_ok=True)
+    try:
+        groups = _with_values({**(_values_of(params_file) if params_file is not None else {}), **given})
+    except ValueError:
+        return
+    path.write_text(f"{REFINEMENT}:\n  ros__parameters:\n" + "\n".join(yaml_lines(*groups, indent=4)) + "\n")
+
+
+def kept_refinement_settings(folder: Path) -> tuple[Any, RefinementConfig]:
+    """Settings of a run's refinement node itself (RefinementNodeConfig), and of its stage; the defaults where it kept
+    none. InputError if the file is damaged."""
+    path = folder / FILE
+    try:
+        return _with_values(_values_of(path) if path.exists() else {})
+    except (StandaloneError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+def _values_of(path: Path) -> dict[str, Any]:
+    return {name: said.value for name, said in in_force(read_parameter_file(path), f"/{REFINEMENT}").items()}
+
+
+def _with_values(values: Mapping[str, Any]) -> tuple[Any, RefinementConfig]:
+    # Here, not at the top: importing the node puts rclpy, or what stands for it, in place.
+    from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
+
+    return with_values(RefinementNodeConfig(), values), with_values(RefinementConfig(), values)
