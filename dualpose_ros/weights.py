@@ -76,6 +76,12 @@ def shipped_networks() -> dict[str, str]:
     return {entry.name: entry.sha256[:12] for entry in list_weights() if not entry.name.startswith(BASELINE)}
 
 
+def networks_digest() -> str:
+    """The first digits of a sha256 over those of every network: what names it was found by these and no others."""
+    every = sorted((entry.name, entry.sha256) for entry in list_weights())
+    return hashlib.sha256(json.dumps(every).encode()).hexdigest()[:12]
+
+
 def network_file(name: str, int8: bool = False) -> Path:
     """The file of a network: `name` itself where it ends in .onnx, the shipped network of that name otherwise.
 

@@ -53,6 +53,12 @@ def test_what_was_not_run_is_said_and_what_is_no_result_is_named(tmp_path: Path)
     write_page(tmp_path, tmp_path / "speed.md")
     text = (tmp_path / "speed.md").read_text()
     assert text.count("Not run yet") == 1 and "goal of pipeline" not in text and "goal of composed" in text
+    for name, told in (("stages", {"what": "people"}), ("composed", {"what": "pipeline", "options": {}})):
+        given = (tmp_path / f"{name}.json").read_text()
+        (tmp_path / f"{name}.json").write_text(json.dumps({**json.loads(given), **told}))
+        with pytest.raises(InputError, match=rf"{name}\.json is of another measurement than its name says"):
+            write_page(tmp_path, tmp_path / "speed.md")
+        (tmp_path / f"{name}.json").write_text(given)
     (tmp_path / "people.json").write_text("{}")
     with pytest.raises(InputError, match=r"people\.json is no result"):
         write_page(tmp_path, tmp_path / "speed.md")

@@ -145,6 +145,10 @@ def _read(path: Path) -> dict[str, Any]:
     result = read_json(path)
     if not {"tables", "goals"} <= set(result):
         raise InputError(f"{path} is no result of `dualpose bench --json`; `make speed` makes all")
+    composed, options = path.stem == "composed", result.get("options")
+    meant = "pipeline" if composed else path.stem
+    if result.get("what", meant) != meant or (options is not None and bool(options.get("composed")) != composed):
+        raise InputError(f"{path} is of another measurement than its name says; `make speed` makes all")
     return result
 
 

@@ -22,6 +22,7 @@ from dualpose_ros.lab.evaluation.record import record
 from dualpose_ros.lab.evaluation.worlds import held_out_world, scripts_of
 from dualpose_ros.lab.synthetic.scenes.sequences import Script, SequenceConfig
 from dualpose_ros.lab.synthetic.scenes.world import World
+from dualpose_ros.weights import networks_digest
 
 NAME = "dualpose-synth-v2"
 SEED, SEQUENCES, FRAMES = 2022, 20, 20
@@ -43,12 +44,12 @@ class Benchmark:
         return world, scripts_of(world, clips, (SEED, 5), SEQUENCES, SequenceConfig(frames=FRAMES))
 
     def recorded(self, what: str, branches: Callable[[], Branches], keep: Path | None) -> Recordings:
-        """What branches find in all videos; of `keep`/`what`, if named, those that are there are read, and the others
-        written there.
+        """What branches find in all videos; those that these networks found before are read from a folder of `keep`, if
+        named, and the others written there.
 
         InputError if the videos are not those of the benchmark.
         """
-        folder = None if keep is None else keep / what.replace(" ", "_")
+        folder = None if keep is None else keep / f"{what} {networks_digest()}".replace(" ", "_")
         missing = [n for n in range(SEQUENCES) if folder is None or not _file(folder, n).is_file()]
         found, loaded = {}, branches() if missing else None
         for number in track(missing, f"{NAME}: {what}", transient=True):

@@ -1,7 +1,5 @@
 """What the stages of the live graph say of a data set's sequence, as predictions."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,7 +11,7 @@ from dualpose_ros.lab.evaluation.branches import Branches, LiveStages
 from dualpose_ros.paths import user_path, version
 from dualpose_ros.sources.frames import open_source
 from dualpose_ros.sources.pictures import IntensityRange, read_picture
-from dualpose_ros.weights import sha256_of, shipped_networks
+from dualpose_ros.weights import networks_digest, sha256_of
 
 
 @cache
@@ -23,8 +21,7 @@ def _branches(top_down: str) -> Branches:
 
 def system_of(stage: str, top_down: str) -> str:
     """What the live stages are called in predictions: version, stage and networks, by their files' sha256."""
-    shipped = json.dumps(shipped_networks(), sort_keys=True).encode()
-    text = f"dualpose_ros {version()}, {stage}, networks {hashlib.sha256(shipped).hexdigest()[:12]}"
+    text = f"dualpose_ros {version()}, {stage}, networks {networks_digest()}"
     if top_down == "top_down":
         return text
     kind, colon, path = top_down.partition(":")

@@ -84,13 +84,17 @@ def test_recordings_that_are_kept_are_not_made_again(tmp_path: Path, monkeypatch
     given = made_recordings(np.random.default_rng(0), frames=3)
     monkeypatch.setattr(benchmark, "SEQUENCES", 1)
     monkeypatch.setattr(benchmark, "check", lambda recordings: None)
-    save_recordings(tmp_path / "one_person" / "recordings_00000.npz", given)
+    monkeypatch.setattr(benchmark, "networks_digest", lambda: "0123")
+    save_recordings(tmp_path / "one_person_0123" / "recordings_00000.npz", given)
 
     def never() -> Branches:
         raise AssertionError("the branches were loaded")
 
     found = benchmark.Benchmark(tmp_path).recorded("one person", never, tmp_path)
     assert isinstance(found, Recordings) and len(found.frames) == len(given.frames)
+    monkeypatch.setattr(benchmark, "networks_digest", lambda: "4567")
+    with pytest.raises(AssertionError, match="the branches were loaded"):
+        benchmark.Benchmark(tmp_path).recorded("one person", never, tmp_path)
 
 
 def test_refined_people_are_those_of_the_live_stage() -> None:

@@ -100,6 +100,6 @@ def test_systems_are_called_by_what_makes_them(tmp_path: Path, monkeypatch: pyte
     names += [live.system_of("refined", given) for given in (str(network), f"movenet:{network}")]
     network.write_bytes(b"two")
     names.append(live.system_of("refined", str(network)))
-    monkeypatch.setattr(live, "shipped_networks", lambda: {"top_down": "0123"})
+    monkeypatch.setattr(live, "networks_digest", lambda: "0123")
     names.append(live.system_of("refined", "top_down"))
     assert len(set(names)) == len(names) == 6 and not any(str(tmp_path) in name for name in names)
