@@ -13,8 +13,8 @@ SourceOption = Annotated[
     str,
     typer.Option(
         "--source",
-        help="Video file, folder of images, camera (index such as `0`, or /dev/videoN), stream (`rtsp://`, `http://`), "
-        "or GStreamer pipeline where OpenCV has that.",
+        help="Video file, image, folder of images, camera (index such as `0`, or /dev/videoN), stream (`rtsp://`, "
+        "`http://`), or GStreamer pipeline where OpenCV has that.",
     ),
 ]
 HfovOption = Annotated[
@@ -23,7 +23,9 @@ HfovOption = Annotated[
 CalibrationOption = Annotated[
     Path | None,
     typer.Option(
-        "--calibration", help="Calibration file of ROS's camera_calibration, OpenCV or Kalibr, instead of --hfov."
+        "--calibration",
+        help="Calibration file of ROS's camera_calibration, OpenCV or Kalibr, instead of --hfov; of several "
+        "cameras one by `FILE:cam1`.",
     ),
 ]
 PaceOption = Annotated[
@@ -85,7 +87,7 @@ def run(
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.
 
     Writes into the output folder: `poses.mcap` (rosbag2: poses, markers, camera_info), `poses.jsonl`,
-    `overlay.mp4`, `summary.json` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
+    `overlay.mp4`, `summary.json`, `refinement.yaml` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
     """
     if not view:
         opt.refuse(context, ("browser", "view_port"), "without --view")
