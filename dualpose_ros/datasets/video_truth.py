@@ -7,6 +7,7 @@ camera's optical frame once `file_to_camera` is applied.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ _SPREAD_M = (0.08, 1.5)
 
 _LONGEST_GAP_S = 0.25
 """Between two frames further apart nobody knows where a joint was."""
+
+_TWINS_M = 0.1
+"""Two people are further apart, joint by joint."""
 
 _FIELDS = {
     "axes": "xyz, yzx or zxy (others mirror people)",
@@ -101,6 +105,7 @@ def load_video_truth(files: Sequence[Path], setup: Path | None = None) -> VideoT
     start_s = 0.0 if place.start_s is None and place.fps is not None else place.start_s
     later_s = 0.0 if start_s is None else start_s - min(take.stamps_s[0] for take in takes)
     placed = tuple(Take(take.stamps_s + later_s, _placed(take.joints_cam, place.file_to_camera)) for take in takes)
+    _refuse_twins(placed, files)
     return VideoTruth(placed, own if place.everybody is None else place.everybody)
 
 
@@ -144,6 +149,16 @@ def _placed(joints: Floats, file_to_camera: Floats) -> Floats:
     unknown = np.isnan(joints[..., _PELVIS, :]).any(axis=-1)
     joints[unknown, _PELVIS] = joints[unknown][:, _HIPS].mean(axis=1)
     return joints
+
+
+def _refuse_twins(takes: Sequence[Take], files: Sequence[Path]) -> None:
+    """VideoTruthError for two files of one person, such as what a tool wrote and what it made of that by filtering."""
+    if len(files) < 2:
+        return
+    for (one, take), (other, again) in combinations(zip(files, takes, strict=True), 2):
+        apart = np.linalg.norm(take.joints_cam - _at_times(again, take.stamps_s, 1e-3), axis=-1)
+        if np.isfinite(apart).any() and np.nanmedian(apart) < _TWINS_M:
+            raise VideoTruthError(f"{one} and {other} are of the same person; name one of them, by --truth")
 
 
 def _read_setup(path: Path) -> Setup:
@@ -228,10 +243,9 @@ def _read_npz(path: Path, fps: float | None) -> tuple[Take, bool]:
 
 
 def _array(path: Path, arrays: Mapping[str, AnyArray], name: str) -> Floats:
-    try:
-        return np.asarray(arrays[name], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise VideoTruthError(f"{path}: '{name}' holds no numbers, but {arrays[name].dtype}") from None
+    if arrays[name].dtype.kind not in "fiu":
+        raise VideoTruthError(f"{path}: '{name}' holds no real numbers, but {arrays[name].dtype}")
+    return np.asarray(arrays[name], dtype=np.float64)
 
 
 def _rises(stamps: Floats) -> bool:
@@ -314,7 +328,11 @@ def _by_name(path: Path, given: Floats, names: Sequence[str], unit: str) -> Floa
     unit: what the file says of it; VideoTruthError where nobody can be of such a size.
     """
     joints = np.full((*given.shape[:-2], K, 3), np.nan)
-    known = {joint: n for n, name in enumerate(names) if (joint := joint_of(name)) is not None}
+    known: dict[int, int] = {}
+    for column, name in enumerate(names):
+        joint = joint_of(name)
+        if joint is not None and known.setdefault(joint, column) != column:
+            raise VideoTruthError(f"{path}: both '{names[known[joint]]}' and '{name}' are {H36M17.joint_names[joint]}")
     if len(known) < FEWEST_JOINTS:
         raise VideoTruthError(f"{path}: of its joints {', '.join(names)} only {len(known)} are known; six are needed")
     for joint, column in known.items():

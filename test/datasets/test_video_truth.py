@@ -80,13 +80,20 @@ def test_columns_in_another_order_than_the_worlds_axes(tmp_path: Path) -> None:
 
 def test_people_of_files_each_have_their_own_frames(tmp_path: Path) -> None:
     write_trc(tmp_path / "a.trc", markers(9), fps=20)
-    write_trc(tmp_path / "b.trc", markers(11), fps=25)
+    write_trc(tmp_path / "b.trc", np.add(markers(11), [1, 0, 0]), fps=25)
     truth = load_video_truth([tmp_path / "a.trc", tmp_path / "b.trc"])
     found = at_times(truth, np.arange(0, 0.401, 0.05))
     assert found.shape == (9, 2, K, 3)
     knee = H36M17.index("right_knee")
     assert np.allclose(found[:, 0, knee], markers(9)[:, 1], atol=1e-6)
-    assert np.allclose(found[:, 1, knee, 2], markers(11)[0, 1, 2] + 0.01 * np.arange(9) * 0.05 * 25, atol=1e-6)
+    assert np.allclose(found[:, 1, knee, 2], markers()[0, 1, 2] + 0.01 * np.arange(9) * 0.05 * 25, atol=1e-6)
+
+
+def test_two_files_of_one_person_are_refused(tmp_path: Path) -> None:
+    write_trc(tmp_path / "a.trc", markers(9), fps=20)
+    write_trc(tmp_path / "a_filtered.trc", markers(9) + 0.01, fps=20)
+    with pytest.raises(VideoTruthError, match=r"a\.trc and .*a_filtered\.trc are of the same person"):
+        load_video_truth([tmp_path / "a.trc", tmp_path / "a_filtered.trc"])
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,7 @@ def test_people_of_files_each_have_their_own_frames(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_when_the_truth_begins(tmp_path: Path, setup: str, first_s: tuple[float, float]) -> None:
     write_trc(tmp_path / "a.trc", markers(4), fps=10, first=20)
-    write_trc(tmp_path / "b.trc", markers(4), fps=10, first=60)
+    write_trc(tmp_path / "b.trc", np.add(markers(4), [1, 0, 0]), fps=10, first=60)
     (tmp_path / "truth.yaml").write_text(setup)
     takes = load_video_truth([tmp_path / "a.trc", tmp_path / "b.trc"], tmp_path / "truth.yaml").takes
     assert [take.stamps_s[0] for take in takes] == pytest.approx(first_s)
@@ -139,7 +146,9 @@ def test_labels_far_apart_count_at_their_own_frames() -> None:
         ({"stamps_s": np.array([0, 1, 2, 3, np.inf])}, "must rise"),
         ({"fps": np.array([10.0, 10.0])}, "fps"),
         ({"joints_m": np.zeros((0, 1, 9, 3))}, r"shape \(0, 1, 9, 3\)"),
-        ({"joints_m": np.full((5, 1, 9, 3), "a")}, "no numbers"),
+        ({"joints_m": np.full((5, 1, 9, 3), "a")}, "no real numbers"),
+        ({"joints_m": markers()[:, None].astype(complex)}, "no real numbers"),
+        ({"joint_names": np.array(["Hip", *MARKERS[:7], "root"])}, "both 'Hip' and 'root' are pelvis"),
         ({"joints_m": markers()[:, None] * 1000}, "metres.*another unit"),
         ({"joints_m": markers()[:, None] / 1000}, "metres.*another unit"),
         ({"joints_m": np.full((5, 1, 9, 3), np.inf)}, "infinite"),

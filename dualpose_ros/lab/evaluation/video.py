@@ -90,14 +90,9 @@ def find_files(
             raise VideoTruthError(f"{root} holds no video and no images/; name one with --source")
         source = str(videos[0] if videos else root / "images")
     files = list(truth) or sorted(root.glob("truth.npz")) or sorted(root.glob("*.trc"))
-    setup = root / "truth.yaml"
+    setup = next((path for path in (root / "truth.yaml", root / "truth.yml") if path.is_file()), None)
     calibration = calibration or root / "camera.yaml"
-    return VideoFiles(
-        source,
-        load_calibration(calibration),
-        load_video_truth(files, setup if setup.is_file() else None),
-        load_ground(calibration),
-    )
+    return VideoFiles(source, load_calibration(calibration), load_video_truth(files, setup), load_ground(calibration))
 
 
 @evaluation("video")
@@ -131,8 +126,16 @@ def evaluate_video(
     finally:
         source.close()
     scores = {stage: score_video(files, frames[stage]) for stage in STAGES}
+    last_s = frames["refined"][-1].stamp_s
     if not scores["refined"].asked:
-        _check_in_view(files, frames["refined"][-1].stamp_s, anyway=True)
+        _check_in_view(files, last_s, anyway=True)
+    seen = _times_in_view(files)
+    outside = int(((seen < 0) | (seen > last_s + 0.5 / source.info.fps * slower)).sum())
+    if outside and max_frames is None:
+        notes.append(
+            f"{outside} of the truth's {seen.size} frames with somebody in view are outside the video's "
+            f"{last_s:.6g} s: are start_s and fps right?"
+        )
     rows = [{"stage": stage, **figures_of(score, files.truth.everybody)} for stage, score in scores.items()]
     joints = _joint_rows(scores["refined"])
     if out is not None:
@@ -142,8 +145,7 @@ def evaluate_video(
 
 def _check_in_view(files: VideoFiles, until_s: float, anyway: bool = False) -> None:
     """VideoTruthError where nobody of the truth is in view in the video's time, or `anyway`; it says where they are."""
-    takes, camera = files.truth.takes, files.camera
-    seen = np.concatenate([take.stamps_s[_in_view(take.joints_cam, camera).any(axis=1)] for take in takes])
+    seen = _times_in_view(files)
     if not seen.size:
         raise VideoTruthError(f"nobody of the truth is in view at any time: {_whereabouts(files)}")
     if anyway or not ((seen >= 0) & (seen <= until_s)).any():
@@ -152,6 +154,12 @@ def _check_in_view(files: VideoFiles, until_s: float, anyway: bool = False) -> N
             f"that: by the truth's times somebody is from {seen.min():.6g} to {seen.max():.6g} s; check start_s and "
             "fps in truth.yaml, and --fps"
         )
+
+
+def _times_in_view(files: VideoFiles) -> Floats:
+    """Of the truth's frames in which somebody is in view."""
+    takes, camera = files.truth.takes, files.camera
+    return np.concatenate([take.stamps_s[_in_view(take.joints_cam, camera).any(axis=1)] for take in takes])
 
 
 def _whereabouts(files: VideoFiles) -> str:

@@ -176,6 +176,12 @@ def test_pictures_that_can_not_be_used_are_told(tmp_path: Path, stages: NobodyFo
         video.evaluate_video(files, max_frames=1)
 
 
+def test_a_truth_that_goes_on_after_the_video_is_told(tmp_path: Path, stages: NobodyFound) -> None:
+    files = replace(pictures(tmp_path / "images"), truth=changed(JOINTS, 0.2))
+    (note,) = video.evaluate_video(files, fps=HZ)["tables"]["notes"]
+    assert note["note"].startswith("2 of the truth's 8 frames")
+
+
 def test_a_damaged_video_and_a_doubtful_camera_are_told(
     tmp_path: Path, stages: NobodyFound, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +207,13 @@ def test_folders_say_what_they_lack(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(VideoTruthError, match="2 videos"):
         video.find_files(tmp_path)
+
+
+def test_the_setup_of_a_folder_may_end_in_yml(tmp_path: Path) -> None:
+    (tmp_path / "truth.yml").write_text("scale: 2")
+    demo = CHECKOUT / "demo"
+    with pytest.raises(VideoTruthError, match=r"truth\.yml"):
+        video.find_files(tmp_path, str(demo / "clip.mp4"), demo / "camera.yaml", [demo / "truth.npz"])
 
 
 def test_the_stages_on_the_clip_that_ships(tmp_path: Path) -> None:
