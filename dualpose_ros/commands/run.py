@@ -87,7 +87,8 @@ def run(
     """Run the graph on a video or camera: each node a process of its own, speaking ROS 2 over DDS.
 
     Writes into the output folder: `poses.mcap` (rosbag2: poses, markers, camera_info), `poses.jsonl`,
-    `overlay.mp4`, `summary.json`, `refinement.yaml` and `nodes.log`. Ctrl-C ends a run early; what was recorded is kept.
+    `overlay.mp4`, `summary.json`, `refinement.yaml` and `nodes.log`. Ctrl-C ends a run early; what was recorded is
+    kept.
     """
     if not view:
         opt.refuse(context, ("browser", "view_port"), "without --view")
