@@ -6,6 +6,7 @@ J joints as the category of people names them.
 
 import gzip
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -220,15 +221,15 @@ def _pictures(content: Mapping[str, Any], path: Path) -> list[tuple[Picture, lis
             raise CocoError(f"{path}: {where} has the id {identity}, which another image has")
         seen.add(identity)
         name = str(_field(entry, "file_name", path, where))
-        if name not in found:
-            found[name] = (Picture(where, dict(entry), name, _size(entry, path, where), []), [])
-        first, ids = found[name]
+        blank = Picture(where, {**entry, "all_detections": []}, name, _size(entry, path, where), [])
+        first, ids = found.setdefault(os.path.normpath(name), (blank, []))
         for key in ("width", "height", "split", "source"):
             if entry.get(key) != first.entry.get(key):
                 raise CocoError(f"{path}: {where} is of {name} as {first.where} is, but has another '{key}'")
-        if ids and "all_detections" in entry:
-            boxes = _list(first.entry, "all_detections", path) + _list(entry, "all_detections", path)
-            first.entry["all_detections"] = boxes
+        detections = entry.get("all_detections", [])
+        if not isinstance(detections, list):
+            raise CocoError(f"{path}: {where}: 'all_detections' is no list")
+        first.entry["all_detections"] += [box for box in detections if box not in first.entry["all_detections"]]
         ids.append(identity)
     if not found:
         raise CocoError(f"{path}: 'images' is empty")

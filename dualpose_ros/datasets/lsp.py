@@ -36,6 +36,9 @@ _NAME = re.compile(r"im([0-9]{1,9})\.jpg")
 MARGIN = 0.12
 """A person's box is that of the joints, grown by this share of its longer side: they lie inside the body."""
 
+MOST_OUTSIDE = 0.25
+"""Share of the labelled joints that may lie outside the pictures."""
+
 
 def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograph]:
     """All pictures of a folder, one labelled person each; CocoError names what is missing or wrong."""
@@ -46,7 +49,15 @@ def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograp
     name = root.name
     origin = Origin(name, float(options.weights.get(name, 1.0)), float(options.stretches.get(name, 1.0)), False)
     rows = zip(files, joints, states, strict=True)
-    return of_known_sources([_photograph(file, place, state, origin) for file, place, state in rows], options)
+    photographs = [_photograph(file, place, state, origin) for file, place, state in rows]
+    sizes = np.array([(photograph.width, photograph.height) for photograph in photographs]).reshape(-1, 1, 2)
+    outside = ((joints < -1) | (joints > sizes)).any(axis=2)[states != UNKNOWN]
+    if outside.sum() > MOST_OUTSIDE * outside.size:
+        raise CocoError(
+            f"{path}: {outside.sum()} of {outside.size} joints lie outside their pictures; those of "
+            f"{files[0].parent} may have been made smaller or be others"
+        )
+    return of_known_sources(photographs, options)
 
 
 def _pictures(folder: Path, count: int, path: Path) -> list[Path]:

@@ -32,7 +32,8 @@ def test_joints_are_found_by_name_and_what_nobody_judged_stays_unknown(tmp_path:
 def test_trunk_joints_of_others_lie_elsewhere_unless_an_alias_says_so() -> None:
     assert inner_joint("neck") == inner_joint("thorax") == inner_joint("nose") == -1
     assert inner_joint("neck", {"neck": "thorax"}) == H36M17.index("thorax")
-    assert inner_joint("L-Knee") == H36M17.index("left_knee") and inner_joint("top_head") == H36M17.index("head_top")
+    assert inner_joint("L-Knee") == inner_joint("leftKnee") == H36M17.index("left_knee")
+    assert inner_joint("top_head") == H36M17.index("head_top")
     own = np.array([[[1.0, 2.0], [3.0, 4.0]]])
     joints, seen = to_inner(("pelvis", "left_hip"), own, np.array([[VISIBLE, VISIBLE]], np.uint8))
     np.testing.assert_allclose(joints[0, H36M17.index("pelvis")], [1, 2])

@@ -83,7 +83,11 @@ def test_everybody_is_read_once_whatever_ids_look_like(
 
 def test_boxes_of_everybody_are_those_of_all_entries_of_a_picture(tmp_path: Path) -> None:
     content = coco(tmp_path, 1)
-    content["images"] = [{**content["images"][0], "id": n, "all_detections": [[n, 0, 9, 9]]} for n in range(2)]
+    content["images"] = [
+        {**content["images"][0], "id": 0},
+        {**content["images"][0], "id": 1, "all_detections": [[0, 0, 9, 9]]},
+        {**content["images"][0], "id": 2, "all_detections": [[0, 0, 9, 9], [1, 0, 9, 9]], "file_name": "./000.png"},
+    ]
     (picture,) = read(tmp_path, content).pictures
     assert picture.entry["all_detections"] == [[0, 0, 9, 9], [1, 0, 9, 9]]
     content["images"][1]["width"] = 3

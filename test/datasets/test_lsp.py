@@ -81,3 +81,11 @@ def test_a_picture_that_lacks_or_is_too_many_is_named(tmp_path: Path, names: lis
     named(tmp_path, names, 3)
     with pytest.raises(CocoError, match=wrong):
         read_lsp(tmp_path)
+
+
+def test_labels_of_larger_pictures_are_named(tmp_path: Path) -> None:
+    named(tmp_path, ["im1.jpg", "im2.jpg", "im3.jpg"], 3)
+    for path in (tmp_path / "images").iterdir():
+        cv2.imwrite(str(path), np.zeros((HEIGHT // 2, WIDTH // 2, 3), np.uint8))
+    with pytest.raises(CocoError, match="of 42 joints lie outside their pictures"):
+        read_lsp(tmp_path)
