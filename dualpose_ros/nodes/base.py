@@ -41,15 +41,12 @@ SENSOR_DATA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=R
 """QoS of the overlay, and of camera_info where no image goes with it: accepts any camera, holds nobody up."""
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""QoS of what was sent once, before anybody listened."""
-
 NUMBERS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""QoS of frames' numbers: few, of which none may be lost."""
+"""QoS of what was sent once, before anybody listened, and of frames' numbers: few, of which none may be lost."""
 
 _LOOK_S, _TRIM_S = 1.0, 10.0
-_KEPT_ANSWERS = 3
-"""As many as a source that waits for the graph has it work on at once."""
-_MOST_WARNINGS = 8
+_KEPT_ANSWERS, _MOST_WARNINGS = 3, 8
+"""Of the former as many as a source that waits for the graph has it work on at once."""
 
 _BAD_INPUT = (ValueError, OSError, RuntimeError, ImportError, ParameterException, NameValidationException)
 """What a node's start ends with where a file, a library, a parameter or a name is wrong."""

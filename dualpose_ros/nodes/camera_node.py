@@ -89,15 +89,7 @@ class CameraNodeConfig(ImageNodeConfig):
 def camera_of(config: CameraNodeConfig, width: int, height: int) -> Camera:
     """The camera of images of a size: by calibration file, rescaled where that is for another size, or by hfov."""
     if config.calibration:
-        camera = load_calibration(user_path(config.calibration))
-        if (camera.width, camera.height) == (width, height):
-            return camera
-        if abs(camera.width * height - camera.height * width) > 0.01 * camera.width * height:
-            raise StartupError(
-                f"calibration {config.calibration} is for {camera.width}x{camera.height}; "
-                f"the source has {width}x{height}, another aspect ratio"
-            )
-        return camera.resized(width, height)
+        return load_calibration(user_path(config.calibration), (width, height))
     if config.hfov_deg:
         return camera_from_hfov(width, height, math.radians(config.hfov_deg))
     raise StartupError("the camera is unknown: give a calibration file or hfov_deg, the horizontal field of view")
