@@ -51,7 +51,7 @@ def read_lsp(root: Path, options: ImportOptions | None = None) -> list[Photograp
     rows = zip(files, joints, states, strict=True)
     photographs = [_photograph(file, place, state, origin) for file, place, state in rows]
     sizes = np.array([(photograph.width, photograph.height) for photograph in photographs]).reshape(-1, 1, 2)
-    outside = ((joints < -1) | (joints > sizes)).any(axis=2)[states != UNKNOWN]
+    outside = np.any((joints < -1) | (joints > sizes), axis=2)[states != UNKNOWN]
     if outside.sum() > MOST_OUTSIDE * outside.size:
         raise CocoError(
             f"{path}: {outside.sum()} of {outside.size} joints lie outside their pictures; those of "
