@@ -77,8 +77,8 @@ _END = """
   On the demo's clip tracks find as many people as with a look at every frame (recall 0.995 and 0.994), with as good
   boxes (mean IoU 0.815 and 0.819). While somebody is new it looks at every frame. Looks every 0.15 s would lose 0.1
   points of recall at 13 frames/s and 0.35 at 20, every 0.2 s 1.6 and 0.5.
-- **Heatmaps go first**: the top-down node sends them as soon as its network has answered, 14 ms of the processor (of
-  40, beside other programs) before its poses, and the bottom-up branch works while those are read.
+- **Heatmaps go first**: the top-down node sends them as soon as its network has answered, 6 to 9 ms of the processor
+  (of 30) before its poses, and the bottom-up branch works while those are read.
 - **Threads**: a network has `engine.threads`, bound to no core: left to itself OpenVINO binds those of every process to
   the same first cores. BLAS, OpenMP and OpenCV have one in every process, however it is started.
 - **Memory**: nodes keep what images and maps have taken (64 MB at a time, glibc alone), and give free memory back every

@@ -114,7 +114,8 @@ EVALUATIONS = (
         "refinement",
         "eval refinement",
         "Refinement beside the paper's optimisation of the whole movement (Eq. 16), on held-out movements with the "
-        "errors that the branches and fusion made. The paper's Tables 6 and 7.",
+        "errors that the branches and fusion made. The paper's Tables 6 and 7. How honest deviations are, the people "
+        "of four rendered worlds say.",
         SHIPPED,
     ),
     Evaluation(
