@@ -272,8 +272,10 @@ def _read_trc(path: Path, fps: float | None) -> Take:
     names = _marker_names(path, lines[3].split("\t")[2:], _count(path, head, "NumMarkers"))
     values = _rows(path, lines[5:], 2 + 3 * len(names))
     stated = _count(path, head, "NumFrames") or 0
-    # A last row without its end may have lost what stood there; one in full is of a tool that writes none.
-    if stated > len(values) or (not text.endswith(("\n", "\r")) and lines[-1].count("\t") < 1 + 3 * len(names)):
+    # A last row without its end may have lost what stood there; one in full is of a tool that writes none. Tools that
+    # leave frames out keep the head.
+    is_short = stated > len(values) or lines[-1].count("\t") < 1 + 3 * len(names)
+    if is_short and not text.endswith(("\n", "\r")):
         raise VideoTruthError(f"{path} is cut off: it holds {len(values)} frames, NumFrames is {stated}")
     stamps = values[:, 1] if fps is None else values[:, 0] / fps
     if not _rises(stamps):

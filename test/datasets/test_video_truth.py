@@ -197,7 +197,13 @@ def test_a_marker_without_a_name_keeps_its_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("PathFileType", "\ufeffPathFileType"), ("\n", "\r\n"), ("\t\t\t", "\t"), ("LShoulder\t", "LShoulder")],
+    [
+        ("PathFileType", "\ufeffPathFileType"),
+        ("10\t5\t9", "10\t99\t9"),
+        ("\n", "\r\n"),
+        ("\t\t\t", "\t"),
+        ("LShoulder\t", "LShoulder"),
+    ],
 )
 def test_trc_files_of_other_tools_are_read(tmp_path: Path, old: str, new: str) -> None:
     write_trc(tmp_path / "a.trc", markers(), fps=10)
@@ -209,7 +215,7 @@ def test_trc_files_of_other_tools_are_read(tmp_path: Path, old: str, new: str) -
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [("Neck\t\t\t", "", "NumMarkers is 9"), ("10\t5\t9", "10\t5\t8", "NumMarkers is 8"),
-     ("10\t5\t9", "10\t5\t?", "NumMarkers"), ("10\t5\t9", "10\t6\t9", "cut off.*5 frames, NumFrames is 6"),
+     ("10\t5\t9", "10\t5\t?", "NumMarkers"),
      ("mm\n", "m\n", "Units is m.*another unit"),
      ("mm\n", "cm\n", "Units is cm.*another unit"), ("\n3\t", "\n2\t", None)],
 )  # fmt: skip
