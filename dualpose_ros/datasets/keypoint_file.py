@@ -6,6 +6,7 @@ J joints as the category of people names them.
 
 import gzip
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ PEOPLE = ("person", "persons", "people", "human", "humans")
 
 _LIKE_CORNERS, _OVERHANGING, _OVERHANG = 0.95, 0.25, 1.05
 """Boxes are corners where so many would be whole as such, and so many reach so far out of the picture as they stand."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class CocoError(ValueError):
@@ -87,10 +91,14 @@ def read_keypoint_file(path: Path, unnamed: Sequence[str] = ()) -> KeypointFile:
             taken[key] = None
             by_id[owner].people.append(person)
     if strangers:
-        raise CocoError(
+        told = (
             f"{path}: {len(strangers)} annotations of people are of no picture of 'images', whose ids are like "
             f"{next(iter(by_id))!r}; the first is {strangers[0]}"
         )
+        # Whoever takes a part of the pictures may leave all annotations.
+        if not taken:
+            raise CocoError(told)
+        _log.warning("%s; they are passed over", told)
     file = KeypointFile(path, names, native, [picture for picture, _ in pictures])
     _check_places(file)
     return file

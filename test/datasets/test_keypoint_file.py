@@ -117,6 +117,16 @@ def test_kinds_of_people_all_count_and_others_by_whatever_number_none(tmp_path: 
         read(tmp_path, content)
 
 
+def test_of_a_part_of_the_pictures_the_others_labels_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = coco(tmp_path, images=3)
+    save(tmp_path, {**content, "images": content["images"][1:]})
+    file = read_keypoint_file(tmp_path / "person_keypoints.json")
+    assert [len(picture.people) for picture in file.pictures] == [1, 1]
+    assert "1 annotations of people are of no picture" in caplog.text and "passed over" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("change", "wrong"),
     [

@@ -6,6 +6,7 @@ images have a crowdIndex. For training, `datasets.coco` reads the same files as 
 Joints go by the names that `categories` has, as there; a file without categories has the data set's own order.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,8 @@ _FOLDERS = ("val2017", "images")
 _OTHER_NAMES = {"head": "head_top", "top_head": "head_top", "neck": "thorax"}
 """What files call CrowdPose's joints otherwise; none of COCO's is called so."""
 
+_log = logging.getLogger(__name__)
+
 
 def open_coco(root: Path) -> list[TruthSequence]:
     """COCO's validation pictures, or a folder like it; DatasetError names what is missing."""
@@ -76,7 +79,10 @@ def _open(root: Path, files: tuple[str, ...], joints: tuple[str, ...]) -> list[T
         seen.add(number)
         groups.setdefault(_crowding(image, path), []).append(image)
     if strange := people.keys() - seen:
-        raise DatasetError(f"{path} labels people of image {min(strange)}, which is not among its images")
+        told = f"{path} labels people of {len(strange)} images that are not among its images, such as {min(strange)}"
+        if not people.keys() & seen:
+            raise DatasetError(told)
+        _log.warning("%s; they are passed over", told)
     return [
         TruthSequence(name, joints, partial(_frames, path, folder, own, people, names, joints), group=name)
         for name, own in sorted(groups.items())
