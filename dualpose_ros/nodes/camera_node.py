@@ -9,7 +9,6 @@ import math
 import time
 from dataclasses import dataclass
 
-from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -26,7 +25,7 @@ from dualpose_ros.nodes.base import (
     image_qos,
     run_node,
 )
-from dualpose_ros.nodes.convert import camera_to_info
+from dualpose_ros.nodes.convert import camera_to_info, ns_to_stamp
 from dualpose_ros.nodes.joining.numbers import FRAME_NUMBER
 from dualpose_ros.nodes.joining.pacing import RECORDED, AnsweredFrames
 from dualpose_ros.nodes.wire import image_to_bytes, stamp_ns_of
@@ -102,10 +101,6 @@ class _Ready:
     image: RgbImage
     at_ns: int
     left_out: int
-
-
-def _time_of(stamp_ns: int) -> Time:
-    return Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
 
 
 class CameraNode(PipelineNode):
@@ -300,11 +295,11 @@ class CameraNode(PipelineNode):
         """A file's next frame; where some before it could not be had, its number first."""
         if ready.left_out != self._said_left_out:
             self._said_left_out = ready.left_out
-            self._numbers.publish(Header(stamp=_time_of(stamp_ns), frame_id=str(self._sent + ready.left_out)))
+            self._numbers.publish(Header(stamp=ns_to_stamp(stamp_ns), frame_id=str(self._sent + ready.left_out)))
         self._publish(ready.image, stamp_ns)
 
     def _publish(self, image: RgbImage, stamp_ns: int, again: bool = False) -> None:
-        header = Header(stamp=_time_of(stamp_ns), frame_id=self.config.frame_id)
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=self.config.frame_id)
         self._infos.publish(camera_to_info(self._camera_for(image), header))
         self._images.publish(image_to_bytes(image, header))
         self._sent += not again

@@ -14,6 +14,7 @@ from dualpose_ros.nodes.convert import (
     camera_to_info,
     heatmaps_from_message,
     heatmaps_to_message,
+    ns_to_stamp,
     poses_from_message,
     poses_to_message,
     stamp_to_ns,
@@ -45,6 +46,7 @@ def pose(track_id: int = 3, seed: int = 0) -> Pose3D:
 
 def test_stamp() -> None:
     assert stamp_to_ns(header().stamp) == 12_345_678_901
+    assert ns_to_stamp(12_345_678_901) == header().stamp
 
 
 def test_poses_round_trip() -> None:

@@ -8,11 +8,10 @@ import numpy as np
 from dualpose_ros.arrays import Floats, RgbImage
 from dualpose_ros.camera import Camera
 from dualpose_ros.nodes.base import RELIABLE
-from dualpose_ros.nodes.convert import camera_to_info, poses_from_message, stamp_to_ns
+from dualpose_ros.nodes.convert import camera_to_info, ns_to_stamp, poses_from_message, stamp_to_ns
 from dualpose_ros.nodes.image_codec import encode_image
 from dualpose_ros.skeleton import H36M17
 
-from builtin_interfaces.msg import Time  # isort: skip
 from rclpy.node import Node  # isort: skip
 from sensor_msgs.msg import CameraInfo, Image  # isort: skip
 from std_msgs.msg import Header  # isort: skip
@@ -40,7 +39,7 @@ class SoakNode(Node):  # type: ignore[misc, unused-ignore]
 
     def send(self, image: RgbImage, camera: Camera, stamp_ns: int) -> None:
         """Publish an image and its camera."""
-        header = Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id="camera_optical_frame")
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id="camera_optical_frame")
         self._infos.publish(camera_to_info(camera, header))
         self._images.publish(encode_image(np.ascontiguousarray(image), header))
 

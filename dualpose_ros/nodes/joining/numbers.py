@@ -1,7 +1,8 @@
 """Which number a frame has in its source: what comes of it has a stamp alone."""
 
 from bisect import bisect_right
-from collections import OrderedDict
+
+from dualpose_ros.nodes.joining.stamps import StampRing
 
 # Frames whose poses may still be on their way.
 _MOST_IN_WORK = 1000
@@ -18,19 +19,17 @@ class FrameNumbers:
 
     def __init__(self) -> None:
         self.stamps_ns: list[int] = []
-        self._places: OrderedDict[int, int] = OrderedDict()
+        self._places = StampRing[int](_MOST_IN_WORK)
         self._said: dict[int, int] = {}
         self._begins: list[int] = []
         self._left_out: list[int] = []
 
     def come(self, stamp_ns: int) -> None:
         """A frame has come; more than once is once."""
-        if stamp_ns in self._places:
+        if self._places.get(stamp_ns) is not None:
             return
-        self._places[stamp_ns] = len(self.stamps_ns)
+        self._places.add(stamp_ns, len(self.stamps_ns))
         self.stamps_ns.append(stamp_ns)
-        if len(self._places) > _MOST_IN_WORK:
-            self._places.popitem(last=False)
         self._count_on(stamp_ns)
 
     def said(self, stamp_ns: int, number: int) -> None:
@@ -47,9 +46,9 @@ class FrameNumbers:
         return place + (self._left_out[at - 1] if at else 0)
 
     def _count_on(self, stamp_ns: int) -> None:
-        if stamp_ns not in self._said or stamp_ns not in self._places:
+        place = self._places.get(stamp_ns)
+        if stamp_ns not in self._said or place is None:
             return
-        place = self._places[stamp_ns]
         at = bisect_right(self._begins, place)
         self._begins.insert(at, place)
         self._left_out.insert(at, self._said.pop(stamp_ns) - place)

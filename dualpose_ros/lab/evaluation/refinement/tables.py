@@ -78,7 +78,7 @@ def evaluate_refinement(
     seen = corrupted(on_bodies(world, clips, seed), errors, movements, seed)
     answers = [measures.answer_all(one, config, reference) for one in _slowly(seen, "movements")]
     stages = videos_seen.stages()
-    stated = {**measures.stated_of_movements(seen, answers), **stated_of_stages(videos_seen, stages)}
+    stated = stated_of(seen, answers, videos_seen, stages)
     others = range(seed + WORLD_STEP, seed + WORLD_STEP * worlds, WORLD_STEP)
     if pictures is not None:
         write_depths(pictures, seen, answers)
@@ -121,9 +121,15 @@ class Videos:
         return {BEFORE: self.people, AFTER: measures.refined_people(*seen), GROUNDED: grounded}
 
 
-def stated_of_stages(videos: Videos, stages: Mapping[str, Sequence[Sequence[Pose3D]]]) -> dict[str, measures.Stated]:
-    """What each of a video's stages says, by the calibration's rows."""
-    return {f"video: {name}": measures.tracked(videos.frames, people).stated for name, people in stages.items()}
+def stated_of(
+    movements: Sequence[measures.Movement],
+    answers: Sequence[measures.Answer],
+    videos: Videos,
+    stages: Mapping[str, Sequence[Sequence[Pose3D]]],
+) -> dict[str, measures.Stated]:
+    """What is said of a world's movements, and by each stage of its videos, by the calibration's rows."""
+    of_videos = {f"video: {name}": measures.tracked(videos.frames, people).stated for name, people in stages.items()}
+    return {**measures.stated_of_movements(movements, answers), **of_videos}
 
 
 def record_videos(world: World, clips: Sequence[Clip], count: int, seed: int) -> Videos:
@@ -187,7 +193,7 @@ def stated_by_others(
         videos = record_videos(world, clips, WORLD_VIDEOS, seed)
         seen = corrupted(on_bodies(world, clips, seed), videos.errors(), movements, seed)
         answers = [measures.answer_all(one, RefinementConfig(), {}) for one in seen]
-        yield {**measures.stated_of_movements(seen, answers), **stated_of_stages(videos, videos.stages())}
+        yield stated_of(seen, answers, videos, videos.stages())
 
 
 def calibration_table(worlds: Sequence[Mapping[str, measures.Stated]]) -> Rows:
