@@ -47,9 +47,6 @@ SPLITS = {
 }  # fmt: skip
 """What data sets call their splits, perhaps with a year."""
 
-BOX_TO_AREA = 0.53
-"""Share of a box that its person covers, where a data set states no areas: CrowdPose's own evaluation takes it."""
-
 
 @dataclass(frozen=True)
 class ImportOptions:

@@ -23,6 +23,9 @@ ANNOTATIONS = ("person_keypoints.json", "person_keypoints.json.gz")
 PEOPLE = ("person", "persons", "people", "human", "humans")
 """What tools call the category of people."""
 
+BOX_TO_AREA = 0.53
+"""Share of a box that its person covers, where a data set states no areas: CrowdPose's own evaluation takes it."""
+
 _LIKE_CORNERS, _OVERHANGING, _OVERHANG = 0.95, 0.25, 1.05
 """Boxes are corners where so many would be whole as such, and so many reach so far out of the picture as they stand."""
 
@@ -72,7 +75,10 @@ def read_keypoint_file(path: Path, unnamed: Sequence[str] = ()) -> KeypointFile:
     unnamed: the joints of a file without categories. Ids may be numbers or texts; 1, 1.0 and "1" are the same.
     """
     content = read_json(path)
-    names, annotations = people_of(content, path, unnamed)
+    if unnamed and not content.get("categories"):
+        names, kinds = unnamed, _Kinds()
+    else:
+        names, kinds = _categories(content, path)
     native = content.get("native_joint_names", {})
     if not isinstance(native, dict) or not all(isinstance(value, list) for value in native.values()):
         raise CocoError(f"{path}: native_joint_names is no object of lists by source")
@@ -80,7 +86,10 @@ def read_keypoint_file(path: Path, unnamed: Sequence[str] = ()) -> KeypointFile:
     by_id = {identity: picture for picture, ids in pictures for identity in ids}
     strangers: list[str] = []
     taken: dict[tuple[Any, ...], None] = {}
-    for where, entry in annotations:
+    for number, entry in enumerate(_list(content, "annotations", path)):
+        where = f"annotations[{number}]"
+        if not _is_person(entry, kinds, path, where):
+            continue
         owner = _id(entry, "image_id", path, where)
         if owner not in by_id:
             strangers.append(f"{where} with image_id {entry['image_id']!r}")
@@ -104,19 +113,13 @@ def read_keypoint_file(path: Path, unnamed: Sequence[str] = ()) -> KeypointFile:
     return file
 
 
-def people_of(
-    content: Mapping[str, Any], path: Path, unnamed: Sequence[str] = ()
-) -> tuple[Sequence[str], list[tuple[str, dict[str, Any]]]]:
-    """Names of people's joints, and where and what each annotation of a person is, as all are without a category.
-
-    unnamed: the joints of a file without categories. CocoError names what is missing or wrong.
-    """
-    if unnamed and not content.get("categories"):
-        names, kinds = unnamed, _Kinds()
-    else:
-        names, kinds = _categories(content, path)
-    places = [(f"annotations[{n}]", entry) for n, entry in enumerate(_list(content, "annotations", path))]
-    return names, [(where, entry) for where, entry in places if _is_person(entry, kinds, path, where)]
+def area_px(person: Annotation) -> float:
+    """Square pixels that somebody covers, COCO's share of the box if it isn't stated; CocoError if that is none."""
+    width, height = map(float, person.entry["bbox"][2:])
+    stated = person.entry.get("area") or BOX_TO_AREA * width * height
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 <= stated < np.inf:
+        raise CocoError(f"{person.where}: area is {stated!r}, no number of square pixels")
+    return float(stated)
 
 
 def annotation_file(root: Path, named: Path | None = None) -> Path:
@@ -231,7 +234,7 @@ def _pictures(content: Mapping[str, Any], path: Path) -> list[tuple[Picture, lis
         name = str(_field(entry, "file_name", path, where))
         blank = Picture(where, {**entry, "all_detections": []}, name, _size(entry, path, where), [])
         first, ids = found.setdefault(os.path.normpath(name), (blank, []))
-        for key in ("width", "height", "split", "source"):
+        for key in ("width", "height", "split", "source", "crowdIndex"):
             if entry.get(key) != first.entry.get(key):
                 raise CocoError(f"{path}: {where} is of {name} as {first.where} is, but has another '{key}'")
         detections = entry.get("all_detections", [])

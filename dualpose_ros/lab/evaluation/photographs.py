@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
-from dualpose_ros.datasets.coco import BOX_TO_AREA, joints_of, read_photograph
+from dualpose_ros.datasets.coco import joints_of, read_photograph
 from dualpose_ros.datasets.keypoint_file import (
     Annotation,
     CocoError,
     Picture,
     annotation_file,
+    area_px,
     check_joints,
     read_keypoint_file,
 )
@@ -122,16 +123,12 @@ def _is_scored(annotation: Annotation, path: Path) -> bool:
 
 
 def _person(annotation: Annotation, picture: Picture, names: Sequence[str]) -> Person:
-    """A person; the area of who has none is that which COCO's have."""
     joints, seen = joints_of(annotation, names)
-    box, inner = annotation.box_px, _INNER[SHARED]
-    try:
-        area = float(annotation.entry.get("area") or BOX_TO_AREA * (box[2:] - box[:2]).prod())
-    except (TypeError, ValueError) as error:
-        raise CocoError(f"{annotation.where}: area: {error}") from error
+    inner, area = _INNER[SHARED], area_px(annotation)
     if not area > 0:
         raise CocoError(f"{annotation.where}: bbox {annotation.entry['bbox']} is of a person without any area")
-    return Person(box, joints[inner].astype(np.float64), (seen[inner] != UNKNOWN).astype(np.int64), area, picture.size)
+    known = (seen[inner] != UNKNOWN).astype(np.int64)
+    return Person(annotation.box_px, joints[inner].astype(np.float64), known, area, picture.size)
 
 
 def kind_of(person: Person, people: Sequence[Person]) -> str:
