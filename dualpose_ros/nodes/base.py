@@ -42,7 +42,7 @@ SENSOR_DATA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=R
 
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NUMBERS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""QoS of what was sent once, before anybody listened, and of frames' numbers: few, of which none may be lost."""
+"""QoS of what was sent once, before anybody listened, and of frames' numbers, of which none may be lost."""
 
 _LOOK_S, _TRIM_S = 1.0, 10.0
 _KEPT_ANSWERS, _MOST_WARNINGS = 3, 8

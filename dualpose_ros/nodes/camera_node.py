@@ -96,10 +96,12 @@ def camera_of(config: CameraNodeConfig, width: int, height: int) -> Camera:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A file's image that was read, its time in the file, and how many before it could not be had."""
+    """A file's image that was read, its time in the file, its own file's name where it is a picture, and how many
+    before it could not be had."""
 
     image: RgbImage
     at_ns: int
+    file: str
     left_out: int
 
 
@@ -221,7 +223,7 @@ class CameraNode(PipelineNode):
                 self.report(f"{self._shown}: {self._left_out} frames can't be decoded so far, the last before {number}")
             at_ns = round(number * 1e9 / self._fps) if self.config.fps else self._offset_ns + self._source.time_ns
             self._read += 1
-            return _Ready(image, at_ns, self._left_out)
+            return _Ready(image, at_ns, self._source.file, self._left_out)
 
     def _camera_for(self, image: RgbImage) -> Camera:
         height, width = image.shape[:2]
@@ -292,10 +294,11 @@ class CameraNode(PipelineNode):
             self._send_what_fits()
 
     def _publish_next(self, ready: _Ready, stamp_ns: int) -> None:
-        """A file's next frame; where some before it could not be had, its number first."""
-        if ready.left_out != self._said_left_out:
+        """A file's next frame; of a picture, and where some before it could not be had, its number first."""
+        if ready.file or ready.left_out != self._said_left_out:
             self._said_left_out = ready.left_out
-            self._numbers.publish(Header(stamp=ns_to_stamp(stamp_ns), frame_id=str(self._sent + ready.left_out)))
+            said = f"{self._sent + ready.left_out} {ready.file}".rstrip()
+            self._numbers.publish(Header(stamp=ns_to_stamp(stamp_ns), frame_id=said))
         self._publish(ready.image, stamp_ns)
 
     def _publish(self, image: RgbImage, stamp_ns: int, again: bool = False) -> None:

@@ -158,7 +158,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
 
     def _on_frame_number(self, cdr: bytes) -> None:
-        self._numbers.said(stamp_ns_of(cdr), int(header_of(cdr).frame_id))
+        self._numbers.said(stamp_ns_of(cdr), header_of(cdr).frame_id)
 
     def _on_image(self, cdr: bytes) -> None:
         self._recording.add_image(stamp_ns_of(cdr), decode_image(ImageBytes.of(cdr), self._intensities))
@@ -184,7 +184,8 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         """The people of a message that has just arrived."""
         received_ns, header, stamp_ns = time.time_ns(), header_of(cdr), stamp_ns_of(cdr)
         persons = tuple(poses_from_bytes(cdr))
-        return PoseFrame(stamp_ns, received_ns, header.frame_id, persons, self._numbers.of(stamp_ns))
+        number, file = self._numbers.of(stamp_ns), self._numbers.file_of(stamp_ns)
+        return PoseFrame(stamp_ns, received_ns, header.frame_id, persons, number, file)
 
     def _record(self, topic: str, type_name: str, cdr: bytes, stamp_ns: int) -> None:
         self._recording.add_message(topic, type_name, cdr, stamp_ns=stamp_ns, received_ns=time.time_ns())

@@ -22,7 +22,7 @@ class PoseFrame:
     """The people published for one image.
 
     `stamp_ns` is the image's stamp, `received_ns` the wall clock when the poses arrived, `frame_id` the camera's
-    optical frame, `number` that of the image in its source, from 0, where it is known.
+    optical frame, `number` that of the image in its source, from 0, where it is known, `file` the name of a picture's.
     """
 
     stamp_ns: int
@@ -30,6 +30,7 @@ class PoseFrame:
     frame_id: str
     persons: tuple[Pose3D, ...]
     number: int | None = None
+    file: str = ""
 
     @property
     def latency_ms(self) -> float:
@@ -41,6 +42,7 @@ def to_line(frame: PoseFrame) -> str:
     """One JSON object, without the line's end; lengths in metres to 0.1 mm, pixels to 0.01."""
     record = {
         "frame": frame.number,
+        **({"file": frame.file} if frame.file else {}),
         "stamp_ns": frame.stamp_ns,
         "received_ns": frame.received_ns,
         "frame_id": frame.frame_id,
@@ -54,7 +56,7 @@ def from_line(line: str) -> PoseFrame:
     record = json.loads(line)
     persons = tuple(_person_from_record(person) for person in record["persons"])
     stamp_ns, received_ns = int(record["stamp_ns"]), int(record["received_ns"])
-    return PoseFrame(stamp_ns, received_ns, record["frame_id"], persons, record.get("frame"))
+    return PoseFrame(stamp_ns, received_ns, record["frame_id"], persons, record.get("frame"), record.get("file", ""))
 
 
 def read_pose_lines(path: Path) -> Iterator[PoseFrame]:

@@ -65,6 +65,7 @@ class Pictures:
         """SourceError where none of them can be read."""
         self._paths = paths
         self._next = self.time_ns = self.number = 0
+        self.file = ""
         self._intensities = IntensityRange()
         first = self._first_readable()
         self.info = SourceInfo(first.shape[1], first.shape[0], DEFAULT_FPS, len(self._paths), False)
@@ -76,7 +77,9 @@ class Pictures:
         self.number = self._next
         self.time_ns = round(self.number * 1e9 / DEFAULT_FPS)
         self._next += 1
-        return read_picture(self._paths[self.number], self._intensities)
+        path = self._paths[self.number]
+        self.file = printable(path.name)
+        return read_picture(path, self._intensities)
 
     def _first_readable(self) -> RgbImage:
         first_error: SourceError | None = None

@@ -38,6 +38,8 @@ class Reader(Protocol):
 class LiveSource:
     """Images as they come; what breaks off is opened again."""
 
+    file = ""
+
     def __init__(self, name: str, open_reader: Callable[[], Reader]) -> None:
         """SourceError where it gives no image at first."""
         self._name, self._open = name, open_reader

@@ -37,6 +37,8 @@ class FrameSource(Protocol):
     """When the last image is to be shown, from the first one on, in nanoseconds; of no meaning where it is live."""
     number: int
     """The last image's place in the source, from 0 on, counting those that could not be had; of no meaning likewise."""
+    file: str
+    """The name of the last image's own file; empty where all images are of one file, or of none."""
 
     def read(self) -> RgbImage | None:
         """The next image, None at the end; SourceError if it can't be had, and the one after it may be."""

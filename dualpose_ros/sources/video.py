@@ -165,6 +165,8 @@ def _as_displayed(image: UInt8s, frame: av.VideoFrame) -> UInt8s:
 class VideoFile:
     """The frames of a video file, or of a film that a server sends."""
 
+    file = ""
+
     def __init__(self, path: Path | str, decoder: Decoder | None = None) -> None:
         self._url = str(path)
         self._decoder = decoder or Decoder(self._url)

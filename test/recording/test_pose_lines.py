@@ -31,6 +31,13 @@ def test_round_trip() -> None:
         assert (got.height_m, got.height_stddev_m) == (want.height_m, want.height_stddev_m)
 
 
+@pytest.mark.parametrize("file", ["", "IMG 0012 ü.jpg"])
+def test_a_picture_s_file_stands_beside_its_number(file: str) -> None:
+    line = to_line(dataclasses.replace(random_frame(1), number=7, file=file))
+    assert (from_line(line).number, from_line(line).file) == (7, file)
+    assert json.loads(line).get("file", "") == file and ("file" in json.loads(line)) is bool(file)
+
+
 def test_unknown_values_are_null_and_come_back_as_nan() -> None:
     frame = random_frame(1, persons=1)
     frame.persons[0].joints_cam[4] = np.nan

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -20,9 +21,11 @@ from mcap.reader import make_reader
 from dualpose_ros.datasets.clip import load_clip_truth
 from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, evaluate_demo, frame_indices
 from dualpose_ros.recording.pose_lines import read_pose_lines
+from dualpose_ros.recording.recording import STAGES
 from dualpose_ros.recording.video import VideoWriter
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.runs.refinement_settings import FILE, kept_refinement_settings
+from dualpose_ros.sources.frames import images_of, open_source
 from dualpose_ros.weights import WeightsError, verify_weights
 
 
@@ -282,17 +285,26 @@ def test_demo_measures_itself_against_the_truth(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(200)
 def test_max_frames_are_answered_all_and_a_second_run_says_the_same(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
     write_clip(tmp_path / "clip.mp4", 2.0)
+    for index, image in enumerate(images_of(open_source(str(tmp_path / "clip.mp4")))):
+        cv2.imwrite(str(pictures / f"IMG {index}.png"), image[..., ::-1])
+    (pictures / "IMG 4.png").write_bytes(b"damaged")
     said = []
     for name in ("first", "second"):
         out = tmp_path / name
-        with running(out, *run_on(tmp_path / "clip.mp4"), "--max-frames", "10", "--no-overlay") as run:
+        with running(out, *run_on(pictures), "--max-frames", "10", "--no-overlay") as run:
             code, errors = run.finish(100)
         assert code == 0, errors
         summary = json.loads((out / "summary.json").read_text())
         assert summary["frames_sent"] == summary["frames_published"] == 10
         assert not (out / "overlay.mp4").exists()
         said.append([{k: v for k, v in frame.items() if k != "received_ns"} for frame in run.frames()])
+        stages = [(out / f"{stage}.jsonl").read_text().splitlines() for stage in STAGES]
+        for lines in (run.frames(), *([json.loads(line) for line in each] for each in stages)):
+            named = sorted((frame["frame"], frame["file"]) for frame in lines)
+            assert named == [(index, f"IMG {index}.png") for index in range(11) if index != 4]
     assert said[0] == said[1]
 
 

@@ -97,10 +97,10 @@ def test_a_picture_that_can_not_be_read_keeps_its_number(tmp_path: Path) -> None
             assert source.read() is not None
         except SourceError:
             continue
-        found.append(source.number)
-    assert found == [0, 2, 3]
+        found.append((source.number, source.file))
+    assert found == [(0, "0.png"), (2, "2.png"), (3, "3.png")]
     source.rewind()
-    assert source.read() is not None and source.number == 0
+    assert source.read() is not None and (source.number, source.file) == (0, "0.png")
 
 
 def test_a_file_may_be_named_as_url(tmp_path: Path) -> None:
