@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from dualpose_ros.arrays import RgbImage, UInt8s
@@ -35,12 +36,17 @@ class Decoder:
         except (OSError, av.error.FFmpegError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise SourceError(f"video {printable(url)} cannot be read: {why}") from None
+        # The first may be a film's cover, or one of several films.
+        stream: Any = self._container.streams.best("video")
         # One whose codec is unknown has no context.
-        if not self._container.streams.video or self._container.streams.video[0].codec_context is None:
+        refused = "it holds no video, or of an unknown codec" if stream is None or stream.codec_context is None else ""
+        if not refused and stream.disposition & Disposition.dependent:
+            refused = "it is a picture in tiles, as phones write HEIC: convert it to JPEG or PNG"
+        if refused:
             self._container.close()
-            raise SourceError(f"video {printable(url)} cannot be read: it holds no video, or of an unknown codec")
+            raise SourceError(f"video {printable(url)} cannot be read: {refused}")
         self.url = url
-        self._stream = self._container.streams.video[0]
+        self._stream: av.VideoStream = stream
         self._stream.codec_context.thread_count = 1
         self._frames = self._decoded()
         # One for all: a frame's own makes its tables, and threads, anew.
@@ -49,8 +55,12 @@ class Decoder:
         self.broken = 0
         self.time_ns = self.number = -1
         self._starts_anew, self._newest = False, Fraction(-(10**6))
-        self._waiting_pts: list[int] = []
-        self._passed = 0
+        # AVI tells no presentation times: FFmpeg guesses them, and wrongly where frames are stored in another order.
+        self._tells_no_pts = self._container.format.name == "avi"
+        self._waiting: list[tuple[int, Fraction]] = []
+        self._films_read = self._films_shown = self._passed = 0
+        self._aspect = self._stream.sample_aspect_ratio
+        self._coded_aspect: Fraction | None = Fraction(0)
 
     @property
     def fps(self) -> float:
@@ -60,8 +70,11 @@ class Decoder:
 
     @property
     def count(self) -> int | None:
-        """Number of frames, where it is stated."""
-        return self._stream.frames or None
+        """Number of frames, where it is stated; those that an edit list leaves out don't count."""
+        count, length, base = self._stream.frames, self._stream.duration, self._stream.time_base
+        if not count or not length or not base:
+            return count or None
+        return min(count, max(round(float(length * base) * self.fps), 1))
 
     @property
     def is_endless(self) -> bool:
@@ -73,20 +86,21 @@ class Decoder:
         frame = next((frame for frame in self._frames if not self._is_late(frame)), None)
         if frame is None:
             return None
-        self.number = self._number_of(frame)
         step_ns = max(round(1e9 / self.fps), 1)
-        at = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+        at = self._time_of(frame)
         following_ns = self.time_ns + step_ns if self.time_ns >= 0 else 0
-        if at is None:
-            self.time_ns = following_ns
-            return self._square_and_upright(frame)
         # Times begin with the first frame that has one, and anew where films were joined that each began at zero.
-        if self._first is None or self._is_back(at):
+        if at is not None and (self._first is None or self._is_back(at)):
+            self._films_shown += self._first is not None
             self._first = at - Fraction(following_ns, 10**9)
             self._starts_anew = False
-        # Some files repeat a time or step back by a tick.
-        least_ns = self.time_ns + step_ns // 10 + 1 if self.time_ns >= 0 else 0
-        self.time_ns = max(round((at - self._first) * 10**9), least_ns)
+        if at is None or self._first is None:
+            self.time_ns = following_ns
+        else:
+            # Some files repeat a time or step back by a tick.
+            least_ns = self.time_ns + step_ns // 10 + 1 if self.time_ns >= 0 else 0
+            self.time_ns = max(round((at - self._first) * 10**9), least_ns)
+        self.number = self._number_at(at)
         return self._square_and_upright(frame)
 
     def close(self) -> None:
@@ -111,13 +125,23 @@ class Decoder:
                 return
             yield from (frame for frame in frames if isinstance(frame, av.VideoFrame))
 
+    def _time_of(self, item: av.Packet | av.VideoFrame) -> Fraction | None:
+        at = item.dts if self._tells_no_pts else item.pts
+        return None if at is None or item.time_base is None else at * item.time_base
+
     def _note_times(self, packet: av.Packet) -> None:
-        if packet.pts is not None:
-            heapq.heappush(self._waiting_pts, packet.pts)
+        # An edit list leaves these out: they are no frames of the film.
+        if packet.is_discard:
+            return
         if packet.dts is not None and packet.time_base is not None:
-            at = packet.dts * packet.time_base
-            self._starts_anew |= at < self._newest - Fraction(_MOST_BACK_NS, 10**9)
-            self._newest = at
+            stored_at = packet.dts * packet.time_base
+            is_next_film = stored_at < self._newest - Fraction(_MOST_BACK_NS, 10**9)
+            self._films_read += is_next_film
+            self._starts_anew |= is_next_film
+            self._newest = stored_at
+        at = self._time_of(packet)
+        if at is not None:
+            heapq.heappush(self._waiting, (self._films_read, at))
 
     def _is_back(self, at: Fraction) -> bool:
         """Whether a time is too far before that of the last picture to be a tick of its."""
@@ -125,20 +149,26 @@ class Decoder:
 
     def _is_late(self, frame: av.VideoFrame) -> bool:
         """Whether a picture comes long after its place: decoders hold some back where the file is damaged."""
-        if frame.pts is None or frame.time_base is None or self._starts_anew:
-            return False
-        return self._is_back(frame.pts * frame.time_base)
+        at = self._time_of(frame)
+        return at is not None and not self._starts_anew and self._is_back(at)
 
-    def _number_of(self, frame: av.VideoFrame) -> int:
-        """A frame's place in the file: a packet before it that was broken held a picture, too."""
-        if frame.pts is not None:
-            while self._waiting_pts and self._waiting_pts[0] <= frame.pts:
-                heapq.heappop(self._waiting_pts)
-                self._passed += 1
+    def _number_at(self, at: Fraction | None) -> int:
+        """The place in the file of the frame of a time: a packet before it that was broken held a picture, too."""
+        while at is not None and self._waiting and self._waiting[0] <= (self._films_shown, at):
+            heapq.heappop(self._waiting)
+            self._passed += 1
+        if self._tells_no_pts and self.number < 0:
+            # As many packets as the decoder looks ahead have passed besides.
+            self._passed = self.broken + 1
         return max(self.number + 1, self._passed - 1)
 
     def _square_and_upright(self, frame: av.VideoFrame) -> RgbImage:
-        ratio = self._stream.sample_aspect_ratio or Fraction(1)
+        coded = self._stream.codec_context.sample_aspect_ratio
+        if frame.key_frame and coded != self._coded_aspect:
+            # What the container says of the film goes before what its first frame does, but not where that changes.
+            self._aspect = self._aspect if self._coded_aspect == 0 else coded
+            self._coded_aspect = coded
+        ratio = self._aspect or Fraction(1)
         if not Fraction(1, 8) <= ratio <= 8:
             ratio = Fraction(1)
         # The longer side of a pixel is drawn out, so that no detail is lost.
@@ -152,8 +182,12 @@ class Decoder:
 
 def _as_displayed(image: UInt8s, frame: av.VideoFrame) -> UInt8s:
     """The picture turned by quarters and mirrored, as its display matrix says: x' = a x + c y, y' = b x + d y."""
-    stated: Any = frame.side_data
-    matrix = stated.get(Type.DISPLAYMATRIX)
+    try:
+        stated: Any = frame.side_data
+        matrix = stated.get(Type.DISPLAYMATRIX)
+    except ValueError:
+        # FFmpeg has kinds of such data, EXIF among them, that PyAV does not know, and reads none beside them.
+        return np.rot90(image, frame.rotation // 90)
     if matrix is None:
         return image
     a, b, _, c, d, *_ = np.frombuffer(matrix, dtype=np.int32).tolist()
