@@ -1,14 +1,16 @@
 """Pictures as files and messages hold them, decoded to 8 bits."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from dualpose_ros.arrays import AnyArray, RgbImage, UInt8s
 from dualpose_ros.sources.source import SourceError, printable
-from dualpose_ros.sources.stated_size import overstates, stated_size
+from dualpose_ros.sources.stated_size import is_animated, overstates, stated_size
 
+HOLDS_FILM = "holds a film: write it as MP4, or name it itself as the source where it is PNG, GIF or AVIF"
 _HEADER_BYTES, _MOST_PIXELS = 1 << 18, 1 << 27
 _TWELVE_BITS, _SIXTEEN_BITS = (1 << 12) - 1, (1 << 16) - 1
 
@@ -29,38 +31,68 @@ class IntensityRange:
         return np.asarray((values.astype(np.uint32) * 255 + self._full // 2) // self._full, dtype=np.uint8)
 
 
-def read_picture(path: Path, intensities: IntensityRange | None = None) -> RgbImage:
+def read_picture(path: Path, intensities: IntensityRange | None = None, page: int = 0) -> RgbImage:
     """The picture of a file, turned as its EXIF says; SourceError where there is none, or a damaged or absurd one.
 
-    intensities: of the stream that it belongs to.
+    intensities: of the stream that it belongs to; page: of a TIFF file, which picture.
     """
     # Not cv2.imread: a name that is no UTF-8 ends the process.
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        data = np.memmap(path, mode="r") if page else np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise SourceError(f"image {printable(path)} cannot be read: {error.strerror}") from None
-    size = stated_size(data[:_HEADER_BYTES].tobytes())
+    head = data[:_HEADER_BYTES].tobytes()
+    size = stated_size(head)
     if size is not None and size[0] * size[1] > _MOST_PIXELS:
         raise SourceError(f"image {printable(path)} says that it has {size[0]}x{size[1]} pixels, which is absurd")
-    image = decode_picture(data, intensities)
+    if is_animated(head):
+        raise SourceError(f"image {printable(path)} {HOLDS_FILM}")
+    try:
+        image = decode_picture(data, intensities, page=page)
+    except SourceError as error:
+        raise SourceError(f"image {printable(path)} {error}") from None
     if image is None:
         raise SourceError(f"image {printable(path)} cannot be decoded")
     return image
 
 
-def decode_picture(data: UInt8s, intensities: IntensityRange | None = None, flags: int = 0) -> RgbImage | None:
-    """The picture in the bytes of a file, None where they are none or damaged.
+def holds_film(path: Path) -> bool:
+    """Whether a PNG or WebP file says that it is animated; not where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return is_animated(file.read(_HEADER_BYTES))
+    except OSError:
+        return False
 
-    intensities: of the stream that it belongs to; flags: further ones of cv2.imdecode.
+
+def decode_picture(
+    data: UInt8s, intensities: IntensityRange | None = None, flags: int = 0, page: int = 0
+) -> RgbImage | None:
+    """The picture in the bytes of a file, None where they are none or damaged; SourceError where its numbers are no
+    intensities.
+
+    intensities: of the stream that it belongs to; flags: further ones of cv2.imdecode; page: of several, which.
     """
     if not data.size or overstates(data):
         return None
+    flags |= cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | flags)
-        if bgr is not None and bgr.dtype == np.uint16:
-            bgr = (intensities or IntensityRange()).eight_bit(bgr)
-        elif bgr is not None and bgr.dtype != np.uint8:
-            bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | flags)
+        if page:
+            pages = cv2.imdecodemulti(data, flags, range=(page, page + 1))[1]
+            bgr: Any = pages[0] if pages else None
+        else:
+            bgr = cv2.imdecode(data, flags)
     except cv2.error:
         return None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    if bgr is None:
+        return None
+    if bgr.dtype == np.uint16:
+        bgr = (intensities or IntensityRange()).eight_bit(bgr)
+    elif bgr.dtype != np.uint8:
+        low, high = float(bgr.min()), float(bgr.max())
+        if bgr.dtype.kind != "f" or not (low >= 0 and high <= 1):
+            raise SourceError(
+                f"holds {bgr.dtype} from {low:g} to {high:g}; intensities are floats in 0..1, or of 8 or 16 bits"
+            )
+        bgr = np.rint(bgr * 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

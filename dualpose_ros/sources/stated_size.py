@@ -1,12 +1,14 @@
-"""The size that a picture's file states, before any memory is taken for it."""
+"""What a picture's file states of itself, before any memory is taken for it: its size, its pages, whether it moves."""
 
 import re
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNK_BYTES = 12
 """Of a PNG's chunk beside its content: length, kind, checksum."""
+
+_SHORT, _TIFF_SIDES = 3, (256, 257)
 
 _PNM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*\n)*(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})\s")
 
@@ -26,6 +28,49 @@ def stated_size(data: bytes) -> tuple[int, int] | None:
     if pnm := _PNM.match(data):
         return int(pnm[1]), int(pnm[2])
     return _jpeg_size(data) if data.startswith(b"\xff\xd8") else None
+
+
+def is_animated(data: bytes) -> bool:
+    """Whether a PNG or WebP file says that it holds a film.
+
+    data: the beginning of the file.
+    """
+    if data.startswith(_PNG):
+        return b"acTL" in data.partition(b"IDAT")[0]
+    return data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8X" and data[20] & 2 != 0
+
+
+def tiff_pages(file: BinaryIO) -> list[int]:
+    """Which of the pictures in a TIFF file are pages: those of the first one's size; others are small copies of them.
+
+    Of what is no TIFF, or damaged, what could be read.
+    """
+    sizes: list[tuple[int, ...]] = []
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2], "<")
+    is_big = head[2:4] in (b"+\0", b"\0+")
+    count_of, offset, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+    offset = order + offset
+    begins = set()
+    try:
+        (at,) = struct.unpack_from(offset, head, 8 if is_big else 4)
+        while at and at not in begins:
+            begins.add(at)
+            file.seek(at)
+            (count,) = struct.unpack(order + count_of, file.read(struct.calcsize(order + count_of)))
+            table = file.read(count * entry_bytes + struct.calcsize(offset))
+            entries = [struct.unpack_from(f"{order}HH", table, n * entry_bytes) for n in range(count)]
+            ends = [(n + 1) * entry_bytes - (8 if is_big else 4) for n in range(count)]
+            values = [
+                struct.unpack_from(order + ("H" if kind == _SHORT else "I"), table, end)[0]
+                for (tag, kind), end in zip(entries, ends, strict=True)
+                if tag in _TIFF_SIDES
+            ]
+            sizes.append(tuple(values))
+            (at,) = struct.unpack_from(offset, table, count * entry_bytes)
+    except (struct.error, OverflowError):
+        pass
+    return [page for page, size in enumerate(sizes) if size == sizes[0]]
 
 
 def overstates(data: Any) -> bool:
