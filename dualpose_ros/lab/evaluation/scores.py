@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 from scipy.optimize import linear_sum_assignment, minimize
+from scipy.stats import binom
 
 from dualpose_ros.arrays import Floats, Ints, Mask, Rows, rows_of
 from dualpose_ros.datasets.coco import ImportOptions, Photograph, load, read_coco
@@ -105,6 +106,11 @@ def evaluate_scores(
         "fit": fit_rows([of.people for of in found.values()]),
     }
     errors = {name: calibration_error(of.people, scale) for name, of in found.items()}
+    tables["errors"] = [
+        {"on": name, "people": len(_everywhere(of.people)), "error": errors[name],
+         "by_chance": chance_error(of.people, scale)}
+        for name, of in found.items()
+    ]  # fmt: skip
     if out is not None:
         draw_reliability(out / "scores.png", {name: of.people for name, of in found.items()}, scale)
     return tables, judged([Goal(f"score error: {name}", error, most=LARGEST_ERROR) for name, error in errors.items()])
@@ -230,10 +236,24 @@ def reliability_rows(name: str, people: Judged, scale: ScoreScale) -> Table:
 def calibration_error(people: Judged, scale: ScoreScale) -> float | None:
     """Mean over people of the difference of stated chance and share of real ones in their bin; None for nobody."""
     rows = reliability_rows("", people, scale)
-    weights = np.array([row["people"] for row in rows], dtype=np.float64)
-    if not len(rows):
-        return None
-    return float(np.average([abs(row["stated"] - row["real"]) for row in rows], weights=weights))
+    return _mean_over_people(rows, [abs(row["stated"] - row["real"]) for row in rows])
+
+
+def chance_error(people: Judged, scale: ScoreScale) -> float | None:
+    """The `calibration_error` to expect of so many people if every stated chance were right; None for nobody.
+
+    Shares of few people differ from chances by luck: the mean absolute deviation of a binomial, bin by bin.
+    """
+    rows = reliability_rows("", people, scale)
+    errors = []
+    for row in rows:
+        real = np.arange(row["people"] + 1)
+        errors.append(float(binom.pmf(real, row["people"], row["stated"]) @ abs(real / row["people"] - row["stated"])))
+    return _mean_over_people(rows, errors)
+
+
+def _mean_over_people(rows: Table, errors: Sequence[float]) -> float | None:
+    return float(np.average(errors, weights=[row["people"] for row in rows])) if rows else None
 
 
 def threshold_rows(name: str, measured: Measured, scale: ScoreScale) -> Table:

@@ -13,6 +13,7 @@ from dualpose_ros.lab.evaluation.scores import (
     Judged,
     Measured,
     calibration_error,
+    chance_error,
     draw_reliability,
     evaluate_scores,
     fit_rows,
@@ -41,6 +42,16 @@ def test_scores_that_are_chances_have_no_error_and_others_have() -> None:
     assert right is not None and wrong is not None
     assert right < 0.03 < 0.15 < wrong
     assert calibration_error(told[:0], scale) is None
+
+
+def test_few_people_have_an_error_by_chance_alone() -> None:
+    scale = ScoreScale()
+    few = [drawn(scale, 90, seed) for seed in range(200)]
+    measured = np.mean([calibration_error(told, scale) for told in few])
+    assert np.mean([chance_error(told, scale) for told in few]) == pytest.approx(measured, rel=0.05)
+    many = chance_error(drawn(scale), scale)
+    assert many is not None and many < 0.02 < 0.05 < measured
+    assert chance_error(few[0][:0], scale) is None
 
 
 def test_the_scale_is_found_again() -> None:
