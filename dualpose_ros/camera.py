@@ -31,6 +31,8 @@ MOST_OFF_AXIS = np.radians(85.0)
 
 _TINY = 1e-12
 _LONGEST_PIXEL, _FARTHEST_CENTRE = 1.5, 0.25
+_MOST_SKEW = 0.01
+"""Of a focal length: half the image's height times that is what the camera would be off by."""
 _HALVINGS = 50
 
 
@@ -70,7 +72,7 @@ class Camera:
         for name, size, focal in (("horizontal", self.width, self.fx), ("vertical", self.height, self.fy)):
             fov = np.degrees(size / focal if self.fisheye else 2 * np.arctan2(size / 2, focal))
             if not 1 <= fov <= (360 if self.fisheye else 175):
-                raise CameraError(f"{name} field of view of {fov:.2f} degrees is absurd (focal {focal})")
+                raise CameraError(f"{name} field of view of {fov:.2f} degrees is absurd (focal {focal:g} pixels)")
         if not (-self.width <= self.cx <= 2 * self.width and -self.height <= self.cy <= 2 * self.height):
             raise CameraError(f"principal point ({self.cx}, {self.cy}) is far outside the image")
         if self.fisheye and len(self.distortion) not in (0, 4):
@@ -182,13 +184,15 @@ def camera_from_matrix(
 
     width, height: of the image in pixels; matrix: K, nine values row by row; distortion: D, as many coefficients as
     OpenCV takes; none without. fisheye: whether D is that of a fisheye.
-    CameraError if K is all zero or has another size, or as `Camera`.
+    CameraError if K is all zero, of another size or form, or as `Camera`.
     """
     k = np.asarray(matrix, dtype=np.float64).reshape(-1)
     if k.size != 9:
         raise CameraError(f"K has {k.size} values instead of 9")
     if not np.any(k):
         raise CameraError("K is all zero: the camera is not calibrated; give it a calibration file or a field of view")
+    if k[3] or k[6] or k[7] or k[8] not in (0, 1) or abs(k[1]) > _MOST_SKEW * abs(k[0]):
+        raise CameraError(f"K is {k.tolist()}, not fx 0 cx, 0 fy cy, 0 0 1: is it transposed, scaled or skewed?")
     d = tuple(float(v) for v in np.asarray(distortion, dtype=np.float64).reshape(-1))
     return Camera(width, height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), d, fisheye)
 

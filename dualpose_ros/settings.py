@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import numbers
+import re
 import textwrap
 import types
 import typing
@@ -275,3 +276,29 @@ def yaml_value(value: Any) -> str:
     """A value as YAML, on one line."""
     plain = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump(plain, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+
+
+class YamlLoader(yaml.SafeLoader):
+    """Plain YAML, with `1e-3` a number as for ROS 2, and none of two entries of one name lost without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping whose keys differ."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    raise yaml.composer.ComposerError(None, None, f"'{key.value}' is there twice", key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+
+# NumPy and JSON write no point where there is an exponent.
+YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """The content of a text of one document; yaml.YAMLError says where it is none, or holds an entry twice."""
+    return yaml.load(text, Loader=YamlLoader)

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from dualpose_ros.settings import Setting, SettingError, Settings, all_settings, setting, with_values, yaml_lines
+from dualpose_ros.settings import (
+    Setting,
+    SettingError,
+    Settings,
+    all_settings,
+    read_yaml,
+    setting,
+    with_values,
+    yaml_lines,
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,15 @@ def test_what_does_not_go_together_names_the_group() -> None:
 )  # fmt: skip
 def test_ranges_in_words(said: Setting, words: str) -> None:
     assert said.range == words
+
+
+def test_yaml_that_holds_an_entry_twice_is_refused() -> None:
+    assert read_yaml("base: &b {a: 1e-3, c: 2}\nown: {<<: *b, a: 2}\n'1': x\n1: y\n") == {
+        "base": {"a": 0.001, "c": 2}, "own": {"a": 2, "c": 2}, "1": "x", 1: "y"
+    }  # fmt: skip
+    for text in ("a: 1\nb: 2\na: 3", "a: {b: 1, 'b': 2}", "- {a: 1, a: 1}"):
+        with pytest.raises(yaml.YAMLError, match="is there twice"):
+            read_yaml(text)
 
 
 def test_yaml_holds_values_and_what_is_said_of_them() -> None:

@@ -101,8 +101,8 @@ def run(
         every_frame = False
     options = LiveOptions(
         source, out, detector=detector, hfov_deg=hfov_deg, calibration=calibration, camera_height_m=camera_height_m,
-        camera_pitch_deg=camera_pitch_deg, camera_roll_deg=camera_roll_deg, fps=fps or 0.0,
-        rate=1.0 if rate is None else rate, every_frame=every_frame, max_rate=max_rate, max_frames=max_frames,
+        camera_pitch_deg=camera_pitch_deg, camera_roll_deg=camera_roll_deg, fps=fps, rate=rate,
+        every_frame=every_frame, max_rate=max_rate, max_frames=max_frames,
         params_file=params_file, domain_id=domain_id, overlay=overlay, verbose=verbose, composed=composed, view=view,
         browser=browser, view_port=view_port, hung_s=hung_s,
     )  # fmt: skip

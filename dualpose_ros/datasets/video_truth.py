@@ -16,6 +16,7 @@ import yaml
 from scipy.spatial.transform import Rotation
 
 from dualpose_ros.arrays import DAMAGED, AnyArray, Floats
+from dualpose_ros.settings import read_yaml
 from dualpose_ros.skeleton import H36M17, K
 
 _UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001}
@@ -163,7 +164,7 @@ def _refuse_twins(takes: Sequence[Take], files: Sequence[Path]) -> None:
 
 def _read_setup(path: Path) -> Setup:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+        content: Any = read_yaml(path.read_text(encoding="utf-8-sig")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise VideoTruthError(f"{path} can't be read: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not set(content) <= set(_FIELDS):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import LogInfo
+from launch.logging import get_logger
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -15,13 +16,14 @@ from dualpose_ros.launching.arguments import Argument
 from dualpose_ros.launching.parameter_file import parameter_file
 from dualpose_ros.launching.supervision import supervised
 from dualpose_ros.paths import PACKAGE
-from dualpose_ros.standalone.arguments import LOG_LEVELS, parameter_of
+from dualpose_ros.standalone.arguments import LOG_LEVELS, misspelt_sections, parameter_of, read_parameter_file
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.run_node import END_WITH_PARENT
 
 NODES = (
     "detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node"
 )  # fmt: skip
+BESIDE = ("humans_node", "view_node")
 COMPOSED = "composed_graph"
 TAKES_IMAGES = ("detection_node", "top_down_node", "bottom_up_node", "visualization_node", "view_node", COMPOSED)
 SHOWN = ("markers", "overlay")
@@ -98,6 +100,11 @@ def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
     """The graph that the common arguments describe, and actions that clean up. RuntimeError for a bad file."""
     namespace = values["namespace"].strip("/")
     params_file, actions = parameter_file(values["params_file"], namespace)
+    overrides = read_parameter_file(Path(values["params_file"]))
+    for section, node in misspelt_sections(overrides, (*NODES, *BESIDE)).items():
+        get_logger("launch.user").warning(
+            f"{values['params_file']}: section {section} is no node's of this package; did you mean {node}?"
+        )
     settings = (values[name] for name in ("use_sim_time", "respawn", "log_level", "composed", "image_transport"))
     return Graph(namespace, params_file, *settings), actions
 
@@ -200,12 +207,16 @@ def is_installed(package: str) -> bool:
 
 
 def demo_camera(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The camera node's parameters for a source: the demo's clip brings its calibration, any other has to say its own.
+    """The camera node's parameters for a source: the demo's clip brings its calibration, any other has to say its own,
+    here or in the parameter file.
 
     RuntimeError where neither or both of calibration and hfov_deg are given.
     """
-    demo = share() / "demo"
+    demo, params_file = share() / "demo", Path(values["params_file"])
     source, calibration, hfov_deg = values["source"], values["calibration"], values["hfov_deg"]
+    if source and not calibration and not hfov_deg:
+        calibration, hfov_deg = (parameter_of(params_file, "camera_node", *said) for said in (
+            ("calibration", ""), ("hfov_deg", 0.0)))  # fmt: skip
     if not source and not calibration and not hfov_deg:
         source, calibration = str(demo / "clip.mp4"), str(demo / "camera.yaml")
     source = source or str(demo / "clip.mp4")
@@ -214,4 +225,5 @@ def demo_camera(values: Mapping[str, Any]) -> dict[str, Any]:
         raise RuntimeError(f"give calibration:=FILE or hfov_deg:=DEGREES with source:={source}: {wrong}")
     # One process has one subscription for all of its nodes.
     parameters = {"source": source, "loop": values["loop"], "wait_for_subscribers": 1 if values["composed"] else 3}
-    return {**parameters, **({"calibration": calibration} if calibration else {"hfov_deg": hfov_deg})}
+    # Both, or that of the parameter file would stand beside the other one.
+    return {**parameters, "calibration": calibration, "hfov_deg": hfov_deg}

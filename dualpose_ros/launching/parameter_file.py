@@ -10,6 +10,8 @@ from launch.actions import RegisterEventHandler
 from launch.event_handlers import OnShutdown
 from launch.launch_context import LaunchContext
 
+from dualpose_ros.settings import read_yaml
+
 
 def in_namespace(parameters: Mapping[str, Any], namespace: str) -> dict[str, Any]:
     """The content of a parameter file with its node names put under a namespace; wildcards stay.
@@ -24,7 +26,7 @@ def in_namespace(parameters: Mapping[str, Any], namespace: str) -> dict[str, Any
 def read_parameter_file(path: str) -> dict[str, Any]:
     """The content of a parameter file. RuntimeError where it is unusable."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = read_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RuntimeError(f"params_file {path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not all(isinstance(section, dict) for section in content.values()):

@@ -15,16 +15,17 @@ from rich.table import Table
 from dualpose_ros.camera import GroundConfig, ground_config
 from dualpose_ros.errors import InputError
 from dualpose_ros.metrics.goals import Goal
-from dualpose_ros.paths import share_dir, version
+from dualpose_ros.paths import share_dir, user_path, version
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.recording import STALE
 from dualpose_ros.recording.summary import write_summary
-from dualpose_ros.runs.refinement_settings import REFINEMENT
+from dualpose_ros.runs.refinement_settings import REFINEMENT, refinement_settings
 from dualpose_ros.runs.session import CAMERA, DETECTION, GraphError, GraphOptions, GraphResult, Watch, run_graph
+from dualpose_ros.settings import with_values
 from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
-from dualpose_ros.standalone.arguments import parameter_of
+from dualpose_ros.standalone.arguments import in_force, parameter_of, read_parameter_file
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.stopping import stop_signals
 from dualpose_ros.view.page import check_ports, check_rerun, page_url
@@ -38,7 +39,7 @@ NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
 class LiveOptions:
     """What the user asked for; see the options of `dualpose run`. `every_frame` None: where the source is no camera.
 
-    fps: 0 is what the source states.
+    fps, rate, max_frames: None is what the parameter file says; of the lens and the ground see `with_file`.
     calibrated_ground: where no height is given, the ground is the one that the calibration file says.
     """
 
@@ -51,8 +52,8 @@ class LiveOptions:
     camera_pitch_deg: float = 0.0
     camera_roll_deg: float = 0.0
     calibrated_ground: bool = True
-    fps: float = 0.0
-    rate: float = 1.0
+    fps: float | None = None
+    rate: float | None = None
     every_frame: bool | None = False
     max_rate: float | None = None
     max_frames: int | None = None
@@ -79,32 +80,27 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     every_frame = not source.live if options.every_frame is None else options.every_frame
     if every_frame and source.live:
         raise InputError(f"{options.source} is live, and waits for no graph: leave out --every-frame")
-    if source.live and (options.fps or options.rate != 1):
+    if source.live and (options.fps or options.rate not in (None, 1)):
         raise InputError(
             f"{options.source} is live, and has its own pace: leave out --{'fps' if options.fps else 'rate'}"
         )
     if every_frame and options.max_rate:
         raise InputError("--max-rate does nothing where every frame is worked on: add --live")
-    camera: dict[str, Any] = {"source": options.source, "playback_rate": options.rate}
-    camera["max_frames"] = options.max_frames or 0
-    if options.fps:
-        camera["fps"] = options.fps
-    known = [count for count in (source.count, options.max_frames) if count is not None]
-    if options.calibration is not None:
-        camera["calibration"] = str(options.calibration)
-    else:
-        camera["hfov_deg"] = options.hfov_deg or ASSUMED_HFOV_DEG
-        if options.hfov_deg is None:
-            console.print(
-                f"The camera is unknown: a horizontal field of view of {ASSUMED_HFOV_DEG:g} degrees is assumed, and "
-                "depths are off as far as that is. Give --hfov or --calibration."
-            )
+    given = {"playback_rate": options.rate, "fps": options.fps, "max_frames": options.max_frames}
+    camera = {"source": options.source, **{name: value for name, value in given.items() if value is not None}}
+    camera |= lens_parameters(options)
+    known = (source.count, options.max_frames or file_parameter(options, CAMERA, "max_frames", 0) or None)
+    if options.calibration is None and options.hfov_deg is None:
+        console.print(
+            f"The camera is unknown: a horizontal field of view of {ASSUMED_HFOV_DEG:g} degrees is assumed, and "
+            "depths are off as far as that is. Give --hfov or --calibration."
+        )
     detection: dict[str, Any] = {}
     if options.detector is not None:
         detection["detector"] = options.detector
     if options.max_rate is not None:
         detection["max_rate_hz"] = options.max_rate
-    if not source.live and detection_parameter(options, "cuts", "auto") == "auto":
+    if not source.live and file_parameter(options, DETECTION, "cuts", "auto") == "auto":
         detection["cuts"] = "always"
     graph = GraphOptions(
         out=options.out,
@@ -113,7 +109,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         params_file=options.params_file or default_params(),
         domain_id=options.domain_id,
         every_frame=every_frame,
-        total_frames=min(known, default=None),
+        total_frames=min((count for count in known if count is not None), default=None),
         keep_frames=options.overlay,
         verbose=options.verbose,
         composed=options.composed,
@@ -125,10 +121,44 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     return run_graph(graph, console, watch)
 
 
+def with_file(options: LiveOptions) -> LiveOptions:
+    """The options, and where they don't say what camera it is, what the parameter file says.
+
+    InputError for values that the camera node would refuse.
+    """
+    from dualpose_ros.nodes.camera_node import CameraNodeConfig
+
+    path, is_said = options.params_file, options.calibration is not None or options.hfov_deg is not None
+    if is_said or path is None or not path.is_file():
+        return options
+    said = in_force(read_parameter_file(path), f"/{CAMERA}")
+    try:
+        config = with_values(CameraNodeConfig(), {name: override.value for name, override in said.items()})
+    except ValueError as error:
+        raise InputError(f"--params-file {path}: {error}") from None
+    calibration = user_path(config.calibration) if config.calibration else None
+    return replace(options, calibration=calibration, hfov_deg=config.hfov_deg or None)
+
+
+def lens_parameters(options: LiveOptions) -> dict[str, Any]:
+    """Parameters of the camera node: both, or that of the parameter file would stand beside the other one."""
+    calibration = str(options.calibration or "")
+    return {"calibration": calibration, "hfov_deg": 0.0 if calibration else options.hfov_deg or ASSUMED_HFOV_DEG}
+
+
 def ground_of(options: LiveOptions) -> GroundConfig | None:
-    """The ground before the camera, None where nobody says; InputError or CameraError names what is wrong."""
+    """The ground before the camera, by the options or the parameter file; None where nobody says.
+
+    InputError or CameraError names what is wrong.
+    """
     told = options.calibration if options.calibrated_ground else None
-    return stated_ground(options.camera_height_m, options.camera_pitch_deg, options.camera_roll_deg, told)
+    ground = stated_ground(options.camera_height_m, options.camera_pitch_deg, options.camera_roll_deg, told)
+    if ground is None and options.params_file is not None:
+        try:
+            ground = refinement_settings(options.params_file)[1].ground
+        except ValueError as error:
+            raise InputError(f"--params-file {options.params_file}: {error}") from None
+    return ground if ground is not None and ground.camera_height_m else None
 
 
 def stated_ground(
@@ -166,7 +196,7 @@ def run_and_write(options: LiveOptions, console: Console) -> None:
 
     Errors are those of `run_live`; InputError besides where no frame came, and GraphError where no poses did.
     """
-    out = options.out
+    out, options = options.out, with_file(options)
     result = run_live(options, console)
     with result.recording.frames:
         figures = live_figures(options, result)
@@ -199,11 +229,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
         raise InputError("both --calibration and --hfov are given; give one of them")
     source = open_source(options.source)
     source.close()
-    config = CameraNodeConfig(
-        source=options.source,
-        calibration=str(options.calibration or ""),
-        hfov_deg=0.0 if options.calibration else options.hfov_deg or ASSUMED_HFOV_DEG,
-    )
+    config = CameraNodeConfig(source=options.source, **lens_parameters(options))
     camera_of(config, source.info.width, source.info.height)
     ground_of(options)
     if options.view:
@@ -218,12 +244,14 @@ def check_input(options: LiveOptions) -> SourceInfo:
 
 def detector_of(options: LiveOptions) -> str:
     """The detector of a run: as asked for, or as the parameter file says."""
-    return options.detector if options.detector is not None else detection_parameter(options, "detector", "own")
+    return (
+        options.detector if options.detector is not None else str(file_parameter(options, DETECTION, "detector", "own"))
+    )
 
 
-def detection_parameter(options: LiveOptions, name: str, default: str) -> str:
-    """What the parameter file of a run says of the detection node, `default` where it says nothing."""
-    return str(parameter_of(options.params_file or default_params(), DETECTION, name, default))
+def file_parameter(options: LiveOptions, node: str, name: str, default: Any) -> Any:
+    """What the parameter file of a run says of a node, `default` where it says nothing."""
+    return parameter_of(options.params_file or default_params(), node, name, default)
 
 
 def default_params() -> Path:

@@ -49,6 +49,9 @@ of `dualpose run`) or from the command line (`--ros-args -p name:=value`).
 type or out of its range stops the node with one line that names it, and exit code 2. `ros2 param describe` says what
 is said here. Those marked live may change while a node runs (`ros2 param set`, with ROS 2); the others are read-only.
 
+`dualpose run` refuses a section that is nearly called as a node, and an entry that is there twice. What a file says of
+`camera_node`'s lens, pace and number of frames, and of the ground, holds there where no option says otherwise.
+
 Written by `dualpose parameters --markdown`; change the settings' classes, not this file.
 """
 

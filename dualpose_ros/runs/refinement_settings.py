@@ -22,7 +22,7 @@ def keep_refinement_settings(folder: Path, params_file: Path | None, given: Mapp
     path = folder / FILE
     path.unlink(missing_ok=True)
     try:
-        groups = _with_values({**(_values_of(params_file) if params_file is not None else {}), **given})
+        groups = refinement_settings(params_file, given)
     except ValueError:
         return
     path.write_text(f"{REFINEMENT}:\n  ros__parameters:\n" + "\n".join(yaml_lines(*groups, indent=4)) + "\n")
@@ -33,17 +33,21 @@ def kept_refinement_settings(folder: Path) -> tuple[Any, RefinementConfig]:
     none. InputError if the file is damaged."""
     path = folder / FILE
     try:
-        return _with_values(_values_of(path) if path.exists() else {})
+        return refinement_settings(path if path.exists() else None)
     except (StandaloneError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}") from None
 
 
-def _values_of(path: Path) -> dict[str, Any]:
-    return {name: said.value for name, said in in_force(read_parameter_file(path), f"/{REFINEMENT}").items()}
+def refinement_settings(
+    params_file: Path | None, given: Mapping[str, Any] | None = None
+) -> tuple[Any, RefinementConfig]:
+    """Settings of the refinement node and of its stage by a parameter file, and what is given in front of it.
 
-
-def _with_values(values: Mapping[str, Any]) -> tuple[Any, RefinementConfig]:
+    StandaloneError for the file, SettingError for a value.
+    """
     # Here, not at the top: importing the node puts rclpy, or what stands for it, in place.
     from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
 
+    said = in_force(read_parameter_file(params_file), f"/{REFINEMENT}") if params_file is not None else {}
+    values = {**{name: override.value for name, override in said.items()}, **(given or {})}
     return with_values(RefinementNodeConfig(), values), with_values(RefinementConfig(), values)

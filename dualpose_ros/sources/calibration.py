@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from dualpose_ros.camera import Camera, CameraError, GroundConfig, camera_from_model, cropped_and_binned, ground_config
+from dualpose_ros.settings import YamlLoader
 
 Found = TypeVar("Found")
 
@@ -25,19 +26,17 @@ _MATRIX = ("cameramatrix", "intrinsicmatrix", "intrinsics", "k", "mtx", "m1")
 _DISTORTION = (
     "distortioncoefficients", "distortioncoeffs", "distcoeffs", "distcoefs", "distcoeff", "dist", "d", "d1"
 )  # fmt: skip
+_GROUND = ("camera_height_m", "camera_pitch_deg", "camera_roll_deg")
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain YAML, the matrices that OpenCV writes, and `1e-05`, which has no point where NumPy and JSON write it."""
+class _Loader(YamlLoader):
+    """YAML, and the matrices that OpenCV writes."""
 
 
 def _matrix(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 for _kind in ("opencv-matrix", "opencv-nd-matrix"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _matrix)
 
@@ -126,7 +125,12 @@ def _of_one_camera(content: Mapping[str, Any], chosen: str) -> Mapping[str, Any]
 
 
 def _ground(content: Mapping[str, Any]) -> GroundConfig | None:
+    odd = [str(name) for name in content if re.match("camera_(height|pitch|roll)", str(name)) and name not in _GROUND]
+    if odd:
+        raise CameraError(f"'{odd[0]}' is unknown; the ground is said by {', '.join(_GROUND)}")
     if "camera_height_m" not in content:
+        if alone := [name for name in _GROUND if name in content]:
+            raise CameraError(f"'{alone[0]}' says where the ground is with camera_height_m alone")
         return None
     pitch, roll = (float(content.get(f"camera_{name}_deg", 0.0)) for name in ("pitch", "roll"))
     return ground_config(float(content["camera_height_m"]), pitch, roll)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -128,24 +129,13 @@ def _log_level(text: str) -> tuple[str | None, int]:
     return name or None, LOG_LEVELS[level.lower()]
 
 
-def _loader() -> Any:
-    """A safe YAML loader that, like ROS 2's, takes `1e-3` (no point) for a number."""
-    yaml = require("yaml")
-
-    class RosLoader(yaml.SafeLoader):  # type: ignore[name-defined]
-        pass
-
-    RosLoader.add_implicit_resolver(
-        "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
-    )
-    return RosLoader
-
-
 def parse_value(text: str, where: str) -> Any:
     """A parameter value from YAML text. StandaloneError where it is not valid YAML or is a mapping."""
     yaml = require("yaml")
+    from dualpose_ros.settings import read_yaml
+
     try:
-        value = yaml.load(text, Loader=_loader())
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise StandaloneError(f"parameter {where!r}: the value is not valid YAML") from error
     if isinstance(value, dict):
@@ -159,8 +149,10 @@ def read_parameter_file(path: Path) -> list[Override]:
     Errors: StandaloneError names the file and what in it is wrong.
     """
     yaml = require("yaml")
+    from dualpose_ros.settings import read_yaml
+
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+        tree = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StandaloneError(f"parameter file {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -184,6 +176,17 @@ def parameter_of(path: Path, node: str, name: str, default: Any) -> Any:
     """What a parameter file says of a node's parameter, `default` where it says nothing; StandaloneError as above."""
     said = in_force(read_parameter_file(path), f"/{node}").get(name)
     return default if said is None else said.value
+
+
+def misspelt_sections(overrides: Iterable[Override], nodes: Sequence[str]) -> dict[str, str]:
+    """Of sections that are none of these nodes' and whose names are nearly one's: which node each may mean."""
+    found: dict[str, str] = {}
+    for item in overrides:
+        name = item.node_pattern.rpartition("/")[2]
+        if "*" not in name and name not in nodes:
+            near = [f"{name}_node"] if f"{name}_node" in nodes else get_close_matches(name, nodes, n=1, cutoff=0.8)
+            found.update((item.node_pattern, node) for node in near)
+    return found
 
 
 def _section(prefix: str, name: str, section: Any, path: Path) -> Iterator[Override]:

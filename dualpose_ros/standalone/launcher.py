@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from dualpose_ros.standalone.arguments import read_parameter_file
+from dualpose_ros.standalone.arguments import misspelt_sections, read_parameter_file
 from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.forking import ForkedProcess, ForkServer
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
@@ -72,8 +72,11 @@ class _Entry:
 
 
 def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:
-    """Refuse a file that names a node elsewhere than where it will be: ROS would drop its parameters silently."""
+    """Refuse a file that names a node wrongly, or elsewhere than where it will be: ROS would drop its parameters
+    silently."""
     overrides = read_parameter_file(params_file)
+    for section, node in misspelt_sections(overrides, names).items():
+        raise StandaloneError(f"parameter file {params_file}: section {section!r} is no node's: did you mean {node}?")
     for name in names:
         full = f"/{namespace.strip('/')}/{name}".replace("//", "/")
         meant = [item for item in overrides if item.node_pattern.endswith(f"/{name}")]

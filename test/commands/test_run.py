@@ -134,15 +134,15 @@ def test_the_detector_may_come_from_the_parameter_file(
 @pytest.mark.parametrize(
     ("words", "every_frame", "rate"),
     [
-        ((), None, 1.0),
+        ((), None, None),
         (("--rate", "0"), None, 0.0),
         (("--rate", "2"), False, 2.0),
-        (("--live",), False, 1.0),
-        (("--every-frame",), True, 1.0),
+        (("--live",), False, None),
+        (("--every-frame",), True, None),
     ],
 )
 def test_the_pace_of_a_file(
-    words: tuple[str, ...], every_frame: bool | None, rate: float, monkeypatch: pytest.MonkeyPatch, clip: Path
+    words: tuple[str, ...], every_frame: bool | None, rate: float | None, monkeypatch: pytest.MonkeyPatch, clip: Path
 ) -> None:
     from dualpose_ros.runs import live
 
@@ -152,11 +152,9 @@ def test_the_pace_of_a_file(
     assert (given[0].every_frame, given[0].rate) == (every_frame, rate)
 
 
-@pytest.mark.usefixtures("weights")
-@pytest.mark.parametrize(("words", "fps"), [((), None), (("--fps", "0.1"), 0.1)])
-def test_frames_a_second_may_be_said(
-    words: tuple[str, ...], fps: float | None, monkeypatch: pytest.MonkeyPatch, clip: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What graphs `dualpose run` would run, each of which fails at once."""
     from dualpose_ros.runs import live
 
     given: list[Any] = []
@@ -166,8 +164,69 @@ def test_frames_a_second_may_be_said(
         raise GraphError("enough")
 
     monkeypatch.setattr(live, "run_graph", run_graph)
+    return given
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(("words", "fps"), [((), None), (("--fps", "0.1"), 0.1)])
+def test_frames_a_second_may_be_said(
+    words: tuple[str, ...], fps: float | None, graphs: list[Any], clip: Path, tmp_path: Path
+) -> None:
     assert cli.main(["run", "--source", str(clip), "--out", str(tmp_path / "out"), *words]) == 1
-    assert given[0].camera.get("fps") == fps
+    assert graphs[0].camera.get("fps") == fps
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(
+    ("words", "camera", "ground"),
+    [
+        ((), {"hfov_deg": 40.0}, (1.5, 0.2)),
+        (("--hfov", "50"), {"hfov_deg": 50.0}, (1.5, 0.2)),
+        (("--rate", "2", "--fps", "9", "--max-frames", "2", "--camera-height", "2"),
+         {"hfov_deg": 40.0, "playback_rate": 2.0, "fps": 9.0, "max_frames": 2}, (2.0, 0.0)),
+    ],
+)  # fmt: skip
+def test_what_a_parameter_file_says_of_camera_and_ground_holds_where_no_option_does(
+    words: tuple[str, ...], camera: dict[str, Any], ground: tuple[float, float], graphs: list[Any], clip: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        "camera_node: {ros__parameters: {hfov_deg: 40, fps: 7.0, max_frames: 3, playback_rate: 0.5}}\n"
+        "refinement_node: {ros__parameters: {ground: {camera_height_m: 1.5, camera_pitch_rad: 0.2}}}\n"
+    )
+    command = ["run", "--source", str(clip), "--out", str(tmp_path / "out"), "--params-file", str(params)]
+    assert cli.main([*command, *words]) == 1
+    assert "camera is unknown" not in capsys.readouterr().out
+    (graph,) = graphs
+    assert graph.camera == {"source": str(clip), "calibration": "", **camera}
+    assert graph.total_frames == camera.get("max_frames", 3)
+    said = graph.overrides["refinement_node"]
+    assert (said["ground.camera_height_m"], said["ground.camera_pitch_rad"]) == ground
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_parameter_file_whose_values_would_be_lost_is_refused(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = tmp_path / "params.yaml"
+    command = ("run", "--source", clip, "--hfov", 60, "--out", tmp_path / "out", "--params-file", params)
+    for section, meant in {
+        "detecton_node": "detection_node",
+        "/topdown_node": "top_down_node",
+        "fusion": "fusion_node",
+    }.items():
+        params.write_text(f"{section}: {{ros__parameters: {{min_score: 0.5}}}}\n")
+        line = refused(capsys, *command)
+        assert f"{params}: section '/{section.strip('/')}' is no node's: did you mean {meant}?" in line
+    params.write_text(
+        "detection_node: {ros__parameters: {cuts: never}}\ndetection_node: {ros__parameters: {detector: none}}\n"
+    )
+    assert "'detection_node' is there twice" in refused(capsys, *command)
+    params.write_text("my_driver: {ros__parameters: {hfov_deg: 3}}\nhumans_node: {ros__parameters: {cuts: 3}}\n"
+                      "camera_node: {ros__parameters: {hfov_deg: 400}}\n")  # fmt: skip
+    line = refused(capsys, *command[:3], *command[5:])
+    assert f"--params-file {params}: hfov_deg is 400.0; it must be >= 0, < 180 degrees" in line
 
 
 def test_a_pace_that_contradicts_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,11 +171,25 @@ def test_parameter_files_in_a_namespace(launch_stub: None, tmp_path: Path) -> No
     assert module.in_namespace({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
 
 
+def test_a_parameter_file_that_names_a_node_wrongly_is_told_of(
+    launch_stub: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    description = describe("pipeline.launch.py")
+    own = tmp_path / "own.yaml"
+    own.write_text("detecton_node: {ros__parameters: {a: 1}}\nusb_camera_node: {ros__parameters: {a: 1}}\n")
+    actions_of(description, arguments_of(description) | {"params_file": str(own)})
+    (said,) = caplog.messages
+    assert "section /detecton_node is no node's of this package; did you mean detection_node?" in said
+    own.write_text("fusion_node: {ros__parameters: {a: 1}}\nfusion_node: {ros__parameters: {b: 1}}\n")
+    with pytest.raises(RuntimeError, match=r"own\.yaml cannot be read: 'fusion_node' is there twice.*line 2"):
+        actions_of(description, arguments_of(description) | {"params_file": str(own)})
+
+
 @pytest.mark.parametrize(("namespace", "prefix"), [("", ""), ("/robot1/", "robot1/")])
 def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: Path) -> None:
     description = describe("demo.launch.py")
     own = tmp_path / "own.yaml"
-    own.write_text("camera_node:\n  ros__parameters: {fps: 5.0}\n")
+    own.write_text("camera_node:\n  ros__parameters: {fps: 5.0, calibration: own_camera.yaml}\n")
     context = arguments_of(description) | {"source": "0", "hfov_deg": "60", "namespace": namespace}
     context |= {"params_file": str(own), "use_sim_time": "true", "log_level": "warn"}
     nodes = nodes_of(actions_of(description, context))
@@ -186,7 +200,9 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: P
     config = {item.name: item.value for item in all_settings(with_values(CameraNodeConfig(), values))}
     assert values.items() <= config.items()
     assert values["source"] == "0" and values["frame_id"] == f"{prefix}camera_optical_frame"
-    assert values["hfov_deg"] == 60.0 and "calibration" not in values
+    assert values["hfov_deg"] == 60.0 and values["calibration"] == ""
+    by_file = nodes_of(actions_of(description, context | {"hfov_deg": "0.0"}))["camera_node"]["parameters"][1]
+    assert (values_of(by_file)["calibration"], values_of(by_file)["hfov_deg"]) == ("own_camera.yaml", 0.0)
     transform = nodes.pop("static_transform_publisher")["arguments"]
     assert transform[:4] == ["--frame-id", f"{prefix}camera_link", "--child-frame-id", values["frame_id"]]
     assert nodes.pop("rviz2")["arguments"][3] == transform[1]
@@ -283,7 +299,7 @@ def test_a_film_is_started_anew_where_it_cuts(
 def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:
     description = describe("demo.launch.py")
     values = values_of(nodes_of(actions_of(description, arguments_of(description)))["camera_node"]["parameters"][1])
-    assert Path(values["source"]).is_file() and Path(values["calibration"]).is_file() and "hfov_deg" not in values
+    assert Path(values["source"]).is_file() and Path(values["calibration"]).is_file() and not values["hfov_deg"]
 
 
 def test_what_the_launch_files_start_and_import_is_declared(launch_stub: None) -> None:

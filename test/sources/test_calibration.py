@@ -42,6 +42,11 @@ def test_calibration(tmp_path: Path) -> None:
         (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": [0.0] * 9}}), "K is all zero"),
         (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": [1.0, 2.0]}}), "K has 2 values"),
         (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"data": "abc"}}), "camera.yaml"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": [500, 0, 0, 0, 505, 0, 320.5, 239.5, 1]}), "transposed"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": [1000, 0, 641, 0, 1010, 479, 0, 0, 2]}), "scaled"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": [500, 80, 320.5, 0, 505, 239.5, 0, 0, 1]}), "skewed"),
+        (yaml.safe_dump({**CALIBRATION, "camera_matrix": [4.2, 0, 3.2, 0, 4.2, 2.4, 0, 0, 1]}), "focal 4.2 pixels"),
+        (yaml.safe_dump(CALIBRATION) + "image_width: 1280\n", "'image_width' is there twice"),
         (yaml.safe_dump({**CALIBRATION, "image_width": "wide"}), "camera.yaml"),
         ("MATLAB 5.0 MAT-file\0\0\1IM", "it is no text"),
     ],
@@ -201,6 +206,9 @@ def test_a_file_may_say_where_the_ground_is(tmp_path: Path) -> None:
         ({"camera_height_m": -1.0}, "must be above"),
         ({"camera_height_m": "high"}, "camera.yaml"),
         ({"camera_height_m": 1.0, "camera_pitch_deg": 120.0}, "camera_pitch_rad"),
+        ({"camera_pitch_deg": 12.0}, "'camera_pitch_deg' says where the ground is with camera_height_m alone"),
+        ({"camera_height_m": 1.0, "camera_pitch_rad": 0.2}, "'camera_pitch_rad' is unknown; .* camera_pitch_deg"),
+        ({"camera_height": 1.0}, "'camera_height' is unknown"),
     ],
 )
 def test_bad_grounds(tmp_path: Path, entries: dict[str, object], says: str) -> None:

@@ -188,6 +188,11 @@ def test_a_nodes_own_section_holds_over_that_of_all(tmp_path: Path) -> None:
         ("camera_node:\n  ros__parameters: 5", "'camera_node'"),
         ("camera_node:\n  rate: 5", "'rate'"),
         ("camera_node:\n  ros__parameters:\n    rate:", "'rate'"),
+        (
+            "camera_node: {ros__parameters: {a: 1}}\ncamera_node: {ros__parameters: {b: 1}}",
+            "'camera_node' is there twice",
+        ),
+        ("camera_node:\n  ros__parameters:\n    a: 1\n    b: 2\n    a: 3", "'a' is there twice"),
     ],
 )
 def test_wrong_parameter_file_is_refused_in_one_line(tmp_path: Path, text: Any, message: Any) -> None:

@@ -8,6 +8,7 @@ import yaml
 
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.training.loop.task import TrainingError
+from dualpose_ros.settings import read_yaml
 
 Settings = TypeVar("Settings")
 
@@ -15,7 +16,7 @@ Settings = TypeVar("Settings")
 def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     """The mappings `run` and `task` of a settings file; InputError if it can't be read or holds anything else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = read_yaml(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"settings {path} can't be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(k) or {}, dict) for k in ("run", "task")):

@@ -41,7 +41,7 @@ def run_demo(
             raise InputError(f"{folder} has no {name}: make a clip with `dualpose synth clip --out {folder}`")
     truth = load_clip_truth(folder / "truth.npz")
     options = replace(options, source=str(folder / "clip.mp4"), calibration=folder / "camera.yaml")
-    rate, out = options.rate, options.out
+    rate, out = 1.0 if options.rate is None else options.rate, options.out
     result = run_live(options, console)
     with result.recording.frames:
         frames = estimated_frames(result, truth, rate)
