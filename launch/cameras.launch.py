@@ -26,8 +26,8 @@ def generate_launch_description() -> LaunchDescription:
         topics = (values["image_topic"], values["camera_info_topic"])
         actions: list[Any] = []
         for index, name in enumerate(cameras_of(values)):
-            graph, cleaning = graph_of({**values, "namespace": f"{values['namespace']}/{name}"})
-            actions += [*cleaning, *pipeline(graph, values, *topics, index * ID_BLOCK)]
+            graph = graph_of({**values, "namespace": f"{values['namespace']}/{name}"})
+            actions += pipeline(graph, values, *topics, index * ID_BLOCK)
         return actions
 
     return LaunchDescription([*declare(arguments), OpaqueFunction(function=start)])

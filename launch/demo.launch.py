@@ -23,10 +23,10 @@ def generate_launch_description() -> LaunchDescription:
 
     def start(context: LaunchContext) -> list[Any]:
         values = read(arguments, context, __file__)
-        parameters = demo_camera(values)
+        graph = graph_of(values)
+        parameters = demo_camera(graph, values)
         is_film = kind_of(parameters["source"]) == "file"
-        graph, actions = graph_of(values)
-        actions += [*camera(graph, parameters), *pipeline(graph, values, is_film=is_film)]
+        actions = [*camera(graph, parameters), *pipeline(graph, values, is_film=is_film)]
         fixed_frame = values["fixed_frame"] or camera_frames(graph.namespace)[0]
         return actions + (rviz(graph, values["rviz_config"], fixed_frame) if values["rviz"] else [])
 

@@ -20,8 +20,8 @@ def generate_launch_description() -> LaunchDescription:
 
     def start(context: LaunchContext) -> list[Any]:
         values = read(arguments, context, __file__)
-        graph, actions = graph_of(values)
-        actions += pipeline(graph, values, values["image_topic"], values["camera_info_topic"])
+        graph = graph_of(values)
+        actions = pipeline(graph, values, values["image_topic"], values["camera_info_topic"])
         return actions + (rviz(graph, values["rviz_config"], values["fixed_frame"]) if values["rviz"] else [])
 
     return LaunchDescription([*declare(arguments), OpaqueFunction(function=start)])

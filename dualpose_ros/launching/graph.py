@@ -13,7 +13,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from dualpose_ros.launching.arguments import Argument
-from dualpose_ros.launching.parameter_file import parameter_file
+from dualpose_ros.launching.parameter_file import VALUES, parameter_file, written_file
 from dualpose_ros.launching.supervision import supervised
 from dualpose_ros.paths import PACKAGE
 from dualpose_ros.standalone.arguments import LOG_LEVELS, misspelt_sections, parameter_of, read_parameter_file
@@ -25,7 +25,7 @@ NODES = (
 )  # fmt: skip
 BESIDE = ("humans_node", "view_node")
 COMPOSED = "composed_graph"
-TAKES_IMAGES = ("detection_node", "top_down_node", "bottom_up_node", "visualization_node", "view_node", COMPOSED)
+TAKES_IMAGES = ("detection_node", "top_down_node", "bottom_up_node", "visualization_node", "view_node")
 SHOWN = ("markers", "overlay")
 TRANSPORTS = ("raw", "compressed")
 
@@ -69,44 +69,67 @@ class Graph:
     image_transport: str = "raw"
 
     def node(
-        self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = (),
-        names: Sequence[str] = (),
-    ) -> list[Any]:  # fmt: skip
-        """A node of ours, or the composed one of those named; its parameters go before those of the file."""
-        given = {"use_sim_time": self.use_sim_time, **(parameters or {})}
+        self, name: str, parameters: Mapping[str, Any] | None = None, remappings: Sequence[tuple[str, str]] = ()
+    ) -> list[Any]:
+        """A node of ours; its parameters go before those of the file."""
+        # Typed, or launch reads the text "0" for a number.
+        values = {
+            key: ParameterValue(value, value_type=type(value))
+            for key, value in self._given(name, parameters or {}).items()
+        }
+        return self._process(name, name, values, remappings)
+
+    def composed_node(
+        self, parameters: Mapping[str, Mapping[str, Any]], remappings: Sequence[tuple[str, str]]
+    ) -> list[Any]:
+        """One process of several nodes, by the parameters of each."""
+        # Each under its full name: launch itself would write them under `/**`, over which a file's own sections go.
+        prefix = f"/{self.namespace}".rstrip("/")
+        content = {f"{prefix}/{name}": {VALUES: self._given(name, own)} for name, own in parameters.items()}
+        # It keeps the nodes' own names.
+        return self._process(COMPOSED, None, written_file(content), remappings, tuple(parameters))
+
+    def said(self, node: str, name: str, default: Any) -> Any:
+        """What the parameter file says of a node's parameter."""
+        return parameter_of(Path(self.params_file), f"{self.namespace}/{node}".lstrip("/"), name, default)
+
+    def _given(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        given = {"use_sim_time": self.use_sim_time, **parameters}
         if name in TAKES_IMAGES and self.image_transport != "raw":
             given["image_transport"] = self.image_transport
+        return given
 
+    def _process(
+        self, executable: str, name: str | None, parameters: Any, remappings: Sequence[tuple[str, str]],
+        names: Sequence[str] = (),
+    ) -> list[Any]:  # fmt: skip
         def make() -> Node:
-            # Typed, or launch reads the text "0" for a number.
-            values = {key: ParameterValue(value, value_type=type(value)) for key, value in given.items()}
             return Node(
                 package=PACKAGE,
-                executable=name,
-                # One process of several nodes keeps their own names.
-                name=None if name == COMPOSED else name,
+                executable=executable,
+                name=name,
                 namespace=self.namespace,
-                parameters=[self.params_file, values],
+                parameters=[self.params_file, parameters],
                 remappings=list(remappings),
                 arguments=[*names, "--ros-args", "--log-level", self.log_level],
                 output="screen",
                 additional_env={END_WITH_PARENT: "1"},
             )
 
-        return supervised(make, name, RestartPolicy() if self.respawn else RestartPolicy(limit=0))
+        return supervised(make, executable, RestartPolicy() if self.respawn else RestartPolicy(limit=0))
 
 
-def graph_of(values: Mapping[str, Any]) -> tuple[Graph, list[Any]]:
-    """The graph that the common arguments describe, and actions that clean up. RuntimeError for a bad file."""
+def graph_of(values: Mapping[str, Any]) -> Graph:
+    """The graph that the common arguments describe. RuntimeError for a bad file."""
     namespace = values["namespace"].strip("/")
-    params_file, actions = parameter_file(values["params_file"], namespace)
+    params_file = parameter_file(values["params_file"], namespace)
     overrides = read_parameter_file(Path(values["params_file"]))
     for section, node in misspelt_sections(overrides, (*NODES, *BESIDE)).items():
         get_logger("launch.user").warning(
             f"{values['params_file']}: section {section} is no node's of this package; did you mean {node}?"
         )
     settings = (values[name] for name in ("use_sim_time", "respawn", "log_level", "composed", "image_transport"))
-    return Graph(namespace, params_file, *settings), actions
+    return Graph(namespace, params_file, *settings)
 
 
 def extras(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -136,12 +159,10 @@ def pipeline(
     given = {"ground_frame": values["ground_frame"], "track_id_offset": track_id_offset}
     parameters: dict[str, dict[str, Any]] = {name: {} for name in NODES} | extras(values)
     parameters["refinement_node"] = {name: value for name, value in given.items() if value}
-    if is_film and parameter_of(Path(values["params_file"]), "detection_node", "cuts", "auto") == "auto":
+    if is_film and graph.said("detection_node", "cuts", "auto") == "auto":
         parameters["detection_node"] = {"cuts": "always"}
     if graph.composed:
-        # A process's parameters are for all of its nodes; who has none of a name leaves it alone.
-        together = {name: value for own in parameters.values() for name, value in own.items()}
-        return graph.node(COMPOSED, together, inputs, tuple(parameters))
+        return graph.composed_node(parameters, inputs)
     return [action for name, own in parameters.items() for action in graph.node(name, own, inputs)]
 
 
@@ -206,17 +227,17 @@ def is_installed(package: str) -> bool:
     return True
 
 
-def demo_camera(values: Mapping[str, Any]) -> dict[str, Any]:
+def demo_camera(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
     """The camera node's parameters for a source: the demo's clip brings its calibration, any other has to say its own,
     here or in the parameter file.
 
     RuntimeError where neither or both of calibration and hfov_deg are given.
     """
-    demo, params_file = share() / "demo", Path(values["params_file"])
+    demo = share() / "demo"
     source, calibration, hfov_deg = values["source"], values["calibration"], values["hfov_deg"]
     if source and not calibration and not hfov_deg:
-        calibration, hfov_deg = (parameter_of(params_file, "camera_node", *said) for said in (
-            ("calibration", ""), ("hfov_deg", 0.0)))  # fmt: skip
+        calibration = graph.said("camera_node", "calibration", "")
+        hfov_deg = graph.said("camera_node", "hfov_deg", 0.0)
     if not source and not calibration and not hfov_deg:
         source, calibration = str(demo / "clip.mp4"), str(demo / "camera.yaml")
     source = source or str(demo / "clip.mp4")

@@ -1,26 +1,50 @@
 """Parameter files whose nodes are in a namespace."""
 
+import atexit
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from launch.actions import RegisterEventHandler
-from launch.event_handlers import OnShutdown
-from launch.launch_context import LaunchContext
 
 from dualpose_ros.settings import read_yaml
+
+VALUES = "ros__parameters"
 
 
 def in_namespace(parameters: Mapping[str, Any], namespace: str) -> dict[str, Any]:
     """The content of a parameter file with its node names put under a namespace; wildcards stay.
 
-    rclpy matches `/**` and full node names only, so a file that names nodes would otherwise
-    be ignored by nodes in a namespace.
+    rclpy matches `/**` and full node names only, so a file that names nodes would otherwise be ignored by nodes in a
+    namespace. Names that are in it already, as `ros2 param dump` writes them, stay, and go before those that were not.
     """
     prefix = "/".join(("", *(part for part in namespace.split("/") if part)))
-    return {key if "*" in key else f"{prefix}/{key.lstrip('/')}": value for key, value in parameters.items()}
+    there: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    for name, section in _sections(parameters):
+        if "*" in name:
+            found[name] = section
+        elif prefix and name.startswith(f"{prefix}/"):
+            there[name] = section
+        else:
+            found[f"{prefix}{name}"] = section
+    return _merged(found, there)
+
+
+def _sections(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Full node names and what stands under them; namespaces may be levels of their own."""
+    for key, section in tree.items():
+        name = f"{above}/{str(key).lstrip('/')}"
+        if isinstance(section, Mapping) and section and VALUES not in section:
+            yield from _sections(section, name)
+        else:
+            yield name, section
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(under[key], over[key]) for key in over if isinstance(under.get(key), Mapping)}
+    return {**under, **over, **both}
 
 
 def read_parameter_file(path: str) -> dict[str, Any]:
@@ -34,19 +58,15 @@ def read_parameter_file(path: str) -> dict[str, Any]:
     return content
 
 
-def parameter_file(path: str, namespace: str) -> tuple[str, list[Any]]:
-    """A parameter file whose node names are in the namespace, and the actions that clean up after it.
-
-    RuntimeError where `path` is unusable.
-    """
+def parameter_file(path: str, namespace: str) -> str:
+    """A parameter file whose node names are in the namespace. RuntimeError where `path` is unusable."""
     content = read_parameter_file(path)
-    if not namespace:
-        return path, []
+    return written_file(in_namespace(content, namespace)) if namespace else path
+
+
+def written_file(content: Mapping[str, Any]) -> str:
+    """A parameter file of this content, for as long as this process lives."""
     with tempfile.NamedTemporaryFile("w", prefix="dualpose_", suffix=".yaml", delete=False) as stream:
-        yaml.safe_dump(in_namespace(content, namespace), stream)
-    written = Path(stream.name)
-
-    def delete(event: Any, context: LaunchContext) -> None:
-        written.unlink(missing_ok=True)
-
-    return stream.name, [RegisterEventHandler(OnShutdown(on_shutdown=delete))]
+        yaml.safe_dump(content, stream, sort_keys=False)
+    atexit.register(Path(stream.name).unlink, missing_ok=True)
+    return stream.name

@@ -27,7 +27,7 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
         "launch.actions": ("DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "RegisterEventHandler", "TimerAction"),
         "launch.launch_context": ("LaunchContext",),
         "launch.logging": ("get_logger",),
-        "launch.event_handlers": ("OnProcessExit", "OnShutdown"),
+        "launch.event_handlers": ("OnProcessExit",),
         "launch.substitutions": ("LaunchConfiguration",),
         "launch_ros": (),
         "launch_ros.actions": ("Node",),

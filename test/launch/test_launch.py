@@ -78,9 +78,17 @@ def test_a_composed_launch_is_one_process_whose_nodes_keep_their_names(launch_st
     given |= {"view": "true", "bodies": "true", "ground_frame": "map"}
     process = nodes_of(actions_of(description, arguments_of(description) | given))["composed_graph"]
     assert tuple(process["arguments"][:-3]) == (*NODES, "humans_node", "view_node")
-    assert values_of(process["parameters"][1]) == {
-        "use_sim_time": False, "ground_frame": "map", "body_frames": True, "rep155": "auto",
-    }  # fmt: skip
+    assert told_in(process, "refinement_node", "robot1") == {"use_sim_time": False, "ground_frame": "map"}
+    assert told_in(process, "humans_node", "robot1") == {"use_sim_time": False, "body_frames": True, "rep155": "auto"}
+    assert told_in(process, "fusion_node", "robot1") == {"use_sim_time": False}
+
+
+def told_in(process: dict[str, Any], node: str, namespace: str = "") -> dict[str, Any]:
+    """What the launch file tells a node of a composed graph, by ROS 2's rule that the last section of a file that
+    matches a node holds: under its full name, for under `/**` a file that begins so would go over it."""
+    written: dict[str, Any] = yaml.safe_load(Path(process["parameters"][1]).read_text())
+    values: dict[str, Any] = written[f"/{namespace}/{node}".replace("//", "/")]["ros__parameters"]
+    return values
 
 
 def test_the_live_view_is_started_on_the_graphs_topics_and_ground(launch_stub: None) -> None:
@@ -108,19 +116,20 @@ def test_the_graph_runs_where_rviz_and_tf2_are_missing(
     assert told or name == "cameras.launch.py"
 
 
-def test_launch_leaves_no_file_behind(launch_stub: None) -> None:
-    description = describe("pipeline.launch.py")
+def test_launch_leaves_no_file_behind(launch_stub: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    description, at_end = describe("pipeline.launch.py"), list[Any]()
+    monkeypatch.setattr("atexit.register", lambda call, **options: at_end.append((call, options)))
     context = arguments_of(description)
-    at_root = actions_of(description, context)
-    assert nodes_of(at_root)["top_down_node"]["parameters"][0] == context["params_file"]
-    assert not handlers_of(at_root, "OnShutdown")
-    actions = actions_of(description, {**context, "namespace": "robot1"})
-    written = Path(nodes_of(actions)["top_down_node"]["parameters"][0])
-    assert written.is_file() and written != Path(context["params_file"])
-    (handler,) = handlers_of(actions, "OnShutdown")
-    for _ in range(2):
-        handler.options["on_shutdown"](None, None)
-        assert not written.exists()
+    assert nodes_of(actions_of(description, context))["top_down_node"]["parameters"][0] == context["params_file"]
+    assert not at_end
+    files = set[Path]()
+    for name, given in (("top_down_node", {"namespace": "a"}), ("composed_graph", {"composed": "true"})):
+        parameters = nodes_of(actions_of(description, context | given))[name]["parameters"]
+        files |= {Path(file) for file in parameters if isinstance(file, str)} - {Path(context["params_file"])}
+    assert len(files) == 2 and all(file.is_file() for file in files)
+    for call, options in 2 * at_end:
+        call(**options)
+    assert not any(file.exists() for file in files)
 
 
 @pytest.mark.parametrize(("code", "starts"), [(0, 1), (BAD_INPUT, 1), (1, 1 + RestartPolicy().limit), (-11, 6)])
@@ -168,7 +177,21 @@ def test_parameter_files_in_a_namespace(launch_stub: None, tmp_path: Path) -> No
     (tmp_path / "list.yaml").write_text("[1]")
     with pytest.raises(RuntimeError, match="no node names"):
         module.parameter_file(str(tmp_path / "list.yaml"), "")
-    assert module.in_namespace({"/**": 1, "a": 2, "/b": 3}, "") == {"/**": 1, "/a": 2, "/b": 3}
+    said = {"/**": {}, "a": {"ros__parameters": {"n": 1}}, "/b": {}}
+    assert module.in_namespace(said, "") == {"/**": {}, "/a": said["a"], "/b": {}}
+
+
+def test_names_that_are_in_the_namespace_already_stay(launch_stub: None, tmp_path: Path) -> None:
+    """As `ros2 param dump` writes them, and where each of several cameras has a section of its own."""
+    module = importlib.import_module("dualpose_ros.launching.parameter_file")
+    own = {"ros__parameters": {"max_coast_s": 0.7, "ground": {"camera_height_m": 1.2}}}
+    for written in ({"/robot1/front/a": own}, {"robot1": {"front": {"a": own}}}, {"/robot1": {"/front/a": own}}):
+        assert module.in_namespace(written, "robot1/front/") == {"/robot1/front/a": own}
+        assert module.in_namespace(written, "robot1/rear") == {"/robot1/rear/robot1/front/a": own}
+    both = {"/front/a": own, "a": {"ros__parameters": {"max_coast_s": 0.1, "ground": {"camera_roll_rad": 0.2}}}}
+    (values,) = module.in_namespace(both, "front")["/front/a"].values()
+    assert values == {"max_coast_s": 0.7, "ground": {"camera_height_m": 1.2, "camera_roll_rad": 0.2}}
+    assert list(module.in_namespace({"z": own, "/**": own}, "n")) == ["/n/z", "/**"], "the later one holds"
 
 
 def test_a_parameter_file_that_names_a_node_wrongly_is_told_of(
@@ -215,19 +238,20 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: P
 def test_compressed_images_are_asked_for_by_those_that_take_images(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     context = arguments_of(description) | {"image_transport": "compressed"}
+    composed = nodes_of(actions_of(description, context | {"composed": "true"}))["composed_graph"]
     for name, node in nodes_of(actions_of(description, context)).items():
         asked = values_of(node["parameters"][1]).get("image_transport")
+        assert told_in(composed, name).get("image_transport") == asked
         has = any(item.name == "image_transport" for group in PARAMETERS[name] for item in all_settings(group))
         assert asked == ("compressed" if has else None), name
 
 
-@pytest.mark.parametrize(("composed", "end"), [("false", "refinement_node"), ("true", "composed_graph")])
-def test_the_ground_is_given_to_the_node_that_knows_it(launch_stub: None, composed: str, end: str) -> None:
+def test_the_ground_is_given_to_the_node_that_knows_it(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
-    context = arguments_of(description) | {"ground_frame": "base_footprint", "composed": composed}
+    context = arguments_of(description) | {"ground_frame": "base_footprint"}
     nodes = nodes_of(actions_of(description, context))
     told = {name: values_of(node["parameters"][1]).get("ground_frame") for name, node in nodes.items()}
-    assert told == {name: "base_footprint" if name == end else None for name in nodes} and end in told
+    assert told == {name: "base_footprint" if name == "refinement_node" else None for name in NODES}
 
 
 def test_several_cameras_have_namespaces_and_ids_of_their_own(launch_stub: None) -> None:
@@ -288,12 +312,16 @@ def test_a_film_is_started_anew_where_it_cuts(
 ) -> None:
     description = describe("demo.launch.py")
     own = tmp_path / "own.yaml"
-    own.write_text("detection_node: {ros__parameters: {" + (f"cuts: {said}" if said else "") + "}}\n")
-    context = arguments_of(description) | {"params_file": str(own), "composed": composed, "namespace": "robot"}
-    context |= {"source": source, "hfov_deg": "60"} if source else {}
-    nodes = nodes_of(actions_of(description, context))
-    detection = nodes["composed_graph" if composed == "true" else "detection_node"]
-    assert values_of(detection["parameters"][1]).get("cuts") == told
+    for name in ("detection_node", "/robot/detection_node"):
+        own.write_text(name + ": {ros__parameters: {" + (f"cuts: {said}" if said else "") + "}}\n")
+        context = arguments_of(description) | {"params_file": str(own), "composed": composed, "namespace": "robot"}
+        context |= {"source": source, "hfov_deg": "60"} if source else {}
+        nodes = nodes_of(actions_of(description, context))
+        if composed == "true":
+            values = told_in(nodes["composed_graph"], "detection_node", "robot")
+        else:
+            values = values_of(nodes["detection_node"]["parameters"][1])
+        assert values.get("cuts") == told
 
 
 def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:
