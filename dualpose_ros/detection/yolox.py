@@ -60,7 +60,8 @@ class YoloxDetector:
     engine: one of ours or a published one. An image's long side is scaled to `input_long_side` pixels, or the image
     fitted into the network's own size where that is fixed. far_long_side: pixels of a second look at images that have
     more of them, for those who are small in it; 0: none. choice: which boxes are people.
-    DetectionError on construction if the network's inputs are not those of YOLOX.
+    DetectionError on construction if the network's inputs are not those of YOLOX, or, where its size is fixed, its
+    answer to a black image is not.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class YoloxDetector:
         self._long_side, self._far_long_side = input_long_side, far_long_side
         self._input, self._size = _input_of(engine)
         self._takes_bytes = engine.inputs[self._input].dtype == np.uint8
+        if self._size is not None:
+            self._look(np.zeros((*self._size[::-1], 3), np.uint8), input_long_side)
 
     def __call__(self, image: RgbImage, far: bool = True) -> Detections:
         """Detections in an RGB image, with the second look or without; ImageError or DetectionError if it, or the

@@ -112,7 +112,7 @@ def load_top_down(spec: str, config: EngineConfig | None = None) -> Engine:
     """The top-down network that a setting names: a shipped one, an ONNX file, or one of SPECS.
 
     Errors: SettingError for an unknown kind, WeightsError and EngineError as of loading, EngineError if the file is
-    no network of the kind.
+    no network of the kind, by what it takes and by what it answers to a black patch.
     """
     config = config or EngineConfig()
     kind, colon, path = spec.partition(":")
@@ -120,7 +120,9 @@ def load_top_down(spec: str, config: EngineConfig | None = None) -> Engine:
         return config.network(spec)
     if kind not in KINDS or not path:
         raise SettingError("weights", f"is {spec!r}; it must be a shipped network's name, FILE.onnx, {SPECS}")
-    return PublishedEngine(config.load(network_file(path)), kind)
+    engine = PublishedEngine(config.load(network_file(path)), kind)
+    engine.run({name: np.zeros((1, *spec.shape[1:]), np.uint8) for name, spec in engine.inputs.items()})
+    return engine
 
 
 class PublishedEngine:

@@ -137,18 +137,21 @@ def test_a_network_with_other_inputs_is_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 10, 85), (1, 126, 5), (126, 85)])
 def test_a_network_with_other_outputs_is_refused(shape: tuple[int, ...]) -> None:
-    detector = YoloxDetector(FakeEngine(np.zeros(shape, np.float32)))
+    """Of a fixed size as it is loaded: a run would go on without a detector, by the bottom-up branch alone."""
+    with pytest.raises(DetectionError, match="no YOLOX network: it puts out"):
+        YoloxDetector(FakeEngine(np.zeros(shape, np.float32)))
+    detector = YoloxDetector(FakeEngine(np.zeros(shape, np.float32), (1, 3, "H", "W")))
     with pytest.raises(DetectionError, match="no YOLOX network: it puts out"):
         detector(np.zeros((64, 96, 3), np.uint8))
 
 
 def test_nan_and_empty_images_are_refused() -> None:
     rows = one_person_rows(64, 96)
-    rows[0, 7, 2] = np.nan
-    with pytest.raises(DetectionError, match="not finite"):
-        YoloxDetector(FakeEngine(rows))(np.zeros((64, 96, 3), np.uint8))
     with pytest.raises(ImageError, match="empty"):
         YoloxDetector(FakeEngine(rows))(np.zeros((0, 96, 3), np.uint8))
+    rows[0, 7, 2] = np.nan
+    with pytest.raises(DetectionError, match="not finite"):
+        YoloxDetector(FakeEngine(rows))
 
 
 def test_a_corrupt_file_is_refused(tmp_path: Path) -> None:

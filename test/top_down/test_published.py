@@ -17,6 +17,7 @@ from dualpose_ros.top_down.lifting.completion import complete
 from dualpose_ros.top_down.lifting.person_view import back
 from dualpose_ros.top_down.published import KINDS, KNOWN, PublishedEngine, load_top_down
 from dualpose_ros.top_down.stage import TopDownConfig, TopDownStage
+from dualpose_ros.weights import weights_path
 from support.data import data_path
 
 RNG = np.random.default_rng(1)
@@ -191,6 +192,8 @@ def test_what_is_no_such_network_is_named(tmp_path: Path) -> None:
         load_top_down("resnet:file.onnx")
     with pytest.raises(EngineError, match="is not there"):
         load_top_down(f"movenet:{tmp_path / 'none.onnx'}")
+    with pytest.raises(EngineError, match="no movenet network: it puts out"):
+        load_top_down(f"movenet:{weights_path('top_down')}")
     network: Engine = Answering("rtmpose", np.zeros((17, 2)), np.ones(17))
     with pytest.raises(EngineError, match=r"no movenet network: it takes input float32 \[N, 3, 256, 192\]"):
         PublishedEngine(network, "movenet")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dualpose_ros.arrays import AnyFloats, Float32s, Rows
-from dualpose_ros.inference.engine import Engine
+from dualpose_ros.inference.engine import Engine, EngineError
 from dualpose_ros.skeleton import H36M17, K
 from dualpose_ros.top_down.lifting.person_view import NUM_VIEW_FEATURES, PersonView, back, view_person
 
@@ -36,6 +36,12 @@ class CompletedPoses(Rows):
 
     view: PersonView
     features: Float32s
+
+
+def check_completing(gcn: Engine) -> None:
+    """EngineError unless a network is one that completes joints."""
+    if set(gcn.inputs) != {"joints", "view"} or not {"joints_2d", "log_stddev_2d", "joints_rel"} <= set(gcn.outputs):
+        raise EngineError(f"this is no network that completes joints (gcn): it takes {', '.join(gcn.inputs)}")
 
 
 def complete(rays: AnyFloats, confidence: AnyFloats, gcn: Engine | None) -> CompletedPoses:

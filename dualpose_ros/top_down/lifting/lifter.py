@@ -20,6 +20,7 @@ from dualpose_ros.top_down.lifting.completion import (
     LONGEST_GAP_S,
     NUM_FEATURES,
     CompletedPoses,
+    check_completing,
     complete,
     time_feature,
 )
@@ -69,12 +70,14 @@ class Lifter:
     """Keeps what the network remembers of each track, and lifts all people of a frame at once.
 
     Takes engines of lifting.onnx (see `network.TemporalLifter`; the answer must not be late) and of
-    gcn.onnx (see `gcn_network.DirectedGCN`), None to do without. EngineError if the former is another network, or looks
-    ahead.
+    gcn.onnx (see `gcn_network.DirectedGCN`), None to do without. EngineError if either is another network, or the
+    former looks ahead.
     """
 
     def __init__(self, engine: Engine, gcn: Engine | None) -> None:
         self._engine, self._gcn = engine, gcn
+        if gcn is not None:
+            check_completing(gcn)
         empty = empty_memory(engine, 1)
         if late := lookahead_frames(engine):
             raise EngineError(f"this lifting network looks {late} frames ahead, which can't be live")
@@ -197,6 +200,8 @@ def empty_memory(engine: Engine, count: int) -> dict[str, Float32s]:
     sizes = {name: tuple(size for size in shape if isinstance(size, int)) for name, shape in shapes.items()}
     if len(sizes) != 2 or any(len(size) != 2 for size in sizes.values()):
         raise EngineError(f"this is no lifting network: it takes {', '.join(engine.inputs) or 'nothing'}")
+    if "features" in engine.inputs and engine.inputs["features"].shape[2:] != (NUM_FEATURES,):
+        raise EngineError(f"this lifting network takes features {engine.inputs['features']}, not {NUM_FEATURES}")
     return {name: np.zeros((count, *size), np.float32) for name, size in sizes.items()}
 
 

@@ -194,6 +194,15 @@ def test_bad_calls_are_refused_with_a_reason() -> None:
         live.update(1, CAMERA, [(2, pose_of(person())), (2, pose_of(person()))])
     with pytest.raises(EngineError, match="no lifting network"):
         Lifter(Completer(np.zeros((17, 3))), None)
+    lifting = load_engine(weights_path("lifting"))
+    with pytest.raises(
+        EngineError, match=r"no network that completes joints \(gcn\): it takes features, past_features"
+    ):
+        Lifter(lifting, lifting)
+    older = load_engine(weights_path("lifting"))
+    older.inputs["features"] = older.inputs["features"].fixed((1, 1, 90))
+    with pytest.raises(EngineError, match=r"takes features .* not 123"):
+        Lifter(older, None)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 13])
