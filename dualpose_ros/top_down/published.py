@@ -121,7 +121,7 @@ def load_top_down(spec: str, config: EngineConfig | None = None) -> Engine:
     if kind not in KINDS or not path:
         raise SettingError("weights", f"is {spec!r}; it must be a shipped network's name, FILE.onnx, {SPECS}")
     engine = PublishedEngine(config.load(network_file(path)), kind)
-    engine.run({name: np.zeros((1, *spec.shape[1:]), np.uint8) for name, spec in engine.inputs.items()})
+    engine.run({"patches": np.zeros((1, engine.side, engine.side, 3), np.uint8)})
     return engine
 
 
@@ -150,6 +150,11 @@ class PublishedEngine:
         self.inputs = {"patches": TensorSpec("patches", np.dtype(np.uint8), ("N", self._height, self._height, 3))}
         self.outputs = ("heatmaps",)
         self.metadata = dict(engine.metadata)
+
+    @property
+    def side(self) -> int:
+        """Pixels of a patch's sides."""
+        return self._height
 
     @property
     def aspect(self) -> float:
