@@ -42,7 +42,7 @@ def list_command(directory: DirOption = None) -> None:
         table.add_row(entry.name, entry.file, f"{entry.bytes / 1e6:.2f}", entry.domain, entry.trained_on, figures)
         total += entry.bytes
     table.caption = f"{total / 1e6:.2f} MB together"
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     if left_out:
         typer.echo(f"{left_out} not installed: {OBTAIN_BASELINES}")
 

@@ -42,8 +42,8 @@ class _LastingStream:
 
 
 def run_console() -> Console:
-    """What a run is told about on: stderr, whose end it survives."""
-    return Console(file=cast("IO[str]", _LastingStream(sys.stderr)))
+    """What a run is told about on: stderr, whose end it survives; names in brackets are no markup."""
+    return Console(file=cast("IO[str]", _LastingStream(sys.stderr)), markup=False, emoji=False)
 
 
 class RunProgress:

@@ -39,7 +39,7 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
         frame.time_base = Fraction(1, _TICKS)
         frame.pts = max((stamp_ns - self._first_ns) * _TICKS // 10**9, self._last_tick + 1)
-        self._last_duration = frame.pts - self._last_tick
+        self._last_duration = frame.pts - self._last_tick if self._last_tick >= 0 else _TICKS
         self._last_tick = frame.pts
         self._container.mux(self._stream.encode(frame))
 
@@ -48,7 +48,8 @@ class VideoWriter(AbstractContextManager["VideoWriter"]):
         if self._stream is not None:
             packets = self._stream.encode(None)
             for packet in packets:
-                # Without it the last frame has no length, and players read a frame rate that is too high.
+                # Without it the last frame has no length, and players read a frame rate that is too high; one that
+                # is alone is shown for a second.
                 packet.duration = max(self._last_duration, 1)
             self._container.mux(packets)
         self._container.close()

@@ -374,5 +374,5 @@ def print_run(console: Console, figures: dict[str, Any], goals: Sequence[Goal], 
             table.add_row(goal.name, value, record["goal"], "yes" if goal.met else "no")
         console.print(table)
     for name, text in figures["node_errors"].items():
-        console.print(f"{name}: {text}", style="yellow", markup=False)
+        console.print(f"{name}: {text}", style="yellow")
     console.print(f"written to {out}: {', '.join(sorted(p.name for p in out.iterdir() if not p.name.startswith('.')))}")

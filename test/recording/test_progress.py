@@ -29,3 +29,8 @@ def test_a_terminal_that_is_closed_is_a_signal_to_stop_and_no_error(monkeypatch:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert told == [signal.SIGHUP]
+
+
+def test_names_in_brackets_are_told_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    run_console().print("written to a[b]/c[/d] :fire:")
+    assert capsys.readouterr().err == "written to a[b]/c[/d] :fire:\n"

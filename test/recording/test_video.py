@@ -64,4 +64,5 @@ def test_a_picture_of_one_pixel_is_a_video_too(tmp_path: Path) -> None:
         video.write(np.full((1, 1, 3), 200, np.uint8), 0)
     with av.open(str(tmp_path / "dot.mp4")) as container:
         (frame,) = container.decode(video=0)
+        assert container.streams.video[0].duration * container.streams.video[0].time_base == 1
     assert frame.to_ndarray(format="rgb24").mean() > 180

@@ -58,7 +58,7 @@ def report(result: Mapping[str, Any], json_file: Path | None, seed: int, console
 
     `result` is what an `evaluation` makes, with the command and its options where it has them.
     """
-    console = console or Console()
+    console = console or Console(markup=False, emoji=False)
     for name, rows in result["tables"].items():
         _print_table(console, name, rows)
     if result["goals"]:

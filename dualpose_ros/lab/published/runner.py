@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import track as progress
 
 from dualpose_ros.arrays import AnyFloats, Floats, Ints, RgbImage
@@ -101,7 +102,7 @@ def predict_video(networks: Mapping[str, Engine], source: str, camera: Camera, t
             size = f"{video.info.width}x{video.info.height}"
             raise InputError(f"{source} is {size}, its calibration of {camera.width}x{camera.height}")
         frames = []
-        for number, image in enumerate(progress(images_of(video), name, video.info.count, transient=True)):
+        for number, image in enumerate(progress(images_of(video), escape(name), video.info.count, transient=True)):
             people = branches.process(image, video.time_ns, camera).top_down
             frames.append(see(networks, number, image, people))
         return run_released(networks, frames, camera, name)

@@ -23,6 +23,11 @@ def test_report_has_the_form_of_the_contract(tmp_path: Path, capsys: pytest.Capt
     assert "j23" in shown and "j24" not in shown and "16 more rows" in shown
 
 
+def test_names_in_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    report({"what": "w", "seconds": 1, "tables": {"t": [{"file": "a[b]/c[/d]"}]}, "goals": []}, None, seed=1)
+    assert "a[b]/c[/d]" in capsys.readouterr().out
+
+
 def test_a_full_disk_leaves_the_file_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = {"what": "w", "seconds": 1, "tables": {}, "goals": []}
     report(result, tmp_path / "r.json", seed=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import track
 
 from dualpose_ros.arrays import Floats
@@ -90,7 +91,7 @@ def _seen(branches: Branches, video: Path, calibration: Path) -> Iterator[Frame]
     branches.restart()
     source = open_source(str(video))
     try:
-        for image in track(images_of(source), video.name, source.info.count, transient=True):
+        for image in track(images_of(source), escape(video.name), source.info.count, transient=True):
             camera = camera_of((image.shape[1], image.shape[0]))
             seen = branches.process(image, source.time_ns, camera)
             yield Frame(source.time_ns * 1e-9, camera, seen.top_down, seen.bottom_up)
