@@ -42,10 +42,12 @@ def demo(
     from dualpose_ros.lab.evaluation.demo.run import run_demo
     from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions
+    from dualpose_ros.runs.session import claimed_folder
 
     options = LiveOptions(
         "", out, detector=detector, calibrated_ground=ground, rate=rate, max_rate=max_rate, params_file=params_file,
         domain_id=domain_id, overlay=overlay, verbose=verbose, composed=composed, view=view, browser=browser,
         view_port=view_port,
     )  # fmt: skip
-    run_demo(options, run_console(), clip, opt.given_options(context))
+    with claimed_folder(out):
+        run_demo(options, run_console(), clip, opt.given_options(context))

@@ -94,6 +94,7 @@ def run(
         opt.refuse(context, ("browser", "view_port"), "without --view")
     from dualpose_ros.recording.progress import run_console
     from dualpose_ros.runs.live import LiveOptions, run_and_write
+    from dualpose_ros.runs.session import claimed_folder
 
     if every_frame and rate:
         raise InputError("--every-frame leaves the pace to the graph: leave out --rate")
@@ -106,4 +107,5 @@ def run(
         params_file=params_file, domain_id=domain_id, overlay=overlay, verbose=verbose, composed=composed, view=view,
         browser=browser, view_port=view_port, hung_s=hung_s,
     )  # fmt: skip
-    run_and_write(options, run_console())
+    with claimed_folder(out):
+        run_and_write(options, run_console())

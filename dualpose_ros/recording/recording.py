@@ -14,6 +14,8 @@ POSES_TYPE = "dualpose_ros/msg/MultiPersonPose3D"
 STALE = ("overlay.mp4", "summary.json", "tracks.png", "depth.png")
 """What an earlier run left in the folder, and this one may not write anew."""
 
+POSE_LINES = "poses.jsonl"
+
 STAGES = ("top_down", "fused")
 """Stages before the end of the graph whose poses are kept as lines too."""
 
@@ -31,7 +33,8 @@ class Recording(AbstractContextManager["Recording"]):
     def __init__(self, directory: Path, *, keep_frames: bool = True, timed_by_stamps: bool = False) -> None:
         """`timed_by_stamps`: the MCAP's times are those of the images instead of when messages came."""
         directory.mkdir(parents=True, exist_ok=True)
-        for name in STALE:
+        # In a folder that no run has been in they are somebody else's.
+        for name in STALE if (directory / POSE_LINES).is_file() else ():
             (directory / name).unlink(missing_ok=True)
         self.directory = directory
         self.disk = Disk(directory)
@@ -39,7 +42,7 @@ class Recording(AbstractContextManager["Recording"]):
         self.keeps_frames, self._timed_by_stamps = keep_frames, timed_by_stamps
         try:
             self._mcap = McapFile(directory / "poses.mcap", self.disk)
-            self._lines = self.disk.open_text(directory / "poses.jsonl")
+            self._lines = self.disk.open_text(self.pose_lines)
             self._stage_lines = {stage: self.disk.open_text(self.stage_lines(stage)) for stage in STAGES}
         except OSError:
             self.frames.discard()
@@ -62,7 +65,7 @@ class Recording(AbstractContextManager["Recording"]):
     @property
     def pose_lines(self) -> Path:
         """The JSON lines file."""
-        return self.directory / "poses.jsonl"
+        return self.directory / POSE_LINES
 
     def stage_lines(self, stage: str) -> Path:
         """The JSON lines file of what one of `STAGES` said."""

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -172,6 +172,34 @@ def claimed_domain(domain_id: int | None) -> Iterator[int]:
     raise GraphError(
         f"another run is in domain {domain_id}, and the two would mix: choose another --domain-id, or none", BAD_INPUT
     )
+
+
+@contextmanager
+def claimed_folder(out: Path) -> Iterator[None]:
+    """The folder of a run, made if it isn't there, which no other run writes into until it is done with it.
+
+    InputError where another does, or it can't be made.
+    """
+    is_new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"--out {out} can't be written: {error.strerror or error}") from None
+    try:
+        # Some file systems have no locks.
+        with suppress(OSError):
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"another run writes into --out {out}: name another folder") from None
+        yield
+    finally:
+        os.close(folder)
+        with suppress(OSError):
+            # Where the input was refused it is empty.
+            if is_new:
+                out.rmdir()
 
 
 def _last_words(state: NodeState, log: NodeLog) -> str:

@@ -14,7 +14,7 @@ from dualpose_ros.recording import disk
 from dualpose_ros.recording.disk import Disk
 from dualpose_ros.recording.frame_store import FrameStore
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines
-from dualpose_ros.recording.recording import POSES_TYPE, Recording
+from dualpose_ros.recording.recording import POSES_TYPE, STALE, Recording
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_frames_are_kept_up_to_a_bound(tmp_path: Path) -> None:
 
 
 def test_a_second_run_leaves_nothing_of_the_first_beside_it(tmp_path: Path) -> None:
-    for name in ("overlay.mp4", "summary.json", "tracks.png"):
+    for name in ("overlay.mp4", "summary.json", "tracks.png", "poses.jsonl"):
         (tmp_path / name).write_bytes(b"old")
     (tmp_path / "notes.txt").write_text("mine")
     recording = Recording(tmp_path)
@@ -89,3 +89,13 @@ def test_a_second_run_leaves_nothing_of_the_first_beside_it(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {
         "notes.txt", "poses.mcap", "poses.jsonl", "fused.jsonl", "top_down.jsonl"
     }  # fmt: skip
+
+
+def test_a_folder_without_a_run_keeps_its_files(tmp_path: Path) -> None:
+    """A picture of depths beside those that the run is on, say."""
+    for name in STALE:
+        (tmp_path / name).write_bytes(b"somebody else's")
+    recording = Recording(tmp_path)
+    recording.close()
+    recording.frames.discard()
+    assert all((tmp_path / name).is_file() for name in STALE)

@@ -13,7 +13,15 @@ from rich.console import Console
 from dualpose_ros.errors import InputError
 from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.runs import session
-from dualpose_ros.runs.session import VIEW, GraphError, GraphOptions, claimed_domain, node_specs, run_graph
+from dualpose_ros.runs.session import (
+    VIEW,
+    GraphError,
+    GraphOptions,
+    claimed_domain,
+    claimed_folder,
+    node_specs,
+    run_graph,
+)
 from dualpose_ros.standalone.launcher import NodeSpec, NodeState
 
 
@@ -33,6 +41,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     options = GraphOptions(out=tmp_path / "file" / "out", camera={})
     with pytest.raises(InputError, match=r"--out .*file/out can't be written: Not a directory"):
         run_graph(options, Console(quiet=True))
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
+    with claimed_folder(tmp_path / "a" / "out"):
+        (tmp_path / "a" / "out" / "poses.jsonl").touch()
+        with (
+            pytest.raises(InputError, match=r"another run writes into --out .*out: name another"),
+            claimed_folder(tmp_path / "a" / "out"),
+        ):
+            pass
+    with claimed_folder(tmp_path / "a" / "out"), claimed_folder(tmp_path / "refused"):
+        pass
+    assert (tmp_path / "a" / "out" / "poses.jsonl").is_file() and not (tmp_path / "refused").exists()
 
 
 def test_a_graph_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
