@@ -24,6 +24,8 @@ from dualpose_ros.standalone.stopping import stop_signals
 
 _COLOURS = (36, 32, 35, 34, 33, 96, 92, 95, 94, 93)
 _SAMPLE_S, _LOOK_S = 1.0, 0.2
+_LAST_WORDS_S = 0.5
+"""Longest wait for what a node said as it ended: a process that it left behind may hold its output open."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class _Entry:
     max_rss_mb: float = 0.0
     hung_s: float = 0.0
     asked_with: socket.socket | None = None
+    reader: threading.Thread | None = None
 
 
 def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:
@@ -254,6 +257,8 @@ class Launcher:
         """Decide what becomes of a node whose process ended by itself."""
         ran_s = entry.process.age_s() if entry.process else 0.0
         self._account(entry, code)
+        if entry.reader is not None:
+            entry.reader.join(timeout=_LAST_WORDS_S)
         if code == 0:
             entry.status = "finished"
             return
@@ -322,12 +327,14 @@ class Launcher:
     def _has_begun(self, entry: _Entry, process: subprocess.Popen[bytes] | ForkedProcess, stdin: socket.socket) -> None:
         entry.process = NodeProcess(process, stdin)
         entry.pids.append(process.pid)
-        self._read(entry.prefix, process.stdout)
+        entry.reader = self._read(entry.prefix, process.stdout)
 
-    def _read(self, prefix: str, stream: IO[bytes] | None) -> None:
+    def _read(self, prefix: str, stream: IO[bytes] | None) -> threading.Thread:
         self._readers = [reader for reader in self._readers if reader.is_alive()]
-        self._readers.append(threading.Thread(target=self._forward, args=(prefix, stream), daemon=True))
-        self._readers[-1].start()
+        reader = threading.Thread(target=self._forward, args=(prefix, stream), daemon=True)
+        self._readers.append(reader)
+        reader.start()
+        return reader
 
     def command(self, spec: NodeSpec) -> list[str]:
         """The command line of a node."""
