@@ -33,7 +33,7 @@ from dualpose_ros.paths import user_path
 from dualpose_ros.settings import setting
 from dualpose_ros.sources.calibration import load_calibration
 from dualpose_ros.sources.frames import FrameSource, open_source
-from dualpose_ros.sources.source import printable
+from dualpose_ros.sources.source import ends_early, printable
 
 FIRST_STAMP_NS = 1_000_000_000
 """Stamp of the first frame of a file whose every frame is worked on; zero would mean that there is none."""
@@ -311,9 +311,8 @@ class CameraNode(PipelineNode):
 
     def _finish(self) -> None:
         self.destroy_timer(self._timer)
-        expected = self._source.info.count
-        ends_early = not self._is_enough() and not self.config.loop and not self._source.info.live
-        if expected is not None and ends_early and self._sent + self._left_out < 0.9 * expected:
+        if not self._is_enough() and not self._source.info.live and ends_early(self._source):
+            expected = self._source.info.count
             self.report(f"{self._shown} ended after {self._sent} of {expected} frames: the file is damaged")
         self._source.close()
         self._set_state("finished")

@@ -13,13 +13,15 @@ from dualpose_ros.arrays import RgbImage
 from dualpose_ros.recording.disk import Disk
 
 _MOST_AWAITED = 64
+_FEWEST_HELD = 3
+"""However large they are: as many as a source that waits for the graph has it work on at once."""
 
 
 class FrameStore(AbstractContextManager["FrameStore"]):
     """Holds the newest frames in a ring and keeps, on disk, those that a pose arrived for.
 
-    A frame waits in the ring, uncompressed, until `keep` asks for its stamp; the ring takes at most `ring_bytes`, the
-    file `most_bytes` (after which `is_full`, and no more are kept) and where the disk is full nothing.
+    A frame waits in the ring, uncompressed, until `keep` asks for its stamp; the ring takes at most `ring_bytes` or
+    three frames, the file `most_bytes` (after which `is_full`, and no more are kept), where the disk is full nothing.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class FrameStore(AbstractContextManager["FrameStore"]):
             return
         self._ring[stamp_ns] = image
         self._held_bytes += image.nbytes
-        while self._held_bytes > self._ring_bytes and len(self._ring) > 1:
+        while self._held_bytes > self._ring_bytes and len(self._ring) > _FEWEST_HELD:
             self._drop_oldest()
 
     def keep(self, stamp_ns: int) -> None:

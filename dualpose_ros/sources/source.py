@@ -50,6 +50,15 @@ class FrameSource(Protocol):
         """Release the file or device."""
 
 
+def ends_early(source: FrameSource) -> bool:
+    """Whether a file that has come to its end says that it is longer, by more than a tenth.
+
+    By its last frame's time: AVI counts frames, too, that were left out as it was filmed.
+    """
+    count, fps = source.info.count, source.info.fps
+    return count is not None and source.time_ns * 1e-9 * fps + 1 < 0.9 * count
+
+
 def printable(name: str | Path) -> str:
     """A file's name for messages; bytes of it that are no UTF-8 are shown as question marks."""
     return os.fsencode(name).decode("utf-8", errors="replace")

@@ -72,9 +72,10 @@ class Decoder:
     def count(self) -> int | None:
         """Number of frames, where it is stated; those that an edit list leaves out don't count."""
         count, length, base = self._stream.frames, self._stream.duration, self._stream.time_base
-        if not count or not length or not base:
+        rate = self._stream.average_rate
+        if not count or not length or not base or not rate or not self._container.format.name.startswith("mov"):
             return count or None
-        return min(count, max(round(float(length * base) * self.fps), 1))
+        return min(count, max(round(float(length * base * rate)), 1))
 
     @property
     def is_endless(self) -> bool:

@@ -50,6 +50,16 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert store.stamps_ns == [47, 49], "what is older than a kept frame is let go"
 
 
+def test_large_frames_that_are_in_work_are_held(tmp_path: Path) -> None:
+    """Photographs of twelve megapixels were left out of the overlay."""
+    store = FrameStore(tmp_path / "frames", ring_bytes=1000)
+    for stamp in range(3):
+        store.add(stamp, smooth_image(stamp))
+    for stamp in range(3):
+        store.keep(stamp)
+    assert store.stamps_ns == [0, 1, 2]
+
+
 def test_discard_removes_the_file(tmp_path: Path) -> None:
     store = FrameStore(tmp_path / "frames")
     store.add(1, smooth_image(1))

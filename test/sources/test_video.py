@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dualpose_ros.sources.frames import open_source
-from dualpose_ros.sources.source import SourceError
+from dualpose_ros.sources.frames import images_of, open_source
+from dualpose_ros.sources.source import SourceError, ends_early
 
 
 def write(path: Path, count: int, shift_ms: int = 0, cover: bool = False, aspect: int = 1, **options: str) -> None:
@@ -83,6 +83,24 @@ def test_exif_in_the_pictures_of_a_film_stops_nothing(orientation: int, quarters
     shown = open_source(str(tmp_path / "film.mjpeg")).read()
     assert shown is not None and shown.shape == np.rot90(image, quarters).shape
     assert np.abs(shown.astype(int) - np.rot90(image, quarters)).mean() < 5
+
+
+def test_a_film_that_left_frames_out_is_not_damaged_but_one_that_is_cut_is(tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for at in range(0, 100, 4):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 2 * at, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for share, is_early in ((1, False), (2, True)):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // share])
+        source = open_source(str(path))
+        assert source.info.count is not None and source.info.count > 90
+        assert len(list(images_of(source))) <= 25
+        assert ends_early(source) is is_early
 
 
 def box(kind: bytes, content: bytes, version: int | None = None) -> bytes:
