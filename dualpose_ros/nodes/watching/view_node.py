@@ -10,7 +10,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import ReliabilityPolicy
 
-from dualpose_ros.camera import GroundConfig
+from dualpose_ros.camera import Camera, GroundConfig
 from dualpose_ros.nodes.base import (
     SENSOR_DATA,
     ImageNodeConfig,
@@ -24,6 +24,7 @@ from dualpose_ros.nodes.base import (
 from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.join import StampJoin
+from dualpose_ros.nodes.joining.stamps import UNSET_NS
 from dualpose_ros.nodes.wire import header_of, poses_from_bytes
 from dualpose_ros.people import SEEN
 from dualpose_ros.settings import setting, share
@@ -76,6 +77,7 @@ class ViewNode(PipelineNode):
         """Take in what is shown; images as they can be had, so that nobody waits for this node."""
         self._join = StampJoin(("image", "poses"), self.config.sync_queue_size)
         self._stamp_ns = self._image_ns = 0
+        self._camera: Camera | None = None
         self.take_poses("humans/poses3d", self._on_poses)
         self._intensities = IntensityRange()
         self.take_images(self._on_image, SENSOR_DATA)
@@ -105,6 +107,8 @@ class ViewNode(PipelineNode):
         self._stamp_ns = self.time_of(header)
         if self._view is not None:
             self._show_ground(self._view, header)
+            if self._camera is not None:
+                self._view.add_camera(self._stamp_ns, self._camera)
             self._view.add_people(self._stamp_ns, poses, self.config.min_joint_score)
         self.diagnostics.frame(self._stamp_ns)
         self._show(self._join.add("poses", stamp_to_ns(header.stamp), self._stamp_ns))
@@ -144,7 +148,10 @@ class ViewNode(PipelineNode):
     def _on_info(self, stamp_ns: int, info: Any) -> None:
         if self._view is not None:
             camera = camera_from_info(info, self.config.rectified)
-            self._view.add_camera(stamp_ns or self.diagnostics.now_ns(), camera)
+            # Said without a time it holds from the next frame on; the clock's may be far from a recording's.
+            self._camera = camera if stamp_ns == UNSET_NS else None
+            if stamp_ns != UNSET_NS:
+                self._view.add_camera(stamp_ns, camera)
 
     def _on_diagnostics(self, message: Any) -> None:
         # By the images' time: diagnostics have that of the clock, which in a recording is another.
