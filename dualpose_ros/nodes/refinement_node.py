@@ -131,7 +131,7 @@ class RefinementNode(PipelineNode):
             ground = self._transforms.ground(self.config.ground_frame, header, self._refinement.ground.accuracy)
         except ValueError as error:
             self._ground = str(error)
-            self.get_logger().warning(f"no ground: {error}", throttle_duration_sec=5.0)
+            self._warn(f"no ground: {error}")
             return None
         self._ground = f"camera {ground.height_m:.2f} m above {self.config.ground_frame}"
         return ground

@@ -200,9 +200,12 @@ def _section(prefix: str, name: str, section: Any, path: Path) -> Iterator[Overr
         elif value is not None and not isinstance(value, dict):
             raise StandaloneError(f"parameter file {path}: `ros__parameters` of {name!r} must map names to values")
         else:
+            given: set[str] = set()
             for parameter, item in _flatten("", value or {}):
-                if item is None:
-                    raise StandaloneError(f"parameter file {path}: {name!r} gives no value for {parameter!r}")
+                if item is None or parameter in given:
+                    how = "no value for" if item is None else "two values for"
+                    raise StandaloneError(f"parameter file {path}: {name!r} gives {how} {parameter!r}")
+                given.add(parameter)
                 yield Override(pattern, parameter, item, str(path))
 
 

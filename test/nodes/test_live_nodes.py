@@ -138,6 +138,7 @@ def test_refinement_node_knows_the_ground_by_tf_at_the_image_s_stamp(result: dic
     assert before is None and too_late is None and below is None
     np.testing.assert_allclose(between, [0, np.cos(0.15), np.sin(0.15), 1.25], atol=1e-6)
     assert result["published"] == [1, 6, 9, 10], "no frame waits for TF"
+    assert result["errors"] == 3, "of a ground that was asked for and is not there is told"
     where, off = result["diagnostics"]
     assert "above" in where and "pitch +1.8 +- 0.3 degrees" in off
     assert "pitch +1.8 +- 0.3 degrees" in result["warnings"][0] and "throttle_duration_sec" in result["warnings"][0]

@@ -193,6 +193,7 @@ def test_a_nodes_own_section_holds_over_that_of_all(tmp_path: Path) -> None:
             "'camera_node' is there twice",
         ),
         ("camera_node:\n  ros__parameters:\n    a: 1\n    b: 2\n    a: 3", "'a' is there twice"),
+        ("a: {ros__parameters: {b.c: 1, b: {c: 2}}}", "'a' gives two values for 'b.c'"),
     ],
 )
 def test_wrong_parameter_file_is_refused_in_one_line(tmp_path: Path, text: Any, message: Any) -> None:

@@ -176,6 +176,7 @@ def ground() -> dict[str, Any]:
         "grounds": [None if g is None else [*g.down.tolist(), g.height_m] for g in rig.node._stage.grounds],
         "published": [number_of(m) for m in rig.received[OUTPUT]],
         "diagnostics": [rig.node.diagnostics.extra[name] for name in ("ground", "ground_off")],
+        "errors": rig.node.diagnostics.log.total_errors,
         "warnings": [text for text in warnings if "off from what was said" in text],
     }
 
