@@ -7,13 +7,14 @@ which command, with which figures, and its domain. A file that is not the manife
 import hashlib
 import json
 import logging
+import math
 import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from dualpose_ros.paths import share_dir, user_path, write_whole, written_whole
 
@@ -41,7 +42,7 @@ class WeightsEntry:
     """What the manifest says of one network.
 
     domain: what kind of images or motion it was trained on ("synthetic", "mocap"); figures: validation
-    figures by name; seconds: of training.
+    figures by name; seconds: of training. TypeError for a value of another type.
     """
 
     name: str
@@ -56,6 +57,14 @@ class WeightsEntry:
     seed: int = 0
     parameters: int = 0
     data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(WeightsEntry).items():
+            value, wanted = getattr(self, name), get_origin(kind) or kind
+            if isinstance(value, bool) or not isinstance(value, (int, float) if wanted is float else wanted):
+                raise TypeError(f"{name} is {value!r:.80}")
+        if not all(isinstance(figure, int | float) and math.isfinite(figure) for figure in self.figures.values()):
+            raise TypeError(f"figures are {self.figures!r:.80}, not finite numbers")
 
 
 def weights_dir() -> Path:
@@ -158,27 +167,32 @@ def install_weights(
         raise WeightsError(f"'{name}' is no name for a network: use letters, digits and underscores")
     content = _read_report(report)
     entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-    taken = _inputs(source)
+    taken, precision = _inputs(source)
     before = entries.get(name) or entries.get(name.removesuffix(INT8))
     if before is not None and (folder / before.file).is_file():
-        expected = _inputs(folder / before.file)
+        expected, _ = _inputs(folder / before.file)
         if taken != expected:
             raise WeightsError(f"{source} is no {name} network: it takes {taken}, and {before.file} {expected}")
+    if precision != (wanted := "int8" if name.endswith(INT8) else "fp32"):
+        raise WeightsError(f"{source} computes in {precision}, and what is called {name} in {wanted}")
+    try:
+        entry = WeightsEntry(
+            name=name,
+            file=_file_of(name),
+            sha256=sha256_of(source),
+            bytes=source.stat().st_size,
+            domain=domain or content.get("domain") or "synthetic",
+            trained_on=content["trained_on"],
+            command=portable_command(content["command"]),
+            figures={k: float(v) for k, v in content["figures"].items()},
+            seconds=float(content.get("seconds", 0.0)),
+            seed=int(content.get("seed", 0)),
+            parameters=int(content.get("parameters", 0)),
+            data={key: _portable(value) for key, value in content.get("data", {}).items()},
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise WeightsError(f"the training report holds something else than training writes: {error}") from None
     folder.mkdir(parents=True, exist_ok=True)
-    entry = WeightsEntry(
-        name=name,
-        file=_file_of(name),
-        sha256=sha256_of(source),
-        bytes=source.stat().st_size,
-        domain=domain or content.get("domain") or "synthetic",
-        trained_on=content["trained_on"],
-        command=portable_command(content["command"]),
-        figures={k: float(v) for k, v in content["figures"].items()},
-        seconds=float(content.get("seconds", 0.0)),
-        seed=int(content.get("seed", 0)),
-        parameters=int(content.get("parameters", 0)),
-        data={key: _portable(value) for key, value in content.get("data", {}).items()},
-    )
     target = folder / entry.file
     if source.resolve() != target.resolve():
         with written_whole(target) as file:
@@ -308,8 +322,11 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
     return content
 
 
-def _inputs(path: Path) -> str:
-    """What a network takes, by name, which tells its kind whatever it gives; WeightsError if it is none."""
+def _inputs(path: Path) -> tuple[str, str]:
+    """What a network takes, by name, which tells its kind whatever it gives, and what it computes in.
+
+    WeightsError if it is none.
+    """
     from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
     from dualpose_ros.inference.engine import EngineError
 
@@ -317,4 +334,4 @@ def _inputs(path: Path) -> str:
         engine = OnnxRuntimeEngine(path, threads=1)
     except EngineError as error:
         raise WeightsError(str(error)) from error
-    return ", ".join(sorted(engine.inputs))
+    return ", ".join(sorted(engine.inputs)), engine.metadata.get("precision", "fp32")

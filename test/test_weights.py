@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -162,6 +163,39 @@ def test_what_can_not_be_installed(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"report .* is missing"):
         install_weights(tmp_path / "trained.onnx", tmp_path / "none.json", "lifting", folder)
     assert set(verify_weights(folder)) == {"detector"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"figures": [1]}, "items"), ({"figures": {"oks": "good"}}, "good"), ({"figures": {"oks": math.nan}}, "finite"),
+     ({"seconds": "long"}, "long"), ({"command": ["a"]}, "list"), ({"command": "a 'b"}, "quotation"),
+     ({"data": [1]}, "items"), ({"trained_on": ["a"]}, r"trained_on is \['a'\]"), ({"domain": 3}, "domain is 3")],
+)  # fmt: skip
+def test_a_report_that_training_did_not_write_is_refused(tmp_path: Path, wrong: dict[str, Any], says: str) -> None:
+    source = network(tmp_path / "trained.onnx", 2.0)
+    with pytest.raises(WeightsError, match=rf"the training report holds something else .*{says}"):
+        install_weights(source, {**REPORT, **wrong}, "lifting", tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_manifest_with_a_wrong_value_is_refused(tmp_path: Path) -> None:
+    install_weights(network(tmp_path / "trained.onnx", 2.0), REPORT, "lifting", tmp_path / "weights")
+    path = tmp_path / "weights" / "manifest.json"
+    content = json.loads(path.read_text())
+    for key, value in {"figures": [1], "bytes": "many", "sha256": 3}.items():
+        entry = {**content["networks"]["lifting"], key: value}
+        path.write_text(json.dumps({**content, "networks": {"lifting": entry}}))
+        with pytest.raises(WeightsError, match=f"is incomplete for 'lifting': {key} is"):
+            list_weights(tmp_path / "weights")
+
+
+def test_a_network_is_called_by_what_it_computes_in(tmp_path: Path) -> None:
+    for file, name, says in (
+        ("top_down_int8", "top_down", "computes in int8, and what is called top_down in fp32"),
+        ("top_down", "top_down_int8", "computes in fp32, and what is called top_down_int8 in int8"),
+    ):
+        with pytest.raises(WeightsError, match=says):
+            install_weights(weights_path(file), REPORT, name, tmp_path)
 
 
 def test_a_network_of_another_kind_replaces_none(tmp_path: Path) -> None:
