@@ -139,11 +139,17 @@ def cropped_and_binned(camera: Camera, region: Sequence[int], binning: Sequence[
     region: x, y, width and height in pixels, of no size for all of it; binning: pixels across and down that then became
     one, 0 for 1.
     """
+    size = cropped_and_binned_size((camera.width, camera.height), region, binning)
     x, y, width, height = region
     if width and height:
         camera = replace(camera, width=width, height=height, cx=camera.cx - x, cy=camera.cy - y)
-    across, down = (max(size, 1) for size in binning)
-    return camera if across == down == 1 else camera.resized(camera.width // across, camera.height // down)
+    return camera if (camera.width, camera.height) == size else camera.resized(*size)
+
+
+def cropped_and_binned_size(size: tuple[int, int], region: Sequence[int], binning: Sequence[int]) -> tuple[int, int]:
+    """Width and height of images of a part of a sensor of this size; region and binning as above."""
+    width, height = region[2:] if all(region[2:]) else size
+    return width // max(binning[0], 1), height // max(binning[1], 1)
 
 
 PINHOLE_MODELS = ("", "plumb_bob", "rational_polynomial", "radtan", "pinhole", "pinhole-radtan")

@@ -15,7 +15,14 @@ from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from dualpose_ros.arrays import AnyArray, Floats
-from dualpose_ros.camera import Camera, CameraError, camera_from_matrix, camera_from_model, cropped_and_binned
+from dualpose_ros.camera import (
+    Camera,
+    CameraError,
+    camera_from_matrix,
+    camera_from_model,
+    cropped_and_binned,
+    cropped_and_binned_size,
+)
 from dualpose_ros.heatmap import Heatmaps
 from dualpose_ros.msg import Heatmaps as HeatmapsMessage
 from dualpose_ros.msg import MultiPersonPose3D
@@ -54,9 +61,19 @@ def camera_from_info(info: Any, rectified: bool = False) -> Camera:
                 "K is all zero, but P is not: where the images are rectified, set the parameter 'rectified' to true"
             )
         camera = camera_from_model(width, height, info.distortion_model, info.k, info.d)
+    return cropped_and_binned(camera, *_part_of(info))
+
+
+def image_size_of(info: Any) -> tuple[int, int]:
+    """Width and height of the images that a CameraInfo describes: its own are those of the whole sensor."""
+    return cropped_and_binned_size((int(info.width), int(info.height)), *_part_of(info))
+
+
+def _part_of(info: Any) -> tuple[list[int], list[int]]:
+    """The region of the sensor that images show, of no size for all of it, and its binning."""
     roi = info.roi
     region = [int(value) for value in (roi.x_offset, roi.y_offset, roi.width, roi.height)]
-    return cropped_and_binned(camera, region, (int(info.binning_x), int(info.binning_y)))
+    return region, [int(info.binning_x), int(info.binning_y)]
 
 
 def camera_for_image(info: Any, image: AnyArray, rectified: bool = False) -> Camera:

@@ -25,7 +25,7 @@ from dualpose_ros.nodes.base import (
     image_transport,
     run_node,
 )
-from dualpose_ros.nodes.convert import stamp_to_ns, tracks_to_message
+from dualpose_ros.nodes.convert import image_size_of, stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.inputs.worked import PassedOn
 from dualpose_ros.nodes.joining.cuts import CUTS
@@ -137,8 +137,9 @@ class DetectionNode(PipelineNode):
             return
         self.destroy_subscription(self._infos)
         self._infos = None
-        if stamp_to_ns(info.header.stamp) == UNSET_NS and 0 < info.width * info.height <= _MOST_PIXELS:
-            self._detector(np.zeros((info.height, info.width, 3), np.uint8))
+        width, height = image_size_of(info)
+        if stamp_to_ns(info.header.stamp) == UNSET_NS and 0 < width * height <= _MOST_PIXELS:
+            self._detector(np.zeros((height, width, 3), np.uint8))
 
     def _on_image(self, message: Any) -> None:
         if self.config.every_frame:

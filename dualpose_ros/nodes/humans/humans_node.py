@@ -16,7 +16,7 @@ from tf2_msgs.msg import TFMessage
 
 from dualpose_ros.msg import MultiPersonPose3D
 from dualpose_ros.nodes.base import RELIABLE, SENSOR_DATA, NodeConfig, PipelineNode, StartupError, run_node
-from dualpose_ros.nodes.convert import stamp_to_ns
+from dualpose_ros.nodes.convert import image_size_of, stamp_to_ns
 from dualpose_ros.nodes.humans.bodies import body_id, body_pose, in_frame
 from dualpose_ros.nodes.humans.rep155 import Rep155Bodies, hri_msgs
 from dualpose_ros.nodes.inputs.transforms import TF, Pose, TransformError, Transforms
@@ -74,7 +74,7 @@ class HumansNode(PipelineNode):
             self.create_timer(_TICK_S, self.guarded("waiting poses", self._work))
 
     def _on_info(self, message: Any) -> None:
-        self._image_size = (int(message.width), int(message.height))
+        self._image_size = image_size_of(message)
 
     def _on_poses(self, poses: bytes) -> None:
         header, persons = header_of(poses), poses_from_bytes(poses, finite=True)

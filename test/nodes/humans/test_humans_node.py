@@ -19,7 +19,7 @@ from dualpose_ros.people import Pose3D, Source, TrackingState
 from dualpose_ros.skeleton import H36M17
 
 from geometry_msgs.msg import TransformStamped  # isort: skip
-from sensor_msgs.msg import CameraInfo  # isort: skip
+from sensor_msgs.msg import CameraInfo, RegionOfInterest  # isort: skip
 from std_msgs.msg import Header  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
 
@@ -122,7 +122,18 @@ def test_poses_wait_for_the_transform_at_their_stamp(started: Any, monkeypatch: 
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_frames_and_topics_of_everybody_confirmed(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "info",
+    [
+        CameraInfo(width=640, height=480),
+        CameraInfo(width=1280, height=960, binning_x=2, binning_y=2),
+        CameraInfo(width=1920, height=1080, roi=RegionOfInterest(x_offset=64, y_offset=8, width=640, height=480)),
+    ],
+)
+def test_frames_and_topics_of_everybody_confirmed(
+    started: Any, monkeypatch: pytest.MonkeyPatch, info: CameraInfo
+) -> None:
+    """Shares of the image, which may be a part of the sensor that camera_info is of."""
     node = started(humans_node.HumansNode, "-r", "__ns:=/robot1")
     sent = recorded(node, monkeypatch)
     people = [facing(3), facing(8, TrackingState.TENTATIVE), facing(500, TrackingState.COASTING)]
@@ -130,7 +141,7 @@ def test_frames_and_topics_of_everybody_confirmed(started: Any, monkeypatch: pyt
     bodies = "/robot1/humans/bodies"
     assert [message.ids for message in sent[f"{bodies}/tracked"]] == [["p3", "p500"]]
     assert not sent[f"{bodies}/p3/roi"], "the image's size is not known yet"
-    node._on_info(CameraInfo(width=640, height=480))
+    node._on_info(info)
     node._on_poses(poses_to_bytes([facing(3)], header(2)))
     (frames, again) = sent["/tf"]
     assert [item.child_frame_id for item in frames.transforms] == ["body_p3", "body_p500"]
