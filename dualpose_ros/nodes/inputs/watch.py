@@ -35,7 +35,8 @@ def dropped_packets() -> int:
 
 @dataclass
 class WatchedInput:
-    """One input: what it is called and how it is taken, when a message last came, and whether one serves for ever."""
+    """One input: what it is called and how it is taken, when a message last came, since when they have come without a
+    pause, and whether one serves for ever."""
 
     topic: str
     kind: str
@@ -43,6 +44,7 @@ class WatchedInput:
     once: bool
     since_s: float
     last_s: float | None = None
+    begun_s: float | None = None
     count: int = 0
 
     @property
@@ -55,6 +57,11 @@ class WatchedInput:
         if self.last_s is None:
             return now_s - self.since_s > LATE_S
         return not self.once and now_s - self.last_s > LATE_S
+
+    def goes_on(self, now_s: float) -> bool:
+        """Whether messages come, and have come for long enough for others to have come with them."""
+        is_coming = self.last_s is not None and now_s - self.last_s < LATE_S
+        return is_coming and self.begun_s is not None and now_s - self.begun_s > LATE_S
 
 
 class InputWatch:
@@ -92,9 +99,12 @@ class InputWatch:
 
     def came(self, topic: str, now_s: float) -> None:
         """A message came."""
-        if topic in self._inputs:
-            self._inputs[topic].last_s = now_s
-            self._inputs[topic].count += 1
+        item = self._inputs.get(topic)
+        if item is not None:
+            is_first = item.last_s is None or now_s - item.last_s > LATE_S
+            item.begun_s = now_s if is_first else item.begun_s
+            item.last_s = now_s
+            item.count += 1
 
     def losses(self, now_s: float) -> str:
         """One line where images come far less often than their camera_info, which is small, or where packets of images
@@ -136,8 +146,7 @@ class InputWatch:
             last = f"none has come in {now_s - item.since_s:.0f} s"
         else:
             last = f"the last one came {now_s - item.last_s:.0f} s ago"
-        infos_s = max((other.last_s or -LATE_S for other in self._inputs.values() if other.once), default=-LATE_S)
-        if not item.once and now_s - infos_s < LATE_S:
+        if not item.once and any(other.once and other.goes_on(now_s) for other in self._inputs.values()):
             advice = f"its camera_info comes: {MEND}"
         elif publishers and item.can_lose and self._drops >= _FEWEST:
             advice = f"packets are dropped: {MEND}"

@@ -70,6 +70,19 @@ def test_images_that_are_lost_on_their_way_are_told_from_a_camera_that_is_away()
     assert quiet is not None and "its camera_info comes" not in watch.describe(quiet, 1, 30.0)
 
 
+def test_a_camera_that_has_just_begun_loses_nothing() -> None:
+    """The first camera_info comes a little before the first image."""
+    made = watch()
+    made.came("/camera_info", 110.0)
+    made.came("/camera_info", 110.1)
+    assert "its camera_info comes" not in made.describe(missing(made, 110.2), 1, 110.2)
+    for step in range(25):
+        made.came("/camera_info", 110.1 + step / 10)
+    assert "its camera_info comes" in made.describe(missing(made, 112.5), 1, 112.5)
+    made.came("/camera_info", 120.0)
+    assert "its camera_info comes" not in made.describe(missing(made, 120.1), 1, 120.1), "begun again"
+
+
 @pytest.mark.parametrize("qos", ["best effort, depth 1", "reliable, depth 1"])
 def test_images_of_which_some_are_lost_are_told_by_the_kernels_count(qos: str) -> None:
     """The detection node takes no camera_info to compare with, and a third of the images is no silence."""
