@@ -137,7 +137,7 @@ class BottomUpNode(PipelineNode):
 
     def _process(self, frame: GuidedFrame) -> None:
         header = frame.image.header
-        info = self._cameras.find(frame.stamp_ns, header.frame_id)
+        info = self._cameras.of_image(frame.stamp_ns, header.frame_id)
         if info is None:
             return
         time_ns = self.time_of(header)

@@ -38,6 +38,8 @@ from dualpose_ros.sources.pictures import IntensityRange
 # How soon a frame that has timed out makes room for another, where no image comes to ask.
 _TICK_S = 0.05
 _MOST_PIXELS = 1 << 26
+_STAMPS_STAND = 10
+"""So many images in a row are no copies that came late: their sender's stamps stand still, or go backwards."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,10 @@ class DetectionNode(PipelineNode):
                 self._process(message)
             return
         self._pacer.offer(stamp_to_ns(message.header.stamp), message)
+        if (late := self._pacer.late_in_a_row) >= _STAMPS_STAND:
+            self.report(
+                f"{late} images in a row are stamped no later than one before: left out, as copies of it would be"
+            )
         self._work()
 
     def _on_output(self, poses: bytes) -> None:

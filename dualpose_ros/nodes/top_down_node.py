@@ -103,7 +103,7 @@ class TopDownNode(PipelineNode):
 
     def _on_frame(self, image_message: Any, detections: Any) -> None:
         header = image_message.header
-        info = self._cameras.find(stamp_to_ns(header.stamp), header.frame_id)
+        info = self._cameras.of_image(stamp_to_ns(header.stamp), header.frame_id)
         if info is None:
             return
         time_ns = self.time_of(header)

@@ -86,6 +86,23 @@ def test_a_bag_that_pauses_looks_like_no_dead_camera(started: Any, monkeypatch: 
     assert resumed[0][1].startswith("no frame for") and "no /image_raw" in resumed[-1][1] and resumed[-1][0] == 1
 
 
+def test_images_whose_stamps_stand_are_told_of(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the first are left out as copies of it, and the graph seemed to wait for a camera."""
+    node = started(DetectionNode)
+    monkeypatch.setattr(node, "_process", lambda message: None)
+    header, last = Header(frame_id="eye"), Header(frame_id="eye")
+    header.stamp.sec, last.stamp.sec = 7, 8
+    for _ in range(9):
+        node._on_image(SimpleNamespace(header=header))
+    assert node.diagnostics.health().level == "ok", "some may be copies"
+    for _ in range(2):
+        node._on_image(SimpleNamespace(header=header))
+    health = node.diagnostics.health()
+    assert health.level == "error" and "10 images in a row are stamped no later than one before" in health.message
+    node._on_image(SimpleNamespace(header=last))
+    assert node._pacer.late_in_a_row == 0
+
+
 def test_a_clock_that_never_came_is_said(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     node = started(DetectionNode)
     monkeypatch.setattr(node, "get_clock", lambda: SimpleNamespace(now=Time))

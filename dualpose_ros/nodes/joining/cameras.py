@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import Any, Generic, TypeVar
 
+from dualpose_ros.camera import CameraError
 from dualpose_ros.nodes.joining.stamps import StampRing
 
 Item = TypeVar("Item")
@@ -44,6 +45,14 @@ class RecentCameras(Generic[Item]):
 
 class RecentInfos(RecentCameras[Any]):
     """CameraInfos as they come."""
+
+    def of_image(self, stamp_ns: int, frame_id: str) -> Any | None:
+        """As `find`, None where none has come yet, which is told of elsewhere; CameraError where all are of others."""
+        info = self.find(stamp_ns, frame_id)
+        if info is None and self._cameras:
+            frames = ", ".join(f"'{name}'" for name in self._cameras)
+            raise CameraError(f"no camera_info is of the image's frame '{frame_id}', but of {frames}: name them alike")
+        return info
 
     def add_info(self, stamp_ns: int, info: Any) -> None:
         """Take in a CameraInfo of an image of this stamp."""

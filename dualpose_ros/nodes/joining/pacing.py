@@ -37,7 +37,7 @@ class Pacer:
         self._answers = False
         self._last_out = float("-inf")
         self._starts: tuple[float, float] | None = None
-        self.timed_out = self.late = 0
+        self.timed_out = self.late = self.late_in_a_row = 0
 
     def offer(self, stamp_ns: int, image: Any) -> None:
         """A new image; the one that waits, if any, is dropped for it. One that others overtook, or a second copy, is
@@ -49,7 +49,9 @@ class Pacer:
             self._in_work.clear()
         elif newest_ns is not None and UNSET_NS != stamp_ns <= newest_ns:
             self.late += 1
+            self.late_in_a_row += 1
             return
+        self.late_in_a_row = 0
         self._waiting = image
 
     @property

@@ -1,9 +1,11 @@
 """Which camera an image without a CameraInfo of its own gets."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from dualpose_ros.camera import Camera
-from dualpose_ros.nodes.joining.cameras import RecentCameras
+from dualpose_ros.camera import Camera, CameraError
+from dualpose_ros.nodes.joining.cameras import RecentCameras, RecentInfos
 
 
 def camera(focal: float) -> Camera:
@@ -29,6 +31,17 @@ def test_a_driver_may_name_the_frames_of_image_and_info_differently_but_of_two_c
     assert cameras.find(10, "right") == camera(60) and cameras.find(10, "left") == camera(50)
     assert cameras.find(10, "left_optical") is None
     assert cameras.borrowed == 1
+
+
+def test_an_image_whose_frame_no_camera_info_has_is_told_of() -> None:
+    """Once nobody knows whose it is: before, nothing came out and nothing was said."""
+    infos = RecentInfos(3)
+    assert infos.of_image(10, "eye") is None, "none has come: the node's inputs are told of"
+    infos.add_info(10, SimpleNamespace(header=SimpleNamespace(frame_id="left")))
+    assert infos.of_image(10, "eye") is not None
+    infos.add_info(10, SimpleNamespace(header=SimpleNamespace(frame_id="right")))
+    with pytest.raises(CameraError, match="image's frame 'eye', but of 'left', 'right'"):
+        infos.of_image(10, "eye")
 
 
 def test_frames_are_bounded() -> None:
