@@ -6,6 +6,7 @@ Where one stops it is opened again, with longer and longer pauses, for as long a
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -105,7 +106,14 @@ def open_device(device: str) -> FrameSource:
     """A camera by its index or path. SourceError where it gives no image."""
     name = f"camera device {device}"
     which = int(device) if device.isdecimal() else device
-    return LiveSource(name, lambda: _Capture(name, cv2.VideoCapture(which)))
+    try:
+        return LiveSource(name, lambda: _Capture(name, cv2.VideoCapture(which)))
+    except SourceError as error:
+        # A folder of pictures may be called 2024.
+        hint = (
+            f"; the file or folder of that name is ./{device}" if device.isdecimal() and Path(device).exists() else ""
+        )
+        raise SourceError(f"{error}{hint}") from None
 
 
 def open_pipeline(pipeline: str) -> FrameSource:

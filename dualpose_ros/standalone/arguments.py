@@ -1,5 +1,6 @@
 """The ROS command line and parameter files: `--ros-args -r a:=b -p x:=y --params-file f.yaml --log-level info`."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -127,6 +128,17 @@ def _log_level(text: str) -> tuple[str | None, int]:
     if level.lower() not in LOG_LEVELS:
         raise StandaloneError(f"log level {text!r} is not one of {', '.join(LOG_LEVELS)}")
     return name or None, LOG_LEVELS[level.lower()]
+
+
+def value_text(value: Any) -> str:
+    """A parameter value as YAML text, which keeps the difference between the text "1" and the number 1."""
+
+    def whole(pair: re.Match[str]) -> str:
+        high, low = (int(half, 16) for half in pair.groups())
+        return f"\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08x}"
+
+    # JSON is YAML but for characters beyond 16 bits, which it has as two.
+    return re.sub(r"\\u(d[89ab]..)\\u(d[c-f]..)", whole, json.dumps(value))
 
 
 def parse_value(text: str, where: str) -> Any:

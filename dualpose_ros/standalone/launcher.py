@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from dualpose_ros.standalone.arguments import misspelt_sections, read_parameter_file
+from dualpose_ros.standalone.arguments import misspelt_sections, read_parameter_file, value_text
 from dualpose_ros.standalone.errors import StandaloneError
 from dualpose_ros.standalone.forking import ForkedProcess, ForkServer
 from dualpose_ros.standalone.process import BAD_INPUT, NodeProcess, NodeUsage, RestartPolicy
@@ -348,8 +347,7 @@ class Launcher:
         for source, target in spec.remappings.items():
             ros += ["-r", f"{source}:={target}"]
         for name, value in spec.parameters.items():
-            # JSON is YAML, and keeps the difference between the text "1" and the number 1.
-            ros += ["-p", f"{name}:={json.dumps(value)}"]
+            ros += ["-p", f"{name}:={value_text(value)}"]
         runner = [sys.executable, "-m", "dualpose_ros.standalone.run_node", spec.module]
         return [*runner, *spec.nodes, *spec.arguments, "--ros-args", *ros]
 

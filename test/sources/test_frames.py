@@ -168,7 +168,7 @@ def test_a_folder_as_systems_leave_it(tmp_path: Path) -> None:
         open_source(str(tmp_path / "02.png"))
 
 
-def test_bad_sources(tmp_path: Path) -> None:
+def test_bad_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError, match="no source given"):
         open_source("")
     with pytest.raises(SourceError, match=r"nowhere\.mp4 does not exist"):
@@ -181,6 +181,10 @@ def test_bad_sources(tmp_path: Path) -> None:
         open_source(str(broken))
     with pytest.raises(SourceError, match="camera device /dev/video987"):
         open_source("/dev/video987")
+    (tmp_path / "2024").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"camera device 2024 .*; the file or folder of that name is \./2024"):
+        open_source("2024")
 
 
 def encode(

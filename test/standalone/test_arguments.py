@@ -14,6 +14,7 @@ from dualpose_ros.standalone.arguments import (
     parse_value,
     read_parameter_file,
     remap_topic,
+    value_text,
 )
 from dualpose_ros.standalone.errors import StandaloneError
 
@@ -154,6 +155,15 @@ def test_values_have_the_types_that_ros_gives_them(text: Any, value: Any) -> Non
     found = parse_value(text, "x")
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["film 😀.mp4", "caf\udce9", "😀\udce9😀", r"a\ud83d\ude00", "1", "1e3", "a: b #c\nü", True, 1e-5, ["1", "2"]],
+)
+def test_a_value_comes_back_from_a_command_line_as_it_was(value: Any) -> None:
+    back = parse_value(value_text(value), "")
+    assert back == value and type(back) is type(value)
 
 
 def test_parameter_file(tmp_path: Path) -> None:
