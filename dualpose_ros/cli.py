@@ -126,7 +126,10 @@ def main(args: Sequence[str] | None = None) -> int:
             at = given.index("")
             raise InputError(f"nothing stands {f'after {given[at - 1]}' if at else 'first'}: is a variable unset?")
         with stop_signals(leave_command):
-            commands = app()
+            import typer.main
+
+            commands = typer.main.get_command(app())
+        _check_once(commands, given)
         with stop_signals(interrupt):
             code = commands(args=given, prog_name="dualpose", standalone_mode=False)
     except KeyboardInterrupt:
@@ -139,6 +142,17 @@ def main(args: Sequence[str] | None = None) -> int:
             # The process ends here, and torch alone takes a second to unload.
             ignore()
     return code if isinstance(code, int) else 0
+
+
+def _check_once(command: Any, words: list[str]) -> None:
+    """InputError for an option of one value that is given twice: the first would be lost without a word."""
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    flags = [word.partition("=")[0] for word in words]
+    for option in command.params:
+        takes_one = option.param_type_name == "option" and not option.multiple and not option.is_flag
+        if takes_one and sum(flag in option.opts for flag in flags) > 1:
+            raise InputError(f"{option.opts[0]} is given twice, and takes one value")
 
 
 def _report(error: Exception) -> int:

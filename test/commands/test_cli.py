@@ -194,6 +194,10 @@ def test_wrong_arguments(args: list[str], said: str, capsys: pytest.CaptureFixtu
         ("eval detector --data x --pictures y", "--pictures does nothing without --root"),
         ("eval ablation --data x --table 6 --recordings y", "--recordings does nothing with --table 6"),
         ("eval coco --root x --predictions y --stored-only --stage fused", "--stage does nothing with --stored-only"),
+        ("eval coco --root x --out y", "--out does nothing with coco, which has no PCK curve"),
+        ("eval jta --root x --out y", "--out does nothing with jta"),
+        ("run --source x --source=y", "--source is given twice, and takes one value"),
+        ("train lifting --data x --data y --out z", "--data is given twice"),
     ],
 )
 def test_an_option_that_does_nothing_is_refused(args: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

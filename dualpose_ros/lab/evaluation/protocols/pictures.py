@@ -55,7 +55,8 @@ def _protocol(name: str, dataset: str, sigmas: tuple[float, ...], used: tuple[in
     chosen = np.array(sigmas)[list(used)]
     common = ("average precision over ten similarities (OKS) from 0.5 to 0.95, the twenty best answers of a picture",
               "a joint that the answers don't have counts as wrong")  # fmt: skip
-    return Protocol(name, dataset, (*assumes, *common), partial(measure, used), partial(tables, name, chosen))
+    scored = partial(measure, used), partial(tables, name, chosen)
+    return Protocol(name, dataset, (*assumes, *common), *scored, has_curve=False)
 
 
 COCO_AP = _protocol("coco", "coco", COCO17.oks_sigmas, tuple(range(COCO17.num_joints)),

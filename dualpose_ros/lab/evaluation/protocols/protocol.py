@@ -25,7 +25,7 @@ class Protocol:
     name: what tables are called after it; dataset: whose truth it takes; assumes: what a reader of its figures has to
     know, a line each; measure: a sequence's frames into whatever `tables` needs of them; tables: all sequences'
     measurements, by name, into tables whose first rows are the sequences'; truth: another form of the data set's
-    truth that it asks the reader for.
+    truth that it asks the reader for; has_curve: whether a table is its PCK over distances.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Protocol:
     measure: Callable[[TruthSequence, Pairs], Any]
     tables: Callable[[Mapping[str, Any]], dict[str, Rows]]
     truth: Mapping[str, str] | None = None
+    has_curve: bool = True
 
 
 def curve_rows(**errors_m: AnyFloats) -> Rows:

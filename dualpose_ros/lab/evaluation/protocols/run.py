@@ -81,6 +81,8 @@ def evaluate_dataset(options: DatasetOptions) -> Outcome:
     protocol = protocol_of(options.dataset, options.protocol)
     if options.stage not in STAGES:
         raise DatasetError(f"unknown stage '{options.stage}'; there are {', '.join(STAGES)}")
+    if options.out is not None and not protocol.has_curve:
+        raise DatasetError(f"--out does nothing with {protocol.name}, which has no PCK curve")
     sequences = _chosen(open_dataset(options.dataset, options.root, **(protocol.truth or {})), options.sequences)
     measured: dict[str, Any] = {}
     systems = set()
@@ -94,7 +96,7 @@ def evaluate_dataset(options: DatasetOptions) -> Outcome:
                      for line in protocol.assumes]  # fmt: skip
     tables = protocol.tables(measured)
     if options.out is not None:
-        _draw_curve(options.out, tables.get(f"{protocol.name}: PCK curve", []))
+        _draw_curve(options.out, tables[f"{protocol.name}: PCK curve"])
     return {"what these figures assume": assumed, **tables}, []
 
 
@@ -102,8 +104,6 @@ def _draw_curve(folder: Path, rows: Rows) -> None:
     """pck.png: the share of joints within a distance, about the root and in the camera frame."""
     from matplotlib.figure import Figure
 
-    if not rows:
-        return
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="mm", ylabel="joints within, per cent", ylim=(0, 100))
     for column in (column for column in rows[0] if column != "mm"):
