@@ -21,7 +21,18 @@ from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.recording import STALE
 from dualpose_ros.recording.summary import write_summary
 from dualpose_ros.runs.refinement_settings import REFINEMENT, refinement_settings
-from dualpose_ros.runs.session import CAMERA, DETECTION, GraphError, GraphOptions, GraphResult, Watch, run_graph
+from dualpose_ros.runs.session import (
+    BOTTOM_UP,
+    CAMERA,
+    DETECTION,
+    FUSION,
+    TOP_DOWN,
+    GraphError,
+    GraphOptions,
+    GraphResult,
+    Watch,
+    run_graph,
+)
 from dualpose_ros.settings import with_values
 from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
@@ -32,7 +43,11 @@ from dualpose_ros.view.page import check_ports, check_rerun, page_url
 from dualpose_ros.weights import list_weights, weights_path
 
 ASSUMED_HFOV_DEG = 60.0
-NETWORKS = ("top_down", "gcn", "lifting", "bottom_up", "fusion")
+NETWORKS = {
+    "top_down": (TOP_DOWN, "weights"), "gcn": (TOP_DOWN, "gcn_weights"), "lifting": (TOP_DOWN, "lifting_weights"),
+    "bottom_up": (BOTTOM_UP, "weights"), "fusion": (FUSION, "weights"),
+}  # fmt: skip
+"""Networks that ship, and which parameter of which node says that it is another."""
 
 
 @dataclass(frozen=True)
@@ -331,7 +346,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
         "tracks": len(tracks),
         "most_people_at_once": most,
         "interrupted": result.interrupted,
-        "domain": training_domain(detector_of(options)),
+        "domain": training_domain(options),
         "ros_domain_id": result.domain_id,
         "cpu_count": os.cpu_count(),
         "nodes": [
@@ -349,10 +364,15 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
     }
 
 
-def training_domain(detector: str) -> str:
+def training_domain(options: LiveOptions) -> str:
     """What the networks of a run were trained on, by the manifest: one word, or several joined by a plus."""
-    used = [*NETWORKS, *(["detector"] if detector == "own" else [])]
-    return "+".join(sorted({entry.domain for entry in list_weights() if entry.name in used}))
+    overrides = () if options.params_file is None else read_parameter_file(options.params_file)
+    said = {name: in_force(overrides, f"/{node}").get(key) for name, (node, key) in NETWORKS.items()}
+    used = [name if override is None else str(override.value) for name, override in said.items()]
+    detector = detector_of(options)
+    domains = {entry.name: entry.domain for entry in list_weights()}
+    used.append("detector" if detector == "own" else detector)
+    return "+".join(sorted({domains.get(name, "unknown") for name in used if name}))
 
 
 def print_run(console: Console, figures: dict[str, Any], goals: Sequence[Goal], out: Path) -> None:

@@ -131,6 +131,19 @@ def test_the_detector_may_come_from_the_parameter_file(
     assert detector_of(LiveOptions(source="", out=tmp_path)) == "own"
 
 
+def test_networks_of_others_are_of_an_unknown_domain(tmp_path: Path) -> None:
+    from dualpose_ros.runs.live import LiveOptions, training_domain
+
+    params = tmp_path / "params.yaml"
+    params.write_text(
+        "/**: {ros__parameters: {gcn_weights: ''}}\ntop_down_node: {ros__parameters: {weights: 'movenet:m.onnx'}}\n"
+    )
+    ours = training_domain(LiveOptions("", tmp_path)).split("+")
+    assert "unknown" not in ours
+    for options in (LiveOptions("", tmp_path, params_file=params), LiveOptions("", tmp_path, "yolox:y.onnx")):
+        assert training_domain(options).split("+") == sorted({*ours, "unknown"})
+
+
 @pytest.mark.parametrize(
     ("words", "every_frame", "rate"),
     [
