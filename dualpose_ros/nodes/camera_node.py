@@ -58,7 +58,11 @@ class CameraNodeConfig(ImageNodeConfig):
     )
     calibration: str = setting("", "calibration file, camera_calibration's or another; this or hfov_deg is needed")
     hfov_deg: float = setting(
-        0.0, "horizontal field of view, where there is no calibration", unit="degrees", least=0, below=180
+        0.0,
+        "horizontal field of view of the first image, where there is no calibration",
+        unit="degrees",
+        least=0,
+        below=180,
     )
     frame_id: str = setting("camera_optical_frame", "optical frame of the images (x right, y down, z forward)")
     fps: float = setting(
@@ -85,12 +89,21 @@ class CameraNodeConfig(ImageNodeConfig):
             raise ValueError("both calibration and hfov_deg are given; give one of them")
 
 
-def camera_of(config: CameraNodeConfig, width: int, height: int) -> Camera:
-    """The camera of images of a size: by calibration file, rescaled where that is for another size, or by hfov."""
+def camera_of(config: CameraNodeConfig, size: tuple[int, int], first: tuple[int, int] | None = None) -> Camera:
+    """The camera of images of a width and height: by calibration file, rescaled where that is for another size, or by
+    hfov, which is that of the source's first images.
+
+    The camera of a portrait among landscapes, or the other way round, was turned: its hfov is then upright.
+    """
     if config.calibration:
-        return load_calibration(user_path(config.calibration), (width, height))
+        return load_calibration(user_path(config.calibration), size)
     if config.hfov_deg:
-        return camera_from_hfov(width, height, math.radians(config.hfov_deg))
+        (width, height), (first_width, first_height) = size, first or size
+        is_turned = (width - height) * (first_width - first_height) < 0
+        if not is_turned:
+            return camera_from_hfov(width, height, math.radians(config.hfov_deg))
+        lying = camera_from_hfov(height, width, math.radians(config.hfov_deg))
+        return Camera(width, height, lying.fx, lying.fy, lying.cy, lying.cx)
     raise StartupError("the camera is unknown: give a calibration file or hfov_deg, the horizontal field of view")
 
 
@@ -117,7 +130,7 @@ class CameraNode(PipelineNode):
         self._source: FrameSource = open_source(c.source)
         self._shown, info = printable(c.source), self._source.info
         self.diagnostics.hardware_id = c.frame_id
-        self._cameras = {(info.width, info.height): camera_of(c, info.width, info.height)}
+        self._cameras = {(info.width, info.height): camera_of(c, (info.width, info.height))}
         self._fps = c.fps or info.fps
         self._images = self.create_publisher(Image, "image_raw", image_qos(c, depth=5))
         self._infos = self.create_publisher(CameraInfo, "camera_info", image_qos(c, depth=5))
@@ -228,7 +241,7 @@ class CameraNode(PipelineNode):
     def _camera_for(self, image: RgbImage) -> Camera:
         height, width = image.shape[:2]
         if (width, height) not in self._cameras:
-            self._cameras[width, height] = camera_of(self.config, width, height)
+            self._cameras[width, height] = camera_of(self.config, (width, height), next(iter(self._cameras)))
         return self._cameras[width, height]
 
     def _tick_live(self) -> None:

@@ -245,7 +245,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
     source = open_source(options.source)
     source.close()
     config = CameraNodeConfig(source=options.source, **lens_parameters(options))
-    camera_of(config, source.info.width, source.info.height)
+    camera_of(config, (source.info.width, source.info.height))
     ground_of(options)
     if options.view:
         check_rerun()
