@@ -121,16 +121,8 @@ class Camera:
     def resized(self, width: int, height: int) -> Camera:
         """The camera of the same image resampled to another size (pixel centres kept aligned)."""
         sx, sy = width / self.width, height / self.height
-        return Camera(
-            width,
-            height,
-            self.fx * sx,
-            self.fy * sy,
-            (self.cx + 0.5) * sx - 0.5,
-            (self.cy + 0.5) * sy - 0.5,
-            self.distortion,
-            self.fisheye,
-        )
+        cx, cy = (self.cx + 0.5) * sx - 0.5, (self.cy + 0.5) * sy - 0.5
+        return replace(self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=cx, cy=cy)
 
 
 def cropped_and_binned(camera: Camera, region: Sequence[int], binning: Sequence[int]) -> Camera:

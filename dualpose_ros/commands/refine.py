@@ -51,7 +51,7 @@ def refine(
     ground_options = ("camera_height_m", "camera_pitch_deg", "camera_roll_deg")
     refuse(context, ("steps",) if method is Method.ours else ground_options, f"with --method {method.value}")
     from dualpose_ros.lab.evaluation.refinement.offline import refine_recording
-    from dualpose_ros.runs.live import stated_ground
+    from dualpose_ros.runs.refinement_settings import stated_ground
 
     ground = stated_ground(camera_height_m, camera_pitch_deg, camera_roll_deg, calibration)
     file = out or recording / "refined.jsonl"

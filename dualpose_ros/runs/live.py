@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dualpose_ros.camera import GroundConfig, ground_config
+from dualpose_ros.camera import GroundConfig
 from dualpose_ros.errors import InputError
 from dualpose_ros.metrics.goals import Goal
 from dualpose_ros.paths import share_dir, user_path, version
@@ -20,7 +20,7 @@ from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.recording import STALE
 from dualpose_ros.recording.summary import write_summary
-from dualpose_ros.runs.refinement_settings import REFINEMENT, refinement_settings
+from dualpose_ros.runs.refinement_settings import REFINEMENT, ground_parameters, refinement_settings, stated_ground
 from dualpose_ros.runs.session import (
     BOTTOM_UP,
     CAMERA,
@@ -34,9 +34,8 @@ from dualpose_ros.runs.session import (
     run_graph,
 )
 from dualpose_ros.settings import with_values
-from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.sources.source import SourceInfo, printable
-from dualpose_ros.standalone.arguments import in_force, parameter_of, read_parameter_file
+from dualpose_ros.standalone.arguments import in_force, misspelt_parameters, parameter_of, read_parameter_file
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.stopping import stop_signals
 from dualpose_ros.view.page import check_ports, check_rerun, page_url
@@ -176,28 +175,6 @@ def ground_of(options: LiveOptions) -> GroundConfig | None:
     return ground if ground is not None and ground.camera_height_m else None
 
 
-def stated_ground(
-    height_m: float | None, pitch_deg: float, roll_deg: float, calibration: Path | None
-) -> GroundConfig | None:
-    """The ground by --camera-height and the like, by a file where that is None; errors as of `ground_of`."""
-    if height_m is None:
-        if pitch_deg or roll_deg:
-            raise InputError("--camera-pitch and --camera-roll say where the ground is with --camera-height alone")
-        return load_ground(calibration) if calibration is not None else None
-    try:
-        return ground_config(height_m, pitch_deg, roll_deg)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-
-
-def ground_parameters(ground: GroundConfig | None) -> dict[str, Any]:
-    """Parameters of the refinement node."""
-    if ground is None:
-        return {}
-    names = ("camera_height_m", "camera_pitch_rad", "camera_roll_rad")
-    return {f"ground.{name}": getattr(ground, name) for name in names}
-
-
 def view_parameters(options: LiveOptions) -> dict[str, Any] | None:
     """Parameters of the view node, None where there is no view. It shows the ground even if the graph is not told."""
     if not options.view:
@@ -240,6 +217,10 @@ def check_input(options: LiveOptions) -> SourceInfo:
 
     if options.params_file is not None and not options.params_file.is_file():
         raise InputError(f"--params-file {options.params_file} is no file")
+    if options.params_file is not None:
+        known = [item.name for item in read_parameter_file(default_params())]
+        for name, meant in misspelt_parameters(read_parameter_file(options.params_file), known).items():
+            raise InputError(f"--params-file {options.params_file}: no node has '{name}': did you mean {meant}?")
     if options.calibration is not None and options.hfov_deg is not None:
         raise InputError("both --calibration and --hfov are given; give one of them")
     source = open_source(options.source)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dualpose_ros.camera import GroundConfig, ground_config
 from dualpose_ros.errors import InputError
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.settings import with_values, yaml_lines
+from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.standalone.arguments import in_force, read_parameter_file
 from dualpose_ros.standalone.errors import StandaloneError
 
@@ -51,3 +53,25 @@ def refinement_settings(
     said = in_force(read_parameter_file(params_file), f"/{REFINEMENT}") if params_file is not None else {}
     values = {**{name: override.value for name, override in said.items()}, **(given or {})}
     return with_values(RefinementNodeConfig(), values), with_values(RefinementConfig(), values)
+
+
+def stated_ground(
+    height_m: float | None, pitch_deg: float, roll_deg: float, calibration: Path | None
+) -> GroundConfig | None:
+    """The ground by --camera-height and the like, by a file where that is None; InputError, CameraError."""
+    if height_m is None:
+        if pitch_deg or roll_deg:
+            raise InputError("--camera-pitch and --camera-roll say where the ground is with --camera-height alone")
+        return load_ground(calibration) if calibration is not None else None
+    try:
+        return ground_config(height_m, pitch_deg, roll_deg)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def ground_parameters(ground: GroundConfig | None) -> dict[str, Any]:
+    """Parameters of the refinement node."""
+    if ground is None:
+        return {}
+    names = ("camera_height_m", "camera_pitch_rad", "camera_roll_rad")
+    return {f"ground.{name}": getattr(ground, name) for name in names}

@@ -201,6 +201,12 @@ def misspelt_sections(overrides: Iterable[Override], nodes: Sequence[str]) -> di
     return found
 
 
+def misspelt_parameters(overrides: Iterable[Override], names: Sequence[str]) -> dict[str, str]:
+    """Of what stands under `/**`, where nodes pass over what they lack, and is none of these: which each may mean."""
+    shared = [item.name for item in overrides if item.is_for_all and item.name not in names]
+    return {name: near for name in shared for near in get_close_matches(name, names, n=1, cutoff=0.8)}
+
+
 def _section(prefix: str, name: str, section: Any, path: Path) -> Iterator[Override]:
     """A node's values, or those of the nodes inside a namespace."""
     pattern = f"{prefix}/{name.lstrip('/')}"

@@ -236,6 +236,10 @@ def test_a_parameter_file_whose_values_would_be_lost_is_refused(
         "detection_node: {ros__parameters: {cuts: never}}\ndetection_node: {ros__parameters: {detector: none}}\n"
     )
     assert "'detection_node' is there twice" in refused(capsys, *command)
+    params.write_text("/**: {ros__parameters: {engine: {thread: 2}, patch_scalee: 1.2, other_packages_rate: 3}}\n")
+    assert f"--params-file {params}: no node has 'engine.thread': did you mean engine.threads?" in refused(
+        capsys, *command
+    )
     params.write_text("my_driver: {ros__parameters: {hfov_deg: 3}}\nhumans_node: {ros__parameters: {cuts: 3}}\n"
                       "camera_node: {ros__parameters: {hfov_deg: 400}}\n")  # fmt: skip
     line = refused(capsys, *command[:3], *command[5:])
