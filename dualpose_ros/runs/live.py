@@ -103,7 +103,8 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     given = {"playback_rate": options.rate, "fps": options.fps, "max_frames": options.max_frames}
     camera = {"source": options.source, **{name: value for name, value in given.items() if value is not None}}
     camera |= lens_parameters(options)
-    known = (source.count, options.max_frames or file_parameter(options, CAMERA, "max_frames", 0) or None)
+    asked = file_parameter(options, CAMERA, "max_frames", 0) if options.max_frames is None else options.max_frames
+    known = (source.count, asked or None)
     if options.calibration is None and options.hfov_deg is None:
         console.print(
             f"The camera is unknown: a horizontal field of view of {ASSUMED_HFOV_DEG:g} degrees is assumed, and "

@@ -219,6 +219,16 @@ def test_what_a_parameter_file_says_of_camera_and_ground_holds_where_no_option_d
 
 
 @pytest.mark.usefixtures("weights")
+def test_a_demo_is_of_its_whole_clip_whatever_the_parameter_file_says(graphs: list[Any], tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("camera_node: {ros__parameters: {hfov_deg: 40, fps: 7.0, max_frames: 3, playback_rate: 0.5}}\n")
+    assert cli.main(["demo", "--out", str(tmp_path / "out"), "--params-file", str(params)]) == 1
+    camera, said = graphs[0].camera, {"hfov_deg": 0.0, "fps": 0.0, "max_frames": 0, "playback_rate": 1.0}
+    assert said.items() <= camera.items() and camera["calibration"].endswith("camera.yaml")
+    assert graphs[0].total_frames > 100
+
+
+@pytest.mark.usefixtures("weights")
 def test_a_parameter_file_whose_values_would_be_lost_is_refused(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,8 @@ def run_demo(
             raise InputError(f"{folder} has no {name}: make a clip with `dualpose synth clip --out {folder}`")
     truth = load_clip_truth(folder / "truth.npz")
     options = replace(options, source=str(folder / "clip.mp4"), calibration=folder / "camera.yaml")
+    # Of the clip as it is, all frames: otherwise those that a parameter file leaves out would count as missed.
+    options = replace(options, fps=0.0, max_frames=0)
     rate, out = 1.0 if options.rate is None else options.rate, options.out
     result = run_live(options, console)
     with result.recording.frames:
