@@ -77,6 +77,7 @@ class InputWatch:
         self._losses = ""
         self.rates_hz: dict[str, float] = {}
         self._inputs: dict[str, WatchedInput] = {}
+        self._left: set[str] = set()
 
     def looked(self, now_s: float) -> None:
         """Somebody looks, as once a second: a node that was not served for longer, its process still making others,
@@ -96,6 +97,7 @@ class InputWatch:
     def forget(self, topic: str) -> None:
         """Ask after an input no more."""
         self._inputs.pop(topic, None)
+        self._left.add(topic)
 
     def came(self, topic: str, now_s: float) -> None:
         """A message came."""
@@ -152,7 +154,7 @@ class InputWatch:
             advice = f"packets are dropped: {MEND}"
         elif not publishers:
             advice = "nobody publishes it: check the camera's driver, the topic's name and remapping"
-        elif item.last_s is None:
+        elif item.last_s is None and item.topic not in self._left:
             advice = f"publishers: {publishers}; check that their type and QoS fit these, and that they send"
         else:
             advice = f"publishers: {publishers}; check that they still send"

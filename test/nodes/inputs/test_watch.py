@@ -118,8 +118,11 @@ def test_an_input_that_is_taken_anew_is_neither_missing_nor_lost_at_once() -> No
     made = watch()
     for step in range(200):
         made.came("/camera_info", 100 + step / 30)
+    made.forget("/image_raw")
     made.expect("/image_raw", "sensor_msgs/msg/Image", "best effort, depth 1", 106.0)
     assert made.missing(107.9) is None and missing(made, 108.1).topic == "/image_raw"
+    text = made.describe(missing(made, 120.0), 1, 120.0)
+    assert "check that they still send" in text, "passed on, they did come: it is neither their type nor QoS"
     for step in range(200):
         for topic in ("/camera_info", "/image_raw"):
             made.came(topic, 106 + step / 30)
