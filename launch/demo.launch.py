@@ -24,9 +24,9 @@ def generate_launch_description() -> LaunchDescription:
     def start(context: LaunchContext) -> list[Any]:
         values = read(arguments, context, __file__)
         graph = graph_of(values)
-        parameters = demo_camera(graph, values)
+        parameters, ground = demo_camera(graph, values)
         is_film = kind_of(parameters["source"]) == "file"
-        actions = [*camera(graph, parameters), *pipeline(graph, values, is_film=is_film)]
+        actions = [*camera(graph, parameters), *pipeline(graph, values, is_film=is_film, ground=ground)]
         fixed_frame = values["fixed_frame"] or camera_frames(graph.namespace)[0]
         return actions + (rviz(graph, values["rviz_config"], fixed_frame) if values["rviz"] else [])
 

@@ -13,6 +13,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from dualpose_ros.launching.arguments import Argument
+from dualpose_ros.launching.ground import calibrated_ground
 from dualpose_ros.launching.parameter_file import VALUES, parameter_file, written_file
 from dualpose_ros.launching.supervision import supervised
 from dualpose_ros.paths import PACKAGE
@@ -150,15 +151,19 @@ def pipeline(
     camera_info_topic: str = "camera_info",
     track_id_offset: int = 0,
     is_film: bool = False,
+    ground: Mapping[str, float] | None = None,
 ) -> list[Any]:
     """The nodes from the camera's images to /humans/poses3d, and those that take people on from there.
 
-    is_film: all starts anew where it cuts to another shot, unless the parameter file says otherwise.
+    is_film: all starts anew where it cuts to another shot, unless the parameter file says otherwise. ground: parameters
+    `ground.*` of those that know it, where it is not asked for by TF.
     """
     inputs = [("image_raw", image_topic), ("camera_info", camera_info_topic)]
     given = {"ground_frame": values["ground_frame"], "track_id_offset": track_id_offset}
     parameters: dict[str, dict[str, Any]] = {name: {} for name in NODES} | extras(values)
     parameters["refinement_node"] = {name: value for name, value in given.items() if value}
+    for name in {"refinement_node", "view_node"} & parameters.keys():
+        parameters[name] |= {} if values["ground_frame"] else ground or {}
     if is_film and graph.said("detection_node", "cuts", "auto") == "auto":
         parameters["detection_node"] = {"cuts": "always"}
     if graph.composed:
@@ -227,17 +232,18 @@ def is_installed(package: str) -> bool:
     return True
 
 
-def demo_camera(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The camera node's parameters for a source: the demo's clip brings its calibration, any other has to say its own,
-    here or in the parameter file.
+def demo_camera(graph: Graph, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """The camera node's parameters for a source, and the ground that its calibration says: the demo's clip brings its
+    calibration, without the ground, any other has to say its own, here or in the parameter file.
 
-    RuntimeError where neither or both of calibration and hfov_deg are given.
+    RuntimeError where neither or both of calibration and hfov_deg are given, or the ground is said wrongly.
     """
     demo = share() / "demo"
     source, calibration, hfov_deg = values["source"], values["calibration"], values["hfov_deg"]
     if source and not calibration and not hfov_deg:
         calibration = graph.said("camera_node", "calibration", "")
         hfov_deg = graph.said("camera_node", "hfov_deg", 0.0)
+    ground = calibrated_ground(calibration) if calibration else {}
     if not source and not calibration and not hfov_deg:
         source, calibration = str(demo / "clip.mp4"), str(demo / "camera.yaml")
     source = source or str(demo / "clip.mp4")
@@ -247,4 +253,4 @@ def demo_camera(graph: Graph, values: Mapping[str, Any]) -> dict[str, Any]:
     # One process has one subscription for all of its nodes.
     parameters = {"source": source, "loop": values["loop"], "wait_for_subscribers": 1 if values["composed"] else 3}
     # Both, or that of the parameter file would stand beside the other one.
-    return {**parameters, "calibration": calibration, "hfov_deg": hfov_deg}
+    return {**parameters, "calibration": calibration, "hfov_deg": hfov_deg}, ground

@@ -93,9 +93,20 @@ class RefinementNode(PipelineNode):
     def _on_info(self, stamp_ns: int, info: Any) -> None:
         if info is not self._known[0]:
             self._known = info, camera_from_info(info, self.config.rectified)
-            if doubt := self._known[1].doubt:
+            if doubt := self._known[1].doubt or self._doubt_of_rectified(self._known[1]):
                 self.report(f"camera_info: {doubt}")
         self._cameras.add(stamp_ns, info.header.frame_id, self._known[1])
+
+    def _doubt_of_rectified(self, camera: Camera) -> str:
+        """By the name that image_proc gives to what it rectifies; this node does not take images, but knows theirs."""
+        images = self.resolve_topic_name("image_raw")
+        if (
+            self.config.rectified
+            or not any(camera.distortion)
+            or not images.rpartition("/")[2].startswith("image_rect")
+        ):
+            return ""
+        return f"{images} seems rectified, and is undistorted once more by D: set rectified to true for every node"
 
     def _on_poses(self, poses: bytes) -> None:
         header = header_of(poses)

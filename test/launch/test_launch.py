@@ -347,3 +347,33 @@ def test_what_the_launch_files_start_and_import_is_declared(launch_stub: None) -
     assert {"rviz2", "launch_ros", "python3-yaml"} <= needed
     declared = {element.text for element in ET.parse(ROOT / "package.xml").getroot() if element.tag.endswith("depend")}
     assert needed <= declared, f"package.xml lacks {sorted(needed - declared)}"
+
+
+GROUND = "%YAML:1.0\nM: !!opencv-matrix\n  rows: 3\ncamera_height_m: 1.5  # m\ncamera_pitch_deg: -10\n"
+
+
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_people_stand_on_the_ground_that_a_calibration_says(launch_stub: None, composed: str, tmp_path: Path) -> None:
+    """As in `dualpose run`: before, the same file gave other distances by ROS 2, without a word."""
+    description, file = describe("demo.launch.py"), tmp_path / "camera.yaml"
+
+    def told(**given: str) -> dict[str, Any]:
+        context = arguments_of(description) | {"source": "0", "composed": composed} | given
+        nodes = nodes_of(actions_of(description, context))
+        if composed == "true":
+            return told_in(nodes["composed_graph"], "refinement_node")
+        return values_of(nodes["refinement_node"]["parameters"][1])
+
+    file.write_text(GROUND)
+    known = {"ground.camera_height_m": 1.5, "ground.camera_pitch_rad": pytest.approx(-0.17453, abs=1e-5)}
+    for name in (str(file), f"{file}:cam1"):
+        assert told(calibration=name) == {"use_sim_time": False, **known}
+    assert known.keys() <= {item.name for group in PARAMETERS["refinement_node"] for item in all_settings(group)}
+    assert told(calibration=str(file), ground_frame="map") == {"use_sim_time": False, "ground_frame": "map"}
+    for given in ({"hfov_deg": "60"}, {"source": ""}, {"calibration": str(tmp_path / "none.yaml")}):
+        assert told(**given) == {"use_sim_time": False}
+    for text, why in (("camera_pitch_rad: 1", "camera_pitch_rad"), ("camera_roll_deg: 1", "camera_height_m only"),
+                      ("camera_height_m: high", "camera_height_m: high")):  # fmt: skip
+        file.write_text(text)
+        with pytest.raises(RuntimeError, match=why):
+            told(calibration=str(file))
