@@ -40,6 +40,19 @@ def test_commands_exist(page: Path) -> None:
         assert not inner or not word or word in inner, f"{page.name}: dualpose {command} {word}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_exist(page: Path) -> None:
+    for line in re.findall(r"\bdualpose ([a-z][^\n`|#]*)", page.read_text(encoding="utf-8").replace("\\\n", " ")):
+        command, words = typer.main.get_command(cli.app()), line.split()
+        while words and words[0] in getattr(command, "commands", {}):
+            command, words = command.commands[words[0]], words[1:]  # type: ignore[attr-defined]
+        # Of DATASET, the first stands for all.
+        command = command.commands["coco"] if words[:1] == ["DATASET"] else command  # type: ignore[attr-defined]
+        known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
+        for flag in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(words)):
+            assert flag in {*known, "--help"}, f"{page.name}: dualpose {line}"
+
+
 def test_the_readme_is_short_and_shows_what_it_is() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150

@@ -53,7 +53,7 @@ def bench(
             "`engines`: every way to run every network here, and how far it is from ONNX Runtime in fp32. "
             "`pipeline`: the whole graph's frames/s and latency on 1, 2, ... cores, and by a model on more. "
             "`transport`: messages between processes, and within one. "
-            "`page`: write docs/speed.md from the results of these. "
+            "`page`: write speed.md, two folders above the results of these, from them. "
             "`synth`: the rendering of labelled patches, against a blur of the same size. "
             "`soak`: the graph for --minutes, with --faults; exit code 1 where it does not hold out."
         ),
@@ -102,7 +102,9 @@ def bench(
     if what is Benchmark.page:
         from dualpose_ros.lab.benchmarks.page import write_page
 
-        write_page(results, results.parents[1] / "speed.md")
+        page = results.absolute().parents[1] / "speed.md"
+        write_page(results, page)
+        typer.echo(f"{page}: written from {results}")
         return
     import cv2
     from threadpoolctl import threadpool_limits

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dualpose_ros import cli
 from dualpose_ros.errors import InputError
 from dualpose_ros.lab.benchmarks.page import NAMES, write_page
 
@@ -45,6 +46,17 @@ def test_the_page_holds_all_tables_and_shows_its_pictures(tmp_path: Path) -> Non
     assert text.count("| 2 | 1 | 18 | cores | 16 | - | - | - |") == 2
     assert "On 2 cores, at a load of 1.25." in text
     assert all(f"goal of {name} | 1 | <= 2 | yes" in text for name in NAMES)
+
+
+def test_the_folder_of_results_may_be_named_from_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "docs" / "results" / "speed"
+    folder.mkdir(parents=True)
+    results(folder)
+    monkeypatch.chdir(folder.parent)
+    assert cli.main(["bench", "page", "--results", "speed"]) == 0
+    assert (tmp_path / "docs" / "speed.md").is_file() and "speed.md: written from speed" in capsys.readouterr().out
 
 
 def test_what_was_not_run_is_said_and_what_is_no_result_is_named(tmp_path: Path) -> None:
