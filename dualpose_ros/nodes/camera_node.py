@@ -143,7 +143,7 @@ class CameraNode(PipelineNode):
 
     def activate(self) -> None:
         """Wait for subscribers, then play."""
-        self._sent = self._read = self._left_out = self._said_left_out = 0
+        self._sent = self._read = self._left_out = 0
         self._offset_ns = self._offset_number = 0
         self._ready: _Ready | None = None
         self._started = 0.0
@@ -307,11 +307,9 @@ class CameraNode(PipelineNode):
             self._send_what_fits()
 
     def _publish_next(self, ready: _Ready, stamp_ns: int) -> None:
-        """A file's next frame; of a picture, and where some before it could not be had, its number first."""
-        if ready.file or ready.left_out != self._said_left_out:
-            self._said_left_out = ready.left_out
-            said = f"{self._sent + ready.left_out} {ready.file}".rstrip()
-            self._numbers.publish(Header(stamp=ns_to_stamp(stamp_ns), frame_id=said))
+        """A file's next frame, its number first."""
+        said = f"{self._sent + ready.left_out} {ready.file}".rstrip()
+        self._numbers.publish(Header(stamp=ns_to_stamp(stamp_ns), frame_id=said))
         self._publish(ready.image, stamp_ns)
 
     def _publish(self, image: RgbImage, stamp_ns: int, again: bool = False) -> None:

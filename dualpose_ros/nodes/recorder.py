@@ -8,6 +8,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import cv2
@@ -63,7 +64,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
         super().__init__("recorder")
         self._recording = recording
         self._intensities = IntensityRange()
-        self._numbers = FrameNumbers()
+        self._numbers = FrameNumbers(are_said=every_frame)
         self.camera: Camera | None = None
         self._camera_said = b""
         self.statuses: dict[str, dict[str, str]] = {}
@@ -114,7 +115,7 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
                 frame = self._pose_frame(cdr)
                 if not (once and taken.get(frame.stamp_ns)):
                     taken.add(frame.stamp_ns, True)
-                    record(frame, cdr)
+                    self._numbers.when_said(frame.stamp_ns, lambda: record(self._numbered(frame), cdr))
             finally:
                 if said is not None:
                     said(header_of(cdr))
@@ -183,9 +184,16 @@ class RecorderNode(Node):  # type: ignore[misc, unused-ignore]
     def _pose_frame(self, cdr: bytes) -> PoseFrame:
         """The people of a message that has just arrived."""
         received_ns, header, stamp_ns = time.time_ns(), header_of(cdr), stamp_ns_of(cdr)
-        persons = tuple(poses_from_bytes(cdr))
-        number, file = self._numbers.of(stamp_ns), self._numbers.file_of(stamp_ns)
-        return PoseFrame(stamp_ns, received_ns, header.frame_id, persons, number, file)
+        return PoseFrame(stamp_ns, received_ns, header.frame_id, tuple(poses_from_bytes(cdr)))
+
+    def _numbered(self, frame: PoseFrame) -> PoseFrame:
+        number, file = self._numbers.of(frame.stamp_ns)
+        return replace(frame, number=number, file=file)
+
+    def destroy_node(self) -> None:
+        """As rclpy's; what still waits for its number is recorded first."""
+        self._numbers.wait_no_longer()
+        super().destroy_node()
 
     def _record(self, topic: str, type_name: str, cdr: bytes, stamp_ns: int) -> None:
         self._recording.add_message(topic, type_name, cdr, stamp_ns=stamp_ns, received_ns=time.time_ns())

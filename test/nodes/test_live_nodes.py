@@ -179,6 +179,7 @@ def test_two_graphs_in_two_namespaces_do_not_meet(result: dict[str, Any]) -> Non
 @pytest.mark.live("graph", "recorder")
 def test_no_message_ends_the_recorder(result: dict[str, Any]) -> None:
     assert result["came"]
+    assert result["files"] == [[n, f"{n}.png"] for n in range(4)], "whether it is said before the poses or after them"
     assert result["scores"] == [None, 0.9, 0.9, 0.9], "the one with too few joints is left out"
     assert result["ids"] == [1, 2, 4, 9], "what is answered again counts once"
     assert result["stamps"][2] < 0 and result["fused"] == [1, 2, 4]

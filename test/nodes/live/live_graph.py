@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from dualpose_ros.nodes import camera_node, refinement_node, visualization_node
-from dualpose_ros.nodes.base import RELIABLE, run_node
+from dualpose_ros.nodes.base import NUMBERS, RELIABLE, run_node
 from dualpose_ros.nodes.convert import camera_to_info, poses_to_message, stamp_to_ns
 from dualpose_ros.nodes.joining.numbers import FRAME_NUMBER
 from dualpose_ros.nodes.joining.pacing import RECORDED
@@ -95,6 +95,7 @@ def recorder() -> dict[str, Any]:
     with Recording(folder) as recording:
         rig = Rig(lambda: RecorderNode(recording, every_frame=True), takes, {RECORDED: Header})
         status = rig.driver.create_publisher(DiagnosticArray, "/diagnostics", RELIABLE)
+        numbers = rig.driver.create_publisher(Header, FRAME_NUMBER, NUMBERS)
         before = header(1)
         before.stamp.sec = -5
         bad_score = poses_to_message([dataclasses.replace(person(1), score=np.nan)], header(1))
@@ -116,6 +117,8 @@ def recorder() -> dict[str, Any]:
         rig.publish("humans/poses3d", poses_to_message([person(8)], header(1)))
         last = poses_to_message([person(9)], header(9))
         rig.publish("humans/poses3d", last)
+        for number, of in enumerate((before, header(1), header(2), header(9))):
+            numbers.publish(Header(stamp=of.stamp, frame_id=f"{number} {number}.png"))
         came = rig.spin(lambda: recording.latest is not None and recording.latest.persons[0].track_id == 9)
         rig.spin(lambda: "camera_node" in rig.node.statuses and len(rig.node.info_stamps_ns) == 4)
         rig.spin(lambda: len(rig.received[RECORDED]) == 6)
@@ -131,6 +134,7 @@ def recorder() -> dict[str, Any]:
         "ids": [line["persons"][0]["track_id"] for line in lines],
         "scores": [line["persons"][0]["score"] for line in lines],
         "stamps": [line["stamp_ns"] for line in lines],
+        "files": [(line["frame"], line["file"]) for line in sorted(lines, key=lambda line: line["frame"])],
         "fused": [line["persons"][0]["track_id"] for line in fused],
         "state": rig.node.status("camera_node", "state"),
         "drawn": drawn,
