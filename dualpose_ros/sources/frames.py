@@ -31,11 +31,12 @@ def open_source(source: str) -> FrameSource:
     """
     if not source:
         raise SourceError("no source given: name a video file, a directory of images or a device index")
-    opened = {"device": open_device, "stream": open_stream, "pipeline": open_pipeline}.get(kind_of(source))
-    if opened is not None:
+    kind = kind_of(source)
+    opened = {"device": open_device, "stream": open_stream, "pipeline": open_pipeline}.get(kind)
+    if opened is not None and not (kind == "pipeline" and user_path(source).exists()):
         return opened(source)
     is_url = source.lower().startswith("file://")
-    path = user_path(url2pathname(source[len("file://") :]) if is_url else source)
+    path = user_path(url2pathname(source[len("file://") :].removeprefix("localhost")) if is_url else source)
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
     if path.is_dir():
@@ -75,7 +76,7 @@ def _pages_of(path: Path) -> list[int]:
 
 def _read_still(path: Path) -> RgbImage:
     """The picture of a file of a kind that may hold a film, too."""
-    decoder = Decoder(str(path))
+    decoder = Decoder(path)
     try:
         image = decoder.read()
         if image is None:

@@ -20,6 +20,7 @@ from dualpose_ros.sources.source import DEFAULT_FPS, SourceError, SourceInfo, pr
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 _MOST_BROKEN_PACKETS = 1000
+_MOST_WAITING = 1000
 _LARGEST_SIDE_PX = 16384
 _MOST_BACK_NS = 500_000_000
 
@@ -28,11 +29,13 @@ class Decoder:
     """The pictures of one open file or stream, one after the other."""
 
     def __init__(
-        self, url: str, *, timeout_s: tuple[float, float] | None = None, options: dict[str, str] | None = None
+        self, url: str | Path, *, timeout_s: tuple[float, float] | None = None, options: dict[str, str] | None = None
     ) -> None:
         """SourceError where it can't be opened or has no video; `timeout_s` to open it, and for each read."""
+        # A file's name may be like a protocol's: 10:20:30.mp4.
+        name = f"file:{url}" if isinstance(url, Path) else url
         try:
-            self._container = av.open(url, timeout=timeout_s, options=options or {}, metadata_errors="replace")
+            self._container = av.open(name, timeout=timeout_s, options=options or {}, metadata_errors="replace")
         except (OSError, av.error.FFmpegError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise SourceError(f"video {printable(url)} cannot be read: {why}") from None
@@ -143,6 +146,8 @@ class Decoder:
         at = self._time_of(packet)
         if at is not None:
             heapq.heappush(self._waiting, (self._films_read, at))
+            # Of a stream whose clock jumps some are never passed.
+            del self._waiting[_MOST_WAITING:]
 
     def _is_back(self, at: Fraction) -> bool:
         """Whether a time is too far before that of the last picture to be a tick of its."""
@@ -203,13 +208,13 @@ class VideoFile:
     file = ""
 
     def __init__(self, path: Path | str, decoder: Decoder | None = None) -> None:
-        self._url = str(path)
-        self._decoder = decoder or Decoder(self._url)
+        self._path = path
+        self._decoder = decoder or Decoder(path)
         self.time_ns = self.number = 0
         first = self._decoder.read()
         if first is None:
             self._decoder.close()
-            raise SourceError(f"video {printable(self._url)} cannot be read: no frame in it can be decoded")
+            raise SourceError(f"video {printable(path)} cannot be read: no frame in it can be decoded")
         self._first: RgbImage | None = first
         height, width = first.shape[:2]
         self.info = SourceInfo(width, height, self._decoder.fps, self._decoder.count, False)
@@ -225,7 +230,7 @@ class VideoFile:
     def rewind(self) -> None:
         """Start again at the first frame: opened anew, since seeking is inexact in some containers."""
         self._decoder.close()
-        self._decoder, self._first = Decoder(self._url), None
+        self._decoder, self._first = Decoder(self._path), None
 
     def close(self) -> None:
         """Release the file."""

@@ -59,6 +59,17 @@ def test_a_film_in_avi_has_its_frames_at_even_times(tmp_path: Path) -> None:
     assert frames_of(tmp_path / "film.avi") == [(n, n, n, 64) for n in range(25)]
 
 
+@pytest.mark.parametrize("name", ["10:20:30.avi", "concat:a.avi", "%03d.avi", "-", "a ! b.avi"])
+def test_a_name_that_means_more_to_ffmpeg(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.avi", 2)
+    (tmp_path / "a.avi").rename(name)
+    source = open_source(name)
+    assert len(list(images_of(source))) == 2
+    source.rewind()
+    assert len(list(images_of(source))) == 2
+
+
 def test_films_that_were_joined_are_counted_on(tmp_path: Path) -> None:
     write(tmp_path / "film.ts", 20, bf="2")
     (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "film.ts").read_bytes())
