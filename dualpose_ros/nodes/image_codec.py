@@ -131,6 +131,10 @@ def _decompressed(message: Any, intensities: IntensityRange | None) -> RgbImage:
     image = decode_picture(data, intensities, cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ImageError(f"compressed image of format '{message.format[:60]}' is damaged")
+    # image_transport compresses a mosaic as it is: "bayer_rggb8; jpeg compressed ", with no colours behind it.
+    encoding, _, packed = (part.strip() for part in message.format.partition(";"))
+    if encoding.startswith("bayer_") and encoding in _ENCODINGS and packed.endswith("compressed"):
+        return np.ascontiguousarray(_ENCODINGS[encoding][2](np.ascontiguousarray(image[..., 0])))
     return image
 
 

@@ -95,6 +95,10 @@ def test_bayer_mosaic_of_a_flat_colour(encoding: str) -> None:
     data = (mosaic.astype("<u2") * 257 if wide else mosaic).tobytes()
     decoded = decode_image(message(encoding, 10, 8, 20 if wide else 10, data))
     assert np.array_equal(decoded, np.broadcast_to([200, 120, 40], (8, 10, 3)))
+    packed = cv2.imencode(".png", mosaic.astype(np.uint16) * 257 if wide else mosaic)[1].tobytes()
+    assert np.array_equal(decode_image(compressed(packed, f"{encoding}; png compressed ")), decoded)
+    coloured = cv2.imencode(".png", decoded[..., ::-1])[1].tobytes()
+    assert np.array_equal(decode_image(compressed(coloured, f"{encoding}; png compressed bgr8")), decoded)
 
 
 @pytest.mark.parametrize(("encoding", "order"), [("yuv422", "UYVY"), ("uyvy", "UYVY"), ("yuyv", "YUYV"),
