@@ -167,10 +167,10 @@ def install_weights(
         raise WeightsError(f"'{name}' is no name for a network: use letters, digits and underscores")
     content = _read_report(report)
     entries = _read_manifest(folder) if (folder / MANIFEST).is_file() else {}
-    taken, precision = _inputs(source)
+    taken, precision = inputs_and_precision(source)
     before = entries.get(name) or entries.get(name.removesuffix(INT8))
     if before is not None and (folder / before.file).is_file():
-        expected, _ = _inputs(folder / before.file)
+        expected, _ = inputs_and_precision(folder / before.file)
         if taken != expected:
             raise WeightsError(f"{source} is no {name} network: it takes {taken}, and {before.file} {expected}")
     if precision != (wanted := "int8" if name.endswith(INT8) else "fp32"):
@@ -199,6 +199,21 @@ def install_weights(
             shutil.copyfile(source, file)
     _write_manifest(folder, {**entries, name: entry})
     return entry
+
+
+def inputs_and_precision(path: Path) -> tuple[str, str]:
+    """What a network takes, by name, which tells its kind whatever it gives, and what it computes in.
+
+    WeightsError if it is none.
+    """
+    from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
+    from dualpose_ros.inference.engine import EngineError
+
+    try:
+        engine = OnnxRuntimeEngine(path, threads=1)
+    except EngineError as error:
+        raise WeightsError(str(error)) from error
+    return ", ".join(sorted(engine.inputs)), engine.metadata.get("precision", "fp32")
 
 
 def replace_file(name: str, data: bytes, directory: Path | str | None = None) -> WeightsEntry:
@@ -320,18 +335,3 @@ def _read_report(report: Path | str | Mapping[str, Any]) -> Mapping[str, Any]:
     if missing:
         raise WeightsError(f"the training report lacks {', '.join(missing)}: the manifest has to say that")
     return content
-
-
-def _inputs(path: Path) -> tuple[str, str]:
-    """What a network takes, by name, which tells its kind whatever it gives, and what it computes in.
-
-    WeightsError if it is none.
-    """
-    from dualpose_ros.inference.backends.onnxruntime_engine import OnnxRuntimeEngine
-    from dualpose_ros.inference.engine import EngineError
-
-    try:
-        engine = OnnxRuntimeEngine(path, threads=1)
-    except EngineError as error:
-        raise WeightsError(str(error)) from error
-    return ", ".join(sorted(engine.inputs)), engine.metadata.get("precision", "fp32")

@@ -13,7 +13,7 @@ from dualpose_ros.commands.options import ConfigOption, Storage, StorageOption, 
 from dualpose_ros.commands.train import NETWORKS, Network, build_engine
 from dualpose_ros.errors import InputError
 from dualpose_ros.paths import write_whole, written_whole
-from dualpose_ros.weights import MADE_OF, portable_command, sha256_of, weights_path
+from dualpose_ros.weights import MADE_OF, inputs_and_precision, portable_command, sha256_of, weights_path
 
 HELD_APART = 8
 """Of so many inputs one is not calibrated on, but measured."""
@@ -99,6 +99,8 @@ def export(
     elif precision is Precision.fp32:
         refuse(context, ("out",), "with --precision fp32: the network lies in the run")
     with needs_torch(f"export {network.name}"):
+        if weights is not None:
+            _check_kind(network, weights)
         source = weights if weights is not None else _exported(network, run, config, storage)
         if engine is Form.tensorrt:
             if precision is Precision.int8:
@@ -110,6 +112,16 @@ def export(
             _to_int8(network, source, target, calibration or [], count)
         elif precision is Precision.fp16:
             _to_fp16(source, target)
+
+
+def _check_kind(network: Network, file: Path) -> None:
+    """InputError for a file that is of another kind of network, or of another precision than fp32; WeightsError."""
+    taken, precision = inputs_and_precision(file)
+    expected, _ = inputs_and_precision(weights_path(network.file))
+    if taken != expected:
+        raise InputError(f"--weights {file} is no {network.name} network: it takes {taken}, not {expected}")
+    if precision != "fp32":
+        raise InputError(f"--weights {file} computes in {precision} already: name the network in fp32")
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

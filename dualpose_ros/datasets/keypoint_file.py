@@ -130,7 +130,7 @@ def annotation_file(root: Path, named: Path | None = None) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    raise CocoError(f"{' and '.join(map(str, candidates))} are missing; name the COCO keypoint file by --annotations")
+    raise CocoError(f"there is no COCO keypoint file {' or '.join(map(str, candidates))}")
 
 
 def read_json(path: Path) -> dict[str, Any]:

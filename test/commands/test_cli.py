@@ -15,6 +15,7 @@ import typer
 
 from dualpose_ros import cli
 from dualpose_ros.paths import version
+from dualpose_ros.weights import weights_path
 from support.command_line import refused
 from support.data import ROOT
 
@@ -202,6 +203,22 @@ def test_wrong_arguments(args: list[str], said: str, capsys: pytest.CaptureFixtu
 )
 def test_an_option_that_does_nothing_is_refused(args: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in refused(capsys, *args.split())
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_network_of_another_kind_is_not_converted(
+    precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("export", "top-down", "--precision", precision, "--out", tmp_path / "out.onnx")
+    (tmp_path / "text.onnx").write_text("no network")
+    for file, said in (
+        (tmp_path / "none.onnx", "none.onnx is not there"),
+        (tmp_path / "text.onnx", "text.onnx"),
+        (weights_path("gcn"), "is no top-down network: it takes joints, view, not patches"),
+        (weights_path("top_down_int8"), "computes in int8 already"),
+    ):
+        assert said in refused(capsys, *words, "--weights", file)
+    assert not (tmp_path / "out.onnx").exists()
 
 
 OUTPUTS = [
