@@ -176,7 +176,7 @@ def spoil(kind: str, root: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("no annotations", "are missing"),
+        ("no annotations", "there is no COCO keypoint file"),
         ("not json", "can't be read as JSON"),
         ("another format", "no COCO keypoint file"),
         ("nobody", "nobody with 8"),
