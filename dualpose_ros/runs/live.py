@@ -34,6 +34,7 @@ from dualpose_ros.runs.session import (
     run_graph,
 )
 from dualpose_ros.settings import with_values
+from dualpose_ros.sources.frames import open_source, path_of
 from dualpose_ros.sources.source import SourceInfo, printable
 from dualpose_ros.standalone.arguments import in_force, misspelt_parameters, parameter_of, read_parameter_file
 from dualpose_ros.standalone.process import RestartPolicy
@@ -88,7 +89,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
     `watch`: see `run_graph`.
     Errors name what is wrong before any process is started: source, calibration, weights, parameters.
     """
-    if Path(options.source).resolve() in {(options.out / name).resolve() for name in STALE}:
+    if path_of(options.source).resolve() in {(options.out / name).resolve() for name in STALE}:
         raise InputError(f"--out {options.out} would overwrite the source {options.source}: name another folder")
     source = check_input(options)
     every_frame = not source.live if options.every_frame is None else options.every_frame
@@ -214,7 +215,6 @@ def check_input(options: LiveOptions) -> SourceInfo:
     """Look at everything that the nodes will need; what the source is."""
     # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
     from dualpose_ros.nodes.camera_node import CameraNodeConfig, camera_of
-    from dualpose_ros.sources.frames import open_source
 
     if options.params_file is not None and not options.params_file.is_file():
         raise InputError(f"--params-file {options.params_file} is no file")

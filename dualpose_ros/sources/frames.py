@@ -35,8 +35,7 @@ def open_source(source: str) -> FrameSource:
     opened = {"device": open_device, "stream": open_stream, "pipeline": open_pipeline}.get(kind)
     if opened is not None and not (kind == "pipeline" and user_path(source).exists()):
         return opened(source)
-    is_url = source.lower().startswith("file://")
-    path = user_path(url2pathname(source[len("file://") :].removeprefix("localhost")) if is_url else source)
+    path = path_of(source)
     if not path.exists():
         raise SourceError(f"source {printable(source)} does not exist")
     if path.is_dir():
@@ -46,6 +45,12 @@ def open_source(source: str) -> FrameSource:
         raise SourceError(f"source {printable(source)} is no file that can be read again, but a pipe or the like")
     is_picture = path.suffix.lower() in IMAGE_SUFFIXES and not (path.suffix.lower() == ".png" and holds_film(path))
     return Pictures([path]) if is_picture else VideoFile(path)
+
+
+def path_of(source: str) -> Path:
+    """Where a file or folder is that is named as a source, by its path or as file://."""
+    is_url = source.lower().startswith("file://")
+    return user_path(url2pathname(source[len("file://") :].removeprefix("localhost")) if is_url else source)
 
 
 def images_of(source: FrameSource) -> Iterator[RgbImage]:

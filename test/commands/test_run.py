@@ -111,7 +111,8 @@ def test_unusable_folders_and_files(clip: Path, tmp_path: Path, capsys: pytest.C
     file.write_text("")
     assert f"{file} is a file" in refused(capsys, "run", "--source", clip, "--out", file)
     overlay = clip.rename(clip.with_name("overlay.mp4"))
-    assert "would overwrite the source" in refused(capsys, "run", "--source", overlay, "--out", tmp_path / "." / "")
+    for source in (overlay, overlay.as_uri()):
+        assert "would overwrite the source" in refused(capsys, "run", "--source", source, "--out", tmp_path / "." / "")
     assert overlay.stat().st_size
     clip = overlay.rename(clip)
     no_yaml = tmp_path / "no.yaml"
