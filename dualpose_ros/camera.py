@@ -31,8 +31,7 @@ MOST_OFF_AXIS = np.radians(85.0)
 
 _TINY = 1e-12
 _LONGEST_PIXEL, _FARTHEST_CENTRE = 1.5, 0.25
-_MOST_SKEW = 0.01
-"""Of a focal length: half the image's height times that is what the camera would be off by."""
+_MOST_SKEW, _NARROWEST = 0.01, np.radians(4.0)
 _HALVINGS = 50
 
 
@@ -102,6 +101,8 @@ class Camera:
         """What is odd about it in words, empty where nothing is: such cameras are rarer than bad calibrations."""
         if not 1 / _LONGEST_PIXEL <= self.fx / self.fy <= _LONGEST_PIXEL:
             return f"fx {self.fx:.4g} and fy {self.fy:.4g} differ: pixels are square as a rule"
+        if self.hfov < _NARROWEST:
+            return f"its field of view of {np.degrees(self.hfov):.3g} degrees is a telescope's: were radians meant?"
         for name, centre, size in (("cx", self.cx, self.width), ("cy", self.cy, self.height)):
             if abs((centre + 0.5) / size - 0.5) > _FARTHEST_CENTRE:
                 return (
