@@ -147,7 +147,7 @@ def test_models_that_contradict_themselves(model: str, distortion: tuple[float, 
         (Camera(640, 480, 500.0, 500.0, 0.0, 0.0), "cx 0 is far"),
         (Camera(640, 480, 500.0, 500.0, 320.0, 240.0, (-5.0, 30.0, 0.1, 0.1, -90.0)), "folds"),
         (Camera(640, 480, 220.0, 218.0, 322.0, 238.0, (-0.5, 0.0, 0.0, 0.0), fisheye=True), "folds"),
-        (camera_from_hfov(640, 480, np.radians(1.15)), "its field of view of 1.15 degrees is a telescope's"),
+        (camera_from_hfov(640, 480, np.radians(1.5)), "its field of view of 1.5 degrees is a telescope's"),
         (camera_from_hfov(640, 480, np.radians(5.0)), ""),
     ],
 )
