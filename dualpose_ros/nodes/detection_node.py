@@ -27,6 +27,7 @@ from dualpose_ros.nodes.base import (
 )
 from dualpose_ros.nodes.convert import image_size_of, stamp_to_ns, tracks_to_message
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.inputs.alone import OnePublisher
 from dualpose_ros.nodes.inputs.worked import PassedOn
 from dualpose_ros.nodes.joining.cuts import CUTS
 from dualpose_ros.nodes.joining.pacing import AUTO, Pacer
@@ -121,6 +122,7 @@ class DetectionNode(PipelineNode):
         self._pacer = Pacer(0 if every else self.config.max_frames_in_flight, self.config.in_flight_timeout_s)
         self._intensities = IntensityRange()
         self.take_images(self._on_image, image_qos(self.config, depth=1))
+        OnePublisher(self, self._image_topic(), "several cameras' images are taken for one's; give each its topic")
         topic = "camera_info"
         self._infos: Any = self.create_subscription(CameraInfo, topic, self.guarded(topic, self._on_info), SENSOR_DATA)
         if self.config.max_frames_in_flight and not every:

@@ -26,6 +26,7 @@ from dualpose_ros.nodes.base import (
     sync_queue_size,
 )
 from dualpose_ros.nodes.convert import camera_from_info, stamp_to_ns
+from dualpose_ros.nodes.inputs.alone import OnePublisher
 from dualpose_ros.nodes.joining.cameras import RecentCameras
 from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
 from dualpose_ros.nodes.wire import header_of, poses_from_bytes, poses_to_bytes
@@ -76,6 +77,7 @@ class RefinementNode(PipelineNode):
         self.take_stamps(Header, CUTS, self._cuts.add, RELIABLE)
         self.take_poses("dualpose/fused/poses3d", self._on_poses)
         self.take_camera_info(self._on_info, ReliabilityPolicy.BEST_EFFORT)
+        OnePublisher(self, "humans/poses3d", "another graph runs here too; end it, or give each a namespace")
         if self.config.ground_frame:
             # Here, not at the top: a third of the time in which a node that died is back, and few ask for it.
             from dualpose_ros.nodes.inputs.transforms import Transforms
