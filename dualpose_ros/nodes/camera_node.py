@@ -317,7 +317,7 @@ class CameraNode(PipelineNode):
         self._infos.publish(camera_to_info(self._camera_for(image), header))
         self._images.publish(image_to_bytes(image, header))
         self._sent += not again
-        self.diagnostics.extra["frames_sent"] = str(self._sent)
+        self.diagnostics.extra.update(frames_sent=str(self._sent), frames_left_out=str(self._left_out))
         self.diagnostics.frame(stamp_ns)
 
     def _finish(self) -> None:

@@ -320,6 +320,7 @@ def live_figures(options: LiveOptions, result: GraphResult) -> dict[str, Any]:
         "camera_pitch_deg": ground and round(math.degrees(ground.camera_pitch_rad), 2),
         "camera_roll_deg": ground and round(math.degrees(ground.camera_roll_rad), 2),
         "frames_sent": result.frames_sent,
+        "frames_left_out": result.frames_left_out,
         "frames_published": result.recording.num_poses,
         "seconds": round(result.seconds, 2),
         "fps": round(times.fps(), 2),
@@ -361,8 +362,10 @@ def print_run(console: Console, figures: dict[str, Any], goals: Sequence[Goal], 
     """The result in the terminal: rates, nodes, goals, and where everything is."""
     latency = figures["latency_ms"]
     spread = "" if latency["p50"] is None else f", latency {latency['p50']:.0f} ms (p95 {latency['p95']:.0f} ms)"
+    left_out = f" ({count} more were left out)" if (count := figures["frames_left_out"]) else ""
     console.print(
-        f"{figures['frames_published']} of {figures['frames_sent']} frames with poses, {figures['fps']:.1f} fps{spread}"
+        f"{figures['frames_published']} of {figures['frames_sent']} frames with poses{left_out}, "
+        f"{figures['fps']:.1f} fps{spread}"
     )
     nodes = Table("node", "pid", "CPU s", "memory MB", "restarts")
     for node in figures["nodes"]:

@@ -298,7 +298,7 @@ def test_max_frames_are_answered_all_and_a_second_run_says_the_same(tmp_path: Pa
             code, errors = run.finish(100)
         assert code == 0, errors
         summary = json.loads((out / "summary.json").read_text())
-        assert summary["frames_sent"] == summary["frames_published"] == 10
+        assert summary["frames_sent"] == summary["frames_published"] == 10 and summary["frames_left_out"] == 1
         assert not (out / "overlay.mp4").exists()
         said.append([{k: v for k, v in frame.items() if k != "received_ns"} for frame in run.frames()])
         stages = [(out / f"{stage}.jsonl").read_text().splitlines() for stage in STAGES]

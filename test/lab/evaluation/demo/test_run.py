@@ -79,6 +79,7 @@ def record(
         recording=recording,
         camera=truth.camera,
         frames_sent=sent,
+        frames_left_out=0,
         info_stamps_ns=tuple(stamp(index) for index in infos),
         seconds=2.0,
         every_frame=False,
