@@ -3,7 +3,6 @@
 import os
 import webbrowser
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from dualpose_ros.nodes.image_codec import decode_image
 from dualpose_ros.nodes.joining.join import StampJoin
 from dualpose_ros.nodes.joining.stamps import UNSET_NS
 from dualpose_ros.nodes.wire import header_of, poses_from_bytes
+from dualpose_ros.paths import user_path
 from dualpose_ros.people import SEEN
 from dualpose_ros.settings import setting, share
 from dualpose_ros.sources.pictures import IntensityRange
@@ -67,7 +67,7 @@ class ViewNode(PipelineNode):
         from dualpose_ros.view.live import LiveView
 
         c: ViewNodeConfig = self.config
-        save_to = Path(c.save_to) if c.save_to else None
+        save_to = user_path(c.save_to) if c.save_to else None
         self._view: LiveView | None = LiveView(c.web_port, save_to, c.ground.ground(), c.save_limit_mb)
         self.get_logger().info(f"live view at {self._view.url}")
         if c.open_browser:

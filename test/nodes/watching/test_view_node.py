@@ -43,7 +43,8 @@ def test_messages_are_in_the_file_and_images_come_at_the_rate(
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     file = tmp_path / "view.rrd"
-    given = {"web_port": port, "save_to": file, "image_rate_hz": 20.0, "min_joint_score": SEEN}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = {"web_port": port, "save_to": "~/view.rrd", "image_rate_hz": 20.0, "min_joint_score": SEEN}
     node = started(ViewNode, *(word for name, value in given.items() for word in ("-p", f"{name}:={value}")))
     k = H36M17.num_joints
     scores = np.where(np.arange(k) == 3, SEEN - 0.1, 1.0)
