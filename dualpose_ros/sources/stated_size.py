@@ -36,7 +36,7 @@ def is_animated(data: bytes) -> bool:
     data: the beginning of the file.
     """
     if data.startswith(_PNG):
-        return b"acTL" in data.partition(b"IDAT")[0]
+        return int.from_bytes(data.partition(b"IDAT")[0].partition(b"acTL")[2][:4], "big") > 1
     return data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8X" and data[20] & 2 != 0
 
 

@@ -3,6 +3,7 @@
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import av
 import cv2
@@ -75,6 +76,14 @@ def test_pictures_that_move_are_a_film_or_refused(tmp_path: Path) -> None:
     for name in ("film.webp", ""):
         with pytest.raises(SourceError, match=r"film\.(gif|webp) holds a film: write it as MP4"):
             open_source(str(tmp_path / name))
+
+
+def test_a_film_of_one_picture_is_a_picture(tmp_path: Path) -> None:
+    said = b"acTL" + (1).to_bytes(4, "big") + bytes(4)
+    chunk = (8).to_bytes(4, "big") + said + crc32(said).to_bytes(4, "big")
+    content = cv2.imencode(".png", COLOURS)[1].tobytes()
+    (tmp_path / "one.png").write_bytes(content[:33] + chunk + content[33:])
+    np.testing.assert_array_equal(read_picture(tmp_path / "one.png"), COLOURS[..., ::-1])
 
 
 def test_pictures_of_kinds_that_may_move_are_had_from_a_folder_too(tmp_path: Path) -> None:
