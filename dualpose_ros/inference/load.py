@@ -76,6 +76,8 @@ class EngineConfig(Settings):
         backend, precision = (choose_backend() if self.backend == AUTO else self.backend), self.precision
         if self.backend == AUTO and (precision == "int8" or backend in _ON_CPU):
             return self._load_on_cpu(small)
+        if precision == "int8" and backend not in _ON_CPU:
+            raise EngineError(f"backend '{backend}' does not compute in int8; {' and '.join(_ON_CPU)} do")
         if backend in _ON_CPU:
             return load_engine(small, backend, self.cpu_threads, "fp32" if precision in (AUTO, "int8") else precision)
         try:

@@ -311,6 +311,9 @@ def test_providers_that_onnxruntime_lacks_are_named(network_file: Any) -> None:
         if f"{provider}ExecutionProvider" not in onnxruntime.get_available_providers():
             with pytest.raises(EngineError, match=f"has no {provider}ExecutionProvider; install onnxruntime-gpu"):
                 load_engine(network_file, backend)
+    for backend in ("torch", "tensorrt", "onnxruntime_cuda"):
+        with pytest.raises(EngineError, match=f"'{backend}' does not compute in int8; onnxruntime and openvino do"):
+            EngineConfig(backend, "int8").network("top_down")
     with pytest.raises(EngineError, match="computes in fp32 or int8, not in fp16"):
         load_engine(network_file, precision="fp16")
 
