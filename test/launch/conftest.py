@@ -13,6 +13,13 @@ import pytest
 from support.launch_files import Recorded, find
 
 
+def _logger(name: str) -> logging.Logger:
+    """One that pytest hears: those of a ROS 2 that is sourced hand nothing on."""
+    logger = logging.Logger(name)
+    logger.parent = logging.root
+    return logger
+
+
 @pytest.fixture
 def launch_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """The names that our launch files import, where ROS 2's launch is not installed; no launch ends here, and what one
@@ -43,7 +50,7 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
             setattr(module, attribute, recorder(attribute))
         monkeypatch.setitem(sys.modules, module_name, module)
     sys.modules["ament_index_python.packages"].get_package_share_directory = find  # type: ignore
-    sys.modules["launch.logging"].get_logger = logging.getLogger  # type: ignore
+    sys.modules["launch.logging"].get_logger = _logger  # type: ignore
     yield
     for name in [name for name in sys.modules if name.startswith("dualpose_ros.launching")]:
         del sys.modules[name]
