@@ -28,7 +28,9 @@ def make_environment() -> Any:
     """A domain of its own, loopback only, and the helpers of `test/standalone`."""
     path = os.pathsep.join(map(str, (_TESTS.parent, _TESTS, _TESTS / "standalone")))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ROS_", "CYCLONEDDS_"))}
-    return {**clean, "ROS_DOMAIN_ID": free_domain(), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    # Messages of a real rclpy then refuse what does not fit, as ours do, instead of ending the process.
+    strict = {"ROS_PYTHON_CHECK_FIELDS": "1"}
+    return {**clean, **strict, "ROS_DOMAIN_ID": free_domain(), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def scenario(script: str, *words: object, timeout_s: float = 90, environment: dict[str, str] | None = None) -> Any:
