@@ -21,7 +21,7 @@ from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
 from dualpose_ros.runs.refinement_settings import REFINEMENT, keep_refinement_settings
-from dualpose_ros.standalone.launcher import Launcher, NodeSpec, NodeState
+from dualpose_ros.standalone.launcher import Launcher, NodeSpec, NodeState, check_sections
 from dualpose_ros.standalone.process import BAD_INPUT, NodeUsage, RestartPolicy
 from dualpose_ros.standalone.stopping import stop_signals
 
@@ -127,6 +127,10 @@ def run_graph(options: GraphOptions, console: Console, watch: Watch | None = Non
 
 
 def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watch | None) -> GraphResult:
+    specs = node_specs(options)
+    if options.params_file is not None:
+        # Before what an earlier run left in the folder is written over.
+        check_sections(options.params_file, specs)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         keep_refinement_settings(options.out, options.params_file, options.overrides.get(REFINEMENT, {}))
@@ -135,7 +139,7 @@ def _run_in(domain_id: int, options: GraphOptions, console: Console, watch: Watc
     except OSError as error:
         raise InputError(f"--out {options.out} can't be written: {error.strerror or error}") from None
     launcher = Launcher(
-        node_specs(options),
+        specs,
         params_file=options.params_file,
         restart=RestartPolicy(hung_s=options.hung_s),
         output=cast("IO[str]", log),

@@ -73,9 +73,10 @@ class _Entry:
     reader: threading.Thread | None = None
 
 
-def _check_sections(params_file: Path, names: Sequence[str], namespace: str) -> None:
+def check_sections(params_file: Path, specs: Sequence[NodeSpec], namespace: str = "") -> None:
     """Refuse a file that names a node wrongly, or elsewhere than where it will be: ROS would drop its parameters
     silently."""
+    names = [name for spec in specs for name in spec.nodes or (spec.name,)]
     overrides = read_parameter_file(params_file)
     for section, node in misspelt_sections(overrides, names).items():
         raise StandaloneError(f"parameter file {params_file}: section {section!r} is no node's: did you mean {node}?")
@@ -117,7 +118,7 @@ class Launcher:
         if len(set(names)) != len(names):
             raise StandaloneError(f"two nodes have the same name: {', '.join(sorted(names))}")
         if params_file is not None:
-            _check_sections(params_file, [name for spec in specs for name in spec.nodes or (spec.name,)], namespace)
+            check_sections(params_file, specs, namespace)
         self._params_file = params_file
         self._namespace = namespace
         self._log_level = log_level

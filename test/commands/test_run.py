@@ -242,6 +242,7 @@ def test_a_parameter_file_whose_values_would_be_lost_is_refused(
     }.items():
         params.write_text(f"{section}: {{ros__parameters: {{min_score: 0.5}}}}\n")
         line = refused(capsys, *command)
+        assert not (tmp_path / "out").exists(), "what an earlier run left there stays"
         assert f"{params}: section '/{section.strip('/')}' is no node's: did you mean {meant}?" in line
     params.write_text(
         "detection_node: {ros__parameters: {cuts: never}}\ndetection_node: {ros__parameters: {detector: none}}\n"
