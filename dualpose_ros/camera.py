@@ -31,7 +31,7 @@ MOST_OFF_AXIS = np.radians(85.0)
 
 _TINY = 1e-12
 _LONGEST_PIXEL, _FARTHEST_CENTRE = 1.5, 0.25
-_MOST_SKEW, _NARROWEST = 0.01, np.radians(4.0)
+_MOST_SKEW, _NOISE, _NARROWEST = 0.01, 1e-3, np.radians(4.0)
 _HALVINGS = 50
 
 
@@ -190,7 +190,8 @@ def camera_from_matrix(
         raise CameraError(f"K has {k.size} values instead of 9")
     if not np.any(k):
         raise CameraError("K is all zero: the camera is not calibrated; give it a calibration file or a field of view")
-    if k[3] or k[6] or k[7] or k[8] not in (0, 1) or abs(k[1]) > _MOST_SKEW * abs(k[0]):
+    is_odd = np.abs(k[[3, 6, 7]]).max() > _NOISE or min(abs(k[8]), abs(k[8] - 1)) > _NOISE
+    if is_odd or abs(k[1]) > _MOST_SKEW * abs(k[0]):
         raise CameraError(f"K is {k.tolist()}, not fx 0 cx, 0 fy cy, 0 0 1: is it transposed, scaled or skewed?")
     d = tuple(float(v) for v in np.asarray(distortion, dtype=np.float64).reshape(-1))
     return Camera(width, height, float(k[0]), float(k[4]), float(k[2]), float(k[5]), d, fisheye)

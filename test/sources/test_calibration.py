@@ -68,6 +68,13 @@ def test_as_editors_and_libraries_store_it(tmp_path: Path, encoding: str) -> Non
     assert (camera.width, camera.fx) == (640, 500) and camera.distortion[:2] == (-0.1, 2e-05)
 
 
+def test_what_arithmetic_leaves_in_a_matrix_is_none_of_its_form(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    matrix = [500.0, -1e-12, 320.5, 3e-17, 505.0, 239.5, 0.0, -2e-19, 0.99999999]
+    path.write_text(yaml.safe_dump({**CALIBRATION, "camera_matrix": matrix}))
+    assert load_calibration(path).fy == 505.0
+
+
 def test_it_is_rescaled_to_images_of_another_size(tmp_path: Path) -> None:
     path = tmp_path / "camera.yaml"
     path.write_text(yaml.safe_dump(CALIBRATION))
