@@ -3,6 +3,7 @@
 Images are RGB (H, W, 3) uint8 with square pixels.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.request import url2pathname
@@ -37,7 +38,8 @@ def open_source(source: str) -> FrameSource:
         return opened(source)
     path = path_of(source)
     if not path.exists():
-        raise SourceError(f"source {printable(source)} does not exist")
+        hint = ": of pictures name their folder" if re.search(r"[*?%]", source) else ""
+        raise SourceError(f"source {printable(source)} does not exist{hint}")
     if path.is_dir():
         return Pictures(pictures_in(path))
     if not path.is_file():

@@ -43,6 +43,8 @@ class Decoder:
         stream: Any = self._container.streams.best("video")
         # One whose codec is unknown has no context.
         refused = "it holds no video, or of an unknown codec" if stream is None or stream.codec_context is None else ""
+        if not refused and stream.codec_context.name == "ansi":
+            refused = "it is a text, which FFmpeg would show line by line"
         if not refused and stream.disposition & Disposition.dependent:
             refused = "it is a picture in tiles, as phones write HEIC: convert it to JPEG or PNG"
         if refused:

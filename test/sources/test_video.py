@@ -114,6 +114,15 @@ def test_a_film_that_left_frames_out_is_not_damaged_but_one_that_is_cut_is(tmp_p
         assert ends_early(source) is is_early
 
 
+def test_a_text_and_a_pattern_of_names_are_no_films(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("0 0.5 0.5 0.2 0.4\n" * 200)
+    with pytest.raises(SourceError, match=r"labels\.txt cannot be read: it is a text"):
+        open_source(str(tmp_path / "labels.txt"))
+    for name in ("*.jpg", "frame_%04d.png"):
+        with pytest.raises(SourceError, match="does not exist: of pictures name their folder"):
+            open_source(str(tmp_path / name))
+
+
 def box(kind: bytes, content: bytes, version: int | None = None) -> bytes:
     head = b"" if version is None else bytes([version, 0, 0, 0])
     return struct.pack(">I", 8 + len(head) + len(content)) + kind + head + content
