@@ -27,8 +27,8 @@ def demo(
     overlay: opt.OverlayOption = True,
     composed: opt.ComposedOption = False,
     view: opt.ViewOption = False,
-    browser: opt.BrowserOption = True,
-    view_port: opt.ViewPortOption = 9090,
+    browser: opt.BrowserOption = None,
+    view_port: opt.ViewPortOption = None,
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Run the graph on a rendered clip of four people who cross and hide each other, and say how right it was.

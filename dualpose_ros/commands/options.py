@@ -132,11 +132,13 @@ ViewOption = Annotated[
     ),
 ]
 BrowserOption = Annotated[
-    bool, typer.Option("--browser/--no-browser", help="Open the page of --view; its address is printed anyway.")
+    bool | None, typer.Option("--browser/--no-browser", help="Open the page of --view; its address is printed anyway.")
 ]
 ViewPortOption = Annotated[
-    int,
-    typer.Option("--view-port", min=1, max=65534, help="Port of that page, on loopback; its data has the next one."),
+    int | None,
+    typer.Option(
+        "--view-port", min=1, max=65534, help="Port of that page, on loopback, 9090 without; its data has the next one."
+    ),
 ]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what the nodes print; it is in nodes.log anyway.")

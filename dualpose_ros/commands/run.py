@@ -79,8 +79,8 @@ def run(
     overlay: opt.OverlayOption = True,
     composed: opt.ComposedOption = False,
     view: opt.ViewOption = False,
-    browser: opt.BrowserOption = True,
-    view_port: opt.ViewPortOption = 9090,
+    browser: opt.BrowserOption = None,
+    view_port: opt.ViewPortOption = None,
     hung_s: HungOption = RestartPolicy.hung_s,
     verbose: opt.VerboseOption = False,
 ) -> None:

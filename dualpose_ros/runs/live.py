@@ -27,6 +27,7 @@ from dualpose_ros.runs.session import (
     DETECTION,
     FUSION,
     TOP_DOWN,
+    VIEW,
     GraphError,
     GraphOptions,
     GraphResult,
@@ -54,7 +55,7 @@ NETWORKS = {
 class LiveOptions:
     """What the user asked for; see the options of `dualpose run`. `every_frame` None: where the source is no camera.
 
-    fps, rate, max_frames: None is what the parameter file says; of the lens and the ground see `with_file`.
+    fps, rate, max_frames, browser, view_port: None is what the parameter file says; of the lens see `with_file`.
     calibrated_ground: where no height is given, the ground is the one that the calibration file says.
     """
 
@@ -78,8 +79,8 @@ class LiveOptions:
     verbose: bool = False
     composed: bool = False
     view: bool = False
-    browser: bool = True
-    view_port: int = 9090
+    browser: bool | None = None
+    view_port: int | None = None
     hung_s: float = RestartPolicy.hung_s
 
 
@@ -133,7 +134,7 @@ def run_live(options: LiveOptions, console: Console, watch: Watch | None = None)
         hung_s=options.hung_s,
     )
     if options.view:
-        console.print(f"live view: {page_url(options.view_port)}", soft_wrap=True)
+        console.print(f"live view: {page_url(view_port(options))}", soft_wrap=True)
     return run_graph(graph, console, watch)
 
 
@@ -145,7 +146,7 @@ def with_file(options: LiveOptions) -> LiveOptions:
     from dualpose_ros.nodes.camera_node import CameraNodeConfig
 
     path, is_said = options.params_file, options.calibration is not None or options.hfov_deg is not None
-    if is_said or path is None or not path.is_file():
+    if path is None or not path.is_file():
         return options
     said = in_force(read_parameter_file(path), f"/{CAMERA}")
     try:
@@ -153,7 +154,7 @@ def with_file(options: LiveOptions) -> LiveOptions:
     except ValueError as error:
         raise InputError(f"--params-file {path}: {error}") from None
     calibration = user_path(config.calibration) if config.calibration else None
-    return replace(options, calibration=calibration, hfov_deg=config.hfov_deg or None)
+    return options if is_said else replace(options, calibration=calibration, hfov_deg=config.hfov_deg or None)
 
 
 def lens_parameters(options: LiveOptions) -> dict[str, Any]:
@@ -181,7 +182,9 @@ def view_parameters(options: LiveOptions) -> dict[str, Any] | None:
     """Parameters of the view node, None where there is no view. It shows the ground even if the graph is not told."""
     if not options.view:
         return None
-    shown = {"web_port": options.view_port, "open_browser": options.browser, "save_to": str(options.out / "view.rrd")}
+    shown: dict[str, Any] = {"web_port": view_port(options), "save_to": str(options.out / "view.rrd")}
+    if options.browser is not None:
+        shown["open_browser"] = options.browser
     return {**shown, **ground_parameters(ground_of(replace(options, calibrated_ground=True)))}
 
 
@@ -211,6 +214,13 @@ def run_and_write(options: LiveOptions, console: Console) -> None:
         raise GraphError(f"no poses came of {result.frames_sent} frames; see {out / 'nodes.log'}")
 
 
+def view_port(options: LiveOptions) -> int:
+    """The port of the live view's page."""
+    said = file_parameter(options, VIEW, "web_port", 9090)
+    # What is no number the node refuses, and says so.
+    return options.view_port or (said if isinstance(said, int) else 9090)
+
+
 def check_input(options: LiveOptions) -> SourceInfo:
     """Look at everything that the nodes will need; what the source is."""
     # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
@@ -231,7 +241,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
     ground_of(options)
     if options.view:
         check_rerun()
-        check_ports(options.view_port)
+        check_ports(view_port(options))
     if options.params_file is None:
         for name in NETWORKS:
             weights_path(name)

@@ -1,6 +1,7 @@
 """What `dualpose run` refuses before any process starts, and what it makes of its options."""
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,18 @@ def test_what_a_parameter_file_says_of_camera_and_ground_holds_where_no_option_d
     assert (said["ground.camera_height_m"], said["ground.camera_pitch_rad"]) == ground
 
 
+def test_what_a_parameter_file_says_of_the_page_holds_where_no_option_does(tmp_path: Path) -> None:
+    from dualpose_ros.runs.live import LiveOptions, view_parameters, view_port
+
+    params = tmp_path / "params.yaml"
+    params.write_text("view_node: {ros__parameters: {web_port: 9191, open_browser: false}}\n")
+    by_file = LiveOptions("", tmp_path, params_file=params, view=True)
+    assert view_port(by_file) == 9191 and "open_browser" not in (view_parameters(by_file) or {})
+    said = view_parameters(replace(by_file, view_port=9292, browser=True))
+    assert said == {"web_port": 9292, "open_browser": True, "save_to": str(tmp_path / "view.rrd")}
+    assert view_port(LiveOptions("", tmp_path)) == 9090
+
+
 @pytest.mark.usefixtures("weights")
 def test_a_demo_is_of_its_whole_clip_whatever_the_parameter_file_says(graphs: list[Any], tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
@@ -256,6 +269,8 @@ def test_a_parameter_file_whose_values_would_be_lost_is_refused(
                       "camera_node: {ros__parameters: {hfov_deg: 400}}\n")  # fmt: skip
     line = refused(capsys, *command[:3], *command[5:])
     assert f"--params-file {params}: hfov_deg is 400.0; it must be >= 0, < 180 degrees" in line
+    params.write_text("camera_node: {ros__parameters: {max_frames: many}}\n")
+    assert f"--params-file {params}: max_frames is 'many'; a whole number is needed" in refused(capsys, *command)
 
 
 def test_a_pace_that_contradicts_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
