@@ -87,7 +87,6 @@ class GraphResult:
     camera: Camera | None
     frames_sent: int
     frames_left_out: int
-    info_stamps_ns: tuple[int, ...]
     seconds: float
     every_frame: bool
     interrupted: bool
@@ -276,7 +275,6 @@ class _Run:
                 camera=recorder.camera,
                 frames_sent=max(int(recorder.status(CAMERA, "frames_sent") or 0), len(stamps_seen)),
                 frames_left_out=int(recorder.status(CAMERA, "frames_left_out") or 0),
-                info_stamps_ns=tuple(recorder.info_stamps_ns),
                 seconds=time.monotonic() - self._started,
                 every_frame=self._options.every_frame,
                 interrupted=self._stop.told,

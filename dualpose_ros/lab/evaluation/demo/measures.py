@@ -73,36 +73,6 @@ class DemoFigures:
     id_switches: int
 
 
-def frame_indices(
-    stamps_ns: Sequence[int], sent_stamps_ns: Sequence[int], frames_sent: int, period_ns: float
-) -> list[int]:
-    """Which frame of the clip each published image was: (len(stamps_ns),).
-
-    A file's frames are sent in order, so a stamp's rank among those sent is its frame. Where some of the sent
-    stamps were lost on the way, gaps of `period_ns` (the clip's frame time over its pace) fill up the count.
-    Raises ValueError if there are more stamps than frames sent or the period isn't positive.
-    """
-    known = np.unique(np.array([*sent_stamps_ns, *stamps_ns], dtype=np.int64))
-    if len(known) > frames_sent:
-        raise ValueError(f"{len(known)} different stamps were seen of {frames_sent} frames sent")
-    if not period_ns > 0:
-        raise ValueError(f"a frame time of {period_ns} ns is not positive")
-    index = np.arange(len(known))
-    missing = frames_sent - len(known)
-    if missing and len(known) > 1:
-        # the longest gaps, in frame times, are where frames went missing
-        surplus = np.diff(known) / period_ns - 1
-        extra = np.zeros(len(surplus), dtype=np.int64)
-        for _ in range(missing):
-            widest = int(np.argmax(surplus - extra))
-            if surplus[widest] - extra[widest] < 0.5:
-                break
-            extra[widest] += 1
-        index = index + np.concatenate([[0], np.cumsum(extra)])
-    place = {int(stamp): int(k) for stamp, k in zip(known, index, strict=True)}
-    return [place[int(stamp)] for stamp in stamps_ns]
-
-
 def match_roots(
     true_roots: AnyFloats, roots: AnyFloats, kept: Iterable[tuple[int, int]] = (), limit_m: float = FOUND_WITHIN_M
 ) -> list[tuple[int, int]]:

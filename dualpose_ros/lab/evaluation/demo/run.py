@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dualpose_ros.datasets.clip import ClipTruth, load_clip_truth
 from dualpose_ros.errors import InputError
-from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, evaluate_demo, frame_indices
+from dualpose_ros.lab.evaluation.demo.measures import EstimatedFrame, evaluate_demo
 from dualpose_ros.lab.evaluation.demo.pictures import draw_depth, draw_tracks
 from dualpose_ros.lab.evaluation.demo.steadiness import measure_steadiness
 from dualpose_ros.metrics.goals import goals_of
@@ -76,27 +76,22 @@ def estimated_frames(
     result: GraphResult, truth: ClipTruth, rate: float, lines: Path | None = None
 ) -> list[EstimatedFrame]:
     """The recorded poses of the graph's output, or those of a file of lines, each with its frame of the clip."""
-    published = list(read_pose_lines(lines or result.recording.pose_lines))
     if result.frames_sent > truth.num_frames:
         raise InputError(
             f"{result.frames_sent} frames were sent of a clip whose ground truth has {truth.num_frames}: "
             "clip.mp4 and truth.npz do not belong together, or the camera node was started again"
         )
-    # At pace 0 frames come as fast as they decode, and gaps say nothing about how many are missing.
-    pace = rate or 1e3
-    period_ns = 1e9 / (truth.fps * pace)
-    stamps = [frame.stamp_ns for frame in published]
-    indices = frame_indices(stamps, result.info_stamps_ns, result.frames_sent, period_ns)
     return [
         EstimatedFrame(
-            index,
+            frame.number,
             np.array([person.track_id for person in frame.persons], dtype=np.int64),
             np.array([person.joints_cam for person in frame.persons]).reshape(-1, H36M17.num_joints, 3),
             # In the time of the clip, where that is known.
-            np.array([person.root_velocity for person in frame.persons]).reshape(-1, 3) / pace if rate else None,
+            np.array([person.root_velocity for person in frame.persons]).reshape(-1, 3) / rate if rate else None,
             np.array([person.state is TrackingState.COASTING for person in frame.persons], dtype=bool),
         )
-        for index, frame in zip(indices, published, strict=True)
+        for frame in read_pose_lines(lines or result.recording.pose_lines)
+        if frame.number is not None
     ]
 
 

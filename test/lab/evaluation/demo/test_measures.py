@@ -12,7 +12,6 @@ from dualpose_ros.lab.evaluation.demo.measures import (
     FOUND_WITHIN_M,
     EstimatedFrame,
     evaluate_demo,
-    frame_indices,
     match_clip,
     match_roots,
     people_to_find,
@@ -189,27 +188,6 @@ def test_a_frame_given_twice_is_refused() -> None:
     truth = make_truth(standing(4, [(0, 4)]))
     with pytest.raises(ValueError, match="twice"):
         evaluate_demo(truth, exact(truth) + exact(truth)[:1])
-
-
-def test_frames_are_found_by_the_rank_of_their_stamps() -> None:
-    sent = [1000, 1049, 1103, 1150]
-    assert frame_indices([1049, 1150], sent, 4, 50.0) == [1, 3]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_frames_are_found_though_stamps_were_lost(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    stamps = np.arange(40) * 50 + rng.integers(-9, 10, 40)
-    lost = set(rng.choice(np.arange(1, 39), 7, replace=False).tolist())
-    seen = [int(s) for k, s in enumerate(stamps) if k not in lost]
-    assert frame_indices(seen, seen, 40, 50.0) == [k for k in range(40) if k not in lost]
-
-
-def test_more_stamps_than_frames_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 different stamps were seen of 2"):
-        frame_indices([1, 2, 3], [1, 2], 2, 1.0)
-    with pytest.raises(ValueError, match="not positive"):
-        frame_indices([1], [1, 2], 2, 0.0)
 
 
 def test_the_picture_shows_the_tracks_in_colour(tmp_path) -> None:  # type: ignore[no-untyped-def]

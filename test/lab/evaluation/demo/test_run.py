@@ -46,7 +46,7 @@ def stamp(index: int) -> int:
 
 
 def record(
-    folder: Path, truth: ClipTruth, published: list[int], sent: int, infos: list[int], shift: int = 0, pace: float = 1.0
+    folder: Path, truth: ClipTruth, published: list[int], sent: int, shift: int = 0, pace: float = 1.0
 ) -> GraphResult:
     """A finished run that published the truth, of `shift` frames later, for some frames; one person coasts in the last.
 
@@ -69,7 +69,7 @@ def record(
                 )
                 for person in range(2)
             )
-            frame = PoseFrame(stamp(index), stamp(index), "camera", persons)
+            frame = PoseFrame(stamp(index), stamp(index), "camera", persons, index)
             recording.add_poses("/humans/poses3d", frame, b"")
             if index % 2:
                 alone = replace(frame, persons=persons[:1])
@@ -80,7 +80,6 @@ def record(
         camera=truth.camera,
         frames_sent=sent,
         frames_left_out=0,
-        info_stamps_ns=tuple(stamp(index) for index in infos),
         seconds=2.0,
         every_frame=False,
         interrupted=False,
@@ -93,7 +92,7 @@ def record(
 def test_true_poses_of_some_frames_are_perfect(tmp_path: Path) -> None:
     truth = walkers()
     published = [2, 3, 7, 20, 21, 33]
-    result = record(tmp_path, truth, published, FRAMES, list(range(FRAMES)))
+    result = record(tmp_path, truth, published, FRAMES)
     frames = estimated_frames(result, truth, rate=1.0)
     assert [frame.index for frame in frames] == published
     figures = accuracy(frames, truth)
@@ -105,7 +104,7 @@ def test_true_poses_of_some_frames_are_perfect(tmp_path: Path) -> None:
 
 def test_the_stages_before_are_measured_beside_the_output(tmp_path: Path) -> None:
     truth = walkers()
-    result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES, list(range(FRAMES)))
+    result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES)
     frames = estimated_frames(result, truth, 1.0, result.recording.stage_lines("top_down"))
     assert [frame.index for frame in frames] == [3, 7, 21, 33]
     alone = accuracy(frames, truth)
@@ -121,7 +120,7 @@ def test_the_stages_before_are_measured_beside_the_output(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("rate", "known"), [(1.0, True), (2.0, True), (0.0, False)])
 def test_velocities_are_those_of_the_clip_at_any_pace(tmp_path: Path, rate: float, known: bool) -> None:
     truth = walkers()
-    result = record(tmp_path, truth, [2, 3, 7], FRAMES, list(range(FRAMES)), pace=rate or 1.0)
+    result = record(tmp_path, truth, [2, 3, 7], FRAMES, pace=rate or 1.0)
     frames = estimated_frames(result, truth, rate)
     figures = accuracy(frames, truth)
     assert figures["coasting"] == pytest.approx(1 / 6, abs=1e-4)
@@ -133,22 +132,15 @@ def test_velocities_are_those_of_the_clip_at_any_pace(tmp_path: Path, rate: floa
 
 def test_poses_of_another_frame_are_not(tmp_path: Path) -> None:
     truth = walkers()
-    result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES, list(range(FRAMES)), shift=2)
+    result = record(tmp_path, truth, [2, 3, 7, 20, 21, 33], FRAMES, shift=2)
     figures = accuracy(estimated_frames(result, truth, rate=1.0), truth)
     assert figures["pck150_abs"] == 0.0
     assert figures["pck150_rel"] == 1.0
 
 
-def test_lost_camera_infos_are_made_up_for(tmp_path: Path) -> None:
-    truth = walkers()
-    infos = [index for index in range(FRAMES) if index not in (4, 5, 30)]
-    result = record(tmp_path, truth, [2, 6, 31], FRAMES, infos)
-    assert [frame.index for frame in estimated_frames(result, truth, rate=1.0)] == [2, 6, 31]
-
-
 def test_nobody_found_has_no_figures_but_recall(tmp_path: Path) -> None:
     truth = walkers()
-    result = record(tmp_path, truth, [], FRAMES, list(range(FRAMES)))
+    result = record(tmp_path, truth, [], FRAMES)
     figures = accuracy(estimated_frames(result, truth, rate=1.0), truth)
     assert figures["recall"] == 0.0
     assert figures["mpjpe_rel_mm"] is None
@@ -156,6 +148,6 @@ def test_nobody_found_has_no_figures_but_recall(tmp_path: Path) -> None:
 
 def test_a_clip_longer_than_its_truth_is_refused(tmp_path: Path) -> None:
     truth = walkers()
-    result = record(tmp_path, truth, [1], FRAMES + 1, list(range(FRAMES + 1)))
+    result = record(tmp_path, truth, [1], FRAMES + 1)
     with pytest.raises(InputError, match="do not belong together"):
         estimated_frames(result, truth, rate=1.0)
