@@ -23,6 +23,7 @@ _MOST_BROKEN_PACKETS = 1000
 _MOST_WAITING = 1000
 _LARGEST_SIDE_PX = 16384
 _MOST_BACK_NS = 500_000_000
+_FASTEST_FPS, _FASTEST_GUESSED_FPS, _SHORTEST_STEP_NS = 20_000, 1000, 50_000
 
 
 class Decoder:
@@ -70,8 +71,8 @@ class Decoder:
     @property
     def fps(self) -> float:
         """Mean frames a second, as stated."""
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        return float(rate) if rate and 0 < rate <= 1000 else DEFAULT_FPS
+        rates = (self._stream.average_rate, _FASTEST_FPS), (self._stream.guessed_rate, _FASTEST_GUESSED_FPS)
+        return next((float(rate) for rate, most in rates if rate and 0 < rate <= most), DEFAULT_FPS)
 
     @property
     def count(self) -> int | None:
@@ -104,8 +105,9 @@ class Decoder:
             self.time_ns = following_ns
         else:
             # Some files repeat a time or step back by a tick.
-            least_ns = self.time_ns + step_ns // 10 + 1 if self.time_ns >= 0 else 0
-            self.time_ns = max(round((at - self._first) * 10**9), least_ns)
+            stated_ns = round((at - self._first) * 10**9)
+            is_repeated = 0 <= self.time_ns > stated_ns - min(_SHORTEST_STEP_NS, step_ns // 10)
+            self.time_ns = self.time_ns + step_ns // 10 + 1 if is_repeated else max(stated_ns, 0)
         self.number = self._number_at(at)
         return self._square_and_upright(frame)
 

@@ -123,6 +123,35 @@ def test_a_text_and_a_pattern_of_names_are_no_films(tmp_path: Path) -> None:
             open_source(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("name", "times_ms"),
+    [
+        ("watched.mov", [0, 10_000, 20_000, 20_040, 20_080, 20_120, 30_000]),
+        ("fast.mov", [0, 0.5, 1, 1.5, 2]),
+        ("repeated.mkv", [0, 40, 40.2, 120]),
+    ],
+)
+def test_frames_are_at_their_times_however_far_apart(name: str, times_ms: list[float], tmp_path: Path) -> None:
+    """Bursts of a camera that watches for movement were drawn out tenfold."""
+    with av.open(str(tmp_path / name), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=2000 if name == "fast.mov" else 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 10_000)
+        for at in times_ms:
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(10 * at), Fraction(1, 10_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = open_source(str(tmp_path / name))
+    found = [source.time_ns / 1e6 for _ in images_of(source)]
+    if name == "repeated.mkv":
+        # Its times are whole milliseconds.
+        assert found[:2] == [0, 40] and 41 < found[2] < 50 and found[3] == 120
+    else:
+        assert found == pytest.approx(times_ms)
+    assert not ends_early(source)
+
+
 def box(kind: bytes, content: bytes, version: int | None = None) -> bytes:
     head = b"" if version is None else bytes([version, 0, 0, 0])
     return struct.pack(">I", 8 + len(head) + len(content)) + kind + head + content
