@@ -51,12 +51,12 @@ class FrameSource(Protocol):
 
 
 def ends_early(source: FrameSource) -> bool:
-    """Whether a file that has come to its end says that it is longer, by more than a tenth.
+    """Whether a file that has come to its end says that it is longer, by more than a tenth, in frames and in time.
 
-    By its last frame's time: AVI counts frames, too, that were left out as it was filmed.
+    AVI counts frames, too, that were left out as it was filmed, and the last frame may be shown for long.
     """
-    count, fps = source.info.count, source.info.fps
-    return count is not None and source.time_ns * 1e-9 * fps + 1 < 0.9 * count
+    count, last = source.info.count, max(source.number, source.time_ns * 1e-9 * source.info.fps)
+    return count is not None and last + 1 < 0.9 * count
 
 
 def printable(name: str | Path) -> str:

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from dualpose_ros.sources.frames import images_of, open_source
-from dualpose_ros.sources.source import SourceError, ends_early
+from dualpose_ros.sources.source import SourceError, SourceInfo, ends_early
 
 
 def write(path: Path, count: int, shift_ms: int = 0, cover: bool = False, aspect: int = 1, **options: str) -> None:
@@ -112,6 +113,8 @@ def test_a_film_that_left_frames_out_is_not_damaged_but_one_that_is_cut_is(tmp_p
         assert source.info.count is not None and source.info.count > 90
         assert len(list(images_of(source))) <= 25
         assert ends_early(source) is is_early
+    shown_for_a_minute: Any = SimpleNamespace(info=SourceInfo(64, 48, 2 / 61, 2, False), time_ns=10**9, number=1)
+    assert not ends_early(shown_for_a_minute)
 
 
 def test_a_text_and_a_pattern_of_names_are_no_films(tmp_path: Path) -> None:
