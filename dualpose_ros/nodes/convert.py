@@ -176,6 +176,12 @@ def _track_from_detection(detection: Any, person_classes: Collection[str]) -> Tr
     return Track(_track_id(detection.id), state, _box_of(detection), score)
 
 
+def left_out_classes(message: Any, person_classes: Collection[str]) -> list[str]:
+    """The classes of a Detection2DArray's detections, where none is a person's: one may be what the sender calls them."""
+    names = {result.hypothesis.class_id for detection in message.detections for result in detection.results}
+    return [] if names & set(person_classes) else sorted(name for name in names if not name.startswith(STATE_PREFIX))
+
+
 def _track_id(text: str) -> int:
     """A track id as int32: the number itself, or else a hash of the text."""
     try:

@@ -28,6 +28,7 @@ from dualpose_ros.nodes.convert import (
     camera_for_image,
     camera_text,
     heatmaps_to_message,
+    left_out_classes,
     stamp_to_ns,
     tracks_from_message,
 )
@@ -110,7 +111,11 @@ class TopDownNode(PipelineNode):
         stage_ns = self._cuts.stage_ns(stamp_to_ns(header.stamp), time_ns)
         image = decode_image(image_message, self._intensities)
         camera = camera_for_image(info, image, self.config.rectified)
-        tracks = tracks_from_message(detections, self.config.person_classes)
+        people = self.config.person_classes
+        tracks = tracks_from_message(detections, people)
+        if others := left_out_classes(detections, people):
+            told = f"detections are of class {', '.join(others)}, none of {', '.join(people)}: all are left out"
+            self._warn_once(f"{told}; person_classes says what people are called")
 
         def send(heatmaps: Any) -> None:
             """At once: the bottom-up branch waits for them, and works while poses are read here."""

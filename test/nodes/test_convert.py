@@ -14,6 +14,7 @@ from dualpose_ros.nodes.convert import (
     camera_to_info,
     heatmaps_from_message,
     heatmaps_to_message,
+    left_out_classes,
     ns_to_stamp,
     poses_from_message,
     poses_to_message,
@@ -216,6 +217,17 @@ def test_detections_of_another_detector() -> None:
     assert tracks_from_message(foreign("17", ("dog", 0.8), ("person", 0.7))) == []
     assert tracks_from_message(foreign("17")) == []
     assert len(tracks_from_message(foreign("17", ("0", 0.8)), person_classes=("0",))) == 1
+
+
+def test_detections_none_of_which_is_called_a_person_are_named() -> None:
+    """Many detectors give numbers: without a word, nobody was followed."""
+    assert left_out_classes(foreign("17", ("0", 0.8), ("16", 0.1), ("state:confirmed", 1.0)), ("person",)) == [
+        "0",
+        "16",
+    ]
+    assert left_out_classes(foreign("17", ("dog", 0.8), ("person", 0.1)), ("person",)) == []
+    assert left_out_classes(foreign("17", ("0", 0.8)), ("0",)) == []
+    assert left_out_classes(Detection2DArray(), ("person",)) == []
 
 
 def test_ids_that_are_no_numbers_are_stable_and_fit_int32() -> None:
