@@ -177,7 +177,7 @@ def _track_from_detection(detection: Any, person_classes: Collection[str]) -> Tr
 
 
 def left_out_classes(message: Any, person_classes: Collection[str]) -> list[str]:
-    """The classes of a Detection2DArray's detections, where none is a person's: one may be what the sender calls them."""
+    """The classes of a Detection2DArray's detections, where none is a person's: one may be its sender's word for it."""
     names = {result.hypothesis.class_id for detection in message.detections for result in detection.results}
     return [] if names & set(person_classes) else sorted(name for name in names if not name.startswith(STATE_PREFIX))
 
