@@ -38,7 +38,8 @@ def read_picture(path: Path, intensities: IntensityRange | None = None, page: in
     """
     # Not cv2.imread: a name that is no UTF-8 ends the process.
     try:
-        data = np.memmap(path, mode="r") if page else np.fromfile(path, dtype=np.uint8)
+        # Of pages OpenCV reads the file itself.
+        data = np.fromfile(path, dtype=np.uint8, count=_HEADER_BYTES if page else -1)
     except OSError as error:
         raise SourceError(f"image {printable(path)} cannot be read: {error.strerror}") from None
     head = data[:_HEADER_BYTES].tobytes()
@@ -48,7 +49,7 @@ def read_picture(path: Path, intensities: IntensityRange | None = None, page: in
     if is_animated(head):
         raise SourceError(f"image {printable(path)} {HOLDS_FILM}")
     try:
-        image = decode_picture(data, intensities, page=page)
+        image = _rgb(_read_page(path, page), intensities) if page else decode_picture(data, intensities)
     except SourceError as error:
         raise SourceError(f"image {printable(path)} {error}") from None
     if image is None:
@@ -65,25 +66,33 @@ def holds_film(path: Path) -> bool:
         return False
 
 
-def decode_picture(
-    data: UInt8s, intensities: IntensityRange | None = None, flags: int = 0, page: int = 0
-) -> RgbImage | None:
+def decode_picture(data: UInt8s, intensities: IntensityRange | None = None, flags: int = 0) -> RgbImage | None:
     """The picture in the bytes of a file, None where they are none or damaged; SourceError where its numbers are no
     intensities.
 
-    intensities: of the stream that it belongs to; flags: further ones of cv2.imdecode; page: of several, which.
+    intensities: of the stream that it belongs to; flags: further ones of cv2.imdecode.
     """
     if not data.size or overstates(data):
         return None
-    flags |= cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        if page:
-            pages = cv2.imdecodemulti(data, flags, range=(page, page + 1))[1]
-            bgr: Any = pages[0] if pages else None
-        else:
-            bgr = cv2.imdecode(data, flags)
+        return _rgb(cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | flags), intensities)
     except cv2.error:
         return None
+
+
+def _read_page(path: Path, page: int) -> Any:
+    """A page of a TIFF file as OpenCV has it, None where it can't be had, or the file's name is no UTF-8."""
+    name = str(path)
+    if name != printable(path):
+        return None
+    try:
+        pages = cv2.imreadmulti(name, page, 1, flags=cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)[1]
+    except cv2.error:
+        return None
+    return pages[0] if pages else None
+
+
+def _rgb(bgr: Any, intensities: IntensityRange | None) -> RgbImage | None:
     if bgr is None:
         return None
     if bgr.dtype == np.uint16:
