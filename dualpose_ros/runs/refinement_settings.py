@@ -7,7 +7,7 @@ from typing import Any
 from dualpose_ros.camera import GroundConfig, ground_config
 from dualpose_ros.errors import InputError
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.settings import with_values, yaml_lines
+from dualpose_ros.settings import all_settings, with_values, yaml_lines
 from dualpose_ros.sources.calibration import load_ground
 from dualpose_ros.standalone.arguments import in_force, read_parameter_file
 from dualpose_ros.standalone.errors import StandaloneError
@@ -32,10 +32,20 @@ def keep_refinement_settings(folder: Path, params_file: Path | None, given: Mapp
 
 def kept_refinement_settings(folder: Path) -> tuple[Any, RefinementConfig]:
     """Settings of a run's refinement node itself (RefinementNodeConfig), and of its stage; the defaults where it kept
-    none. InputError if the file is damaged."""
+    none. InputError if the file is damaged, or says something that the node would not understand."""
+    from dualpose_ros.nodes.parameters import check_given
+
     path = folder / FILE
+    if not path.exists():
+        return refinement_settings(None)
     try:
-        return refinement_settings(path if path.exists() else None)
+        groups = refinement_settings(path)
+        known = {item.name for group in groups for item in all_settings(group)}
+        said = in_force(read_parameter_file(path), f"/{REFINEMENT}")
+        if not said:
+            raise ValueError(f"it says nothing of {REFINEMENT}")
+        check_given({name: "" for name in said if name not in known}, known)
+        return groups
     except (StandaloneError, ValueError) as error:
         raise InputError(f"{path} is damaged: {error}") from None
 

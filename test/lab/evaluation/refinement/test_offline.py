@@ -163,8 +163,14 @@ def test_the_runs_own_settings_and_ground_are_begun_with(tmp_path: Path, capsys:
     assert "--camera-height does nothing" in refused(
         capsys, "refine", folder, "--method", "two-stage", "--camera-height", 1
     )
-    (folder / "refinement.yaml").write_text("refinement_node: 1")
-    assert "refinement.yaml is damaged" in refused(capsys, "refine", folder)
+    for text, said in (
+        ("refinement_node: 1", "must hold `ros__parameters`"),
+        ("refinement: {ros__parameters: {lag_frames: 3}}", "it says nothing of refinement_node"),
+        ("refinement_node: {ros__parameters: {lag_frame: 3}}", "'lag_frame': did you mean lag_frames?"),
+    ):
+        (folder / "refinement.yaml").write_text(text)
+        line = refused(capsys, "refine", folder)
+        assert "refinement.yaml is damaged" in line and said in line
     keep_refinement_settings(folder, None, {"window_frames": -1})
     assert not (folder / "refinement.yaml").exists()
 
