@@ -8,7 +8,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNK_BYTES = 12
 """Of a PNG's chunk beside its content: length, kind, checksum."""
 
-_SHORT, _TIFF_SIDES = 3, (256, 257)
+_SHORT, _TIFF_SIDES, _TIFF_KIND, _SMALL_OR_MASK = 3, (256, 257), 254, 1 | 4
+_MOST_TAGS, _MOST_PAGES = 1 << 12, 1 << 20
 
 _PNM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*\n)*(\d{1,9})\s(?:\s|#[^\n]*\n)*(\d{1,9})\s")
 
@@ -43,9 +44,9 @@ def is_animated(data: bytes) -> bool:
 def tiff_pages(file: BinaryIO) -> list[int]:
     """Which of the pictures in a TIFF file are pages: those of the first one's size; others are small copies of them.
 
-    Of what is no TIFF, or damaged, what could be read.
+    Masks are none. Of what is no TIFF, or damaged, what could be read.
     """
-    sizes: list[tuple[int, ...]] = []
+    found: list[dict[int, int]] = []
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2], "<")
     is_big = head[2:4] in (b"+\0", b"\0+")
@@ -54,23 +55,26 @@ def tiff_pages(file: BinaryIO) -> list[int]:
     begins = set()
     try:
         (at,) = struct.unpack_from(offset, head, 8 if is_big else 4)
-        while at and at not in begins:
+        while at and at not in begins and len(begins) < _MOST_PAGES:
             begins.add(at)
             file.seek(at)
             (count,) = struct.unpack(order + count_of, file.read(struct.calcsize(order + count_of)))
-            table = file.read(count * entry_bytes + struct.calcsize(offset))
-            entries = [struct.unpack_from(f"{order}HH", table, n * entry_bytes) for n in range(count)]
-            ends = [(n + 1) * entry_bytes - (8 if is_big else 4) for n in range(count)]
-            values = [
-                struct.unpack_from(order + ("H" if kind == _SHORT else "I"), table, end)[0]
-                for (tag, kind), end in zip(entries, ends, strict=True)
-                if tag in _TIFF_SIDES
-            ]
-            sizes.append(tuple(values))
+            table = file.read(min(count, _MOST_TAGS) * entry_bytes + struct.calcsize(offset))
+            values = {}
+            for start in range(0, count * entry_bytes, entry_bytes):
+                tag, kind = struct.unpack_from(f"{order}HH", table, start)
+                form = order + ("H" if kind == _SHORT else "I")
+                values[tag] = struct.unpack_from(form, table, start + (12 if is_big else 8))[0]
+            found.append(values)
             (at,) = struct.unpack_from(offset, table, count * entry_bytes)
     except (struct.error, OverflowError):
         pass
-    return [page for page, size in enumerate(sizes) if size == sizes[0]]
+
+    def is_page(values: dict[int, int]) -> bool:
+        sizes = {tuple(one.get(tag) for tag in _TIFF_SIDES) for one in (values, found[0])}
+        return len(sizes) == 1 and not values.get(_TIFF_KIND, 0) & _SMALL_OR_MASK
+
+    return [page for page, values in enumerate(found) if not page or is_page(values)]
 
 
 def overstates(data: Any) -> bool:

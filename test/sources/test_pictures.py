@@ -1,5 +1,7 @@
 """Pictures of any depth and kind in 8 bits."""
 
+import struct
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from dualpose_ros.sources.frames import images_of, open_source
 from dualpose_ros.sources.pictures import IntensityRange, read_picture
 from dualpose_ros.sources.source import SourceError
+from dualpose_ros.sources.stated_size import tiff_pages
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -109,6 +112,17 @@ def test_a_tiff_file_gives_all_its_pages_but_no_small_copies(tmp_path: Path) -> 
     assert found == [(0, "1.tif", 60, 48), (1, "1.tif", 120, 48), (2, "2.TIFF", 180, 48)]
     source.rewind()
     assert source.info.count == len(list(images_of(source))) == 3
+    # A mask says by its tag 254 that it is one.
+    kind = struct.pack("<HHII", 254, 4, 1, 4)
+    directory = struct.pack("<H", 3) + kind + struct.pack("<HHIIHHII", 256, 4, 1, 64, 257, 4, 1, 48) + bytes(4)
+    plain = cv2.imencode(".tif", pages[0])[1].tobytes()
+    (at,) = struct.unpack_from("<I", plain, 4)
+    last = at + 2 + 12 * struct.unpack_from("<H", plain, at)[0]
+    masked = plain[:last] + struct.pack("<I", len(plain)) + plain[last + 4 :] + directory
+    assert tiff_pages(BytesIO(masked)) == [0] and tiff_pages(BytesIO(masked.replace(kind, b"\xfb" + kind[1:]))) == [
+        0,
+        1,
+    ]
     whole = (folder / "1.tif").read_bytes()
     for length in (0, 4, 9, len(whole) // 2, len(whole) - 9):
         (tmp_path / "cut.tif").write_bytes(whole[:length])
