@@ -52,7 +52,7 @@ def tiff_pages(file: BinaryIO) -> list[int]:
     is_big = head[2:4] in (b"+\0", b"\0+")
     count_of, offset, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)
     offset = order + offset
-    begins = set()
+    begins = set[int]()
     try:
         (at,) = struct.unpack_from(offset, head, 8 if is_big else 4)
         while at and at not in begins and len(begins) < _MOST_PAGES:
