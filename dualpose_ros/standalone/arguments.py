@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -160,18 +161,26 @@ def read_parameter_file(path: Path) -> list[Override]:
 
     Errors: StandaloneError names the file and what in it is wrong.
     """
+    try:
+        status = path.stat()
+        return list(_overrides(path, status.st_mtime_ns, status.st_size))
+    except OSError as error:
+        raise StandaloneError(f"parameter file {path} cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=4)
+def _overrides(path: Path, changed_ns: int, size: int) -> tuple[Override, ...]:
+    """The values of a file as it was at a time: a run asks for those of the same file a dozen times."""
     yaml = require("yaml")
     from dualpose_ros.settings import read_yaml
 
     try:
         tree = read_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StandaloneError(f"parameter file {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StandaloneError(f"parameter file {path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise StandaloneError(f"parameter file {path} must map node names to `ros__parameters`")
-    return [item for name, section in tree.items() for item in _section("", str(name), section, path)]
+    return tuple(item for name, section in tree.items() for item in _section("", str(name), section, path))
 
 
 def in_force(overrides: Iterable[Override], node: str) -> dict[str, Override]:
