@@ -33,6 +33,7 @@ from dualpose_ros.nodes.convert import (
     tracks_from_message,
 )
 from dualpose_ros.nodes.image_codec import decode_image
+from dualpose_ros.nodes.inputs.alone import OnePublisher
 from dualpose_ros.nodes.inputs.worked import WorkedImages
 from dualpose_ros.nodes.joining.cameras import RecentInfos
 from dualpose_ros.nodes.joining.cuts import CUTS, CutTimes
@@ -85,6 +86,7 @@ class TopDownNode(PipelineNode):
         self.take_camera_info(self._cameras.add_info, images.reliability)
         topic = "dualpose/detections"
         self.create_subscription(Detection2DArray, topic, self.guarded(topic, self._receiver("detections")), newest)
+        OnePublisher(self, topic, "tracks of both mix; autostart: false of detection_node leaves ours out")
         self._warming = self.create_timer(_WARM_UP_S, self.guarded("warm-up", self._warm_up))
 
     def _warm_up(self) -> None:
