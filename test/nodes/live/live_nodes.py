@@ -228,7 +228,9 @@ def bottom_up() -> dict[str, Any]:
     send(14, heatmaps=False)
     rig.publish("dualpose/top_down/heatmaps", heatmaps_to_message(other_maps, header(14)))
     rig.spin(lambda: 14 in published(), 3)
+    sent_s = {}
     for number in range(20, 60):
+        sent_s[number] = time.monotonic() - silent_since
         send(number, heatmaps=False, detections=False)
         rig.spin(seconds=0.1)
     send(70)
@@ -247,6 +249,7 @@ def bottom_up() -> dict[str, Any]:
         "waited": waited,
         "alone": alone,
         "alone_seconds": alone_seconds,
+        "first_alone_s": sent_s[min(alone)],
         "diagnostics": rig.errors(),
         "values": values,
         "track_id": rig.received[poses][0].persons[0].track_id,
