@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
 import yaml
 
@@ -18,7 +19,7 @@ from dualpose_ros.settings import YamlLoader
 Found = TypeVar("Found")
 
 _LARGEST_BYTES = 1 << 20
-_FORMATS = "camera_calibration's, OpenCV's or Kalibr's YAML, or what `ros2 topic echo --once .../camera_info` prints"
+_FORMATS = "camera_calibration's or Kalibr's YAML, OpenCV's YAML or XML, or `ros2 topic echo --once` of camera_info"
 
 # The names that these files give to one thing; without case and underscores.
 _WIDTH, _HEIGHT, _SIZE = ("imagewidth", "width"), ("imageheight", "height"), ("imagesize", "resolution", "size")
@@ -98,8 +99,29 @@ def _first_document(path: Path) -> Any:
     if lines and lines[0].startswith("%YAML:"):
         text = "\n".join(lines[1:])
     if text.lstrip().startswith("<?xml"):
-        raise ValueError(f"it is XML; needed is {_FORMATS}")
+        return _of_xml(text)
     return next(iter(yaml.load_all(text, Loader=_Loader)), None)
+
+
+def _of_xml(text: str) -> dict[str, Any]:
+    """What OpenCV's XML holds, as its YAML has it; ValueError for what is none."""
+    if "<!" in re.sub("<!--.*?-->", "", text, flags=re.DOTALL):
+        raise ValueError("it is XML with declarations of its own, which OpenCV's has not")
+    try:
+        storage = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"it is no whole XML: {error}") from None
+    found: dict[str, Any] = {}
+    for entry in storage:
+        if (data := entry.findtext("data")) is not None:
+            found[entry.tag] = {"data": [float(word) for word in data.split()]}
+        elif text := (entry.text or "").strip():
+            try:
+                values = [float(word) for word in text.split()]
+                found[entry.tag] = values[0] if len(values) == 1 else values
+            except ValueError:
+                found[entry.tag] = text.strip('"')
+    return found
 
 
 def _text(data: bytes) -> str:

@@ -35,7 +35,10 @@ def test_calibration(tmp_path: Path) -> None:
         ("[1, 2]", "no mapping"),
         ("{a: [", "cannot be read"),
         (yaml.safe_dump({**CALIBRATION, "distortion_model": "omni"}), "'omni' is not supported"),
-        ("<?xml version='1.0'?><opencv_storage/>", "it is XML"),
+        ("<?xml version='1.0'?><opencv_storage/>", "'image_width' is missing|'camera_matrix' is missing"),
+        ("<?xml version='1.0'?><opencv_storage><camera_matrix>", "no whole XML"),
+        ("<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "declarations of its own"),
+        ("<?xml version='1.0'?><a><camera_matrix><data>1 two</data></camera_matrix></a>", "could not convert"),
         ("cam0: {camera_model: omni, intrinsics: [1, 2, 3, 4, 5]}", "camera_model 'omni'"),
         (yaml.safe_dump({k: v for k, v in CALIBRATION.items() if k != "camera_matrix"}), "'camera_matrix' is missing"),
         (yaml.safe_dump({**CALIBRATION, "camera_matrix": {"rows": 3}}), "'camera_matrix.data' is missing"),
@@ -93,11 +96,13 @@ K = np.array([[500.0, 0, 320.5], [0, 505, 239.5], [0, 0, 1]])
 FISHEYE_D = (0.02, -0.01, 0.003, -0.0004)
 
 
+@pytest.mark.parametrize("suffix", ["yml", "xml"])
 @pytest.mark.parametrize(("fisheye", "d"), [(False, (-0.1, 0.02, 0.001, 0.0, 0.0)), (True, FISHEYE_D)])
-def test_what_opencv_writes(tmp_path: Path, fisheye: bool, d: tuple[float, ...]) -> None:
+def test_what_opencv_writes(tmp_path: Path, fisheye: bool, d: tuple[float, ...], suffix: str) -> None:
     """OpenCV's own writer is the reference; the names are those of its calibration program."""
-    path = tmp_path / "opencv.yml"
+    path = tmp_path / f"opencv.{suffix}"
     storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    storage.write("calibration_time", "Sun Nov 29 19:00:00 2026")
     storage.write("image_width", 640)
     storage.write("image_height", 480)
     storage.write("fisheye_model", int(fisheye))
@@ -105,7 +110,7 @@ def test_what_opencv_writes(tmp_path: Path, fisheye: bool, d: tuple[float, ...])
     # OpenCV 5 writes an array of one dimension in another form than one of two.
     storage.write("distortion_coefficients", np.array(d) if fisheye else np.array(d).reshape(-1, 1))
     storage.release()
-    assert path.read_text().startswith("%YAML")
+    assert path.read_text().startswith("%YAML" if suffix == "yml" else "<?xml")
     camera = load_calibration(path)
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (500, 505, 320.5, 239.5)
     assert (camera.fisheye, camera.distortion) == (fisheye, pytest.approx(d))
