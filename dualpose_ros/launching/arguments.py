@@ -17,7 +17,8 @@ from launch.substitutions import LaunchConfiguration
 from dualpose_ros.paths import PACKAGE
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-_OF_LAUNCH = ("launch-prefix", "launch-prefix-filter", "emulate_tty", "sigterm_timeout", "sigkill_timeout")
+PUSHED = "ros_namespace"
+_OF_LAUNCH = (PUSHED, "launch-prefix", "launch-prefix-filter", "emulate_tty", "sigterm_timeout", "sigkill_timeout")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def _text(default: str | bool | float) -> str:
 
 
 def read(arguments: Sequence[Argument], context: LaunchContext, launch_file: str) -> dict[str, Any]:
-    """The values, each of its argument's type. RuntimeError for the first that is wrong or that `launch_file` lacks.
+    """The values, each of its argument's type, and the namespace that a launch file which includes ours has pushed
+    (PUSHED). RuntimeError for the first that is wrong or that `launch_file` lacks.
 
     Where another launch file includes ours, its own arguments are among those that are given: one that is all but
     the name of one of ours is warned of alone.
@@ -77,9 +79,10 @@ def read(arguments: Sequence[Argument], context: LaunchContext, launch_file: str
     for name in _unknown(context.launch_configurations, names):
         for near in get_close_matches(name, names, n=1, cutoff=0.8):
             get_logger("launch.user").warning(f"{Path(launch_file).name} has {near} and takes no notice of {name}")
-    return {
+    values = {
         argument.name: argument.parse(LaunchConfiguration(argument.name).perform(context)) for argument in arguments
     }
+    return {**values, PUSHED: context.launch_configurations.get(PUSHED, "")}
 
 
 def _unknown(given: Iterable[str], names: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from launch.logging import get_logger
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from dualpose_ros.launching.arguments import Argument
+from dualpose_ros.launching.arguments import PUSHED, Argument
 from dualpose_ros.launching.ground import calibrated_ground
 from dualpose_ros.launching.parameter_file import VALUES, parameter_file, written_file
 from dualpose_ros.launching.supervision import supervised
@@ -59,7 +59,8 @@ def common_arguments(rviz: bool) -> tuple[Argument, ...]:
 
 @dataclass(frozen=True)
 class Graph:
-    """What the nodes of one graph have in common; `namespace` without outer slashes; `composed`: in one process."""
+    """What the nodes of one graph have in common; `namespace`: all of it, without outer slashes; `composed`: in one
+    process."""
 
     namespace: str
     params_file: str
@@ -109,7 +110,7 @@ class Graph:
                 package=PACKAGE,
                 executable=executable,
                 name=name,
-                namespace=self.namespace,
+                namespace=f"/{self.namespace}",
                 parameters=[self.params_file, parameters],
                 remappings=list(remappings),
                 arguments=[*names, "--ros-args", "--log-level", self.log_level],
@@ -122,7 +123,7 @@ class Graph:
 
 def graph_of(values: Mapping[str, Any]) -> Graph:
     """The graph that the common arguments describe. RuntimeError for a bad file."""
-    namespace = values["namespace"].strip("/")
+    namespace = "/".join(part for name in (PUSHED, "namespace") for part in values[name].split("/") if part)
     params_file = parameter_file(values["params_file"], namespace)
     overrides = read_parameter_file(Path(values["params_file"]))
     for section, node in misspelt_sections(overrides, (*NODES, *BESIDE)).items():
@@ -198,7 +199,7 @@ def camera(graph: Graph, parameters: Mapping[str, Any]) -> list[Any]:
     transform = Node(
         package="tf2_ros",
         executable="static_transform_publisher",
-        namespace=graph.namespace,
+        namespace=f"/{graph.namespace}",
         arguments=["--frame-id", body, "--child-frame-id", optical,
                    "--roll", str(-math.pi / 2), "--pitch", "0", "--yaw", str(-math.pi / 2)],
     )  # fmt: skip
@@ -214,7 +215,7 @@ def rviz(graph: Graph, layout: str, fixed_frame: str) -> list[Any]:
             package="rviz2",
             executable="rviz2",
             name="rviz2",
-            namespace=graph.namespace,
+            namespace=f"/{graph.namespace}",
             arguments=["-d", layout, "-f", fixed_frame],
             parameters=[{"use_sim_time": graph.use_sim_time}],
             remappings=[(f"/humans/{name}", f"humans/{name}") for name in SHOWN],

@@ -52,7 +52,7 @@ def test_pipeline_launch(launch_stub: None) -> None:
         node = nodes[name]
         assert dict(node["remappings"]) == {"image_raw": "/cam/rgb", "camera_info": "/cam/info"}
         assert node["arguments"] == ["--ros-args", "--log-level", "debug"]
-        assert node["name"] == name and node["namespace"] == "robot1" and "respawn" not in node
+        assert node["name"] == name and node["namespace"] == "/robot1" and "respawn" not in node
         path, extra = node["parameters"]
         assert values_of(extra) == {"use_sim_time": True}
         written = yaml.safe_load(Path(path).read_text())
@@ -63,7 +63,7 @@ def test_pipeline_launch(launch_stub: None) -> None:
     assert shown["Global Options"]["Fixed Frame"] == "camera_link"
     topics = {display["Topic"]["Value"] for display in shown["Displays"] if "Topic" in display}
     assert dict(rviz["remappings"]) == {topic: topic[1:] for topic in topics}, "RViz shows what is in its namespace"
-    assert rviz["namespace"] == "robot1" and rviz["parameters"] == [{"use_sim_time": True}]
+    assert rviz["namespace"] == "/robot1" and rviz["parameters"] == [{"use_sim_time": True}]
 
 
 def test_a_composed_launch_is_one_process_whose_nodes_keep_their_names(launch_stub: None) -> None:
@@ -72,7 +72,7 @@ def test_a_composed_launch_is_one_process_whose_nodes_keep_their_names(launch_st
     nodes = nodes_of(actions_of(description, arguments_of(description) | given))
     assert set(nodes) == {"composed_graph"}
     process = nodes["composed_graph"]
-    assert process["name"] is None and process["namespace"] == "robot1"
+    assert process["name"] is None and process["namespace"] == "/robot1"
     assert dict(process["remappings"])["image_raw"] == "/cam/rgb"
     assert tuple(process["arguments"][:-3]) == NODES
     given |= {"view": "true", "bodies": "true", "ground_frame": "map"}
@@ -89,6 +89,23 @@ def told_in(process: dict[str, Any], node: str, namespace: str = "") -> dict[str
     written: dict[str, Any] = yaml.safe_load(Path(process["parameters"][1]).read_text())
     values: dict[str, Any] = written[f"/{namespace}/{node}".replace("//", "/")]["ros__parameters"]
     return values
+
+
+@pytest.mark.parametrize(("name", "full"), [("", "/fleet"), ("robot1", "/fleet/robot1")])
+def test_a_namespace_that_an_including_launch_file_pushes_counts(
+    launch_stub: None, caplog: pytest.LogCaptureFixture, name: str, full: str
+) -> None:
+    """PushRosNamespace: before, no node read the parameter file, and a composed graph not even its arguments."""
+    description = describe("demo.launch.py")
+    context = arguments_of(description) | {"namespace": name, "ros_namespace": "/fleet", "ground_frame": "map"}
+    nodes = nodes_of(actions_of(description, context))
+    assert {node["namespace"] for node in nodes.values()} == {full}, "absolute, or it would be pushed once more"
+    assert f"{full}/fusion_node" in yaml.safe_load(Path(nodes["fusion_node"]["parameters"][0]).read_text())
+    frame = values_of(nodes["camera_node"]["parameters"][1])["frame_id"]
+    assert frame == f"{full[1:]}/camera_optical_frame"
+    process = nodes_of(actions_of(description, context | {"composed": "true"}))["composed_graph"]
+    assert told_in(process, "refinement_node", full[1:])["ground_frame"] == "map"
+    assert not caplog.messages
 
 
 def test_the_live_view_is_started_on_the_graphs_topics_and_ground(launch_stub: None) -> None:
@@ -231,7 +248,7 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: P
     assert nodes.pop("rviz2")["arguments"][3] == transform[1]
     assert set(nodes) == {"camera_node", *NODES}
     for node in nodes.values():
-        assert node["namespace"] == prefix.strip("/") and node["arguments"][-1] == "warn"
+        assert node["namespace"] == "/" + prefix.strip("/") and node["arguments"][-1] == "warn"
         assert node["parameters"][0] == path and values_of(node["parameters"][1])["use_sim_time"] is True
 
 
@@ -259,14 +276,14 @@ def test_several_cameras_have_namespaces_and_ids_of_their_own(launch_stub: None)
     context = arguments_of(description) | {"namespace": "robot1", "cameras": "front, /rear/", "bodies": "true"}
     nodes = [action.options for action in actions_of(description, context) if action.kind == "Node"]
     assert len(nodes) == 2 * (len(NODES) + 1)
-    assert {node["namespace"] for node in nodes} == {"robot1/front", "robot1/rear"}
+    assert {node["namespace"] for node in nodes} == {"/robot1/front", "/robot1/rear"}
     offsets = {
         (node["namespace"], values_of(node["parameters"][1]).get("track_id_offset"))
         for node in nodes if node["executable"] == "refinement_node"
     }  # fmt: skip
-    assert offsets == {("robot1/front", None), ("robot1/rear", 10_000)}
+    assert offsets == {("/robot1/front", None), ("/robot1/rear", 10_000)}
     files = {node["namespace"]: node["parameters"][0] for node in nodes}
-    assert all(f"/{space}/fusion_node" in yaml.safe_load(Path(path).read_text()) for space, path in files.items())
+    assert all(f"{space}/fusion_node" in yaml.safe_load(Path(path).read_text()) for space, path in files.items())
     for wrong in ("", "front,front"):
         with pytest.raises(RuntimeError, match="cameras"):
             actions_of(description, context | {"cameras": wrong})
