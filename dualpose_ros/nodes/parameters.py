@@ -17,7 +17,7 @@ from dualpose_ros.standalone.arguments import Override
 from dualpose_ros.standalone.errors import StandaloneError
 
 # Declared by ROS itself on every node; anything else that is given must be a setting.
-_ROS_PARAMETERS = ("use_sim_time", "start_type_description_service")
+ROS_PARAMETERS = ("use_sim_time", "start_type_description_service")
 
 _TRACKER = {
     "score_low": "low_score",
@@ -97,9 +97,9 @@ RENAMED: dict[str, tuple[str, ...]] = {
 
 _GONE = {"image_reliability": "the node takes no images"}
 
-_QOS = "qos_overrides"
+QOS = "qos_overrides"
 _POLICIES: dict[str, Any] = {"history": HistoryPolicy, "depth": int, "reliability": ReliabilityPolicy}
-_QOS_NAME = re.compile(rf"{_QOS}\./[^.]+\.(publisher|subscription)\.({'|'.join(_POLICIES)})")
+_QOS_NAME = re.compile(rf"{QOS}\./[^.]+\.(publisher|subscription)\.({'|'.join(_POLICIES)})")
 
 
 def descriptor(item: Item) -> Any:
@@ -146,7 +146,7 @@ def _unknown(node: Any, known: Iterable[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for item in given_parameters(node):
-        if not item.matches(node.get_fully_qualified_name()) or item.name in (*known, *_ROS_PARAMETERS):
+        if not item.matches(node.get_fully_qualified_name()) or item.name in (*known, *ROS_PARAMETERS):
             continue
         shared = item.is_for_all or (item.node_pattern == "**" and not _meant(item.name, known))
         if shared or _QOS_NAME.fullmatch(item.name):
@@ -166,7 +166,7 @@ def with_qos_overrides(node: Any, topic: str, qos: QoSProfile, entity: str) -> Q
     """
     qos = copy.copy(qos)
     for policy, kind in _POLICIES.items():
-        name, said = f"{_QOS}.{topic}.{entity}.{policy}", getattr(qos, policy)
+        name, said = f"{QOS}.{topic}.{entity}.{policy}", getattr(qos, policy)
         if not node.has_parameter(name):
             text = f"{policy} of the {entity} of {topic}"
             made = ParameterDescriptor(name=name, description=text, read_only=True, dynamic_typing=True)

@@ -225,6 +225,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
     """Look at everything that the nodes will need; what the source is."""
     # Here, not at the top: importing anything from nodes puts rclpy, or what stands for it, in place.
     from dualpose_ros.nodes.camera_node import CameraNodeConfig, camera_of
+    from dualpose_ros.runs.parameter_lists import check_values
 
     if options.params_file is not None and not options.params_file.is_file():
         raise InputError(f"--params-file {options.params_file} is no file")
@@ -232,6 +233,7 @@ def check_input(options: LiveOptions) -> SourceInfo:
         known = [item.name for item in read_parameter_file(default_params())]
         for name, meant in misspelt_parameters(read_parameter_file(options.params_file), known).items():
             raise InputError(f"--params-file {options.params_file}: no node has '{name}': did you mean {meant}?")
+        check_values(options.params_file)
     if options.calibration is not None and options.hfov_deg is not None:
         raise InputError("both --calibration and --hfov are given; give one of them")
     source = open_source(options.source)

@@ -2,22 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from dualpose_ros.bottom_up.stage import BottomUpConfig
 from dualpose_ros.detection.stage import DetectionConfig
+from dualpose_ros.errors import InputError
 from dualpose_ros.fusion.stage import FusionConfig
 from dualpose_ros.nodes.bottom_up_node import BottomUpNodeConfig
 from dualpose_ros.nodes.camera_node import CameraNodeConfig
 from dualpose_ros.nodes.detection_node import DetectionNodeConfig
 from dualpose_ros.nodes.fusion_node import FusionNodeConfig
 from dualpose_ros.nodes.humans.humans_node import HumansNodeConfig
+from dualpose_ros.nodes.parameters import QOS, ROS_PARAMETERS, check_given
 from dualpose_ros.nodes.refinement_node import RefinementNodeConfig
 from dualpose_ros.nodes.top_down_node import TopDownNodeConfig
 from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
 from dualpose_ros.nodes.watching.view_node import ViewNodeConfig
 from dualpose_ros.refinement.config import RefinementConfig
-from dualpose_ros.settings import Settings, all_settings, yaml_lines, yaml_value
+from dualpose_ros.settings import Settings, all_settings, with_values, yaml_lines, yaml_value
+from dualpose_ros.standalone.arguments import in_force, read_parameter_file
 from dualpose_ros.top_down.stage import TopDownConfig
 
 NODES: Mapping[str, Sequence[Settings]] = {
@@ -49,11 +53,27 @@ of `dualpose run`) or from the command line (`--ros-args -p name:=value`).
 type or out of its range stops the node with one line that names it, and exit code 2. `ros2 param describe` says what
 is said here. Those marked live may change while a node runs (`ros2 param set`, with ROS 2); the others are read-only.
 
-`dualpose run` refuses a section that is nearly called as a node, and an entry that is there twice. What a file says of
+`dualpose run` looks at the file before anything is started or written, and refuses a section that is nearly called as a
+node, and an entry that is there twice. What a file says of
 `camera_node`'s lens, pace and number of frames, and of the ground, holds there where no option says otherwise.
 
 Written by `dualpose parameters --markdown`; change the settings' classes, not this file.
 """
+
+
+def check_values(path: Path) -> None:
+    """InputError for what a parameter file says that one of the nodes would refuse; StandaloneError for the file."""
+    overrides = read_parameter_file(path)
+    for node, groups in NODES.items():
+        said = in_force(overrides, f"/{node}")
+        known = [*ROS_PARAMETERS, *(item.name for group in groups for item in all_settings(group))]
+        own = [item for item in said.values() if not (item.is_for_all or item.name.startswith(f"{QOS}."))]
+        try:
+            check_given({item.name: "" for item in own if item.name not in known}, known)
+            for group in groups:
+                with_values(group, {name: item.value for name, item in said.items()})
+        except ValueError as error:
+            raise InputError(f"--params-file {path}: {node}: {error}") from None
 
 
 def as_yaml(nodes: Sequence[str] = tuple(NODES)) -> str:

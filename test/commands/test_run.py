@@ -269,6 +269,19 @@ def test_a_parameter_file_whose_values_would_be_lost_is_refused(
                       "camera_node: {ros__parameters: {hfov_deg: 400}}\n")  # fmt: skip
     line = refused(capsys, *command[:3], *command[5:])
     assert f"--params-file {params}: hfov_deg is 400.0; it must be >= 0, < 180 degrees" in line
+    for text, said in (
+        ("detection_node: {ros__parameters: {tracker: {low_score: .nan}}}", "detection_node: tracker.low_score is nan"),
+        ("/**: {ros__parameters: {max_people: 0, alien: 1}}", "max_people is 0; it must be"),
+        (
+            "fusion_node: {ros__parameters: {max_wait: 1}}",
+            "fusion_node: parameter unknown: 'max_wait': it is now called",
+        ),
+        ("view_node: {ros__parameters: {web_port: [1]}}", "view_node: web_port is [1]; a whole number is needed"),
+    ):
+        params.write_text(text)
+        line = refused(capsys, *command)
+        assert f"--params-file {params}: " in line and said in line
+        assert not (tmp_path / "out").exists()
     params.write_text("camera_node: {ros__parameters: {max_frames: many}}\n")
     assert f"--params-file {params}: max_frames is 'many'; a whole number is needed" in refused(capsys, *command)
 
