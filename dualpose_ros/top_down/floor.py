@@ -9,15 +9,18 @@ For the floor {p: q . p = -1} and feet p_t of person i, who is exp(b_i) of the a
 put exp(-d_e) too near, log(-q . p_t) + b_i + d_e = 0: solved for q (3), b (N) and d (E) by least squares with
 priors on all. The logarithm matters: without it smaller people would leave smaller residuals. Camera
 optical frame, metres.
+
+Who comes later stands on the same floor, so sights are remembered, until feet say that the camera was tilted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from dualpose_ros.arrays import Floats, Indices
+from dualpose_ros.arrays import Floats, Indices, Mask
 from dualpose_ros.camera import Camera
 from dualpose_ros.people import Pose2D
 from dualpose_ros.settings import Settings, setting
@@ -34,6 +37,10 @@ _LARGEST_CHANGE = 0.2
 _ITERATIONS = 6
 _HORIZON = 0.05
 """Feet this near the floor's horizon, as a share of the camera's height, say nothing."""
+_DETAIL_S, _BEFORE_S = 15.0, 6.0
+"""Of older sights one a spell is kept; where a person stood before is said by those up to the second before now."""
+_TILTED = 2.5
+"""Deviations, of what sizes and poses explain, by which everybody's feet have moved where the camera was tilted."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class FloorConfig(Settings):
     camera_pitch_stddev_rad: float = setting(0.5, "how far cameras are pitched from level", unit="rad", above=0, most=3)
     sight_interval_s: float = setting(0.2, "least time between two sights that count", unit="s", least=0, most=60)
     memory_s: float = setting(
-        15.0, "how long sights count; a camera that was tilted then has its new floor", unit="s", above=0, most=600
+        60.0, "how long sights count, unless feet say that the camera was tilted", unit="s", above=0, most=600
     )
 
 
@@ -85,7 +92,7 @@ class FloorScale:
     def add(self, stamp_ns: int, feet: dict[int, Floats]) -> None:
         """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id."""
         age_ns = stamp_ns - self._stamps_ns
-        kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9))
+        kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9)) & ~self._repeated(age_ns)
         lately = set(self._ids[kept & (age_ns < int(self.config.sight_interval_s * 1e9))].tolist())
         new = [identity for identity in feet if identity not in lately]
         self._ids = np.concatenate([self._ids[kept], np.array(new, dtype=np.int64)])
@@ -99,6 +106,16 @@ class FloorScale:
         unknown = Scale(1.0, 1.0, float(np.hypot(self.config.size_stddev, self.config.pose_error_stddev)))
         return self._scales.get(identity, unknown)
 
+    def _repeated(self, age_ns: Indices) -> Mask:
+        """Which old sights (M,) follow one of the same person in the same spell."""
+        (old,) = (age_ns > int(_DETAIL_S * 1e9)).nonzero()
+        repeated = np.zeros(len(age_ns), dtype=np.bool_)
+        repeated[old] = True
+        spell = self._stamps_ns[old] // int(self.config.pose_error_time_s * 1e9)
+        _, first = np.unique(np.stack([self._ids[old], spell]), axis=1, return_index=True)
+        repeated[old[first]] = False
+        return repeated
+
     def _solve(self) -> None:
         ids, person = np.unique(self._ids, return_inverse=True)
         newest = np.zeros(len(ids), dtype=np.int64)
@@ -106,10 +123,32 @@ class FloorScale:
         # Spells are counted back from each person's last sight, so that the last one is whole.
         back = (newest[person] - self._stamps_ns) // int(self.config.pose_error_time_s * 1e9)
         places, spell = np.unique(person * (back.max() + 1) + back, return_inverse=True)
-        sizes, depths, stddev = fit_floor(self._feet, person, spell, self.config)
+        fit = fit_floor(self._feet, person, spell, self.config)
+        now = self._stamps_ns[-1] - self._stamps_ns < int(self.config.pose_error_time_s * 1e9)
+        if not now.all() and self._is_tilted(fit.plane, person, now):
+            self._ids, self._stamps_ns, self._feet = self._ids[now], self._stamps_ns[now], self._feet[now]
+            return self._solve()
         last = np.searchsorted(places, np.arange(len(ids)) * (back.max() + 1))
-        scales = map(Scale, _factors(sizes), _factors(sizes + depths[last]), stddev[last].tolist())
+        scales = map(Scale, _factors(fit.sizes), _factors(fit.sizes + fit.depths[last]), fit.stddev[last].tolist())
         self._scales = dict(zip(ids.tolist(), scales, strict=True))
+
+    def _is_tilted(self, plane: Floats, person: Indices, now: Mask) -> bool:
+        """Whether those who are seen now (M,) stand off the floor, together, by more than sizes and poses explain:
+        each compared with where they stood before, or with somebody of average size."""
+        config = self.config
+        error = np.log(np.maximum(-self._feet @ plane, _HORIZON))
+        before = ~now & (self._stamps_ns[-1] - self._stamps_ns < int(_BEFORE_S * 1e9))
+        moved = []
+        for one in np.unique(person[now]):
+            seen, known = error[now & (person == one)], error[before & (person == one)]
+            other = (
+                config.pose_error_stddev**2 + config.foot_stddev**2 / len(known)
+                if len(known)
+                else config.size_stddev**2
+            )
+            variance = config.pose_error_stddev**2 + config.foot_stddev**2 / len(seen) + other
+            moved.append((np.median(seen) - (np.median(known) if len(known) else 0.0)) / np.sqrt(variance))
+        return bool(abs(sum(moved)) > _TILTED * np.sqrt(len(moved)))
 
 
 def lower_foot(pose: Pose2D, lifted: LiftedPose | None, camera: Camera) -> Floats | None:
@@ -146,16 +185,24 @@ def scaled(lifted: LiftedPose, scale: Scale, config: FloorConfig) -> LiftedPose:
     )
 
 
-def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig) -> tuple[Floats, Floats, Floats]:
+class FloorFit(NamedTuple):
+    """Log sizes b (N,), log depth errors d (E,) of spells, standard deviations (E,) of b + d of each spell, and the
+    plane q (3,) of the floor."""
+
+    sizes: Floats
+    depths: Floats
+    stddev: Floats
+    plane: Floats
+
+
+def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig) -> FloorFit:
     """The floor, and people's sizes, that agree best with where feet were seen.
 
     Gauss-Newton with Cauchy weights from the plane that fits everybody at the assumed size. Spells meet nobody but
-    their
-    person, and people nothing but the plane: both are eliminated one by one (Schur), which leaves three equations.
+    their person, and people nothing but the plane: both are eliminated one by one (Schur); three equations are left.
 
     feet: (M, 3) in metres; person, spell: (M,), whose each is, and in which spell it was seen; a spell is of one
     person. config: what is likely.
-    Returns log sizes b (N,), log depth errors d (E,) of spells, and standard deviations (E,) of b + d of each spell.
     """
     tilt = np.array([config.camera_roll_stddev_rad, np.inf, config.camera_pitch_stddev_rad]) / _CAMERA_HEIGHT_M
     # The floor's height is free; a trace of a prior keeps one sight from being singular.
@@ -189,7 +236,7 @@ def fit_floor(feet: Floats, person: Indices, spell: Indices, config: FloorConfig
         )
         plane, sizes, depths = plane - change[0], sizes - change[1], depths - change[2]
     assert system is not None
-    return sizes, depths, system.spread()
+    return FloorFit(sizes, depths, system.spread(), plane)
 
 
 @dataclass(frozen=True)
