@@ -10,7 +10,8 @@ put exp(-d_e) too near, log(-q . p_t) + b_i + d_e = 0: solved for q (3), b (N) a
 priors on all. The logarithm matters: without it smaller people would leave smaller residuals. Camera
 optical frame, metres.
 
-Who comes later stands on the same floor, so sights are remembered, until feet say that the camera was tilted.
+Who comes later stands on the same floor, so sights are remembered, until feet say that the camera was tilted;
+that it sways is taken out of them before (`sway`).
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class FloorScale:
         self._scales: dict[int, Scale] = {}
 
     def add(self, stamp_ns: int, feet: dict[int, Floats]) -> None:
-        """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id."""
+        """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id, without the camera's sway."""
         age_ns = stamp_ns - self._stamps_ns
         kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9)) & ~self._repeated(age_ns)
         lately = set(self._ids[kept & (age_ns < int(self.config.sight_interval_s * 1e9))].tolist())

@@ -23,6 +23,7 @@ from dualpose_ros.top_down.lifting.lifter import LiftedPose, Lifter
 from dualpose_ros.top_down.merge import BEST_JOINTS, MergeConfig, suppressed_scores
 from dualpose_ros.top_down.patch import ENLARGE
 from dualpose_ros.top_down.published import SPECS, load_top_down
+from dualpose_ros.top_down.sway import Sway
 
 _ABSURD = 100.0
 """A box so many image sides away, or as large, is a mistake of whoever sent it."""
@@ -146,7 +147,7 @@ class TopDownStage:
         self._velocities = RootVelocities(c.velocity_time_constant_s)
         self._strange_ids = itertools.count(FIRST_STRANGER)
         self._identities = PoseIdentities(new_ids=self._strange_ids)
-        self._floor = FloorScale(c.floor)
+        self._floor, self._sway = FloorScale(c.floor), Sway()
 
     def warm_up(self) -> bool:
         """Run the network on one more number of patches that it may be given at once; False once it knows them all.
@@ -201,7 +202,8 @@ class TopDownStage:
         lifted = dict(self._lifter.update(stamp_ns, camera, [(track.track_id, pose) for track, pose in seen]))
         if self.config.floor.enabled:
             feet = {track.track_id: lower_foot(pose, lifted.get(track.track_id), camera) for track, pose in seen}
-            self._floor.add(stamp_ns, {i: foot for i, foot in feet.items() if foot is not None})
+            turn = self._sway.update(stamp_ns, image, camera, boxes)
+            self._floor.add(stamp_ns, {i: turn @ foot for i, foot in feet.items() if foot is not None})
             lifted = {i: scaled(pose, self._floor.scale(i), self._floor.config) for i, pose in lifted.items()}
         self._velocities.forget(stamp_ns)
         persons = []

@@ -16,6 +16,7 @@ from dualpose_ros.top_down.floor import FloorConfig
 from dualpose_ros.top_down.identities import FIRST_STRANGER
 from dualpose_ros.top_down.lifting.lifter import LiftedPose
 from dualpose_ros.top_down.stage import RootVelocities, TopDownConfig, TopDownStage, absolute_stddev
+from dualpose_ros.top_down.sway import rotation
 from support import people_maps as maps
 
 K = H36M17.num_joints
@@ -316,3 +317,15 @@ def test_warming_up_is_for_each_number_of_patches(settings: dict[str, int], most
     while stage.warm_up():
         pass
     assert sorted(counts) == list(range(1, most + 1)) and not lifter.calls
+
+
+def test_feet_are_told_to_the_floor_without_the_camera_s_sway(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = maps.figure(200, 100, 240)
+    tracks = [track(4, figure)]
+    feet: list[Floats] = []
+    for turn in (np.eye(3), rotation(0.1, 0.0)):
+        stage, _ = stage_for([figure], tracks, floor=FloorConfig())
+        monkeypatch.setattr(stage._sway, "update", lambda *_, turn=turn: turn)
+        monkeypatch.setattr(stage._floor, "add", lambda _, feet_by_id: feet.append(feet_by_id[4]))
+        stage.process(IMAGE, 0, CAMERA, tracks)
+    np.testing.assert_allclose(feet[1], rotation(0.1, 0.0) @ feet[0])

@@ -183,6 +183,7 @@ class Graph:
             (lifter._engine, "run", "top-down: lift (TCN network)"),
             (lifting, "place_people", "top-down: place"),
             (self._top_down._floor, "add", "top-down: floor"),
+            (self._top_down._sway, "update", "top-down: sway"),
             (self._bottom_up._engine, "run", "bottom-up: network"),
             (bottom_up_stage, "guidance_maps", "bottom-up: guidance"),
             (bottom_up_stage, "decode_frame", "bottom-up: group and read"),
