@@ -87,16 +87,18 @@ class Graph:
         """One process of several nodes, by the parameters of each."""
         # Each under its full name: launch itself would write them under `/**`, over which a file's own sections go.
         prefix = f"/{self.namespace}".rstrip("/")
-        content = {f"{prefix}/{name}": {VALUES: self._given(name, own)} for name, own in parameters.items()}
+        given = {name: self._given(name, own) for name, own in parameters.items()}
+        content = {f"{prefix}/{name}": {VALUES: values} for name, values in given.items() if values}
         # It keeps the nodes' own names.
-        return self._process(COMPOSED, None, written_file(content), remappings, tuple(parameters))
+        return self._process(COMPOSED, None, content and written_file(content), remappings, tuple(parameters))
 
     def said(self, node: str, name: str, default: Any) -> Any:
         """What the parameter file says of a node's parameter."""
         return parameter_of(Path(self.params_file), f"{self.namespace}/{node}".lstrip("/"), name, default)
 
     def _given(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        given = {"use_sim_time": self.use_sim_time, **parameters}
+        # False is the default, and would go over the parameter file's and over `SetParameter` of a launch file.
+        given = {**({"use_sim_time": True} if self.use_sim_time else {}), **parameters}
         if name in TAKES_IMAGES and self.image_transport != "raw":
             given["image_transport"] = self.image_transport
         return given
@@ -111,7 +113,7 @@ class Graph:
                 executable=executable,
                 name=name,
                 namespace=f"/{self.namespace}",
-                parameters=[self.params_file, parameters],
+                parameters=[self.params_file, *([parameters] if parameters else [])],
                 remappings=list(remappings),
                 arguments=[*names, "--ros-args", "--log-level", self.log_level],
                 output="screen",
@@ -217,7 +219,7 @@ def rviz(graph: Graph, layout: str, fixed_frame: str) -> list[Any]:
             name="rviz2",
             namespace=f"/{graph.namespace}",
             arguments=["-d", layout, "-f", fixed_frame],
-            parameters=[{"use_sim_time": graph.use_sim_time}],
+            parameters=[{"use_sim_time": True}] if graph.use_sim_time else [],
             remappings=[(f"/humans/{name}", f"humans/{name}") for name in SHOWN],
         )
     ]

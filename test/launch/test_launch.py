@@ -24,9 +24,9 @@ from support.launch_files import (
     actions_of,
     arguments_of,
     describe,
+    given_to,
     handlers_of,
     nodes_of,
-    values_of,
 )  # fmt: skip
 
 NODES = ("detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node")
@@ -53,8 +53,8 @@ def test_pipeline_launch(launch_stub: None) -> None:
         assert dict(node["remappings"]) == {"image_raw": "/cam/rgb", "camera_info": "/cam/info"}
         assert node["arguments"] == ["--ros-args", "--log-level", "debug"]
         assert node["name"] == name and node["namespace"] == "/robot1" and "respawn" not in node
-        path, extra = node["parameters"]
-        assert values_of(extra) == {"use_sim_time": True}
+        path = node["parameters"][0]
+        assert given_to(node) == {"use_sim_time": True}
         written = yaml.safe_load(Path(path).read_text())
         assert written[f"/robot1/{name}"] == yaml.safe_load(Path(context["params_file"]).read_text())[name]
     rviz = nodes["rviz2"]
@@ -78,16 +78,28 @@ def test_a_composed_launch_is_one_process_whose_nodes_keep_their_names(launch_st
     given |= {"view": "true", "bodies": "true", "ground_frame": "map"}
     process = nodes_of(actions_of(description, arguments_of(description) | given))["composed_graph"]
     assert tuple(process["arguments"][:-3]) == (*NODES, "humans_node", "view_node")
-    assert told_in(process, "refinement_node", "robot1") == {"use_sim_time": False, "ground_frame": "map"}
-    assert told_in(process, "humans_node", "robot1") == {"use_sim_time": False, "body_frames": True, "rep155": "auto"}
-    assert told_in(process, "fusion_node", "robot1") == {"use_sim_time": False}
+    assert told_in(process, "refinement_node", "robot1") == {"ground_frame": "map"}
+    assert told_in(process, "humans_node", "robot1") == {"body_frames": True, "rep155": "auto"}
+    assert told_in(process, "fusion_node", "robot1") == {}
+
+
+def test_the_clock_is_left_to_files_and_launch_files_that_say_it(launch_stub: None) -> None:
+    """A default of false went over `use_sim_time: true` of a parameter file, and over SetParameter."""
+    description = describe("pipeline.launch.py")
+    for given, told in (({}, {}), ({"use_sim_time": "true"}, {"use_sim_time": True})):
+        nodes = nodes_of(actions_of(description, arguments_of(description) | given | {"rviz": "true"}))
+        assert all(given_to(nodes[name]) == told for name in NODES)
+        assert nodes["rviz2"]["parameters"] == ([told] if told else [])
+        context = arguments_of(description) | given | {"composed": "true"}
+        process = nodes_of(actions_of(description, context))["composed_graph"]
+        assert all(told_in(process, name) == told for name in NODES)
 
 
 def told_in(process: dict[str, Any], node: str, namespace: str = "") -> dict[str, Any]:
     """What the launch file tells a node of a composed graph, by ROS 2's rule that the last section of a file that
     matches a node holds: under its full name, for under `/**` a file that begins so would go over it."""
-    written: dict[str, Any] = yaml.safe_load(Path(process["parameters"][1]).read_text())
-    values: dict[str, Any] = written[f"/{namespace}/{node}".replace("//", "/")]["ros__parameters"]
+    written = yaml.safe_load(Path(process["parameters"][1]).read_text()) if len(process["parameters"]) > 1 else {}
+    values: dict[str, Any] = written.get(f"/{namespace}/{node}".replace("//", "/"), {}).get("ros__parameters", {})
     return values
 
 
@@ -101,7 +113,7 @@ def test_a_namespace_that_an_including_launch_file_pushes_counts(
     nodes = nodes_of(actions_of(description, context))
     assert {node["namespace"] for node in nodes.values()} == {full}, "absolute, or it would be pushed once more"
     assert f"{full}/fusion_node" in yaml.safe_load(Path(nodes["fusion_node"]["parameters"][0]).read_text())
-    frame = values_of(nodes["camera_node"]["parameters"][1])["frame_id"]
+    frame = given_to(nodes["camera_node"])["frame_id"]
     assert frame == f"{full[1:]}/camera_optical_frame"
     process = nodes_of(actions_of(description, context | {"composed": "true"}))["composed_graph"]
     assert told_in(process, "refinement_node", full[1:])["ground_frame"] == "map"
@@ -113,8 +125,7 @@ def test_the_live_view_is_started_on_the_graphs_topics_and_ground(launch_stub: N
     given = {"view": "true", "image_topic": "/cam/rgb", "ground_frame": "map", "image_transport": "compressed"}
     node = nodes_of(actions_of(description, arguments_of(description) | given))["view_node"]
     assert dict(node["remappings"])["image_raw"] == "/cam/rgb"
-    values = values_of(node["parameters"][1])
-    assert values.pop("use_sim_time") is False
+    values = given_to(node)
     assert values == {"ground_frame": "map", "image_transport": "compressed"}
     known = {item.name for group in PARAMETERS["view_node"] for item in all_settings(group)}
     assert values.keys() <= known
@@ -139,8 +150,8 @@ def test_launch_leaves_no_file_behind(launch_stub: None, monkeypatch: pytest.Mon
     context = arguments_of(description)
     assert nodes_of(actions_of(description, context))["top_down_node"]["parameters"][0] == context["params_file"]
     assert not at_end
-    files = set[Path]()
-    for name, given in (("top_down_node", {"namespace": "a"}), ("composed_graph", {"composed": "true"})):
+    files, composed = set[Path](), {"composed": "true", "use_sim_time": "true"}
+    for name, given in (("top_down_node", {"namespace": "a"}), ("composed_graph", composed)):
         parameters = nodes_of(actions_of(description, context | given))[name]["parameters"]
         files |= {Path(file) for file in parameters if isinstance(file, str)} - {Path(context["params_file"])}
     assert len(files) == 2 and all(file.is_file() for file in files)
@@ -233,23 +244,22 @@ def test_demo_launch(launch_stub: None, namespace: str, prefix: str, tmp_path: P
     context = arguments_of(description) | {"source": "0", "hfov_deg": "60", "namespace": namespace}
     context |= {"params_file": str(own), "use_sim_time": "true", "log_level": "warn"}
     nodes = nodes_of(actions_of(description, context))
-    path, given = nodes["camera_node"]["parameters"]
-    values = values_of(given)
+    path, values = nodes["camera_node"]["parameters"][0], given_to(nodes["camera_node"])
     assert yaml.safe_load(Path(path).read_text()).keys() == {f"/{prefix}camera_node" if prefix else "camera_node"}
     assert values.pop("use_sim_time") is True
     config = {item.name: item.value for item in all_settings(with_values(CameraNodeConfig(), values))}
     assert values.items() <= config.items()
     assert values["source"] == "0" and values["frame_id"] == f"{prefix}camera_optical_frame"
     assert values["hfov_deg"] == 60.0 and values["calibration"] == ""
-    by_file = nodes_of(actions_of(description, context | {"hfov_deg": "0.0"}))["camera_node"]["parameters"][1]
-    assert (values_of(by_file)["calibration"], values_of(by_file)["hfov_deg"]) == ("own_camera.yaml", 0.0)
+    by_file = given_to(nodes_of(actions_of(description, context | {"hfov_deg": "0.0"}))["camera_node"])
+    assert (by_file["calibration"], by_file["hfov_deg"]) == ("own_camera.yaml", 0.0)
     transform = nodes.pop("static_transform_publisher")["arguments"]
     assert transform[:4] == ["--frame-id", f"{prefix}camera_link", "--child-frame-id", values["frame_id"]]
     assert nodes.pop("rviz2")["arguments"][3] == transform[1]
     assert set(nodes) == {"camera_node", *NODES}
     for node in nodes.values():
         assert node["namespace"] == "/" + prefix.strip("/") and node["arguments"][-1] == "warn"
-        assert node["parameters"][0] == path and values_of(node["parameters"][1])["use_sim_time"] is True
+        assert node["parameters"][0] == path and given_to(node)["use_sim_time"] is True
 
 
 def test_compressed_images_are_asked_for_by_those_that_take_images(launch_stub: None) -> None:
@@ -257,7 +267,7 @@ def test_compressed_images_are_asked_for_by_those_that_take_images(launch_stub: 
     context = arguments_of(description) | {"image_transport": "compressed"}
     composed = nodes_of(actions_of(description, context | {"composed": "true"}))["composed_graph"]
     for name, node in nodes_of(actions_of(description, context)).items():
-        asked = values_of(node["parameters"][1]).get("image_transport")
+        asked = given_to(node).get("image_transport")
         assert told_in(composed, name).get("image_transport") == asked
         has = any(item.name == "image_transport" for group in PARAMETERS[name] for item in all_settings(group))
         assert asked == ("compressed" if has else None), name
@@ -267,7 +277,7 @@ def test_the_ground_is_given_to_the_node_that_knows_it(launch_stub: None) -> Non
     description = describe("pipeline.launch.py")
     context = arguments_of(description) | {"ground_frame": "base_footprint"}
     nodes = nodes_of(actions_of(description, context))
-    told = {name: values_of(node["parameters"][1]).get("ground_frame") for name, node in nodes.items()}
+    told = {name: given_to(node).get("ground_frame") for name, node in nodes.items()}
     assert told == {name: "base_footprint" if name == "refinement_node" else None for name in NODES}
 
 
@@ -278,7 +288,7 @@ def test_several_cameras_have_namespaces_and_ids_of_their_own(launch_stub: None)
     assert len(nodes) == 2 * (len(NODES) + 1)
     assert {node["namespace"] for node in nodes} == {"/robot1/front", "/robot1/rear"}
     offsets = {
-        (node["namespace"], values_of(node["parameters"][1]).get("track_id_offset"))
+        (node["namespace"], given_to(node).get("track_id_offset"))
         for node in nodes if node["executable"] == "refinement_node"
     }  # fmt: skip
     assert offsets == {("/robot1/front", None), ("/robot1/rear", 10_000)}
@@ -302,8 +312,8 @@ def test_people_in_the_robots_frames_where_that_is_asked_for(
     node = nodes_of(actions_of(description, context)).get("humans_node")
     assert (node is None) == (parameters is None)
     if node is not None:
-        values = values_of(node["parameters"][1])
-        assert values.pop("use_sim_time") is False and values == parameters
+        values = given_to(node)
+        assert values == parameters
         assert ("camera_info", "/cam/info") in node["remappings"]
         assert with_values(HumansNodeConfig(), values)
 
@@ -313,7 +323,7 @@ def test_the_demos_camera_waits_for_those_who_take_images(launch_stub: None, com
     """A composed graph has one subscription for all of its nodes; a camera that waited for three would never start."""
     description = describe("demo.launch.py")
     nodes = nodes_of(actions_of(description, arguments_of(description) | {"composed": composed}))
-    assert values_of(nodes["camera_node"]["parameters"][1])["wait_for_subscribers"] == subscribers
+    assert given_to(nodes["camera_node"])["wait_for_subscribers"] == subscribers
 
 
 @pytest.mark.parametrize(
@@ -337,13 +347,13 @@ def test_a_film_is_started_anew_where_it_cuts(
         if composed == "true":
             values = told_in(nodes["composed_graph"], "detection_node", "robot")
         else:
-            values = values_of(nodes["detection_node"]["parameters"][1])
+            values = given_to(nodes["detection_node"])
         assert values.get("cuts") == told
 
 
 def test_demo_launch_without_arguments_shows_the_demo(launch_stub: None) -> None:
     description = describe("demo.launch.py")
-    values = values_of(nodes_of(actions_of(description, arguments_of(description)))["camera_node"]["parameters"][1])
+    values = given_to(nodes_of(actions_of(description, arguments_of(description)))["camera_node"])
     assert Path(values["source"]).is_file() and Path(values["calibration"]).is_file() and not values["hfov_deg"]
 
 
@@ -379,16 +389,16 @@ def test_people_stand_on_the_ground_that_a_calibration_says(launch_stub: None, c
         nodes = nodes_of(actions_of(description, context))
         if composed == "true":
             return told_in(nodes["composed_graph"], "refinement_node")
-        return values_of(nodes["refinement_node"]["parameters"][1])
+        return given_to(nodes["refinement_node"])
 
     file.write_text(GROUND)
     known = {"ground.camera_height_m": 1.5, "ground.camera_pitch_rad": pytest.approx(-0.17453, abs=1e-5)}
     for name in (str(file), f"{file}:cam1"):
-        assert told(calibration=name) == {"use_sim_time": False, **known}
+        assert told(calibration=name) == known
     assert known.keys() <= {item.name for group in PARAMETERS["refinement_node"] for item in all_settings(group)}
-    assert told(calibration=str(file), ground_frame="map") == {"use_sim_time": False, "ground_frame": "map"}
+    assert told(calibration=str(file), ground_frame="map") == {"ground_frame": "map"}
     for given in ({"hfov_deg": "60"}, {"source": ""}, {"calibration": str(tmp_path / "none.yaml")}):
-        assert told(**given) == {"use_sim_time": False}
+        assert told(**given) == {}
     for text, why in (("camera_pitch_rad: 1", "camera_pitch_rad"), ("camera_roll_deg: 1", "camera_height_m only"),
                       ("camera_height_m: high", "camera_height_m: high")):  # fmt: skip
         file.write_text(text)

@@ -67,6 +67,11 @@ def values_of(parameters: dict[str, Recorded]) -> dict[str, Any]:
     return {name: value.args[0] for name, value in parameters.items()}
 
 
+def given_to(node: dict[str, Any]) -> dict[str, Any]:
+    """What a launch file tells a node beside the parameter file."""
+    return values_of(node["parameters"][1]) if len(node["parameters"]) > 1 else {}
+
+
 def handlers_of(actions: list[Recorded], kind: str) -> list[Recorded]:
     """The event handlers of one kind."""
     handlers = [action.args[0] for action in actions if action.kind == "RegisterEventHandler"]
