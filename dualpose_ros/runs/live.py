@@ -37,7 +37,7 @@ from dualpose_ros.runs.session import (
 from dualpose_ros.settings import with_values
 from dualpose_ros.sources.frames import open_source, path_of
 from dualpose_ros.sources.source import SourceInfo, printable
-from dualpose_ros.standalone.arguments import in_force, misspelt_parameters, parameter_of, read_parameter_file
+from dualpose_ros.standalone.arguments import in_force, parameter_of, read_parameter_file
 from dualpose_ros.standalone.process import RestartPolicy
 from dualpose_ros.standalone.stopping import stop_signals
 from dualpose_ros.view.page import check_ports, check_rerun, page_url
@@ -230,9 +230,6 @@ def check_input(options: LiveOptions) -> SourceInfo:
     if options.params_file is not None and not options.params_file.is_file():
         raise InputError(f"--params-file {options.params_file} is no file")
     if options.params_file is not None:
-        known = [item.name for item in read_parameter_file(default_params())]
-        for name, meant in misspelt_parameters(read_parameter_file(options.params_file), known).items():
-            raise InputError(f"--params-file {options.params_file}: no node has '{name}': did you mean {meant}?")
         check_values(options.params_file)
     if options.calibration is not None and options.hfov_deg is not None:
         raise InputError("both --calibration and --hfov are given; give one of them")

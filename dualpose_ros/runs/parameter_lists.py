@@ -21,7 +21,7 @@ from dualpose_ros.nodes.visualization_node import VisualizationNodeConfig
 from dualpose_ros.nodes.watching.view_node import ViewNodeConfig
 from dualpose_ros.refinement.config import RefinementConfig
 from dualpose_ros.settings import Settings, all_settings, with_values, yaml_lines, yaml_value
-from dualpose_ros.standalone.arguments import in_force, read_parameter_file
+from dualpose_ros.standalone.arguments import in_force, misspelt_parameters, read_parameter_file
 from dualpose_ros.top_down.stage import TopDownConfig
 
 NODES: Mapping[str, Sequence[Settings]] = {
@@ -62,8 +62,11 @@ Written by `dualpose parameters --markdown`; change the settings' classes, not t
 
 
 def check_values(path: Path) -> None:
-    """InputError for what a parameter file says that one of the nodes would refuse; StandaloneError for the file."""
+    """InputError for what a parameter file says that a node would refuse, or all pass over; StandaloneError for it."""
     overrides = read_parameter_file(path)
+    names = [item.name for groups in NODES.values() for group in groups for item in all_settings(group)]
+    for name, meant in misspelt_parameters(overrides, names).items():
+        raise InputError(f"--params-file {path}: no node has '{name}': did you mean {meant}?")
     for node, groups in NODES.items():
         said = in_force(overrides, f"/{node}")
         known = [*ROS_PARAMETERS, *(item.name for group in groups for item in all_settings(group))]
