@@ -4,7 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from launch.actions import LogInfo, OpaqueFunction, RegisterEventHandler, TimerAction
+from launch.actions import (
+    LogInfo,
+    OpaqueFunction,
+    PopLaunchConfigurations,
+    PushLaunchConfigurations,
+    RegisterEventHandler,
+    TimerAction,
+)
 from launch.event_handlers import OnProcessExit
 from launch.launch_context import LaunchContext
 from launch_ros.actions import Node
@@ -18,6 +25,10 @@ def supervised(make: Callable[[], Node], name: str, policy: RestartPolicy, death
     launch's own respawn would start one with a bad parameter again and again, and ROS 2 Humble's has no limit.
     """
     node, started = make(), time.monotonic()
+    # SetParameter, SetRemap and the like of a launch file that includes ours are gone by the time that it dies.
+    scope: dict[str, Any] = {}
+    remember = OpaqueFunction(function=lambda context: scope.update(context.launch_configurations))
+    recall = OpaqueFunction(function=lambda context: context.launch_configurations.update(scope))
 
     def on_exit(event: Any, context: LaunchContext) -> list[Any]:
         if context.is_shutdown or event.returncode == 0:
@@ -26,7 +37,14 @@ def supervised(make: Callable[[], Node], name: str, policy: RestartPolicy, death
         ended = f"{name} ended with exit code {event.returncode}"
         if pause_s is None:
             return [LogInfo(msg=f"{ended} and is not started again; its last lines say why")]
-        again = OpaqueFunction(function=lambda context: supervised(make, name, policy, died))
+        again = OpaqueFunction(
+            function=lambda context: [
+                PushLaunchConfigurations(),
+                recall,
+                *supervised(make, name, policy, died),
+                PopLaunchConfigurations(),
+            ]
+        )
         return [LogInfo(msg=f"{ended}; started again in {pause_s:g} s"), TimerAction(period=pause_s, actions=[again])]
 
-    return [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit)), node]
+    return [remember, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit)), node]

@@ -31,7 +31,8 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
 
     names: dict[str, tuple[str, ...]] = {
         "launch": ("LaunchContext", "LaunchDescription"),
-        "launch.actions": ("DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "RegisterEventHandler", "TimerAction"),
+        "launch.actions": ("DeclareLaunchArgument", "LogInfo", "OpaqueFunction", "RegisterEventHandler", "TimerAction",
+                           "PushLaunchConfigurations", "PopLaunchConfigurations"),
         "launch.launch_context": ("LaunchContext",),
         "launch.logging": ("get_logger",),
         "launch.event_handlers": ("OnProcessExit",),
@@ -41,7 +42,7 @@ def launch_stub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
         "launch_ros.parameter_descriptions": ("ParameterValue",),
         "ament_index_python": (),
         "ament_index_python.packages": (),
-    }
+    }  # fmt: skip
     for name in [name for name in sys.modules if name.startswith("dualpose_ros.launching")]:
         monkeypatch.delitem(sys.modules, name)
     for module_name, attributes in names.items():

@@ -183,6 +183,24 @@ def test_launch_starts_a_node_again_but_not_for_ever(launch_stub: None, code: in
     assert len(said) == (0 if code == 0 else starts) and all("top_down_node" in text for text in said)
 
 
+def test_what_an_including_launch_file_has_set_holds_for_a_node_that_is_started_again(launch_stub: None) -> None:
+    """SetParameter and SetRemap: once died, a node was back with the computer's clock beside those of the bag's."""
+    description = describe("pipeline.launch.py")
+    actions = actions_of(description, arguments_of(description))
+    at_start = SimpleNamespace(launch_configurations={"global_params": [("use_sim_time", True)]})
+    for action in actions:
+        if action.kind == "OpaqueFunction":
+            assert action.options["function"](at_start) is None
+    (handler, *_) = handlers_of(actions, "OnProcessExit")
+    follows = handler.options["on_exit"](SimpleNamespace(returncode=-9), SimpleNamespace(is_shutdown=False))
+    (again,) = next(action.options["actions"] for action in follows if action.kind == "TimerAction")
+    first, recall, *_, node, last = again.options["function"](None)
+    assert (first.kind, node.kind, last.kind) == ("PushLaunchConfigurations", "Node", "PopLaunchConfigurations")
+    later = SimpleNamespace(launch_configurations={"ros_namespace": "/other"})
+    recall.options["function"](later)
+    assert later.launch_configurations["global_params"] == [("use_sim_time", True)]
+
+
 def test_launch_starts_nothing_again_where_that_is_asked_for(launch_stub: None) -> None:
     description = describe("pipeline.launch.py")
     actions = actions_of(description, arguments_of(description) | {"respawn": "false"})
