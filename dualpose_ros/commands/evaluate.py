@@ -23,7 +23,6 @@ def photographs(
         bool, typer.Option("--flip-test", help="Average with mirrored patches, however many people.")
     ] = False,
     json_file: opt.JsonOption = None,
-    seed: opt.SeedOption = 0,
 ) -> None:
     """2D joints on real photographs, given the people's boxes: object keypoint similarity (OKS).
 
@@ -31,7 +30,7 @@ def photographs(
     """
     from dualpose_ros.lab.evaluation.photographs import evaluate_photographs
 
-    opt.report(context, evaluate_photographs(root, weights, out, flip_test), json_file, seed)
+    opt.report(context, evaluate_photographs(root, weights, out, flip_test), json_file)
 
 
 @app.command("video")
@@ -52,7 +51,6 @@ def video(
     weights: opt.TopDownWeightsOption = None,
     out: Annotated[Path | None, opt.folder_option("--out", "Folder for overlays and errors by joint.")] = None,
     json_file: opt.JsonOption = None,
-    seed: opt.SeedOption = 0,
 ) -> None:
     """A real video with 3D truth, through all stages: found, errors, depth, ids, jitter and ghosts, a row a stage.
 
@@ -61,7 +59,7 @@ def video(
     from dualpose_ros.lab.evaluation.video import evaluate_video, find_files
 
     files = find_files(root, source, calibration, truth or ())
-    opt.report(context, evaluate_video(files, out, max_frames, weights or "top_down", fps), json_file, seed)
+    opt.report(context, evaluate_video(files, out, max_frames, weights or "top_down", fps), json_file)
 
 
 @app.command("joints")
@@ -220,7 +218,6 @@ def ablation(
         opt.folder_option("--recordings", "Folder that keeps what the branches found, to go on and to measure again."),
     ] = None,
     json_file: opt.JsonOption = None,
-    seed: opt.SeedOption = 0,
 ) -> None:
     """The paper's tables on the project's own fixed benchmark, dualpose-synth-v2, beside the paper's figures.
 
@@ -230,7 +227,7 @@ def ablation(
     opt.require_numba("eval ablation")
     from dualpose_ros.lab.evaluation.ablation.tables import evaluate_ablation
 
-    opt.report(context, evaluate_ablation(data, table, recordings), json_file, seed)
+    opt.report(context, evaluate_ablation(data, table, recordings), json_file)
 
 
 @app.command("refinement")
@@ -260,12 +257,12 @@ def refinement(
 
 @app.command("trajectory")
 def trajectory(
-    context: typer.Context, data: opt.CaptureOption, json_file: opt.JsonOption = None, seed: opt.SeedOption = 0
+    context: typer.Context, data: opt.CaptureOption, json_file: opt.JsonOption = None
 ) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
     from dualpose_ros.lab.evaluation.trajectory import evaluate_trajectory
 
-    opt.report(context, evaluate_trajectory(data), json_file, seed)
+    opt.report(context, evaluate_trajectory(data), json_file)
 
 
 @app.command("detector")
@@ -294,7 +291,8 @@ def detector(
     if (data is None) == (root is None):
         raise InputError("`eval detector` takes either --data, rendered frames, or --root, photographs")
     if root is not None:
-        opt.report(context, evaluate_detector_photographs(root, spec, count, pictures), json_file, seed)
+        opt.refuse(context, ("seed",), "with --root")
+        opt.report(context, evaluate_detector_photographs(root, spec, count, pictures), json_file)
     elif data is not None:
         if pictures is not None:
             raise InputError("--pictures does nothing without --root")
@@ -330,7 +328,6 @@ def _dataset_command(name: str, what: str) -> None:
         weights: opt.TopDownWeightsOption = None,
         out: Annotated[Path | None, opt.folder_option("--out", "Folder for a picture of the PCK curve.")] = None,
         json_file: opt.JsonOption = None,
-        seed: opt.SeedOption = 0,
     ) -> None:
         from dualpose_ros.lab.evaluation.protocols.run import DatasetOptions, evaluate_dataset
 
@@ -350,7 +347,7 @@ def _dataset_command(name: str, what: str) -> None:
             out,
             weights or "top_down",
         )
-        opt.report(context, evaluate_dataset(options), json_file, seed)
+        opt.report(context, evaluate_dataset(options), json_file)
 
     command.__doc__ = f"{what}, under a named protocol that says what it assumes."
     app.command(name)(command)

@@ -177,6 +177,7 @@ def test_wrong_arguments(args: list[str], said: str, capsys: pytest.CaptureFixtu
     [
         ("bench stages --body x.npz", "--body does nothing with `dualpose bench stages`"),
         ("bench pipeline --seed 0", "--seed does nothing with `dualpose bench pipeline`"),
+        ("eval detector --root . --seed 1", "--seed does nothing with --root"),
         ("bench soak --no-faults --repeats 9", "--repeats does nothing with `dualpose bench soak`"),
         ("bench page --json x.json", "--json does nothing with `dualpose bench page`"),
         ("synth frames --out x --makehuman y", "--makehuman does nothing with `dualpose synth frames`"),
