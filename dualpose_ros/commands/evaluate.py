@@ -256,9 +256,7 @@ def refinement(
 
 
 @app.command("trajectory")
-def trajectory(
-    context: typer.Context, data: opt.CaptureOption, json_file: opt.JsonOption = None
-) -> None:
+def trajectory(context: typer.Context, data: opt.CaptureOption, json_file: opt.JsonOption = None) -> None:
     """How well past frames foretell where captured movements go next: the paper's Table 7, at three rates."""
     from dualpose_ros.lab.evaluation.trajectory import evaluate_trajectory
 

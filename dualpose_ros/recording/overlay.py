@@ -10,7 +10,7 @@ import numpy as np
 from dualpose_ros.arrays import Floats, RgbImage, UInt8s
 from dualpose_ros.camera import Camera
 from dualpose_ros.drawing import beside, draw_skeletons, seen_place, top_view
-from dualpose_ros.people import Pose3D
+from dualpose_ros.people import SEEN, Pose3D
 from dualpose_ros.recording.frame_store import FrameStore
 from dualpose_ros.recording.pose_lines import PoseFrame, read_pose_lines
 from dualpose_ros.recording.video import VideoWriter
@@ -49,11 +49,12 @@ def write_overlay(
     frames: FrameStore,
     camera: Camera | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    min_joint_score: float = SEEN,
 ) -> int:
     """Draw every kept frame with its poses into an H.264 video; gives the number of frames drawn.
 
-    A frame is shown from its stamp until the next one's. `progress` is called with the frames done
-    and the frames in all. If it raises, the file holds what was drawn so far and is playable.
+    A frame is shown from its stamp until the next one's, joints from `min_joint_score` on. `progress` is called with
+    the frames done and the frames in all. If it raises, the file holds what was drawn so far and is playable.
     """
     total, done = len(frames), 0
     depth_m = view_depth(pose_lines)
@@ -64,19 +65,19 @@ def write_overlay(
             trail = trails.update(frame.stamp_ns, frame.persons)
             if frame.stamp_ns not in kept:
                 continue
-            video.write(draw_frame(frame, frames.read(frame.stamp_ns), depth_m, hfov, trail), frame.stamp_ns)
+            image = draw_skeletons(frames.read(frame.stamp_ns), frame.persons, min_joint_score)
+            video.write(with_top_view(frame, image, depth_m, hfov, trail), frame.stamp_ns)
             done += 1
             progress(done, total)
     return done
 
 
-def draw_frame(
+def with_top_view(
     frame: PoseFrame, image: RgbImage, depth_m: float, hfov: float | None, trails: dict[int, Floats]
 ) -> UInt8s:
     """One picture of the overlay: image with skeletons (H, W, 3), and a square top view at its right."""
     height = image.shape[0]
-    above = top_view(frame.persons, (height, height), depth_m, hfov, trails)
-    return beside(draw_skeletons(image, frame.persons), above)
+    return beside(image, top_view(frame.persons, (height, height), depth_m, hfov, trails))
 
 
 def view_depth(pose_lines: Path) -> float:

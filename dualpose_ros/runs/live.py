@@ -16,6 +16,7 @@ from dualpose_ros.camera import GroundConfig
 from dualpose_ros.errors import InputError
 from dualpose_ros.metrics.goals import Goal
 from dualpose_ros.paths import share_dir, user_path, version
+from dualpose_ros.people import SEEN
 from dualpose_ros.recording.overlay import write_overlay
 from dualpose_ros.recording.pose_lines import read_pose_lines
 from dualpose_ros.recording.recording import STALE
@@ -28,6 +29,7 @@ from dualpose_ros.runs.session import (
     FUSION,
     TOP_DOWN,
     VIEW,
+    VISUALIZATION,
     GraphError,
     GraphOptions,
     GraphResult,
@@ -203,7 +205,7 @@ def run_and_write(options: LiveOptions, console: Console) -> None:
         if options.overlay and not is_full:
             if result.recording.frames.is_full:
                 console.print("overlay.mp4 ends early: the frames that were kept for it have reached 2 GB")
-            figures["overlay_frames"] = draw_overlay(result, console)
+            figures["overlay_frames"] = draw_overlay(options, result, console)
             write_summary(out / "summary.json", figures, [])
     print_run(console, figures, [], out)
     if is_full:
@@ -280,7 +282,7 @@ def check_detector(spec: str) -> None:
         weights_path("detector")
 
 
-def draw_overlay(result: GraphResult, console: Console) -> int:
+def draw_overlay(options: LiveOptions, result: GraphResult, console: Console) -> int:
     """Draw overlay.mp4 from the frames that were kept; the number of frames drawn.
 
     Ctrl-C ends the drawing early: the video then holds what was drawn so far.
@@ -299,7 +301,8 @@ def draw_overlay(result: GraphResult, console: Console) -> int:
 
             path = recording.directory / "overlay.mp4"
             path.unlink(missing_ok=True)
-            return write_overlay(path, recording.pose_lines, recording.frames, result.camera, progress)
+            least = float(file_parameter(options, VISUALIZATION, "min_joint_score", SEEN))
+            return write_overlay(path, recording.pose_lines, recording.frames, result.camera, progress, least)
     except KeyboardInterrupt:
         console.print(f"overlay.mp4 ends after {done} frames: stopped by a signal")
     except OSError as error:

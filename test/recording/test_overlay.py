@@ -71,6 +71,18 @@ def test_skeletons_are_drawn_where_the_joints_are(tmp_path: Path) -> None:
     assert np.abs(images[0][1][200:230, 20:60].mean((0, 1)) - 40).max() < 6
 
 
+def test_joints_are_drawn_from_the_score_on_that_is_asked_for(tmp_path: Path) -> None:
+    pictures = []
+    for least in (0.0, 1.1):
+        store = write_run(tmp_path, [4.0], range(1))
+        write_overlay(tmp_path / "overlay.mp4", tmp_path / "poses.jsonl", store, None, min_joint_score=least)
+        with av.open(str(tmp_path / "overlay.mp4")) as container:
+            pictures.append(next(container.decode(video=0)).to_ndarray(format="rgb24")[:, :320].astype(int))
+    hand = np.round(project(CAMERA, person(3, 0.0, 4.0).joints_cam[13])).astype(int)
+    drawn, bare = (picture[hand[1] - 1 : hand[1] + 2, hand[0] - 1 : hand[0] + 2] for picture in pictures)
+    assert np.abs(drawn - 40).max() > 40 > 10 > np.abs(bare - 40).max()
+
+
 def test_what_was_drawn_stays_playable_when_the_user_stops_it(tmp_path: Path) -> None:
     store = write_run(tmp_path, [4.0] * 6, range(6))
 

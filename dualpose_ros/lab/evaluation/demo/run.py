@@ -57,7 +57,7 @@ def run_demo(
         draw_tracks(out / "tracks.png", truth, frames)
         draw_depth(out / "depth.png", truth, stages["fused"], frames)
         if options.overlay:
-            figures["overlay_frames"] = draw_overlay(result, console)
+            figures["overlay_frames"] = draw_overlay(options, result, console)
             write_summary(out / "summary.json", figures, goals)
     print_run(console, figures, goals, out)
     console.print(stages_table(figures))
