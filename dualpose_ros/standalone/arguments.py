@@ -186,11 +186,14 @@ def _overrides(path: Path, changed_ns: int, size: int) -> tuple[Override, ...]:
 def in_force(overrides: Iterable[Override], node: str) -> dict[str, Override]:
     """By parameter, the value that holds for the node of a fully qualified name.
 
-    ROS 2's order: `/**` first, more exact sections over it, the command line last; later lines win.
+    As in ROS 2 (Jazzy, measured), that of the section which begins later, be it `/**`, and of a section its last line. The
+    command line's come last; there a node's own section goes over a `-p` that names no node.
     """
-    rank = {"/**": 0, "**": 2}
     meant = [item for item in overrides if item.matches(node)]
-    return {item.name: item for item in sorted(meant, key=lambda item: rank.get(item.node_pattern, 1))}
+    begins: dict[str, int] = {}
+    for item in meant:
+        begins.setdefault(item.node_pattern, len(begins))
+    return {i.name: i for i in sorted(meant, key=lambda i: (i.node_pattern == "**", begins[i.node_pattern]))}
 
 
 def parameter_of(path: Path, node: str, name: str, default: Any) -> Any:

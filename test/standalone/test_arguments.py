@@ -179,10 +179,10 @@ def test_parameter_file(tmp_path: Path) -> None:
     assert all(item.origin == str(path) for item in read_parameter_file(path))
 
 
-def test_a_nodes_own_section_holds_over_that_of_all(tmp_path: Path) -> None:
+def test_of_sections_the_later_one_holds(tmp_path: Path) -> None:
     section = "{ros__parameters: {threads: 3}}"
     path = write(tmp_path, f"camera_node: {section}\n/**: {section.replace('3', '2')}\n")
-    assert parameter_of(path, "camera_node", "threads", 1) == 3
+    assert parameter_of(path, "camera_node", "threads", 1) == 2
     path = write(tmp_path, f"/**: {section.replace('3', '2')}\ncamera_node: {section}\n")
     assert parameter_of(path, "camera_node", "threads", 1) == 3
     assert parameter_of(path, "top_down_node", "threads", 1) == 2
