@@ -186,8 +186,8 @@ def _overrides(path: Path, changed_ns: int, size: int) -> tuple[Override, ...]:
 def in_force(overrides: Iterable[Override], node: str) -> dict[str, Override]:
     """By parameter, the value that holds for the node of a fully qualified name.
 
-    As in ROS 2 (Jazzy, measured), that of the section which begins later, be it `/**`, and of a section its last line. The
-    command line's come last; there a node's own section goes over a `-p` that names no node.
+    As in ROS 2 (measured under Jazzy), that of the section which begins later, be it `/**`, and of a section its last
+    line. The command line's come last; there a node's own section goes over a `-p` that names no node.
     """
     meant = [item for item in overrides if item.matches(node)]
     begins: dict[str, int] = {}
