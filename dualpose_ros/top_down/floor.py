@@ -40,6 +40,7 @@ _HORIZON = 0.05
 """Feet this near the floor's horizon, as a share of the camera's height, say nothing."""
 _DETAIL_S, _BEFORE_S = 15.0, 6.0
 """Of older sights one a spell is kept; where a person stood before is said by those up to the second before now."""
+_STEEPEST, _TINY = 1.0, 1e-6
 _TILTED = 2.5
 """Deviations, of what sizes and poses explain, by which everybody's feet have moved where the camera was tilted."""
 
@@ -89,6 +90,8 @@ class FloorScale:
         self._stamps_ns = np.zeros(0, dtype=np.int64)
         self._feet = np.zeros((0, 3))
         self._scales: dict[int, Scale] = {}
+        self.horizon = 0.0
+        """How far below the optical axis the floor's horizon is, in focal lengths; 0 while no floor is known."""
 
     def add(self, stamp_ns: int, feet: dict[int, Floats]) -> None:
         """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id, without the camera's sway."""
@@ -129,6 +132,8 @@ class FloorScale:
         if not now.all() and self._is_tilted(fit.plane, person, now):
             self._ids, self._stamps_ns, self._feet = self._ids[now], self._stamps_ns[now], self._feet[now]
             return self._solve()
+        # Level cameras have plane[1] < 0; a floor that stands on its edge has no horizon in view.
+        self.horizon = float(np.clip(-fit.plane[2] / min(fit.plane[1], -_TINY), -_STEEPEST, _STEEPEST))
         last = np.searchsorted(places, np.arange(len(ids)) * (back.max() + 1))
         scales = map(Scale, _factors(fit.sizes), _factors(fit.sizes + fit.depths[last]), fit.stddev[last].tolist())
         self._scales = dict(zip(ids.tolist(), scales, strict=True))

@@ -21,7 +21,7 @@ _FEWEST, _AGREEING = 12, 0.5
 _OFF_PX = 0.7
 _MARGIN = 0.1
 _SECONDS = 2.0
-"""Time in which an attitude becomes the mean one: driving over the ground looks like slow pitching."""
+"""Time in which an attitude becomes the mean one: driving can look like slow pitching."""
 
 _LONGEST_S = 1.0
 
@@ -33,11 +33,14 @@ class Sway:
         self._last: tuple[int, UInt8s] | None = None
         self._angles = np.zeros(2)
 
-    def update(self, stamp_ns: int, image: RgbImage, camera: Camera, boxes_px: AnyFloats) -> Floats:
+    def update(
+        self, stamp_ns: int, image: RgbImage, camera: Camera, boxes_px: AnyFloats, horizon: float = 0.0
+    ) -> Floats:
         """Rotation (3, 3) from this frame's camera to one of the mean attitude of the last seconds.
 
         stamp_ns: of the image; image: RGB (H, W, 3) uint8; camera: of the image; boxes_px: (P, 4), people, who move by
-        themselves. The identity after a gap, and where too little can be made out or moves as one.
+        themselves; horizon: how far below the optical axis it is, in focal lengths. The identity after a gap, and where
+        too little can be made out or moves as one.
         """
         height = max(round(_WIDTH * camera.height / camera.width), 16)
         shrunk = cv2.resize(image, (_WIDTH, height), interpolation=cv2.INTER_AREA)
@@ -49,7 +52,9 @@ class Sway:
             return np.eye(3)
         scale = np.array([_WIDTH / camera.width, height / camera.height])
         mask = _background(small.shape, np.asarray(boxes_px, np.float64).reshape(-1, 4) * np.tile(scale, 2))
-        turned = turn_between(last[1], small, mask, np.array([camera.cx, camera.cy]) * scale, camera.fy * scale[1])
+        # Who drives over the floor moves nothing on the horizon, whatever comes nearer below it.
+        middle = np.array([camera.cx, camera.cy + horizon * camera.fy]) * scale
+        turned = turn_between(last[1], small, mask, middle, camera.fy * scale[1])
         self._angles = self._angles * np.exp(-seconds / _SECONDS) + turned
         return rotation(*self._angles)
 
@@ -57,8 +62,8 @@ class Sway:
 def turn_between(before: UInt8s, after: UInt8s, mask: UInt8s, centre_px: Floats, focal_px: float) -> Floats:
     """Angles (2,) by which a camera pitched up and rolled clockwise between two images (H, W); zeros if unknown.
 
-    mask: (H, W), 0 where people are in the first; centre_px: (2,), where the optical axis meets the image; focal_px:
-    focal length in their pixels.
+    mask: (H, W), 0 where people are in the first; centre_px: (2,), a point that a camera which drives does not move;
+    focal_px: focal length in their pixels.
     """
     points = cv2.goodFeaturesToTrack(before, _POINTS, _QUALITY, _APART_PX, mask=mask)
     if points is None or len(points) < _FEWEST:
@@ -67,7 +72,6 @@ def turn_between(before: UInt8s, after: UInt8s, mask: UInt8s, centre_px: Floats,
     followed = found.ravel() == 1
     if followed.sum() < _FEWEST:
         return np.zeros(2)
-    # About the axis: there a camera that comes nearer moves nothing.
     first, second = points.reshape(-1, 2)[followed] - centre_px, moved.reshape(-1, 2)[followed] - centre_px
     motion, agree = cv2.estimateAffinePartial2D(first, second, ransacReprojThreshold=_OFF_PX)
     if motion is None or agree.sum() < max(_FEWEST, _AGREEING * len(first)):

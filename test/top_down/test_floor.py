@@ -142,7 +142,7 @@ def test_people_are_scaled_as_they_are_seen_and_forgotten() -> None:
     sizes = np.array([0.93, 1.06, 1.0])
     feet, person = feet_on_a_floor(sizes, 3, sights=70)
     floor = FloorScale()
-    assert floor.scale(0) == UNKNOWN
+    assert floor.scale(0) == UNKNOWN and floor.horizon == 0
     by_person = [feet[person == i] for i in range(3)]
     for k in range(70):
         floor.add(k * 200_000_000, {i: by_person[i][k] for i in range(3)})
@@ -151,6 +151,8 @@ def test_people_are_scaled_as_they_are_seen_and_forgotten() -> None:
         assert floor.scale(i).depth == pytest.approx(sizes[i], abs=0.04)
         assert floor.scale(i).size == pytest.approx(sizes[i], abs=0.04)
         assert floor.scale(i).stddev < 0.06
+    # `feet_on_a_floor` looks down by 0.2.
+    assert floor.horizon == pytest.approx(-np.tan(0.2), abs=0.05)
     floor.add(10**12, {5: by_person[0][0]})
     assert floor.scale(0) == UNKNOWN
     floor.add(0, {6: by_person[0][0]})  # time ran back

@@ -68,6 +68,30 @@ def test_a_camera_that_comes_nearer_pitches_little() -> None:
     assert abs(pitch_of(turn)) < 0.004
 
 
+def room(z_m: float, pitch_rad: float) -> RgbImage:
+    """What a camera 1 m above a blotchy floor sees, z_m ahead, of it and of a wall 9 m ahead."""
+    x, y = np.meshgrid((np.arange(640) - CAMERA.cx) / CAMERA.fx, (np.arange(480) - CAMERA.cy) / CAMERA.fy)
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ rotation(pitch_rad, 0.0).T
+    floor_m = np.where(rays[..., 1] > 1e-6, 1.0 / np.maximum(rays[..., 1], 1e-6), np.inf)
+    wall_m = (9.0 - z_m) / rays[..., 2]
+    far = np.minimum(floor_m, wall_m)
+    deep = np.where(floor_m < wall_m, rays[..., 2] * far + z_m, 20 + rays[..., 1] * far)
+    places = (np.stack([rays[..., 0] * far, deep], axis=-1) * 60).astype(np.float32)
+    wrapped = places % np.array([640, 480], np.float32)
+    return np.asarray(cv2.remap(scenery(4, 10), wrapped[..., 0], wrapped[..., 1], cv2.INTER_LINEAR), np.uint8)
+
+
+def test_driving_over_a_floor_is_no_pitching_where_the_horizon_is_known() -> None:
+    down = -0.2
+    pitched = {}
+    for horizon in (0.0, float(np.tan(down))):
+        sway = Sway()
+        for k in range(15):
+            turn = sway.update(k * FRAME_NS, room(0.08 * k, down), CAMERA, NOBODY, horizon)
+        pitched[horizon] = abs(pitch_of(turn))
+    assert pitched[np.tan(down)] < 0.006 < 0.02 < pitched[0.0]
+
+
 def test_plain_pictures_say_nothing_and_two_scenes_neither() -> None:
     sway = Sway()
     for k, image in enumerate((np.full((480, 640, 3), 90, np.uint8),) * 2 + (scenery(2), scenery(3))):
