@@ -201,9 +201,10 @@ class TopDownStage:
         seen = [(replace(track, track_id=i), pose) for (track, pose), i in zip(seen, ids, strict=True)]
         lifted = dict(self._lifter.update(stamp_ns, camera, [(track.track_id, pose) for track, pose in seen]))
         if self.config.floor.enabled:
-            feet = {track.track_id: lower_foot(pose, lifted.get(track.track_id), camera) for track, pose in seen}
-            turn = self._sway.update(stamp_ns, image, camera, boxes, self._floor.horizon)
-            self._floor.add(stamp_ns, {i: turn @ foot for i, foot in feet.items() if foot is not None})
+            if self._sway.is_due(stamp_ns):
+                turn = self._sway.update(stamp_ns, image, camera, boxes, self._floor.horizon)
+                feet = {track.track_id: lower_foot(pose, lifted.get(track.track_id), camera) for track, pose in seen}
+                self._floor.add(stamp_ns, {i: turn @ foot for i, foot in feet.items() if foot is not None})
             lifted = {i: scaled(pose, self._floor.scale(i), self._floor.config) for i, pose in lifted.items()}
         self._velocities.forget(stamp_ns)
         persons = []

@@ -13,7 +13,7 @@ from dualpose_ros.camera import Camera
 _WIDTH = 160
 """Pixels of the small images that are compared."""
 
-_POINTS, _APART_PX, _QUALITY = 80, 5, 0.01
+_POINTS, _APART_PX, _QUALITY = 50, 6, 0.01
 _WINDOW, _LEVELS = (11, 11), 2
 _FEWEST, _AGREEING = 12, 0.5
 """Points, and the share of them that move as one, by which a motion is believed."""
@@ -23,7 +23,8 @@ _MARGIN = 0.1
 _SECONDS = 2.0
 """Time in which an attitude becomes the mean one: driving can look like slow pitching."""
 
-_LONGEST_S = 1.0
+_SHORTEST_S, _LONGEST_S = 0.05, 1.0
+"""Times between two frames that are compared: cameras sway once or twice a second."""
 
 
 class Sway:
@@ -32,6 +33,10 @@ class Sway:
     def __init__(self) -> None:
         self._last: tuple[int, UInt8s] | None = None
         self._angles = np.zeros(2)
+
+    def is_due(self, stamp_ns: int) -> bool:
+        """Whether a frame of this stamp should be compared, or comes too soon after the last one that was."""
+        return self._last is None or not 0 <= stamp_ns - self._last[0] < int(_SHORTEST_S * 1e9)
 
     def update(
         self, stamp_ns: int, image: RgbImage, camera: Camera, boxes_px: AnyFloats, horizon: float = 0.0

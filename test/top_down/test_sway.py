@@ -99,6 +99,14 @@ def test_plain_pictures_say_nothing_and_two_scenes_neither() -> None:
         assert abs(pitch_of(turn)) < 0.01
 
 
+def test_frames_are_compared_twenty_times_a_second_at_most() -> None:
+    sway = Sway()
+    assert sway.is_due(0)
+    sway.update(FRAME_NS, scenery(), CAMERA, NOBODY)
+    due = [sway.is_due(FRAME_NS + round(1e9 * seconds)) for seconds in (0.0, 0.02, 0.05, 3.0, -1.0)]
+    assert due == [False, False, True, True, True]
+
+
 def test_a_new_attitude_becomes_the_mean_one_and_a_gap_ends_it() -> None:
     sway, image = Sway(), scenery()
     sway.update(0, image, CAMERA, NOBODY)
