@@ -1,5 +1,6 @@
 """Where the package's own data files are (messages, configuration, launch files, weights), and files written whole."""
 
+import fcntl
 import importlib.metadata
 import os
 import re
@@ -39,6 +40,26 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Whether a folder is free; then it is ours until the end of the block, where its file system has locks.
+
+    OSError where it can't be opened.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    is_free = True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_free = False
+        except OSError:
+            pass
+        yield is_free
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, text: str) -> None:

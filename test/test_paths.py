@@ -1,11 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process has at a time."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from dualpose_ros.paths import write_whole, written_whole
+from dualpose_ros.paths import claimed, write_whole, written_whole
 
 
 def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -42,3 +42,17 @@ def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
 def test_an_error_of_writing_says_what_and_where(tmp_path: Path, error: OSError) -> None:
     with pytest.raises(OSError, match=rf"(?s)(?=.*file\.npz).*{error.args[-1]}"), written_whole(tmp_path / "file.npz"):
         raise error
+
+
+def test_a_folder_is_claimed_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with claimed(tmp_path) as first, claimed(tmp_path) as second:
+        assert (first, second) == (True, False)
+
+    def lacks_locks(*_: int) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr("dualpose_ros.paths.fcntl.flock", lacks_locks)
+    with claimed(tmp_path) as here:
+        assert here
+    with pytest.raises(FileNotFoundError), claimed(tmp_path / "missing"):
+        pass

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from dualpose_ros.camera import Camera
 from dualpose_ros.errors import InputError
+from dualpose_ros.paths import claimed
 from dualpose_ros.recording.node_log import NodeLog
 from dualpose_ros.recording.progress import RunProgress
 from dualpose_ros.recording.recording import Recording
@@ -185,25 +186,21 @@ def claimed_folder(out: Path) -> Iterator[None]:
     InputError where another does, or it can't be made.
     """
     is_new = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = os.open(out, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"--out {out} can't be written: {error.strerror or error}") from None
-    try:
-        # Some file systems have no locks.
-        with suppress(OSError):
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"another run writes into --out {out}: name another folder") from None
-        yield
-    finally:
-        os.close(folder)
-        with suppress(OSError):
-            # Where the input was refused it is empty.
-            if is_new:
-                out.rmdir()
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            is_ours = stack.enter_context(claimed(out))
+        except OSError as error:
+            raise InputError(f"--out {out} can't be written: {error.strerror or error}") from None
+        if not is_ours:
+            raise InputError(f"another run writes into --out {out}: name another folder")
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                # Where the input was refused it is empty.
+                if is_new:
+                    out.rmdir()
 
 
 def _last_words(state: NodeState, log: NodeLog) -> str:

@@ -1,6 +1,5 @@
 """The training loop of every network here: bounded by time or epochs, resumable at any step, in one process or more."""
 
-import fcntl
 import json
 import math
 import os
@@ -8,9 +7,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +22,7 @@ from dualpose_ros.lab.training.loop.processes import Processes, joined, losses_o
 from dualpose_ros.lab.training.loop.report import RunLog, write_report
 from dualpose_ros.lab.training.loop.sources import make_source
 from dualpose_ros.lab.training.loop.task import Task, TrainConfig, TrainingError
+from dualpose_ros.paths import claimed
 
 
 @dataclass(frozen=True)
@@ -59,27 +58,14 @@ def train(task: Task, config: TrainConfig, resume: bool = False) -> TrainResult:
     if config.threads:
         torch.set_num_threads(config.threads)
     try:
-        with joined(config.device) as processes, _claimed(config.out, processes.is_first):
+        with joined(config.device) as processes, ExitStack() as stack:
+            if processes.is_first and not stack.enter_context(claimed(config.out)):
+                raise TrainingError(f"another process trains in {config.out}: choose another --out, or stop it")
             return _Run(task, config, resume, processes).run()
     finally:
         # Refused before anything was learnt, it leaves no folder behind.
         with suppress(OSError):
             config.out.rmdir()
-
-
-@contextmanager
-def _claimed(folder: Path, writes: bool) -> Iterator[None]:
-    """A folder in which no other process trains; TrainingError where one does. `writes`: whether this one does."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            if writes:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(f"another process trains in {folder}: choose another --out, or stop it") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
