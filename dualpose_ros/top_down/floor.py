@@ -96,9 +96,11 @@ class FloorScale:
     def add(self, stamp_ns: int, feet: dict[int, Floats]) -> None:
         """Take in the lower foot (3,) of everybody whose feet are seen in a frame, by id, without the camera's sway."""
         age_ns = stamp_ns - self._stamps_ns
-        kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9)) & ~self._repeated(age_ns)
+        kept = (age_ns >= 0) & (age_ns <= int(self.config.memory_s * 1e9))
         lately = set(self._ids[kept & (age_ns < int(self.config.sight_interval_s * 1e9))].tolist())
         new = [identity for identity in feet if identity not in lately]
+        if new:
+            kept &= ~self._repeated(age_ns)
         self._ids = np.concatenate([self._ids[kept], np.array(new, dtype=np.int64)])
         self._stamps_ns = np.concatenate([self._stamps_ns[kept], np.full(len(new), stamp_ns)])
         self._feet = np.concatenate([self._feet[kept], np.array([feet[i] for i in new]).reshape(-1, 3)])
