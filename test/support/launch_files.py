@@ -6,6 +6,7 @@ from typing import Any
 
 from support.data import ROOT
 
+NODES = ("detection_node", "top_down_node", "bottom_up_node", "fusion_node", "refinement_node", "visualization_node")
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 
 
